@@ -1,0 +1,1 @@
+"""Clients of the avatar providers, one module each, behind `bot.ports.AvatarProvider`."""

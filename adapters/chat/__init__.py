@@ -1,0 +1,1 @@
+"""Chat platforms, one package each, behind `bot.ports.ChatAdapter`."""

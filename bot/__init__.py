@@ -1,0 +1,1 @@
+"""The shared core of avatar-relay: sessions, queue, speaking. It knows no chat platform and no avatar vendor."""

@@ -1,0 +1,101 @@
+"""Tells everybody who follows what happens in sessions: chat adapters follow all, a watch page follows one.
+
+Publishing never waits and never fails: each follower has a bounded queue of its own, and one that does not keep up loses
+its oldest events, which it is told (`Following.missed`), so a slow viewer slows nobody else.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+
+from bot.model import Notice, SessionChanged, SessionEvent, UtteranceChanged, WordsSpoken
+
+BACKLOG = 256
+"""Events kept for a follower that is behind; a panel or a page can be redrawn from the newest ones."""
+
+
+class Following:
+    """One follower's place in the stream of events. Iterate it; leave the `with` block to stop following."""
+
+    def __init__(self, bulletin: "Bulletin", session_id: str | None, backlog: int) -> None:
+        self._bulletin = bulletin
+        self._session_id = session_id
+        self._events: deque[SessionEvent] = deque(maxlen=backlog)
+        self._arrived = asyncio.Event()
+        self.missed = 0
+
+    def __enter__(self) -> "Following":
+        self._bulletin.join(self, self._session_id)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bulletin.leave(self, self._session_id)
+
+    def deliver(self, event: SessionEvent) -> None:
+        """Put an event at the end of this follower's queue."""
+        if len(self._events) == self._events.maxlen:
+            self.missed += 1
+        self._events.append(event)
+        self._arrived.set()
+
+    def pending(self) -> bool:
+        """Whether events wait to be read."""
+        return bool(self._events)
+
+    async def __aiter__(self) -> AsyncIterator[SessionEvent]:
+        while True:
+            while self._events:
+                yield self._events.popleft()
+            self._arrived.clear()
+            await self._arrived.wait()
+
+
+class Bulletin:
+    """The board where sessions post what happens."""
+
+    def __init__(self) -> None:
+        self._of_all: set[Following] = set()
+        self._of_one: dict[str, set[Following]] = {}
+
+    def follow(self, session_id: str | None = None, *, backlog: int = BACKLOG) -> Following:
+        """Follow one session, or every session where `session_id` is None."""
+        return Following(self, session_id, backlog)
+
+    def publish(self, event: SessionEvent) -> None:
+        """Hand an event to whoever follows it."""
+        for following in self._of_all:
+            following.deliver(event)
+        if self._of_one:
+            for following in self._of_one.get(_session_of(event), ()):
+                following.deliver(event)
+
+    def watchers(self, session_id: str) -> int:
+        """How many followers a single session has: the pages that watch it."""
+        return len(self._of_one.get(session_id, ()))
+
+    def join(self, following: Following, session_id: str | None) -> None:
+        """Begin to deliver to a follower."""
+        (self._of_all if session_id is None else self._of_one.setdefault(session_id, set())).add(following)
+
+    def leave(self, following: Following, session_id: str | None) -> None:
+        """Stop delivering to a follower."""
+        if session_id is None:
+            self._of_all.discard(following)
+            return
+        others = self._of_one.get(session_id, set())
+        others.discard(following)
+        if not others:
+            self._of_one.pop(session_id, None)
+
+
+def _session_of(event: SessionEvent) -> str:
+    match event:
+        case SessionChanged(view):
+            return view.session_id
+        case UtteranceChanged(_, utterance):
+            return utterance.session_id
+        case WordsSpoken(session_id) | Notice(_, session_id):
+            return session_id

@@ -1,0 +1,114 @@
+"""The one tree of errors that may cross a port. `bot.sentences` turns them into words for people.
+
+AvatarRelayError
+├── SettingsError            a setting is wrong or missing; the program says so and exits 2
+├── StoreError
+│   ├── StoreUnavailable     the database cannot be reached, written, or is held by another process
+│   └── StoreTooNew          a newer avatar-relay has already migrated it
+├── LinkInvalid              a watch link is forged, expired or revoked
+├── AnswerError              the chat model could not answer
+└── ProviderError            an avatar provider refused or failed
+    ├── AuthenticationFailed the key is wrong, or may not do this
+    ├── QuotaExhausted       no credit left
+    ├── ConcurrencyReached   as many streams as the account allows are open
+    ├── RateLimited          too many requests; `retry_after` seconds
+    ├── NotReady             the stream cannot take this yet (no viewer, still connecting)
+    ├── StreamGone           the stream is closed, finished or unknown
+    ├── Sunset               the provider has switched this API off for good
+    ├── Invalid              the provider does not accept a value; `parameter` where it says which
+    └── Transient            network or server trouble; `may_have_taken_effect` decides whether to repeat (rule 5)
+
+No message of these errors carries a key, a token or a URL with one in it (rule 9).
+"""
+
+
+class AvatarRelayError(Exception):
+    """The root: everything this program raises on purpose."""
+
+
+class SettingsError(AvatarRelayError):
+    """A setting is wrong or missing. The message is one line that names the variable and what it may be."""
+
+
+class StoreError(AvatarRelayError):
+    """The database failed. The message is a sentence for the operator."""
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached or written, or another process holds it."""
+
+
+class StoreTooNew(StoreError):
+    """The database was migrated by a newer version of the program."""
+
+
+class LinkInvalid(AvatarRelayError):
+    """A watch link does not open anything: forged, expired or revoked."""
+
+    def __init__(self, why: str) -> None:
+        """`why` is one of `forged`, `expired`, `revoked`."""
+        super().__init__(why)
+        self.why = why
+
+
+class AnswerError(AvatarRelayError):
+    """The chat model could not answer. The message is for the log, not for chat."""
+
+
+class ProviderError(AvatarRelayError):
+    """An avatar provider refused or failed. The message is for the log; `code` is the provider's own, if any."""
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class AuthenticationFailed(ProviderError):
+    """The key is wrong, expired, or may not do this."""
+
+
+class QuotaExhausted(ProviderError):
+    """The account has no credit left."""
+
+
+class ConcurrencyReached(ProviderError):
+    """The account already has as many open streams as it may."""
+
+
+class RateLimited(ProviderError):
+    """Too many requests. The request surely had no effect."""
+
+    def __init__(self, message: str, *, retry_after: float, code: str | None = None) -> None:
+        """`retry_after` is in seconds, at least 0."""
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class NotReady(ProviderError):
+    """The stream cannot take this yet, and surely did not."""
+
+
+class StreamGone(ProviderError):
+    """The stream is closed, finished or unknown to the provider; the request surely had no effect."""
+
+
+class Sunset(ProviderError):
+    """The provider has switched this API off for good."""
+
+
+class Invalid(ProviderError):
+    """The provider does not accept a value; the request surely had no effect."""
+
+    def __init__(self, message: str, *, parameter: str | None = None, code: str | None = None) -> None:
+        """`parameter` is the field the provider complains about, where it says so."""
+        super().__init__(message, code=code)
+        self.parameter = parameter
+
+
+class Transient(ProviderError):
+    """Network or server trouble that may pass."""
+
+    def __init__(self, message: str, *, may_have_taken_effect: bool, code: str | None = None) -> None:
+        """`may_have_taken_effect` is False only where the request surely never reached the provider."""
+        super().__init__(message, code=code)
+        self.may_have_taken_effect = may_have_taken_effect

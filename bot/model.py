@@ -1,0 +1,307 @@
+"""The words of the house as frozen values: channel, actor, session, stream, utterance.
+
+Nothing here does I/O, knows a platform or a vendor, or changes after it was made. Times are UTC `datetime`s that carry
+their zone, durations are seconds as `float`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+
+
+class Mode(StrEnum):
+    """What becomes of a message: spoken as it stands, or answered by the avatar."""
+
+    REPEAT = "repeat"
+    CHAT = "chat"
+
+
+class SessionState(StrEnum):
+    """`opening -> live -> closing -> closed`; never backwards."""
+
+    OPENING = "opening"
+    LIVE = "live"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the session still occupies its channel (rule 1)."""
+        return self is not SessionState.CLOSED
+
+
+class EndReason(StrEnum):
+    """Why a session ended."""
+
+    STOPPED = "stopped"
+    IDLE = "idle"
+    MAX_DURATION = "max_duration"
+    PROVIDER_ENDED = "provider_ended"
+    FAILED = "failed"
+    ADMIN = "admin"
+    SHUTDOWN = "shutdown"
+
+
+class StreamState(StrEnum):
+    """`creating` is written before the provider is called (rule 2); `lost` is a create whose reply never came."""
+
+    CREATING = "creating"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+    LOST = "lost"
+
+    @property
+    def may_cost(self) -> bool:
+        """Whether the provider may still hold this stream open and charge for it."""
+        return self in (StreamState.CREATING, StreamState.OPEN, StreamState.CLOSING)
+
+
+class UtteranceState(StrEnum):
+    """`queued -> sending -> speaking -> spoken`, or one of the other ends.
+
+    `sending` means the provider may have it; after a crash it becomes `unknown` and is not spoken again (rule 7).
+    """
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    SPEAKING = "speaking"
+    SPOKEN = "spoken"
+    INTERRUPTED = "interrupted"
+    DROPPED = "dropped"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen to the utterance."""
+        return self not in (UtteranceState.QUEUED, UtteranceState.SENDING, UtteranceState.SPEAKING)
+
+
+class Role(IntEnum):
+    """What an actor may do; each role includes the ones below it."""
+
+    BLOCKED = 0
+    VIEWER = 1
+    SPEAKER = 2
+    HOST = 3
+    ADMIN = 4
+
+
+class Phase(StrEnum):
+    """What a person sees of a session, on the panel and on the watch page."""
+
+    STARTING = "starting"
+    LIVE = "live"
+    WAITING_FOR_TEXT = "waiting_for_text"
+    WAITING_FOR_VIEWER = "waiting_for_viewer"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Where people talk. A thread is a channel of its own."""
+
+    platform: str
+    workspace: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.platform}:{self.workspace}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asked. `role` is what the platform says; `bot.permissions` has the last word."""
+
+    platform: str
+    id: str
+    name: str
+    role: Role = Role.HOST
+    is_bot: bool = False
+
+    @property
+    def key(self) -> str:
+        """The form of `ADMIN_USERS`: `platform:id`."""
+        return f"{self.platform}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One avatar in one channel, from start to stop, as its row says.
+
+    `link_nonce` names the session in the watch link; a new nonce revokes every link handed out before.
+    `stop_requested_by` is how another process (the shell) asks the owner of the session to close it.
+    """
+
+    id: str
+    channel: Channel
+    provider: str
+    state: SessionState
+    mode: Mode
+    avatar: str
+    voice: str
+    quality: str
+    link_nonce: str
+    started_by: str
+    started_by_name: str
+    created_at: datetime
+    live_at: datetime | None = None
+    closed_at: datetime | None = None
+    end_reason: EndReason | None = None
+    end_detail: str | None = None
+    stop_requested_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One connection at the provider. `upstream_id` is None until the reply to the create is in (rule 2)."""
+
+    id: str
+    session_id: str
+    provider: str
+    state: StreamState
+    created_at: datetime
+    upstream_id: str | None = None
+    hls_url: str | None = None
+    closed_at: datetime | None = None
+    end_detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One chat message on its way to the avatar. `text` is what is speakable, whole and cleaned.
+
+    `id` sorts in the order of acceptance. `message_id` is the platform's id of the message, None for a command.
+    """
+
+    id: str
+    session_id: str
+    mode: Mode
+    text: str
+    author: str
+    author_name: str
+    state: UtteranceState
+    accepted_at: datetime
+    message_id: str | None = None
+    ended_at: datetime | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """What a channel has chosen for its next sessions; None follows the operator's setting."""
+
+    mode: Mode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what, when; `session_id` where there was one."""
+
+    at: datetime
+    actor: str
+    action: str
+    channel: str | None = None
+    session_id: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A spoken word. `at` and `until` are UTC epoch seconds at the source, before any player's delay."""
+
+    text: str
+    at: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """How a browser reaches a stream: an HLS address, or a LiveKit room with a token that must not leave the core
+    except to the page that holds a valid link (rule 9). The token is kept out of `repr`."""
+
+    hls_url: str | None = None
+    livekit_url: str | None = None
+    livekit_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """What may be shown of a session: the panel and the watch page are drawn from this alone.
+
+    `watch_url` is the link for people, None where none can be had. `hls_url` is set while a stream can be played.
+    `ended` is a sentence. `price_per_minute` is US dollars while a stream is open.
+    """
+
+    session_id: str
+    channel: Channel
+    phase: Phase
+    mode: Mode
+    avatar: str
+    avatar_picture: str | None
+    started_by_name: str
+    queue_length: int
+    speaking: str | None
+    held: bool
+    ends_at: datetime
+    watch_url: str | None = None
+    hls_url: str | None = None
+    ended: str | None = None
+    price_per_minute: Decimal | None = None
+
+
+# What the core tells the adapters and the watch pages, as it happens.
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChanged:
+    """Something a panel shows is different now."""
+
+    view: SessionView
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceChanged:
+    """An utterance reached another state."""
+
+    channel: Channel
+    utterance: Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class WordsSpoken:
+    """Captions: words as the avatar says them."""
+
+    session_id: str
+    words: tuple[Word, ...]
+
+
+class Visibility(StrEnum):
+    """Who reads a reply."""
+
+    PRIVATE = "private"
+    CHANNEL = "channel"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer in no platform's words: plain text, facts as pairs, and the watch link where there is one."""
+
+    text: str
+    visibility: Visibility = Visibility.CHANNEL
+    fields: tuple[tuple[str, str], ...] = ()
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the channel should read although nobody asked: it is live, it will close soon, it ended and why."""
+
+    channel: Channel
+    session_id: str
+    reply: Reply
+
+
+SessionEvent = SessionChanged | UtteranceChanged | WordsSpoken | Notice
