@@ -1,7 +1,7 @@
 """Tells everybody who follows what happens in sessions: chat adapters follow all, a watch page follows one.
 
-Publishing never waits and never fails: each follower has a bounded queue of its own, and one that does not keep up loses
-its oldest events, which it is told (`Following.missed`), so a slow viewer slows nobody else.
+Publishing never waits and never fails: each follower has a bounded queue of its own, and one that does not keep up
+loses its oldest events, which it is told (`Following.missed`), so a slow viewer slows nobody else.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ class Following:
         self._session_id = session_id
         self._events: deque[SessionEvent] = deque(maxlen=backlog)
         self._arrived = asyncio.Event()
+        self._closed = False
         self.missed = 0
 
     def __enter__(self) -> "Following":
@@ -45,10 +46,17 @@ class Following:
         """Whether events wait to be read."""
         return bool(self._events)
 
+    def close(self) -> None:
+        """End the iteration once everything delivered so far has been read."""
+        self._closed = True
+        self._arrived.set()
+
     async def __aiter__(self) -> AsyncIterator[SessionEvent]:
         while True:
             while self._events:
                 yield self._events.popleft()
+            if self._closed:
+                return
             self._arrived.clear()
             await self._arrived.wait()
 

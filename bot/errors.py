@@ -5,6 +5,7 @@ AvatarRelayError
 ├── StoreError
 │   ├── StoreUnavailable     the database cannot be reached, written, or is held by another process
 │   └── StoreTooNew          a newer avatar-relay has already migrated it
+├── Refused                  a person may not or cannot do this now; the message is the sentence to show
 ├── LinkInvalid              a watch link is forged, expired or revoked
 ├── AnswerError              the chat model could not answer
 └── ProviderError            an avatar provider refused or failed
@@ -40,6 +41,15 @@ class StoreUnavailable(StoreError):
 
 class StoreTooNew(StoreError):
     """The database was migrated by a newer version of the program."""
+
+
+class Refused(AvatarRelayError):
+    """A person may not or cannot do this now. The message is the sentence they read."""
+
+    def __init__(self, sentence: str, *, stage: str) -> None:
+        """`stage` names what refused, for metrics and the audit."""
+        super().__init__(sentence)
+        self.stage = stage
 
 
 class LinkInvalid(AvatarRelayError):

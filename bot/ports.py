@@ -83,6 +83,15 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstWords:
+    """The text a stream is created with: (part of) an utterance. `more` as in `AvatarProvider.speak`."""
+
+    utterance_id: str
+    text: str
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StreamRequest:
     """What a new stream should be.
 
@@ -90,7 +99,7 @@ class StreamRequest:
     quality: `low`, `medium` or `high`; ignored where the provider has no choice.
     knowledge: what the avatar knows when it answers by itself; may be empty.
     idle_timeout, max_duration: seconds, already fitted into the provider's limits.
-    first_words: (utterance id, text) spoken at once; given exactly when `needs_first_words`.
+    first_words: spoken at once; given exactly when `needs_first_words`.
     """
 
     avatar: str
@@ -99,7 +108,7 @@ class StreamRequest:
     knowledge: str
     idle_timeout: float
     max_duration: float
-    first_words: tuple[str, str] | None = None
+    first_words: FirstWords | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,57 @@
+# The front door. `make demo` runs the main job, `make test` passes the tests; both install what they need into .venv.
+
+PROVIDER ?= heygen-realtime
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The first Python on the path that is new enough; PYTHON=... names another one.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: help demo test check bench setup setup-dev lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.run ## Try everything here and now, with a simulated avatar (PROVIDER=heygen-streaming for the v1 API)
+	@$(BIN)/avatar-relay demo --provider $(PROVIDER)
+
+test: $(VENV)/.dev ## Run every test
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.dev ## Types, style, and the rules of the house
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.dev ## Measure speed and memory as ratios against a bare baseline
+	@$(BIN)/python -m tests.bench
+
+setup: $(VENV)/.run ## Only make the environment
+
+setup-dev: $(VENV)/.dev
+
+lock: $(VENV)/.dev ## Renew the lock files
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+		pyproject.toml -o requirements/run.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
+		pyproject.toml --group dev -o requirements/dev.lock
+
+clean: ## Remove the environment and every cache
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "avatar-relay needs Python 3.11 or newer: install it, or say PYTHON=/path/to/python3."; exit 2; }
+	@echo "Making the environment in $(VENV) (once)…"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "Python's venv module is missing: install it (on Debian and Ubuntu: apt install python3-venv)."; exit 2; }
+
+$(VENV)/.run: requirements/run.lock pyproject.toml | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.run
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@

@@ -1,0 +1,277 @@
+"""One provider's way to its upstream: the pool, time limits, repetition by rule 5, and network failures as errors.
+
+It knows HTTP and no vendor: what a refusal means is told by the judge each caller brings. Nothing it raises or logs
+holds a key, a token, or a reference to the request that held one.
+
+aiohttp below us sends a request again by itself when a reused connection turns out to be closed, but only GET, HEAD,
+OPTIONS, TRACE, PUT and DELETE (`aiohttp.client.IDEMPOTENT_METHODS`): a POST is sent at most once per `call_once`.
+"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache, cached_property
+from types import TracebackType
+from typing import Self, TypeVar
+
+import aiohttp
+import httpx
+import stamina
+from httpx_aiohttp import HttpxAiohttpClient
+from pydantic import SecretStr
+
+from adapters import shapes
+from bot.errors import ProviderError, RateLimited, Transient
+
+Result = TypeVar("Result")
+
+TIMEOUT = httpx.Timeout(30.0, connect=10.0, pool=10.0)
+"""Seconds: 10 to connect (which includes waiting for a place in the pool and the name look-up), 30 between bytes."""
+
+CALL_LIMIT = 60.0
+"""Seconds for one request and its whole answer, however slowly it trickles in."""
+
+LIMITS = httpx.Limits(max_connections=4096, max_keepalive_connections=None, keepalive_expiry=15.0)
+"""1,000 streams hold one event stream each, plus what they say at the same time. Idle connections are given up
+after 15 s: before load balancers do (60 s is a common default), so that a POST does not meet a closed connection."""
+
+LARGEST_BODY = 4 << 20
+"""Bytes of an answer; a full page of a catalogue has about 100 KB."""
+
+LONGEST_WAIT = 30.0
+"""Seconds that a `Retry-After` may make us wait; the vendor's own CLI uses the same cap."""
+
+SPEAKING_PATIENCE = 2.0
+"""Seconds a spoken message waits in here for a rate limit; past that the queue of the core is the better place."""
+
+DEFAULT_RETRY_AFTER = 1.0
+"""Seconds, where a 429 names no delay; v1 never does."""
+
+
+class Repeat(Enum):
+    """Which failed requests are sent again (rule 5)."""
+
+    READS = "reads"
+    """Reading and closing: on anything that may pass."""
+    UNLESS_TAKEN = "unless_taken"
+    """Creating and starting: only where the request surely had no effect."""
+    BRIEFLY = "briefly"
+    """Speaking and interrupting: the same, and without waiting out a long rate limit."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: HTTP status, `Retry-After` in seconds, and the body, at most `LARGEST_BODY` bytes."""
+
+    status: int
+    content: bytes
+    retry_after: float
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx, which says nothing about the body."""
+        return 200 <= self.status < 300
+
+    @cached_property
+    def json(self) -> object:
+        """The body as JSON, None where it is none."""
+        return shapes.parsed(self.content)
+
+
+Judge = Callable[[Answer], ProviderError | None]
+"""Says what is wrong with an answer; None where it is a success."""
+
+
+class Connection:
+    """A provider's connection pool. Enter it to open, leave it to close."""
+
+    def __init__(
+        self, vendor: str, api_url: str, api_key: SecretStr, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        """`vendor` begins every message; `transport` replaces the network in tests of single answers."""
+        self.vendor = vendor
+        self._api_url = api_url.rstrip("/")
+        self._api_key = api_key
+        self._transport = transport
+        self._client: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        self._client = HttpxAiohttpClient(verify=_trust(), timeout=TIMEOUT, limits=LIMITS, transport=self._transport)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        judge: Judge,
+        repeat: Repeat,
+        *,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str | int] | None = None,
+    ) -> Answer:
+        """Send a request, again where `repeat` allows it, and return an answer that `judge` found no fault with.
+
+        Raises what the judge says, or `Transient`.
+        """
+
+        async def once() -> Answer:
+            return await self.call_once(method, path, judge, body=body, query=query)
+
+        return await self.repeated(repeat, once)
+
+    async def call_once(
+        self,
+        method: str,
+        path: str,
+        judge: Judge,
+        *,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str | int] | None = None,
+        token: SecretStr | None = None,
+    ) -> Answer:
+        """Send a request exactly once. `token` is used as a Bearer instead of the API key."""
+        answer = await self._send(self._request(method, path, body, query, token))
+        fault = judge(answer)
+        if fault is not None:
+            raise fault
+        return answer
+
+    async def repeated(self, repeat: Repeat, once: Callable[[], Awaitable[Result]]) -> Result:
+        """Run `once` until it succeeds or its failure may not, or need not, be repeated: at most 4 times, and no new
+        attempt after 45 s. The pauses grow, have jitter, and follow `Retry-After` up to `LONGEST_WAIT`."""
+
+        def pause(error: Exception) -> bool | float:
+            if isinstance(error, RateLimited):
+                if repeat is Repeat.BRIEFLY and error.retry_after > SPEAKING_PATIENCE:
+                    return False
+                # Spread out who was refused together. No secret depends on it.
+                return min(error.retry_after, LONGEST_WAIT) + random.uniform(0.0, 0.25)  # noqa: S311
+            if isinstance(error, Transient):
+                return repeat is Repeat.READS or not error.may_have_taken_effect
+            return False
+
+        async for attempt in stamina.retry_context(
+            on=pause, attempts=4, timeout=45.0, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3
+        ):
+            with attempt:
+                return await once()
+        raise AssertionError("stamina ends with a result or an error")
+
+    @asynccontextmanager
+    async def listen(self, path: str, judge: Judge) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open an event stream and yield its chunks. It may be silent for as long as it likes: whoever listens watches
+        the silence. Raises what the judge says of a refusal, or `Transient`, also while it is read."""
+        request = self._request("GET", path, None, None, None)
+        request.headers["Accept"] = "text/event-stream"
+        request.headers["Accept-Encoding"] = "identity"
+        request.extensions["timeout"] = {**TIMEOUT.as_dict(), "read": None}
+        failure: Transient
+        try:
+            async with asyncio.timeout(CALL_LIMIT):
+                response = await self._open.send(request, stream=True)
+            try:
+                await self._must_be_events(response, judge)
+                yield response.aiter_bytes()
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as trouble:
+            failure = self._network_failure(trouble)
+        else:
+            return
+        raise failure
+
+    @property
+    def _open(self) -> httpx.AsyncClient:
+        if self._client is None:
+            raise RuntimeError(f"{self.vendor}: enter the provider before using it")
+        return self._client
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None,
+        query: Mapping[str, str | int] | None,
+        token: SecretStr | None,
+    ) -> httpx.Request:
+        # The key is put on each request, not on the pool: the pool is what shows up in a debugger.
+        headers = (
+            {"X-Api-Key": self._api_key.get_secret_value()}
+            if token is None
+            else {"Authorization": f"Bearer {token.get_secret_value()}"}
+        )
+        return self._open.build_request(method, self._api_url + path, json=body, params=query, headers=headers)
+
+    async def _send(self, request: httpx.Request) -> Answer:
+        failure: Transient
+        try:
+            async with asyncio.timeout(CALL_LIMIT):
+                response = await self._open.send(request, stream=True)
+                try:
+                    return await self._read(response)
+                finally:
+                    await response.aclose()
+        except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as trouble:
+            failure = self._network_failure(trouble)
+        # Raised out here so that no request, with its key, hangs on the error as its context.
+        raise failure
+
+    async def _read(self, response: httpx.Response) -> Answer:
+        content = bytearray()
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > LARGEST_BODY:
+                raise httpx.ReadError("the answer is too large")
+        delay = shapes.number(response.headers.get("Retry-After"))
+        return Answer(response.status_code, bytes(content), max(0.0, DEFAULT_RETRY_AFTER if delay is None else delay))
+
+    async def _must_be_events(self, response: httpx.Response, judge: Judge) -> None:
+        if response.status_code == 200 and response.headers.get("Content-Type", "").startswith("text/event-stream"):
+            return
+        async with asyncio.timeout(CALL_LIMIT):
+            fault = judge(await self._read(response))
+        raise fault or Transient(f"{self.vendor} does not answer with an event stream", may_have_taken_effect=False)
+
+    def _network_failure(self, trouble: Exception) -> Transient:
+        cause = trouble.__cause__ or trouble
+        what = "no connection" if _surely_not_sent(trouble) else "the connection failed before the whole answer was in"
+        return Transient(
+            f"{self.vendor}: {what} ({type(cause).__name__})", may_have_taken_effect=not _surely_not_sent(trouble)
+        )
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Reading the certificates of the world takes tens of milliseconds; once is enough."""
+    return httpx.create_ssl_context()
+
+
+def _surely_not_sent(trouble: Exception) -> bool:
+    """Whether the request never left. httpx-aiohttp turns a refused connection and a connection that broke before the
+    answer into the same `httpx.ConnectTimeout`; what aiohttp raised tells them apart, and is the cause."""
+    cause = trouble.__cause__
+    if isinstance(cause, aiohttp.ClientError | OSError):
+        trouble = cause
+    return isinstance(
+        trouble,
+        aiohttp.ClientConnectorError  # refused, unreachable, DNS, TLS
+        | aiohttp.ConnectionTimeoutError
+        | aiohttp.ClientHttpProxyError  # the proxy did not open the tunnel
+        | aiohttp.InvalidURL
+        | aiohttp.NonHttpUrlClientError
+        | httpx.ConnectError
+        | httpx.ConnectTimeout
+        | httpx.PoolTimeout
+        | httpx.UnsupportedProtocol,
+    )

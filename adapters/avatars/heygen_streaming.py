@@ -1,0 +1,296 @@
+"""HeyGen Streaming API v1: a LiveKit room per stream, tasks over HTTP. Provider `heygen-streaming`.
+
+HeyGen switched this API off in 2026 (HTTP 410, `Sunset`); the client is for the simulator and compatible gateways. It
+knows v1 and nothing of sessions or channels.
+
+Authentication: `streaming.new` takes a token that `streaming.create_token` mints for it and that opens exactly one
+stream; every other call takes the API key, which also reaches streams that another process opened.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+import httpx
+from pydantic import SecretStr
+
+from adapters import shapes
+from adapters.avatars.connection import Answer, Connection, Repeat
+from adapters.avatars.refusals import Refusals
+from bot.errors import Invalid, NotReady, SettingsError, StreamGone, Sunset, Transient
+from bot.model import Mode, Playback
+from bot.ports import (
+    Capabilities,
+    CatalogueEntry,
+    Clock,
+    Cut,
+    OpenStream,
+    Speech,
+    StreamEvent,
+    StreamRequest,
+    StreamStatus,
+)
+from bot.settings import Settings
+
+LONGEST_SPEECH = 3600.0
+"""Seconds; a task is at most 900 characters, so a longer `duration_ms` is a mistake of the other side."""
+
+LARGEST_CATALOGUE = 1000
+"""Entries of a list that are kept."""
+
+CAPABILITIES = Capabilities(
+    chat=True,
+    appends=False,
+    needs_first_words=False,
+    cut=Cut.NATIVE,
+    # Speech events come over the LiveKit data channel, which this client does not join: the core follows `duration_ms`.
+    reports_speech=False,
+    # What an interrupt does to tasks still queued is not documented well enough to send the next one ahead.
+    sends_ahead=False,
+    lists_open=True,
+    keeps_alive=True,
+    many_viewers=False,
+    # Tasks fail at about 1,000 characters (two users' reports; no document says it).
+    max_text=900,
+    idle_limit=(30.0, 3600.0),
+    # `session_duration_limit`, seen for free and for paid accounts; no request raises it.
+    max_duration=600.0,
+    # 0.2 credits a minute; what a credit costs in dollars depends on the plan, so nobody knows.
+    price_per_minute=None,
+)
+
+
+class HeyGenStreaming:
+    """`bot.ports.AvatarProvider` over v1."""
+
+    name = "heygen-streaming"
+    capabilities = CAPABILITIES
+
+    def __init__(
+        self, api_key: SecretStr, api_url: str, clock: Clock, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        """`api_url` has no path; `transport` replaces the network in tests of single answers."""
+        self._connection = Connection("HeyGen", api_url, api_key, transport)
+        self._refusals = Refusals("HeyGen", api_key.get_secret_value())
+        self._clock = clock
+        # How to watch each open stream: only `streaming.new` tells it, and only once.
+        self._playbacks: dict[str, Playback] = {}
+
+    @classmethod
+    def from_settings(cls, settings: Settings, clock: Clock) -> Self:
+        """The provider of this program. Raises `SettingsError` where there is no key."""
+        if settings.heygen.api_key is None:
+            raise SettingsError("HEYGEN_API_KEY is not set; heygen-streaming needs the API key of a HeyGen account")
+        return cls(settings.heygen.api_key, settings.heygen.api_url, clock)
+
+    async def __aenter__(self) -> Self:
+        await self._connection.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._playbacks.clear()
+        await self._connection.__aexit__(kind, error, trace)
+
+    async def create(self, request: StreamRequest) -> str:
+        """Mint a token and open a stream with it. A retry mints another: the first may be used up."""
+        body = _new_body(request)
+
+        async def once() -> Answer:
+            token = await self._token()
+            return await self._connection.call_once(
+                "POST", "/v1/streaming.new", self._refusals.streaming, body=body, token=token
+            )
+
+        answer = await self._connection.repeated(Repeat.UNLESS_TAKEN, once)
+        data = shapes.field(answer.json, "data")
+        upstream_id = shapes.text(shapes.field(data, "session_id"))
+        if upstream_id is None:
+            raise Transient("HeyGen opened a stream without saying which", may_have_taken_effect=True)
+        self._playbacks[upstream_id] = Playback(
+            hls_url=shapes.url(shapes.field(data, "hls_url"), "https", "http"),
+            livekit_url=shapes.url(shapes.field(data, "url"), "wss", "ws", "https", "http"),
+            livekit_token=shapes.text(shapes.field(data, "access_token"), shapes.LONGEST_URL),
+        )
+        return upstream_id
+
+    async def start(self, upstream_id: str) -> Playback:
+        """Start the stream. A second start is no error: v1 answers that it is connecting or connected already.
+
+        The room was told to the process that created the stream; for any other the Playback is empty.
+        """
+        try:
+            await self._post("streaming.start", Repeat.UNLESS_TAKEN, session_id=upstream_id)
+        except (NotReady, Invalid) as refusal:
+            # 10003 has a second meaning: an avatar that is too old, which names its parameter.
+            is_running = refusal.code == "10002" or (refusal.code == "10003" and not _names_a_parameter(refusal))
+            if not is_running:
+                raise
+        return self._playbacks.get(upstream_id, Playback())
+
+    async def speak(
+        self, upstream_id: str, utterance_id: str, text: str, mode: Mode = Mode.REPEAT, *, more: bool = False
+    ) -> Speech:
+        """Send a task. Raises `NotReady` until somebody watches."""
+        del utterance_id, more  # v1 knows no utterances and takes each text as a whole.
+        if not text.strip() or len(text) > CAPABILITIES.max_text:
+            raise Invalid(f"v1 speaks 1 to {CAPABILITIES.max_text} characters at a time", parameter="text")
+        task_type = "chat" if mode is Mode.CHAT else "repeat"
+        # `sync` would hold the answer back until everything before it has been said.
+        answer = await self._post(
+            "streaming.task",
+            Repeat.BRIEFLY,
+            session_id=upstream_id,
+            text=text,
+            task_type=task_type,
+            task_mode="async",
+        )
+        milliseconds = shapes.number(shapes.field(answer.json, "data", "duration_ms")) or 0.0
+        known = 0 < milliseconds <= LONGEST_SPEECH * 1000
+        return Speech(milliseconds / 1000 if known else None)
+
+    async def interrupt(self, upstream_id: str) -> None:
+        """Cut what is being said; v1 does not mind if nothing is. Before somebody watches nothing can be."""
+        with contextlib.suppress(NotReady):
+            await self._post("streaming.interrupt", Repeat.BRIEFLY, session_id=upstream_id)
+
+    async def keep_alive(self, upstream_id: str) -> None:
+        """Reset the idle timer; doing it twice is doing it once."""
+        await self._post("streaming.keep_alive", Repeat.READS, session_id=upstream_id)
+
+    async def close(self, upstream_id: str) -> None:
+        """Stop the stream. Where v1 is switched off altogether its streams are closed too."""
+        with contextlib.suppress(StreamGone, Sunset):
+            await self._post("streaming.stop", Repeat.READS, session_id=upstream_id)
+        self._playbacks.pop(upstream_id, None)
+
+    async def status(self, upstream_id: str) -> StreamStatus:
+        """Look the stream up in the list of open ones; v1 has no other way."""
+        for listed, state, _ in await self._sessions():
+            if listed == upstream_id:
+                return StreamStatus(True, self._playbacks.get(upstream_id), state)
+        self._playbacks.pop(upstream_id, None)
+        return StreamStatus(False)
+
+    async def list_open(self) -> Sequence[OpenStream]:
+        """Every stream of the account that is not closing or closed."""
+        return [OpenStream(upstream_id, created_at) for upstream_id, _, created_at in await self._sessions()]
+
+    async def events(self, upstream_id: str) -> AsyncIterator[StreamEvent]:
+        """Nothing: see `reports_speech` above."""
+        del upstream_id
+        nothing: tuple[StreamEvent, ...] = ()
+        for event in nothing:
+            yield event
+
+    async def avatars(self) -> Sequence[CatalogueEntry]:
+        """The interactive avatars that are active."""
+        rows = _listed(await self._get("/v1/streaming/avatar.list"), "avatars")
+        entries = [_avatar(row) for row in rows[:LARGEST_CATALOGUE] if shapes.field(row, "status") in (None, "ACTIVE")]
+        return [entry for entry in entries if entry is not None]
+
+    async def voices(self) -> Sequence[CatalogueEntry]:
+        """The voices that work in a live stream: others are listed by HeyGen too, and fail there."""
+        rows = _listed(await self._get("/v2/voices"), "voices")
+        entries = [_voice(row) for row in rows[:LARGEST_CATALOGUE] if _speaks_live(row)]
+        return [entry for entry in entries if entry is not None]
+
+    async def balance(self) -> str | None:
+        """The credits left. HeyGen counts the API's quota in sixtieths of a credit."""
+        quota = shapes.number(shapes.field(await self._get("/v2/user/remaining_quota"), "data", "remaining_quota"))
+        return None if quota is None else f"{round(quota / 60, 1):g} credits"
+
+    async def _token(self) -> SecretStr:
+        try:
+            answer = await self._connection.call_once(
+                "POST", "/v1/streaming.create_token", self._refusals.streaming, body={}
+            )
+        except Transient as trouble:
+            # A token alone opens nothing.
+            raise Transient(str(trouble), may_have_taken_effect=False, code=trouble.code) from None
+        token = shapes.text(shapes.field(answer.json, "data", "token"), shapes.LONGEST_URL)
+        if token is None or not token.isascii() or not token.isprintable():
+            raise Transient("HeyGen gave no token to open a stream with", may_have_taken_effect=False)
+        return SecretStr(token)
+
+    async def _post(self, call: str, repeat: Repeat, **body: str) -> Answer:
+        return await self._connection.call("POST", f"/v1/{call}", self._refusals.streaming, repeat, body=body)
+
+    async def _get(self, path: str) -> object:
+        return (await self._connection.call("GET", path, self._refusals.streaming, Repeat.READS)).json
+
+    async def _sessions(self) -> list[tuple[str, str, datetime | None]]:
+        sessions = _listed(await self._get("/v1/streaming.list"), "sessions")
+        found = []
+        for row in sessions:
+            upstream_id = shapes.text(shapes.field(row, "session_id"))
+            state = shapes.text(shapes.field(row, "status")) or "unknown"
+            if upstream_id is not None and state not in ("closing", "closed"):
+                found.append((upstream_id, state, _moment(shapes.field(row, "created_at"))))
+        return found
+
+
+def _new_body(request: StreamRequest) -> Mapping[str, object]:
+    shortest, longest = CAPABILITIES.idle_limit
+    body: dict[str, object] = {
+        "version": "v2",
+        "quality": request.quality,
+        # Browsers decode H264 in hardware everywhere; the default is VP8.
+        "video_encoding": "H264",
+        "activity_idle_timeout": int(min(longest, max(shortest, request.idle_timeout))),
+    }
+    if request.avatar:
+        body["avatar_id"] = request.avatar
+    if request.voice:
+        body["voice"] = {"voice_id": request.voice}
+    if request.knowledge:
+        body["knowledge_base"] = request.knowledge
+    return body
+
+
+def _listed(body: object, name: str) -> list[object]:
+    """The rows of a list, which come bare or under their name; null stands for none."""
+    data = shapes.field(body, "data")
+    rows = data[name] if isinstance(data, dict) and name in data else data
+    if rows is not None and not isinstance(rows, list):
+        raise Transient(f"HeyGen listed its {name} in a form nobody knows", may_have_taken_effect=False)
+    return rows or []
+
+
+def _names_a_parameter(refusal: NotReady | Invalid) -> bool:
+    return isinstance(refusal, Invalid) and refusal.parameter is not None
+
+
+def _moment(value: object) -> datetime | None:
+    seconds = shapes.number(value)
+    if seconds is None or not 0 < seconds < 1e11:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _avatar(row: object) -> CatalogueEntry | None:
+    avatar_id = shapes.text(shapes.field(row, "avatar_id"))
+    if avatar_id is None:
+        return None
+    return CatalogueEntry(
+        avatar_id,
+        shapes.text(shapes.field(row, "pose_name")) or avatar_id,
+        shapes.url(shapes.field(row, "normal_preview"), "https", "http"),
+        shapes.text(shapes.field(row, "default_voice")),
+    )
+
+
+def _voice(row: object) -> CatalogueEntry | None:
+    voice_id = shapes.text(shapes.field(row, "voice_id"))
+    if voice_id is None:
+        return None
+    name = shapes.text(shapes.field(row, "name")) or shapes.text(shapes.field(row, "display_name")) or voice_id
+    return CatalogueEntry(voice_id, name)
+
+
+def _speaks_live(row: object) -> bool:
+    flags = [shapes.field(row, "support_realtime"), shapes.field(row, "support_interactive_avatar")]
+    return True in flags or flags == [None, None]

@@ -1,0 +1,25 @@
+"""The simulator: HeyGen Streaming API v1 and HeyGen v3 Avatar Realtime as one local HTTP server.
+
+A part of the product: the demo and every test of a provider client run against it. It has a clock of its own, a price
+meter, faults on demand and real HLS video. It knows nothing of the bot but its clock, and nothing of the clients.
+"""
+
+from adapters.avatars.simulator.faults import Effect, Fault, Faults
+from adapters.avatars.simulator.meter import Meter, MeterReading
+from adapters.avatars.simulator.options import Price, SimulatorOptions, SpeechModel
+from adapters.avatars.simulator.server import Simulator
+from adapters.avatars.simulator.streams import SpokenText, StreamView
+
+__all__ = [
+    "Effect",
+    "Fault",
+    "Faults",
+    "Meter",
+    "MeterReading",
+    "Price",
+    "Simulator",
+    "SimulatorOptions",
+    "SpeechModel",
+    "SpokenText",
+    "StreamView",
+]

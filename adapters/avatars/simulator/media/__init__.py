@@ -1,0 +1,1 @@
+"""The segments that ship with the simulator, and the script that makes them."""

@@ -1,0 +1,90 @@
+"""What can be chosen about the simulated services. Values only; nothing here runs.
+
+Defaults follow the recorded behaviour of the real services. Where nobody outside knows how the real service behaves,
+the choice is a switch here and its documentation says so.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import SecretStr
+
+V1 = "heygen-streaming"
+V3 = "heygen-realtime"
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechModel:
+    """How long the avatar speaks: `per_character` seconds each, after `lead` seconds of drawing breath per task."""
+
+    per_character: float = 0.06
+    lead: float = 0.3
+
+    def duration(self, text: str) -> float:
+        """Seconds that one task takes."""
+        return self.lead + self.per_character * len(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per second of an open stream, and how many seconds are charged at least."""
+
+    per_second: Decimal
+    minimum_seconds: int = 0
+
+
+V3_PRICE = Price(Decimal("0.05"))
+"""Self-serve price, by session duration (DOC3)."""
+
+V1_PRICE = Price(Decimal("0.2") / 60, minimum_seconds=30)
+"""0.2 credits per minute, 30 s at least, then by the second (DOC1). One credit is counted as one dollar: the API plans
+of the time sold a hundred credits for about a hundred dollars. An order of magnitude, not an invoice."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorOptions:
+    """How the simulated services behave. All durations are seconds of the simulator's clock.
+
+    api_key: the one key that is accepted, on both APIs, the chat API and the control.
+    latency: waited before every answer.
+    balance: US dollars the account starts with; None never runs out. After that v3 answers 402, v1 `quota not enough`.
+    public_url: where others reach this server, without a path, for the links it hands out; by default the address the
+        request came to.
+    speech: the speech model of both APIs.
+    v1_concurrency: open sessions; the next one gets 10007. v3_concurrency: open streams; the next one gets 429.
+    v1_session_limit: `session_duration_limit`, after which a session closes.
+    v1_closing: how long a v1 session stays `closing`, holding its slot.
+    auto_viewer: a viewer subscribes both tracks by itself, `viewer_delay` after the start; otherwise a v1 session is
+        `connected` once somebody fetches its HLS playlist, which stands in for the LiveKit room.
+    v1_sunset: every v1 path answers 410.
+    v3_pending: from the create to `streaming`; the real service takes 2 to 15.
+    v3_idle: without new text a text stream ends; the seed counts as text that arrived with the create.
+    v3_idle_waits_for_speech: the idle time starts after the last word instead (undocumented which).
+    v3_max: after which any stream ends.
+    v3_cancelled_status: what a cancelled stream shows (undocumented).
+    answer_delay: between two tokens of the chat API.
+    kept_closed: how many ended streams stay known, the oldest forgotten first.
+    """
+
+    api_key: SecretStr = field(default_factory=lambda: SecretStr("simulator"))
+    latency: float = 0.0
+    balance: Decimal | None = None
+    public_url: str | None = None
+    speech: SpeechModel = field(default_factory=SpeechModel)
+    v1_concurrency: int = 3
+    v1_session_limit: int = 600
+    v1_closing: float = 0.0
+    v1_price: Price = V1_PRICE
+    v1_sunset: bool = False
+    auto_viewer: bool = False
+    viewer_delay: float = 0.5
+    v3_concurrency: int = 3
+    v3_pending: float = 0.5
+    v3_idle: float = 30.0
+    v3_idle_waits_for_speech: bool = False
+    v3_max: float = 3600.0
+    v3_cancelled_status: Literal["completed", "error"] = "completed"
+    v3_price: Price = V3_PRICE
+    answer_delay: float = 0.03
+    kept_closed: int = 5000

@@ -1,0 +1,10 @@
+"""The watch page: signed links, the page behind them, its live feed, health and metrics.
+
+What others use is named here; everything else is this adapter's own affair.
+"""
+
+from adapters.web.desk import Desk
+from adapters.web.links import SignedWatchLinks
+from adapters.web.server import WebServer
+
+__all__ = ["Desk", "SignedWatchLinks", "WebServer"]

@@ -1,0 +1,73 @@
+"""The security headers of every response. Nothing here depends on what is served."""
+
+import re
+from collections.abc import Sequence
+
+from aiohttp import web
+
+_OWN_HOST = re.compile(r"[A-Za-z0-9.\-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_SOURCE = re.compile(r"[^\s;,'\"]+")
+
+FIXED = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow, noarchive",
+    "Permissions-Policy": (
+        "camera=(), microphone=(), display-capture=(), geolocation=(), usb=(), serial=(), hid=(), midi=(), payment=()"
+    ),
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""The headers that are the same everywhere."""
+
+
+class SecurityHeaders:
+    """Puts the headers on a response; an `on_response_prepare` signal, so that errors and WebSockets get them too."""
+
+    def __init__(self, media_sources: Sequence[str]) -> None:
+        """`media_sources` are CSP source expressions, such as `https:` or `http://127.0.0.1:43211`.
+
+        Raises ValueError where one is not a single expression.
+        """
+        for source in media_sources:
+            if _SOURCE.fullmatch(source) is None:
+                raise ValueError(f"not a single source of a Content-Security-Policy: {source!r}")
+        self._media_sources = tuple(media_sources)
+
+    async def __call__(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Complete the headers of `response`; what its handler has set stays."""
+        for name, value in FIXED.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Content-Security-Policy", self.policy(request.headers.get("Host", "")))
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["Server"] = "avatar-relay"
+
+    def policy(self, own_host: str) -> str:
+        """The Content-Security-Policy for a page that the browser knows under `own_host` (host or host:port).
+
+        Scripts and styles come from here alone. hls.js plays through blob: addresses; its worker is switched off.
+        The WebSocket is named besides 'self', which older Safari does not take to cover it.
+        """
+        own = (f"ws://{own_host}", f"wss://{own_host}") if _OWN_HOST.fullmatch(own_host) else ()
+        media = self._media_sources
+        return "; ".join(
+            (
+                "default-src 'none'",
+                "script-src 'self'",
+                "style-src 'self'",
+                _directive("img-src", "'self'", "https:", *media),
+                _directive("connect-src", "'self'", *own, *media),
+                _directive("media-src", "blob:", *media),
+                "worker-src 'none'",
+                "base-uri 'none'",
+                "form-action 'none'",
+                "frame-ancestors 'none'",
+                "require-trusted-types-for 'script'",
+                "trusted-types 'none'",
+            )
+        )
+
+
+def _directive(name: str, *sources: str) -> str:
+    return " ".join((name, *dict.fromkeys(sources)))

@@ -1,0 +1,47 @@
+"""For operators' machines: is the process up, is it ready, what does it count. No channel or session is ever named."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+PATIENCE = 5.0
+"""Seconds that the readiness check may take; a probe that hangs tells nobody anything."""
+
+Readiness = Callable[[], Awaitable[Mapping[str, str | None]]]
+
+_log = structlog.get_logger(__name__)
+
+
+class Health:
+    """The handlers of `/healthz`, `/readyz` and `/metrics`."""
+
+    def __init__(self, readiness: Readiness, registry: CollectorRegistry) -> None:
+        self._readiness = readiness
+        self._registry = registry
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """The process is up and its loop turns."""
+        return web.Response(text="ok\n")
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        """Each part that must work, `null` where it does, otherwise why not; 503 when any does not."""
+        parts = await self._parts()
+        ready = all(reason is None for reason in parts.values())
+        return web.json_response({"ready": ready, "parts": parts}, status=200 if ready else 503)
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """The registry in the text format of Prometheus."""
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _parts(self) -> dict[str, str | None]:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return dict(await self._readiness())
+        except TimeoutError:
+            return {"readiness": f"no answer within {PATIENCE:g} s"}
+        except Exception:  # noqa: BLE001  the probe is a boundary: whatever is wrong, the answer is "not ready"
+            _log.exception("readiness_check_failed")
+            return {"readiness": "the check itself failed; see the log"}

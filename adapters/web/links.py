@@ -1,0 +1,68 @@
+"""Watch links: short, signed, expiring. Whether one was revoked only the core knows, by its nonce."""
+
+import hashlib
+
+from itsdangerous import BadData, TimestampSigner
+from pydantic import SecretStr
+
+from bot.errors import LinkInvalid
+from bot.ports import Clock
+
+LONGEST = 200
+"""Characters of a signed id that are looked at; a real one has about 75."""
+
+STEPS = 10
+"""A link is stamped with the start of the current tenth of its lifetime, so that it rarely changes."""
+
+_SALT = b"avatar-relay.watch-link.v1"
+
+
+class _Signer(TimestampSigner):
+    """The signer of itsdangerous with the house's clock instead of the machine's."""
+
+    def __init__(self, secret: str, clock: Clock, step: int) -> None:
+        super().__init__(secret, salt=_SALT, key_derivation="hmac", digest_method=_sha256)
+        self._clock = clock
+        self._step = step
+
+    def get_timestamp(self) -> int:
+        now = int(self._clock.now().timestamp())
+        return now - now % self._step
+
+
+def _sha256(data: bytes = b"") -> "hashlib._Hash":
+    return hashlib.sha256(data)
+
+
+class SignedWatchLinks:
+    """`bot.ports.WatchLinks`: makes watch links and reads them back.
+
+    `public_url` is the address of the server for other people, without a last slash; None while there is none. It
+    may be set later, once a port is known.
+    """
+
+    def __init__(self, secret: SecretStr, public_url: str | None, lifetime: float, clock: Clock) -> None:
+        """`lifetime` is in seconds; a link lives for that long, or up to a tenth less."""
+        self.public_url = public_url
+        self._lifetime = lifetime
+        self._clock = clock
+        self._signer = _Signer(secret.get_secret_value(), clock, max(1, int(lifetime / STEPS)))
+
+    def url(self, link_nonce: str) -> str | None:
+        """The link people open, None where the page cannot be reached by others. The same for a tenth of a lifetime."""
+        if self.public_url is None:
+            return None
+        return f"{self.public_url}/w/{self._signer.sign(link_nonce).decode('ascii')}"
+
+    def nonce_of(self, signed: str) -> str:
+        """The nonce inside a signed id. Raises `LinkInvalid` with `forged` or `expired`."""
+        if len(signed) > LONGEST or not signed.isascii():
+            raise LinkInvalid("forged")
+        try:
+            nonce, signed_at = self._signer.unsign(signed, return_timestamp=True)
+            text = nonce.decode("ascii")
+        except (BadData, UnicodeDecodeError):
+            raise LinkInvalid("forged") from None
+        if (self._clock.now() - signed_at).total_seconds() >= self._lifetime:
+            raise LinkInvalid("expired")
+        return text

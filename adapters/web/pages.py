@@ -1,0 +1,85 @@
+"""The HTML there is: the watch page, and the page of one clear sentence that stands for every error."""
+
+from html import escape
+from pathlib import Path
+from string import Template
+
+from aiohttp import web
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+class Pages:
+    """Fills the templates. Addresses in them are relative, so the server may live behind any path of a proxy."""
+
+    def __init__(self, assets_version: str) -> None:
+        self._version = assets_version
+        self._watch = Template((_TEMPLATES / "watch.html").read_text("utf-8"))
+        self._sentence = Template((_TEMPLATES / "sentence.html").read_text("utf-8"))
+
+    def watch(self, request: web.Request) -> web.Response:
+        """The watch page; it learns everything over its WebSocket."""
+        return self._html(self._watch.substitute(assets=self._assets_for(request)), 200)
+
+    def sentence(self, request: web.Request, status: int, title: str, sentence: str) -> web.Response:
+        """A page that says one thing."""
+        html = self._sentence.substitute(
+            assets=self._assets_for(request), title=escape(title), sentence=escape(sentence)
+        )
+        return self._html(html, status)
+
+    def _assets_for(self, request: web.Request) -> str:
+        depth = request.rel_url.raw_path.count("/") - 1
+        return f"{'../' * depth or './'}static/{self._version}"
+
+    @staticmethod
+    def _html(html: str, status: int) -> web.Response:
+        return web.Response(text=html, status=status, content_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+def link_expired(pages: Pages, request: web.Request) -> web.Response:
+    """The link was good once."""
+    return pages.sentence(
+        request, 410, "This link has expired", "Ask for a new one in the channel: the watch command gives it to you."
+    )
+
+
+def link_revoked(pages: Pages, request: web.Request) -> web.Response:
+    """The signature is ours, but the session has another link now."""
+    return pages.sentence(
+        request,
+        410,
+        "This link is no longer valid",
+        "It was replaced or taken back. The watch command in the channel gives you the current one.",
+    )
+
+
+def link_unknown(pages: Pages, request: web.Request) -> web.Response:
+    """The address was never a link."""
+    return pages.sentence(
+        request, 404, "This link leads nowhere", "Part of it may be missing: open it again from the channel."
+    )
+
+
+def not_found(pages: Pages, request: web.Request, status: int = 404) -> web.Response:
+    """Nothing lives at this address."""
+    return pages.sentence(
+        request, status, "There is nothing here", "Watch links start with /w/ and are handed out in the channel."
+    )
+
+
+def wrong_origin(pages: Pages, request: web.Request) -> web.Response:
+    """Another site wants the live feed."""
+    return pages.sentence(request, 403, "Not from there", "Only the watch page itself may connect here.")
+
+
+def busy(pages: Pages, request: web.Request) -> web.Response:
+    """The store does not answer."""
+    return pages.sentence(request, 503, "We cannot look this up right now", "Wait a moment, then load the page again.")
+
+
+def broken(pages: Pages, request: web.Request, reference: str) -> web.Response:
+    """A mistake of ours; `reference` is also in the log."""
+    return pages.sentence(
+        request, 500, "Something went wrong on our side", f"Try again. If it stays, tell the operator: {reference}."
+    )

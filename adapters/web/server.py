@@ -1,0 +1,160 @@
+"""The web server: routes, their errors as pages, its life from `start` to `stop`. What routes do lives elsewhere."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from adapters.web import pages as page
+from adapters.web.assets import Assets
+from adapters.web.desk import Desk
+from adapters.web.headers import SecurityHeaders
+from adapters.web.health import Health, Readiness
+from adapters.web.links import SignedWatchLinks
+from adapters.web.live import LiveFeed
+from adapters.web.pages import Pages
+from bot.bulletin import Bulletin
+from bot.errors import LinkInvalid, StoreError
+from bot.ports import Clock
+
+PATIENCE = 3.0
+"""Seconds that requests under way have when the server stops."""
+
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+_log = structlog.get_logger(__name__)
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class WebServer:
+    """Serves the watch page and the health endpoints. `app` takes further routes until `start`."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        bulletin: Bulletin,
+        links: SignedWatchLinks,
+        clock: Clock,
+        *,
+        host: str,
+        port: int,
+        media_sources: Sequence[str],
+        readiness: Readiness,
+        registry: CollectorRegistry,
+    ) -> None:
+        """`port` 0 is any free one. `media_sources` are CSP source expressions for what the page may play.
+
+        `readiness` tells for each part None or a short reason. Raises ValueError for a malformed media source.
+        """
+        self._desk = desk
+        self._links = links
+        self._host = host
+        self._port = port
+        self._assets = Assets()
+        self._pages = Pages(self._assets.version)
+        self._live = LiveFeed(desk, bulletin, links, clock)
+        self._health = Health(readiness, registry)
+        self._requests = Counter(
+            "avatar_relay_web_requests",
+            "HTTP requests answered, by route and status",
+            ["route", "status"],
+            registry=registry,
+        )
+        Gauge("avatar_relay_web_viewers", "Watch pages connected now", registry=registry).set_function(
+            lambda: len(self._live)
+        )
+        self._runner: web.AppRunner | None = None
+        self._doorkeeper: asyncio.Task[None] | None = None
+        self.app = self._make_app(SecurityHeaders(media_sources))
+
+    async def start(self) -> str:
+        """Listen, and return the local base URL without a last slash. Raises OSError where the port cannot be had."""
+        runner = web.AppRunner(self.app, access_log=None, handle_signals=False, shutdown_timeout=PATIENCE)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self._doorkeeper = asyncio.create_task(self._live.watch_the_door(), name="watch links")
+        host, port = runner.addresses[0][:2]
+        host = _ANYWHERE.get(host, host)
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def stop(self) -> None:
+        """Close every connection and stop listening, within a few seconds. Harmless when not started."""
+        if self._doorkeeper is not None:
+            self._doorkeeper.cancel()
+            await asyncio.gather(self._doorkeeper, return_exceptions=True)
+            self._doorkeeper = None
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> "WebServer":
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _make_app(self, headers: SecurityHeaders) -> web.Application:
+        app = web.Application(middlewares=[self._answer])
+        app.on_response_prepare.append(headers)
+        app.on_shutdown.append(self._send_everybody_away)
+        app.router.add_get("/w/{signed}", self._watch)
+        app.router.add_get("/w/{signed}/live", self._connect, allow_head=False)
+        app.router.add_get("/static/{version}/{name:.+}", self._assets.serve)
+        app.router.add_get("/healthz", self._health.healthz)
+        app.router.add_get("/readyz", self._health.readyz)
+        app.router.add_get("/metrics", self._health.metrics)
+        return app
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        try:
+            nonce = self._links.nonce_of(request.match_info["signed"])
+        except LinkInvalid as invalid:
+            make = page.link_expired if invalid.why == "expired" else page.link_unknown
+            return make(self._pages, request)
+        if await self._desk.watched(nonce) is None:
+            return page.link_revoked(self._pages, request)
+        return self._pages.watch(request)
+
+    async def _connect(self, request: web.Request) -> web.StreamResponse:
+        if not self._live.comes_from_the_page(request):
+            return page.wrong_origin(self._pages, request)
+        return await self._live.serve(request)
+
+    async def _send_everybody_away(self, _app: web.Application) -> None:
+        await self._live.send_everybody_away()
+
+    @web.middleware
+    async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Turn what went wrong into a page, and count."""
+        response = await self._in_words(request, handler)
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else "none"
+        self._requests.labels(route, response.status).inc()
+        return response
+
+    async def _in_words(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+            return page.not_found(self._pages, request, error.status)
+        except StoreError as error:
+            _log.warning("page_not_served", error=str(error))
+            return page.busy(self._pages, request)
+        except web.HTTPException:
+            raise
+        except Exception:  # noqa: BLE001  the boundary of a request: logged, and told with a reference
+            reference = secrets.token_hex(4)
+            _log.exception("request_failed", reference=reference)
+            return page.broken(self._pages, request, reference)

@@ -1,0 +1,123 @@
+// The watch page: joins the line to the server, the player and the captions, and answers to buttons and keys.
+
+import { Captions } from "./captions.js";
+import { Connection } from "./connection.js";
+import { Player } from "./player.js";
+import { isOver, stateOf } from "./states.js";
+import { draw, drawTime } from "./view.js";
+
+const NO_WORDS = 2_000; // ms after which an utterance without words is shown as a whole
+const BELIEVABLE = 60; // seconds the picture may lie behind the server; beyond that its dates mean nothing
+
+const $ = (id) => document.getElementById(id);
+const video = $("video");
+
+let session = null;
+let closed = null; // why there is nothing more to come
+let ahead = 0; // seconds the server's clock is ahead of this one
+let speakingSince = 0;
+let soundTouched = false;
+
+const player = new Player(video, () => redraw());
+const captions = new Captions($("captions"), $("announce-speech"), playhead);
+const connection = new Connection(liveAddress(), {
+  message: receive,
+  change: () => redraw(),
+  closed: (why) => { closed = why; redraw(); },
+});
+
+function receive(message) {
+  if ("now" in message) ahead = message.now - Date.now() / 1000;
+  if (message.type === "words") captions.add(message.words);
+  if (message.type === "cut") captions.cut(message.at);
+  if (message.type === "session") {
+    if (message.speaking !== session?.speaking) speakingSince = performance.now();
+    session = message;
+    redraw();
+  }
+}
+
+function redraw() {
+  const state = stateOf({ session, line: connection.line, closed });
+  const over = isOver(state);
+  const url = over ? null : session?.hls_url ?? null;
+  if (url !== player.url) player.show(url);
+  draw({ state, session, player, soundTouched });
+  tick();
+}
+
+function tick() {
+  const over = closed !== null || session?.phase === "ended";
+  drawTime({ session, now: serverNow(), line: connection.line, over });
+  const wordless = session?.speaking && session.phase === "live" && speakingSince && performance.now() - speakingSince > NO_WORDS;
+  if (wordless) {
+    speakingSince = 0;
+    if (!captions.isBusy()) captions.showWhole(session.speaking);
+  }
+}
+
+function serverNow() {
+  return Date.now() / 1000 + ahead;
+}
+
+function playhead() {
+  const playing = player.playingDate();
+  const behind = playing === null ? NaN : serverNow() - playing;
+  return behind > -BELIEVABLE / 10 && behind < BELIEVABLE ? playing : serverNow();
+}
+
+function liveAddress() {
+  const address = new URL(`${location.pathname}/live`, location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  return address;
+}
+
+// --- sound: muted until somebody asks, the volume remembered for this tab
+
+function setSound(muted) {
+  soundTouched = true;
+  if (!muted && video.volume === 0) video.volume = 1;
+  video.muted = muted;
+  if (video.paused) player.play();
+  redraw();
+}
+
+function toggleSound() {
+  setSound(!video.muted);
+}
+
+function toggleFullScreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else if ($("theatre").requestFullscreen) $("theatre").requestFullscreen();
+  else video.webkitEnterFullscreen?.();
+}
+
+const remembered = Number.parseFloat(sessionStorage.getItem("volume"));
+if (remembered > 0 && remembered <= 1) video.volume = remembered;
+
+video.addEventListener("volumechange", () => {
+  sessionStorage.setItem("volume", String(video.volume));
+  redraw();
+});
+$("unmute").addEventListener("click", () => { setSound(false); $("mute").focus(); });
+$("play").addEventListener("click", () => { player.play(); });
+$("mute").addEventListener("click", toggleSound);
+$("fullscreen").addEventListener("click", toggleFullScreen);
+$("volume").addEventListener("input", (event) => {
+  video.volume = event.target.valueAsNumber;
+  setSound(video.volume === 0);
+});
+$("retry").addEventListener("click", () => connection.retry());
+$("picture").addEventListener("error", ({ target }) => { target.dataset.failed = target.getAttribute("src"); redraw(); });
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || !player.showing) return;
+  if (event.key === " " && event.target.closest("button, input")) return;
+  const act = { m: toggleSound, " ": toggleSound, f: toggleFullScreen }[event.key.toLowerCase()];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+
+setInterval(tick, 1000);
+redraw();

@@ -1,0 +1,349 @@
+"""The composition root: settings become a running program. The only module of the core that knows adapters exist.
+
+Builds in order (database, simulator, provider, core, web, chats), tells in one line each what was started and what was left
+out and why, and takes everything down again in the opposite order, within `SHUTDOWN_TIME`.
+"""
+
+import asyncio
+import errno
+import ipaddress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from importlib.metadata import entry_points
+
+import structlog
+from pydantic import SecretStr
+
+from adapters.answers.openai_compatible import OpenAICompatible
+from adapters.avatars.simulator import Simulator, SimulatorOptions
+from adapters.web import SignedWatchLinks, WebServer
+from bot import metrics
+from bot.bulletin import Bulletin, Following
+from bot.commands import Commands
+from bot.desk import Desk
+from bot.errors import SettingsError, StoreError
+from bot.left_open import close_left_open
+from bot.model import Notice, SessionChanged, UtteranceChanged, WordsSpoken
+from bot.permissions import Permissions
+from bot.policy import SessionPolicy
+from bot.ports import AvatarProvider, ChatAdapter, ChatModel, Clock
+from bot.relay import Relay
+from bot.running import House
+from bot.sessions import Sessions
+from bot.settings import Settings, database_url_or_default, web_secret
+from bot.store import schema
+from bot.store.ownership import SqliteOwnership
+from bot.store.store import Store
+from bot.streams import StreamCloser
+from bot.sweeper import Sweeper
+
+log = structlog.get_logger(__name__)
+
+SHUTDOWN_TIME = 10.0
+"""Seconds to close every stream at a shutdown; service managers kill after 10 s to 90 s."""
+
+SHOWN_BACKLOG = 100_000
+"""Events that wait for the chat platforms at the most; a platform that is behind must not lose a notice."""
+
+LINK_OUTLIVES_SESSION = 3600.0
+"""Seconds that a watch link still shows why its session ended."""
+
+SIMULATOR = "simulator"
+"""The provider that is built in: the simulator inside this process, spoken to by the client of `heygen-realtime`."""
+
+SIMULATED_CLIENT = "heygen-realtime"
+CHATS = "avatar_relay.chat"
+AVATARS = "avatar_relay.avatars"
+
+Tell = Callable[[str], None]
+
+__all__ = [
+    "SIMULATED_CLIENT",
+    "SIMULATOR",
+    "Application",
+    "SimulatorOptions",
+    "configured_chats",
+    "console_chat",
+    "make_provider",
+    "run_simulator",
+]
+
+
+class Application:
+    """One running bot. `start`, then `serve`, and `stop` in any case."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, tell: Tell, *, simulator: SimulatorOptions | None = None
+    ) -> None:
+        """`tell` gets the lines for whoever started the program. `simulator` is for `AVATAR_PROVIDER=simulator`, or
+        runs one for the provider in `settings`, whose addresses and keys then point at it."""
+        self._settings = settings
+        self._clock = clock
+        self._tell = tell
+        self._simulator_options = simulator
+        self._stack = AsyncExitStack()
+        self._stopping = asyncio.Event()
+        self._media_sources: list[str] = ["https:"]
+        self.simulator: Simulator | None = None
+        self.bulletin = Bulletin()
+        self.desk: Desk
+
+    async def start(self) -> None:
+        """Build everything but the chats. Raises `SettingsError` and `StoreError` with a sentence for the operator."""
+        url = database_url_or_default(self._settings)
+        self._stack.enter_context(SqliteOwnership(url))
+        await schema.upgrade(url)
+        store = await self._stack.enter_async_context(await Store.open(url, self._clock))
+        settings = await self._with_simulator(self._settings)
+        provider = await self._stack.enter_async_context(make_provider(settings, self._clock))
+        chat_model = await self._enter_chat_model(settings)
+        self._desk_over(store, provider, chat_model, settings)
+        await self._start_web(store, settings)
+        await self._recover()
+
+    async def serve(self, chats: Sequence[Callable[[Desk], ChatAdapter]]) -> None:
+        """Run the chats and the sweeper until `ask_to_stop`, then close every session."""
+        adapters = [make(self.desk) for make in chats]
+        with self.bulletin.follow(backlog=SHOWN_BACKLOG) as following:
+            showing = asyncio.create_task(_show(following, {adapter.name: adapter for adapter in adapters}))
+            try:
+                await self._run_until_stopped(adapters)
+            finally:
+                await self._close_sessions()
+                following.close()
+                await showing
+
+    async def _run_until_stopped(self, adapters: Sequence[ChatAdapter]) -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(adapter.run(), name=adapter.name) for adapter in adapters]
+            tasks.append(group.create_task(Sweeper(self.desk.sessions).run(), name="sweeper"))
+            await self._stopping.wait()
+            for task in tasks:
+                task.cancel()
+
+    def ask_to_stop(self) -> None:
+        """Begin the shutdown; `serve` returns when it is done. Also what a signal does."""
+        self._stopping.set()
+
+    async def stop(self) -> None:
+        """Take down what `start` built."""
+        await self._stack.aclose()
+
+    # --- the parts, in order -----------------------------------------------------------------------------------------
+
+    async def _with_simulator(self, settings: Settings) -> Settings:
+        if self._simulator_options is None and settings.avatar.provider != SIMULATOR:
+            return settings
+        options = self._simulator_options or SimulatorOptions()
+        self.simulator = await self._stack.enter_async_context(Simulator(options, self._clock))
+        self._media_sources.append(self.simulator.address)
+        self._tell(f"Simulator: running at {self.simulator.address}; no account, no cost, no real avatar.")
+        return point_at_simulator(settings, self.simulator.address, options.api_key)
+
+    async def _enter_chat_model(self, settings: Settings) -> ChatModel | None:
+        model = OpenAICompatible.from_settings(settings, self._clock)
+        return None if model is None else await self._stack.enter_async_context(model)
+
+    def _desk_over(
+        self, store: Store, provider: AvatarProvider, chat_model: ChatModel | None, settings: Settings
+    ) -> None:
+        policy = _policy(settings)
+        self._links = SignedWatchLinks(
+            web_secret(settings), settings.web.public_url, policy.max_duration + LINK_OUTLIVES_SESSION, self._clock
+        )
+        closer = StreamCloser(provider, store, self._clock)
+        self._stack.push_async_callback(closer.stop)
+        house = House(provider, chat_model, store, closer, self.bulletin, self._links, self._clock, policy)
+        sessions = Sessions(house)
+        self._stack.push_async_callback(sessions.leave)
+        permissions = Permissions(settings.admin_users)
+        relay = Relay(sessions, permissions, self._clock, rule=settings.session.relay, user_rate=settings.user_rate)
+        commands = Commands(sessions, relay, permissions, closer)
+        self.desk = Desk(commands, relay, sessions, self._clock, settings, self.ask_to_stop)
+        answers = "answers by itself" if provider.capabilities.chat else "answers with the chat model"
+        if not house.can_answer:
+            answers = "repeats only (set CHAT_API_URL and CHAT_MODEL to let it answer)"
+        self._tell(f"Avatar: {provider.name}, {answers}.")
+
+    async def _start_web(self, store: Store, settings: Settings) -> None:
+        async def readiness() -> Mapping[str, str | None]:
+            try:
+                await store.check()
+            except StoreError as error:
+                return {"database": str(error)}
+            return {"database": None}
+
+        server = WebServer(
+            self.desk.sessions,
+            self.bulletin,
+            self._links,
+            self._clock,
+            host=settings.web.host,
+            port=settings.web.port,
+            media_sources=self._media_sources,
+            readiness=readiness,
+            registry=metrics.registry,
+        )
+        try:
+            local = await server.start()
+        except OSError as error:
+            raise SettingsError(_port_trouble(settings, error)) from error
+        self._stack.push_async_callback(server.stop)
+        if self._links.public_url is None and self.simulator is not None and _is_loopback(settings.web.host):
+            self._links.public_url = local
+        if self._links.public_url is None:
+            self._tell(
+                f"Web: running at {local}, but WEB_PUBLIC_URL is not set, so nobody else can open watch links: "
+                "the provider's own link is handed out instead."
+            )
+        else:
+            self._tell(f"Web: watch links begin with {self._links.public_url}, served at {local}.")
+
+    async def _recover(self) -> None:
+        await self._close_sessions_of_other_providers()
+        found = await self.desk.sessions.recover()
+        if found.adopted or found.closed:
+            self._tell(f"Recovered: {found.adopted} sessions go on, {found.closed} are being closed.")
+        if found.unknown_utterances:
+            self._tell(f"{found.unknown_utterances} messages may not have been said; they are not repeated.")
+
+    async def _close_sessions_of_other_providers(self) -> None:
+        """A session cannot change its provider: what an earlier choice left open is closed there."""
+        house = self.desk.sessions.house
+        foreign = [s for s in await house.store.open_sessions() if s.provider != house.provider.name]
+        for name in sorted({session.provider for session in foreign}):
+            sessions = [session for session in foreign if session.provider == name]
+            try:
+                provider = await self._stack.enter_async_context(make_provider(self._settings, self._clock, name))
+            except SettingsError as error:
+                self._tell(f"{len(sessions)} sessions of {name} are still in the books and cannot be closed: {error}")
+                continue
+            closer = StreamCloser(provider, house.store, self._clock)
+            self._stack.push_async_callback(closer.stop)
+            await close_left_open(house.store, closer, sessions, self._clock.now(), "the provider was changed")
+            self._tell(f"Closed {len(sessions)} sessions of {name}, the provider chosen before.")
+
+    async def _close_sessions(self) -> None:
+        try:
+            async with asyncio.timeout(SHUTDOWN_TIME):
+                await self.desk.sessions.shut_down()
+        except TimeoutError:
+            left = len(self.desk.sessions)
+            self._tell(f"{left} sessions could not be closed in time; the next start closes them.")
+            log.error("sessions could not be closed in time", sessions=left)
+
+
+async def run_simulator(
+    options: SimulatorOptions, clock: Clock, host: str, port: int, tell: Tell, stop: asyncio.Event
+) -> None:
+    """Run the simulator alone until `stop`. Raises `SettingsError` where it cannot listen."""
+    simulator = Simulator(options, clock)
+    try:
+        url = await simulator.start(host, port)
+    except OSError as error:
+        raise SettingsError(
+            f"{str(error.strerror or error).capitalize()}: choose another --port, or 0 for any."
+        ) from error
+    tell(f"The simulator runs at {url}. Point a bot at it: HEYGEN_API_URL={url} HEYGEN_API_KEY=<its key>")
+    try:
+        await stop.wait()
+    finally:
+        await simulator.stop()
+
+
+def configured_chats(settings: Settings, *, console: bool, tell: Tell) -> list[Callable[[Desk], ChatAdapter]]:
+    """The chat platforms that can be started; tells in one line each which, and why the others are left out."""
+    found = {entry.name: entry for entry in entry_points(group=CHATS)}
+    chats: list[Callable[[Desk], ChatAdapter]] = []
+    for name, entry in sorted(found.items()):
+        if name == "console":
+            if console:
+                chats.append(console_chat())
+                tell("Console: reading from here.")
+            else:
+                tell("Console: left out; add --console to chat from here.")
+            continue
+        adapter = entry.load()
+        if (missing := adapter.missing(settings)) is None:
+            chats.append(adapter)
+            tell(f"{name.capitalize()}: starting.")
+        else:
+            tell(f"{name.capitalize()}: left out; {missing}")
+    return chats
+
+
+def console_chat() -> Callable[[Desk], ChatAdapter]:
+    """The console as a chat platform."""
+    make: Callable[[Desk], ChatAdapter] = entry_points(group=CHATS)["console"].load()
+    return make
+
+
+def point_at_simulator(settings: Settings, url: str, api_key: SecretStr) -> Settings:
+    """The same settings with every outside service replaced by the simulator at `url`."""
+    avatar = settings.avatar
+    if avatar.provider == SIMULATOR:
+        avatar = avatar.model_copy(update={"provider": SIMULATED_CLIENT})
+    service = {"api_url": url, "api_key": api_key}
+    chat = {"api_url": f"{url}/v1", "api_key": api_key, "model": "simulator"}
+    return settings.model_copy(
+        update={
+            "avatar": avatar,
+            "heygen": settings.heygen.model_copy(update=service),
+            "chat_model": settings.chat_model.model_copy(update=chat),
+        }
+    )
+
+
+def make_provider(settings: Settings, clock: Clock, name: str | None = None) -> AvatarProvider:
+    """The provider with a name, by default the chosen one. Raises `SettingsError` where it is unknown or has no key."""
+    name = name or settings.avatar.provider
+    found = {entry.name: entry for entry in entry_points(group=AVATARS)}
+    if name not in found:
+        raise SettingsError(f'AVATAR_PROVIDER is "{name}": it must be one of {", ".join((*sorted(found), SIMULATOR))}.')
+    provider: AvatarProvider = found[name].load().from_settings(settings, clock)
+    return provider
+
+
+def _policy(settings: Settings) -> SessionPolicy:
+    return SessionPolicy(
+        avatar=settings.avatar.id,
+        voice=settings.avatar.voice_id,
+        quality=settings.avatar.quality,
+        knowledge=settings.avatar.knowledge,
+        greeting=settings.avatar.greeting,
+        mode=settings.session.mode,
+        idle_timeout=settings.session.idle_timeout,
+        idle_warning=settings.session.idle_warning,
+        max_duration=settings.session.max_duration,
+        queue_limit=settings.queue_limit,
+    )
+
+
+async def _show(following: Following, adapters: Mapping[str, ChatAdapter]) -> None:
+    """Hand every event to the platform whose channel it is about; captions are for the watch page alone."""
+    async for event in following:
+        match event:
+            case SessionChanged(view):
+                channel = view.channel
+            case UtteranceChanged(channel) | Notice(channel):
+                pass
+            case WordsSpoken():
+                continue
+        if (adapter := adapters.get(channel.platform)) is not None:
+            await adapter.show(event)
+
+
+def _port_trouble(settings: Settings, error: OSError) -> str:
+    where = f"{settings.web.host}:{settings.web.port}"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"WEB_PORT is {settings.web.port}: another program already listens there; set another port, or 0 for any."
+        )
+    return f"WEB_HOST and WEB_PORT are {where}: cannot listen there ({(error.strerror or str(error)).lower()})."
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

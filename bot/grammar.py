@@ -1,0 +1,78 @@
+"""The words of a command, the same on every platform: `/avatar VERB [name=value ...] [text]`.
+
+Parses text into a `Command`; platforms with forms (Discord) build the same `Command` from their options. Runs nothing.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot import sentences
+from bot.errors import Refused
+
+AVATAR = "avatar"
+ADMIN = "avatar-admin"
+
+_OPTION = re.compile(r"(?P<name>[a-z]+)=(?:\"(?P<quoted>[^\"]*)\"|(?P<plain>\S+))\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What somebody asked for. `text` is what follows the verb, untouched; `options` are `name=value` pairs."""
+
+    group: str
+    verb: str
+    text: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How a command is written and what it does; help, menus and documentation are made from this.
+
+    argument: what follows the verb, for people (`TEXT`); required: whether it must be there.
+    options: the names that `name=value` may have.
+    """
+
+    group: str
+    verb: str
+    summary: str
+    argument: str = ""
+    required: bool = False
+    options: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """How it is typed."""
+        options = " ".join(f"[{name}=…]" for name in self.options)
+        return " ".join(part for part in (f"/{self.group} {self.verb}", self.argument, options) if part)
+
+
+def parse(line: str, usages: Mapping[tuple[str, str], Usage], group: str) -> Command:
+    """Read what follows the name of a command group, such as `say good morning`.
+
+    Raises `Refused` with a sentence where the verb is unknown, its argument is missing, or an option is not known.
+    """
+    verb, _, rest = line.strip().partition(" ")
+    verb = verb.lower() or ("help" if group == AVATAR else "sessions")
+    usage = usages.get((group, verb))
+    if usage is None:
+        known = [name for place, name in usages if place == group]
+        raise Refused(sentences.unknown_command(verb[:40], known), stage="grammar")
+    options, rest = _options(usage, rest.strip())
+    if usage.required and not rest:
+        raise Refused(sentences.needs_argument(f"/{group} {verb}", usage.argument), stage="grammar")
+    if rest and not usage.argument:
+        raise Refused(sentences.takes_nothing(usage.line, rest[:40]), stage="grammar")
+    return Command(group, verb, rest, options)
+
+
+def _options(usage: Usage, rest: str) -> tuple[dict[str, str], str]:
+    options: dict[str, str] = {}
+    while usage.options and (found := _OPTION.match(rest)):
+        name = found["name"]
+        if name not in usage.options:
+            raise Refused(sentences.unknown_option(name[:40], usage.options), stage="grammar")
+        options[name] = found["plain"] if found["quoted"] is None else found["quoted"]
+        rest = rest[found.end() :]
+    return options, rest

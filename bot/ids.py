@@ -1,0 +1,53 @@
+"""Names for new things: short ones that people read aloud and type, sortable ones that carry the order of acceptance.
+
+Nothing here is a secret but `new_nonce`, which is.
+"""
+
+import itertools
+import secrets
+
+from bot.ports import Clock
+
+READABLE = "23456789abcdefghjkmnpqrstuvwxyz"
+"""Digits and letters that cannot be taken for one another."""
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_count = itertools.count()
+
+
+def new_session_id() -> str:
+    """Six readable characters: enough for a channel's life time, short enough for `/avatar-admin stop ID`."""
+    return "".join(secrets.choice(READABLE) for _ in range(6))
+
+
+def new_reference() -> str:
+    """Eight readable characters that a failure carries in chat and in the log (rule 10)."""
+    return "".join(secrets.choice(READABLE) for _ in range(8))
+
+
+def new_stream_id() -> str:
+    """A name of our own for a stream; the provider's comes with the reply to the create."""
+    return secrets.token_hex(8)
+
+
+def new_nonce() -> str:
+    """What makes a watch link unguessable: 72 random bits."""
+    return secrets.token_urlsafe(9)
+
+
+def new_utterance_id(clock: Clock) -> str:
+    """An id that sorts in the order of acceptance: milliseconds since 1970, a count, four random characters.
+
+    The count keeps the order within a millisecond of one process; the random end keeps processes apart.
+    """
+    milliseconds = int(clock.now().timestamp() * 1000)
+    tail = "".join(secrets.choice(_DIGITS) for _ in range(4))
+    return f"{_base36(milliseconds, 9)}{_base36(next(_count) % 36**5, 5)}{tail}"
+
+
+def _base36(number: int, width: int) -> str:
+    text = ""
+    while number:
+        number, digit = divmod(number, 36)
+        text = _DIGITS[digit] + text
+    return text.rjust(width, "0")

@@ -1,0 +1,24 @@
+"""What operators can alert on, as Prometheus metrics. No label names a channel, a person or a session."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+registry = CollectorRegistry(auto_describe=True)
+
+sessions_started = Counter("avatar_relay_sessions_started", "Sessions started", registry=registry)
+sessions_ended = Counter("avatar_relay_sessions_ended", "Sessions ended, by reason", ["reason"], registry=registry)
+open_sessions = Gauge("avatar_relay_open_sessions", "Sessions that are not closed", registry=registry)
+open_streams = Gauge("avatar_relay_open_streams", "Streams this process holds open and pays for", registry=registry)
+unconfirmed_closes = Gauge(
+    "avatar_relay_unconfirmed_closes", "Streams whose close the provider has not confirmed", registry=registry
+)
+waiting_utterances = Gauge("avatar_relay_waiting_utterances", "Utterances waiting to be spoken", registry=registry)
+utterances = Counter(
+    "avatar_relay_utterances", "Utterances that came to an end, by state", ["state"], registry=registry
+)
+refusals = Counter("avatar_relay_refusals", "Messages that were not taken, by stage", ["stage"], registry=registry)
+provider_errors = Counter(
+    "avatar_relay_provider_errors", "Provider calls that failed, by kind of error", ["kind"], registry=registry
+)
+provider_seconds = Histogram(
+    "avatar_relay_provider_seconds", "How long a text took to be accepted by the provider, seconds", registry=registry
+)

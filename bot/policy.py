@@ -1,0 +1,57 @@
+"""The operator's decisions about sessions as one value, fitted to what the provider accepts.
+
+Pure arithmetic: no I/O, no settings, no vendor.
+"""
+
+from dataclasses import dataclass
+
+from bot.model import Mode
+from bot.ports import Capabilities, FirstWords, StreamRequest
+
+MARGIN = 60.0
+"""Seconds that the provider's own limits lie above ours: it is the safety net for a dead bot, not the one who ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPolicy:
+    """Durations in seconds. `avatar` and `voice` may be empty: the provider's default."""
+
+    avatar: str = ""
+    voice: str = ""
+    quality: str = "medium"
+    knowledge: str = ""
+    greeting: str = "Hello, I am here."
+    mode: Mode = Mode.REPEAT
+    idle_timeout: float = 300.0
+    idle_warning: float = 60.0
+    max_duration: float = 3600.0
+    queue_limit: int = 20
+
+    def stream_request(
+        self,
+        capabilities: Capabilities,
+        *,
+        avatar: str,
+        voice: str,
+        quality: str,
+        remaining: float,
+        first_words: FirstWords | None,
+    ) -> StreamRequest:
+        """What to ask of the provider for a stream of a session that may run `remaining` seconds more (rule 3)."""
+        shortest, longest = capabilities.idle_limit
+        return StreamRequest(
+            avatar=avatar,
+            voice=voice,
+            quality=quality,
+            knowledge=self.knowledge,
+            idle_timeout=min(longest, max(shortest, self.idle_timeout + MARGIN)),
+            max_duration=min(capabilities.max_duration, remaining + MARGIN),
+            first_words=first_words,
+        )
+
+    def keep_alive_every(self, capabilities: Capabilities) -> float | None:
+        """Seconds between keep-alives, None where the provider's idle timeout outlasts ours anyway."""
+        longest = capabilities.idle_limit[1]
+        if not capabilities.keeps_alive or longest >= self.idle_timeout + MARGIN:
+            return None
+        return longest / 3

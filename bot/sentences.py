@@ -1,0 +1,344 @@
+"""Every word the program says to people: one place, the same for the same thing on every platform.
+
+What happened, and what to do next. No id without meaning, no vendor's jargon, never a secret. Functions here only make
+text; who reads it is decided by the caller.
+"""
+
+import difflib
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import ROUND_UP, Decimal
+
+from bot.errors import (
+    AnswerError,
+    AuthenticationFailed,
+    AvatarRelayError,
+    ConcurrencyReached,
+    Invalid,
+    NotReady,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    StoreError,
+    StreamGone,
+    Sunset,
+    Transient,
+)
+from bot.ids import new_reference
+from bot.model import EndReason, Mode, Phase, Role, UtteranceState
+
+MODES = {
+    Mode.REPEAT: "repeat (it says what you write)",
+    Mode.CHAT: "chat (it answers what you write)",
+}
+
+PHASES = {
+    Phase.STARTING: "starting",
+    Phase.LIVE: "live",
+    Phase.WAITING_FOR_TEXT: "waiting for text: the next message wakes the avatar",
+    Phase.WAITING_FOR_VIEWER: "waiting for the first viewer: open the watch link",
+    Phase.ENDED: "ended",
+}
+
+NO_SESSION = "No avatar is in this channel. Start one with `/avatar start`."
+CLOSING = "The avatar in this channel is just being closed. Try again in a few seconds."
+NOTHING_SAID = "The avatar is not saying anything right now."
+EMPTY_TEXT = "There is nothing in that message that can be spoken. Write some words."
+STOPPING = "Stopping the avatar…"
+STOPPED_BY_SIGNAL = "avatar-relay is shutting down"
+NO_LINK = "There is no watch link yet. Try again in a few seconds."
+WATCH = "Watch the avatar here:"
+HELP = "What you can do with the avatar. Anything else you write to it is said, or answered in chat mode:"
+CHAT_NOT_CONFIGURED = (
+    "This avatar can repeat, but it has no mind to answer with yet. "
+    "Use `/avatar say`, or ask the operator to set CHAT_API_URL and CHAT_MODEL."
+)
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it: `45 s`, `5 min`, `1 h 5 min`."""
+    whole = max(0, round(seconds))
+    if whole < 100:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    hours, minutes = divmod(minutes, 60)
+    if not hours:
+        return f"{minutes} min"
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def dollars(amount: Decimal) -> str:
+    """An amount of US dollars, rounded up to the cent: a price is never shown smaller than it is."""
+    return f"${amount.quantize(Decimal('0.01'), rounding=ROUND_UP)}"
+
+
+def count(number: int, thing: str) -> str:
+    """`no messages`, `1 message`, `3 messages`."""
+    if number == 1:
+        return f"1 {thing}"
+    return f"{number or 'no'} {thing}s"
+
+
+# --- starting and stopping -------------------------------------------------------------------------------------------
+
+
+def starting(price: Decimal | None, idle: float) -> str:
+    """The answer to a start that opens a session."""
+    cost = f" An open minute costs up to {dollars(price)}." if price else ""
+    return f"Starting the avatar…{cost} It closes by itself after {duration(idle)} without a message."
+
+
+def already_running(name: str) -> str:
+    """The answer to a start where a session is open."""
+    return f"An avatar is already in this channel, started by {name}. Everybody can watch and write to it."
+
+
+def live(mode: Mode) -> str:
+    """Told to the channel when the avatar can be watched."""
+    does = "It says what you write here." if mode is Mode.REPEAT else "It answers what you write here."
+    return f"The avatar is live. {does}"
+
+
+def waiting_for_viewer() -> str:
+    """Told to the channel when speech waits for somebody to watch."""
+    return "The avatar waits for its first viewer: open the watch link, then it speaks."
+
+
+def ended(reason: EndReason, lasted: timedelta, detail: str | None, cost: Decimal | None) -> str:
+    """Told to the channel, and shown on the watch page, when a session is closed."""
+    after = duration(lasted.total_seconds())
+    spent = f", about {dollars(cost)}" if cost else ""
+    why = {
+        EndReason.STOPPED: "The avatar has left",
+        EndReason.IDLE: "Nobody wrote for a while, so the avatar has left",
+        EndReason.MAX_DURATION: "The avatar has reached its longest stay and has left",
+        EndReason.PROVIDER_ENDED: "The avatar service ended the session",
+        EndReason.FAILED: "The avatar session failed",
+        EndReason.ADMIN: "An admin has closed the avatar session",
+        EndReason.SHUTDOWN: "The avatar has left because the bot is shutting down",
+    }[reason]
+    if reason is EndReason.FAILED and detail:
+        return detail
+    return f"{why} after {after}{spent}. Bring it back with `/avatar start`."
+
+
+def close_not_confirmed() -> str:
+    """Told to the channel when the provider did not confirm a close."""
+    return "The avatar service did not confirm that the stream is closed. I keep trying until it does."
+
+
+def idle_warning(seconds: float) -> str:
+    """Told to the channel before an idle session closes."""
+    return f"Nobody has written for a while: the avatar leaves in {duration(seconds)} unless somebody writes."
+
+
+def restarted() -> str:
+    """Told to the channel when a start was cut short by a restart of the bot."""
+    return "The bot was restarted while the avatar was starting. Start it again with `/avatar start`."
+
+
+# --- speaking --------------------------------------------------------------------------------------------------------
+
+
+def queued(position: int, *, live_yet: bool) -> str:
+    """The answer to a message that was taken; `position` is how many are before it."""
+    if not live_yet:
+        return "Taken. The avatar says it as soon as it is there."
+    if position == 0:
+        return "The avatar says it now."
+    return f"Taken. {count(position, 'message').capitalize()} before it."
+
+
+def queue_full(limit: int) -> str:
+    """The refusal of a message that found the queue full."""
+    return (
+        f"The avatar already has {count(limit, 'message')} waiting. Try again when it has said some, "
+        "or use `/avatar skip` or `/avatar clear`."
+    )
+
+
+def too_long(length: int, limit: int) -> str:
+    """The refusal of a message that is too long."""
+    return f"That message has {length:,} characters; the avatar takes at most {limit:,} at once. Please shorten it."
+
+
+def too_fast(limit: int) -> str:
+    """The refusal of a message from somebody who writes too much."""
+    return f"That is a lot for one avatar: at most {count(limit, 'message')} a minute from each person. Try again soon."
+
+
+def interrupted(waiting: int) -> str:
+    """The answer to an interrupt."""
+    if not waiting:
+        return "Quiet. Nothing else is waiting."
+    wait = "1 message waits" if waiting == 1 else f"{waiting} messages wait"
+    return f"Quiet. {wait}: write something or `/avatar skip` to go on, `/avatar clear` to drop them."
+
+
+def skipped(waiting: int) -> str:
+    """The answer to a skip."""
+    return (
+        f"Skipped. {count(waiting, 'message').capitalize()} left." if waiting else "Skipped. Nothing else is waiting."
+    )
+
+
+def going_on(waiting: int) -> str:
+    """The answer to a skip after an interrupt."""
+    return f"Going on with {count(waiting, 'waiting message')}."
+
+
+def cleared(number: int, *, sent_ahead: bool) -> str:
+    """The answer to a clear; `sent_ahead` says that the avatar has the next message already."""
+    text = f"Dropped {count(number, 'waiting message')}." if number else "Nothing was waiting."
+    if sent_ahead:
+        text += " The next message is with the avatar already; `/avatar skip` cuts that one, too."
+    return text
+
+
+def queue_list(lines: Iterable[str], now: str | None) -> str:
+    """The answer to `queue`."""
+    numbered = [f"{place}. {line}" for place, line in enumerate(lines, 1)]
+    if now is not None:
+        numbered.insert(0, f"Now: {now}")
+    return "\n".join(numbered) if numbered else "The queue is empty."
+
+
+def mode_is(mode: Mode, *, for_next: bool = False) -> str:
+    """The answer to `mode`."""
+    return f"{'The next avatar here starts in' if for_next else 'The avatar is now in'} mode {MODES[mode]}."
+
+
+def and_more(number: int) -> str:
+    """The last line of a list that was cut."""
+    return f"and {number} more"
+
+
+def session_list(number: int, unconfirmed: int) -> str:
+    """The head of the admin's list of sessions."""
+    text = f"{count(number, 'open session').capitalize()}."
+    if unconfirmed:
+        text += f" {count(unconfirmed, 'stream').capitalize()} not confirmed as closed yet; I keep trying."
+    return text
+
+
+def cleaned_up(ended: int, unowned: int) -> str:
+    """The answer to `cleanup`."""
+    text = f"Closed {count(ended, 'session')}."
+    if unowned:
+        text += (
+            f" The provider has {count(unowned, 'more open stream')} that no session here owns; "
+            "they may belong to somebody else who uses the same key, so I left them alone."
+        )
+    return text
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+def not_allowed(role: Role) -> str:
+    """The refusal of somebody who may not."""
+    return {
+        Role.ADMIN: "Only admins of this bot can do that. The operator names them in ADMIN_USERS.",
+        Role.HOST: "You may not start or stop the avatar here. Ask a host of this channel.",
+        Role.SPEAKER: "You may not write to the avatar here. Ask a host of this channel.",
+        Role.VIEWER: "You are blocked from using the avatar here.",
+        Role.BLOCKED: "You are blocked from using the avatar here.",
+    }[role]
+
+
+def unknown_command(word: str, known: Iterable[str]) -> str:
+    """The answer to a verb that does not exist; names one that is close, else all."""
+    known = list(known)
+    if close := difflib.get_close_matches(word, known, n=1):
+        return f"I do not know `{word}`. Did you mean `{close[0]}`?"
+    return f"I do not know `{word}`. There is: {', '.join(known)}. `/help` explains them."
+
+
+def needs_argument(command: str, argument: str) -> str:
+    """The answer to a command without its argument."""
+    return f"`{command}` needs {argument}."
+
+
+def takes_nothing(usage: str, rest: str) -> str:
+    """The answer to a command with something behind it that has no meaning there."""
+    return f"I do not understand `{rest}` there. It is written `{usage}`."
+
+
+def unknown_option(name: str, known: Iterable[str]) -> str:
+    """The answer to `name=value` with an unknown name."""
+    return f"There is no `{name}=`. There is: {', '.join(f'`{option}=`' for option in known)}."
+
+
+def one_of(name: str, value: str, choices: Iterable[str]) -> str:
+    """The answer to a choice that does not exist."""
+    return f"`{value}` is no {name}. There is: {', '.join(choices)}."
+
+
+def no_such_session(session_id: str) -> str:
+    """The answer to an admin who names a session that is not open."""
+    return f"There is no open session {session_id[:16]}. `/avatar-admin sessions` lists them."
+
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+
+def failure(error: AvatarRelayError) -> tuple[str, str]:
+    """What to tell people of a failure, and the reference that the caller must log with the error (rule 10)."""
+    reference = new_reference()
+    return f"{_what_happened(error)} (ref {reference})", reference
+
+
+def not_said(state: UtteranceState, error: ProviderError) -> tuple[str, str]:
+    """What to tell of a message that the avatar did not say, or may not have said."""
+    text, reference = failure(error)
+    if state is UtteranceState.UNKNOWN:
+        return f"One message may not have been said; I do not repeat it, to be safe. {text}", reference
+    return f"One message could not be said. {text}", reference
+
+
+def no_answer(error: AnswerError) -> tuple[str, str]:
+    """What to tell when the chat model failed."""
+    return failure(error)
+
+
+def interrupt_failed(error: ProviderError) -> tuple[str, str]:
+    """What to tell when the provider did not take an interrupt."""
+    text, reference = failure(error)
+    return f"The avatar could not be interrupted. {text}", reference
+
+
+def _what_happened(error: AvatarRelayError) -> str:
+    match error:
+        case AuthenticationFailed():
+            return "The avatar service does not accept the bot's key. Ask the operator to check it."
+        case QuotaExhausted():
+            return "The avatar account has no credit left. Ask the operator to top it up."
+        case ConcurrencyReached():
+            return (
+                "As many avatars as the account allows are open already. "
+                "Stop one with `/avatar stop` in its channel, or try again later."
+            )
+        case RateLimited(retry_after=seconds):
+            return f"The avatar service asks us to slow down. Try again in {duration(max(1.0, seconds))}."
+        case NotReady():
+            return "The avatar is not ready yet. Try again in a few seconds."
+        case StreamGone():
+            return "The avatar service has closed the stream. The next message opens a new one."
+        case Sunset():
+            return (
+                "The avatar service has switched this API off for good. The operator can set AVATAR_PROVIDER to "
+                "heygen-realtime, liveavatar or simulator."
+            )
+        case Invalid(parameter=parameter):
+            what = f" ({parameter})" if parameter else ""
+            return f"The avatar service does not accept a value{what}. Check the avatar, the voice and the text."
+        case Transient(may_have_taken_effect=True):
+            return "The avatar service did not answer in time. If anything was opened, it closes by itself. Try again."
+        case Transient():
+            return "The avatar service cannot be reached right now. Try again in a minute."
+        case AnswerError():
+            return "The avatar could not think of an answer. Try again, or use `/avatar say`."
+        case StoreError():
+            return "The bot cannot write to its database. Nothing was lost; ask the operator to look at the log."
+        case _:
+            return "Something went wrong. Try again, and tell the operator if it stays."

@@ -1,0 +1,317 @@
+"""The life cycle of every session of this process: start, find, stop, recover after a restart, shut down.
+
+Each session runs as a task of its own (`bot.running`); this module knows which there are. Decides nothing about who may
+do what (`bot.permissions`) and says nothing to people (`bot.commands`).
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+
+from bot import ids, metrics
+from bot.errors import ProviderError
+from bot.model import (
+    Actor,
+    AuditEntry,
+    Channel,
+    EndReason,
+    Mode,
+    Phase,
+    Playback,
+    Session,
+    SessionState,
+    SessionView,
+    Stream,
+    StreamState,
+    Utterance,
+)
+from bot.ports import StreamStatus
+from bot.running import House, RunningSession, audit_name
+from bot.sentences import ended, restarted
+from bot.tasks import TaskOwner
+
+log = structlog.get_logger(__name__)
+
+UNUSED_AFTER = 60.0
+"""Seconds of silence after which an admin's clean-up takes a session for unused."""
+
+LOOK_UPS_AT_ONCE = 32
+"""Status requests that run side by side while recovering: quick for 1,000 sessions, no flood for the provider."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What somebody who starts a session asked for; None follows the channel, then the operator."""
+
+    avatar: str | None = None
+    voice: str | None = None
+    quality: str | None = None
+    mode: Mode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CleanUp:
+    """What a clean-up did: sessions ended, and streams the provider has open that no session here owns."""
+
+    ended: int
+    unowned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What the start found of the last run."""
+
+    adopted: int = 0
+    closed: int = 0
+    unknown_utterances: int = 0
+
+
+class Sessions:
+    """Every open session of this process, by channel and by id."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self._tasks = TaskOwner()
+        self._by_channel: dict[Channel, RunningSession] = {}
+        self._by_id: dict[str, RunningSession] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[RunningSession]:
+        return iter(tuple(self._by_id.values()))
+
+    def in_channel(self, channel: Channel) -> RunningSession | None:
+        """The open session of a channel."""
+        return self._by_channel.get(channel)
+
+    def with_id(self, session_id: str) -> RunningSession | None:
+        """The open session with an id."""
+        return self._by_id.get(session_id)
+
+    # --- start and stop ----------------------------------------------------------------------------------------------
+
+    async def start(self, channel: Channel, actor: Actor, wishes: Wishes) -> tuple[Session, bool]:
+        """Open a session in a channel: the session in force, and whether it is new (rule 1).
+
+        Returns once the row is written; the stream opens in the session's own task.
+        """
+        policy, clock, store = self.house.policy, self.house.clock, self.house.store
+        chosen = await store.channel_settings(channel)
+        session = Session(
+            id=ids.new_session_id(),
+            channel=channel,
+            provider=self.house.provider.name,
+            state=SessionState.OPENING,
+            mode=wishes.mode or chosen.mode or policy.mode,
+            avatar=wishes.avatar or policy.avatar,
+            voice=wishes.voice or policy.voice,
+            quality=wishes.quality or policy.quality,
+            link_nonce=ids.new_nonce(),
+            started_by=actor.key,
+            started_by_name=actor.name,
+            created_at=clock.now(),
+        )
+        in_force = await store.open_session(session)
+        if in_force.id != session.id:
+            return in_force, False
+        self._run(RunningSession(session, self.house))
+        metrics.sessions_started.inc()
+        await self.audit(actor, "start", session)
+        return session, True
+
+    async def stop(self, running: RunningSession, reason: EndReason, actor: Actor) -> None:
+        """Ask a session to close; `running.closed` tells when it is."""
+        running.ask_to_end(reason)
+        await self.audit(actor, "stop" if reason is EndReason.STOPPED else reason.value, running.session)
+
+    async def clean_up(self) -> CleanUp:
+        """End every session that has been silent for a minute with nothing waiting; count streams nobody here owns."""
+        now = self.house.clock.monotonic()
+        unused = [
+            running
+            for running in self
+            if not running.is_ending
+            and not running.waiting
+            and running.speech.is_quiet
+            and now - running.speech.last_activity >= UNUSED_AFTER
+        ]
+        for running in unused:
+            running.ask_to_end(EndReason.ADMIN)
+        await asyncio.gather(*(running.closed.wait() for running in unused))
+        listed = await self._list_open() or frozenset()
+        owned = {stream.upstream_id for stream in await self.house.store.unsettled_streams()}
+        return CleanUp(len(unused), len(listed - owned))
+
+    async def reconcile(self) -> None:
+        """Notice streams that the provider has ended by itself, where it does not say so in its events."""
+        before = {running: running.stream for running in self}
+        listed = await self._list_open()
+        if listed is None:
+            return
+        for running, stream in before.items():
+            if stream is not None and stream.upstream_id not in listed:
+                running.post(partial(running.stream_ended, stream.id, "not in the provider's list"))
+
+    async def obey_stop_requests(self) -> None:
+        """Close the sessions that another process (the shell) has asked to close."""
+        for session_id, _by in await self.house.store.stop_requests():
+            if (running := self._by_id.get(session_id)) is not None:
+                running.ask_to_end(EndReason.ADMIN)
+
+    async def shut_down(self) -> None:
+        """Close every session and wait for each confirmation."""
+        for running in tuple(self._by_id.values()):
+            running.ask_to_end(EndReason.SHUTDOWN)
+        await asyncio.gather(*(running.closed.wait() for running in tuple(self._by_id.values())))
+
+    async def leave(self) -> None:
+        """Give up whatever still runs; the rows tell the next start what to look after."""
+        await self._tasks.close()
+
+    def _run(self, running: RunningSession) -> None:
+        session = running.session
+        self._by_channel[session.channel] = running
+        self._by_id[session.id] = running
+        metrics.open_sessions.set(len(self._by_id))
+        self._tasks.start(self._run_and_forget(running), name=f"session {session.id}")
+
+    async def _run_and_forget(self, running: RunningSession) -> None:
+        try:
+            await running.run()
+        finally:
+            session = running.session
+            self._by_id.pop(session.id, None)
+            if self._by_channel.get(session.channel) is running:
+                del self._by_channel[session.channel]
+            metrics.open_sessions.set(len(self._by_id))
+            running.closed.set()
+
+    async def audit(self, actor: Actor, action: str, session: Session | None, detail: str | None = None) -> None:
+        """Write down who did what."""
+        await self.house.store.audit(
+            AuditEntry(
+                at=self.house.clock.now(),
+                actor=audit_name(actor),
+                action=action,
+                channel=str(session.channel) if session else None,
+                session_id=session.id if session else None,
+                detail=detail,
+            )
+        )
+
+    # --- the watch page ----------------------------------------------------------------------------------------------
+
+    async def watched(self, link_nonce: str) -> SessionView | None:
+        """What a watch link shows; None where the link was revoked or never was."""
+        for running in self._by_id.values():
+            if running.session.link_nonce == link_nonce:
+                return running.view()
+        session = await self.house.store.session_by_link(link_nonce)
+        return None if session is None else self._view_of_ended(session)
+
+    def _view_of_ended(self, session: Session) -> SessionView:
+        over_at = session.closed_at or self.house.clock.now()
+        reason = session.end_reason or EndReason.FAILED
+        return SessionView(
+            session_id=session.id,
+            channel=session.channel,
+            phase=Phase.ENDED,
+            mode=session.mode,
+            avatar=session.avatar or "the avatar",
+            avatar_picture=None,
+            started_by_name=session.started_by_name,
+            queue_length=0,
+            speaking=None,
+            held=False,
+            ends_at=over_at,
+            ended=ended(reason, over_at - session.created_at, session.end_detail, None),
+        )
+
+    # --- after a restart ---------------------------------------------------------------------------------------------
+
+    async def recover(self) -> Recovery:
+        """Look after everything an earlier process left open (rules 2 and 7).
+
+        Streams the provider still has open are adopted where their session was live, closed otherwise. What was in
+        flight becomes unknown and is not said again; what was queued is said.
+        """
+        store = self.house.store
+        sessions = [s for s in await store.open_sessions() if s.provider == self.house.provider.name]
+        unknown = await store.settle_in_flight([session.id for session in sessions])
+        streams = await self._settle_streams(await store.unsettled_streams(), {s.id: s for s in sessions})
+        queues = await store.queued_utterances([session.id for session in sessions])
+        adopted = 0
+        for session in sessions:
+            adopted += self._resume(session, streams.get(session.id), queues.get(session.id, ()))
+        return Recovery(adopted, len(sessions) - adopted, unknown)
+
+    async def _settle_streams(
+        self, streams: Sequence[Stream], sessions: dict[str, Session]
+    ) -> dict[str, tuple[Stream, StreamStatus]]:
+        """The streams that can be adopted, by session. All others are closed, or noted as gone or lost."""
+        open_streams: dict[str, tuple[Stream, StreamStatus]] = {}
+        listed = await self._list_open() if streams else None
+        limit = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
+
+        async def look_up(stream: Stream) -> None:
+            async with limit:
+                session = sessions.get(stream.session_id)
+                if stream.provider != self.house.provider.name:
+                    log.warning("a stream of another provider is still open in the books", stream=stream.id)
+                elif stream.upstream_id is None:
+                    await self.house.store.advance_stream(stream.id, StreamState.LOST, detail="no reply before the end")
+                elif session is None or session.state is not SessionState.LIVE or stream.state is not StreamState.OPEN:
+                    await self.house.closer.close(stream, "found open after a restart")
+                elif (status := await self._status(stream, listed)).is_open:
+                    open_streams[session.id] = (stream, status)
+                else:
+                    await self.house.store.advance_stream(stream.id, StreamState.CLOSED, detail=status.detail)
+
+        async with asyncio.TaskGroup() as group:
+            for stream in streams:
+                group.create_task(look_up(stream))
+        return open_streams
+
+    async def _list_open(self) -> frozenset[str] | None:
+        """The provider's ids of every open stream, in one call; None where it cannot tell that way."""
+        if not self.house.provider.capabilities.lists_open:
+            return None
+        try:
+            return frozenset(stream.upstream_id for stream in await self.house.provider.list_open())
+        except ProviderError as error:
+            log.warning("the open streams could not be listed; they count as open", error=str(error))
+            return None
+
+    async def _status(self, stream: Stream, listed: frozenset[str] | None) -> StreamStatus:
+        if listed is not None:
+            return StreamStatus(is_open=stream.upstream_id in listed, detail="not in the provider's list")
+        try:
+            return await self.house.provider.status(stream.upstream_id or "")
+        except ProviderError as error:
+            log.warning("the state of a stream is not known; it counts as open", stream=stream.id, error=str(error))
+            return StreamStatus(is_open=True)
+
+    def _resume(self, session: Session, found: tuple[Stream, StreamStatus] | None, queued: Iterable[Utterance]) -> bool:
+        """Run a session again. False where it was not live, so that it only closes."""
+        running = RunningSession(session, self.house)
+        goes_on = session.state is SessionState.LIVE and session.stop_requested_by is None
+        if found is not None:
+            running.adopt(*_with_playback(*found))
+        if goes_on:
+            for utterance in queued:
+                running.arrive(utterance)
+        else:
+            running.ask_to_end(session.end_reason or EndReason.FAILED, session.end_detail or restarted())
+        self._run(running)
+        return goes_on
+
+
+def _with_playback(stream: Stream, status: StreamStatus) -> tuple[Stream, Playback | None]:
+    playback = status.playback
+    if playback is None and stream.hls_url is not None:
+        playback = Playback(hls_url=stream.hls_url)
+    return replace(stream, state=StreamState.OPEN), playback

@@ -1,0 +1,157 @@
+"""What `avatar-relay sessions …` and `avatar-relay db …` do, with the bot running or not.
+
+While a bot runs, the shell asks it through the database; while none runs, the shell closes streams itself. Prints plain
+lines through `tell`; decides no exit codes.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC
+
+from bot import sentences
+from bot.app import SIMULATOR, make_provider
+from bot.errors import Refused
+from bot.left_open import close_left_open, close_rows
+from bot.model import Session
+from bot.ports import Clock
+from bot.sessions import UNUSED_AFTER
+from bot.settings import Settings, database_url_or_default
+from bot.store import schema
+from bot.store.ownership import SqliteOwnership, holder
+from bot.store.store import Store
+from bot.streams import StreamCloser
+
+Tell = Callable[[str], None]
+
+WAIT_FOR_BOT = 20.0
+"""Seconds to wait for a running bot to close a session: its round takes 1 s, a close up to 10 s."""
+
+LOOK_EVERY = 0.25
+OPERATOR = "shell:operator"
+
+
+async def list_sessions(settings: Settings, clock: Clock, tell: Tell) -> None:
+    """Print every open session, one line each."""
+    async with await _open(settings, clock) as store:
+        sessions = await store.open_sessions()
+    tell(f"{sentences.count(len(sessions), 'open session').capitalize()}.")
+    for session in sessions:
+        since = session.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        tell(
+            f"  {session.id}  {session.state.value:<8} {session.channel}  "
+            f"{session.provider}, by {session.started_by_name}, since {since}"
+        )
+
+
+async def stop_session(settings: Settings, clock: Clock, tell: Tell, session_id: str) -> None:
+    """Close one session. Raises `Refused` where there is none, or where the running bot did not close it in time."""
+    async with await _open(settings, clock) as store:
+        session = await store.session(session_id)
+        if session is None or not session.state.is_open:
+            raise Refused(
+                f"There is no open session {session_id[:16]}. `avatar-relay sessions list` shows them.", stage="shell"
+            )
+        await _close(settings, clock, store, [session], tell)
+
+
+async def clean_up(settings: Settings, clock: Clock, tell: Tell) -> None:
+    """Close what nobody uses: with a bot running, sessions silent for a minute; without one, every open session."""
+    async with await _open(settings, clock) as store:
+        sessions = await store.open_sessions()
+        if _is_running(settings):
+            sessions = await _unused(store, clock, sessions)
+        if not sessions:
+            tell("There is nothing to clean up.")
+            return
+        await _close(settings, clock, store, sessions, tell)
+
+
+async def upgrade_database(settings: Settings, tell: Tell) -> None:
+    """Bring the database to the newest revision."""
+    revision = await schema.upgrade(database_url_or_default(settings))
+    tell(f"The database is at revision {revision}, the newest this program knows.")
+
+
+async def show_revision(settings: Settings, tell: Tell) -> None:
+    """Print which revision the database has."""
+    revision, newest = await schema.current(database_url_or_default(settings)), schema.head()
+    if revision is None:
+        tell(f"There is no database yet. `avatar-relay db upgrade` makes one at revision {newest}.")
+    elif revision == newest:
+        tell(f"The database is at revision {revision}, the newest this program knows.")
+    else:
+        tell(
+            f"The database is at revision {revision}; this program's newest is {newest}. Run `avatar-relay db upgrade`."
+        )
+
+
+async def _open(settings: Settings, clock: Clock) -> Store:
+    url = database_url_or_default(settings)
+    await schema.verify(url)
+    return await Store.open(url, clock)
+
+
+def _is_running(settings: Settings) -> bool:
+    return holder(database_url_or_default(settings)) is not None
+
+
+async def _unused(store: Store, clock: Clock, sessions: Sequence[Session]) -> list[Session]:
+    ids = [session.id for session in sessions]
+    last, queued = await store.last_activity(ids), await store.queued_utterances(ids)
+    return [
+        session
+        for session in sessions
+        if not queued.get(session.id)
+        and (clock.now() - last.get(session.id, session.created_at)).total_seconds() >= UNUSED_AFTER
+    ]
+
+
+async def _close(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> None:
+    if _is_running(settings):
+        await _ask_the_bot(clock, store, sessions, tell)
+        return
+    with SqliteOwnership(database_url_or_default(settings)):
+        for name in sorted({session.provider for session in sessions}):
+            await _close_at(settings, clock, store, [s for s in sessions if s.provider == name], tell)
+
+
+async def _ask_the_bot(clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> None:
+    for session in sessions:
+        await store.request_stop(session.id, OPERATOR)
+    waiting = {session.id for session in sessions}
+    deadline = clock.monotonic() + WAIT_FOR_BOT
+    while waiting and clock.monotonic() < deadline:
+        await clock.sleep(LOOK_EVERY)
+        still_open = {session.id for session in await store.open_sessions()}
+        for session_id in sorted(waiting - still_open):
+            tell(f"Closed {session_id}.")
+        waiting &= still_open
+    if waiting:
+        raise Refused(
+            f"The running bot has not closed {', '.join(sorted(waiting))} within {WAIT_FOR_BOT:.0f} s; it keeps trying. "
+            "Look at its log.",
+            stage="shell",
+        )
+
+
+async def _close_at(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> None:
+    detail = "closed from the shell"
+    if settings.avatar.provider == SIMULATOR:
+        # The simulator lives inside the bot: its streams ended with it.
+        for session in sessions:
+            await close_rows(store, clock.now(), session, detail)
+            tell(f"Closed {session.id}.")
+        return
+    async with AsyncExitStack() as stack:
+        provider = await stack.enter_async_context(make_provider(settings, clock, sessions[0].provider))
+        closer = StreamCloser(provider, store, clock)
+        stack.push_async_callback(closer.stop)
+        unconfirmed = await close_left_open(store, closer, sessions, clock.now(), detail)
+    for session in sessions:
+        tell(f"Closed {session.id}.")
+    if unconfirmed:
+        raise Refused(
+            f"The provider did not confirm the close of {sentences.count(unconfirmed, 'stream')}: run this again, "
+            "or start the bot, which goes on trying.",
+            stage="shell",
+        )

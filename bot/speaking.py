@@ -1,0 +1,493 @@
+"""The speaking loop of one session: what waits, what is being said, and the four ways to stop it.
+
+One utterance is being said (`current`) and at most one has been sent ahead, where the provider allows it. Text goes out in
+pieces, so that a provider never gets more than it takes at once, and never so far ahead of the voice that its text-idle
+timer could run out while the avatar still talks. Every method runs in the session's own task, one after the other; time
+and provider events come in as further work for that task. Knows no platform and no vendor.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from bot import metrics, sentences
+from bot.answers import Answering, Conversation
+from bot.errors import (
+    AuthenticationFailed,
+    AvatarRelayError,
+    ConcurrencyReached,
+    Invalid,
+    NotReady,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    StreamGone,
+    Sunset,
+    Transient,
+)
+from bot.model import Mode, Utterance, UtteranceState
+from bot.ports import AvatarProvider, Clock, Cut, FirstWords, SpeechEnded, SpeechStarted, StreamEvent, Timer
+from bot.speech import estimate_duration, split
+from bot.store.store import Store
+from bot.streams import StreamKeeper
+from bot.tasks import TaskOwner
+
+log = structlog.get_logger(__name__)
+
+PIECE_IN_A_FLOW = 200
+"""Characters per piece where text can be appended: about 12 s of speech, well under v3's 30 s of text-idle time."""
+
+LOOK_AHEAD = 8.0
+"""Seconds of an utterance that may still be unsaid when its next piece goes out."""
+
+SEND_AHEAD = 3.0
+"""Seconds of speech that may still be unsaid when the next utterance goes out. Enough to bridge the 2.5 to 3.6 s from text
+to speech that were reported; what has been sent ahead can only be taken back by a cut, so it is no more than needed."""
+
+UNKNOWN_ANSWER = 10.0
+"""Seconds given to an answer whose length no provider event and no duration tells."""
+
+LOST_EVENT = 15.0
+"""Seconds after the estimated end at which speech counts as ended although no event said so."""
+
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds before a text that surely was not taken goes out again; after the last one it fails."""
+
+LONGEST_WAIT_FOR_VIEWER = 5.0
+"""Seconds between attempts while the avatar waits for somebody to watch."""
+
+
+@dataclass(slots=True)
+class Line:
+    """An utterance on its way to the avatar.
+
+    pieces: text the provider has not got yet. answering: the answer being written for it, if one is.
+    handed_over: the provider has some of it. stored: whether it has a row (the greeting has none).
+    """
+
+    utterance: Utterance
+    pieces: deque[str] = field(default_factory=deque)
+    answering: Answering | None = None
+    handed_over: bool = False
+    stored: bool = True
+    attempts: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the provider has all of it."""
+        return not self.pieces and (self.answering is None or self.answering.done)
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What a speaking loop works with; `post` hands work to the session's task, `tell` publishes."""
+
+    provider: AvatarProvider
+    store: Store
+    clock: Clock
+    tasks: TaskOwner
+    conversation: Conversation
+    keeper: StreamKeeper
+    answers_by_itself: bool
+    post: Callable[[Callable[[], Awaitable[None]]], None]
+    open_stream: Callable[[FirstWords | None], Awaitable[None]]
+    tell: Callable[[Utterance], None]
+    complain: Callable[[tuple[str, str], AvatarRelayError], None]
+
+
+class SpeakingLoop:
+    """Order in, speech out."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._a = around
+        self._capabilities = around.provider.capabilities
+        self.queue: deque[Line] = deque()
+        self.current: Line | None = None
+        self.ahead: Line | None = None
+        self.held = False
+        self.waits_for_viewer = False
+        self._said_until = 0.0
+        self._talking = False
+        self._paused = False
+        self._timers: dict[str, Timer] = {}
+        self.last_activity = around.clock.monotonic()
+
+    # --- what people do ----------------------------------------------------------------------------------------------
+
+    def arrive(self, utterance: Utterance) -> None:
+        """Put an accepted utterance in its place: the order of acceptance, whoever's database answer came first."""
+        line = Line(utterance)
+        later: list[Line] = []
+        while self.queue and self.queue[-1].utterance.id > utterance.id:
+            later.append(self.queue.pop())
+        self.queue.append(line)
+        self.queue.extend(reversed(later))
+        self.held = False
+        self.last_activity = self._a.clock.monotonic()
+        metrics.waiting_utterances.inc()
+
+    async def interrupt(self) -> None:
+        """Silence now. What waits is kept, and waits until the next message or a skip."""
+        self.held = bool(self.queue or self.ahead)
+        await self._cut()
+
+    async def skip(self) -> None:
+        """Cut what is being said and go on with the next."""
+        self.held = False
+        await self._cut()
+
+    async def clear(self) -> None:
+        """Empty the queue; what is being said is said to the end."""
+        await self._a.store.drop_queued(self.queue[0].utterance.session_id) if self.queue else None
+        while self.queue:
+            self._settle_in_memory(self.queue.popleft(), UtteranceState.DROPPED)
+        self.held = False
+
+    async def abandon(self) -> None:
+        """The session closes: nothing more is said, and every utterance gets its last state."""
+        for timer in self._timers.values():
+            timer.cancel()
+        if self.current is not None and self.current.answering is not None:
+            await self._a.conversation.stop(self.current.answering)
+        if self.current is not None:
+            begun = self.current.handed_over
+            await self._finish(self.current, UtteranceState.INTERRUPTED if begun else UtteranceState.DROPPED)
+        if self.ahead is not None:
+            await self._finish(self.ahead, UtteranceState.DROPPED)
+        self.current = self.ahead = None
+        await self.clear()
+
+    @property
+    def waiting(self) -> int:
+        """How many utterances have not begun to be said."""
+        return len(self.queue) + (self.ahead is not None)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is being said and nothing is about to be."""
+        return self.current is None and (not self.queue or self.held)
+
+    # --- what the provider says --------------------------------------------------------------------------------------
+
+    async def heard(self, event: StreamEvent) -> None:
+        """Take note of speech that started or ended."""
+        match event:
+            case SpeechStarted(utterance_id):
+                if self.ahead is not None and self.ahead.utterance.id == utterance_id:
+                    await self._end_of_current()
+            case SpeechEnded(utterance_id):
+                if self.ahead is not None and self.ahead.utterance.id == utterance_id:
+                    await self._end_of_current()
+                if self.current is not None and self.current.utterance.id == utterance_id:
+                    await self._end_of_piece()
+
+    async def stream_ended(self) -> None:
+        """The stream is gone. What was half said is settled as unknown, what had been sent ahead is sent again."""
+        self._talking = False
+        self._said_until = self._a.clock.monotonic()
+        self._take_back_ahead()
+        if self.current is not None and self.current.handed_over:
+            if self.current.answering is not None:
+                await self._a.conversation.stop(self.current.answering)
+            line, self.current = self.current, None
+            await self._finish(line, UtteranceState.UNKNOWN)
+        await self._requeue_ahead()
+
+    def greet(self, utterance: Utterance) -> str:
+        """Note that the stream was opened with a greeting; it is said like an utterance but has no row."""
+        self.current = Line(utterance, handed_over=True, stored=False)
+        self._expect(estimate_duration(utterance.text))
+        return utterance.text
+
+    # --- the loop ----------------------------------------------------------------------------------------------------
+
+    async def pump(self) -> None:
+        """Send whatever may be sent now."""
+        while (line := await self._next_to_send()) is not None:
+            if not await self._send(line):
+                return
+
+    async def _next_to_send(self) -> Line | None:
+        if self.held or self._paused:
+            return None
+        if self.current is None:
+            if not self.queue:
+                return None
+            self.current = self._dequeue()
+        self._prepare(self.current)
+        if self.current.pieces:
+            return self.current if self._may_send_more(self.current) else None
+        if self.current.answering is not None and self.current.answering.error is not None:
+            await self._fail_answer(self.current)
+            return await self._next_to_send()
+        if self._may_send_ahead(self.current):
+            self.ahead = self._dequeue()
+            self._prepare(self.ahead)
+            return self.ahead
+        return None
+
+    def _may_send_more(self, line: Line) -> bool:
+        if not line.handed_over:
+            return True
+        return self._has_room(LOOK_AHEAD) if self._capabilities.appends else not self._talking
+
+    def _may_send_ahead(self, current: Line) -> bool:
+        if not (self._capabilities.sends_ahead and current.is_complete and self.ahead is None and self.queue):
+            return False
+        return not self._needs_answer(self.queue[0].utterance) and self._has_room(SEND_AHEAD)
+
+    def _has_room(self, ahead: float) -> bool:
+        """Whether no more than `ahead` seconds are unsaid; wakes the loop when that becomes true."""
+        unsaid = self._said_until - self._a.clock.monotonic()
+        if unsaid > ahead:
+            self._wake_in("room", unsaid - ahead)
+            return False
+        return True
+
+    def _dequeue(self) -> Line:
+        metrics.waiting_utterances.dec()
+        return self.queue.popleft()
+
+    def _needs_answer(self, utterance: Utterance) -> bool:
+        return utterance.mode is Mode.CHAT and not self._a.answers_by_itself
+
+    def _prepare(self, line: Line) -> None:
+        limit = self._capabilities.max_text
+        if self._capabilities.appends:
+            limit = min(limit, PIECE_IN_A_FLOW)
+        if self._needs_answer(line.utterance):
+            if line.answering is None:
+                line.answering = self._a.conversation.begin(
+                    line.utterance.text, self._a.tasks, lambda: self._a.post(self._nothing)
+                )
+            line.pieces.extend(split(line.answering.take(), limit))
+        elif not line.handed_over and not line.pieces:
+            line.pieces.extend(split(line.utterance.text, limit))
+
+    async def _send(self, line: Line) -> bool:
+        """Hand one piece to the provider. False where the loop has to wait before it goes on."""
+        text = line.pieces[0]
+        if not line.handed_over:
+            await self._advance(line, UtteranceState.SENDING)
+        try:
+            duration = await self._say(line, text)
+        except (AuthenticationFailed, QuotaExhausted, Sunset):
+            await self._put_back(line)
+            raise
+        except ProviderError as error:
+            metrics.provider_errors.labels(kind=type(error).__name__).inc()
+            return await self._cope(line, error)
+        line.pieces.popleft()
+        self.waits_for_viewer = False
+        if not line.handed_over:
+            line.handed_over = True
+            if line is self.current:
+                await self._advance(line, UtteranceState.SPEAKING)
+        self._expect(duration)
+        return True
+
+    async def _say(self, line: Line, text: str) -> float:
+        """Returns how long the piece is expected to be spoken, seconds."""
+        keeper = self._a.keeper
+        if keeper.upstream_id is None:
+            first_words = None
+            if self._capabilities.needs_first_words:
+                first_words = FirstWords(line.utterance.id, text, more=not self._is_last_piece(line))
+            await self._a.open_stream(first_words)
+            if first_words is not None:
+                return estimate_duration(text)
+        upstream_id = keeper.upstream_id
+        if upstream_id is None:
+            raise StreamGone("the stream ended while it was being opened")
+        native_answer = line.utterance.mode is Mode.CHAT and self._a.answers_by_itself
+        with metrics.provider_seconds.time():
+            speech = await self._a.provider.speak(
+                upstream_id,
+                line.utterance.id,
+                text,
+                Mode.CHAT if native_answer else Mode.REPEAT,
+                more=self._capabilities.appends and not self._is_last_piece(line),
+            )
+        if speech.duration is not None:
+            return speech.duration
+        return UNKNOWN_ANSWER if native_answer else estimate_duration(text)
+
+    @staticmethod
+    def _is_last_piece(line: Line) -> bool:
+        return len(line.pieces) == 1 and (line.answering is None or line.answering.done)
+
+    # --- the end of speech -------------------------------------------------------------------------------------------
+
+    def _expect(self, seconds: float) -> None:
+        now = self._a.clock.monotonic()
+        self._talking = True
+        self._said_until = max(now, self._said_until) + seconds
+        grace = LOST_EVENT if self._capabilities.reports_speech else 0.0
+        self._wake_in("end", self._said_until - now + grace, self._end_of_time)
+
+    async def _end_of_time(self) -> None:
+        if self.current is None:
+            return
+        if self._capabilities.reports_speech:
+            log.warning("no event told the end of speech", utterance=self.current.utterance.id)
+        await self._end_of_piece()
+
+    async def _end_of_piece(self) -> None:
+        self._talking = False
+        if self.current is not None and self.current.is_complete and self.current.handed_over:
+            await self._end_of_current()
+
+    async def _end_of_current(self) -> None:
+        line, self.current, self.ahead = self.current, self.ahead, None
+        self._talking = self.current is not None
+        if self.current is None:
+            self._said_until = self._a.clock.monotonic()
+            self._forget_timer("end")
+        if line is not None:
+            await self._finish(line, UtteranceState.SPOKEN)
+        if self.current is not None:
+            await self._advance(self.current, UtteranceState.SPEAKING)
+
+    # --- cutting -----------------------------------------------------------------------------------------------------
+
+    async def _cut(self) -> None:
+        line, self.current = self.current, None
+        if line is None:
+            return
+        if line.answering is not None:
+            await self._a.conversation.stop(line.answering)
+        self._take_back_ahead()
+        self._talking = False
+        self._said_until = self._a.clock.monotonic()
+        self._forget_timer("end")
+        await self._finish(line, UtteranceState.INTERRUPTED)
+        await self._requeue_ahead()
+        if line.handed_over:
+            await self._silence()
+
+    async def _silence(self) -> None:
+        upstream_id = self._a.keeper.upstream_id
+        if upstream_id is None:
+            return
+        if self._capabilities.cut is Cut.CLOSE_STREAM:
+            await self._a.keeper.close("interrupted")
+            return
+        try:
+            await self._a.provider.interrupt(upstream_id)
+        except StreamGone as error:
+            await self._a.keeper.lose(str(error))
+        except ProviderError as error:
+            self._a.complain(sentences.interrupt_failed(error), error)
+
+    def _take_back_ahead(self) -> None:
+        if self.ahead is not None:
+            line, self.ahead = self.ahead, None
+            line.pieces.clear()
+            line.handed_over = False
+            self.queue.appendleft(line)
+            metrics.waiting_utterances.inc()
+
+    async def _requeue_ahead(self) -> None:
+        if self.queue and self.queue[0].utterance.state is not UtteranceState.QUEUED:
+            await self._advance(self.queue[0], UtteranceState.QUEUED)
+
+    # --- trouble -----------------------------------------------------------------------------------------------------
+
+    async def _cope(self, line: Line, error: ProviderError) -> bool:
+        """Decide what becomes of a piece the provider did not take. True where the loop may go on at once."""
+        match error:
+            case NotReady():
+                self.waits_for_viewer = True
+                line.attempts += 1
+                return await self._again_in(line, min(LONGEST_WAIT_FOR_VIEWER, float(line.attempts)))
+            case RateLimited():
+                return await self._again_in(line, max(1.0, error.retry_after))
+            case StreamGone() if line.attempts < len(PAUSES):
+                line.attempts += 1
+                await self._a.keeper.lose(str(error))
+                if line.handed_over:
+                    await self.stream_ended()
+                    return True
+                return await self._again_in(line, 0.0 if line.attempts == 1 else PAUSES[line.attempts - 1])
+            case ConcurrencyReached() | Transient(may_have_taken_effect=False) if line.attempts < len(PAUSES):
+                line.attempts += 1
+                return await self._again_in(line, PAUSES[line.attempts - 1])
+            case Transient(may_have_taken_effect=True):
+                await self._give_up(line, UtteranceState.UNKNOWN, error)
+            case Invalid() | _:
+                await self._give_up(line, UtteranceState.FAILED, error)
+        return True
+
+    async def _again_in(self, line: Line, seconds: float) -> bool:
+        if not line.handed_over:
+            await self._put_back(line)
+        if seconds == 0.0:
+            return True
+        self._paused = True
+        self._wake_in("again", seconds, self._go_on)
+        return False
+
+    async def _go_on(self) -> None:
+        self._paused = False
+
+    async def _put_back(self, line: Line) -> None:
+        if line is self.ahead:
+            self.ahead = None
+        else:
+            self.current = None
+        line.pieces.clear()
+        self.queue.appendleft(line)
+        metrics.waiting_utterances.inc()
+        await self._advance(line, UtteranceState.QUEUED)
+
+    async def _give_up(self, line: Line, state: UtteranceState, error: ProviderError) -> None:
+        if line is self.ahead:
+            self.ahead = None
+        else:
+            self.current = None
+        if line.answering is not None:
+            await self._a.conversation.stop(line.answering)
+        await self._finish(line, state, detail=str(error))
+        self._a.complain(sentences.not_said(state, error), error)
+
+    async def _fail_answer(self, line: Line) -> None:
+        assert line.answering is not None and line.answering.error is not None  # noqa: S101, PT018 - the caller looked
+        self.current = None
+        await self._finish(line, UtteranceState.FAILED, detail=str(line.answering.error))
+        self._a.complain(sentences.no_answer(line.answering.error), line.answering.error)
+
+    # --- rows and timers ---------------------------------------------------------------------------------------------
+
+    async def _advance(self, line: Line, state: UtteranceState) -> None:
+        line.utterance = replace(line.utterance, state=state)
+        if line.stored:
+            await self._a.store.advance_utterance(line.utterance.id, state)
+            self._a.tell(line.utterance)
+
+    async def _finish(self, line: Line, state: UtteranceState, detail: str | None = None) -> None:
+        self.last_activity = self._a.clock.monotonic()
+        if line.stored:
+            await self._a.store.advance_utterance(line.utterance.id, state, detail=detail)
+        self._settle_in_memory(line, state, waiting=False)
+
+    def _settle_in_memory(self, line: Line, state: UtteranceState, *, waiting: bool = True) -> None:
+        line.utterance = replace(line.utterance, state=state)
+        if waiting:
+            metrics.waiting_utterances.dec()
+        if line.stored:
+            metrics.utterances.labels(state=state.value).inc()
+            self._a.tell(line.utterance)
+
+    def _wake_in(self, name: str, seconds: float, work: Callable[[], Awaitable[None]] | None = None) -> None:
+        self._forget_timer(name)
+        then = work or self._nothing
+        self._timers[name] = self._a.clock.call_later(max(0.0, seconds), lambda: self._a.post(then))
+
+    def _forget_timer(self, name: str) -> None:
+        if (timer := self._timers.pop(name, None)) is not None:
+            timer.cancel()
+
+    async def _nothing(self) -> None:
+        """Wakes the session's task, which pumps after every piece of work."""

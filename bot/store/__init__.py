@@ -1,0 +1,1 @@
+"""What the program remembers: the database behind one class, `bot.store.store.Store`."""

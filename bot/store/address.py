@@ -1,0 +1,94 @@
+"""What `DATABASE_URL` means: which engine, which file, and how to name it to a person without a password.
+
+Nothing is opened here, and only `make_room` touches the disk.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from bot.errors import StoreUnavailable
+
+FORMS = "sqlite:///path/to/file.db or postgresql://user:password@host/database"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a database is. `url` names the driver; `file` is the SQLite file, None in memory and on PostgreSQL."""
+
+    url: URL
+    file: Path | None
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is SQLite, in a file or in memory."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether it is a SQLite database that ends with its connection."""
+        return self.is_sqlite and self.file is None
+
+    def __str__(self) -> str:
+        """The words for a person, with no password in them."""
+        if self.file is not None:
+            return f"the database {self.file}"
+        if self.is_in_memory:
+            return "the database in memory"
+        host = self.url.host or self.url.query.get("host") or "this machine"
+        port = f":{self.url.port}" if self.url.port else ""
+        return f"the PostgreSQL database {self.url.database or ''} at {host}{port}"
+
+    def make_room(self) -> None:
+        """Make the folder (mode 0700) and the empty file (mode 0600) of a SQLite database where they are missing.
+
+        It holds what people wrote: it is for its owner only. Raises `StoreUnavailable` where that is not possible.
+        """
+        if self.file is None:
+            return
+        try:
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            why = (error.strerror or "unknown trouble").lower()
+            raise StoreUnavailable(
+                f"{self} cannot be opened for writing ({why}): check the folder, or set DATABASE_URL to another file"
+            ) from error
+
+
+def read_address(url: str) -> Address:
+    """Understand a database URL, with or without a driver's name. Raises `StoreUnavailable` for any other kind."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        parsed = None
+    backend = parsed.get_backend_name() if parsed else ""
+    if parsed and backend == "sqlite":
+        return _sqlite(parsed)
+    if parsed and backend in ("postgresql", "postgres"):
+        return _postgresql(parsed)
+    # The value is not repeated: it may hold a password in the wrong place.
+    raise StoreUnavailable(f"DATABASE_URL is not a database address: write {FORMS}")
+
+
+def _sqlite(url: URL) -> Address:
+    name = url.database or ":memory:"
+    if url.host or name.startswith("file:"):
+        raise StoreUnavailable(
+            "DATABASE_URL is not a file: write sqlite:///file.db in this folder, sqlite:////folder/file.db elsewhere"
+        )
+    if name == ":memory:":
+        return Address(URL.create("sqlite+pysqlite", database=name), None)
+    file = Path(name).expanduser().resolve()
+    return Address(URL.create("sqlite+pysqlite", database=str(file)), file)
+
+
+def _postgresql(url: URL) -> Address:
+    query = dict(url.query)
+    # libpq writes `sslmode`, asyncpg takes the same values as `ssl`.
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    return Address(url.set(drivername="postgresql+asyncpg", query=query), None)

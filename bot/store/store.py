@@ -1,0 +1,244 @@
+"""What the program remembers, as one class: sessions, streams, utterances, seen events, channel settings, the audit.
+
+Every method is one transaction, runs the same statements on SQLite and PostgreSQL, and raises only `StoreUnavailable`
+(the database is out of reach) and `StoreError` (it refused this change). A write that has returned is on the disk. The
+statements are in `sessions`, `streams` and `utterances`; nothing here decides what the life of a session should be.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from types import TracebackType
+
+import sqlalchemy as sa
+
+from bot.model import (
+    AuditEntry,
+    Channel,
+    ChannelSettings,
+    EndReason,
+    Mode,
+    Session,
+    SessionState,
+    Stream,
+    StreamState,
+    Utterance,
+    UtteranceState,
+)
+from bot.ports import Clock
+from bot.store import sessions, streams, utterances
+from bot.store.address import read_address
+from bot.store.database import Database, open_database
+from bot.store.tables import sessions as sessions_table
+from bot.store.utterances import Acceptance, Advance, accept_all
+from bot.store.writer import Writer
+
+
+class Store:
+    """The open database. Made by `open`; `close` it, or use it as an async context manager."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._writer = Writer(database.write)
+
+    @classmethod
+    async def open(cls, url: str, clock: Clock) -> "Store":
+        """Open the database at `url`, which `bot.store.schema.upgrade` has brought up to date.
+
+        A SQLite database in memory needs no upgrade. Raises `StoreUnavailable`.
+        """
+        store = cls(await open_database(read_address(url)), clock)
+        try:
+            await store.check()
+        except BaseException:
+            await store._database.close()
+            raise
+        store._writer.start()
+        return store
+
+    async def close(self) -> None:
+        """Write what was handed over, then close the database."""
+        try:
+            await self._writer.close()
+        finally:
+            await self._database.close()
+
+    async def __aenter__(self) -> "Store":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def check(self) -> None:
+        """Whether the database answers and has its tables. Raises `StoreUnavailable`."""
+        await self._database.read(
+            lambda connection: connection.execute(sa.select(sessions_table.c.id).limit(1)).first()
+        )
+
+    # --- sessions ----------------------------------------------------------------------------------------------------
+
+    async def open_session(self, session: Session) -> Session:
+        """Insert the session, or return the one that already occupies its channel (rule 1)."""
+        return await self._writer.write_alone(lambda connection: sessions.open_session(connection, session))
+
+    async def advance_session(
+        self,
+        session_id: str,
+        state: SessionState,
+        *,
+        live_at: datetime | None = None,
+        closed_at: datetime | None = None,
+        end_reason: EndReason | None = None,
+        end_detail: str | None = None,
+    ) -> bool:
+        """Move a session forward and set what is given. False, and no change, where it is already there or further.
+
+        Of several that want the same step one gets True. `live_at` and `closed_at` are the clock's where left out.
+        """
+        if state is SessionState.LIVE:
+            live_at = live_at or self._clock.now()
+        if state is SessionState.CLOSED:
+            closed_at = closed_at or self._clock.now()
+        return await self._writer.write_alone(
+            lambda connection: sessions.advance_session(
+                connection,
+                session_id,
+                state,
+                live_at=live_at,
+                closed_at=closed_at,
+                end_reason=end_reason,
+                end_detail=end_detail,
+            )
+        )
+
+    async def set_mode(self, session_id: str, mode: Mode) -> bool:
+        """Change the mode of an open session. False where it is closed or unknown."""
+        return await self._change_open_session(session_id, mode=mode)
+
+    async def replace_link(self, session_id: str, nonce: str) -> bool:
+        """Give an open session a new link nonce, which revokes every link before. False where it is closed."""
+        return await self._change_open_session(session_id, link_nonce=nonce)
+
+    async def request_stop(self, session_id: str, by: str) -> bool:
+        """Ask whoever owns the session to close it. False where it is closed or unknown."""
+        return await self._change_open_session(session_id, stop_requested_by=by)
+
+    async def _change_open_session(self, session_id: str, **changes: object) -> bool:
+        return await self._writer.write_alone(
+            lambda connection: sessions.change_open_session(connection, session_id, **changes)
+        )
+
+    async def stop_requests(self) -> list[tuple[str, str]]:
+        """(session id, who asked) of every open session that should be closed."""
+        return await self._database.read(sessions.stop_requests)
+
+    async def running_session(self, channel: Channel) -> Session | None:
+        """The session that occupies the channel: every state but `closed`."""
+        return await self._database.read(lambda connection: sessions.running_session(connection, channel))
+
+    async def session(self, session_id: str) -> Session | None:
+        """A session by its id, whatever its state."""
+        return await self._database.read(lambda connection: sessions.session(connection, session_id))
+
+    async def session_by_link(self, nonce: str) -> Session | None:
+        """The session a watch link names, whatever its state."""
+        return await self._database.read(lambda connection: sessions.session_by_link(connection, nonce))
+
+    async def open_sessions(self) -> list[Session]:
+        """Every session that is not closed, oldest first."""
+        return await self._database.read(sessions.open_sessions)
+
+    # --- streams -----------------------------------------------------------------------------------------------------
+
+    async def record_stream(self, stream: Stream) -> None:
+        """Insert the stream, before the provider is called (rule 2).
+
+        Raises `StoreError` where the session has a stream in `creating` or `open`.
+        """
+        await self._writer.write_alone(lambda connection: streams.record_stream(connection, stream))
+
+    async def bind_stream(self, stream_id: str, upstream_id: str) -> bool:
+        """Store the provider's id of the stream. False where the stream is unknown.
+
+        Raises `StoreError` where another stream of the provider has that id.
+        """
+        return await self._writer.write_alone(
+            lambda connection: streams.bind_stream(connection, stream_id, upstream_id)
+        )
+
+    async def advance_stream(
+        self, stream_id: str, state: StreamState, *, hls_url: str | None = None, detail: str | None = None
+    ) -> bool:
+        """Move a stream forward and set what is given; `closed` and `lost` set the time from the clock.
+
+        False, and no change, where it is further already. A `lost` stream that turns up may still be closed.
+        """
+        moment = self._clock.now()
+        return await self._writer.write_alone(
+            lambda connection: streams.advance_stream(
+                connection, stream_id, state, hls_url=hls_url, detail=detail, moment=moment
+            )
+        )
+
+    async def unsettled_streams(self) -> list[Stream]:
+        """Every stream the provider may still hold open (`creating`, `open`, `closing`), oldest first."""
+        return await self._database.read(streams.unsettled_streams)
+
+    # --- utterances --------------------------------------------------------------------------------------------------
+
+    async def accept(self, keys: Sequence[str], utterance: Utterance | None) -> bool:
+        """Record the de-duplication keys and the utterance in one transaction (rule 7).
+
+        False where any key was seen before: the utterance is not written, its new keys are. No keys always accepts.
+        """
+        acceptance = Acceptance(tuple(keys), utterance, self._clock.now())
+        touches = utterance.id if utterance is not None else str(acceptance.keys)
+        return await self._writer.write(accept_all, acceptance, touches)
+
+    async def advance_utterance(self, utterance_id: str, state: UtteranceState, *, detail: str | None = None) -> None:
+        """Move an utterance to another state; a final one sets its end from the clock and is never left again."""
+        await self._writer.write(Advance(state, detail), (utterance_id, self._clock.now()), utterance_id)
+
+    async def queued_utterances(self, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:
+        """The queue of each of the sessions, oldest first; an empty list where nothing waits."""
+        return await self._database.read(lambda connection: utterances.queued_utterances(connection, session_ids))
+
+    async def drop_queued(self, session_id: str) -> int:
+        """Drop what waits in a session's queue. Returns how many."""
+        moment = self._clock.now()
+        return await self._writer.write_alone(lambda connection: utterances.drop_queued(connection, session_id, moment))
+
+    async def settle_in_flight(self, session_ids: Sequence[str]) -> int:
+        """What was in flight (`sending`, `speaking`) becomes `unknown` (rule 7). Returns how many."""
+        moment = self._clock.now()
+        return await self._writer.write_alone(
+            lambda connection: utterances.settle_in_flight(connection, session_ids, moment)
+        )
+
+    async def last_activity(self, session_ids: Sequence[str]) -> dict[str, datetime]:
+        """When something was last accepted or ended in each session; those without utterances are left out."""
+        return await self._database.read(lambda connection: utterances.last_activity(connection, session_ids))
+
+    async def forget_events(self, before: datetime) -> int:
+        """Forget the de-duplication keys seen before a moment. Returns how many."""
+        return await self._writer.write_alone(lambda connection: utterances.forget_events(connection, before))
+
+    # --- channels and the audit --------------------------------------------------------------------------------------
+
+    async def channel_settings(self, channel: Channel) -> ChannelSettings:
+        """What the channel has chosen for its next sessions."""
+        return await self._database.read(lambda connection: sessions.settings_of(connection, channel))
+
+    async def set_channel_mode(self, channel: Channel, mode: Mode | None) -> None:
+        """Remember the mode of the channel's next sessions; None follows the operator's setting again."""
+        await self._writer.write_alone(lambda connection: sessions.set_channel_mode(connection, channel, mode))
+
+    async def audit(self, entry: AuditEntry) -> None:
+        """Write down who did what."""
+        await self._writer.write_alone(lambda connection: sessions.add_audit_entry(connection, entry))
+
+    async def audit_entries(self, limit: int) -> list[AuditEntry]:
+        """The newest `limit` entries of the audit, newest first."""
+        return await self._database.read(lambda connection: sessions.audit_entries(connection, limit))

@@ -1,0 +1,60 @@
+"""The statements on streams, as plain functions over a connection.
+
+No transaction begins or ends here and nothing waits: `bot.store.store` runs these.
+"""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bot.model import Stream, StreamState
+from bot.store.rows import read_stream, stream_row
+from bot.store.tables import stream_is_unsettled, streams
+
+# A stream given up as lost may still be found at the provider and closed; `closed` is never left.
+_MAY_COME_FROM = {
+    StreamState.CREATING: (),
+    StreamState.OPEN: (StreamState.CREATING, StreamState.OPEN),
+    StreamState.CLOSING: (StreamState.CREATING, StreamState.OPEN, StreamState.CLOSING, StreamState.LOST),
+    StreamState.CLOSED: (StreamState.CREATING, StreamState.OPEN, StreamState.CLOSING, StreamState.LOST),
+    StreamState.LOST: (StreamState.CREATING, StreamState.OPEN, StreamState.CLOSING),
+}
+
+
+def record_stream(connection: Connection, stream: Stream) -> None:
+    """Insert the stream, before the provider is called (rule 2)."""
+    connection.execute(streams.insert(), stream_row(stream))
+
+
+def bind_stream(connection: Connection, stream_id: str, upstream_id: str) -> bool:
+    """Store the provider's id, whatever the state: also a stream that is being closed must be found there."""
+    update = streams.update().where(streams.c.id == stream_id)
+    return connection.execute(update.values(upstream_id=upstream_id)).rowcount > 0
+
+
+def advance_stream(
+    connection: Connection,
+    stream_id: str,
+    state: StreamState,
+    *,
+    hls_url: str | None,
+    detail: str | None,
+    moment: datetime,
+) -> bool:
+    """Move a stream forward; None leaves a column as it is. False where it cannot come from where it is."""
+    changes: dict[str, object] = {"state": state}
+    if hls_url is not None:
+        changes["hls_url"] = hls_url
+    if detail is not None:
+        changes["end_detail"] = detail
+    if not state.may_cost:
+        changes["closed_at"] = moment
+    update = streams.update().where(streams.c.id == stream_id, streams.c.state.in_(_MAY_COME_FROM[state]))
+    return connection.execute(update.values(changes)).rowcount > 0
+
+
+def unsettled_streams(connection: Connection) -> list[Stream]:
+    """Every stream the provider may still hold open, oldest first."""
+    query = sa.select(streams).where(stream_is_unsettled).order_by(streams.c.created_at, streams.c.id)
+    return [read_stream(row) for row in connection.execute(query)]

@@ -1,0 +1,218 @@
+"""The tables, with every invariant that a database can keep: rule 1, one open stream per session, each key once.
+
+Only the schema lives here: no statement, no connection. The columns are the fields of the values in `bot.model`, with
+`Channel` laid flat. `migrations/` brings a database to this shape; a test compares the two on both engines.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.type_api import TypeEngine
+
+from bot.model import EndReason, Mode, SessionState, StreamState, UtteranceState
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A moment: aware in, aware out, UTC in between. A time without a zone is refused with `ValueError`."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC; SQLite has no zones and keeps the bare UTC time as sortable text."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without a zone cannot be stored: {value.isoformat()}")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Back to an aware UTC time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+def _choice(kind: type[StrEnum], name: str) -> sa.Enum:
+    """Text that is one of the enum's values; the CHECK constraint is named after `name`."""
+    return sa.Enum(
+        kind,
+        name=name,
+        native_enum=False,
+        create_constraint=True,
+        validate_strings=True,
+        length=32,
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+def _key() -> TypeEngine[str]:
+    """An id. Compared byte by byte on both engines: the order of utterance ids is the order of acceptance."""
+    return sa.String().with_variant(sa.String(collation="C"), "postgresql")
+
+
+# The conditions of the partial indexes are written as literals: with a bound parameter neither engine uses the index.
+
+
+def in_states(column: sa.Column[StrEnum], states: Iterable[StrEnum]) -> sa.ColumnElement[bool]:
+    """`column IN (...)` over literal states, for an index and for the queries that want to use it."""
+    return sa.type_coerce(column, sa.String).in_([sa.literal_column(f"'{state.value}'") for state in states])
+
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", _key(), primary_key=True),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("workspace", sa.String, nullable=False),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("provider", sa.String, nullable=False),
+    sa.Column("state", _choice(SessionState, "state"), nullable=False),
+    sa.Column("mode", _choice(Mode, "mode"), nullable=False),
+    sa.Column("avatar", sa.String, nullable=False),
+    sa.Column("voice", sa.String, nullable=False),
+    sa.Column("quality", sa.String, nullable=False),
+    sa.Column("link_nonce", _key(), nullable=False, unique=True),
+    sa.Column("started_by", sa.String, nullable=False),
+    sa.Column("started_by_name", sa.String, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("live_at", UtcDateTime),
+    sa.Column("closed_at", UtcDateTime),
+    sa.Column("end_reason", _choice(EndReason, "end_reason")),
+    sa.Column("end_detail", sa.Text),
+    sa.Column("stop_requested_by", sa.String),
+)
+
+session_is_open = sa.type_coerce(sessions.c.state, sa.String) != sa.literal_column(f"'{SessionState.CLOSED.value}'")
+"""The session occupies its channel (rule 1)."""
+
+one_open_session_per_channel = sa.Index(
+    "uq_one_open_session_per_channel",
+    sessions.c.platform,
+    sessions.c.workspace,
+    sessions.c.channel,
+    unique=True,
+    sqlite_where=session_is_open,
+    postgresql_where=session_is_open,
+)
+
+_stop_is_requested = sa.and_(session_is_open, sessions.c.stop_requested_by.is_not(None))
+sa.Index(
+    "ix_sessions_stop_requested",
+    sessions.c.id,
+    sqlite_where=_stop_is_requested,
+    postgresql_where=_stop_is_requested,
+)
+
+streams = sa.Table(
+    "streams",
+    metadata,
+    sa.Column("id", _key(), primary_key=True),
+    sa.Column("session_id", _key(), sa.ForeignKey("sessions.id"), nullable=False, index=True),
+    sa.Column("provider", sa.String, nullable=False),
+    sa.Column("state", _choice(StreamState, "state"), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("upstream_id", sa.String),
+    sa.Column("hls_url", sa.Text),
+    sa.Column("closed_at", UtcDateTime),
+    sa.Column("end_detail", sa.Text),
+)
+
+_stream_is_current = in_states(streams.c.state, (StreamState.CREATING, StreamState.OPEN))
+_upstream_is_known = streams.c.upstream_id.is_not(None)
+stream_is_unsettled = in_states(streams.c.state, (StreamState.CREATING, StreamState.OPEN, StreamState.CLOSING))
+"""The provider may still charge for the stream; the same as `StreamState.may_cost`."""
+
+sa.Index(
+    "uq_one_open_stream_per_session",
+    streams.c.session_id,
+    unique=True,
+    sqlite_where=_stream_is_current,
+    postgresql_where=_stream_is_current,
+)
+sa.Index(
+    "uq_streams_provider_upstream_id",
+    streams.c.provider,
+    streams.c.upstream_id,
+    unique=True,
+    sqlite_where=_upstream_is_known,
+    postgresql_where=_upstream_is_known,
+)
+sa.Index(
+    "ix_streams_unsettled",
+    streams.c.created_at,
+    sqlite_where=stream_is_unsettled,
+    postgresql_where=stream_is_unsettled,
+)
+
+utterances = sa.Table(
+    "utterances",
+    metadata,
+    sa.Column("id", _key(), primary_key=True),
+    sa.Column("session_id", _key(), sa.ForeignKey("sessions.id"), nullable=False, index=True),
+    sa.Column("mode", _choice(Mode, "mode"), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("author", sa.String, nullable=False),
+    sa.Column("author_name", sa.String, nullable=False),
+    sa.Column("state", _choice(UtteranceState, "state"), nullable=False),
+    sa.Column("accepted_at", UtcDateTime, nullable=False),
+    sa.Column("message_id", sa.String),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("detail", sa.Text),
+)
+
+utterance_is_unfinished = in_states(
+    utterances.c.state, (UtteranceState.QUEUED, UtteranceState.SENDING, UtteranceState.SPEAKING)
+)
+"""Something more will happen to the utterance: not `UtteranceState.is_final`."""
+
+sa.Index(
+    "ix_utterances_unfinished",
+    utterances.c.session_id,
+    utterances.c.id,
+    sqlite_where=utterance_is_unfinished,
+    postgresql_where=utterance_is_unfinished,
+)
+
+processed_events = sa.Table(
+    "processed_events",
+    metadata,
+    sa.Column("key", _key(), primary_key=True),
+    sa.Column("seen_at", UtcDateTime, nullable=False, index=True),
+)
+
+channel_settings = sa.Table(
+    "channel_settings",
+    metadata,
+    sa.Column("platform", sa.String, primary_key=True),
+    sa.Column("workspace", sa.String, primary_key=True),
+    sa.Column("channel", sa.String, primary_key=True),
+    sa.Column("mode", _choice(Mode, "mode")),
+)
+
+# No foreign key: who did what is kept whatever becomes of the session, and writing it down must not fail.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("actor", sa.String, nullable=False),
+    sa.Column("action", sa.String, nullable=False),
+    sa.Column("channel", sa.String),
+    sa.Column("session_id", _key()),
+    sa.Column("detail", sa.Text),
+)

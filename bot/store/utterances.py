@@ -1,0 +1,141 @@
+"""The statements on utterances and on the keys that keep a message from being taken twice.
+
+Plain functions over a connection: no transaction begins or ends here and nothing waits. `accept_all` and `Advance` are
+joint writes (`bot.store.writer`): they take what many sessions want at once in one or two statements.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from bot.model import Utterance, UtteranceState
+from bot.store.rows import in_portions, read_utterance, utterance_row
+from bot.store.tables import in_states, processed_events, utterance_is_unfinished, utterances
+
+# RETURNING tells which keys were new, and makes SQLAlchemy write all rows in one statement.
+_INSERT_NEW_KEYS = {
+    "sqlite": sqlite.insert(processed_events).on_conflict_do_nothing().returning(processed_events.c.key),
+    "postgresql": postgresql.insert(processed_events).on_conflict_do_nothing().returning(processed_events.c.key),
+}
+_INSERT_UTTERANCES = utterances.insert().returning(utterances.c.id)
+
+_IS_QUEUED = in_states(utterances.c.state, (UtteranceState.QUEUED,))
+_IS_IN_FLIGHT = in_states(utterances.c.state, (UtteranceState.SENDING, UtteranceState.SPEAKING))
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A message to be taken: its keys, what is to be spoken of it, and when it was seen."""
+
+    keys: tuple[str, ...]
+    utterance: Utterance | None
+    seen_at: datetime
+
+
+def accept_all(connection: Connection, acceptances: Sequence[Acceptance]) -> list[bool]:
+    """Record every key, and insert the utterances of those whose keys are all new; the first with a key wins."""
+    seen_at = {key: acceptance.seen_at for acceptance in reversed(acceptances) for key in acceptance.keys}
+    new = _record_keys(connection, seen_at)
+    verdicts = []
+    for acceptance in acceptances:
+        verdicts.append(new.issuperset(acceptance.keys))
+        new.difference_update(acceptance.keys)
+    rows = [
+        utterance_row(acceptance.utterance)
+        for acceptance, accepted in zip(acceptances, verdicts, strict=True)
+        if accepted and acceptance.utterance is not None
+    ]
+    if rows:
+        connection.execute(_INSERT_UTTERANCES, rows)
+    return verdicts
+
+
+def _record_keys(connection: Connection, seen_at: dict[str, datetime]) -> set[str]:
+    if not seen_at:
+        return set()
+    # Sorted: two processes that insert the same keys wait for each other in one order, never in a circle.
+    rows = [{"key": key, "seen_at": seen_at[key]} for key in sorted(seen_at)]
+    return set(connection.execute(_INSERT_NEW_KEYS[connection.dialect.name], rows).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """The joint write that moves utterances to one state. Its arguments are (utterance id, moment).
+
+    An utterance in a final state stays there. A final state gets the latest of the moments as its end; they are
+    milliseconds apart.
+    """
+
+    state: UtteranceState
+    detail: str | None
+
+    def __call__(self, connection: Connection, arguments: Sequence[tuple[str, datetime]], /) -> list[None]:
+        """Move them all in one statement."""
+        changes: dict[str, object] = {"state": self.state}
+        if self.detail is not None:
+            changes["detail"] = self.detail
+        if self.state.is_final:
+            changes["ended_at"] = max(moment for _, moment in arguments)
+        for ids in in_portions([utterance_id for utterance_id, _ in arguments]):
+            update = utterances.update().where(utterances.c.id.in_(ids), utterance_is_unfinished)
+            connection.execute(update.values(changes))
+        return [None] * len(arguments)
+
+
+def queued_utterances(connection: Connection, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:
+    """The queue of each session, oldest first; an empty one where nothing waits."""
+    queues: dict[str, list[Utterance]] = {session_id: [] for session_id in session_ids}
+    for ids in in_portions(list(queues)):
+        # Both conditions: SQLite uses a partial index only where the query repeats its condition.
+        of_sessions = utterances.c.session_id.in_(ids)
+        query = sa.select(utterances).where(of_sessions, utterance_is_unfinished, _IS_QUEUED)
+        query = query.order_by(utterances.c.session_id, utterances.c.id)
+        for row in connection.execute(query):
+            utterance = read_utterance(row)
+            queues[utterance.session_id].append(utterance)
+    return queues
+
+
+def drop_queued(connection: Connection, session_id: str, moment: datetime) -> int:
+    """Drop what waits in a session's queue. Returns how many."""
+    return _end(connection, [session_id], _IS_QUEUED, UtteranceState.DROPPED, moment)
+
+
+def settle_in_flight(connection: Connection, session_ids: Sequence[str], moment: datetime) -> int:
+    """What was in flight becomes `unknown` (rule 7). Returns how many."""
+    return _end(connection, session_ids, _IS_IN_FLIGHT, UtteranceState.UNKNOWN, moment)
+
+
+def _end(
+    connection: Connection,
+    session_ids: Sequence[str],
+    condition: sa.ColumnElement[bool],
+    state: UtteranceState,
+    moment: datetime,
+) -> int:
+    ended = 0
+    for ids in in_portions(session_ids):
+        of_sessions = utterances.c.session_id.in_(ids)
+        update = utterances.update().where(of_sessions, utterance_is_unfinished, condition)
+        ended += connection.execute(update.values(state=state, ended_at=moment)).rowcount
+    return ended
+
+
+def last_activity(connection: Connection, session_ids: Sequence[str]) -> dict[str, datetime]:
+    """When something was last accepted or ended in each session; sessions without utterances are left out."""
+    latest: dict[str, datetime] = {}
+    columns = utterances.c.session_id, sa.func.max(utterances.c.accepted_at), sa.func.max(utterances.c.ended_at)
+    for ids in in_portions(session_ids):
+        query = sa.select(*columns).where(utterances.c.session_id.in_(ids)).group_by(utterances.c.session_id)
+        for session_id, accepted_at, ended_at in connection.execute(query):
+            latest[session_id] = accepted_at if ended_at is None else max(accepted_at, ended_at)
+    return latest
+
+
+def forget_events(connection: Connection, before: datetime) -> int:
+    """Delete the keys seen before a moment. Returns how many."""
+    return connection.execute(processed_events.delete().where(processed_events.c.seen_at < before)).rowcount

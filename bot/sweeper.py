@@ -1,0 +1,54 @@
+"""What has to be looked after again and again while the bot runs: requests from the shell, streams the provider ended,
+old de-duplication keys. Idle and longest stay are timers of each session (`bot.running`), closes insist by themselves
+(`bot.streams`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from bot import metrics
+from bot.errors import StoreError
+from bot.sessions import Sessions
+
+log = structlog.get_logger(__name__)
+
+STOP_REQUESTS_EVERY = 1.0
+"""Seconds: how long `avatar-relay sessions stop` may take to be noticed."""
+
+RECONCILE_EVERY = 10.0
+"""Seconds between looks at the provider's list: a stream it ended is noticed within that time."""
+
+FORGET_EVERY = 3600.0
+REMEMBER_EVENTS = timedelta(days=1)
+"""How long a delivery is remembered; Slack repeats one for about 5 minutes, a backlog after an outage for hours."""
+
+
+class Sweeper:
+    """Runs the rounds, each at its own pace."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._every(STOP_REQUESTS_EVERY, self._sessions.obey_stop_requests))
+            group.create_task(self._every(FORGET_EVERY, self._forget))
+            if self._sessions.house.provider.capabilities.lists_open:
+                group.create_task(self._every(RECONCILE_EVERY, self._sessions.reconcile))
+
+    async def _every(self, seconds: float, round_: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self._sessions.house.clock.sleep(seconds)
+            metrics.unconfirmed_closes.set(self._sessions.house.closer.unconfirmed)
+            try:
+                await round_()
+            except StoreError as error:
+                log.error("a round could not be finished; the next one tries again", error=str(error))
+
+    async def _forget(self) -> None:
+        house = self._sessions.house
+        await house.store.forget_events(house.clock.now() - REMEMBER_EVENTS)

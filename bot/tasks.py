@@ -1,0 +1,50 @@
+"""An owner for tasks whose number is not known beforehand, one that outlives the failure of any of them.
+
+`asyncio.TaskGroup` ends all its tasks when one fails; a session that breaks must not take the others with it. Every task
+started here is awaited by `close`, and a failure is logged where it happens.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+class TaskOwner:
+    """Starts tasks, keeps them, and sees them end."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """Run `work` as a task named `name` that this owner keeps."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait until it has ended."""
+        running = [task for task in self._tasks if not task.done()]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task failed", task=task.get_name(), exc_info=error)
+
+
+async def end(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task and wait until it has ended; its own failure has been logged by its owner."""
+    if task is None or task.done():
+        return
+    task.cancel()
+    await asyncio.wait([task])

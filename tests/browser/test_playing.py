@@ -1,0 +1,182 @@
+"""The picture, the sound and the captions in a real browser with a real stream."""
+
+import asyncio
+import itertools
+from datetime import timedelta
+
+import pytest
+
+from bot.model import Phase, Utterance, UtteranceChanged, UtteranceState
+from tests.browser.conftest import Streams, Visitor
+from tests.unit.web.watching import CHANNEL, Watching
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def test_the_video_plays_by_itself_without_sound(watching: Watching, visit: Visitor, hls_url: str) -> None:
+    watching.change(hls_url=hls_url)
+    page = await visit(watching.page)
+    await page.until_playing()
+    before = await page.ask("video.currentTime")
+    await page.until(f"video.currentTime > {before} + 0.5")
+    assert await page.ask("video.muted")
+    assert await page.ask("video.videoWidth") > 0
+    assert page.referrers == {""}
+
+
+async def test_captions_come_word_by_word_and_not_before_the_picture(
+    watching: Watching, visit: Visitor, hls_url: str
+) -> None:
+    watching.change(hls_url=hls_url)
+    page = await visit(watching.page)
+    await page.until_playing()
+    watching.speak("Bread , soup and apples for all ! Come early .", pace=0.2)
+    await asyncio.sleep(0.3)
+    assert await page.captions() == ""  # the picture is a second or more behind the source
+    seen: list[str] = []
+    async with asyncio.timeout(15):
+        while not seen or "Come early." not in seen[-1]:
+            text = await page.captions()
+            if not seen or seen[-1] != text:
+                seen.append(text)
+            await asyncio.sleep(0.02)
+    assert len(seen) > 6
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(seen))
+    assert seen[-1].split("\n") == ["Bread, soup and apples for all!", "Come early."]
+
+
+async def test_screen_readers_get_whole_sentences(watching: Watching, visit: Visitor) -> None:
+    page = await visit(watching.page)
+    await page.until_state("live")
+    watching.speak("One two three . Four", pace=0.1)
+    await page.until("document.getElementById('announce-speech').textContent === 'One two three.'")
+    await page.until("document.getElementById('announce-speech').textContent === 'Four'")
+    assert await page.ask("document.getElementById('announce-speech').ariaLive") == "polite"
+    assert await page.ask("document.querySelector('#captions').closest('[aria-live]')") is None
+
+
+async def test_words_that_were_cut_off_do_not_appear(watching: Watching, visit: Visitor) -> None:
+    page = await visit(watching.page)
+    await page.until_state("live")
+    watching.speak("Never", at=watching.clock.now() + timedelta(seconds=0.6))
+    utterance = Utterance(
+        "u", "session-815", watching.view.mode, "x", "a", "b", UtteranceState.INTERRUPTED, watching.clock.now()
+    )
+    watching.bulletin.publish(UtteranceChanged(CHANNEL, utterance))
+    watching.speak("Always", at=watching.clock.now() + timedelta(seconds=0.9))
+    await page.until("document.getElementById('captions').innerText !== ''")
+    assert await page.captions() == "Always"
+
+
+async def test_an_avatar_without_word_times_shows_what_it_was_given(watching: Watching, visit: Visitor) -> None:
+    page = await visit(watching.page)
+    await page.until_state("live")
+    watching.change(speaking="The whole sentence at once.")
+    await page.until("document.getElementById('captions').innerText === 'The whole sentence at once.'")
+
+
+async def test_sound_comes_with_the_button_and_goes_with_the_keys(
+    watching: Watching, visit: Visitor, hls_url: str
+) -> None:
+    watching.change(hls_url=hls_url)
+    page = await visit(watching.page)
+    await page.until_playing()
+    await page.page.get_by_role("button", name="Click to unmute").click()
+    assert not await page.ask("video.muted")
+    assert await page.ask("document.getElementById('unmute').hidden")
+    await page.page.keyboard.press("m")
+    assert await page.ask("video.muted")
+    await page.page.keyboard.press("Space")  # on the small button that has the focus now
+    assert not await page.ask("video.muted")
+    await page.ask("document.activeElement.blur()")
+    await page.page.keyboard.press("Space")
+    assert await page.ask("video.muted")
+    await page.page.get_by_label("Volume").fill("0.4")
+    assert await page.ask("[video.muted, video.volume]") == [False, 0.4]
+    await page.page.reload()
+    await page.until_playing()
+    assert await page.ask("video.volume") == 0.4
+
+
+async def test_a_keyboard_is_enough(watching: Watching, visit: Visitor, hls_url: str) -> None:
+    watching.change(hls_url=hls_url)
+    page = await visit(watching.page)
+    await page.until_playing()
+    await page.page.keyboard.press("Tab")
+    assert await page.ask("document.activeElement.id") == "unmute"
+    assert await page.ask("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    await page.page.keyboard.press("Enter")
+    assert not await page.ask("video.muted")
+    assert await page.ask("document.activeElement.id") == "mute"
+
+
+async def test_the_page_follows_the_session_to_its_next_stream(
+    watching: Watching, visit: Visitor, streams: Streams, hls_url: str
+) -> None:
+    watching.change(hls_url=hls_url)
+    page = await visit(watching.page)
+    await page.until_playing()
+    await page.ask("window.sameDocument = true")
+    watching.change(hls_url=None, phase=Phase.WAITING_FOR_TEXT)
+    await page.until_state("waiting_for_text")
+    assert "Write in the channel to wake the avatar." in await page.text()
+    next_url = await streams.open()
+    watching.change(hls_url=next_url, phase=Phase.LIVE)
+    await page.until_playing()
+    third_url = await streams.open()
+    watching.change(hls_url=third_url)
+    await page.until("document.getElementById('curtain').hidden === false")
+    await page.until_playing()
+    assert await page.ask("window.sameDocument")
+    assert page.sockets == 1
+
+
+async def test_a_playlist_that_is_not_there_yet_is_tried_again_quietly(
+    watching: Watching, visit: Visitor, hls_url: str
+) -> None:
+    page = await visit(watching.page)
+    page.expect("404")
+    tries = 0
+
+    async def refuse_at_first(route) -> None:  # type: ignore[no-untyped-def]  # Playwright's Route
+        nonlocal tries
+        tries += 1
+        await (
+            route.fulfill(status=404, headers={"Access-Control-Allow-Origin": "*"}) if tries < 4 else route.continue_()
+        )
+
+    await page.page.route("**/*.m3u8", refuse_at_first)
+    watching.change(hls_url=hls_url)
+    await page.until_playing()
+    assert tries >= 4
+    assert await page.ask("document.body.dataset.state") == "live"
+
+
+async def test_a_browser_that_wants_a_click_shows_a_play_button(
+    watching: Watching, visit: Visitor, hls_url: str
+) -> None:
+    watching.change(hls_url=hls_url)
+    script = """
+      let clicked = false;
+      addEventListener("click", () => { clicked = true; }, true);
+      const play = HTMLMediaElement.prototype.play;
+      HTMLMediaElement.prototype.play = function () {
+        if (clicked) return play.call(this);
+        return Promise.reject(new DOMException("a click first", "NotAllowedError"));
+      };
+    """
+    page = await visit(watching.page, script=script)
+    button = page.page.get_by_role("button", name="Play", exact=True)
+    await button.wait_for()
+    await button.click()
+    await page.until_playing()
+    assert await page.ask("document.getElementById('play').hidden")
+
+
+async def test_the_player_is_loaded_only_for_a_stream(watching: Watching, visit: Visitor, hls_url: str) -> None:
+    page = await visit(watching.page)
+    await page.until_state("live")
+    loaded = "performance.getEntriesByType('resource').some((entry) => entry.name.includes('/vendor/'))"
+    assert not await page.ask(loaded)
+    watching.change(hls_url=hls_url)
+    await page.until(loaded)

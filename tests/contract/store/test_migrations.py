@@ -1,0 +1,134 @@
+"""The migrations, on both engines: up, down, the same shape as the tables, and what is too new is refused."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.engine import Connection
+
+from bot.errors import StoreError, StoreTooNew, StoreUnavailable
+from bot.store import schema
+from bot.store.store import Store
+from bot.store.tables import metadata
+from tests.clock import ManualClock
+from tests.contract.store.values import a_session
+
+
+def tables_of(connection: Connection) -> set[str]:
+    return set(sa.inspect(connection).get_table_names())
+
+
+def shape_of(connection: Connection) -> dict[str, Any]:
+    """Everything the engine says of the tables but the order: columns, keys, checks, and indexes with conditions."""
+    inspector = sa.inspect(connection)
+
+    def sorted_by_text(items: Iterable[object]) -> list[str]:
+        return sorted(map(repr, items))
+
+    return {
+        table: {
+            "columns": sorted_by_text(inspector.get_columns(table)),
+            "primary key": set(inspector.get_pk_constraint(table)["constrained_columns"]),
+            "foreign keys": sorted_by_text(inspector.get_foreign_keys(table)),
+            "unique": sorted_by_text(inspector.get_unique_constraints(table)),
+            "checks": sorted_by_text(inspector.get_check_constraints(table)),
+            "indexes": sorted_by_text(
+                (index["name"], index["column_names"], index["unique"], where_of(index))
+                for index in inspector.get_indexes(table)
+            ),
+        }
+        for table in metadata.tables
+    }
+
+
+def where_of(index: Any) -> str:
+    options = index.get("dialect_options", {})
+    return str(options.get("sqlite_where", options.get("postgresql_where")))
+
+
+async def test_an_empty_database_is_brought_up_to_date(empty_url: str) -> None:
+    assert await schema.current(empty_url) is None
+    assert await schema.upgrade(empty_url) == schema.head()
+    assert await schema.current(empty_url) == schema.head()
+    assert await schema.over_connection(empty_url, tables_of) == {*metadata.tables, "alembic_version"}
+    await schema.verify(empty_url)
+
+
+async def test_a_second_upgrade_keeps_what_is_there(empty_url: str) -> None:
+    await schema.upgrade(empty_url)
+    async with await Store.open(empty_url, ManualClock()) as store:
+        session = await store.open_session(a_session())
+    assert await schema.upgrade(empty_url) == schema.head()
+    async with await Store.open(empty_url, ManualClock()) as store:
+        assert await store.open_sessions() == [session]
+
+
+async def test_programs_that_upgrade_at_once_do_not_disturb_each_other(empty_url: str) -> None:
+    revisions = await asyncio.gather(*(schema.upgrade(empty_url) for _ in range(4)))
+    assert revisions == [schema.head()] * 4
+
+
+async def test_a_downgrade_leaves_nothing_and_can_be_undone(empty_url: str) -> None:
+    await schema.upgrade(empty_url)
+    await schema.downgrade(empty_url, "base")
+    assert await schema.over_connection(empty_url, tables_of) == {"alembic_version"}
+    assert await schema.current(empty_url) is None
+    assert await schema.upgrade(empty_url) == schema.head()
+
+
+async def test_autogenerate_shows_no_difference(empty_url: str) -> None:
+    await schema.upgrade(empty_url)
+
+    def differences(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        found: list[Any] = compare_metadata(context, metadata)
+        return found
+
+    assert await schema.over_connection(empty_url, differences) == []
+
+
+async def test_the_migrations_make_what_the_tables_say_down_to_checks_and_conditions(empty_url: str) -> None:
+    await schema.over_connection(empty_url, metadata.create_all)
+    said = await schema.over_connection(empty_url, shape_of)
+    await schema.over_connection(empty_url, metadata.drop_all)
+    await schema.upgrade(empty_url)
+    assert await schema.over_connection(empty_url, shape_of) == said
+    assert "opening" in str(said["sessions"]["checks"])
+    assert "closed" in str(said["sessions"]["indexes"])
+
+
+async def test_a_database_of_a_newer_program_is_refused_and_not_touched(empty_url: str) -> None:
+    await schema.upgrade(empty_url)
+
+    def make_newer(connection: Connection) -> None:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+
+    await schema.over_connection(empty_url, make_newer)
+    for refuse in (schema.upgrade, schema.verify):
+        with pytest.raises(
+            StoreTooNew, match=r"made by a newer avatar-relay .*upgrade the program or use another DATA"
+        ):
+            await refuse(empty_url)
+    assert await schema.current(empty_url) == "9999"
+
+
+async def test_a_database_without_tables_names_the_command_that_makes_them(empty_url: str) -> None:
+    await schema.over_connection(empty_url, tables_of)
+    with pytest.raises(StoreUnavailable, match="avatar-relay db upgrade"):
+        await Store.open(empty_url, ManualClock())
+    with pytest.raises(StoreUnavailable, match="avatar-relay db upgrade"):
+        await schema.verify(empty_url)
+
+
+async def test_a_step_that_fails_leaves_the_database_as_it_was(empty_url: str) -> None:
+    def make_obstacle(connection: Connection) -> None:
+        connection.execute(sa.text("CREATE TABLE audit (obstacle INTEGER)"))
+
+    await schema.over_connection(empty_url, make_obstacle)
+    with pytest.raises(StoreError, match="audit"):
+        await schema.upgrade(empty_url)
+    assert await schema.over_connection(empty_url, tables_of) == {"audit"}

@@ -1,0 +1,114 @@
+"""The tables say what the values say, and every query finds an index."""
+
+import asyncio
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+
+from bot.model import AuditEntry, Session, Stream, StreamState, Utterance, UtteranceState
+from bot.store import schema
+from bot.store.database import SqliteDatabase
+from bot.store.rows import in_portions
+from bot.store.store import Store
+from bot.store.tables import audit, sessions, stream_is_unsettled, streams, utterance_is_unfinished, utterances
+from tests.clock import ManualClock
+from tests.contract.store.values import NOON, a_session, a_stream, an_utterance
+
+
+def fields(kind: type[Any]) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind)]
+
+
+def columns(table: sa.Table) -> list[str]:
+    return [column.name for column in table.columns]
+
+
+def test_columns_stand_in_the_order_of_the_fields() -> None:
+    assert columns(streams) == fields(Stream)
+    assert columns(utterances) == fields(Utterance)
+    assert columns(audit) == ["id", *fields(AuditEntry)]
+    laid_flat = [
+        name
+        for field in fields(Session)
+        for name in (["platform", "workspace", field] if field == "channel" else [field])
+    ]
+    assert columns(sessions) == laid_flat
+
+
+def test_a_column_may_be_empty_where_the_value_may_be_none() -> None:
+    for table, kind in ((sessions, Session), (streams, Stream), (utterances, Utterance), (audit, AuditEntry)):
+        optional = {field.name for field in dataclasses.fields(kind) if "None" in str(field.type)}
+        assert {column.name for column in table.columns if column.nullable} == optional
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (stream_is_unsettled, {state.value for state in StreamState if state.may_cost}),
+        (utterance_is_unfinished, {state.value for state in UtteranceState if not state.is_final}),
+    ],
+)
+def test_the_conditions_agree_with_the_model(condition: sa.ColumnElement[bool], expected: set[str]) -> None:
+    kind: type[StreamState] | type[UtteranceState] = StreamState if condition is stream_is_unsettled else UtteranceState
+    written = str(condition)
+    assert {state.value for state in kind if f"'{state.value}'" in written} == expected
+
+
+def test_portions_hold_every_id_and_have_few_sizes() -> None:
+    for size in (0, 1, 2, 3, 999, 1000, 1001, 2500):
+        ids = [str(number) for number in range(size)]
+        portions = list(in_portions(ids))
+        assert [i for portion in portions for i in dict.fromkeys(portion)] == ids
+        assert all(len(portion).bit_count() == 1 for portion in portions)
+
+
+async def test_every_query_finds_an_index(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'relay.db'}"
+    await schema.upgrade(url)
+    plans: list[tuple[str, str]] = []
+
+    def explain(connection: Connection, _c: object, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            cursor = connection.connection.cursor()
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend((statement, step[3]) for step in cursor.fetchall())
+            cursor.close()
+
+    async with await Store.open(url, ManualClock()) as store:
+        database = store._database
+        assert isinstance(database, SqliteDatabase)
+        for lane in (database._reading, database._writing):
+            event.listen(lane._engine, "before_cursor_execute", explain)
+        session = await store.open_session(a_session())
+        stream, utterance = a_stream(session), an_utterance(session)
+        await store.record_stream(stream)
+        ids = [session.id, "another"]
+        await asyncio.gather(
+            store.accept(["key"], utterance),
+            store.advance_utterance(utterance.id, UtteranceState.SENDING),
+            store.advance_stream(stream.id, StreamState.OPEN),
+            store.bind_stream(stream.id, "up"),
+            store.drop_queued(session.id),
+            store.settle_in_flight(ids),
+            store.forget_events(NOON),
+            store.request_stop(session.id, "shell"),
+        )
+        await asyncio.gather(
+            store.open_sessions(),
+            store.running_session(session.channel),
+            store.session_by_link("nonce"),
+            store.stop_requests(),
+            store.unsettled_streams(),
+            store.queued_utterances(ids),
+            store.last_activity(ids),
+            store.channel_settings(session.channel),
+        )
+    assert len(plans) > 15
+    assert [plan for plan in plans if plan[1].startswith("SCAN") and "USING" not in plan[1]] == []
+    by_table = {plan for statement, plan in plans if "utterances" in statement and "session_id IN" in statement}
+    assert "SEARCH utterances USING INDEX ix_utterances_unfinished (session_id=?)" in by_table

@@ -1,0 +1,121 @@
+"""A small desk in memory and everything around it that a watch page needs, for the unit tests and the browser tests."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
+from adapters.web import SignedWatchLinks, WebServer
+from bot.bulletin import Bulletin
+from bot.model import Channel, Mode, Phase, SessionChanged, SessionView, Word, WordsSpoken
+from bot.ports import Clock
+
+NONCE = "nonce-of-link"
+CHANNEL = Channel("console", "home", "channel-4711")
+
+
+def view_of(ends_at: datetime, **changes: object) -> SessionView:
+    """A live session, with some of it different."""
+    view = SessionView(
+        session_id="session-815",
+        channel=CHANNEL,
+        phase=Phase.LIVE,
+        mode=Mode.REPEAT,
+        avatar="Town crier",
+        avatar_picture=None,
+        started_by_name="The host",
+        queue_length=2,
+        speaking=None,
+        held=False,
+        ends_at=ends_at,
+        watch_url="https://watch.example/w/secret-link",
+    )
+    return replace(view, **changes)  # type: ignore[arg-type]  # the caller names fields of the view
+
+
+class MemoryDesk:
+    """Knows the sessions it was told of, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.views: dict[str, SessionView] = {}
+        self.asked = 0
+        self.failure: Exception | None = None
+
+    async def watched(self, link_nonce: str) -> SessionView | None:
+        self.asked += 1
+        if self.failure is not None:
+            raise self.failure
+        return self.views.get(link_nonce)
+
+
+class Watching:
+    """A web server with one session, whose link and events the test holds in its hands."""
+
+    def __init__(
+        self, clock: Clock, *, lifetime: float = 3600.0, media_sources: tuple[str, ...] = ("https:",), port: int = 0
+    ) -> None:
+        self.clock = clock
+        self.desk = MemoryDesk()
+        self.bulletin = Bulletin()
+        self.registry = CollectorRegistry()
+        self.readiness: dict[str, str | None] = {"store": None}
+        self.links = SignedWatchLinks(
+            SecretStr("a secret of some length"), "https://watch.example", lifetime=lifetime, clock=clock
+        )
+        self.media_sources = media_sources
+        self.server = self.make_server(port)
+        self.base = ""
+        self.view = view_of(clock.now() + timedelta(minutes=12))
+        self.desk.views[NONCE] = self.view
+
+    def make_server(self, port: int = 0) -> WebServer:
+        """Another server over the same sessions, as after a restart."""
+        return WebServer(
+            self.desk,
+            self.bulletin,
+            self.links,
+            self.clock,
+            host="127.0.0.1",
+            port=port,
+            media_sources=self.media_sources,
+            readiness=self._ready,
+            registry=CollectorRegistry() if hasattr(self, "server") else self.registry,
+        )
+
+    async def start(self) -> None:
+        self.base = await self.server.start()
+
+    async def stop(self) -> None:
+        await self.server.stop()
+
+    @property
+    def signed(self) -> str:
+        """The signed id of the session's link."""
+        url = self.links.url(NONCE)
+        assert url is not None
+        return url.rsplit("/", 1)[1]
+
+    @property
+    def page(self) -> str:
+        """The address of the watch page on this machine."""
+        return f"{self.base}/w/{self.signed}"
+
+    def change(self, **changes: object) -> None:
+        """The session is different now, and everybody is told."""
+        self.view = replace(self.view, **changes)  # type: ignore[arg-type]  # the caller names fields of the view
+        self.desk.views[NONCE] = self.view
+        self.bulletin.publish(SessionChanged(self.view))
+
+    def speak(self, text: str, *, at: datetime | None = None, pace: float = 0.25) -> None:
+        """The avatar says `text`, one word every `pace` seconds from `at` (now) on."""
+        start = (at or self.clock.now()).timestamp()
+        words = tuple(Word(word, start + n * pace, start + (n + 1) * pace) for n, word in enumerate(text.split()))
+        self.bulletin.publish(WordsSpoken(self.view.session_id, words))
+
+    def revoke(self) -> None:
+        """The link opens nothing any more."""
+        del self.desk.views[NONCE]
+
+    async def _ready(self) -> dict[str, str | None]:
+        return self.readiness
