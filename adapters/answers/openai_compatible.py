@@ -79,6 +79,8 @@ class OpenAICompatible:
         return cls(chosen.api_key, chosen.api_url, chosen.model, clock)
 
     async def __aenter__(self) -> Self:
+        # Now, because opening reads the certificates of the world, which takes tens of milliseconds.
+        self._pool()
         return self
 
     async def __aexit__(
@@ -92,7 +94,7 @@ class OpenAICompatible:
         if client is not None:
             await client.aclose()
 
-    async def answer(self, knowledge: str, turns: Sequence[Turn]) -> AsyncIterator[str]:
+    async def answer(self, knowledge: str, turns: Sequence[Turn]) -> AsyncGenerator[str, None]:
         """Stream the answer to the last turn. Raises `AnswerError`, also after fragments, and where nothing came."""
         failure: AnswerError
         try:
@@ -130,16 +132,20 @@ class OpenAICompatible:
                 return await self._asked(knowledge, turns)
         raise AssertionError("stamina ends with a result or an error")
 
-    async def _asked(self, knowledge: str, turns: Sequence[Turn]) -> httpx.Response:
+    def _pool(self) -> httpx.AsyncClient:
         if self._client is None:
             self._client = HttpxAiohttpClient(timeout=TIMEOUT, limits=LIMITS, transport=self._transport)
+        return self._client
+
+    async def _asked(self, knowledge: str, turns: Sequence[Turn]) -> httpx.Response:
+        client = self._pool()
         headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         if self._api_key is not None:
             headers["Authorization"] = f"Bearer {self._api_key.get_secret_value()}"
         body = {"model": self._model, "stream": True, "messages": _messages(knowledge, turns)}
-        request = self._client.build_request("POST", self._url, json=body, headers=headers)
+        request = client.build_request("POST", self._url, json=body, headers=headers)
         async with asyncio.timeout(ANSWER_LIMIT):
-            response = await self._client.send(request, stream=True)
+            response = await client.send(request, stream=True)
         if response.status_code == 200:
             return response
         try:

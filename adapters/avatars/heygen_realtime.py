@@ -149,6 +149,9 @@ class HeyGenRealtime:
         except ProviderError as failure:
             if not (isinstance(failure, Transient) and failure.may_have_taken_effect):
                 stream.withdraw(utterance_id)
+            if isinstance(failure, StreamGone):
+                # Whoever follows its events still does; nobody else will ask for it.
+                self._streams.pop(upstream_id, None)
             raise
         return Speech()
 

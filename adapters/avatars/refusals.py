@@ -55,16 +55,18 @@ class Refusals:
             has_shape = isinstance(body, dict) and ("code" in body or "data" in body)
             return None if has_shape else self._unreadable(answer)
         said, message = self._said(answer)
-        return self._streaming_by_code(code, said, message) or self._streaming_by_words(answer, code, said, message)
+        return self._streaming_by_code(answer, code, said, message) or self._streaming_by_words(
+            answer, code, said, message
+        )
 
-    def _streaming_by_code(self, code: str | None, said: str, message: str) -> ProviderError | None:
+    def _streaming_by_code(self, answer: Answer, code: str | None, said: str, message: str) -> ProviderError | None:
         match code:
             case "400112" | "40102" | "40009" | "400101" | "401057" | "401056":
                 return AuthenticationFailed(f"{said}; check HEYGEN_API_KEY", code=code)
             case "400562" | "400573" | "400599":
                 return AuthenticationFailed(f"{said}; the key or its plan may not do this", code=code)
             case "400123":
-                return RateLimited(said, retry_after=1.0, code=code)
+                return RateLimited(said, retry_after=answer.retry_after, code=code)
             case "400006" | "10001" | "10002":
                 return NotReady(said, code=code)
             case "10003" if "version" not in message.lower():

@@ -58,15 +58,15 @@ class WebServer:
         self._pages = Pages(self._assets.version)
         self._live = LiveFeed(desk, bulletin, links, clock)
         self._health = Health(readiness, registry)
+        self._registry = registry
         self._requests = Counter(
             "avatar_relay_web_requests",
             "HTTP requests answered, by route and status",
             ["route", "status"],
-            registry=registry,
+            registry=None,
         )
-        Gauge("avatar_relay_web_viewers", "Watch pages connected now", registry=registry).set_function(
-            lambda: len(self._live)
-        )
+        self._viewers = Gauge("avatar_relay_web_viewers", "Watch pages connected now", registry=None)
+        self._viewers.set_function(lambda: len(self._live))
         self._runner: web.AppRunner | None = None
         self._doorkeeper: asyncio.Task[None] | None = None
         self.app = self._make_app(SecurityHeaders(media_sources))
@@ -80,6 +80,8 @@ class WebServer:
         except OSError:
             await runner.cleanup()
             raise
+        self._registry.register(self._requests)
+        self._registry.register(self._viewers)
         self._runner = runner
         self._doorkeeper = asyncio.create_task(self._live.watch_the_door(), name="watch links")
         host, port = runner.addresses[0][:2]
@@ -95,6 +97,9 @@ class WebServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+            # The registry outlives the server: the next one counts from the start under the same names.
+            self._registry.unregister(self._requests)
+            self._registry.unregister(self._viewers)
 
     async def __aenter__(self) -> "WebServer":
         await self.start()

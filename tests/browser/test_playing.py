@@ -30,7 +30,7 @@ async def test_captions_come_word_by_word_and_not_before_the_picture(
     watching.change(hls_url=hls_url)
     page = await visit(watching.page)
     await page.until_playing()
-    watching.speak("Bread , soup and apples for all ! Come early .", pace=0.2)
+    watching.speak("Bread , soup and apples for all ! Come early .", pace=0.15)
     await asyncio.sleep(0.3)
     assert await page.captions() == ""  # the picture is a second or more behind the source
     seen: list[str] = []
@@ -142,13 +142,13 @@ async def test_a_playlist_that_is_not_there_yet_is_tried_again_quietly(
         nonlocal tries
         tries += 1
         await (
-            route.fulfill(status=404, headers={"Access-Control-Allow-Origin": "*"}) if tries < 4 else route.continue_()
+            route.fulfill(status=404, headers={"Access-Control-Allow-Origin": "*"}) if tries < 3 else route.continue_()
         )
 
     await page.page.route("**/*.m3u8", refuse_at_first)
     watching.change(hls_url=hls_url)
     await page.until_playing()
-    assert tries >= 4
+    assert tries >= 3
     assert await page.ask("document.body.dataset.state") == "live"
 
 

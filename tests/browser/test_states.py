@@ -1,19 +1,22 @@
 """Every state of the page in a real browser: what it says, how it gets there and back, how it looks."""
 
+import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from bot.model import Mode, Phase
 from tests.browser.conftest import Visitor
+from tests.browser.visit import Visit
 from tests.clock import ManualClock
 from tests.unit.web.watching import Watching
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+SCHEMES: tuple[tuple[Literal["dark", "light"], bool], ...] = (("dark", True), ("light", False))
 
 CONTRASTS = """
 (() => {
@@ -222,25 +225,24 @@ async def test_every_state_can_be_read_in_light_and_dark_on_every_screen(
     watching: Watching, visit: Visitor, hls_url: str, pictures: Path
 ) -> None:
     watching.change(phase=Phase.STARTING, queue_length=0)
-    visits = {
-        f"{device}-{scheme}": await visit(watching.page, color_scheme=scheme, **screen)
-        for device, screen in (("phone", PHONE), ("desktop", DESKTOP))
-        for scheme in ("dark", "light")
-    }
+    visits = {"phone": await visit(watching.page, **PHONE), "desktop": await visit(watching.page, **DESKTOP)}
 
     async def look(state: str, name: str = "") -> None:
-        for page in visits.values():
-            await page.until_state(state)
-        for which, page in visits.items():
-            await page.picture(pictures, f"{name or state}-{which}")
+        await asyncio.gather(*(look_at(page, state, f"{name or state}-{device}") for device, page in visits.items()))
+
+    async def look_at(page: Visit, state: str, name: str) -> None:
+        await page.until_state(state)
+        assert await page.ask("document.documentElement.scrollWidth <= innerWidth")
+        for scheme, is_dark in SCHEMES:
+            await page.page.emulate_media(color_scheme=scheme)
+            ground = await page.ask("getComputedStyle(document.body).backgroundColor")
+            assert (sum(int(part) for part in ground[4:-1].split(",")) < 200) is is_dark
             assert await page.ask(CONTRASTS) == []
-            assert await page.ask("document.documentElement.scrollWidth <= innerWidth")
+            await page.picture(pictures, f"{name}-{scheme}")
 
     await look("starting")
-    for which, page in visits.items():
+    for page in visits.values():
         page.expect("ERR_CONNECTION_REFUSED")
-        ground = await page.ask("getComputedStyle(document.body).backgroundColor")
-        assert (sum(int(part) for part in ground[4:-1].split(",")) < 200) == which.endswith("dark")
     watching.change(phase=Phase.LIVE, hls_url=hls_url, queue_length=2, speaking="Good morning")
     for page in visits.values():
         await page.until_playing()

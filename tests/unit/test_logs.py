@@ -229,4 +229,5 @@ def test_reference_is_eight_readable_characters() -> None:
     references = {new_reference() for _ in range(200)}
     assert len(references) == 200
     assert {len(reference) for reference in references} == {8}
-    assert not set("".join(references)) & set("01ilo") and "".join(references).islower()
+    assert not set("".join(references)) & set("01ilo")
+    assert "".join(references).islower()

@@ -99,9 +99,10 @@ class V1Api:
     async def _new(self, request: web.BaseRequest, _: str) -> web.Response:
         caller = self.caller(request)
         service = self._service
+        body = await read_fields(request, _NEW_FIELDS, ())
+        # From here on nothing waits, so two requests with one token, or for the last slot, cannot both get in.
         if caller.token is not None and not service.account.is_unused(caller.token):
             raise unauthorized()
-        body = await read_fields(request, _NEW_FIELDS, ())
         idle = _checked_idle(body)
         avatar, voice = _checked_persona(body)
         if service.account.is_used_up:

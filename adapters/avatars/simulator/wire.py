@@ -48,7 +48,8 @@ def _no_constant(name: str) -> float:
 async def read_json(request: web.BaseRequest) -> Json:
     """The body of the request; an empty one is an empty object.
 
-    Raises ValueError for what is not JSON (RFC 8259: no NaN either), and aiohttp's own error for a body over 1 MB.
+    Raises ValueError for what is not JSON (RFC 8259: no NaN either) or no text, and aiohttp's own error for a body over
+    1 MB.
     """
     raw = await request.read()
     if not raw.strip():
@@ -57,4 +58,7 @@ async def read_json(request: web.BaseRequest) -> Json:
         parsed: Json = json.loads(raw, parse_constant=_no_constant)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    if b"\\u" in raw:
+        # Half a surrogate pair is legal JSON and no text (RFC 8259, section 8.2).
+        encode(parsed).encode()
     return parsed

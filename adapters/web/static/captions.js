@@ -41,10 +41,6 @@ export class Captions {
     this.finish();
   }
 
-  isBusy() {
-    return this.pending.length > 0 || performance.now() - this.lastWordAt < PAUSE * 1000;
-  }
-
   tick() {
     const now = this.playhead();
     while (this.pending.length && this.pending[0].at <= now) this.say(this.pending.shift());

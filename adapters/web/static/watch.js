@@ -15,7 +15,8 @@ const video = $("video");
 let session = null;
 let closed = null; // why there is nothing more to come
 let ahead = 0; // seconds the server's clock is ahead of this one
-let speakingSince = 0;
+let speakingSince = 0; // 0 where nobody speaks, or the text is on the page already
+let wordsSeen = false;
 let soundTouched = false;
 
 const player = new Player(video, () => redraw());
@@ -28,7 +29,10 @@ const connection = new Connection(liveAddress(), {
 
 function receive(message) {
   if ("now" in message) ahead = message.now - Date.now() / 1000;
-  if (message.type === "words") captions.add(message.words);
+  if (message.type === "words") {
+    wordsSeen = true;
+    captions.add(message.words);
+  }
   if (message.type === "cut") captions.cut(message.at);
   if (message.type === "session") {
     if (message.speaking !== session?.speaking) speakingSince = performance.now();
@@ -49,11 +53,16 @@ function redraw() {
 function tick() {
   const over = closed !== null || session?.phase === "ended";
   drawTime({ session, now: serverNow(), line: connection.line, over });
-  const wordless = session?.speaking && session.phase === "live" && speakingSince && performance.now() - speakingSince > NO_WORDS;
-  if (wordless) {
-    speakingSince = 0;
-    if (!captions.isBusy()) captions.showWhole(session.speaking);
-  }
+  showWhatHasNoWords();
+}
+
+// Some avatars tell no words. One that ever did is believed to do so always, and words come before their picture.
+function showWhatHasNoWords() {
+  if (wordsSeen || !speakingSince || !session?.speaking || session.phase !== "live") return;
+  if (session.hls_url && !player.showing) speakingSince = performance.now();
+  if (performance.now() - speakingSince < NO_WORDS) return;
+  speakingSince = 0;
+  captions.showWhole(session.speaking);
 }
 
 function serverNow() {

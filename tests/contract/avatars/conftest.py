@@ -12,6 +12,9 @@ from adapters.avatars.simulator import Simulator, SimulatorOptions
 from bot.clock import SystemClock
 from tests.contract.avatars.world import KEY, KINDS, Kind, MakeWorld, World
 
+PATIENT = SimulatorOptions(v3_idle=500)
+"""A machine that is busy for a second is not taken for a silent channel: a second here is 50 there."""
+
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Kind:
@@ -25,7 +28,7 @@ async def make_world(kind: Kind) -> AsyncIterator[MakeWorld]:
 
         async def make(options: SimulatorOptions | None = None, key: str = KEY) -> World:
             clock = SystemClock(50.0)
-            simulator = Simulator(replace(options or SimulatorOptions(), api_key=SecretStr(KEY)), clock)
+            simulator = Simulator(replace(options or PATIENT, api_key=SecretStr(KEY)), clock)
             await stack.enter_async_context(simulator)
             provider = kind.make(SecretStr(key), simulator.address, clock)
             await stack.enter_async_context(provider)

@@ -66,13 +66,15 @@ class World:
     simulator: Simulator
     clock: SystemClock
 
-    def request(self, text: str = "Hello.", avatar: str = "sim-robin", voice: str = "sim-voice-clara") -> StreamRequest:
+    def request(
+        self, text: str = "Hello.", avatar: str = "sim-robin", voice: str = "sim-voice-clara", idle: float = 3600
+    ) -> StreamRequest:
         needs = self.provider.capabilities.needs_first_words
-        return StreamRequest(avatar, voice, "medium", "", 30, 600, FirstWords("first", text) if needs else None)
+        return StreamRequest(avatar, voice, "medium", "", idle, 600, FirstWords("first", text) if needs else None)
 
-    async def open(self, text: str = "Hello.") -> str:
+    async def open(self, text: str = "Hello.", idle: float = 3600) -> str:
         """A stream that takes text, with somebody watching it. It says `text` first."""
-        upstream_id = await self.provider.create(self.request(text))
+        upstream_id = await self.provider.create(self.request(text, idle=idle))
         playback = await self.provider.start(upstream_id)
         assert playback.hls_url is not None
         async with httpx.AsyncClient(verify=False) as viewer:  # noqa: S501 - a local address without TLS

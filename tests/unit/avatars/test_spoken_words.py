@@ -39,10 +39,10 @@ class Stage:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("Hello there.", ["Hello", "there", "."]),
+        ("Hello there.", ["Hello", "there"]),
         ("I don't know", ["I", "don", "'", "t", "know"]),
         ("I don't know", ["I", "don't", "know"]),
-        ("Well, \u201cI can’t\u201d!", ["Well", ",", "I", "can't", "!"]),
+        ("Well, \u201cI can’t\u201d!", ["Well", ",", "I", "can't"]),
         ("I have 5 apples", ["I", "have", "five", "apples"]),
         ("Room 1024 is free", ["Room", "one", "thousand", "twenty", "four", "is", "free"]),
         ("see https example com now", ["see", "now"]),

@@ -106,6 +106,14 @@ async def test_a_token_opens_one_session_and_drives_only_that(client: Client) ->
     assert [row["session_id"] for row in rows] == [session]
 
 
+async def test_one_token_opens_one_session_even_when_it_is_used_twice_at_once(client: Client) -> None:
+    token = (await client.post("/v1/streaming.create_token")).data["token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    answers = await asyncio.gather(*(client.post("/v1/streaming.new", {}, headers=bearer) for _ in range(5)))
+    assert sorted(answer.status for answer in answers) == [200, 401, 401, 401, 401]
+    assert client.simulator.meter().total.opened == 1
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -133,7 +141,9 @@ async def test_new_refuses_what_it_does_not_know(client: Client, body: object, c
     assert client.simulator.meter().total.opened == 0
 
 
-@pytest.mark.parametrize("raw", [b"{", b"\xff\xfe", b'{"quality": NaN}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "raw", [b"{", b"\xff\xfe", b'{"quality": NaN}', b"[" * 100_000, b'{"knowledge_base": "\\ud800"}', b"1" * 5000]
+)
 async def test_a_body_that_is_not_json_is_refused(client: Client, raw: bytes) -> None:
     answer = await client.post("/v1/streaming.new", raw=raw)
     assert (answer.status, answer.body["code"]) == (400, 400175)

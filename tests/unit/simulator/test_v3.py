@@ -218,6 +218,22 @@ async def test_wrong_key_and_unknown_stream(client: Client) -> None:
     assert (await client.get("/v3/users/me", headers={"Authorization": "Bearer simulator"})).status == 200
 
 
+async def test_strange_text_and_paths_are_answered_properly(client: Client) -> None:
+    stream = await client.streaming()
+    half = b'{"delta": "half a pair \\ud83d"}'
+    assert (await client.post(f"/v3/avatar-realtime/{stream}/text", raw=half)).status == 400
+    assert (await client.append(stream, "\U0001f468\u200d\U0001f469\u200d\U0001f467 \x00\x1b[31m")).status == 202
+    for path in (
+        "/v3/avatar-realtime/%ff",
+        "/v3/avatars/looks/%00",
+        "/simulator/hls/%ff/stream.m3u8",
+        "//",
+        "/v3/voices/",
+    ):
+        assert (await client.get(path)).status == 404
+    assert (await client.get("/v3/avatars?%ff=1")).status == 400
+
+
 async def test_used_up_balance_is_402(serve: Serve, clock: ManualClock) -> None:
     client = await serve(SimulatorOptions(balance=Decimal("0.50")))
     assert (await client.get("/v3/users/me")).data["wallet"]["remaining_balance"] == 0.5

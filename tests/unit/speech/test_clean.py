@@ -386,3 +386,8 @@ def test_nested_hostile_markup_ends(seeds: list[str], depth: int) -> None:
     text = "".join(seeds) * depth + "word " + string.punctuation + "".join(reversed(seeds)) * depth
     once = make_speakable(text)
     assert make_speakable(once) == once
+
+
+def test_marks_on_one_letter_are_bounded_and_those_on_none_are_dropped() -> None:
+    assert len(make_speakable("\u0301 a" + "\u0301\u0323" * 5_000 + "b")) <= 1 + 30 + 1
+    assert make_speakable("\u0301\u0323 b") == "b"

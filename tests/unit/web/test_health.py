@@ -45,3 +45,13 @@ async def test_metrics_count_requests_by_route_and_name_nobody(
     assert "avatar_relay_web_viewers 0.0" in text
     for secret in (CHANNEL.id, watching.signed, watching.view.session_id, "such/place"):
         assert secret not in text
+
+
+async def test_the_next_server_of_the_process_counts_under_the_same_names(
+    watching: Watching, client: aiohttp.ClientSession
+) -> None:
+    await watching.stop()
+    watching.server = watching.make_server()
+    await watching.start()
+    async with client.get(f"{watching.base}/metrics") as response:
+        assert "avatar_relay_web_viewers 0.0" in await response.text()

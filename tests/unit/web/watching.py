@@ -80,7 +80,7 @@ class Watching:
             port=port,
             media_sources=self.media_sources,
             readiness=self._ready,
-            registry=CollectorRegistry() if hasattr(self, "server") else self.registry,
+            registry=self.registry,
         )
 
     async def start(self) -> None:

@@ -1,0 +1,93 @@
+"""The bot as the benchmarks run it: everything real, in this process, against a simulator in another one."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from adapters.avatars.heygen_realtime import HeyGenRealtime
+from adapters.avatars.heygen_streaming import HeyGenStreaming
+from bot.bulletin import Bulletin
+from bot.clock import SystemClock
+from bot.model import Actor, Channel
+from bot.permissions import Permissions
+from bot.policy import SessionPolicy
+from bot.ports import AvatarProvider
+from bot.relay import Relay
+from bot.running import House, RunningSession
+from bot.sessions import Sessions, Wishes
+from bot.settings import Relay as RelayRule
+from bot.store import schema
+from bot.store.store import Store
+from bot.streams import StreamCloser
+
+ACTOR = Actor("bench", "someone", "Someone")
+PROVIDERS = {"heygen-realtime": HeyGenRealtime, "heygen-streaming": HeyGenStreaming}
+
+
+class NoLinks:
+    """Watch links are not what is measured."""
+
+    def url(self, link_nonce: str) -> str | None:
+        return f"http://localhost/w/{link_nonce}"
+
+
+class BenchBot:
+    """A bot without chat platforms; messages are handed to `relay`."""
+
+    def __init__(self, store: Store, provider: AvatarProvider, clock: SystemClock) -> None:
+        closer = StreamCloser(provider, store, clock)
+        policy = SessionPolicy(queue_limit=100_000)
+        house = House(provider, None, store, closer, Bulletin(), NoLinks(), clock, policy)
+        self.sessions = Sessions(house)
+        self.relay = Relay(self.sessions, Permissions(()), clock, rule=RelayRule.ALL, user_rate=0)
+
+    async def start(self, number: int) -> list[RunningSession]:
+        """Open `number` sessions and wait until all are live and quiet."""
+        limit = asyncio.Semaphore(32)
+
+        async def open_one(place: int) -> RunningSession:
+            async with limit:
+                channel = Channel("bench", "w", str(place))
+                await self.sessions.start(channel, ACTOR, Wishes())
+                running = self.sessions.in_channel(channel)
+                assert running is not None
+                await running.quiet.wait()
+                return running
+
+        return list(await asyncio.gather(*(open_one(place) for place in range(number))))
+
+
+@asynccontextmanager
+async def running_bot(
+    folder: Path, address: str, name: str, provider: AvatarProvider | None = None
+) -> AsyncIterator[BenchBot]:
+    """A bot on a database in `folder`; leaves its sessions as they are, like a crash."""
+    url = f"sqlite:///{folder / 'bench.sqlite3'}"
+    clock = SystemClock()
+    await schema.upgrade(url)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(await Store.open(url, clock))
+        made = provider or PROVIDERS[name](SecretStr("simulator"), address, clock)
+        await stack.enter_async_context(made)
+        bot = BenchBot(store, made, clock)
+        stack.push_async_callback(bot.sessions.house.closer.stop)
+        stack.push_async_callback(bot.sessions.leave)
+        yield bot
+
+
+@asynccontextmanager
+async def simulator_process() -> AsyncIterator[str]:
+    """A simulator in a process of its own, so that it does not share the interpreter with what is measured."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.bench.simulator", stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        yield (await process.stdout.readline()).decode().strip()
+    finally:
+        process.terminate()
+        await process.wait()
