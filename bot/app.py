@@ -1,8 +1,7 @@
 """The composition root: settings become a running program. The only module of the core that knows adapters exist.
 
-Builds in order (database, simulator, provider, core, web, chats), tells in one line each what was started and what was left
-out and why, and takes everything down again in the opposite order, within `SHUTDOWN_TIME`.
-"""
+Builds in order (database, simulator, provider, core, web, chats), tells in one line each what was started and what was
+left out and why, and takes everything down again in the opposite order, within `SHUTDOWN_TIME`."""
 
 import asyncio
 import errno
@@ -19,16 +18,17 @@ from adapters.avatars.simulator import Simulator, SimulatorOptions
 from adapters.web import SignedWatchLinks, WebServer
 from bot import metrics
 from bot.bulletin import Bulletin, Following
+from bot.catalogue import Catalogue
 from bot.commands import Commands
 from bot.desk import Desk
 from bot.errors import SettingsError, StoreError
+from bot.house import House
 from bot.left_open import close_left_open
 from bot.model import Notice, SessionChanged, UtteranceChanged, WordsSpoken
 from bot.permissions import Permissions
 from bot.policy import SessionPolicy
 from bot.ports import AvatarProvider, ChatAdapter, ChatModel, Clock
 from bot.relay import Relay
-from bot.running import House
 from bot.sessions import Sessions
 from bot.settings import Settings, database_url_or_default, web_secret
 from bot.store import schema
@@ -153,7 +153,17 @@ class Application:
         )
         closer = StreamCloser(provider, store, self._clock)
         self._stack.push_async_callback(closer.stop)
-        house = House(provider, chat_model, store, closer, self.bulletin, self._links, self._clock, policy)
+        house = House(
+            provider,
+            chat_model,
+            store,
+            closer,
+            self.bulletin,
+            self._links,
+            self._clock,
+            policy,
+            Catalogue(provider, self._clock),
+        )
         sessions = Sessions(house)
         self._stack.push_async_callback(sessions.leave)
         permissions = Permissions(settings.admin_users)

@@ -1,8 +1,7 @@
 """The one table of what people can ask for, on every platform: who may, what it does, what is answered.
 
-A platform hands in a `Command` with its channel and actor and renders the `Reply`. Everything here answers at once: what
-takes time goes on in the session's own task and is told to the channel when it is done (rule 6).
-"""
+A platform hands in a `Command` with its channel and actor and renders the `Reply`. Everything here answers at once:
+what takes time goes on in the session's own task and is told to the channel when it is done (rule 6)."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -171,14 +170,15 @@ class Commands:
         return Reply(sentences.cleared(dropped, sent_ahead=sent_ahead))
 
     async def _queue(self, asked: Asked) -> Reply:
-        speech = self._running(asked).speech
-        ahead = [speech.ahead] if speech.ahead else []
-        lines = [line.utterance for line in (*ahead, *speech.queue)]
-        shown = [f"{_short(u.text)} ({u.author_name})" for u in lines[:QUEUE_SHOWN]]
-        if len(lines) > QUEUE_SHOWN:
-            shown.append(sentences.and_more(len(lines) - QUEUE_SHOWN))
-        now = _short(speech.current.utterance.text) if speech.current else None
-        return Reply(sentences.queue_list(shown, now), Visibility.PRIVATE)
+        running = self._running(asked)
+        waiting = running.queued()
+        shown = [f"{_short(utterance.text)} ({utterance.author_name})" for utterance in waiting[:QUEUE_SHOWN]]
+        if len(waiting) > QUEUE_SHOWN:
+            shown.append(sentences.and_more(len(waiting) - QUEUE_SHOWN))
+        current = running.speech.current
+        return Reply(
+            sentences.queue_list(shown, _short(current.utterance.text) if current else None), Visibility.PRIVATE
+        )
 
     async def _mode(self, asked: Asked) -> Reply:
         running = self._sessions.in_channel(asked.channel)
@@ -224,7 +224,7 @@ class Commands:
 
     # --- admins ------------------------------------------------------------------------------------------------------
 
-    async def _admin_sessions(self, asked: Asked) -> Reply:
+    async def _admin_sessions(self, _asked: Asked) -> Reply:
         fields = tuple((running.session.id, self._line(running)) for running in self._sessions)
         closing = self._closer.unconfirmed
         text = sentences.session_list(len(fields), closing)

@@ -41,8 +41,7 @@ def new_utterance_id(clock: Clock) -> str:
     The count keeps the order within a millisecond of one process; the random end keeps processes apart.
     """
     milliseconds = int(clock.now().timestamp() * 1000)
-    tail = "".join(secrets.choice(_DIGITS) for _ in range(4))
-    return f"{_base36(milliseconds, 9)}{_base36(next(_count) % 36**5, 5)}{tail}"
+    return f"{_base36(milliseconds, 9)}{_base36(next(_count) % 36**5, 5)}{secrets.token_hex(2)}"
 
 
 def _base36(number: int, width: int) -> str:

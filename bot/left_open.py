@@ -1,6 +1,5 @@
-"""Closing sessions that no process runs: what the shell does while the bot is down, and what a start does for sessions of
-a provider that is no longer the chosen one. Knows rows and streams, not people.
-"""
+"""Closing sessions that no process runs: what the shell does while the bot is down, and what a start does for sessions
+of a provider that is no longer the chosen one. Knows rows and streams, not people."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -9,16 +9,12 @@ import contextlib
 import logging
 import sys
 from collections.abc import Iterable
-from secrets import choice
 
 import structlog
 from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from bot.ids import READABLE
 from bot.redaction import Redactor
-
-_REFERENCE_LENGTH = 8
 
 _QUIET = ("httpx", "httpcore", "aiohttp.access", "aiosqlite", "alembic", "asyncio", "stamina")
 """Loggers of libraries that tell every request at INFO or DEBUG, some with its whole URL."""
@@ -65,11 +61,6 @@ def configure(level: str, fmt: str, secrets: Iterable[SecretStr]) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-
-
-def new_reference() -> str:
-    """Return eight characters that tie a sentence in chat to its line in the log, easy to read aloud (rule 10)."""
-    return "".join(choice(READABLE) for _ in range(_REFERENCE_LENGTH))
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):

@@ -264,10 +264,11 @@ class SessionChanged:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceChanged:
-    """An utterance reached another state."""
+    """An utterance reached another state. `answer` is what a chat model has answered to it so far."""
 
     channel: Channel
     utterance: Utterance
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,10 +179,10 @@ class CatalogueEntry:
 class AvatarProvider(AbstractAsyncContextManager["AvatarProvider"], Protocol):
     """One avatar vendor. Entering and leaving it opens and closes its connection pool.
 
-    Every method raises only `bot.errors.ProviderError`s, has its own explicit timeout, and survives the cancellation of
-    its caller. Reads (`status`, `list_open`, `avatars`, `voices`, `balance`) and `close` repeat themselves a few
-    times on trouble; `create`, `start`, `speak` and `interrupt` never repeat a request that may have taken effect (rule 5).
-    """
+    Every method raises only `bot.errors.ProviderError`s, has its own explicit timeout, and survives the cancellation
+    of its caller. Reads (`status`, `list_open`, `avatar_for`, `avatars`, `voices`, `balance`) and `close` repeat
+    themselves a few times on trouble; `create`, `start`, `speak` and `interrupt` never repeat a request that may have
+    taken effect (rule 5)."""
 
     name: str
     capabilities: Capabilities
@@ -221,6 +221,9 @@ class AvatarProvider(AbstractAsyncContextManager["AvatarProvider"], Protocol):
 
         Nothing at all, at once, where `capabilities.reports_speech` is False.
         """
+
+    async def avatar_for(self, wished: str) -> str:
+        """The id of the avatar that a stream gets which asks for `wished`; empty is the provider's default."""
 
     async def avatars(self) -> Sequence[CatalogueEntry]:
         """The avatars this account may use."""

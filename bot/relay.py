@@ -1,9 +1,8 @@
 """What happens to a chat message on its way in: a chain of small stages, then the queue of its session.
 
 own and other bots -> already seen -> channel rule -> permission -> rate per user -> clean -> room in the queue -> one
-transaction with the de-duplication keys (rule 7). A stage lets a message pass, ignores it in silence, or refuses it with
-a sentence. Knows no platform: adapters say who wrote, where, and whether the avatar was addressed.
-"""
+transaction with the de-duplication keys (rule 7). A stage lets a message pass, ignores it in silence, or refuses it
+with a sentence. Knows no platform: adapters say who wrote, where, and whether the avatar was addressed."""
 
 from collections import OrderedDict, deque
 from collections.abc import Mapping

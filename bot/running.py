@@ -9,8 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
@@ -18,10 +17,11 @@ import structlog
 
 from bot import ids, metrics, sentences
 from bot.answers import Conversation
-from bot.bulletin import Bulletin
 from bot.errors import AvatarRelayError, ConcurrencyReached, ProviderError, StoreError
+from bot.house import House
+from bot.lifetime import Lifetime
+from bot.lines import Line, Surroundings
 from bot.model import (
-    Actor,
     EndReason,
     Mode,
     Notice,
@@ -38,37 +38,17 @@ from bot.model import (
     UtteranceState,
     WordsSpoken,
 )
-from bot.policy import SessionPolicy
-from bot.ports import AvatarProvider, ChatModel, Clock, FirstWords, StreamEnded, Timer, WatchLinks, WordsHeard
-from bot.speaking import SpeakingLoop, Surroundings
-from bot.store.store import Store
-from bot.streams import StreamCloser, StreamKeeper
+from bot.ports import CatalogueEntry, FirstWords, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
+from bot.speaking import SpeakingLoop
+from bot.streams import StreamKeeper
 from bot.tasks import TaskOwner, end
+from bot.views import farewell, view_of_running
 
 log = structlog.get_logger(__name__)
 
 PATIENCE_AFTER_STOP = (1.0, 2.0, 3.0, 4.0)
-"""Seconds between attempts to open the first stream while the account is full: a slot is freed some seconds after a stop
-(observed 0.8 s to 20 s; avatar-apis 4.6 and 2.7)."""
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What every session shares."""
-
-    provider: AvatarProvider
-    chat_model: ChatModel | None
-    store: Store
-    closer: StreamCloser
-    bulletin: Bulletin
-    links: WatchLinks
-    clock: Clock
-    policy: SessionPolicy
-
-    @property
-    def can_answer(self) -> bool:
-        """Whether `chat` works here at all."""
-        return self.provider.capabilities.chat or self.chat_model is not None
+"""Seconds between attempts to open the first stream while the account is full: a slot is freed some seconds after a
+stop (observed 0.8 s to 20 s; avatar-apis 4.6 and 2.7)."""
 
 
 class RunningSession:
@@ -81,13 +61,12 @@ class RunningSession:
         self._mailbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._keeper = StreamKeeper(session.id, house.provider, house.store, house.closer, house.clock)
         self._listener: asyncio.Task[None] | None = None
-        self._timers: dict[str, Timer] = {}
         self._end: tuple[EndReason, str | None] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._opening_stream = False
-        self._warned = False
+        self._is_opening_stream = False
         self._arriving: deque[Utterance] = deque()
         self._expected = 0
+        self._avatar: CatalogueEntry | None = None
         self._shown: SessionView | None = None
         self.quiet = asyncio.Event()
         self.closed = asyncio.Event()
@@ -99,12 +78,20 @@ class RunningSession:
                 tasks=self._tasks,
                 conversation=Conversation(house.chat_model, house.policy.knowledge),
                 keeper=self._keeper,
-                answers_by_itself=house.provider.capabilities.chat,
                 post=self.post,
                 open_stream=self._open_stream,
                 tell=self._tell,
                 complain=self._complain,
             )
+        )
+        self._lifetime = Lifetime(
+            house.policy,
+            house.provider.capabilities,
+            house.clock,
+            self.speech,
+            end=self.ask_to_end,
+            warn=lambda left: self.announce(Reply(sentences.idle_warning(left))),
+            keep_alive=lambda: self.post(self._keep_alive),
         )
 
     # --- asked from outside ------------------------------------------------------------------------------------------
@@ -116,7 +103,6 @@ class RunningSession:
 
     def arrive(self, utterance: Utterance) -> None:
         """Take an utterance whose row is written. It gets in line behind every command given before it."""
-        self._warned = False
         self._arriving.append(utterance)
         self.post(self._take_arrived)
 
@@ -194,34 +180,21 @@ class RunningSession:
 
     def view(self) -> SessionView:
         """What may be shown of the session now."""
-        price = self._house.provider.capabilities.price_per_minute
-        hls_url = self._keeper.playback.hls_url if self._keeper.playback else None
-        current = self.speech.current
-        return SessionView(
-            session_id=self.session.id,
-            channel=self.session.channel,
-            phase=self._phase(),
-            mode=self.session.mode,
-            avatar=self.session.avatar or "the avatar",
-            avatar_picture=None,
-            started_by_name=self.session.started_by_name,
-            queue_length=self.waiting,
-            speaking=current.utterance.text if current and current.handed_over else None,
-            held=self.speech.held,
-            ends_at=self.session.created_at + timedelta(seconds=self._house.policy.max_duration),
-            watch_url=self._house.links.url(self.session.link_nonce) or hls_url,
-            hls_url=hls_url,
-            price_per_minute=price if self._keeper.current else None,
+        return view_of_running(
+            self.session,
+            self._house,
+            self.speech,
+            self._keeper,
+            self._avatar,
+            waiting=self.waiting,
+            is_opening_stream=self._is_opening_stream,
+            is_ending=self.is_ending,
         )
 
-    def _phase(self) -> Phase:
-        if self._end is not None or not self.session.state.is_open:
-            return Phase.ENDED
-        if self.session.state is SessionState.OPENING or self._opening_stream:
-            return Phase.STARTING
-        if self._keeper.current is None:
-            return Phase.WAITING_FOR_TEXT
-        return Phase.WAITING_FOR_VIEWER if self.speech.waits_for_viewer else Phase.LIVE
+    def queued(self) -> list[Utterance]:
+        """The utterances that have not begun, in their order."""
+        ahead = [self.speech.ahead] if self.speech.ahead else []
+        return [*(line.utterance for line in (*ahead, *self.speech.queue)), *self._arriving]
 
     # --- the task ----------------------------------------------------------------------------------------------------
 
@@ -242,13 +215,13 @@ class RunningSession:
         await self._close()
 
     async def _serve(self) -> None:
-        self._in("end", self.seconds_left, partial(self.ask_to_end, EndReason.MAX_DURATION))
+        self._lifetime.limit(self.seconds_left)
+        self._tasks.start(self._learn_about_avatar(), name=f"avatar of {self.session.id}")
         if self.session.state is SessionState.OPENING:
             await self._open_first()
         elif self._keeper.current is not None:
             self._listen()
-        self._watch_idle()
-        self._keep_alive()
+        self._lifetime.begin()
         while True:
             await self.speech.pump()
             self._show()
@@ -302,20 +275,19 @@ class RunningSession:
             remaining=self.seconds_left,
             first_words=first_words,
         )
-        self._opening_stream = True
+        self._is_opening_stream = True
         self._show()
         try:
             await self._keeper.open(request)
         finally:
-            self._opening_stream = False
+            self._is_opening_stream = False
         self._listen()
 
     async def _close(self) -> None:
         """Close everything at the provider, whatever the database says: an open stream costs more than a stale row,
         and the next start looks after rows that could not be written."""
         reason, detail = self._end or (EndReason.FAILED, None)
-        for timer in self._timers.values():
-            timer.cancel()
+        self._lifetime.stop()
         self.session = replace(self.session, state=SessionState.CLOSING, end_reason=reason, end_detail=detail)
         await self._record(SessionState.CLOSING)
         await self._stop_listening()
@@ -331,7 +303,7 @@ class RunningSession:
         await self._tasks.close()
         self.session = replace(self.session, state=SessionState.CLOSED, closed_at=self._house.clock.now())
         await self._record(SessionState.CLOSED)
-        self._say_goodbye(reason, detail)
+        self._say_goodbye(reason)
 
     async def _record(self, state: SessionState) -> None:
         s = self.session
@@ -342,10 +314,9 @@ class RunningSession:
         except StoreError as error:
             log.error("the end of a session could not be written", session=s.id, state=state.value, error=str(error))
 
-    def _say_goodbye(self, reason: EndReason, detail: str | None) -> None:
+    def _say_goodbye(self, reason: EndReason) -> None:
         metrics.sessions_ended.labels(reason=reason.value).inc()
-        lasted = self._house.clock.now() - self.session.created_at
-        sentence = sentences.ended(reason, lasted, detail, self.cost)
+        sentence = farewell(self.session, self._house.clock.now(), self.cost)
         self.closed.set()
         self.quiet.set()
         self._house.bulletin.publish(SessionChanged(replace(self.view(), phase=Phase.ENDED, ended=sentence)))
@@ -381,9 +352,9 @@ class RunningSession:
         except ProviderError as error:
             log.warning("listening to a stream failed", stream=stream.id, error=str(error))
 
-    async def _heard(self, stream: Stream, event: object) -> None:
+    async def _heard(self, stream: Stream, event: SpeechStarted | SpeechEnded) -> None:
         if self._is_current(stream):
-            await self.speech.heard(event)  # type: ignore[arg-type]
+            await self.speech.heard(event)
 
     async def stream_ended(self, stream_id: str, reason: str) -> None:
         """Note that the provider no longer has the stream open; work for the mailbox."""
@@ -399,41 +370,22 @@ class RunningSession:
     def _is_current(self, stream: Stream) -> bool:
         return self._keeper.current is not None and self._keeper.current.id == stream.id
 
-    # --- time --------------------------------------------------------------------------------------------------------
-
-    def _in(self, name: str, seconds: float, then: Callable[[], None]) -> None:
-        if (earlier := self._timers.pop(name, None)) is not None:
-            earlier.cancel()
-        self._timers[name] = self._house.clock.call_later(max(0.0, seconds), then)
-
-    def _watch_idle(self) -> None:
-        """Warn and close after `idle_timeout` without speech or messages; re-arms itself lazily."""
-        policy, clock = self._house.policy, self._house.clock
-        silent = clock.monotonic() - self.speech.last_activity
-        if self.speech.current is not None:
-            silent = 0.0
-        left = policy.idle_timeout - silent
-        warn_in = left - policy.idle_warning
-        if left <= 0:
-            self.ask_to_end(EndReason.IDLE)
-            return
-        if warn_in <= 0 and not self._warned:
-            self._warned = True
-            self.announce(Reply(sentences.idle_warning(left)))
-        self._in("idle", warn_in if warn_in > 0 else left, self._watch_idle)
-
-    def _keep_alive(self) -> None:
-        every = self._house.policy.keep_alive_every(self._house.provider.capabilities)
-        if every is not None:
-            self._in("keep alive", every, lambda: self.post(self._send_keep_alive))
-
-    async def _send_keep_alive(self) -> None:
+    async def _keep_alive(self) -> None:
         if (upstream_id := self._keeper.upstream_id) is not None:
             try:
                 await self._house.provider.keep_alive(upstream_id)
             except ProviderError as error:
                 log.warning("keep-alive failed", session=self.session.id, error=str(error))
-        self._keep_alive()
+
+    async def _learn_about_avatar(self) -> None:
+        """Its name and picture are nice to have: a session does without them."""
+        try:
+            self._avatar = await self._house.catalogue.avatar(self.session.avatar)
+        except ProviderError as error:
+            log.info("the list of avatars cannot be had", session=self.session.id, error=str(error))
+            return
+        if not self.is_ending:
+            self._show()
 
     # --- telling -----------------------------------------------------------------------------------------------------
 
@@ -441,8 +393,8 @@ class RunningSession:
         """Tell the channel."""
         self._house.bulletin.publish(Notice(self.session.channel, self.session.id, reply))
 
-    def _tell(self, utterance: Utterance) -> None:
-        self._house.bulletin.publish(UtteranceChanged(self.session.channel, utterance))
+    def _tell(self, line: Line) -> None:
+        self._house.bulletin.publish(UtteranceChanged(self.session.channel, line.utterance, line.answer))
 
     def _complain(self, said: tuple[str, str], error: AvatarRelayError) -> None:
         sentence, reference = said
@@ -457,8 +409,3 @@ class RunningSession:
                 self.announce(Reply(sentences.waiting_for_viewer(), link=view.watch_url))
             self._shown = view
             self._house.bulletin.publish(SessionChanged(view))
-
-
-def audit_name(actor: Actor) -> str:
-    """How the audit names an actor."""
-    return f"{actor.key} ({actor.name[:64]})"

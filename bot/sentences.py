@@ -40,6 +40,7 @@ PHASES = {
     Phase.ENDED: "ended",
 }
 
+UNNAMED_AVATAR = "the avatar"
 NO_SESSION = "No avatar is in this channel. Start one with `/avatar start`."
 CLOSING = "The avatar in this channel is just being closed. Try again in a few seconds."
 NOTHING_SAID = "The avatar is not saying anything right now."
@@ -104,22 +105,20 @@ def waiting_for_viewer() -> str:
     return "The avatar waits for its first viewer: open the watch link, then it speaks."
 
 
-def ended(reason: EndReason, lasted: timedelta, detail: str | None, cost: Decimal | None) -> str:
+def ended(reason: EndReason | None, lasted: timedelta, detail: str | None, cost: Decimal | None) -> str:
     """Told to the channel, and shown on the watch page, when a session is closed."""
-    after = duration(lasted.total_seconds())
-    spent = f", about {dollars(cost)}" if cost else ""
+    if reason in (None, EndReason.FAILED):
+        return detail or "The avatar session failed. Bring the avatar back with `/avatar start`."
     why = {
         EndReason.STOPPED: "The avatar has left",
         EndReason.IDLE: "Nobody wrote for a while, so the avatar has left",
-        EndReason.MAX_DURATION: "The avatar has reached its longest stay and has left",
-        EndReason.PROVIDER_ENDED: "The avatar service ended the session",
-        EndReason.FAILED: "The avatar session failed",
-        EndReason.ADMIN: "An admin has closed the avatar session",
-        EndReason.SHUTDOWN: "The avatar has left because the bot is shutting down",
+        EndReason.MAX_DURATION: "The avatar has stayed as long as it may and has left",
+        EndReason.PROVIDER_ENDED: "The avatar service has ended the session",
+        EndReason.ADMIN: "An admin has sent the avatar away",
+        EndReason.SHUTDOWN: "The bot is shutting down, so the avatar has left",
     }[reason]
-    if reason is EndReason.FAILED and detail:
-        return detail
-    return f"{why} after {after}{spent}. Bring it back with `/avatar start`."
+    spent = f", for about {dollars(cost)}" if cost else ""
+    return f"{why} after {duration(lasted.total_seconds())}{spent}. Bring it back with `/avatar start`."
 
 
 def close_not_confirmed() -> str:
@@ -191,7 +190,7 @@ def cleared(number: int, *, sent_ahead: bool) -> str:
     """The answer to a clear; `sent_ahead` says that the avatar has the next message already."""
     text = f"Dropped {count(number, 'waiting message')}." if number else "Nothing was waiting."
     if sent_ahead:
-        text += " The next message is with the avatar already; `/avatar skip` cuts that one, too."
+        text += " The next message is with the avatar already; skip it when it comes."
     return text
 
 
@@ -294,11 +293,6 @@ def not_said(state: UtteranceState, error: ProviderError) -> tuple[str, str]:
     if state is UtteranceState.UNKNOWN:
         return f"One message may not have been said; I do not repeat it, to be safe. {text}", reference
     return f"One message could not be said. {text}", reference
-
-
-def no_answer(error: AnswerError) -> tuple[str, str]:
-    """What to tell when the chat model failed."""
-    return failure(error)
 
 
 def interrupt_failed(error: ProviderError) -> tuple[str, str]:

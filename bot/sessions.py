@@ -13,13 +13,13 @@ import structlog
 
 from bot import ids, metrics
 from bot.errors import ProviderError
+from bot.house import House
 from bot.model import (
     Actor,
     AuditEntry,
     Channel,
     EndReason,
     Mode,
-    Phase,
     Playback,
     Session,
     SessionState,
@@ -29,9 +29,10 @@ from bot.model import (
     Utterance,
 )
 from bot.ports import StreamStatus
-from bot.running import House, RunningSession, audit_name
-from bot.sentences import ended, restarted
+from bot.running import RunningSession
+from bot.sentences import restarted
 from bot.tasks import TaskOwner
+from bot.views import view_of_row
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +78,7 @@ class Sessions:
         self._tasks = TaskOwner()
         self._by_channel: dict[Channel, RunningSession] = {}
         self._by_id: dict[str, RunningSession] = {}
+        self._by_link: dict[str, RunningSession] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -176,6 +178,7 @@ class Sessions:
         session = running.session
         self._by_channel[session.channel] = running
         self._by_id[session.id] = running
+        self._by_link[session.link_nonce] = running
         metrics.open_sessions.set(len(self._by_id))
         self._tasks.start(self._run_and_forget(running), name=f"session {session.id}")
 
@@ -185,6 +188,7 @@ class Sessions:
         finally:
             session = running.session
             self._by_id.pop(session.id, None)
+            self._by_link.pop(session.link_nonce, None)
             if self._by_channel.get(session.channel) is running:
                 del self._by_channel[session.channel]
             metrics.open_sessions.set(len(self._by_id))
@@ -195,7 +199,7 @@ class Sessions:
         await self.house.store.audit(
             AuditEntry(
                 at=self.house.clock.now(),
-                actor=audit_name(actor),
+                actor=f"{actor.key} ({actor.name[:64]})",
                 action=action,
                 channel=str(session.channel) if session else None,
                 session_id=session.id if session else None,
@@ -207,29 +211,10 @@ class Sessions:
 
     async def watched(self, link_nonce: str) -> SessionView | None:
         """What a watch link shows; None where the link was revoked or never was."""
-        for running in self._by_id.values():
-            if running.session.link_nonce == link_nonce:
-                return running.view()
+        if (running := self._by_link.get(link_nonce)) is not None:
+            return running.view()
         session = await self.house.store.session_by_link(link_nonce)
-        return None if session is None else self._view_of_ended(session)
-
-    def _view_of_ended(self, session: Session) -> SessionView:
-        over_at = session.closed_at or self.house.clock.now()
-        reason = session.end_reason or EndReason.FAILED
-        return SessionView(
-            session_id=session.id,
-            channel=session.channel,
-            phase=Phase.ENDED,
-            mode=session.mode,
-            avatar=session.avatar or "the avatar",
-            avatar_picture=None,
-            started_by_name=session.started_by_name,
-            queue_length=0,
-            speaking=None,
-            held=False,
-            ends_at=over_at,
-            ended=ended(reason, over_at - session.created_at, session.end_detail, None),
-        )
+        return None if session is None else view_of_row(session, self.house)
 
     # --- after a restart ---------------------------------------------------------------------------------------------
 

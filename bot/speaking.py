@@ -1,38 +1,23 @@
 """The speaking loop of one session: what waits, what is being said, and the four ways to stop it.
 
-One utterance is being said (`current`) and at most one has been sent ahead, where the provider allows it. Text goes out in
-pieces, so that a provider never gets more than it takes at once, and never so far ahead of the voice that its text-idle
-timer could run out while the avatar still talks. Every method runs in the session's own task, one after the other; time
-and provider events come in as further work for that task. Knows no platform and no vendor.
-"""
+One utterance is being said (`current`) and at most one has been sent ahead, where the provider allows it. Text goes
+out in pieces, so that a provider never gets more than it takes at once, and never so far ahead of the voice that its
+text-idle timer could run out while the avatar still talks. Every method runs in the session's own task, one after the
+other; time and provider events come in as further work for that task. Knows no platform and no vendor."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import structlog
 
 from bot import metrics, sentences
-from bot.answers import Answering, Conversation
-from bot.errors import (
-    AuthenticationFailed,
-    AvatarRelayError,
-    ConcurrencyReached,
-    Invalid,
-    NotReady,
-    ProviderError,
-    QuotaExhausted,
-    RateLimited,
-    StreamGone,
-    Sunset,
-    Transient,
-)
+from bot.errors import AuthenticationFailed, ProviderError, QuotaExhausted, StreamGone, Sunset
+from bot.lines import Line, Surroundings
 from bot.model import Mode, Utterance, UtteranceState
-from bot.ports import AvatarProvider, Clock, Cut, FirstWords, SpeechEnded, SpeechStarted, StreamEvent, Timer
+from bot.ports import Cut, FirstWords, SpeechEnded, SpeechStarted, StreamEvent, Timer
 from bot.speech import estimate_duration, split
-from bot.store.store import Store
-from bot.streams import StreamKeeper
-from bot.tasks import TaskOwner
+from bot.verdicts import Again, judge
 
 log = structlog.get_logger(__name__)
 
@@ -43,58 +28,15 @@ LOOK_AHEAD = 8.0
 """Seconds of an utterance that may still be unsaid when its next piece goes out."""
 
 SEND_AHEAD = 3.0
-"""Seconds of speech that may still be unsaid when the next utterance goes out. Enough to bridge the 2.5 to 3.6 s from text
-to speech that were reported; what has been sent ahead can only be taken back by a cut, so it is no more than needed."""
+"""Seconds of speech that may still be unsaid when the next utterance goes out. Enough to bridge the 2.5 to 3.6 s from
+text to speech that were reported; what has been sent ahead can only be taken back by a cut, so it is no more than
+needed."""
 
 UNKNOWN_ANSWER = 10.0
 """Seconds given to an answer whose length no provider event and no duration tells."""
 
 LOST_EVENT = 15.0
 """Seconds after the estimated end at which speech counts as ended although no event said so."""
-
-PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds before a text that surely was not taken goes out again; after the last one it fails."""
-
-LONGEST_WAIT_FOR_VIEWER = 5.0
-"""Seconds between attempts while the avatar waits for somebody to watch."""
-
-
-@dataclass(slots=True)
-class Line:
-    """An utterance on its way to the avatar.
-
-    pieces: text the provider has not got yet. answering: the answer being written for it, if one is.
-    handed_over: the provider has some of it. stored: whether it has a row (the greeting has none).
-    """
-
-    utterance: Utterance
-    pieces: deque[str] = field(default_factory=deque)
-    answering: Answering | None = None
-    handed_over: bool = False
-    stored: bool = True
-    attempts: int = 0
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the provider has all of it."""
-        return not self.pieces and (self.answering is None or self.answering.done)
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What a speaking loop works with; `post` hands work to the session's task, `tell` publishes."""
-
-    provider: AvatarProvider
-    store: Store
-    clock: Clock
-    tasks: TaskOwner
-    conversation: Conversation
-    keeper: StreamKeeper
-    answers_by_itself: bool
-    post: Callable[[Callable[[], Awaitable[None]]], None]
-    open_stream: Callable[[FirstWords | None], Awaitable[None]]
-    tell: Callable[[Utterance], None]
-    complain: Callable[[tuple[str, str], AvatarRelayError], None]
 
 
 class SpeakingLoop:
@@ -149,9 +91,8 @@ class SpeakingLoop:
         """The session closes: nothing more is said, and every utterance gets its last state."""
         for timer in self._timers.values():
             timer.cancel()
-        if self.current is not None and self.current.answering is not None:
-            await self._a.conversation.stop(self.current.answering)
         if self.current is not None:
+            await self._stop_answering(self.current)
             begun = self.current.handed_over
             await self._finish(self.current, UtteranceState.INTERRUPTED if begun else UtteranceState.DROPPED)
         if self.ahead is not None:
@@ -189,8 +130,7 @@ class SpeakingLoop:
         self._said_until = self._a.clock.monotonic()
         self._take_back_ahead()
         if self.current is not None and self.current.handed_over:
-            if self.current.answering is not None:
-                await self._a.conversation.stop(self.current.answering)
+            await self._stop_answering(self.current)
             line, self.current = self.current, None
             await self._finish(line, UtteranceState.UNKNOWN)
         await self._requeue_ahead()
@@ -219,8 +159,10 @@ class SpeakingLoop:
         self._prepare(self.current)
         if self.current.pieces:
             return self.current if self._may_send_more(self.current) else None
-        if self.current.answering is not None and self.current.answering.error is not None:
-            await self._fail_answer(self.current)
+        if self.current.answering is not None and (error := self.current.answering.error) is not None:
+            line, self.current = self.current, None
+            await self._finish(line, UtteranceState.FAILED, detail=str(error))
+            self._a.complain(sentences.failure(error), error)
             return await self._next_to_send()
         if self._may_send_ahead(self.current):
             self.ahead = self._dequeue()
@@ -251,7 +193,7 @@ class SpeakingLoop:
         return self.queue.popleft()
 
     def _needs_answer(self, utterance: Utterance) -> bool:
-        return utterance.mode is Mode.CHAT and not self._a.answers_by_itself
+        return utterance.mode is Mode.CHAT and not self._capabilities.chat
 
     def _prepare(self, line: Line) -> None:
         limit = self._capabilities.max_text
@@ -294,29 +236,25 @@ class SpeakingLoop:
         if keeper.upstream_id is None:
             first_words = None
             if self._capabilities.needs_first_words:
-                first_words = FirstWords(line.utterance.id, text, more=not self._is_last_piece(line))
+                first_words = FirstWords(line.utterance.id, text, more=not line.is_last_piece)
             await self._a.open_stream(first_words)
             if first_words is not None:
                 return estimate_duration(text)
         upstream_id = keeper.upstream_id
         if upstream_id is None:
             raise StreamGone("the stream ended while it was being opened")
-        native_answer = line.utterance.mode is Mode.CHAT and self._a.answers_by_itself
+        native_answer = line.utterance.mode is Mode.CHAT and self._capabilities.chat
         with metrics.provider_seconds.time():
             speech = await self._a.provider.speak(
                 upstream_id,
                 line.utterance.id,
                 text,
                 Mode.CHAT if native_answer else Mode.REPEAT,
-                more=self._capabilities.appends and not self._is_last_piece(line),
+                more=self._capabilities.appends and not line.is_last_piece,
             )
         if speech.duration is not None:
             return speech.duration
         return UNKNOWN_ANSWER if native_answer else estimate_duration(text)
-
-    @staticmethod
-    def _is_last_piece(line: Line) -> bool:
-        return len(line.pieces) == 1 and (line.answering is None or line.answering.done)
 
     # --- the end of speech -------------------------------------------------------------------------------------------
 
@@ -356,8 +294,7 @@ class SpeakingLoop:
         line, self.current = self.current, None
         if line is None:
             return
-        if line.answering is not None:
-            await self._a.conversation.stop(line.answering)
+        await self._stop_answering(line)
         self._take_back_ahead()
         self._talking = False
         self._said_until = self._a.clock.monotonic()
@@ -396,67 +333,50 @@ class SpeakingLoop:
     # --- trouble -----------------------------------------------------------------------------------------------------
 
     async def _cope(self, line: Line, error: ProviderError) -> bool:
-        """Decide what becomes of a piece the provider did not take. True where the loop may go on at once."""
-        match error:
-            case NotReady():
-                self.waits_for_viewer = True
-                line.attempts += 1
-                return await self._again_in(line, min(LONGEST_WAIT_FOR_VIEWER, float(line.attempts)))
-            case RateLimited():
-                return await self._again_in(line, max(1.0, error.retry_after))
-            case StreamGone() if line.attempts < len(PAUSES):
-                line.attempts += 1
-                await self._a.keeper.lose(str(error))
-                if line.handed_over:
-                    await self.stream_ended()
-                    return True
-                return await self._again_in(line, 0.0 if line.attempts == 1 else PAUSES[line.attempts - 1])
-            case ConcurrencyReached() | Transient(may_have_taken_effect=False) if line.attempts < len(PAUSES):
-                line.attempts += 1
-                return await self._again_in(line, PAUSES[line.attempts - 1])
-            case Transient(may_have_taken_effect=True):
-                await self._give_up(line, UtteranceState.UNKNOWN, error)
-            case Invalid() | _:
-                await self._give_up(line, UtteranceState.FAILED, error)
-        return True
-
-    async def _again_in(self, line: Line, seconds: float) -> bool:
+        """Carry out what becomes of a piece the provider did not take. True where the loop may go on at once."""
+        verdict = judge(error, line.attempts)
+        if not isinstance(verdict, Again):
+            await self._give_up(line, verdict.state, error)
+            return True
+        line.attempts += verdict.counts
+        self.waits_for_viewer = verdict.waits_for_viewer
+        if verdict.stream_is_gone:
+            await self._a.keeper.lose(str(error))
+            if line.handed_over:
+                await self.stream_ended()
+                return True
         if not line.handed_over:
             await self._put_back(line)
-        if seconds == 0.0:
-            return True
-        self._paused = True
-        self._wake_in("again", seconds, self._go_on)
-        return False
+        if verdict.seconds:
+            self._paused = True
+            self._wake_in("again", verdict.seconds, self._go_on)
+        return not verdict.seconds
 
     async def _go_on(self) -> None:
         self._paused = False
 
     async def _put_back(self, line: Line) -> None:
-        if line is self.ahead:
-            self.ahead = None
-        else:
-            self.current = None
+        self._remove(line)
         line.pieces.clear()
         self.queue.appendleft(line)
         metrics.waiting_utterances.inc()
         await self._advance(line, UtteranceState.QUEUED)
 
     async def _give_up(self, line: Line, state: UtteranceState, error: ProviderError) -> None:
+        self._remove(line)
+        await self._stop_answering(line)
+        await self._finish(line, state, detail=str(error))
+        self._a.complain(sentences.not_said(state, error), error)
+
+    def _remove(self, line: Line) -> None:
         if line is self.ahead:
             self.ahead = None
         else:
             self.current = None
+
+    async def _stop_answering(self, line: Line) -> None:
         if line.answering is not None:
             await self._a.conversation.stop(line.answering)
-        await self._finish(line, state, detail=str(error))
-        self._a.complain(sentences.not_said(state, error), error)
-
-    async def _fail_answer(self, line: Line) -> None:
-        assert line.answering is not None and line.answering.error is not None  # noqa: S101, PT018 - the caller looked
-        self.current = None
-        await self._finish(line, UtteranceState.FAILED, detail=str(line.answering.error))
-        self._a.complain(sentences.no_answer(line.answering.error), line.answering.error)
 
     # --- rows and timers ---------------------------------------------------------------------------------------------
 
@@ -464,7 +384,7 @@ class SpeakingLoop:
         line.utterance = replace(line.utterance, state=state)
         if line.stored:
             await self._a.store.advance_utterance(line.utterance.id, state)
-            self._a.tell(line.utterance)
+            self._a.tell(line)
 
     async def _finish(self, line: Line, state: UtteranceState, detail: str | None = None) -> None:
         self.last_activity = self._a.clock.monotonic()
@@ -478,7 +398,7 @@ class SpeakingLoop:
             metrics.waiting_utterances.dec()
         if line.stored:
             metrics.utterances.labels(state=state.value).inc()
-            self._a.tell(line.utterance)
+            self._a.tell(line)
 
     def _wake_in(self, name: str, seconds: float, work: Callable[[], Awaitable[None]] | None = None) -> None:
         self._forget_timer(name)

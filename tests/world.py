@@ -1,6 +1,5 @@
-"""A whole bot in one process for tests: real core, real store, real provider client, real simulator over real HTTP, and a
-clock that only the test moves. Nothing of ours is faked but the chat platform, which is a list.
-"""
+"""A whole bot in one process for tests: real core, real store, real provider client, real simulator over real HTTP,
+and a clock that only the test moves. Nothing of ours is faked but the chat platform, which is a list."""
 
 import asyncio
 import time
@@ -17,14 +16,16 @@ from adapters.avatars.heygen_realtime import HeyGenRealtime
 from adapters.avatars.heygen_streaming import HeyGenStreaming
 from adapters.avatars.simulator import Simulator, SimulatorOptions, StreamView
 from bot.bulletin import Bulletin
+from bot.catalogue import Catalogue
 from bot.commands import Asked, Commands
 from bot.errors import Refused
 from bot.grammar import ADMIN, AVATAR, parse
+from bot.house import House
 from bot.model import Actor, Channel, Notice, Reply, Role, SessionEvent, UtteranceChanged, UtteranceState
 from bot.permissions import Permissions
 from bot.policy import SessionPolicy
 from bot.relay import Message, Receipt, Relay
-from bot.running import House, RunningSession
+from bot.running import RunningSession
 from bot.sessions import Recovery, Sessions
 from bot.settings import Relay as RelayRule
 from bot.store import schema
@@ -49,7 +50,8 @@ class Links:
 
 
 class World:
-    """One bot and one simulator. `crash` ends the bot without a goodbye, `boot` starts the next one on the same database."""
+    """One bot and one simulator. `crash` ends the bot without a goodbye, `boot` starts the next one on the same
+    database."""
 
     def __init__(
         self,
@@ -105,7 +107,17 @@ class World:
         self._watching = asyncio.create_task(self._watch(bulletin))
         closer = StreamCloser(provider, self.store, self.clock)
         self._bot.push_async_callback(closer.stop)
-        house = House(provider, model, self.store, closer, bulletin, Links(), self.clock, self._policy)
+        house = House(
+            provider,
+            model,
+            self.store,
+            closer,
+            bulletin,
+            Links(),
+            self.clock,
+            self._policy,
+            Catalogue(provider, self.clock),
+        )
         self.sessions = Sessions(house)
         self._bot.push_async_callback(self.sessions.leave)
         permissions = Permissions(())

@@ -209,6 +209,10 @@ class HeyGenRealtime:
         if self._streams.get(upstream_id) is stream:
             del self._streams[upstream_id]
 
+    async def avatar_for(self, wished: str) -> str:
+        """`wished`, or the look that is taken where nobody chose."""
+        return wished or (await self._catalogue.choice("", ""))[0]
+
     async def avatars(self) -> Sequence[CatalogueEntry]:
         """The looks that are ready to use."""
         return await self._catalogue.avatars()

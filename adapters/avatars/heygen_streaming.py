@@ -186,6 +186,10 @@ class HeyGenStreaming:
         for event in nothing:
             yield event
 
+    async def avatar_for(self, wished: str) -> str:
+        """`wished`, or the name v1 has for its own default (avatar-apis 2.3)."""
+        return wished or "default"
+
     async def avatars(self) -> Sequence[CatalogueEntry]:
         """The interactive avatars that are active."""
         rows = _listed(await self._get("/v1/streaming/avatar.list"), "avatars")

@@ -6,18 +6,20 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from bot.house import House
 from pydantic import SecretStr
 
 from adapters.avatars.heygen_realtime import HeyGenRealtime
 from adapters.avatars.heygen_streaming import HeyGenStreaming
 from bot.bulletin import Bulletin
+from bot.catalogue import Catalogue
 from bot.clock import SystemClock
 from bot.model import Actor, Channel
 from bot.permissions import Permissions
 from bot.policy import SessionPolicy
 from bot.ports import AvatarProvider
 from bot.relay import Relay
-from bot.running import House, RunningSession
+from bot.running import RunningSession
 from bot.sessions import Sessions, Wishes
 from bot.settings import Relay as RelayRule
 from bot.store import schema
@@ -41,7 +43,7 @@ class BenchBot:
     def __init__(self, store: Store, provider: AvatarProvider, clock: SystemClock) -> None:
         closer = StreamCloser(provider, store, clock)
         policy = SessionPolicy(queue_limit=100_000)
-        house = House(provider, None, store, closer, Bulletin(), NoLinks(), clock, policy)
+        house = House(provider, None, store, closer, Bulletin(), NoLinks(), clock, policy, Catalogue(provider, clock))
         self.sessions = Sessions(house)
         self.relay = Relay(self.sessions, Permissions(()), clock, rule=RelayRule.ALL, user_rate=0)
 

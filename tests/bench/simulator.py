@@ -1,4 +1,5 @@
-"""`python -m tests.bench.simulator`: a simulator whose avatars speak in no time, so that only the program is measured."""
+"""`python -m tests.bench.simulator`: a simulator whose avatars speak in no time, so that only the program is
+measured."""
 
 import asyncio
 import sys
@@ -9,7 +10,7 @@ from bot.clock import SystemClock
 
 async def main() -> None:
     options = SimulatorOptions(
-        speech=SpeechModel(per_character=0.0, lead=0.0),
+        speech=SpeechModel(per_character=0.0, lead=0.0005),
         v1_concurrency=100_000,
         v3_concurrency=100_000,
         v3_pending=0.05,

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.logs import configure, new_reference
+from bot.ids import new_reference
+from bot.logs import configure
 from bot.redaction import MASK, Redactor
 
 SECRET = 'sk-"häsh"\\2'

@@ -1,4 +1,5 @@
-"""The console as a chat platform: one channel, one person. `make demo` and `avatar-relay run --console` talk through it."""
+"""The console as a chat platform: one channel, one person. `make demo` and `avatar-relay run --console` talk through
+it."""
 
 from adapters.chat.console.chat import ConsoleChat
 

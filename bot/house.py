@@ -1,0 +1,30 @@
+"""What every session of a process shares, as one value."""
+
+from dataclasses import dataclass
+
+from bot.bulletin import Bulletin
+from bot.catalogue import Catalogue
+from bot.policy import SessionPolicy
+from bot.ports import AvatarProvider, ChatModel, Clock, WatchLinks
+from bot.store.store import Store
+from bot.streams import StreamCloser
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What every session shares."""
+
+    provider: AvatarProvider
+    chat_model: ChatModel | None
+    store: Store
+    closer: StreamCloser
+    bulletin: Bulletin
+    links: WatchLinks
+    clock: Clock
+    policy: SessionPolicy
+    catalogue: Catalogue
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether `chat` works here at all."""
+        return self.provider.capabilities.chat or self.chat_model is not None

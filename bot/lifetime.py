@@ -1,0 +1,81 @@
+"""How long a session stays: warns and ends it when idle, ends it at its longest stay, keeps a deserving stream alive.
+
+Only timers and the decision; ending is done by whoever is told.
+"""
+
+from collections.abc import Callable
+
+from bot.model import EndReason
+from bot.policy import SessionPolicy
+from bot.ports import Capabilities, Clock, Timer
+from bot.speaking import SpeakingLoop
+
+
+class Lifetime:
+    """The timers of one session."""
+
+    def __init__(
+        self,
+        policy: SessionPolicy,
+        capabilities: Capabilities,
+        clock: Clock,
+        speech: SpeakingLoop,
+        *,
+        end: Callable[[EndReason], None],
+        warn: Callable[[float], None],
+        keep_alive: Callable[[], None],
+    ) -> None:
+        """`warn` gets the seconds that are left. `keep_alive` is called while the session deserves its stream."""
+        self._policy = policy
+        self._clock = clock
+        self._speech = speech
+        self._end = end
+        self._warn = warn
+        self._keep_alive = keep_alive
+        self._keep_alive_every = policy.keep_alive_every(capabilities)
+        self._timers: dict[str, Timer] = {}
+        self._warned_of: float | None = None
+
+    def limit(self, seconds: float) -> None:
+        """End the session `seconds` from now, whatever happens in it."""
+        self._in("limit", seconds, lambda: self._end(EndReason.MAX_DURATION))
+
+    def begin(self) -> None:
+        """The session is live: watch whether it is used."""
+        self._watch()
+        if self._keep_alive_every is not None:
+            self._in("keep alive", self._keep_alive_every, self._send_keep_alive)
+
+    def stop(self) -> None:
+        """Forget every timer."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _watch(self) -> None:
+        """Look once, and again when the answer may be another one: activity itself touches no timer."""
+        if self._speech.current is not None:
+            self._in("idle", self._policy.idle_timeout - self._policy.idle_warning, self._watch)
+            return
+        last = self._speech.last_activity
+        left = self._policy.idle_timeout - (self._clock.monotonic() - last)
+        if left <= 0:
+            self._end(EndReason.IDLE)
+            return
+        until_warning = left - self._policy.idle_warning
+        if until_warning > 0:
+            self._in("idle", until_warning, self._watch)
+            return
+        if self._warned_of != last:
+            self._warned_of = last
+            self._warn(left)
+        self._in("idle", left, self._watch)
+
+    def _send_keep_alive(self) -> None:
+        self._keep_alive()
+        self._in("keep alive", self._keep_alive_every or 0.0, self._send_keep_alive)
+
+    def _in(self, name: str, seconds: float, then: Callable[[], None]) -> None:
+        if (earlier := self._timers.pop(name, None)) is not None:
+            earlier.cancel()
+        self._timers[name] = self._clock.call_later(max(0.0, seconds), then)

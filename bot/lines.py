@@ -1,0 +1,65 @@
+"""An utterance on its way to the avatar, and what a speaking loop works with."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from bot.answers import Answering, Conversation
+from bot.errors import AvatarRelayError
+from bot.model import Utterance
+from bot.ports import AvatarProvider, Clock, FirstWords
+from bot.store.store import Store
+from bot.streams import StreamKeeper
+from bot.tasks import TaskOwner
+
+
+@dataclass(slots=True)
+class Line:
+    """An utterance on its way to the avatar.
+
+    pieces: text the provider has not got yet. answering: the answer being written for it, if one is.
+    handed_over: the provider has some of it. stored: whether it has a row (the greeting has none).
+    attempts: how often the provider did not take it.
+    """
+
+    utterance: Utterance
+    pieces: deque[str] = field(default_factory=deque)
+    answering: Answering | None = None
+    handed_over: bool = False
+    stored: bool = True
+    attempts: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the provider has all of it."""
+        return not self.pieces and (self.answering is None or self.answering.done)
+
+    @property
+    def is_last_piece(self) -> bool:
+        """Whether nothing follows the next piece."""
+        return len(self.pieces) == 1 and (self.answering is None or self.answering.done)
+
+    @property
+    def answer(self) -> str | None:
+        """What the avatar answers, as far as it is written."""
+        return self.answering.whole if self.answering else None
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What a speaking loop works with.
+
+    post: hands work to the session's task. open_stream: opens the next stream of the session.
+    tell: publishes what became of a line. complain: tells the channel (a sentence with its reference) and the log.
+    """
+
+    provider: AvatarProvider
+    store: Store
+    clock: Clock
+    tasks: TaskOwner
+    conversation: Conversation
+    keeper: StreamKeeper
+    post: Callable[[Callable[[], Awaitable[None]]], None]
+    open_stream: Callable[[FirstWords | None], Awaitable[None]]
+    tell: Callable[[Line], None]
+    complain: Callable[[tuple[str, str], AvatarRelayError], None]

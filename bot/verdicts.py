@@ -1,0 +1,51 @@
+"""What becomes of a text that the provider did not take. Pure decisions: the speaking loop carries them out."""
+
+from dataclasses import dataclass
+
+from bot.errors import ConcurrencyReached, NotReady, ProviderError, RateLimited, StreamGone, Transient
+from bot.model import UtteranceState
+
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds before a text that surely was not taken goes out again; after the last one it fails."""
+
+LOOK_FOR_VIEWER = 2.0
+"""Seconds between attempts while the avatar waits for somebody to watch; only trying tells (avatar-apis 2.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Send it again after `seconds`. `stream_is_gone`: on another stream; `waits_for_viewer`: tell people why."""
+
+    seconds: float
+    counts: bool = True
+    stream_is_gone: bool = False
+    waits_for_viewer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """It ends in `state`, and the channel is told."""
+
+    state: UtteranceState
+
+
+Verdict = Again | GiveUp
+
+
+def judge(error: ProviderError, attempts: int) -> Verdict:
+    """Decide on a text after `attempts` earlier failures. A text that may have been taken is never sent again (rule
+    5)."""
+    may_try = attempts < len(PAUSES)
+    match error:
+        case NotReady():
+            return Again(LOOK_FOR_VIEWER, counts=False, waits_for_viewer=True)
+        case RateLimited():
+            return Again(max(1.0, error.retry_after), counts=False)
+        case StreamGone() if may_try:
+            return Again(PAUSES[attempts] if attempts else 0.0, stream_is_gone=True)
+        case ConcurrencyReached() | Transient(may_have_taken_effect=False) if may_try:
+            return Again(PAUSES[attempts])
+        case Transient(may_have_taken_effect=True):
+            return GiveUp(UtteranceState.UNKNOWN)
+        case _:
+            return GiveUp(UtteranceState.FAILED)
