@@ -21,5 +21,6 @@ class Permissions:
 
     def require(self, actor: Actor, role: Role) -> None:
         """Raises `Refused` with a sentence where the actor has less than `role`."""
-        if self.recognise(actor).role < role:
-            raise Refused(not_allowed(role), stage="permission")
+        has = self.recognise(actor).role
+        if has < role:
+            raise Refused(not_allowed(has if has is Role.BLOCKED else role), stage="permission")

@@ -97,7 +97,8 @@ def session_message(view: SessionView, now: datetime) -> SessionMessage:
         "speaking": view.speaking,
         "ends_at": view.ends_at.timestamp(),
         "hls_url": _web_address(view.hls_url),
-        "ended": view.ended,
+        # The page is no chat: a command stands there without the marks of code.
+        "ended": view.ended.replace("`", "") if view.ended else None,
     }
 
 

@@ -1,0 +1,140 @@
+"""The command table as people use it: who may, what is answered, what is written down."""
+
+from bot.model import Actor, Channel, Role, UtteranceState, Visibility
+from tests.world import ADA, ANA, CHANNEL, World
+
+GUEST = Actor("test", "guest", "Guest", role=Role.VIEWER)
+BLOCKED = Actor("test", "blocked", "Blocked", role=Role.BLOCKED)
+
+
+async def test_a_command_without_a_session_says_how_to_start_one(realtime: World) -> None:
+    for line in ("say hi", "ask hi", "interrupt", "skip", "clear", "queue", "mode", "status", "watch", "stop"):
+        reply = await realtime.type(f"/avatar {line}")
+        assert reply.text == "No avatar is in this channel. Start one with `/avatar start`.", line
+        assert reply.visibility is Visibility.PRIVATE, line
+
+
+async def test_a_viewer_may_look_but_not_speak_start_or_stop(realtime: World) -> None:
+    await realtime.start()
+    assert (await realtime.type("/avatar status", GUEST)).fields
+    assert (await realtime.type("/avatar watch", GUEST)).link
+    for line in ("say hi", "skip", "stop", "start", "mode chat"):
+        assert (await realtime.type(f"/avatar {line}", GUEST)).text.startswith("You may not"), line
+
+
+async def test_the_blocked_get_one_sentence_for_everything(realtime: World) -> None:
+    await realtime.start()
+    for line in ("status", "say hi", "stop", "help"):
+        reply = await realtime.type(f"/avatar {line}", BLOCKED)
+        assert reply.text == "You are blocked from using the avatar here.", line
+
+
+async def test_admin_commands_are_for_admins_and_a_refusal_is_audited(realtime: World) -> None:
+    running = await realtime.start()
+    reply = await realtime.type(f"/avatar-admin stop {running.session.id}", ANA)
+    assert reply.text.startswith("Only admins of this bot can do that.")
+    entries = [entry.action for entry in await realtime.store.audit_entries(10)]
+    assert sorted(entries) == ["refused", "start"]
+
+
+async def test_an_admin_sees_every_session_and_can_stop_one_by_its_id(realtime: World) -> None:
+    running = await realtime.start()
+    await realtime.start(channel=Channel("test", "workspace", "random"))
+    listed = await realtime.type("/avatar-admin sessions", ADA)
+    assert listed.text == "2 open sessions."
+    assert {name for name, _ in listed.fields} == {one.session.id for one in realtime.sessions}
+    await realtime.type(f"/avatar-admin stop {running.session.id}", ADA)
+    await realtime.until(running.closed.is_set)
+    assert realtime.notices[-1].startswith("An admin has sent the avatar away")
+    assert len(realtime.open_streams) == 1
+
+
+async def test_stopping_an_unknown_session_says_where_to_look(realtime: World) -> None:
+    reply = await realtime.type("/avatar-admin stop zzzzzz", ADA)
+    assert reply.text == "There is no open session zzzzzz. `/avatar-admin sessions` lists them."
+
+
+async def test_cleanup_closes_what_has_been_silent_for_a_minute_and_nothing_else(streaming: World) -> None:
+    silent = await streaming.start()
+    busy = await streaming.start(channel=Channel("test", "workspace", "random"))
+    await streaming.pass_time(55)
+    await streaming.write("still here", channel=busy.session.channel)
+    await streaming.pass_time(10)
+    pending = streaming.type("/avatar-admin cleanup", ADA)
+    reply = await pending
+    assert reply.text == "Closed 1 session."
+    assert silent.closed.is_set()
+    assert not busy.closed.is_set()
+
+
+async def test_cleanup_reports_streams_nobody_here_owns_and_leaves_them_alone(streaming: World) -> None:
+    stranger = await streaming.sessions.house.provider.create(
+        streaming.sessions.house.policy.stream_request(
+            streaming.sessions.house.provider.capabilities,
+            avatar="",
+            voice="",
+            quality="low",
+            remaining=600,
+            first_words=None,
+        )
+    )
+    reply = await streaming.type("/avatar-admin cleanup", ADA)
+    assert "The provider has 1 more open stream that no session here owns" in reply.text
+    assert [view.id for view in streaming.open_streams] == [stranger]
+
+
+async def test_queue_lists_what_waits_with_its_authors(realtime: World) -> None:
+    await realtime.start()
+    long = "the first one takes long enough that the others have to wait for it to be over"
+    await realtime.write(long)
+    await realtime.write("second", Actor("test", "bo", "Bo"))
+    await realtime.until(lambda: realtime.states(long)[-1:] == [UtteranceState.SPEAKING])
+    reply = await realtime.type("/avatar queue")
+    assert reply.text.splitlines()[0].startswith("Now: the first one takes long enough")
+    assert reply.text.splitlines()[1] == "1. second (Bo)"
+
+
+async def test_queue_lists_messages_that_came_while_the_avatar_starts(realtime: World) -> None:
+    await realtime.type("/avatar start")
+    await realtime.write("early")
+    assert (await realtime.type("/avatar queue")).text == "1. early (Ana)"
+
+
+async def test_status_says_state_mode_starter_queue_time_and_cost(realtime: World) -> None:
+    await realtime.start()
+    fields = dict((await realtime.type("/avatar status")).fields)
+    assert fields["State"] == "live"
+    assert fields["Mode"] == "repeat (it says what you write)"
+    assert fields["Started by"] == "Ana"
+    assert fields["Waiting"] == "no messages"
+    assert fields["Leaves in"] == "1 h"
+    assert fields["Cost so far"].startswith("about $0.")
+
+
+async def test_start_takes_avatar_voice_mode_and_quality(streaming: World) -> None:
+    running = await streaming.start('/avatar start mode=chat quality=low avatar="sim-juno"')
+    assert running.session.quality == "low"
+    assert running.session.mode == "chat"
+    assert streaming.open_streams[0].avatar == "sim-juno"
+    assert running.view().avatar == "Juno"
+
+
+async def test_a_wrong_choice_names_the_right_ones(realtime: World) -> None:
+    assert (await realtime.type("/avatar start mode=sing")).text == "`sing` is no mode. There is: repeat, chat."
+    assert (
+        await realtime.type("/avatar mode sing", channel=CHANNEL)
+    ).text == "`sing` is no mode. There is: repeat, chat."
+    assert realtime.sessions.in_channel(CHANNEL) is None
+
+
+async def test_help_shows_admin_commands_to_admins_only(realtime: World) -> None:
+    assert not any("/avatar-admin" in line for line, _ in (await realtime.type("/avatar help", ANA)).fields)
+    assert any("/avatar-admin" in line for line, _ in (await realtime.type("/avatar help", ADA)).fields)
+
+
+async def test_stop_twice_says_that_it_is_being_closed(realtime: World) -> None:
+    running = await realtime.start()
+    await realtime.type("/avatar stop")
+    assert (await realtime.type("/avatar stop")).text.startswith("The avatar in this channel is just being closed.")
+    assert (await realtime.type("/avatar start")).text.startswith("The avatar in this channel is just being closed.")
+    await realtime.until(running.closed.is_set)

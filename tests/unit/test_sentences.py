@@ -1,0 +1,91 @@
+"""What people read: every failure has a sentence of its own, with a reference and nothing secret."""
+
+import inspect
+import re
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from bot import errors, sentences
+from bot.model import EndReason, Phase, Role
+
+SECRET = "sk-very-secret"
+FAILURES = [
+    errors.AuthenticationFailed(SECRET),
+    errors.QuotaExhausted(SECRET),
+    errors.ConcurrencyReached(SECRET),
+    errors.RateLimited(SECRET, retry_after=7),
+    errors.NotReady(SECRET),
+    errors.StreamGone(SECRET),
+    errors.Sunset(SECRET),
+    errors.Invalid(SECRET, parameter="voice"),
+    errors.Transient(SECRET, may_have_taken_effect=True),
+    errors.Transient(SECRET, may_have_taken_effect=False),
+    errors.AnswerError(SECRET),
+    errors.StoreUnavailable(SECRET),
+]
+
+
+def test_every_provider_error_is_among_the_failures_tested_here() -> None:
+    kinds = {
+        kind
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, errors.ProviderError) and kind is not errors.ProviderError
+    }
+    assert kinds <= {type(error) for error in FAILURES}
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
+def test_a_failure_says_what_to_do_and_carries_its_reference_but_not_the_error_text(
+    error: errors.AvatarRelayError,
+) -> None:
+    sentence, reference = sentences.failure(error)
+    assert SECRET not in sentence
+    assert sentence.endswith(f"(ref {reference})")
+    assert re.fullmatch(r"[2-9a-z]{8}", reference)
+    assert not sentence.startswith("Something went wrong")
+
+
+def test_no_two_failures_share_a_sentence() -> None:
+    said = [re.sub(r" \(ref .*", "", sentences.failure(error)[0]) for error in FAILURES]
+    assert len(set(said)) == len(said)
+
+
+def test_the_sunset_names_the_alternatives() -> None:
+    sentence, _ = sentences.failure(errors.Sunset("x"))
+    assert "heygen-realtime" in sentence
+    assert "simulator" in sentence
+
+
+def test_an_unknown_error_still_has_a_sentence() -> None:
+    assert sentences.failure(errors.AvatarRelayError("?"))[0].startswith("Something went wrong.")
+
+
+@pytest.mark.parametrize("reason", list(EndReason))
+def test_every_end_has_a_sentence_that_says_how_to_come_back(reason: EndReason) -> None:
+    sentence = sentences.ended(reason, timedelta(seconds=65), None, Decimal("1.2"))
+    assert "`/avatar start`" in sentence
+
+
+def test_the_price_in_a_farewell_is_rounded_up() -> None:
+    sentence = sentences.ended(EndReason.STOPPED, timedelta(seconds=65), None, Decimal("1.201"))
+    assert sentence == "The avatar has left after 65 s, for about $1.21. Bring it back with `/avatar start`."
+
+
+def test_every_phase_and_every_role_has_words() -> None:
+    assert set(sentences.PHASES) == set(Phase)
+    assert all(sentences.not_allowed(role) for role in Role)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (59.6, "60 s"), (99, "99 s"), (300, "5 min"), (3600, "1 h"), (3900, "1 h 5 min"), (-3, "0 s")],
+)
+def test_durations_are_said_as_people_say_them(seconds: float, words: str) -> None:
+    assert sentences.duration(seconds) == words
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "no messages"), (1, "1 message"), (4, "4 messages")])
+def test_things_are_counted_in_words(number: int, words: str) -> None:
+    assert sentences.count(number, "message") == words
