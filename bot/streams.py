@@ -4,7 +4,9 @@ Knows the provider only as a port. Decides nothing about speech or about when a 
 """
 
 import asyncio
-from dataclasses import replace
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -21,47 +23,77 @@ CLOSE_AGAIN = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds between attempts to close a stream whose end the provider has not confirmed; the last one repeats."""
 
 
+@dataclass(slots=True, eq=False)
+class _Closing:
+    """A close under way. `tried`: the provider was asked once; `confirmed`: it has said that the stream is closed."""
+
+    session_id: str
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
+    confirmed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class StreamCloser:
-    """Closes streams and keeps at it until each is confirmed (rule 4). Shared by all sessions of the process."""
+    """Closes streams and keeps at it until each is confirmed (rule 4). Shared by all sessions of the process.
+
+    A close goes on when whoever asked for it is cancelled: only `stop` gives it up.
+    """
 
     def __init__(self, provider: AvatarProvider, store: Store, clock: Clock) -> None:
         self._provider = provider
         self._store = store
         self._clock = clock
         self._tasks = TaskOwner()
-        self._unconfirmed: dict[str, asyncio.Event] = {}
+        self._closing: dict[str, _Closing] = {}
+
+    def begin(self, stream: Stream, detail: str) -> None:
+        """Start to close a stream, unless it is being closed already."""
+        if stream.id not in self._closing:
+            closing = self._closing[stream.id] = _Closing(stream.session_id)
+            self._tasks.start(self._insist(stream, detail, closing), name=f"close stream {stream.id}")
 
     async def close(self, stream: Stream, detail: str) -> bool:
         """Close a stream. False where the provider did not confirm yet: then it is tried again until it does."""
-        await self._record(stream, StreamState.CLOSING)
-        if await self._attempt(stream, detail):
-            return True
-        self._unconfirmed[stream.id] = asyncio.Event()
-        self._tasks.start(self._insist(stream, detail), name=f"close stream {stream.id}")
-        return False
+        self.begin(stream, detail)
+        closing = self._closing[stream.id]
+        await closing.tried.wait()
+        return closing.confirmed.is_set()
 
-    async def confirmed(self, stream: Stream) -> None:
-        """Wait until a stream that could not be closed at once is closed."""
-        if (waiting := self._unconfirmed.get(stream.id)) is not None:
-            await waiting.wait()
+    async def confirmed(self, session_id: str) -> None:
+        """Wait until every stream of a session that is being closed is closed."""
+        for closing in tuple(self._closing.values()):
+            if closing.session_id == session_id:
+                await closing.confirmed.wait()
 
     @property
     def unconfirmed(self) -> int:
         """How many streams are being closed again and again."""
-        return len(self._unconfirmed)
+        return sum(closing.tried.is_set() and not closing.confirmed.is_set() for closing in self._closing.values())
 
     async def stop(self) -> None:
         """Give up what is still unconfirmed; its rows say so, and the next start goes on."""
         await self._tasks.close()
 
-    async def _insist(self, stream: Stream, detail: str) -> None:
-        for pause in (*CLOSE_AGAIN, *iter(lambda: CLOSE_AGAIN[-1], None)):
-            await self._clock.sleep(pause)
-            if await self._attempt(stream, detail):
-                self._unconfirmed.pop(stream.id).set()
-                return
+    async def _insist(self, stream: Stream, detail: str, closing: _Closing) -> None:
+        try:
+            await self._record(stream, StreamState.CLOSING)
+            pauses = self._pauses()
+            while not await self._attempt(stream):
+                closing.tried.set()
+                await self._clock.sleep(next(pauses))
+            closing.confirmed.set()
+            closing.tried.set()
+            pauses = self._pauses()
+            while not await self._record(stream, StreamState.CLOSED, detail):
+                await self._clock.sleep(next(pauses))
+        finally:
+            del self._closing[stream.id]
+            closing.tried.set()
 
-    async def _attempt(self, stream: Stream, detail: str) -> bool:
+    @staticmethod
+    def _pauses() -> Iterator[float]:
+        return itertools.chain(CLOSE_AGAIN, itertools.repeat(CLOSE_AGAIN[-1]))
+
+    async def _attempt(self, stream: Stream) -> bool:
         if stream.upstream_id is None:
             return True
         try:
@@ -69,30 +101,43 @@ class StreamCloser:
         except ProviderError as error:
             metrics.provider_errors.labels(kind=type(error).__name__).inc()
             log.warning("closing a stream was not confirmed", stream=stream.id, error=str(error))
-            return False
-        await self._record(stream, StreamState.CLOSED, detail)
-        return True
+        except Exception:
+            # A mistake in a provider's client must not be why a stream stays open that costs money.
+            log.exception("closing a stream failed in an unforeseen way", stream=stream.id)
+        else:
+            return True
+        return False
 
-    async def _record(self, stream: Stream, state: StreamState, detail: str | None = None) -> None:
-        """Write a state. A database in trouble must not keep a stream open that costs money; recovery mends the row."""
+    async def _record(self, stream: Stream, state: StreamState, detail: str | None = None) -> bool:
+        """Write a state. A database in trouble must not keep a stream open that costs money."""
         try:
             await self._store.advance_stream(stream.id, state, detail=detail)
         except StoreError as error:
             log.error("the state of a stream could not be written", stream=stream.id, state=state, error=str(error))
+            return False
+        return True
 
 
 class StreamKeeper:
     """The one open stream of a session, if there is one."""
 
     def __init__(
-        self, session_id: str, provider: AvatarProvider, store: Store, closer: StreamCloser, clock: Clock
+        self,
+        session_id: str,
+        provider: AvatarProvider,
+        store: Store,
+        closer: StreamCloser,
+        clock: Clock,
+        not_confirmed: Callable[[], None],
     ) -> None:
+        """`not_confirmed` is called where the provider did not confirm a close at once."""
         self._session_id = session_id
         self._provider = provider
         self._store = store
         self._closer = closer
         self._clock = clock
-        self._created: list[Stream] = []
+        self._not_confirmed = not_confirmed
+        self._is_wanted = True
         self._past_seconds = 0.0
         self.current: Stream | None = None
         self.playback: Playback | None = None
@@ -115,12 +160,13 @@ class StreamKeeper:
             state=StreamState.CREATING,
             created_at=self._clock.now(),
         )
-        await self._store.record_stream(stream)
-        creating = asyncio.ensure_future(self._create(stream, request))
+        self._is_wanted = True
+        creating = asyncio.create_task(self._create(stream, request), name=f"create stream {stream.id}")
         try:
             await asyncio.shield(creating)
         except asyncio.CancelledError:
-            await asyncio.wait([creating])
+            self._is_wanted = False
+            await _see_out(creating)
             raise
         await self._start()
 
@@ -135,13 +181,14 @@ class StreamKeeper:
     def adopt(self, stream: Stream, playback: Playback | None) -> None:
         """Take over a stream that an earlier process opened."""
         self.current, self.playback = stream, playback
-        self._created.append(stream)
         metrics.open_streams.inc()
 
-    async def close(self, detail: str) -> bool:
-        """Close the open stream, if there is one. False where the provider has not confirmed it yet."""
+    async def close(self, detail: str) -> None:
+        """Close the open stream, if there is one; returns once the provider was asked, and tells where it did not
+        confirm."""
         stream = self._let_go()
-        return stream is None or await self._closer.close(stream, detail)
+        if stream is not None and not await self._closer.close(stream, detail):
+            self._not_confirmed()
 
     async def lose(self, detail: str) -> None:
         """Note that the provider has ended the stream by itself."""
@@ -158,10 +205,13 @@ class StreamKeeper:
 
     async def confirmed(self) -> None:
         """Wait until every stream this session ever had is closed at the provider."""
-        for stream in self._created:
-            await self._closer.confirmed(stream)
+        await self._closer.confirmed(self._session_id)
 
     async def _create(self, stream: Stream, request: StreamRequest) -> None:
+        await self._store.record_stream(stream)
+        if not self._is_wanted:
+            await self._store.advance_stream(stream.id, StreamState.CLOSED, detail="never asked for")
+            return
         try:
             upstream_id = await self._provider.create(request)
         except ProviderError as error:
@@ -171,7 +221,6 @@ class StreamKeeper:
             )
             raise
         self.current = replace(stream, upstream_id=upstream_id, state=StreamState.OPEN)
-        self._created.append(self.current)
         metrics.open_streams.inc()
         await self._store.bind_stream(stream.id, upstream_id)
 
@@ -184,3 +233,16 @@ class StreamKeeper:
             await self.close(f"did not start: {error}")
             raise
         await self._store.advance_stream(stream.id, StreamState.OPEN, hls_url=self.playback.hls_url)
+
+
+async def _see_out(creating: asyncio.Task[None]) -> None:
+    """Wait for the reply to a create that is not wanted any more. A second cancellation, at the end of the process,
+    does not wait: the row says `creating`, and the next start looks after it."""
+    try:
+        await asyncio.wait([creating])
+    except asyncio.CancelledError:
+        creating.cancel()
+        await asyncio.wait([creating])
+        raise
+    if not creating.cancelled() and (error := creating.exception()) is not None:
+        log.info("a stream that was not wanted any more was not created", error=str(error))

@@ -25,6 +25,7 @@ from bot.logs import configure
 from bot.model import Mode
 from bot.ports import Speech
 from bot.relay import Message
+from bot.running import RunningSession
 from bot.settings import LogFormat, LogLevel
 from tests.bench.bot import ACTOR, BenchBot, running_bot, simulator_process
 
@@ -155,11 +156,13 @@ async def thousand(folder: Path, name: str) -> None:
             before = resident()
             running = await bot.start(1000)
             assert all(one.is_live for one in running)
-            # Nobody talks: v3 closes its streams after 30 s, which is part of the start and not of the silence.
-            await asyncio.sleep(40 if name == "heygen-realtime" else 5)
+            await asyncio.sleep(2)
             gc.collect()
             memory = (resident() - before) / 2**20
+            # Nobody talks: v3 closes its streams after 30 s, which is work of the last talk and not of the silence.
+            await asyncio.sleep(40 if name == "heygen-realtime" else 0)
             cpu = await cpu_share(10)
+            await wake(bot, running)
         started = time.perf_counter()
         async with running_bot(folder, address, name) as bot:
             found = await bot.sessions.recover()
@@ -171,6 +174,13 @@ async def thousand(folder: Path, name: str) -> None:
             f"    recovered after a restart in {recovered:.2f} s (under 2), "
             f"{recovered / bare:.2f} of 1,000 bare look-ups"
         )
+
+
+async def wake(bot: BenchBot, running: list[RunningSession]) -> None:
+    """Have every session speak once, so that every stream is open when the bot goes away."""
+    await asyncio.gather(*(bot.relay.receive(Message(one.session.channel, ACTOR, TEXT)) for one in running))
+    await asyncio.gather(*(one.quiet.wait() for one in running))
+    assert all(one.stream is not None for one in running)
 
 
 async def warm_up(bot: BenchBot) -> None:
