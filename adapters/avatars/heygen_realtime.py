@@ -8,19 +8,17 @@ open.
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
 
 from adapters import shapes
-from adapters.avatars.connection import Connection, Repeat
+from adapters.avatars.connection import Repeat
+from adapters.avatars.heygen import HeyGenAccount
 from adapters.avatars.realtime_catalogue import RealtimeCatalogue
 from adapters.avatars.realtime_stream import RealtimeStream, closed
-from adapters.avatars.refusals import Refusals
-from bot.errors import Invalid, ProviderError, SettingsError, StreamGone, Transient
+from bot.errors import Invalid, ProviderError, StreamGone, Transient
 from bot.model import Mode, Playback
 from bot.ports import (
     Capabilities,
@@ -33,7 +31,6 @@ from bot.ports import (
     StreamRequest,
     StreamStatus,
 )
-from bot.settings import Settings
 
 POLL = 1.0
 """Seconds between looks at a stream that is starting; working clients use 1 to 2."""
@@ -60,7 +57,7 @@ CAPABILITIES = Capabilities(
 )
 
 
-class HeyGenRealtime:
+class HeyGenRealtime(HeyGenAccount):
     """`bot.ports.AvatarProvider` over v3."""
 
     name = "heygen-realtime"
@@ -69,29 +66,10 @@ class HeyGenRealtime:
     def __init__(
         self, api_key: SecretStr, api_url: str, clock: Clock, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        """`api_url` has no path; `transport` replaces the network in tests of single answers."""
-        self._connection = Connection("HeyGen", api_url, api_key, transport)
-        self._refusals = Refusals("HeyGen", api_key.get_secret_value())
-        self._clock = clock
+        """See `HeyGenAccount`."""
+        super().__init__(api_key, api_url, clock, transport=transport)
         self._streams: dict[str, RealtimeStream] = {}
         self._catalogue = RealtimeCatalogue(self._connection, self._refusals, clock)
-
-    @classmethod
-    def from_settings(cls, settings: Settings, clock: Clock) -> Self:
-        """The provider of this program. Raises `SettingsError` where there is no key."""
-        if settings.heygen.api_key is None:
-            raise SettingsError("HEYGEN_API_KEY is not set; heygen-realtime needs the API key of a HeyGen account")
-        return cls(settings.heygen.api_key, settings.heygen.api_url, clock)
-
-    async def __aenter__(self) -> Self:
-        await self._connection.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._streams.clear()
-        await self._connection.__aexit__(kind, error, trace)
 
     async def create(self, request: StreamRequest) -> str:
         """Open a text stream; it speaks the first words as soon as it runs."""

@@ -10,16 +10,14 @@ stream; every other call takes the API key, which also reaches streams that anot
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self
 
 import httpx
 from pydantic import SecretStr
 
 from adapters import shapes
-from adapters.avatars.connection import Answer, Connection, Repeat
-from adapters.avatars.refusals import Refusals
-from bot.errors import Invalid, NotReady, SettingsError, StreamGone, Sunset, Transient
+from adapters.avatars.connection import Answer, Repeat
+from adapters.avatars.heygen import HeyGenAccount
+from bot.errors import Invalid, NotReady, StreamGone, Sunset, Transient
 from bot.model import Mode, Playback
 from bot.ports import (
     Capabilities,
@@ -32,7 +30,6 @@ from bot.ports import (
     StreamRequest,
     StreamStatus,
 )
-from bot.settings import Settings
 
 LONGEST_SPEECH = 3600.0
 """Seconds; a task is at most 900 characters, so a longer `duration_ms` is a mistake of the other side."""
@@ -62,7 +59,7 @@ CAPABILITIES = Capabilities(
 )
 
 
-class HeyGenStreaming:
+class HeyGenStreaming(HeyGenAccount):
     """`bot.ports.AvatarProvider` over v1."""
 
     name = "heygen-streaming"
@@ -71,29 +68,10 @@ class HeyGenStreaming:
     def __init__(
         self, api_key: SecretStr, api_url: str, clock: Clock, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        """`api_url` has no path; `transport` replaces the network in tests of single answers."""
-        self._connection = Connection("HeyGen", api_url, api_key, transport)
-        self._refusals = Refusals("HeyGen", api_key.get_secret_value())
-        self._clock = clock
+        """See `HeyGenAccount`."""
+        super().__init__(api_key, api_url, clock, transport=transport)
         # How to watch each open stream: only `streaming.new` tells it, and only once.
         self._playbacks: dict[str, Playback] = {}
-
-    @classmethod
-    def from_settings(cls, settings: Settings, clock: Clock) -> Self:
-        """The provider of this program. Raises `SettingsError` where there is no key."""
-        if settings.heygen.api_key is None:
-            raise SettingsError("HEYGEN_API_KEY is not set; heygen-streaming needs the API key of a HeyGen account")
-        return cls(settings.heygen.api_key, settings.heygen.api_url, clock)
-
-    async def __aenter__(self) -> Self:
-        await self._connection.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._playbacks.clear()
-        await self._connection.__aexit__(kind, error, trace)
 
     async def create(self, request: StreamRequest) -> str:
         """Mint a token and open a stream with it. A retry mints another: the first may be used up."""
