@@ -34,6 +34,7 @@ class Answering:
 
     def __init__(self) -> None:
         self._text = ""
+        self.is_empty = True
         self.whole = ""
         self.done = False
         self.error: AnswerError | None = None
@@ -41,14 +42,16 @@ class Answering:
 
     def add(self, fragment: str) -> None:
         """Put a fragment behind what waits."""
-        self._text += fragment
+        spoken = fragment.translate(SILENT)
+        self._text += spoken
+        self.is_empty = self.is_empty and not spoken.strip()
         self.whole += fragment
 
     def take(self) -> str:
         """What has gathered since the last time, without the last word unless the answer is done."""
         cut = len(self._text) if self.done else _last_border(self._text)
         taken, self._text = self._text[:cut], self._text[cut:]
-        return taken.translate(SILENT)
+        return taken
 
 
 class Conversation:
@@ -78,10 +81,14 @@ class Conversation:
             async for fragment in self._model.answer(self._knowledge, tuple(self._turns)):
                 answering.add(fragment)
                 grew()
-            if not answering.whole.strip():
-                raise AnswerError("the chat model answered nothing")
+            if answering.is_empty:
+                raise AnswerError("the chat model answered nothing that can be spoken")
         except AnswerError as error:
             answering.error = error
+        except Exception as error:
+            # The boundary to a client we may not know: an answer that is never done would hold the queue for ever.
+            log.exception("answering failed in an unforeseen way")
+            answering.error = AnswerError(f"the chat model: {type(error).__name__}")
         answering.done = True
         if answering.error is None:
             self._remember(answering)

@@ -1,17 +1,14 @@
 """The composition root: settings become a running program. The only module of the core that knows adapters exist.
 
 Builds in order (database, simulator, provider, core, web, chats), tells in one line each what was started and what was
-left out and why, and takes everything down again in the opposite order, within `SHUTDOWN_TIME`."""
+left out and why, and takes everything down again in the opposite order, within `SHUTDOWN_TIME`.
+"""
 
 import asyncio
-import errno
-import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from importlib.metadata import entry_points
 
 import structlog
-from pydantic import SecretStr
 
 from adapters.answers.openai_compatible import OpenAICompatible
 from adapters.avatars.simulator import Simulator, SimulatorOptions
@@ -23,15 +20,19 @@ from bot.commands import Commands
 from bot.desk import Desk
 from bot.errors import SettingsError, StoreError
 from bot.house import House
-from bot.left_open import close_left_open
+from bot.left_open import close_sessions, close_streams
+from bot.listening import is_loopback, listening_trouble
 from bot.model import Notice, SessionChanged, UtteranceChanged, WordsSpoken
 from bot.permissions import Permissions
 from bot.policy import SessionPolicy
 from bot.ports import AvatarProvider, ChatAdapter, ChatModel, Clock
+from bot.providers import make_provider, point_at_simulator
 from bot.relay import Relay
+from bot.sentences import count
 from bot.sessions import Sessions
-from bot.settings import Settings, database_url_or_default, web_secret
+from bot.settings import SIMULATOR, Settings, database_url_or_default, web_secret
 from bot.store import schema
+from bot.store.address import read_address
 from bot.store.ownership import SqliteOwnership
 from bot.store.store import Store
 from bot.streams import StreamCloser
@@ -39,8 +40,8 @@ from bot.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
 
-SHUTDOWN_TIME = 10.0
-"""Seconds to close every stream at a shutdown; service managers kill after 10 s to 90 s."""
+SHUTDOWN_TIME = 8.0
+"""Seconds to close every stream at a shutdown. Containers are killed 10 s after the signal, and the rest needs some."""
 
 SHOWN_BACKLOG = 100_000
 """Events that wait for the chat platforms at the most; a platform that is behind must not lose a notice."""
@@ -48,25 +49,9 @@ SHOWN_BACKLOG = 100_000
 LINK_OUTLIVES_SESSION = 3600.0
 """Seconds that a watch link still shows why its session ended."""
 
-SIMULATOR = "simulator"
-"""The provider that is built in: the simulator inside this process, spoken to by the client of `heygen-realtime`."""
-
-SIMULATED_CLIENT = "heygen-realtime"
-CHATS = "avatar_relay.chat"
-AVATARS = "avatar_relay.avatars"
-
 Tell = Callable[[str], None]
 
-__all__ = [
-    "SIMULATED_CLIENT",
-    "SIMULATOR",
-    "Application",
-    "SimulatorOptions",
-    "configured_chats",
-    "console_chat",
-    "make_provider",
-    "run_simulator",
-]
+__all__ = ["Application", "SimulatorOptions", "run_simulator"]
 
 
 class Application:
@@ -94,8 +79,13 @@ class Application:
         self._stack.enter_context(SqliteOwnership(url))
         await schema.upgrade(url)
         store = await self._stack.enter_async_context(await Store.open(url, self._clock))
+        if self._simulator_options is None:
+            self._tell(f"Database: {str(read_address(url)).removeprefix('the database ')}.")
         settings = await self._with_simulator(self._settings)
         provider = await self._stack.enter_async_context(make_provider(settings, self._clock))
+        if self._settings.avatar.provider == SIMULATOR:
+            # What it opens is no business of the real service behind the same client, and ends with this process.
+            provider.name = SIMULATOR
         chat_model = await self._enter_chat_model(settings)
         self._desk_over(store, provider, chat_model, settings)
         await self._start_web(store, settings)
@@ -172,8 +162,8 @@ class Application:
         self.desk = Desk(commands, relay, sessions, self._clock, settings, self.ask_to_stop)
         answers = "answers by itself" if provider.capabilities.chat else "answers with the chat model"
         if not house.can_answer:
-            answers = "repeats only (set CHAT_API_URL and CHAT_MODEL to let it answer)"
-        self._tell(f"Avatar: {provider.name}, {answers}.")
+            answers = "repeats only; set CHAT_API_URL and CHAT_MODEL to let it answer"
+        self._tell(f"Avatar: {provider.name}{' (simulated)' if self.simulator else ''}, {answers}.")
 
     async def _start_web(self, store: Store, settings: Settings) -> None:
         async def readiness() -> Mapping[str, str | None]:
@@ -197,41 +187,58 @@ class Application:
         try:
             local = await server.start()
         except OSError as error:
-            raise SettingsError(_port_trouble(settings, error)) from error
+            web = settings.web
+            raise SettingsError(
+                listening_trouble(error, host=("WEB_HOST", web.host), port=("WEB_PORT", web.port))
+            ) from error
         self._stack.push_async_callback(server.stop)
-        if self._links.public_url is None and self.simulator is not None and _is_loopback(settings.web.host):
+        if self._links.public_url is None and self.simulator is not None and is_loopback(settings.web.host):
             self._links.public_url = local
         if self._links.public_url is None:
             self._tell(
-                f"Web: running at {local}, but WEB_PUBLIC_URL is not set, so nobody else can open watch links: "
+                f"Web: running at {local}, but WEB_PUBLIC_URL is not set, so others could not open watch links: "
                 "the provider's own link is handed out instead."
             )
         else:
             self._tell(f"Web: watch links begin with {self._links.public_url}, served at {local}.")
 
     async def _recover(self) -> None:
-        await self._close_sessions_of_other_providers()
+        await self._close_left_to_other_providers()
         found = await self.desk.sessions.recover()
         if found.adopted or found.closed:
-            self._tell(f"Recovered: {found.adopted} sessions go on, {found.closed} are being closed.")
+            self._tell(f"Recovered: {count(found.adopted, 'session')} on, {count(found.closed, 'session')} closing.")
         if found.unknown_utterances:
-            self._tell(f"{found.unknown_utterances} messages may not have been said; they are not repeated.")
+            unsure = count(found.unknown_utterances, "message").capitalize()
+            self._tell(f"{unsure} may not have been said before the restart; I do not repeat what was under way.")
 
-    async def _close_sessions_of_other_providers(self) -> None:
+    async def _close_left_to_other_providers(self) -> None:
         """A session cannot change its provider: what an earlier choice left open is closed there."""
         house = self.desk.sessions.house
-        foreign = [s for s in await house.store.open_sessions() if s.provider != house.provider.name]
-        for name in sorted({session.provider for session in foreign}):
-            sessions = [session for session in foreign if session.provider == name]
+        sessions = [s for s in await house.store.open_sessions() if s.provider != house.provider.name]
+        streams = [s for s in await house.store.unsettled_streams() if s.provider != house.provider.name]
+        for name in sorted({session.provider for session in sessions} | {stream.provider for stream in streams}):
+            of_name = [session for session in sessions if session.provider == name]
             try:
-                provider = await self._stack.enter_async_context(make_provider(self._settings, self._clock, name))
+                closer = await self._closer_of(name)
             except SettingsError as error:
-                self._tell(f"{len(sessions)} sessions of {name} are still in the books and cannot be closed: {error}")
+                self._tell(f"{name}, the provider chosen before, may have streams open that I cannot close: {error}")
                 continue
-            closer = StreamCloser(provider, house.store, self._clock)
-            self._stack.push_async_callback(closer.stop)
-            await close_left_open(house.store, closer, sessions, self._clock.now(), "the provider was changed")
-            self._tell(f"Closed {len(sessions)} sessions of {name}, the provider chosen before.")
+            detail, now = "the provider was changed", self._clock.now()
+            unconfirmed = await close_sessions(house.store, closer, of_name, now, detail)
+            owned = {session.id for session in of_name}
+            others = [s for s in streams if s.provider == name and s.session_id not in owned]
+            unconfirmed += await close_streams(house.store, closer, others, detail)
+            self._tell(f"Closed {count(len(of_name), 'session')} of {name}, the provider chosen before.")
+            if unconfirmed:
+                self._tell(f"{name} has not confirmed {count(unconfirmed, 'close')} yet; I keep trying.")
+
+    async def _closer_of(self, name: str) -> StreamCloser | None:
+        if name == SIMULATOR:
+            return None
+        provider = await self._stack.enter_async_context(make_provider(self._settings, self._clock, name))
+        closer = StreamCloser(provider, self.desk.sessions.house.store, self._clock)
+        self._stack.push_async_callback(closer.stop)
+        return closer
 
     async def _close_sessions(self) -> None:
         try:
@@ -239,7 +246,7 @@ class Application:
                 await self.desk.sessions.shut_down()
         except TimeoutError:
             left = len(self.desk.sessions)
-            self._tell(f"{left} sessions could not be closed in time; the next start closes them.")
+            self._tell(f"{count(left, 'session').capitalize()} could not be closed in time; the next start goes on.")
             log.error("sessions could not be closed in time", sessions=left)
 
 
@@ -251,67 +258,12 @@ async def run_simulator(
     try:
         url = await simulator.start(host, port)
     except OSError as error:
-        raise SettingsError(
-            f"{str(error.strerror or error).capitalize()}: choose another --port, or 0 for any."
-        ) from error
+        raise SettingsError(listening_trouble(error, host=("--host", host), port=("--port", port))) from error
     tell(f"The simulator runs at {url}. Point a bot at it: HEYGEN_API_URL={url} HEYGEN_API_KEY=<its key>")
     try:
         await stop.wait()
     finally:
         await simulator.stop()
-
-
-def configured_chats(settings: Settings, *, console: bool, tell: Tell) -> list[Callable[[Desk], ChatAdapter]]:
-    """The chat platforms that can be started; tells in one line each which, and why the others are left out."""
-    found = {entry.name: entry for entry in entry_points(group=CHATS)}
-    chats: list[Callable[[Desk], ChatAdapter]] = []
-    for name, entry in sorted(found.items()):
-        if name == "console":
-            if console:
-                chats.append(console_chat())
-                tell("Console: reading from here.")
-            else:
-                tell("Console: left out; add --console to chat from here.")
-            continue
-        adapter = entry.load()
-        if (missing := adapter.missing(settings)) is None:
-            chats.append(adapter)
-            tell(f"{name.capitalize()}: starting.")
-        else:
-            tell(f"{name.capitalize()}: left out; {missing}")
-    return chats
-
-
-def console_chat() -> Callable[[Desk], ChatAdapter]:
-    """The console as a chat platform."""
-    make: Callable[[Desk], ChatAdapter] = entry_points(group=CHATS)["console"].load()
-    return make
-
-
-def point_at_simulator(settings: Settings, url: str, api_key: SecretStr) -> Settings:
-    """The same settings with every outside service replaced by the simulator at `url`."""
-    avatar = settings.avatar
-    if avatar.provider == SIMULATOR:
-        avatar = avatar.model_copy(update={"provider": SIMULATED_CLIENT})
-    service = {"api_url": url, "api_key": api_key}
-    chat = {"api_url": f"{url}/v1", "api_key": api_key, "model": "simulator"}
-    return settings.model_copy(
-        update={
-            "avatar": avatar,
-            "heygen": settings.heygen.model_copy(update=service),
-            "chat_model": settings.chat_model.model_copy(update=chat),
-        }
-    )
-
-
-def make_provider(settings: Settings, clock: Clock, name: str | None = None) -> AvatarProvider:
-    """The provider with a name, by default the chosen one. Raises `SettingsError` where it is unknown or has no key."""
-    name = name or settings.avatar.provider
-    found = {entry.name: entry for entry in entry_points(group=AVATARS)}
-    if name not in found:
-        raise SettingsError(f'AVATAR_PROVIDER is "{name}": it must be one of {", ".join((*sorted(found), SIMULATOR))}.')
-    provider: AvatarProvider = found[name].load().from_settings(settings, clock)
-    return provider
 
 
 def _policy(settings: Settings) -> SessionPolicy:
@@ -341,19 +293,3 @@ async def _show(following: Following, adapters: Mapping[str, ChatAdapter]) -> No
                 continue
         if (adapter := adapters.get(channel.platform)) is not None:
             await adapter.show(event)
-
-
-def _port_trouble(settings: Settings, error: OSError) -> str:
-    where = f"{settings.web.host}:{settings.web.port}"
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"WEB_PORT is {settings.web.port}: another program already listens there; set another port, or 0 for any."
-        )
-    return f"WEB_HOST and WEB_PORT are {where}: cannot listen there ({(error.strerror or str(error)).lower()})."
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

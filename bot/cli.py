@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 it could not be done, 2 a setting or the database is not r
 
 import asyncio
 import signal
-import sys
 import tempfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -14,74 +13,75 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import SecretStr
 
-from bot import shell
-from bot.app import Application, SimulatorOptions, configured_chats, run_simulator
+from bot import output, shell
+from bot.app import Application, SimulatorOptions, run_simulator
+from bot.chats import configured_chats
 from bot.clock import SystemClock
 from bot.demo import PROVIDERS, demo_settings, run_demo, simulated
 from bot.errors import AvatarRelayError, SettingsError, StoreError
 from bot.logs import configure
-from bot.settings import LogLevel, Settings, load
+from bot.settings import Settings, load, names_set
 
 app = typer.Typer(
-    help="Brings a live, talking avatar into a chat channel: start it, write to it, watch it, stop it.",
+    help="Brings a live, talking avatar into a chat channel: start it, write to it, watch it, stop it.\n\n"
+    "New here? Try `avatar-relay demo`: it needs no account.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 sessions_app = typer.Typer(
-    help="Look at open sessions and close them, with the bot running or not.", no_args_is_help=True
+    help="See the open sessions and close them, with the bot running or not.", no_args_is_help=True
 )
 db_app = typer.Typer(
     help="Look after the database. The bot upgrades it by itself when it starts.", no_args_is_help=True
 )
-app.add_typer(sessions_app, name="sessions")
-app.add_typer(db_app, name="db")
+app.add_typer(sessions_app, name="sessions", short_help="See open sessions and close them.")
+app.add_typer(db_app, name="db", short_help="Look after the database.")
 
-NOTHING_TO_START = """\
-Nothing to start: no chat platform is configured.
-  Discord: set DISCORD_TOKEN.   Slack: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN.
-  Or chat from here with `avatar-relay run --console`, or try everything without an account with `avatar-relay demo`."""
+ENV_FILE = Path(".env")
 
 
 def main() -> None:
     """The entry point `avatar-relay`."""
+    output.prepare()
     app()
 
 
-@app.command()
+@app.command(short_help="Run the bot with what is configured.")
 def run(
     console: Annotated[bool, typer.Option("--console", help="Chat from this terminal as well.")] = False,
 ) -> None:
     """Run the bot with whatever is configured in the environment and `.env`.
 
     Says in one line each what it started and what it left out and why. Ctrl-C or SIGTERM closes every avatar, waits
-    until the provider has confirmed it, and ends. See `.env.example` for every setting.
+    until the provider has confirmed it, and ends. docs/configuration.md explains every setting.
     """
     _run(_serve(_settings(), console=console))
 
 
-@app.command()
+@app.command(short_help="Try everything here and now, without an account.")
 def demo(
     provider: Annotated[str, typer.Option(help=f"Which API to speak: {' or '.join(PROVIDERS)}.")] = PROVIDERS[0],
+    speed: Annotated[
+        float, typer.Option(help="How many times faster than real time everything runs.", min=0.1, max=100.0)
+    ] = 1.0,
 ) -> None:
     """Try everything here and now: simulator, bot, watch page and a console. No account, no cost.
 
-    With piped input it reads to the end, lets the avatar say everything, closes every stream and ends.
+    With piped input it reads to the end, lets the avatar say everything, closes every stream and ends. It reads no
+    `.env`; of the environment it takes settings such as SESSION_IDLE_TIMEOUT, but never a key or a service.
     """
     if provider not in PROVIDERS:
         _fail(f'PROVIDER is "{provider}": it must be one of {", ".join(PROVIDERS)}.')
-    settings = _settings(env_file=None)
-    quiet = (
-        settings
-        if "log_level" in settings.model_fields_set
-        else settings.model_copy(update={"log_level": LogLevel.ERROR})
-    )
+    settings = _read_settings(None)
     with tempfile.TemporaryDirectory(prefix="avatar-relay-demo-") as folder:
-        _run(_demo(demo_settings(quiet, Path(folder), provider)))
+        settings = demo_settings(settings, Path(folder), provider)
+        _log(settings)
+        _run(_demo(settings, speed))
 
 
-@app.command()
+@app.command(short_help="Run the simulator of the avatar services alone.")
 def simulator(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any.", min=0, max=65535)] = 8090,
@@ -96,8 +96,8 @@ def simulator(
 ) -> None:
     """Run the simulator alone: a server that speaks HeyGen Streaming v1 and HeyGen Avatar Realtime v3.
 
-    Point a bot at it with HEYGEN_API_URL and HEYGEN_API_KEY. It can fail on demand: see /simulator/faults in
-    docs/simulator.md.
+    Point a bot at it with HEYGEN_API_URL and HEYGEN_API_KEY. It meters what the real services would charge and fails on
+    demand; docs/simulator.md tells how.
     """
     options = SimulatorOptions(
         api_key=SecretStr(api_key),
@@ -110,13 +110,13 @@ def simulator(
     _run(_simulate(options, speed, host, port))
 
 
-@sessions_app.command("list")
+@sessions_app.command("list", short_help="Print every open session.")
 def sessions_list() -> None:
-    """Print every open session, one line each."""
+    """Print every open session, one line each: its id, state, channel, provider, who started it and when (UTC)."""
     _run(shell.list_sessions(_settings(), SystemClock(), _tell))
 
 
-@sessions_app.command("stop")
+@sessions_app.command("stop", short_help="Close one session.")
 def sessions_stop(
     session_id: Annotated[str, typer.Argument(metavar="ID", help="As `sessions list` shows it.")],
 ) -> None:
@@ -128,18 +128,19 @@ def sessions_stop(
 def sessions_cleanup() -> None:
     """Close what nobody uses.
 
-    While the bot runs: sessions that have been silent for a minute. While it does not: every open session.
+    While the bot runs, and always on PostgreSQL: sessions that have been silent for a minute. While it does not run:
+    every open session.
     """
     _run(shell.clean_up(_settings(), SystemClock(), _tell))
 
 
-@db_app.command("upgrade")
+@db_app.command("upgrade", short_help="Bring the database to the newest revision.")
 def db_upgrade() -> None:
     """Bring the database to the newest revision; makes it where there is none."""
     _run(shell.upgrade_database(_settings(), _tell))
 
 
-@db_app.command("current")
+@db_app.command("current", short_help="Print the revision of the database.")
 def db_current() -> None:
     """Print which revision the database has, and which is the newest."""
     _run(shell.show_revision(_settings(), _tell))
@@ -149,9 +150,7 @@ def db_current() -> None:
 
 
 async def _serve(settings: Settings, *, console: bool) -> None:
-    chats = configured_chats(settings, console=console, tell=_tell)
-    if not chats:
-        raise SettingsError(NOTHING_TO_START)
+    chats = configured_chats(settings, console=console, names_set=names_set(ENV_FILE), tell=_tell)
     application = Application(settings, SystemClock(), _tell)
     _stop_on_signals(application.ask_to_stop)
     try:
@@ -162,8 +161,8 @@ async def _serve(settings: Settings, *, console: bool) -> None:
     _tell("Everything is closed.")
 
 
-async def _demo(settings: Settings) -> None:
-    application = Application(settings, SystemClock(), _tell, simulator=simulated())
+async def _demo(settings: Settings, speed: float) -> None:
+    application = Application(settings, SystemClock(speed), _tell, simulator=simulated())
     _stop_on_signals(application.ask_to_stop)
     await run_demo(application, _tell)
 
@@ -175,9 +174,12 @@ async def _simulate(options: SimulatorOptions, speed: float, host: str, port: in
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:
+    """SIGHUP too: whoever closes the window of a terminal must not leave an avatar open that costs money."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` asks to be left alone
+        loop.add_signal_handler(signal.SIGHUP, stop)
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -187,22 +189,33 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         _fail(str(error))
     except AvatarRelayError as error:
         _fail(str(error), code=1)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None  # before the signals were ours; 128 + SIGINT, as shells count
 
 
-def _settings(env_file: Path | None = Path(".env")) -> Settings:
-    try:
-        settings = load(env_file)
-    except SettingsError as error:
-        _fail(str(error))
-    configure(settings.log_level, settings.log_format, settings.secrets())
+def _settings() -> Settings:
+    settings = _read_settings(ENV_FILE)
+    _log(settings)
     return settings
 
 
+def _read_settings(env_file: Path | None) -> Settings:
+    try:
+        return load(env_file)
+    except SettingsError as error:
+        _fail(str(error))
+
+
+def _log(settings: Settings) -> None:
+    configure(settings.log_level, settings.log_format, settings.secrets())
+
+
 def _tell(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    output.write_line(line)
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:
-    sys.stderr.write(f"{message}\n")
+    """End with a sentence on stderr."""
+    text = message[:1].upper() + message[1:]
+    typer.echo(text if text.endswith((".", "?", "!")) else f"{text}.", err=True)
     raise typer.Exit(code)

@@ -78,7 +78,7 @@ class Commands:
             Entry(Usage(AVATAR, "stop", "send the avatar away"), Role.HOST, self._stop),
             Entry(Usage(AVATAR, "help", "show this list"), Role.VIEWER, self._help),
             Entry(Usage(ADMIN, "sessions", "list the open sessions"), Role.ADMIN, self._admin_sessions),
-            Entry(Usage(ADMIN, "cleanup", "close what nobody uses or owns"), Role.ADMIN, self._admin_cleanup),
+            Entry(Usage(ADMIN, "cleanup", "close what has been silent for a minute"), Role.ADMIN, self._admin_cleanup),
             Entry(Usage(ADMIN, "stop", "close one session", "ID", required=True), Role.ADMIN, self._admin_stop),
         ]
         self._table = {(entry.usage.group, entry.usage.verb): entry for entry in entries}

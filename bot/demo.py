@@ -7,26 +7,33 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bot.app import SIMULATED_CLIENT, Application, SimulatorOptions, console_chat
-from bot.settings import Settings
+from bot.app import Application, SimulatorOptions
+from bot.chats import console_chat
+from bot.providers import SIMULATED_CLIENT
+from bot.settings import LogLevel, Settings, WebSettings
 
 PROVIDERS = ("heygen-realtime", "heygen-streaming")
 """The APIs that the simulator speaks."""
 
 WELCOME = """\
 This is avatar-relay with a simulated avatar: nothing here costs money.
-Type /avatar start, open the link in a browser, and write something. /help shows all commands."""
+Type /avatar start, open the link in a browser, and write something.
+/help shows every command."""
 
 
 def demo_settings(settings: Settings, folder: Path, provider: str = SIMULATED_CLIENT) -> Settings:
-    """The settings of the demo: what the environment says, but never a real service, database or port of a real bot."""
-    return settings.model_copy(
-        update={
-            "database_url": f"sqlite:///{folder / 'demo.sqlite3'}",
-            "avatar": settings.avatar.model_copy(update={"provider": provider, "id": "", "voice_id": ""}),
-            "web": settings.web.model_copy(update={"port": settings.web.port if _says_port(settings) else 0}),
-        }
-    )
+    """The settings of the demo: what the environment says, but never a real service, database or watch link.
+
+    `Application` replaces every key and address of a service; errors alone are logged, unless LOG_LEVEL says otherwise.
+    """
+    chosen = {
+        "database_url": f"sqlite:///{folder / 'demo.sqlite3'}",
+        "avatar": settings.avatar.model_copy(update={"provider": provider, "id": "", "voice_id": ""}),
+        "web": _web(settings.web),
+    }
+    if "log_level" not in settings.model_fields_set:
+        chosen["log_level"] = LogLevel.ERROR
+    return settings.model_copy(update=chosen)
 
 
 async def run_demo(application: Application, tell: Callable[[str], None]) -> None:
@@ -45,5 +52,8 @@ def simulated() -> SimulatorOptions:
     return SimulatorOptions(auto_viewer=not sys.stdin.isatty())
 
 
-def _says_port(settings: Settings) -> bool:
-    return "port" in settings.web.model_fields_set
+def _web(web: WebSettings) -> WebSettings:
+    """Any free port and the local address. Who sets WEB_PORT too may show the demo elsewhere through WEB_PUBLIC_URL."""
+    if "port" in web.model_fields_set:
+        return web
+    return web.model_copy(update={"port": 0, "public_url": None})

@@ -1,4 +1,4 @@
-"""An utterance on its way to the avatar, and what a speaking loop works with."""
+"""An utterance on its way to the avatar, the pieces it goes in, and what a speaking loop works with."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -8,6 +8,7 @@ from bot.answers import Answering, Conversation
 from bot.errors import AvatarRelayError
 from bot.model import Utterance
 from bot.ports import AvatarProvider, Clock, FirstWords
+from bot.speech import split
 from bot.store.store import Store
 from bot.streams import StreamKeeper
 from bot.tasks import TaskOwner
@@ -18,14 +19,19 @@ class Line:
     """An utterance on its way to the avatar.
 
     pieces: text the provider has not got yet. answering: the answer being written for it, if one is.
-    handed_over: the provider has some of it. stored: whether it has a row (the greeting has none).
+    in_flight: the provider was sent a piece and has not answered. handed_over: the provider has some of it.
+    said_until: when it is said to its end by estimate, on the clock. heard: the provider told that it began.
+    stored: whether it has a row (the greeting has none).
     attempts: how often the provider did not take it.
     """
 
     utterance: Utterance
     pieces: deque[str] = field(default_factory=deque)
     answering: Answering | None = None
+    in_flight: bool = False
     handed_over: bool = False
+    said_until: float = 0.0
+    heard: bool = False
     stored: bool = True
     attempts: int = 0
 
@@ -43,6 +49,22 @@ class Line:
     def answer(self) -> str | None:
         """What the avatar answers, as far as it is written."""
         return self.answering.whole if self.answering else None
+
+
+def pieces_in_a_flow(text: str, limit: int) -> list[str]:
+    """`text` in pieces of at most `limit` characters and the blank behind them, for a provider that joins what it gets:
+    joined they are the text again, spaces folded."""
+    pieces = split(text, limit)
+    if len(pieces) == 1 and not text[-1].isspace():
+        return pieces
+    folded = " ".join(text.split())
+    at = 0
+    for number, piece in enumerate(pieces):
+        at += len(piece)
+        if folded.startswith(" ", at) or (at == len(folded) and text[-1].isspace()):
+            pieces[number] += " "
+            at += 1
+    return pieces
 
 
 @dataclass(slots=True)

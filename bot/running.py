@@ -17,7 +17,7 @@ import structlog
 
 from bot import ids, metrics, sentences
 from bot.answers import Conversation
-from bot.errors import AvatarRelayError, ConcurrencyReached, ProviderError, StoreError
+from bot.errors import AvatarRelayError, ConcurrencyReached, ProviderError, StoreError, StreamGone
 from bot.house import House
 from bot.lifetime import Lifetime
 from bot.lines import Line, Surroundings
@@ -48,7 +48,7 @@ log = structlog.get_logger(__name__)
 
 PATIENCE_AFTER_STOP = (1.0, 2.0, 3.0, 4.0)
 """Seconds between attempts to open the first stream while the account is full: a slot is freed some seconds after a
-stop (observed 0.8 s to 20 s; avatar-apis 4.6 and 2.7)."""
+stop (observed 0.8 s to 20 s; avatar-apis 4.6 and 2.7). One that ends before it can be watched is tried as often."""
 
 
 class RunningSession:
@@ -59,13 +59,23 @@ class RunningSession:
         self._house = house
         self._tasks = TaskOwner()
         self._mailbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
-        self._keeper = StreamKeeper(session.id, house.provider, house.store, house.closer, house.clock)
+        self._keeper = StreamKeeper(
+            session.id,
+            house.provider,
+            house.store,
+            house.closer,
+            house.clock,
+            not_confirmed=lambda: self.announce(Reply(sentences.close_not_confirmed())),
+        )
         self._listener: asyncio.Task[None] | None = None
         self._end: tuple[EndReason, str | None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_opening_stream = False
         self._arriving: deque[Utterance] = deque()
         self._expected = 0
+        self._none_expected = asyncio.Event()
+        self._none_expected.set()
+        self.owes_rows = False
         self._avatar: CatalogueEntry | None = None
         self._shown: SessionView | None = None
         self.quiet = asyncio.Event()
@@ -129,10 +139,13 @@ class RunningSession:
     def expecting(self) -> Iterator[None]:
         """Keep a place in the queue while the row of an utterance is being written."""
         self._expected += 1
+        self._none_expected.clear()
         try:
             yield
         finally:
             self._expected -= 1
+            if not self._expected:
+                self._none_expected.set()
 
     def adopt(self, stream: Stream, playback: Playback | None) -> None:
         """Go on with a stream that an earlier process opened. Before `run`."""
@@ -199,20 +212,33 @@ class RunningSession:
     # --- the task ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Live from the first stream to the confirmed end of the last."""
+        """Live from the first stream to the confirmed end of the last.
+
+        Cancelled from outside, it leaves everything as it is: the next start looks after it.
+        """
         self._task = asyncio.current_task()
+        try:
+            await self._serve_to_the_end()
+            await self._close()
+        finally:
+            self._lifetime.stop()
+            self.speech.forget_timers()
+            await self._tasks.close()
+
+    async def _serve_to_the_end(self) -> None:
         try:
             if self._end is None:
                 await self._serve()
         except asyncio.CancelledError:
-            if self._end is None:
-                await self._stop_listening()
+            if self._task is None or self._end is None or self._task.cancelling() > 1:
                 raise
-            if self._task is not None:
-                self._task.uncancel()
+            self._task.uncancel()
         except AvatarRelayError as error:
             self._fail(error)
-        await self._close()
+        except Exception as error:
+            # Whatever mistake this is, the stream costs money until it is closed, and the channel is told.
+            log.exception("session failed in an unforeseen way", session=self.session.id)
+            self._fail(AvatarRelayError(type(error).__name__))
 
     async def _serve(self) -> None:
         self._lifetime.limit(self.seconds_left)
@@ -222,7 +248,7 @@ class RunningSession:
         elif self._keeper.current is not None:
             self._listen()
         self._lifetime.begin()
-        while True:
+        while not self.is_ending:
             await self.speech.pump()
             self._show()
             if self._mailbox.empty() and self.speech.is_quiet:
@@ -240,7 +266,7 @@ class RunningSession:
             words = FirstWords(greeting.id, greeting.text) if greeting else None
             try:
                 await self._open_stream(words)
-            except ConcurrencyReached:
+            except (ConcurrencyReached, StreamGone):
                 if pause is None:
                     raise
                 await self._house.clock.sleep(pause)
@@ -284,26 +310,30 @@ class RunningSession:
         self._listen()
 
     async def _close(self) -> None:
-        """Close everything at the provider, whatever the database says: an open stream costs more than a stale row,
-        and the next start looks after rows that could not be written."""
+        """Close everything at the provider, whatever the database says: an open stream costs more than a stale row.
+        `owes_rows` tells where the rows do not say how it ended."""
         reason, detail = self._end or (EndReason.FAILED, None)
         self._lifetime.stop()
         self.session = replace(self.session, state=SessionState.CLOSING, end_reason=reason, end_detail=detail)
         await self._record(SessionState.CLOSING)
         await self._stop_listening()
+        await self._let_the_queue_go()
+        await self._keeper.close(reason.value)
+        await self._keeper.confirmed()
+        self.session = replace(self.session, state=SessionState.CLOSED, closed_at=self._house.clock.now())
+        await self._record(SessionState.CLOSED)
+        self._say_goodbye(reason)
+
+    async def _let_the_queue_go(self) -> None:
+        # Whoever is just writing down a message sees that the session ends, and drops it.
+        await self._none_expected.wait()
         while self._arriving:
             self.speech.arrive(self._arriving.popleft())
         try:
             await self.speech.abandon()
         except StoreError as error:
+            self.owes_rows = True
             log.error("the last states of utterances could not be written", error=str(error))
-        if not await self._keeper.close(reason.value):
-            self.announce(Reply(sentences.close_not_confirmed()))
-        await self._keeper.confirmed()
-        await self._tasks.close()
-        self.session = replace(self.session, state=SessionState.CLOSED, closed_at=self._house.clock.now())
-        await self._record(SessionState.CLOSED)
-        self._say_goodbye(reason)
 
     async def _record(self, state: SessionState) -> None:
         s = self.session
@@ -312,6 +342,7 @@ class RunningSession:
                 s.id, state, closed_at=s.closed_at, end_reason=s.end_reason, end_detail=s.end_detail
             )
         except StoreError as error:
+            self.owes_rows = True
             log.error("the end of a session could not be written", session=s.id, state=state.value, error=str(error))
 
     def _say_goodbye(self, reason: EndReason) -> None:
@@ -365,7 +396,7 @@ class RunningSession:
         if self._is_current(stream):
             log.info("the provider ended a stream", session=self.session.id, stream=stream.id, reason=reason)
             await self._keeper.lose(reason)
-            await self.speech.stream_ended()
+            await self.speech.stream_ended(StreamGone(f"the provider ended the stream: {reason}"))
 
     def _is_current(self, stream: Stream) -> bool:
         return self._keeper.current is not None and self._keeper.current.id == stream.id

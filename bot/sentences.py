@@ -291,7 +291,8 @@ def not_said(state: UtteranceState, error: ProviderError) -> tuple[str, str]:
     """What to tell of a message that the avatar did not say, or may not have said."""
     text, reference = failure(error)
     if state is UtteranceState.UNKNOWN:
-        return f"One message may not have been said; I do not repeat it, to be safe. {text}", reference
+        why = "The avatar service did not answer in time, so one message may not have been said."
+        return f"{why} I do not repeat it, to be safe. (ref {reference})", reference
     return f"One message could not be said. {text}", reference
 
 
@@ -321,13 +322,13 @@ def _what_happened(error: AvatarRelayError) -> str:
         case Sunset():
             return (
                 "The avatar service has switched this API off for good. The operator can set AVATAR_PROVIDER to "
-                "heygen-realtime, liveavatar or simulator."
+                "heygen-realtime, or to simulator."
             )
         case Invalid(parameter=parameter):
             what = f" ({parameter})" if parameter else ""
             return f"The avatar service does not accept a value{what}. Check the avatar, the voice and the text."
         case Transient(may_have_taken_effect=True):
-            return "The avatar service did not answer in time. If anything was opened, it closes by itself. Try again."
+            return "The avatar service did not answer in time. If a stream was opened, it closes by itself. Try again."
         case Transient():
             return "The avatar service cannot be reached right now. Try again in a minute."
         case AnswerError():

@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from bot import ids, metrics
-from bot.errors import ProviderError
+from bot.errors import ProviderError, StoreError
 from bot.house import House
 from bot.model import (
     Actor,
@@ -31,13 +31,16 @@ from bot.model import (
 from bot.ports import StreamStatus
 from bot.running import RunningSession
 from bot.sentences import restarted
-from bot.tasks import TaskOwner
+from bot.tasks import TaskOwner, end
 from bot.views import view_of_row
 
 log = structlog.get_logger(__name__)
 
 UNUSED_AFTER = 60.0
 """Seconds of silence after which an admin's clean-up takes a session for unused."""
+
+CLEAN_UP_PATIENCE = 10.0
+"""Seconds a clean-up waits for the provider before it answers the admin."""
 
 LOOK_UPS_AT_ONCE = 32
 """Status requests that run side by side while recovering: quick for 1,000 sessions, no flood for the provider."""
@@ -79,6 +82,7 @@ class Sessions:
         self._by_channel: dict[Channel, RunningSession] = {}
         self._by_id: dict[str, RunningSession] = {}
         self._by_link: dict[str, RunningSession] = {}
+        self._owed: dict[str, Session] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -102,6 +106,7 @@ class Sessions:
         Returns once the row is written; the stream opens in the session's own task.
         """
         policy, clock, store = self.house.policy, self.house.clock, self.house.store
+        await self.write_owed()
         chosen = await store.channel_settings(channel)
         session = Session(
             id=ids.new_session_id(),
@@ -131,7 +136,10 @@ class Sessions:
         await self.audit(actor, "stop" if reason is EndReason.STOPPED else reason.value, running.session)
 
     async def clean_up(self) -> CleanUp:
-        """End every session that has been silent for a minute with nothing waiting; count streams nobody here owns."""
+        """End every session that has been silent for a minute with nothing waiting; count streams nobody here owns.
+
+        What the provider does not confirm within `CLEAN_UP_PATIENCE` is not counted; its channel is told when it is.
+        """
         now = self.house.clock.monotonic()
         unused = [
             running
@@ -143,10 +151,26 @@ class Sessions:
         ]
         for running in unused:
             running.ask_to_end(EndReason.ADMIN)
-        await asyncio.gather(*(running.closed.wait() for running in unused))
+        await self._wait_for_closes(unused)
+        owned_before = await self._owned()
         listed = await self._list_open() or frozenset()
-        owned = {stream.upstream_id for stream in await self.house.store.unsettled_streams()}
-        return CleanUp(len(unused), len(listed - owned))
+        ended = sum(running.closed.is_set() for running in unused)
+        return CleanUp(ended, len(listed - owned_before - await self._owned()))
+
+    async def _wait_for_closes(self, sessions: Sequence[RunningSession]) -> None:
+        async def all_closed() -> None:
+            for running in sessions:
+                await running.closed.wait()
+
+        waits = [asyncio.create_task(all_closed()), asyncio.create_task(self.house.clock.sleep(CLEAN_UP_PATIENCE))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                await end(wait)
+
+    async def _owned(self) -> frozenset[str | None]:
+        return frozenset(stream.upstream_id for stream in await self.house.store.unsettled_streams())
 
     async def reconcile(self) -> None:
         """Notice streams that the provider has ended by itself, where it does not say so in its events."""
@@ -163,6 +187,22 @@ class Sessions:
         for session_id, _by in await self.house.store.stop_requests():
             if (running := self._by_id.get(session_id)) is not None:
                 running.ask_to_end(EndReason.ADMIN)
+
+    async def write_owed(self) -> None:
+        """Write down how sessions ended whose rows could not be written then: until that is done they occupy their
+        channels. Raises `StoreError` while the database is still in trouble."""
+        store = self.house.store
+        for session in tuple(self._owed.values()):
+            await store.settle_in_flight([session.id])
+            await store.drop_queued(session.id)
+            await store.advance_session(
+                session.id,
+                SessionState.CLOSED,
+                closed_at=session.closed_at,
+                end_reason=session.end_reason,
+                end_detail=session.end_detail,
+            )
+            self._owed.pop(session.id, None)
 
     async def shut_down(self) -> None:
         """Close every session and wait for each confirmation."""
@@ -191,21 +231,25 @@ class Sessions:
             self._by_link.pop(session.link_nonce, None)
             if self._by_channel.get(session.channel) is running:
                 del self._by_channel[session.channel]
+            if running.owes_rows:
+                self._owed[session.id] = session
             metrics.open_sessions.set(len(self._by_id))
             running.closed.set()
 
     async def audit(self, actor: Actor, action: str, session: Session | None, detail: str | None = None) -> None:
-        """Write down who did what."""
-        await self.house.store.audit(
-            AuditEntry(
-                at=self.house.clock.now(),
-                actor=f"{actor.key} ({actor.name[:64]})",
-                action=action,
-                channel=str(session.channel) if session else None,
-                session_id=session.id if session else None,
-                detail=detail,
-            )
+        """Write down who did what. It is done already, so a database in trouble is logged and no reason to fail."""
+        entry = AuditEntry(
+            at=self.house.clock.now(),
+            actor=f"{actor.key} ({actor.name[:64]})",
+            action=action,
+            channel=str(session.channel) if session else None,
+            session_id=session.id if session else None,
+            detail=detail,
         )
+        try:
+            await self.house.store.audit(entry)
+        except StoreError as error:
+            log.error("the audit could not be written", action=action, actor=entry.actor, error=str(error))
 
     # --- the watch page ----------------------------------------------------------------------------------------------
 
@@ -237,7 +281,8 @@ class Sessions:
     async def _settle_streams(
         self, streams: Sequence[Stream], sessions: dict[str, Session]
     ) -> dict[str, tuple[Stream, StreamStatus]]:
-        """The streams that can be adopted, by session. All others are closed, or noted as gone or lost."""
+        """The streams that their sessions take over, by session: to go on with, or to close where the session only
+        closes. All others are closed, or noted as gone or lost; nobody waits for that here."""
         open_streams: dict[str, tuple[Stream, StreamStatus]] = {}
         listed = await self._list_open() if streams else None
         limit = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
@@ -249,8 +294,14 @@ class Sessions:
                     log.warning("a stream of another provider is still open in the books", stream=stream.id)
                 elif stream.upstream_id is None:
                     await self.house.store.advance_stream(stream.id, StreamState.LOST, detail="no reply before the end")
-                elif session is None or session.state is not SessionState.LIVE or stream.state is not StreamState.OPEN:
-                    await self.house.closer.close(stream, "found open after a restart")
+                elif (
+                    session is not None
+                    and session.state is not SessionState.LIVE
+                    and stream.state is not StreamState.CLOSING
+                ):
+                    open_streams[session.id] = (stream, StreamStatus(is_open=True))
+                elif session is None or stream.state is not StreamState.OPEN:
+                    self.house.closer.begin(stream, "found open after a restart")
                 elif (status := await self._status(stream, listed)).is_open:
                     open_streams[session.id] = (stream, status)
                 else:
@@ -283,16 +334,18 @@ class Sessions:
     def _resume(self, session: Session, found: tuple[Stream, StreamStatus] | None, queued: Iterable[Utterance]) -> bool:
         """Run a session again. False where it was not live, so that it only closes."""
         running = RunningSession(session, self.house)
-        goes_on = session.state is SessionState.LIVE and session.stop_requested_by is None
         if found is not None:
             running.adopt(*_with_playback(*found))
-        if goes_on:
-            for utterance in queued:
-                running.arrive(utterance)
-        else:
-            running.ask_to_end(session.end_reason or EndReason.FAILED, session.end_detail or restarted())
+        for utterance in queued:
+            running.arrive(utterance)
+        if session.state is SessionState.CLOSING and session.end_reason is not None:
+            running.ask_to_end(session.end_reason, session.end_detail)
+        elif session.stop_requested_by is not None:
+            running.ask_to_end(EndReason.ADMIN)
+        elif session.state is not SessionState.LIVE:
+            running.ask_to_end(EndReason.FAILED, restarted())
         self._run(running)
-        return goes_on
+        return not running.is_ending
 
 
 def _with_playback(stream: Stream, status: StreamStatus) -> tuple[Stream, Playback | None]:

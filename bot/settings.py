@@ -5,6 +5,7 @@ never repeated in it. Nothing else in the program reads the environment. The des
 value may be; `.env.example` and `docs/configuration.md` explain each setting, and a test compares the three.
 """
 
+import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -284,6 +286,12 @@ def variables() -> Iterator[tuple[str, str, bool]]:
             if name not in SECTIONS or kind is not Settings:
                 default = "" if field.default is None or field.default == () else str(field.default)
                 yield _variable(kind, name), default, "SecretStr" in str(field.annotation)
+
+
+def names_set(env_file: Path | None = Path(".env")) -> frozenset[str]:
+    """The name of every variable that has a value, ours or not: some are settings of another version."""
+    in_file = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
+    return frozenset(name for name, value in {**in_file, **os.environ}.items() if value and value.strip())
 
 
 def known_providers() -> tuple[str, ...]:

@@ -5,18 +5,20 @@ lines through `tell`; decides no exit codes.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC
 
 from bot import sentences
-from bot.app import SIMULATOR, make_provider
-from bot.errors import Refused
-from bot.left_open import close_left_open, close_rows
-from bot.model import Session
+from bot.errors import Refused, StoreUnavailable
+from bot.left_open import close_sessions
+from bot.model import Session, SessionState
+from bot.output import printable
 from bot.ports import Clock
+from bot.providers import make_provider
 from bot.sessions import UNUSED_AFTER
-from bot.settings import Settings, database_url_or_default
+from bot.settings import SIMULATOR, Settings, database_url_or_default
 from bot.store import schema
+from bot.store.address import read_address
 from bot.store.ownership import SqliteOwnership, holder
 from bot.store.store import Store
 from bot.streams import StreamCloser
@@ -25,6 +27,9 @@ Tell = Callable[[str], None]
 
 WAIT_FOR_BOT = 20.0
 """Seconds to wait for a running bot to close a session: its round takes 1 s, a close up to 10 s."""
+
+BOT_OBEYS_WITHIN = 5.0
+"""Seconds for a running bot to begin with a close. Where none has by then, none runs."""
 
 LOOK_EVERY = 0.25
 OPERATOR = "shell:operator"
@@ -37,10 +42,8 @@ async def list_sessions(settings: Settings, clock: Clock, tell: Tell) -> None:
     tell(f"{sentences.count(len(sessions), 'open session').capitalize()}.")
     for session in sessions:
         since = session.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        tell(
-            f"  {session.id}  {session.state.value:<8} {session.channel}  "
-            f"{session.provider}, by {session.started_by_name}, since {since}"
-        )
+        by, channel = printable(session.started_by_name), printable(str(session.channel))
+        tell(f"  {session.id}  {session.state.value:<8} {channel}  {session.provider}, by {by}, since {since}")
 
 
 async def stop_session(settings: Settings, clock: Clock, tell: Tell, session_id: str) -> None:
@@ -58,7 +61,7 @@ async def clean_up(settings: Settings, clock: Clock, tell: Tell) -> None:
     """Close what nobody uses: with a bot running, sessions silent for a minute; without one, every open session."""
     async with await _open(settings, clock) as store:
         sessions = await store.open_sessions()
-        if _is_running(settings):
+        if _may_run(settings):
             sessions = await _unused(store, clock, sessions)
         if not sessions:
             tell("There is nothing to clean up.")
@@ -73,13 +76,16 @@ async def upgrade_database(settings: Settings, tell: Tell) -> None:
 
 
 async def show_revision(settings: Settings, tell: Tell) -> None:
-    """Print which revision the database has."""
-    revision, newest = await schema.current(database_url_or_default(settings)), schema.head()
+    """Print which revision the database has. Raises `StoreTooNew` where this program does not know it."""
+    url = database_url_or_default(settings)
+    revision, newest = await schema.current(url), schema.head()
     if revision is None:
         tell(f"There is no database yet. `avatar-relay db upgrade` makes one at revision {newest}.")
     elif revision == newest:
         tell(f"The database is at revision {revision}, the newest this program knows.")
     else:
+        with suppress(StoreUnavailable):
+            await schema.verify(url)
         tell(
             f"The database is at revision {revision}; this program's newest is {newest}. Run `avatar-relay db upgrade`."
         )
@@ -87,12 +93,18 @@ async def show_revision(settings: Settings, tell: Tell) -> None:
 
 async def _open(settings: Settings, clock: Clock) -> Store:
     url = database_url_or_default(settings)
+    if await schema.current(url) is None:
+        raise StoreUnavailable(
+            f"{read_address(url)} holds nothing of avatar-relay yet: start the bot once, or check DATABASE_URL"
+        )
     await schema.verify(url)
     return await Store.open(url, clock)
 
 
-def _is_running(settings: Settings) -> bool:
-    return holder(database_url_or_default(settings)) is not None
+def _may_run(settings: Settings) -> bool:
+    """Whether a bot runs on the database. PostgreSQL does not tell, so there one may."""
+    url = database_url_or_default(settings)
+    return holder(url) is not None if read_address(url).is_sqlite else True
 
 
 async def _unused(store: Store, clock: Clock, sessions: Sequence[Session]) -> list[Session]:
@@ -107,51 +119,57 @@ async def _unused(store: Store, clock: Clock, sessions: Sequence[Session]) -> li
 
 
 async def _close(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> None:
-    if _is_running(settings):
-        await _ask_the_bot(clock, store, sessions, tell)
-        return
-    with SqliteOwnership(database_url_or_default(settings)):
+    url = database_url_or_default(settings)
+    if _may_run(settings):
+        sessions = await _ask_the_bot(clock, store, sessions, tell)
+        if any(session.state is SessionState.CLOSING for session in sessions) or read_address(url).is_sqlite:
+            _refuse_what_is_left(sessions)
+            return
+    with SqliteOwnership(url):
         for name in sorted({session.provider for session in sessions}):
             await _close_at(settings, clock, store, [s for s in sessions if s.provider == name], tell)
 
 
-async def _ask_the_bot(clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> None:
+async def _ask_the_bot(clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> list[Session]:
+    """Have the running bot close `sessions`, and return those it has not closed in time."""
     for session in sessions:
         await store.request_stop(session.id, OPERATOR)
-    waiting = {session.id for session in sessions}
-    deadline = clock.monotonic() + WAIT_FOR_BOT
-    while waiting and clock.monotonic() < deadline:
+    waiting = {session.id: session for session in sessions}
+    asked_at = clock.monotonic()
+    while waiting and (waited := clock.monotonic() - asked_at) < WAIT_FOR_BOT:
         await clock.sleep(LOOK_EVERY)
-        still_open = {session.id for session in await store.open_sessions()}
-        for session_id in sorted(waiting - still_open):
+        still_open = {session.id: session for session in await store.open_sessions()}
+        for session_id in sorted(waiting.keys() - still_open.keys()):
             tell(f"Closed {session_id}.")
-        waiting &= still_open
-    if waiting:
+        waiting = {session_id: still_open[session_id] for session_id in waiting.keys() & still_open.keys()}
+        if waited > BOT_OBEYS_WITHIN and not any(s.state is SessionState.CLOSING for s in waiting.values()):
+            break
+    return [waiting[session_id] for session_id in sorted(waiting)]
+
+
+def _refuse_what_is_left(sessions: Sequence[Session]) -> None:
+    if sessions:
         raise Refused(
-            f"The running bot has not closed {', '.join(sorted(waiting))} within {WAIT_FOR_BOT:.0f} s; it keeps trying. "
+            f"The running bot has not closed {', '.join(session.id for session in sessions)} yet; it keeps trying. "
             "Look at its log.",
             stage="shell",
         )
 
 
 async def _close_at(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> None:
-    detail = "closed from the shell"
-    if settings.avatar.provider == SIMULATOR:
-        # The simulator lives inside the bot: its streams ended with it.
-        for session in sessions:
-            await close_rows(store, clock.now(), session, detail)
-            tell(f"Closed {session.id}.")
-        return
     async with AsyncExitStack() as stack:
-        provider = await stack.enter_async_context(make_provider(settings, clock, sessions[0].provider))
-        closer = StreamCloser(provider, store, clock)
-        stack.push_async_callback(closer.stop)
-        unconfirmed = await close_left_open(store, closer, sessions, clock.now(), detail)
+        closer = None
+        # The simulator lives inside the bot: its streams ended with it.
+        if (name := sessions[0].provider) != SIMULATOR:
+            provider = await stack.enter_async_context(make_provider(settings, clock, name))
+            closer = StreamCloser(provider, store, clock)
+            stack.push_async_callback(closer.stop)
+        unconfirmed = await close_sessions(store, closer, sessions, clock.now(), "closed from the shell")
     for session in sessions:
         tell(f"Closed {session.id}.")
     if unconfirmed:
         raise Refused(
-            f"The provider did not confirm the close of {sentences.count(unconfirmed, 'stream')}: run this again, "
-            "or start the bot, which goes on trying.",
+            f"The provider did not confirm the close of {sentences.count(unconfirmed, 'stream')}: "
+            "start the bot, which goes on trying, or look at the provider's own list.",
             stage="shell",
         )

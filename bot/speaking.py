@@ -12,8 +12,8 @@ from dataclasses import replace
 import structlog
 
 from bot import metrics, sentences
-from bot.errors import AuthenticationFailed, ProviderError, QuotaExhausted, StreamGone, Sunset
-from bot.lines import Line, Surroundings
+from bot.errors import AuthenticationFailed, ProviderError, QuotaExhausted, StoreError, StreamGone, Sunset, Transient
+from bot.lines import Line, Surroundings, pieces_in_a_flow
 from bot.model import Mode, Utterance, UtteranceState
 from bot.ports import Cut, FirstWords, SpeechEnded, SpeechStarted, StreamEvent, Timer
 from bot.speech import estimate_duration, split
@@ -38,6 +38,11 @@ UNKNOWN_ANSWER = 10.0
 LOST_EVENT = 15.0
 """Seconds after the estimated end at which speech counts as ended although no event said so."""
 
+NOT_TOLD = "nothing told how far the voice had come"
+
+TIMER_IS_EARLY = 0.05
+"""Seconds by which a timer may fire before its time."""
+
 
 class SpeakingLoop:
     """Order in, speech out."""
@@ -48,6 +53,7 @@ class SpeakingLoop:
         self.queue: deque[Line] = deque()
         self.current: Line | None = None
         self.ahead: Line | None = None
+        self._in_doubt: Line | None = None
         self.held = False
         self.waits_for_viewer = False
         self._said_until = 0.0
@@ -81,24 +87,49 @@ class SpeakingLoop:
         await self._cut()
 
     async def clear(self) -> None:
-        """Empty the queue; what is being said is said to the end."""
-        await self._a.store.drop_queued(self.queue[0].utterance.session_id) if self.queue else None
-        while self.queue:
-            self._settle_in_memory(self.queue.popleft(), UtteranceState.DROPPED)
+        """Empty the queue; what is being said is said to the end.
+
+        One by one: a message that is being accepted meanwhile has its row already and is not one of these.
+        """
         self.held = False
+        while self.queue:
+            await self._stop_answering(self.queue[0])
+            line = self._dequeue()
+            await self._finish(line, UtteranceState.DROPPED)
 
     async def abandon(self) -> None:
-        """The session closes: nothing more is said, and every utterance gets its last state."""
+        """The session closes: nothing more is said, and every utterance gets its last state.
+
+        Raises `StoreError` where some of them could not be written; all are told all the same.
+        """
+        self.forget_timers()
+        self._take_back_ahead()
+        trouble: StoreError | None = None
+        while self.current is not None or self.queue:
+            try:
+                await self._abandon_current()
+                await self.clear()
+            except StoreError as error:
+                trouble = error
+        if trouble is not None:
+            raise trouble
+
+    async def _abandon_current(self) -> None:
+        if self.current is None:
+            return
+        await self._stop_answering(self.current)
+        line, self.current = self.current, None
+        if line.handed_over:
+            fate = UtteranceState.INTERRUPTED
+        else:
+            fate = UtteranceState.UNKNOWN if line.in_flight else UtteranceState.DROPPED
+        await self._finish(line, fate)
+
+    def forget_timers(self) -> None:
+        """Nothing wakes the loop from now on."""
         for timer in self._timers.values():
             timer.cancel()
-        if self.current is not None:
-            await self._stop_answering(self.current)
-            begun = self.current.handed_over
-            await self._finish(self.current, UtteranceState.INTERRUPTED if begun else UtteranceState.DROPPED)
-        if self.ahead is not None:
-            await self._finish(self.ahead, UtteranceState.DROPPED)
-        self.current = self.ahead = None
-        await self.clear()
+        self._timers.clear()
 
     @property
     def waiting(self) -> int:
@@ -118,27 +149,28 @@ class SpeakingLoop:
             case SpeechStarted(utterance_id):
                 if self.ahead is not None and self.ahead.utterance.id == utterance_id:
                     await self._end_of_current()
+                if self.current is not None and self.current.utterance.id == utterance_id:
+                    self.current.heard = True
             case SpeechEnded(utterance_id):
                 if self.ahead is not None and self.ahead.utterance.id == utterance_id:
                     await self._end_of_current()
                 if self.current is not None and self.current.utterance.id == utterance_id:
                     await self._end_of_piece()
 
-    async def stream_ended(self) -> None:
-        """The stream is gone. What was half said is settled as unknown, what had been sent ahead is sent again."""
-        self._talking = False
-        self._said_until = self._a.clock.monotonic()
-        self._take_back_ahead()
+    async def stream_ended(self, why: StreamGone) -> None:
+        """The stream is gone. What was half said is settled as unknown, and told; what had been sent ahead is sent
+        again."""
         if self.current is not None and self.current.handed_over:
             await self._stop_answering(self.current)
-            line, self.current = self.current, None
-            await self._finish(line, UtteranceState.UNKNOWN)
-        await self._requeue_ahead()
+            line = self._fall_silent()
+            await self._give_up(line, UtteranceState.UNKNOWN, why)
+        await self._settle_ahead()
 
     def greet(self, utterance: Utterance) -> str:
         """Note that the stream was opened with a greeting; it is said like an utterance but has no row."""
         self.current = Line(utterance, handed_over=True, stored=False)
         self._expect(estimate_duration(utterance.text))
+        self.current.said_until = self._said_until
         return utterance.text
 
     # --- the loop ----------------------------------------------------------------------------------------------------
@@ -204,9 +236,12 @@ class SpeakingLoop:
                 line.answering = self._a.conversation.begin(
                     line.utterance.text, self._a.tasks, lambda: self._a.post(self._nothing)
                 )
-            line.pieces.extend(split(line.answering.take(), limit))
+            line.pieces.extend(self._cut_up(line.answering.take(), limit))
         elif not line.handed_over and not line.pieces:
-            line.pieces.extend(split(line.utterance.text, limit))
+            line.pieces.extend(self._cut_up(line.utterance.text, limit))
+
+    def _cut_up(self, text: str, limit: int) -> list[str]:
+        return pieces_in_a_flow(text, limit) if self._capabilities.appends else split(text, limit)
 
     async def _send(self, line: Line) -> bool:
         """Hand one piece to the provider. False where the loop has to wait before it goes on."""
@@ -216,11 +251,13 @@ class SpeakingLoop:
         try:
             duration = await self._say(line, text)
         except (AuthenticationFailed, QuotaExhausted, Sunset):
-            await self._put_back(line)
+            line.in_flight = False
             raise
         except ProviderError as error:
+            line.in_flight = False
             metrics.provider_errors.labels(kind=type(error).__name__).inc()
             return await self._cope(line, error)
+        line.in_flight = False
         line.pieces.popleft()
         self.waits_for_viewer = False
         if not line.handed_over:
@@ -228,6 +265,7 @@ class SpeakingLoop:
             if line is self.current:
                 await self._advance(line, UtteranceState.SPEAKING)
         self._expect(duration)
+        line.said_until = self._said_until
         return True
 
     async def _say(self, line: Line, text: str) -> float:
@@ -237,6 +275,7 @@ class SpeakingLoop:
             first_words = None
             if self._capabilities.needs_first_words:
                 first_words = FirstWords(line.utterance.id, text, more=not line.is_last_piece)
+                line.in_flight = True
             await self._a.open_stream(first_words)
             if first_words is not None:
                 return estimate_duration(text)
@@ -244,6 +283,7 @@ class SpeakingLoop:
         if upstream_id is None:
             raise StreamGone("the stream ended while it was being opened")
         native_answer = line.utterance.mode is Mode.CHAT and self._capabilities.chat
+        line.in_flight = True
         with metrics.provider_seconds.time():
             speech = await self._a.provider.speak(
                 upstream_id,
@@ -266,16 +306,22 @@ class SpeakingLoop:
         self._wake_in("end", self._said_until - now + grace, self._end_of_time)
 
     async def _end_of_time(self) -> None:
-        if self.current is None:
+        if self.current is None or self._a.clock.monotonic() < self._said_until - TIMER_IS_EARLY:
+            # Meant for speech that was cut; more has been sent since.
             return
         if self._capabilities.reports_speech:
             log.warning("no event told the end of speech", utterance=self.current.utterance.id)
-        await self._end_of_piece()
+        # The time was for everything that was sent, also ahead.
+        while await self._end_of_piece():
+            pass
 
-    async def _end_of_piece(self) -> None:
+    async def _end_of_piece(self) -> bool:
+        """Whether that was the end of the utterance."""
         self._talking = False
-        if self.current is not None and self.current.is_complete and self.current.handed_over:
-            await self._end_of_current()
+        if self.current is None or not self.current.is_complete or not self.current.handed_over:
+            return False
+        await self._end_of_current()
+        return True
 
     async def _end_of_current(self) -> None:
         line, self.current, self.ahead = self.current, self.ahead, None
@@ -291,18 +337,27 @@ class SpeakingLoop:
     # --- cutting -----------------------------------------------------------------------------------------------------
 
     async def _cut(self) -> None:
-        line, self.current = self.current, None
-        if line is None:
+        if self.current is None:
             return
-        await self._stop_answering(line)
-        self._take_back_ahead()
-        self._talking = False
-        self._said_until = self._a.clock.monotonic()
-        self._forget_timer("end")
+        await self._stop_answering(self.current)
+        line = self._fall_silent()
         await self._finish(line, UtteranceState.INTERRUPTED)
-        await self._requeue_ahead()
+        await self._settle_ahead()
         if line.handed_over:
             await self._silence()
+
+    def _fall_silent(self) -> Line:
+        """Take the current line out of the loop; the one sent ahead goes back to the queue, or into doubt."""
+        assert self.current is not None  # noqa: S101 - the callers have looked
+        line, self.current = self.current, None
+        self._talking = False
+        self._forget_timer("end")
+        # Without a word from the provider only time tells where its voice was.
+        if self.ahead is not None and not line.heard and line.said_until <= self._a.clock.monotonic():
+            self._in_doubt, self.ahead = self.ahead, None
+        self._take_back_ahead()
+        self._said_until = self._a.clock.monotonic()
+        return line
 
     async def _silence(self) -> None:
         upstream_id = self._a.keeper.upstream_id
@@ -326,7 +381,11 @@ class SpeakingLoop:
             self.queue.appendleft(line)
             metrics.waiting_utterances.inc()
 
-    async def _requeue_ahead(self) -> None:
+    async def _settle_ahead(self) -> None:
+        """Write down what became of the line that had been sent ahead."""
+        if self._in_doubt is not None:
+            line, self._in_doubt = self._in_doubt, None
+            await self._give_up(line, UtteranceState.UNKNOWN, Transient(NOT_TOLD, may_have_taken_effect=True))
         if self.queue and self.queue[0].utterance.state is not UtteranceState.QUEUED:
             await self._advance(self.queue[0], UtteranceState.QUEUED)
 
@@ -340,13 +399,11 @@ class SpeakingLoop:
             return True
         line.attempts += verdict.counts
         self.waits_for_viewer = verdict.waits_for_viewer
-        if verdict.stream_is_gone:
-            await self._a.keeper.lose(str(error))
-            if line.handed_over:
-                await self.stream_ended()
-                return True
         if not line.handed_over:
             await self._put_back(line)
+        if isinstance(error, StreamGone):
+            await self._a.keeper.lose(str(error))
+            await self.stream_ended(error)
         if verdict.seconds:
             self._paused = True
             self._wake_in("again", verdict.seconds, self._go_on)
@@ -357,21 +414,21 @@ class SpeakingLoop:
 
     async def _put_back(self, line: Line) -> None:
         self._remove(line)
-        line.pieces.clear()
         self.queue.appendleft(line)
         metrics.waiting_utterances.inc()
         await self._advance(line, UtteranceState.QUEUED)
 
     async def _give_up(self, line: Line, state: UtteranceState, error: ProviderError) -> None:
-        self._remove(line)
         await self._stop_answering(line)
+        self._remove(line)
         await self._finish(line, state, detail=str(error))
-        self._a.complain(sentences.not_said(state, error), error)
+        if line.stored:
+            self._a.complain(sentences.not_said(state, error), error)
 
     def _remove(self, line: Line) -> None:
         if line is self.ahead:
             self.ahead = None
-        else:
+        elif line is self.current:
             self.current = None
 
     async def _stop_answering(self, line: Line) -> None:
@@ -381,24 +438,24 @@ class SpeakingLoop:
     # --- rows and timers ---------------------------------------------------------------------------------------------
 
     async def _advance(self, line: Line, state: UtteranceState) -> None:
-        line.utterance = replace(line.utterance, state=state)
         if line.stored:
             await self._a.store.advance_utterance(line.utterance.id, state)
+        line.utterance = replace(line.utterance, state=state)
+        if line.stored:
             self._a.tell(line)
 
     async def _finish(self, line: Line, state: UtteranceState, detail: str | None = None) -> None:
+        """The line must be out of the loop's hands already. Its end is told also where the session is asked to end in
+        just this moment (what was handed to the store is written all the same) or where the store fails."""
         self.last_activity = self._a.clock.monotonic()
-        if line.stored:
-            await self._a.store.advance_utterance(line.utterance.id, state, detail=detail)
-        self._settle_in_memory(line, state, waiting=False)
-
-    def _settle_in_memory(self, line: Line, state: UtteranceState, *, waiting: bool = True) -> None:
-        line.utterance = replace(line.utterance, state=state)
-        if waiting:
-            metrics.waiting_utterances.dec()
-        if line.stored:
-            metrics.utterances.labels(state=state.value).inc()
-            self._a.tell(line)
+        try:
+            if line.stored:
+                await self._a.store.advance_utterance(line.utterance.id, state, detail=detail)
+        finally:
+            line.utterance = replace(line.utterance, state=state)
+            if line.stored:
+                metrics.utterances.labels(state=state.value).inc()
+                self._a.tell(line)
 
     def _wake_in(self, name: str, seconds: float, work: Callable[[], Awaitable[None]] | None = None) -> None:
         self._forget_timer(name)

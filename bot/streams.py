@@ -244,5 +244,6 @@ async def _see_out(creating: asyncio.Task[None]) -> None:
         creating.cancel()
         await asyncio.wait([creating])
         raise
-    if not creating.cancelled() and (error := creating.exception()) is not None:
-        log.info("a stream that was not wanted any more was not created", error=str(error))
+    finally:
+        if not creating.cancelled() and (error := creating.exception()) is not None:
+            log.info("a stream that was not wanted any more was not created", error=str(error))

@@ -1,6 +1,6 @@
-"""What has to be looked after again and again while the bot runs: requests from the shell, streams the provider ended,
-old de-duplication keys. Idle and longest stay are timers of each session (`bot.running`), closes insist by themselves
-(`bot.streams`).
+"""What has to be looked after again and again while the bot runs: requests from the shell, rows the database did not
+take, streams the provider ended, old de-duplication keys. Idle and longest stay are timers of each session
+(`bot.lifetime`), closes insist by themselves (`bot.streams`).
 """
 
 import asyncio
@@ -17,6 +17,9 @@ log = structlog.get_logger(__name__)
 
 STOP_REQUESTS_EVERY = 1.0
 """Seconds: how long `avatar-relay sessions stop` may take to be noticed."""
+
+OWED_EVERY = 5.0
+"""Seconds between attempts to write down the end of a session that the database did not take."""
 
 RECONCILE_EVERY = 10.0
 """Seconds between looks at the provider's list: a stream it ended is noticed within that time."""
@@ -36,6 +39,7 @@ class Sweeper:
         """Go on until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._every(STOP_REQUESTS_EVERY, self._sessions.obey_stop_requests))
+            group.create_task(self._every(OWED_EVERY, self._sessions.write_owed))
             group.create_task(self._every(FORGET_EVERY, self._forget))
             if self._sessions.house.provider.capabilities.lists_open:
                 group.create_task(self._every(RECONCILE_EVERY, self._sessions.reconcile))

@@ -8,17 +8,19 @@ from bot.model import UtteranceState
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before a text that surely was not taken goes out again; after the last one it fails."""
 
+LONGEST_RATE_LIMIT = 60.0
+"""Seconds that a rate limit may keep a text, and all behind it, waiting; people are told of a longer one instead."""
+
 LOOK_FOR_VIEWER = 2.0
 """Seconds between attempts while the avatar waits for somebody to watch; only trying tells (avatar-apis 2.5)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Send it again after `seconds`. `stream_is_gone`: on another stream; `waits_for_viewer`: tell people why."""
+    """Send it again after `seconds`. `counts`: it is one attempt less; `waits_for_viewer`: tell people why."""
 
     seconds: float
     counts: bool = True
-    stream_is_gone: bool = False
     waits_for_viewer: bool = False
 
 
@@ -39,10 +41,10 @@ def judge(error: ProviderError, attempts: int) -> Verdict:
     match error:
         case NotReady():
             return Again(LOOK_FOR_VIEWER, counts=False, waits_for_viewer=True)
-        case RateLimited():
-            return Again(max(1.0, error.retry_after), counts=False)
+        case RateLimited(retry_after=seconds) if may_try and seconds <= LONGEST_RATE_LIMIT:
+            return Again(max(PAUSES[attempts], seconds))
         case StreamGone() if may_try:
-            return Again(PAUSES[attempts] if attempts else 0.0, stream_is_gone=True)
+            return Again(PAUSES[attempts] if attempts else 0.0)
         case ConcurrencyReached() | Transient(may_have_taken_effect=False) if may_try:
             return Again(PAUSES[attempts])
         case Transient(may_have_taken_effect=True):

@@ -1,15 +1,25 @@
 """A whole bot in one process for tests: real core, real store, real provider client, real simulator over real HTTP,
-and a clock that only the test moves. Nothing of ours is faked but the chat platform, which is a list."""
+and a clock that only the test moves. Nothing of ours is faked but the chat platform, which is a list.
+
+Time and sockets take turns: whenever the clock has moved, everything that can happen at that moment happens before it
+moves on (`tests.stillness`), so that a test runs the same way each time. What nobody may leave behind (a task, a failed
+task, a mistake nobody foresaw) is looked for at the end of every world.
+"""
 
 import asyncio
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import sqlalchemy as sa
+import stamina
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from adapters.answers.openai_compatible import OpenAICompatible
 from adapters.avatars.heygen_realtime import HeyGenRealtime
@@ -18,7 +28,7 @@ from adapters.avatars.simulator import Simulator, SimulatorOptions, StreamView
 from bot.bulletin import Bulletin
 from bot.catalogue import Catalogue
 from bot.commands import Asked, Commands
-from bot.errors import Refused
+from bot.errors import Refused, StoreUnavailable, Transient
 from bot.grammar import ADMIN, AVATAR, parse
 from bot.house import House
 from bot.model import Actor, Channel, Notice, Reply, Role, SessionEvent, UtteranceChanged, UtteranceState
@@ -31,15 +41,65 @@ from bot.settings import Relay as RelayRule
 from bot.store import schema
 from bot.store.store import Store
 from bot.streams import StreamCloser
+from bot.sweeper import Sweeper
+from bot.tasks import end
 from tests.clock import ManualClock
+from tests.stillness import stillness, watch_threads
 
 CHANNEL = Channel("test", "workspace", "general")
 ANA = Actor("test", "ana", "Ana")
 ADA = Actor("test", "ada", "Ada", role=Role.ADMIN)
-KEY = SecretStr("simulator")
+KEY = SecretStr("key-that-nobody-may-read-0123456789")
 PROVIDERS = ("heygen-realtime", "heygen-streaming")
 PATIENCE = 10.0
 """Seconds of real time that a condition may take to come true over real sockets; only a failing test waits so long."""
+
+
+MISTAKES = ("task failed", "unforeseen")
+"""What the log must never say in a test."""
+
+_BLANK_DATABASES: dict[str, bytes] = {}
+
+
+class Mains:
+    """The power of one bot. Once it is cut nothing the bot does takes effect any more: its writes are not written and
+    its requests not sent, as if the process had been killed in that instant.
+
+    instants: how many have passed: one before and one after every write and every request.
+    """
+
+    def __init__(self, cut_at: int | None) -> None:
+        """`cut_at`: at which instant the power goes off by itself."""
+        self.instants = 0
+        self.is_cut = False
+        self._cut_at = cut_at
+        self._dead: dict[asyncio.Future[None], Exception] = {}
+
+    def power(self, effect: Callable[..., Awaitable[Any]], ending: Exception) -> Callable[..., Awaitable[Any]]:
+        """`effect`, as long as there is power. `ending` is what a caller gets who is still there at the very end."""
+
+        async def powered(*arguments: Any) -> Any:
+            await self._instant(ending)
+            result = await effect(*arguments)
+            await self._instant(ending)
+            return result
+
+        return powered
+
+    async def _instant(self, ending: Exception) -> None:
+        self.instants += 1
+        self.is_cut = self.is_cut or self.instants == self._cut_at
+        if self.is_cut:
+            dead = asyncio.get_running_loop().create_future()
+            self._dead[dead] = ending
+            await dead
+
+    def bury(self) -> None:
+        """Let go of everybody who was waiting when the power went off."""
+        dead, self._dead = self._dead, {}
+        for future, ending in dead.items():
+            if not future.done():
+                future.set_exception(type(ending)(*ending.args, **vars(ending)))
 
 
 class Links:
@@ -65,19 +125,25 @@ class World:
         rule: RelayRule = RelayRule.MENTIONS,
         api_key: SecretStr = KEY,
         url: str | None = None,
+        sweeper: bool = False,
     ) -> None:
         self.clock = ManualClock()
         self.url = url or f"sqlite:///{folder / 'world.sqlite3'}"
-        self.simulator = Simulator(options or SimulatorOptions(auto_viewer=True), self.clock)
+        self.simulator = Simulator(options or simulated(), self.clock)
         self.events: list[SessionEvent] = []
-        self._provider_name = provider
+        self.provider_name = provider
         self._policy = policy or SessionPolicy()
         self._with_chat_model = chat_model
         self._user_rate = user_rate
         self._rule = rule
         self._api_key = api_key
+        self._with_sweeper = sweeper
+        self._around = AsyncExitStack()
         self._bot = AsyncExitStack()
         self._watching: asyncio.Task[None] | None = None
+        self.log: list[Any] = []
+        self.unwritable = 0
+        self.mains = Mains(None)
         self.store: Store
         self.sessions: Sessions
         self.relay: Relay
@@ -85,20 +151,40 @@ class World:
         self.recovery = Recovery()
 
     async def __aenter__(self) -> Self:
+        watch_threads()
+        self._tasks_before = asyncio.all_tasks()
+        asyncio.get_running_loop().set_exception_handler(self._note_mistake)
+        self._around.enter_context(stamina.set_testing(True, attempts=4, cap=True))
+        self.log = self._around.enter_context(capture_logs())
         await self.simulator.start()
-        await schema.upgrade(self.url)
+        await _make_database(self.url)
         await self.boot()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.crash()
-        await self.simulator.stop()
+    def _note_mistake(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.log.append({"event": f"unforeseen: {context}"})
 
-    async def boot(self) -> None:
-        """Start a bot on the database as it is."""
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            await self.crash()
+            await self.simulator.stop()
+            await self.rest()
+        finally:
+            await self._around.aclose()
+        if kind is None:
+            others = self._tasks_before | {asyncio.current_task()}
+            left = {task.get_name() for task in asyncio.all_tasks() - others}
+            assert not left, f"these tasks were left behind: {left}"
+            mistakes = [entry for entry in self.log if any(mistake in entry["event"] for mistake in MISTAKES)]
+            assert not mistakes, mistakes
+
+    async def boot(self, *, cut_at: int | None = None) -> None:
+        """Start a bot on the database as it is. `cut_at`: its power goes off at that instant (see `Mains`)."""
+        self.mains = Mains(cut_at)
         self.store = await self._bot.enter_async_context(await Store.open(self.url, self.clock))
-        make = {"heygen-realtime": HeyGenRealtime, "heygen-streaming": HeyGenStreaming}[self._provider_name]
+        make: Any = {"heygen-realtime": HeyGenRealtime, "heygen-streaming": HeyGenStreaming}[self.provider_name]
         provider = await self._bot.enter_async_context(make(self._api_key, self.simulator.address, self.clock))
+        self._wire_up(provider)
         model = None
         if self._with_chat_model:
             model = OpenAICompatible(KEY, f"{self.simulator.address}/v1", "simulator", self.clock)
@@ -123,16 +209,38 @@ class World:
         permissions = Permissions(())
         self.relay = Relay(self.sessions, permissions, self.clock, rule=self._rule, user_rate=self._user_rate)
         self.commands = Commands(self.sessions, self.relay, permissions, closer)
+        if self._with_sweeper:
+            self._bot.push_async_callback(end, asyncio.create_task(Sweeper(self.sessions).run()))
         self.recovery = await self.sessions.recover()
 
+    def _wire_up(self, provider: Any) -> None:
+        """Put what a crash cuts, and what a full disk does, between the bot and the outside."""
+        writer: Any = self.store._writer
+        writer._transact = self.mains.power(partial(self._write, writer._transact), StoreUnavailable("no power"))
+        connection = provider._connection
+        connection._send = self.mains.power(connection._send, Transient("no power", may_have_taken_effect=False))
+        self._hang_up = connection._client.aclose
+
+    async def _write(self, transact: Callable[[Any], Awaitable[Any]], work: Any) -> Any:
+        if self.unwritable:
+            self.unwritable -= 1
+            raise StoreUnavailable("the test's database cannot grow, its disk is full: free some space")
+        return await transact(work)
+
     async def crash(self) -> None:
-        """End the bot at once: no session is closed, no row is settled."""
-        await self._bot.aclose()
-        self._bot = AsyncExitStack()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-            self._watching = None
+        """End the bot in this instant: no session is closed, no row is settled."""
+        self.mains.is_cut = True
+        await end(self._watching)
+        self._watching = None
+        bot, self._bot = self._bot, AsyncExitStack()
+        await self._hang_up()
+        ending = asyncio.create_task(bot.aclose())
+        while not ending.done():
+            self.mains.bury()
+            await asyncio.sleep(0)
+        await ending
+        # The simulator notices that nobody is there any more.
+        await self.rest()
 
     async def _watch(self, bulletin: Bulletin) -> None:
         with bulletin.follow(backlog=100_000) as following:
@@ -175,25 +283,43 @@ class World:
     # --- time --------------------------------------------------------------------------------------------------------
 
     async def until(self, condition: Callable[[], object], *, step: float = 0.1) -> None:
-        """Move the clock in small steps until something is true; sockets get real time at every step."""
+        """Move the clock in small steps until something is true."""
+        deadline = time.monotonic() + PATIENCE
+        await self.rest()
+        while not condition():
+            assert time.monotonic() < deadline, f"never came true; notices: {self.notices}"
+            await self.pass_time(step)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass; whatever is due happens at its moment."""
+        target = self.clock.monotonic() + seconds
+        await self.rest()
+        while (due := self._next_due()) is not None and due <= target:
+            await self._move_to(due)
+        await self._move_to(target)
+
+    def _next_due(self) -> float | None:
+        return min((when for when, _, timer in self.clock._timers if timer.callback is not None), default=None)
+
+    async def _move_to(self, moment: float) -> None:
+        now = self.clock.monotonic()
+        seconds = max(0.0, moment - now)
+        while now + seconds < moment:
+            seconds = math.nextafter(seconds, math.inf)
+        await self.clock.advance(seconds)
+        await self.rest()
+
+    @staticmethod
+    async def rest() -> None:
+        """Let everything happen that can happen at this moment."""
+        await stillness()
+
+    async def wait_for_timeouts(self, condition: Callable[[], object]) -> None:
+        """Wait, with the clock standing still, until a real timeout of a network library has made something true."""
         deadline = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < deadline, f"never came true; notices: {self.notices}"
-            await self.clock.advance(step)
-            await self.rest()
-
-    async def pass_time(self, seconds: float, step: float = 0.5) -> None:
-        """Let time pass, with room for sockets after every step."""
-        target = self.clock.monotonic() + seconds
-        while (left := target - self.clock.monotonic()) > 1e-9:
-            await self.clock.advance(min(step, left))
-            await self.rest()
-
-    @staticmethod
-    async def rest(rounds: int = 4) -> None:
-        """Give sockets and the database thread a little real time."""
-        for _ in range(rounds):
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.005)
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -219,11 +345,63 @@ class World:
         return [text for text in said if text != self._policy.greeting]
 
     @property
+    def running(self) -> RunningSession | None:
+        """The open session of the channel."""
+        return self.sessions.in_channel(CHANNEL)
+
+    @property
+    def heard(self) -> list[str]:
+        """Every text that was heard, at least in part, oldest stream first, without greetings."""
+        return [text for text in self._audible if text != self._policy.greeting]
+
+    @property
+    def greetings(self) -> int:
+        """How often a greeting was heard."""
+        return self._audible.count(self._policy.greeting)
+
+    @property
+    def _audible(self) -> list[str]:
+        return [
+            text.asked.strip()
+            for view in self.simulator.streams()
+            for text in view.spoken
+            if text.state in ("speaking", "spoken", "interrupted")
+        ]
+
+    async def rows(self, table: sa.Table) -> list[sa.Row[Any]]:
+        """Every row of a table, in the order of its first column."""
+        database: Any = self.store._database
+        rows: list[sa.Row[Any]] = await database.read(
+            lambda connection: connection.execute(sa.select(table).order_by(*table.primary_key)).all()
+        )
+        return rows
+
+    @property
     def open_streams(self) -> list[StreamView]:
         """The streams that cost money now."""
         return [view for view in self.simulator.streams() if view.ended is None]
 
 
-def with_policy(**changes: object) -> SessionPolicy:
+def simulated(**changes: Any) -> SimulatorOptions:
+    """The simulator as the worlds have it, with some things changed."""
+    return replace(SimulatorOptions(api_key=KEY, auto_viewer=True), **changes)
+
+
+async def _make_database(url: str) -> None:
+    """A database with its tables. The first one is migrated, the others are copies of its file."""
+    if not url.startswith("sqlite:///"):
+        await schema.upgrade(url)
+    elif "file" in _BLANK_DATABASES:
+        _file_of(url).write_bytes(_BLANK_DATABASES["file"])
+    else:
+        await schema.upgrade(url)
+        _BLANK_DATABASES["file"] = _file_of(url).read_bytes()
+
+
+def _file_of(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def with_policy(**changes: Any) -> SessionPolicy:
     """The default policy with some things changed."""
-    return replace(SessionPolicy(), **changes)  # type: ignore[arg-type] - the fields are checked by the dataclass
+    return replace(SessionPolicy(), **changes)

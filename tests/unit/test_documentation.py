@@ -1,16 +1,14 @@
-"""What people read is true: settings, commands, failures, links, paths and examples are compared with the program.
+"""What people read is true: settings, commands, links, names and examples are compared with the program.
 
-Two blocks of docs/commands.md are made from the code. Where one is out of date its test fails and prints the fresh
-text; `python -m tests.unit.test_documentation` writes both.
+Where a block that is made from the code is out of date, its test fails and prints the fresh text;
+`python -m tests.pages` writes it.
 """
 
-import asyncio
 import importlib
 import json
 import re
 import shlex
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,32 +16,38 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from adapters.avatars.simulator import Simulator, SimulatorOptions
-from bot import errors, sentences
 from bot.cli import app
 from bot.commands import Entry
-from bot.errors import AvatarRelayError, LinkInvalid, ProviderError, RateLimited, Refused, SettingsError, Transient
+from bot.errors import SettingsError
 from bot.grammar import ADMIN, AVATAR, parse
-from bot.model import Role, SessionState, UtteranceState
+from bot.model import SessionState, UtteranceState
 from bot.settings import load, variables
 from tests.clock import ManualClock
-from tests.world import World
+from tests.pages import (
+    CHAT,
+    COMMANDS,
+    PAGES,
+    README,
+    ROOT,
+    SHELL,
+    anchors,
+    block_of,
+    chat_block,
+    fenced,
+    shell_block,
+    shell_commands,
+    spans,
+    table_of_commands,
+)
 
 if TYPE_CHECKING:
     from typer._click import Command
 
-ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
-TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
-COMMANDS = ROOT / "docs/commands.md"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 SETTINGS = list(variables())
-CHAT, SHELL = "chat commands", "shell help"
-HELP_WIDTH = 80
-"""Columns of the generated help; typer fits it to the terminal otherwise."""
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -88,12 +92,11 @@ def test_example_read_as_it_is_changes_nothing(tmp_path: Path, monkeypatch: pyte
     assert load(taken) == load(None)
 
 
-@pytest.mark.parametrize("page", [GUIDE, TROUBLESHOOTING], ids=["guide", "troubleshooting"])
-def test_line_of_error_shown_is_the_one_people_get(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_of_error_shown_in_the_guide_is_the_one_people_get(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SESSION_IDLE_TIMEOUT", "soon")
     with pytest.raises(SettingsError, match="SESSION_IDLE_TIMEOUT") as caught:
         load(None)
-    assert str(caught.value) in page
+    assert str(caught.value) in GUIDE
 
 
 @every_page
@@ -113,63 +116,12 @@ async def table(tmp_path: Path) -> Mapping[tuple[str, str], Entry]:
     return await table_of_commands(tmp_path)
 
 
-async def table_of_commands(folder: Path) -> Mapping[tuple[str, str], Entry]:
-    """The commands of a bot that is made for this in `folder`."""
-    async with World(folder) as world:
-        return dict(world.commands._table)
-
-
-def chat_block(table: Mapping[tuple[str, str], Entry]) -> str:
-    """The table of chat commands, from the code."""
-    rows = ["| type | who may | what it does |", "| --- | --- | --- |"]
-    for entry in table.values():
-        line = entry.usage.line.replace("|", "\\|")
-        rows.append(f"| `{line}` | {entry.role.name.lower()} | {entry.usage.summary} |")
-    return "\n".join(rows)
-
-
-def shell_block() -> str:
-    """The help of every shell command, from typer."""
-    parts = []
-    for words in ((), *(words for words, _ in shell_commands())):
-        result = CliRunner(env={"TERMINAL_WIDTH": str(HELP_WIDTH), "NO_COLOR": "1"}).invoke(
-            app, [*words, "--help"], prog_name="avatar-relay", terminal_width=HELP_WIDTH
-        )
-        assert result.exit_code == 0, result.output
-        parts.append(f"#### `{' '.join(('avatar-relay', *words))}`\n\n```text\n{result.output.strip()}\n```")
-    return "\n\n".join(parts)
-
-
-def shell_commands() -> list[tuple[tuple[str, ...], "Command"]]:
-    """Every shell command with its words, groups included."""
-    return list(_below((), typer.main.get_command(app)))
-
-
-def _below(words: tuple[str, ...], command: "Command") -> Iterator[tuple[tuple[str, ...], "Command"]]:
-    for name, below in getattr(command, "commands", {}).items():
-        yield (*words, name), below
-        yield from _below((*words, name), below)
-
-
-def block_of(page: str, name: str) -> str:
-    """The block of `page` that is generated under `name`."""
-    found = re.search(f"<!-- generated: {name} -->\n(.*?)<!-- end of generated -->", page, re.DOTALL)
-    assert found is not None, f"no block named {name}"
-    return found[1].strip()
-
-
-def with_block(page: str, name: str, text: str) -> str:
-    """`page` with a fresh block."""
-    old = re.compile(f"(<!-- generated: {name} -->\n).*?(<!-- end of generated -->)", re.DOTALL)
-    return old.sub(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", page)
-
-
 def check_block(name: str, fresh: str) -> None:
     """Fail with the fresh text where the page has another."""
     __tracebackhide__ = True
     if block_of(COMMANDS.read_text(encoding="utf-8"), name) != fresh:
         pytest.fail(
-            f"docs/commands.md is out of date: run `python -m tests.unit.test_documentation`. Fresh:\n\n{fresh}",
+            f"docs/commands.md is out of date: run `python -m tests.pages`. Fresh:\n\n{fresh}",
             pytrace=False,
         )
 
@@ -241,68 +193,6 @@ def test_make_targets_in_the_text_exist(page: Path) -> None:
             assert set(found[1].split()) <= targets, line
 
 
-# --- failures --------------------------------------------------------------------------------------------------------
-
-
-def leaves(kind: type[AvatarRelayError]) -> list[type[AvatarRelayError]]:
-    """The errors at the ends of the tree."""
-    children = kind.__subclasses__()
-    return [leaf for child in children for leaf in leaves(child)] if children else [kind]
-
-
-def examples_of(kind: type[AvatarRelayError]) -> list[AvatarRelayError]:
-    """An error of each kind that gets a sentence of its own."""
-    if kind is RateLimited:
-        return [RateLimited("slower", retry_after=5.0)]
-    if kind is Transient:
-        return [Transient("trouble", may_have_taken_effect=taken) for taken in (True, False)]
-    if kind is errors.Invalid:
-        return [errors.Invalid("no such look", parameter="avatar")]
-    return [kind("trouble")]
-
-
-SAY_IT_THEMSELVES = (Refused, SettingsError, LinkInvalid)
-"""Their message is the sentence, or a page; the tests below look at those."""
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        error
-        for kind in (ProviderError, *leaves(AvatarRelayError))
-        if kind.__module__ == errors.__name__ and kind not in SAY_IT_THEMSELVES
-        for error in examples_of(kind)
-    ],
-    ids=lambda error: type(error).__name__,
-)
-def test_every_failure_is_in_the_troubleshooting_with_its_sentence(error: AvatarRelayError) -> None:
-    sentence = sentences.failure(error)[0].rpartition(" (ref ")[0]
-    rows = re.findall(rf"^\| {re.escape(sentence)} \| (.+) \|$", TROUBLESHOOTING, re.MULTILINE)
-    assert len(rows) == 1, f"docs/troubleshooting.md needs one row for: {sentence}"
-    assert len(rows[0]) > 5
-
-
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        sentences.NO_SESSION,
-        sentences.CLOSING,
-        sentences.NO_LINK,
-        sentences.NOTHING_SAID,
-        sentences.EMPTY_TEXT,
-        sentences.CHAT_NOT_CONFIGURED,
-        sentences.close_not_confirmed(),
-        sentences.already_running("Ana"),
-        sentences.too_long(5999, 4000),
-        sentences.queue_full(20),
-        sentences.too_fast(30),
-        sentences.not_allowed(Role.ADMIN),
-    ],
-)
-def test_every_refusal_is_in_the_troubleshooting(sentence: str) -> None:
-    assert sentence in TROUBLESHOOTING
-
-
 # --- how it works ----------------------------------------------------------------------------------------------------
 
 
@@ -354,12 +244,12 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 
 @every_page
 def test_page_is_reached_from_the_readme(page: Path) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = README.read_text(encoding="utf-8")
     assert page.name == "README.md" or f"({page.relative_to(ROOT)})" in readme
 
 
 def test_readme_is_short_enough_to_read() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 130
+    assert len(README.read_text(encoding="utf-8").splitlines()) < 130
 
 
 async def test_bodies_of_the_examples_are_taken_by_the_simulator() -> None:
@@ -373,37 +263,3 @@ async def test_bodies_of_the_examples_are_taken_by_the_simulator() -> None:
         for body in bodies:
             async with client.post(f"{simulator.address}/simulator/faults", json=body, headers=headers) as answer:
                 assert answer.status == (404 if "drop_stream" in body else 200), body
-
-
-# --- reading pages ---------------------------------------------------------------------------------------------------
-
-
-def fenced(page: Path) -> list[str]:
-    """The lines of the code blocks of a page."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines()]
-
-
-def spans(page: Path) -> list[str]:
-    """What stands between single backticks, outside of code blocks."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    return re.findall(r"`([^`\n]+)`", text)
-
-
-def anchors(page: Path) -> set[str]:
-    """What a link may name behind `#`: headings, as GitHub makes addresses of them."""
-    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
-
-
-def write_blocks() -> None:
-    """Bring docs/commands.md up to date."""
-    with tempfile.TemporaryDirectory() as folder:
-        table = asyncio.run(table_of_commands(Path(folder)))
-    page = COMMANDS.read_text(encoding="utf-8")
-    page = with_block(with_block(page, CHAT, chat_block(table)), SHELL, shell_block())
-    COMMANDS.write_text(page, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write_blocks()

@@ -1,5 +1,4 @@
-"""The console as a chat platform: one channel, one person. `make demo` and `avatar-relay run --console` talk through
-it."""
+"""The console as a chat platform: one channel, one person. `make demo` and `avatar-relay run --console` use it."""
 
 from adapters.chat.console.chat import ConsoleChat
 

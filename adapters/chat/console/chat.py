@@ -1,23 +1,40 @@
-"""The console chat: reads lines, hands commands and messages to the core, prints what comes back.
+"""The console chat: takes lines, hands commands and messages to the core, shows what comes back.
 
-With a terminal it edits lines, keeps a history and shows a status line; with piped input it reads to the end, lets the
-avatar say everything before it obeys `stop`, and ends. Decides nothing about sessions.
+With a terminal it serves a person; with piped input it reads to the end, lets the avatar say everything before it obeys
+`stop`, and ends. Decides nothing about sessions.
 """
 
-import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 
-from adapters.chat.console.reading import piped_lines, terminal_lines
-from adapters.chat.console.render import lines_of_event, lines_of_reply, status_line
+import structlog
+
+from adapters.chat.console.reading import piped_lines
+from adapters.chat.console.render import (
+    CLOSING,
+    NOT_RELAYED,
+    WAITING,
+    Line,
+    completions,
+    echo,
+    lines_of_event,
+    lines_of_reply,
+    status_line,
+)
+from adapters.chat.console.terminal import dressed, typed_lines
 from bot import sentences
 from bot.commands import Asked
 from bot.desk import Desk
 from bot.errors import AvatarRelayError, Refused
-from bot.grammar import ADMIN, AVATAR, Command, parse
-from bot.model import Actor, Channel, Phase, Reply, Role, SessionChanged, SessionEvent, SessionView
+from bot.grammar import ADMIN, AVATAR, parse
+from bot.model import Actor, Channel, Notice, Phase, Reply, Role, SessionChanged, SessionEvent, SessionView
+from bot.output import write_line
 from bot.relay import Message
 from bot.running import RunningSession
+
+log = structlog.get_logger(__name__)
 
 CHANNEL = Channel("console", "local", "console")
 ACTOR = Actor("console", "you", "you", role=Role.ADMIN)
@@ -31,78 +48,89 @@ class ConsoleChat:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._is_terminal = sys.stdin.isatty()
+        self._is_terminal = _is_terminal()
         self._view: SessionView | None = None
-        self._ended = asyncio.Event()
+        self._link: str | None = None
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Read until the input ends, then let the avatar say what waits, and ask the program to stop."""
-        async for line in self._lines():
-            if self._is_terminal or not line.strip():
-                await self._take(line)
-            else:
-                self._print([f"> {line.strip()}"])
-                await self._take(line)
+        # Closed here and not by the garbage collector: it gives the terminal back.
+        async with aclosing(self._lines()) as lines:
+            async for line in lines:
+                if not self._is_terminal:
+                    await self._until_gone()
+                await self._take(line.strip())
         if not self._is_terminal:
             await self._let_it_speak()
+        elif self._view is not None:
+            self._print([Line(CLOSING)])
         self._desk.stop()
 
-    def _lines(self) -> AsyncIterator[str]:
+    def _lines(self) -> AsyncGenerator[str, None]:
         if not self._is_terminal:
             return piped_lines(sys.stdin)
-        words = [f"/{usage.group} {usage.verb}" for usage in self._desk.commands.usages.values()]
-        return terminal_lines(lambda: status_line(self._view, self._desk.clock), ["/help", *words])
+        words = completions(self._desk.commands.usages.values())
+        return typed_lines(lambda: status_line(self._view, self._desk.clock), words)
 
     async def _take(self, line: str) -> None:
-        line = line.strip()
         if not line:
             return
+        if not self._is_terminal:
+            self._print([echo(line)])
         try:
-            if line.startswith("/"):
-                reply = await self._obey(line[1:])
-            else:
-                reply = await self._relay(line)
+            reply = await (self._obey(line[1:]) if line.startswith("/") else self._relay(line))
         except Refused as refusal:
             reply = Reply(str(refusal))
         except AvatarRelayError as error:
-            reply = Reply(sentences.failure(error)[0])
+            sentence, reference = sentences.failure(error)
+            log.error("a line was not taken", reference=reference, error=str(error))
+            reply = Reply(sentence)
+        self._link = reply.link or self._link
         self._print(lines_of_reply(reply))
 
     async def _obey(self, line: str) -> Reply:
-        word, _, rest = line.partition(" ")
+        word, _, rest = line.replace("\t", " ").partition(" ")
+        word = word.lower()
         if word == "help":
             word, rest = AVATAR, "help"
         if word not in (AVATAR, ADMIN):
             raise Refused(
-                sentences.unknown_command(f"/{word}"[:40], ["/avatar", "/avatar-admin", "/help"]), stage="grammar"
+                sentences.unknown_command(f"/{word}"[:40], [f"/{AVATAR}", f"/{ADMIN}", "/help"]), stage="grammar"
             )
         command = parse(rest, self._desk.commands.usages, word)
-        if not self._is_terminal and self._closes(command):
+        if not self._is_terminal and command.verb == "stop":
             await self._let_it_speak()
         return await self._desk.commands.run(Asked(command, CHANNEL, ACTOR))
 
     async def _relay(self, line: str) -> Reply:
         receipt = await self._desk.relay.receive(Message(CHANNEL, ACTOR, line))
+        if receipt.ignored is not None:
+            return Reply(NOT_RELAYED)
         return Reply(sentences.queued(receipt.ahead, live_yet=receipt.live_yet))
 
-    # --- the end of piped input --------------------------------------------------------------------------------------
+    # --- piped input -------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _closes(command: Command) -> bool:
-        return command.verb in ("stop", "cleanup")
+    async def _until_gone(self) -> None:
+        """A pipe does not wait as a person does: see the avatar out before the next line asks for another one."""
+        if (running := self._running()) is not None and running.is_ending:
+            await running.closed.wait()
+            # One turn of the loop for the words that go with it.
+            await self._desk.clock.sleep(0)
 
     async def _let_it_speak(self) -> None:
         """Wait until everything that was written is said; what an interrupt holds back goes on."""
         running = self._running()
         if running is None:
             return
+        if not running.quiet.is_set():
+            self._print([Line(WAITING)])
         while not running.closed.is_set():
             await running.quiet.wait()
             if not running.speech.held:
                 return
-            self._print([sentences.going_on(running.waiting)])
+            self._print([Line(sentences.going_on(running.waiting))])
             running.post(running.speech.skip)
 
     def _running(self) -> RunningSession | None:
@@ -114,10 +142,20 @@ class ConsoleChat:
         """Print what happened in the console's channel."""
         if isinstance(event, SessionChanged):
             self._view = None if event.view.phase is Phase.ENDED else event.view
+        if isinstance(event, Notice) and event.reply.link == self._link:
+            # The answer to the start has shown it already.
+            event = replace(event, reply=replace(event.reply, link=None))
+        elif isinstance(event, Notice):
+            self._link = event.reply.link or self._link
         self._print(lines_of_event(event))
 
-    @staticmethod
-    def _print(lines: list[str]) -> None:
+    def _print(self, lines: Sequence[Line]) -> None:
         for line in lines:
-            sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+            if not write_line(dressed(line) if self._is_terminal else line.text):
+                # Nobody reads the answers any more.
+                self._desk.stop()
+                return
+
+
+def _is_terminal() -> bool:
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))

@@ -1,83 +1,59 @@
-"""Where the console's lines come from: a terminal with line editing and history, or a pipe or file read to its end.
-
-Never blocks the event loop and never leaves a thread behind that waits for a key.
-"""
+"""The lines of a pipe or a file, read to the end. Never blocks the event loop, never leaves a waiting thread behind."""
 
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Sequence
-from pathlib import Path
+from collections.abc import AsyncGenerator
 from typing import TextIO
 
-from platformdirs import user_state_path
-from prompt_toolkit import PromptSession
-from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-from prompt_toolkit.completion import WordCompleter
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
-from prompt_toolkit.patch_stdout import patch_stdout
-
 LONGEST_LINE = 1024 * 1024
-"""Bytes of a piped line; what is longer is cut there, and refused by the core as too long anyway."""
-
-STATUS_EVERY = 0.5
-"""Seconds between redraws of the status line, which counts down."""
+"""Bytes of a line; the rest of a longer one is left out, and the core refuses what is left as too long."""
 
 
-async def piped_lines(source: TextIO) -> AsyncIterator[str]:
-    """The lines of a pipe or a file, decoded as UTF-8 with replacement."""
-    kind = os.fstat(source.fileno()).st_mode
-    if not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
-        # A regular file or /dev/null never makes a reader wait, and epoll does not take them.
-        for raw in await asyncio.to_thread(source.buffer.readlines):
-            yield _decode(raw)
+async def piped_lines(source: TextIO | None) -> AsyncGenerator[str, None]:
+    """The lines of `source`, decoded as UTF-8 with replacement; none where there is no source."""
+    if source is None:
         return
+    descriptor = source.fileno()
+    kind = os.fstat(descriptor).st_mode
+    # A regular file or /dev/null never makes a reader wait, and epoll does not take them.
+    waits = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or os.isatty(descriptor)
+    async for raw in _lines_of_pipe(source) if waits else _lines_of_file(source):
+        yield raw.decode("utf-8", errors="replace").removeprefix("\ufeff").rstrip("\r\n")
+
+
+async def _lines_of_file(source: TextIO) -> AsyncGenerator[bytes, None]:
+    while line := await asyncio.to_thread(source.buffer.readline, LONGEST_LINE):
+        rest = line
+        while rest and not rest.endswith(b"\n"):
+            rest = await asyncio.to_thread(source.buffer.readline, LONGEST_LINE)
+        yield line
+
+
+async def _lines_of_pipe(source: TextIO) -> AsyncGenerator[bytes, None]:
     reader = asyncio.StreamReader(limit=LONGEST_LINE)
     protocol = asyncio.StreamReaderProtocol(reader)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, source)
-    try:
-        while raw := await _read_line(reader):
-            yield _decode(raw)
-    finally:
-        transport.close()
+    # A descriptor of our own: the transport closes it, and leaves the program's standard input alone.
+    with os.fdopen(os.dup(source.fileno()), "rb", buffering=0) as pipe:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+        try:
+            while line := await _read_line(reader):
+                yield line
+        finally:
+            transport.close()
+            # Others may hold the same pipe or terminal, the shell for one, and do not expect it to be non-blocking.
+            os.set_blocking(source.fileno(), True)
 
 
 async def _read_line(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.readuntil(b"\n")
-    except asyncio.IncompleteReadError as rest:
-        return rest.partial
-    except asyncio.LimitOverrunError as overrun:
-        return await reader.readexactly(overrun.consumed)
-
-
-def _decode(raw: bytes) -> str:
-    return raw.decode("utf-8", errors="replace").rstrip("\r\n")
-
-
-async def terminal_lines(status: Callable[[], str], words: Sequence[str]) -> AsyncIterator[str]:
-    """The lines a person types, until Ctrl-D or Ctrl-C. `status` is drawn at the bottom, `words` complete with Tab."""
-    session: PromptSession[str] = PromptSession(
-        history=_history(),
-        auto_suggest=AutoSuggestFromHistory(),
-        completer=WordCompleter(list(words), sentence=True),
-        complete_while_typing=False,
-        bottom_toolbar=status,
-        refresh_interval=STATUS_EVERY,
-    )
-    with patch_stdout():
-        while True:
-            try:
-                yield await session.prompt_async("> ")
-            except (EOFError, KeyboardInterrupt):
-                return
-
-
-def _history() -> History:
-    folder = user_state_path("avatar-relay")
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return FileHistory(str(Path(folder) / "console-history"))
-    except OSError:
-        # A read-only home is no reason not to talk; the history just ends with the program.
-        return InMemoryHistory()
+    line = b""
+    while True:
+        try:
+            rest = await reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as end:
+            return line or end.partial
+        except asyncio.LimitOverrunError as overrun:
+            start = await reader.readexactly(overrun.consumed)
+            line = line or start
+        else:
+            return line or rest

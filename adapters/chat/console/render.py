@@ -1,12 +1,21 @@
-"""What the console writes: replies, notices and what becomes of messages, as plain lines. No I/O."""
+"""What the console writes: replies, notices and what becomes of messages, as lines. No I/O, no colours."""
 
-import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
 
+from bot.grammar import Usage
 from bot.model import Notice, Reply, SessionChanged, SessionEvent, SessionView, UtteranceChanged, UtteranceState
+from bot.output import printable
 from bot.ports import Clock
-from bot.sentences import PHASES, count, duration
+from bot.sentences import PHASES, count, dollars
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+LONGEST_ECHO = 200
+"""Characters of a piped line that are repeated; a person knows what they wrote."""
+
+WAITING = "(Waiting until everything is said.)"
+NOT_RELAYED = "That was not said: SESSION_RELAY is off. Use `/avatar say TEXT` or `/avatar ask TEXT`."
+CLOSING = "Closing everything…"
 
 _MARKS = {
     UtteranceState.SPEAKING: "saying:",
@@ -16,45 +25,83 @@ _MARKS = {
     UtteranceState.FAILED: "failed:",
     UtteranceState.UNKNOWN: "not sure it was said:",
 }
+_TROUBLE = (UtteranceState.FAILED, UtteranceState.UNKNOWN)
 
 
-def lines_of_reply(reply: Reply) -> list[str]:
+class Tone(Enum):
+    """What kind of line it is, for a terminal that can show it."""
+
+    PLAIN = auto()
+    QUIET = auto()
+    LINK = auto()
+    TROUBLE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line for the screen, without control characters."""
+
+    text: str
+    tone: Tone = Tone.PLAIN
+
+
+def lines_of_reply(reply: Reply) -> list[Line]:
     """A reply as lines, its facts aligned, the link on a line of its own."""
-    lines = reply.text.splitlines()
+    lines = [Line(printable(text)) for text in reply.text.splitlines()]
     width = max((len(name) for name, _ in reply.fields), default=0)
-    lines += [f"  {name.ljust(width)}  {value}" for name, value in reply.fields]
+    lines += [Line(printable(f"  {name.ljust(width)}  {value}")) for name, value in reply.fields]
     if reply.link:
-        lines.append(f"  Watch: {reply.link}")
-    return [clean(line) for line in lines]
+        lines.append(Line(printable(f"  Watch: {reply.link}"), Tone.LINK))
+    return lines
 
 
-def lines_of_event(event: SessionEvent) -> list[str]:
+def lines_of_event(event: SessionEvent) -> list[Line]:
     """What happened, as lines; nothing for what a console does not show."""
     match event:
         case Notice(reply=reply):
             return lines_of_reply(reply)
         case UtteranceChanged(utterance=utterance) if utterance.state in _MARKS:
-            return [clean(f"  {_MARKS[utterance.state]} {utterance.text}")]
+            tone = Tone.TROUBLE if utterance.state in _TROUBLE else Tone.QUIET
+            return [Line(printable(f"  {_MARKS[utterance.state]} {utterance.text}"), tone)]
         case SessionChanged() | _:
             return []
+
+
+def echo(line: str) -> Line:
+    """A piped line as it would look if somebody had typed it."""
+    shown = line if len(line) <= LONGEST_ECHO else f"{line[:LONGEST_ECHO]}…"
+    return Line(printable(f"> {shown}"))
 
 
 def status_line(view: SessionView | None, clock: Clock) -> str:
     """The state of the session in one line, for the bottom of a terminal."""
     if view is None:
-        return " no avatar here: /avatar start    /help explains everything, Ctrl-D leaves "
+        return " no avatar here: /avatar start brings one · /help explains everything · Ctrl-D leaves "
     left = (view.ends_at - clock.now()).total_seconds()
     parts = [
         PHASES[view.phase].partition(":")[0],
         f"mode {view.mode}",
-        count(view.queue_length, "message") + " waiting",
+        f"{count(view.queue_length, 'message')} waiting",
+        f"{countdown(left)} left",
     ]
-    parts.append(f"leaves in {duration(left)}")
     if view.price_per_minute:
-        parts.append(f"${view.price_per_minute}/min")
+        parts.append(f"{dollars(view.price_per_minute)}/min")
     return f" {' · '.join(parts)} "
 
 
-def clean(text: str) -> str:
-    """Text that cannot steer a terminal."""
-    return _CONTROL.sub("", text)
+def countdown(seconds: float) -> str:
+    """Time that is left, as a clock: `4:05`, `1:00:00`."""
+    minutes, second = divmod(max(0, int(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def completions(usages: Iterable[Usage]) -> list[str]:
+    """What Tab offers: every command, and its choices where it has some (`repeat|chat`)."""
+    words = ["/help"]
+    for usage in usages:
+        command = f"/{usage.group} {usage.verb}"
+        words.append(command)
+        if usage.argument.islower():
+            words += [f"{command} {choice}" for choice in usage.argument.split("|")]
+    return words

@@ -1,0 +1,50 @@
+"""Standard output: whole lines for whoever reads them, until nobody does. Knows nothing of what the lines say.
+
+A reader may leave early (`| head`), a disk behind it may be full, or there may be no standard output at all: none of
+that may end a program that has streams to close.
+"""
+
+import io
+import os
+import re
+import sys
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def prepare() -> None:
+    """Before the first line: what an old terminal cannot show becomes a question mark instead of an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def write_line(line: str) -> bool:
+    """Write one line at once. False where nobody reads; every later line then goes nowhere."""
+    out = sys.stdout
+    if out is None:
+        return False
+    try:
+        out.write(f"{line}\n")
+        out.flush()
+    except BrokenPipeError:
+        _give_up()
+        return False
+    except OSError as error:
+        _give_up()
+        if sys.stderr is not None:
+            sys.stderr.write(f"Nothing more can be shown: {(error.strerror or 'unknown trouble').lower()}.\n")
+        return False
+    return True
+
+
+def printable(text: str) -> str:
+    """Text from outside that cannot steer a terminal."""
+    return _CONTROL.sub("", text)
+
+
+def _give_up() -> None:
+    # What is still buffered would fail once more when Python ends, with a traceback and exit code 120.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    sys.stdout = None

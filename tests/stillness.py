@@ -1,0 +1,49 @@
+"""Waits until nothing can happen any more unless a clock moves, so that tests own the order of time and of sockets.
+
+Everything in these tests lives in one event loop: both ends of every connection, and the threads of the database, whose
+work is counted here. Where no callback is ready, no socket has something to read and no thread works, only a clock can
+go on. Real timeouts of libraries are left out: they are tens of seconds away.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+_BUSY = "_futures_of_threads"
+_ROUNDS = 2
+"""How often in a row nothing must be ready; a packet within this machine is there before `send` returns, nearly always.
+"""
+
+
+def watch_threads() -> None:
+    """Count from now on what the running loop hands to threads."""
+    loop: Any = asyncio.get_running_loop()
+    if hasattr(loop, _BUSY):
+        return
+    busy: set[asyncio.Future[Any]] = set()
+    hand_over = loop.run_in_executor
+
+    def counted(executor: Any, work: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = hand_over(executor, work, *arguments)
+        busy.add(future)
+        future.add_done_callback(busy.discard)
+        return future
+
+    loop.run_in_executor = counted
+    setattr(loop, _BUSY, busy)
+
+
+async def stillness() -> None:
+    """Wait until only a clock can go on."""
+    loop: Any = asyncio.get_running_loop()
+    busy: set[asyncio.Future[Any]] = getattr(loop, _BUSY)
+    still = 0
+    while still < _ROUNDS:
+        await asyncio.sleep(0)
+        if loop._ready or loop._selector.select(0):
+            still = 0
+        elif busy:
+            still = 0
+            await asyncio.wait(set(busy), timeout=1)
+        else:
+            still += 1
