@@ -1,0 +1,206 @@
+"""Anything people, providers, networks and power cuts can do to sessions, in any order, with the rules of the house
+checked after every step (rules 1, 2, 4, 5 and 7).
+
+`HYPOTHESIS_PROFILE=thorough` looks for longer.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from adapters.avatars.simulator import Effect
+from bot.errors import Refused
+from bot.model import Channel, UtteranceState
+from bot.store import tables
+from tests.world import World
+
+CHANNELS = tuple(Channel("test", "workspace", name) for name in ("general", "random"))
+FAULTS: dict[str, dict[str, Any]] = {
+    "refused": {"effect": Effect.REFUSED_BEFORE},
+    "reply lost": {"effect": Effect.LOST_REPLY},
+    "too many requests": {"effect": Effect.STATUS, "status": 429, "retry_after": 1},
+    "server error": {"effect": Effect.STATUS, "status": 500},
+    "garbage": {"effect": Effect.GARBAGE},
+}
+CALLS = {
+    "heygen-streaming": ("/v1/streaming.new", "/v1/streaming.start", "/v1/streaming.task", "/v1/streaming.stop"),
+    "heygen-realtime": ("/v3/avatar-realtime", "/v3/avatar-realtime/*/text", "/v3/avatar-realtime/*/cancel"),
+}
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+BOUNDS = settings(
+    max_examples=300 if THOROUGH else 12,
+    stateful_step_count=60 if THOROUGH else 20,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+LONGER_THAN_ANY_STREAM = 700.0
+"""Seconds after which a stream nobody closed has ended at the provider by itself: its idle limit, and v1's 600 s."""
+
+T = TypeVar("T")
+channels = st.sampled_from(CHANNELS)
+
+
+class LifeCycle(RuleBasedStateMachine):
+    """One bot on one provider, two channels."""
+
+    provider = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.folder = tempfile.TemporaryDirectory()
+        self.world = World(Path(self.folder.name), self.provider)
+        self.do(self.world.__aenter__())
+        self.written = 0
+        self.final: dict[str, UtteranceState] = {}
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    async def settle(self, work: Coroutine[Any, Any, T]) -> T:
+        result = await work
+        await self.world.rest()
+        return result
+
+    # --- what people do ----------------------------------------------------------------------------------------------
+
+    @rule(channel=channels)
+    def start(self, channel: Channel) -> None:
+        self.do(self.settle(self.world.type("/avatar start", channel=channel)))
+
+    @rule(channel=channels, verb=st.sampled_from(["stop", "interrupt", "skip", "clear", "status"]))
+    def command(self, channel: Channel, verb: str) -> None:
+        self.do(self.settle(self.world.type(f"/avatar {verb}", channel=channel)))
+
+    @rule(channel=channels, deliveries=st.integers(1, 3), length=st.integers(1, 12))
+    def write(self, channel: Channel, deliveries: int, length: int) -> None:
+        self.written += 1
+        text = " ".join([f"message {self.written:04}", *["word"] * length])
+
+        async def deliver() -> None:
+            for _ in range(deliveries):
+                try:
+                    await self.world.write(text, channel=channel, key=f"key {self.written}")
+                except Refused:
+                    return
+            await self.world.rest()
+
+        self.do(deliver())
+
+    @rule(seconds=st.sampled_from([0.2, 1.0, 3.0, 10.0, 35.0]))
+    def wait(self, seconds: float) -> None:
+        self.do(self.world.pass_time(seconds))
+
+    # --- what goes wrong ---------------------------------------------------------------------------------------------
+
+    @rule(data=st.data(), name=st.sampled_from(sorted(FAULTS)), times=st.integers(1, 2))
+    def fault(self, data: st.DataObject, name: str, times: int) -> None:
+        path = data.draw(st.sampled_from(CALLS[self.provider]))
+        self.world.simulator.faults.add(**FAULTS[name], method="POST", path=path, times=times)
+
+    @precondition(lambda self: self.world.open_streams)
+    @rule(data=st.data())
+    def drop_stream(self, data: st.DataObject) -> None:
+        stream = data.draw(st.sampled_from([view.id for view in self.world.open_streams]))
+        self.world.simulator.drop_stream(stream)
+        self.do(self.world.rest())
+
+    @rule()
+    def crash(self) -> None:
+        self.do(self.world.crash())
+        self.do(self.world.boot())
+        self.do(self.world.rest())
+
+    # --- what never happens ------------------------------------------------------------------------------------------
+
+    @invariant()
+    def one_open_session_per_channel(self) -> None:
+        sessions = self.do(self.world.store.open_sessions())
+        open_in = [session.channel for session in sessions]
+        assert len(open_in) == len(set(open_in)), open_in
+
+    @invariant()
+    def every_open_stream_is_in_the_books(self) -> None:
+        rows = self.do(self.world.rows(tables.streams))
+        known = {row.upstream_id for row in rows if row.state in ("creating", "open", "closing")}
+        strays = {view.id for view in self.world.open_streams} - known
+        without_id = [row for row in rows if row.state in ("creating", "lost") and row.upstream_id is None]
+        assert len(strays) <= len(without_id), (strays, rows)
+
+    @invariant()
+    def nothing_is_heard_twice_or_out_of_order(self) -> None:
+        heard = [
+            (text.starts_at or 0.0, text.asked.strip())
+            for view in self.world.simulator.streams()
+            for text in view.spoken
+            if text.state in ("speaking", "spoken", "interrupted") and text.asked.startswith("message")
+        ]
+        texts = [text for _, text in heard]
+        assert len(texts) == len(set(texts)), texts
+        places = {row.text: row.session_id for row in self.do(self.world.rows(tables.utterances))}
+        for session in set(places.values()):
+            said = [text for _, text in sorted(heard) if places.get(text) == session]
+            assert said == sorted(said), said
+
+    @invariant()
+    def final_states_never_change(self) -> None:
+        for row in self.do(self.world.rows(tables.utterances)):
+            state = UtteranceState(row.state)
+            assert self.final.get(row.id, state) is state, (row.id, self.final[row.id], state)
+            if state.is_final:
+                self.final[row.id] = state
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        try:
+            self.do(self.drain())
+            self.every_open_stream_is_in_the_books()
+            self.nothing_is_heard_twice_or_out_of_order()
+        finally:
+            self.do(self.world.__aexit__(None))
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.run_until_complete(self.loop.shutdown_default_executor())
+            self.loop.close()
+            self.folder.cleanup()
+
+    async def drain(self) -> None:
+        """Once nothing goes wrong any more, everything comes to its end."""
+        world = self.world
+        world.simulator.faults.clear()
+        for channel in CHANNELS:
+            await world.type("/avatar skip", channel=channel)
+        await world.pass_time(120)
+        for channel in CHANNELS:
+            await world.type("/avatar stop", channel=channel)
+        await world.pass_time(120)
+        assert await world.store.open_sessions() == []
+        unfinished = [row for row in await world.rows(tables.utterances) if not UtteranceState(row.state).is_final]
+        assert unfinished == []
+        await world.pass_time(LONGER_THAN_ANY_STREAM)
+        assert world.open_streams == []
+
+
+class OnRealtime(LifeCycle):
+    """On HeyGen's v3 API."""
+
+    provider = "heygen-realtime"
+
+
+class OnStreaming(LifeCycle):
+    """On HeyGen's v1 API."""
+
+    provider = "heygen-streaming"
+
+
+TestLifeCycleOnRealtime = OnRealtime.TestCase
+TestLifeCycleOnRealtime.settings = BOUNDS
+TestLifeCycleOnStreaming = OnStreaming.TestCase
+TestLifeCycleOnStreaming.settings = BOUNDS
