@@ -20,6 +20,7 @@ class Line:
 
     pieces: text the provider has not got yet. answering: the answer being written for it, if one is.
     in_flight: the provider was sent a piece and has not answered. handed_over: the provider has some of it.
+    characters, seconds: how much of it was handed over, and how long that takes to say by estimate.
     said_until: when it is said to its end by estimate, on the clock. heard: the provider told that it began.
     stored: whether it has a row (the greeting has none).
     attempts: how often the provider did not take it.
@@ -30,6 +31,8 @@ class Line:
     answering: Answering | None = None
     in_flight: bool = False
     handed_over: bool = False
+    characters: int = 0
+    seconds: float = 0.0
     said_until: float = 0.0
     heard: bool = False
     stored: bool = True

@@ -234,6 +234,7 @@ class RunningSession:
                 raise
             self._task.uncancel()
         except AvatarRelayError as error:
+            self.owes_rows = isinstance(error, StoreError)
             self._fail(error)
         except Exception as error:
             # Whatever mistake this is, the stream costs money until it is closed, and the channel is told.
@@ -376,6 +377,9 @@ class RunningSession:
                 match event:
                     case WordsHeard(words):
                         self._house.bulletin.publish(WordsSpoken(self.session.id, words))
+                        if self.speech.is_feeding:
+                            characters = sum(len(word.text) + 1 for word in words)
+                            self.post(partial(self.speech.words_heard, characters))
                     case StreamEnded(reason):
                         self.post(partial(self._stream_ended, stream, reason))
                     case _:

@@ -18,6 +18,7 @@ from bot.model import Mode, Utterance, UtteranceState
 from bot.ports import Cut, FirstWords, SpeechEnded, SpeechStarted, StreamEvent, Timer
 from bot.speech import estimate_duration, split
 from bot.verdicts import Again, judge
+from bot.voice import Voice
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +57,7 @@ class SpeakingLoop:
         self._in_doubt: Line | None = None
         self.held = False
         self.waits_for_viewer = False
-        self._said_until = 0.0
-        self._talking = False
+        self._voice = Voice(around.clock)
         self._paused = False
         self._timers: dict[str, Timer] = {}
         self.last_activity = around.clock.monotonic()
@@ -105,8 +105,9 @@ class SpeakingLoop:
         self.forget_timers()
         self._take_back_ahead()
         trouble: StoreError | None = None
-        while self.current is not None or self.queue:
+        while self.current is not None or self._in_doubt is not None or self.queue:
             try:
+                await self._settle_ahead()
                 await self._abandon_current()
                 await self.clear()
             except StoreError as error:
@@ -157,6 +158,18 @@ class SpeakingLoop:
                 if self.current is not None and self.current.utterance.id == utterance_id:
                     await self._end_of_piece()
 
+    @property
+    def is_feeding(self) -> bool:
+        """Whether more of what is being said is to come, so that it matters how far the voice is."""
+        line = self.current
+        return line is not None and not line.is_complete
+
+    async def words_heard(self, characters: int) -> None:
+        """Take note of how far the voice is."""
+        if self.is_feeding:
+            self._voice.hear(characters)
+            self._wake_at_the_end()
+
     async def stream_ended(self, why: StreamGone) -> None:
         """The stream is gone. What was half said is settled as unknown, and told; what had been sent ahead is sent
         again."""
@@ -169,8 +182,7 @@ class SpeakingLoop:
     def greet(self, utterance: Utterance) -> str:
         """Note that the stream was opened with a greeting; it is said like an utterance but has no row."""
         self.current = Line(utterance, handed_over=True, stored=False)
-        self._expect(estimate_duration(utterance.text))
-        self.current.said_until = self._said_until
+        self._expect(self.current, utterance.text, estimate_duration(utterance.text))
         return utterance.text
 
     # --- the loop ----------------------------------------------------------------------------------------------------
@@ -205,7 +217,7 @@ class SpeakingLoop:
     def _may_send_more(self, line: Line) -> bool:
         if not line.handed_over:
             return True
-        return self._has_room(LOOK_AHEAD) if self._capabilities.appends else not self._talking
+        return self._has_room(LOOK_AHEAD) if self._capabilities.appends else not self._voice.talking
 
     def _may_send_ahead(self, current: Line) -> bool:
         if not (self._capabilities.sends_ahead and current.is_complete and self.ahead is None and self.queue):
@@ -214,9 +226,8 @@ class SpeakingLoop:
 
     def _has_room(self, ahead: float) -> bool:
         """Whether no more than `ahead` seconds are unsaid; wakes the loop when that becomes true."""
-        unsaid = self._said_until - self._a.clock.monotonic()
-        if unsaid > ahead:
-            self._wake_in("room", unsaid - ahead)
+        if self._voice.unsaid > ahead:
+            self._wake_in("room", self._voice.unsaid - ahead)
             return False
         return True
 
@@ -264,8 +275,7 @@ class SpeakingLoop:
             line.handed_over = True
             if line is self.current:
                 await self._advance(line, UtteranceState.SPEAKING)
-        self._expect(duration)
-        line.said_until = self._said_until
+        self._expect(line, text, duration)
         return True
 
     async def _say(self, line: Line, text: str) -> float:
@@ -298,15 +308,19 @@ class SpeakingLoop:
 
     # --- the end of speech -------------------------------------------------------------------------------------------
 
-    def _expect(self, seconds: float) -> None:
-        now = self._a.clock.monotonic()
-        self._talking = True
-        self._said_until = max(now, self._said_until) + seconds
+    def _expect(self, line: Line, text: str, seconds: float) -> None:
+        self._voice.give(len(text), seconds)
+        line.characters += len(text)
+        line.seconds += seconds
+        line.said_until = self._voice.said_until
+        self._wake_at_the_end()
+
+    def _wake_at_the_end(self) -> None:
         grace = LOST_EVENT if self._capabilities.reports_speech else 0.0
-        self._wake_in("end", self._said_until - now + grace, self._end_of_time)
+        self._wake_in("end", self._voice.unsaid + grace, self._end_of_time)
 
     async def _end_of_time(self) -> None:
-        if self.current is None or self._a.clock.monotonic() < self._said_until - TIMER_IS_EARLY:
+        if self.current is None or self._voice.unsaid > TIMER_IS_EARLY:
             # Meant for speech that was cut; more has been sent since.
             return
         if self._capabilities.reports_speech:
@@ -317,7 +331,7 @@ class SpeakingLoop:
 
     async def _end_of_piece(self) -> bool:
         """Whether that was the end of the utterance."""
-        self._talking = False
+        self._voice.talking = False
         if self.current is None or not self.current.is_complete or not self.current.handed_over:
             return False
         await self._end_of_current()
@@ -325,10 +339,13 @@ class SpeakingLoop:
 
     async def _end_of_current(self) -> None:
         line, self.current, self.ahead = self.current, self.ahead, None
-        self._talking = self.current is not None
         if self.current is None:
-            self._said_until = self._a.clock.monotonic()
+            self._voice.fall_silent()
             self._forget_timer("end")
+        else:
+            self._voice.go_on_with(self.current.characters, self.current.seconds)
+            self._voice.talking = True
+            self._wake_at_the_end()
         if line is not None:
             await self._finish(line, UtteranceState.SPOKEN)
         if self.current is not None:
@@ -350,13 +367,12 @@ class SpeakingLoop:
         """Take the current line out of the loop; the one sent ahead goes back to the queue, or into doubt."""
         assert self.current is not None  # noqa: S101 - the callers have looked
         line, self.current = self.current, None
-        self._talking = False
         self._forget_timer("end")
         # Without a word from the provider only time tells where its voice was.
         if self.ahead is not None and not line.heard and line.said_until <= self._a.clock.monotonic():
             self._in_doubt, self.ahead = self.ahead, None
         self._take_back_ahead()
-        self._said_until = self._a.clock.monotonic()
+        self._voice.fall_silent()
         return line
 
     async def _silence(self) -> None:

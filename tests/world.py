@@ -24,7 +24,7 @@ from structlog.testing import capture_logs
 from adapters.answers.openai_compatible import OpenAICompatible
 from adapters.avatars.heygen_realtime import HeyGenRealtime
 from adapters.avatars.heygen_streaming import HeyGenStreaming
-from adapters.avatars.simulator import Simulator, SimulatorOptions, StreamView
+from adapters.avatars.simulator import Simulator, SimulatorOptions, SpokenText, StreamView
 from bot.bulletin import Bulletin
 from bot.catalogue import Catalogue
 from bot.commands import Asked, Commands
@@ -54,6 +54,9 @@ PROVIDERS = ("heygen-realtime", "heygen-streaming")
 PATIENCE = 10.0
 """Seconds of real time that a condition may take to come true over real sockets; only a failing test waits so long."""
 
+
+NO_WORD_YET = 0.6
+"""Seconds into a text in which its first word is not out yet, so that nobody, and no provider, can know that it began."""
 
 MISTAKES = ("task failed", "unforeseen")
 """What the log must never say in a test."""
@@ -142,7 +145,8 @@ class World:
         self._bot = AsyncExitStack()
         self._watching: asyncio.Task[None] | None = None
         self.log: list[Any] = []
-        self.unwritable = 0
+        self.unwritable: set[int] = set()
+        """Which of the next writes fail, counted from 0."""
         self.mains = Mains(None)
         self.store: Store
         self.sessions: Sessions
@@ -220,12 +224,18 @@ class World:
         connection = provider._connection
         connection._send = self.mains.power(connection._send, Transient("no power", may_have_taken_effect=False))
         self._hang_up = connection._client.aclose
+        self._client = connection._client
 
     async def _write(self, transact: Callable[[Any], Awaitable[Any]], work: Any) -> Any:
-        if self.unwritable:
-            self.unwritable -= 1
+        fails = 0 in self.unwritable
+        self.unwritable = {number - 1 for number in self.unwritable if number}
+        if fails:
             raise StoreUnavailable("the test's database cannot grow, its disk is full: free some space")
         return await transact(work)
+
+    def lose_patience(self) -> None:
+        """Let the provider's client wait half a second of the machine's time for an answer instead of 30."""
+        self._client.timeout = 0.5
 
     async def crash(self) -> None:
         """End the bot in this instant: no session is closed, no row is settled."""
@@ -365,7 +375,7 @@ class World:
             text.asked.strip()
             for view in self.simulator.streams()
             for text in view.spoken
-            if text.state in ("speaking", "spoken", "interrupted")
+            if text.state in ("speaking", "spoken") or (text.state == "interrupted" and _lasted(text) > NO_WORD_YET)
         ]
 
     async def rows(self, table: sa.Table) -> list[sa.Row[Any]]:
@@ -385,6 +395,10 @@ class World:
 def simulated(**changes: Any) -> SimulatorOptions:
     """The simulator as the worlds have it, with some things changed."""
     return replace(SimulatorOptions(api_key=KEY, auto_viewer=True), **changes)
+
+
+def _lasted(text: SpokenText) -> float:
+    return (text.ends_at or 0.0) - (text.starts_at or 0.0)
 
 
 async def _make_database(url: str) -> None:

@@ -4,9 +4,9 @@ Whatever it is: the channel reads a sentence, nothing is created or said twice, 
 and all is well again once the trouble is over.
 """
 
+import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ import pytest
 from pydantic import SecretStr
 
 import bot.errors
-from adapters.avatars import connection
 from adapters.avatars.simulator import Effect
-from bot.errors import Refused
+from bot import sentences
+from bot.errors import RateLimited, Refused, Transient
 from bot.model import EndReason, Phase, SessionState, StreamState, UtteranceState
+from bot.running import RunningSession
 from bot.store import tables
-from tests.world import KEY, PROVIDERS, World, simulated, with_policy
+from tests.world import ADA, KEY, PROVIDERS, World, simulated
 
 # The calls of each provider: (method, path pattern). The id of a stream ends in a digit or in a to f, "words" does not.
 CALLS = {
@@ -76,8 +77,20 @@ NEVER_SAID = re.compile(
     )
 )
 REFERENCE = re.compile(r"\(ref [0-9a-z]{8}\)$")
+SENTENCES = [
+    f"Sentence number {number} of a speech that is long enough to take several minutes." for number in range(50)
+]
+NO_ANSWER = Transient("", may_have_taken_effect=True)
 IDLE_LIMIT = 400.0
 """Seconds after which the provider has ended, by itself, every stream nobody uses: v3 after 30, v1 after 360."""
+
+
+def words(said: tuple[str, str]) -> str:
+    """A sentence without its reference."""
+    return said[0].partition(" (ref ")[0]
+
+
+MAYBE_SAID = words(sentences.not_said(UtteranceState.UNKNOWN, NO_ANSWER))
 
 
 def fault(world: World, call: str, **trouble: Any) -> None:
@@ -158,3 +171,564 @@ async def test_a_call_that_fails_is_told_and_loses_repeats_and_leaks_nothing(
         assert len(told) >= unsaid + len(ended)
         await all_is_well_again(world)
         await everything_is_in_order(world)
+
+
+# --- opening ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trouble", ["reply lost once", "server error after the work", "garbage", "wrong types"])
+async def test_a_lost_create_is_not_repeated_and_ends_at_the_provider_by_itself(world: World, trouble: str) -> None:
+    fault(world, "create", **{**TROUBLES[trouble], "times": 1})
+    await world.type("/avatar start")
+    await world.until(lambda: world.running is None)
+    assert len(world.simulator.streams()) == 1
+    (row,) = await world.rows(tables.streams)
+    assert (row.state, row.upstream_id) == (StreamState.LOST, None)
+    assert world.notices[-1].startswith(words(sentences.failure(NO_ANSWER)))
+    await world.pass_time(IDLE_LIMIT)
+    assert world.open_streams == []
+    assert world.simulator.streams()[0].seconds <= 361
+    await all_is_well_again(world)
+
+
+async def test_stop_while_the_create_is_under_way_waits_for_its_reply_and_closes_what_it_opened(world: World) -> None:
+    fault(world, "create", effect=Effect.LATENCY, seconds=5)
+    await world.type("/avatar start")
+    await world.pass_time(1)
+    running = world.running
+    assert running is not None
+    assert (await world.type("/avatar stop")).text == "Stopping the avatar…"
+    await world.pass_time(1)
+    assert not running.closed.is_set()
+    assert (await world.type("/avatar stop")).text.startswith("The avatar in this channel is just being closed.")
+    await world.until(running.closed.is_set)
+    assert [view.ended is None for view in world.simulator.streams()] == [False]
+    (row,) = await world.rows(tables.streams)
+    assert row.state == StreamState.CLOSED
+    assert row.upstream_id == world.simulator.streams()[0].id
+    await all_is_well_again(world)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48])
+async def test_stop_at_any_turn_of_a_start_leaves_nothing_open(world: World, turns: int) -> None:
+    starting = asyncio.create_task(world.type("/avatar start"))
+    running: RunningSession | None = None
+    while running is None or turns > 0:
+        await asyncio.sleep(0)  # noqa: ASYNC110 - the turns of the loop are what is counted
+        turns -= running is not None
+        running = world.running
+    running.ask_to_end(EndReason.STOPPED)
+    await world.until(running.closed.is_set)
+    await starting
+    assert world.open_streams == []
+    assert await world.store.unsettled_streams() == []
+    await everything_is_in_order(world)
+
+
+async def test_stop_gets_through_while_the_start_hangs(world: World) -> None:
+    fault(world, "start", effect=Effect.HANG)
+    await world.type("/avatar start")
+    await world.pass_time(5)
+    running = world.running
+    assert running is not None
+    assert len(world.open_streams) == 1
+    await world.type("/avatar stop")
+    await world.until(running.closed.is_set)
+    assert world.open_streams == []
+    await all_is_well_again(world)
+
+
+async def test_a_service_that_never_answers_is_told_and_everything_is_closed(world: World) -> None:
+    world.lose_patience()
+    fault(world, "create", effect=Effect.HANG)
+    await world.type("/avatar start")
+    await world.rest()
+    await world.wait_for_timeouts(lambda: world.running is None)
+    assert world.notices[-1].startswith(words(sentences.failure(NO_ANSWER)))
+    await all_is_well_again(world)
+
+
+async def test_a_start_that_finds_nobody_at_the_other_end_says_so_and_the_next_one_works(world: World) -> None:
+    port = int(world.simulator.address.rpartition(":")[2])
+    await world.simulator.stop()
+    await world.type("/avatar start")
+    await world.until(lambda: world.running is None)
+    assert world.notices[-1].startswith("The avatar service cannot be reached right now. Try again in a minute.")
+    await world.simulator.start(port=port)
+    await all_is_well_again(world)
+
+
+REFUSALS = {
+    "an unknown avatar": (
+        "/avatar start avatar=nobody",
+        {},
+        "The avatar service does not accept a value (avatar). Check the avatar, the voice and the text.",
+    ),
+    "no credit": (
+        "/avatar start",
+        {"balance": 0},
+        "The avatar account has no credit left. Ask the operator to top it up.",
+    ),
+    "no room for another stream": (
+        "/avatar start",
+        {"v1_concurrency": 0, "v3_concurrency": 0},
+        "As many avatars as the account allows are open already.",
+    ),
+    "another key": (
+        "/avatar start",
+        {"api_key": SecretStr("another-key")},
+        "The avatar service does not accept the bot's key. Ask the operator to check it.",
+    ),
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("reason", REFUSALS)
+async def test_a_refused_start_ends_with_one_sentence_that_says_why(provider: str, reason: str, tmp_path: Path) -> None:
+    line, options, sentence = REFUSALS[reason]
+    async with World(tmp_path, provider, options=simulated(**options)) as world:
+        await world.type(line)
+        await world.until(lambda: world.running is None)
+        assert len(world.notices) == 1
+        assert world.notices[0].startswith(sentence)
+        assert REFERENCE.search(world.notices[0])
+        assert world.simulator.streams() == []
+        await everything_is_in_order(world)
+
+
+async def test_a_slot_that_is_freed_a_moment_later_is_waited_for(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-streaming", options=simulated(v1_concurrency=1, v1_closing=4.0)) as world:
+        first = await world.start()
+        await world.type("/avatar stop")
+        await world.until(first.closed.is_set)
+        await world.start()
+        assert len(world.open_streams) == 1
+
+
+async def test_an_api_that_is_switched_off_names_the_alternatives(streaming: World) -> None:
+    running = await streaming.start()
+    streaming.simulator.sunset = True
+    await streaming.write("anybody there?")
+    await streaming.until(running.closed.is_set)
+    assert streaming.notices[-1].startswith("The avatar service has switched this API off for good.")
+    assert "heygen-realtime" in streaming.notices[-1]
+    assert await streaming.store.unsettled_streams() == []
+
+
+async def test_a_stream_that_ends_before_it_can_be_watched_is_tried_again_and_greets_once(realtime: World) -> None:
+    await realtime.type("/avatar start")
+    await realtime.until(lambda: realtime.open_streams)
+    realtime.simulator.drop_stream(realtime.open_streams[0].id)
+    await realtime.until(lambda: realtime.running is not None and realtime.running.quiet.is_set())
+    assert [view.ended is None for view in realtime.simulator.streams()] == [False, True]
+    assert realtime.greetings == 1
+
+
+# --- speaking --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_whose_reply_is_lost_is_not_repeated_and_the_next_one_is_said(world: World) -> None:
+    await world.start()
+    await world.pass_time(1)
+    fault(world, "speak", effect=Effect.LOST_REPLY)
+    await world.write("maybe")
+    await world.write("surely")
+    await world.until(lambda: world.ended_as("surely", UtteranceState.SPOKEN))
+    assert world.ended_as("maybe", UtteranceState.UNKNOWN)
+    assert sum(notice.startswith(MAYBE_SAID) for notice in world.notices) == 1
+    assert world.heard == ["maybe", "surely"]
+
+
+async def test_a_message_that_surely_was_not_taken_is_said_after_the_trouble(world: World) -> None:
+    await world.start()
+    fault(world, "speak", **{**TROUBLES["too many requests once"], "times": 3})
+    for text in ("patient", "and in order"):
+        await world.write(text)
+    await world.until(lambda: world.ended_as("and in order", UtteranceState.SPOKEN))
+    assert world.heard == ["patient", "and in order"]
+
+
+async def test_a_rate_limit_without_end_is_told_and_holds_nobody_for_ever(streaming: World) -> None:
+    await streaming.start()
+    fault(streaming, "speak", **TROUBLES["too many requests for long"])
+    await streaming.write("not now")
+    await streaming.until(lambda: streaming.ended_as("not now", UtteranceState.FAILED))
+    limit = RateLimited("", retry_after=2)
+    assert streaming.notices[-1].startswith(words(sentences.not_said(UtteranceState.FAILED, limit)))
+    streaming.simulator.faults.clear()
+    await streaming.write("but now")
+    await streaming.until(lambda: streaming.ended_as("but now", UtteranceState.SPOKEN))
+
+
+async def test_a_text_that_a_stream_does_not_take_is_said_by_the_next_one(realtime: World) -> None:
+    await realtime.start()
+    fault(realtime, "speak", **TROUBLES["too many requests for long"])
+    await realtime.write("in the end")
+    await realtime.until(lambda: realtime.ended_as("in the end", UtteranceState.SPOKEN))
+    assert realtime.heard == ["in the end"]
+
+
+async def test_an_hour_of_rate_limit_is_told_at_once(world: World) -> None:
+    await world.start()
+    fault(world, "speak", effect=Effect.STATUS, status=429, retry_after=3600)
+    await world.write("see you later")
+    await world.until(lambda: world.ended_as("see you later", UtteranceState.FAILED))
+    assert "Try again in 1 h." in world.notices[-1]
+
+
+async def test_stop_gets_through_while_a_message_hangs_and_nobody_knows_whether_it_was_said(world: World) -> None:
+    running = await world.start()
+    fault(world, "speak", effect=Effect.HANG)
+    for text in ("hanging", "waiting"):
+        await world.write(text)
+    await world.pass_time(3)
+    await world.type("/avatar stop")
+    await world.until(running.closed.is_set)
+    assert world.ended_as("hanging", UtteranceState.UNKNOWN)
+    assert world.ended_as("waiting", UtteranceState.DROPPED)
+    assert world.open_streams == []
+
+
+async def test_a_message_that_hangs_is_given_up_and_the_next_one_is_said(world: World) -> None:
+    await world.start()
+    world.lose_patience()
+    fault(world, "speak", effect=Effect.HANG)
+    for text in ("hanging", "next"):
+        await world.write(text)
+    await world.rest()
+    await world.wait_for_timeouts(lambda: world.ended_as("hanging", UtteranceState.UNKNOWN))
+    await world.until(lambda: world.ended_as("next", UtteranceState.SPOKEN))
+    assert world.heard == ["next"]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_stream_that_ends_while_the_avatar_talks_is_told_and_the_next_message_opens_another(
+    provider: str, tmp_path: Path
+) -> None:
+    async with World(tmp_path, provider, sweeper=True) as world:
+        running = await world.start()
+        link = running.view().watch_url
+        speech = " ".join(SENTENCES[:4])
+        await world.write(speech)
+        await world.write("next")
+        await world.until(lambda: UtteranceState.SPEAKING in world.states(speech))
+        await world.pass_time(1)
+        world.simulator.drop_stream(world.open_streams[0].id)
+        await world.until(lambda: world.ended_as("next", UtteranceState.SPOKEN))
+        assert world.ended_as(speech, UtteranceState.UNKNOWN)
+        assert world.notices[-1].startswith(MAYBE_SAID)
+        assert world.heard.count("next") == 1
+        assert running.view().watch_url == link
+        assert len(world.simulator.streams()) == 2
+
+
+async def test_what_was_sent_ahead_is_not_said_twice_where_nothing_tells_what_is_said(realtime: World) -> None:
+    fault(realtime, "words", **TROUBLES["key revoked"])
+    await realtime.start()
+    for text in (long("first"), "sent ahead", "third"):
+        await realtime.write(text)
+    await realtime.until(lambda: "sent ahead" in realtime.spoken)
+    await realtime.type("/avatar interrupt")
+    await realtime.type("/avatar skip")
+    await realtime.until(lambda: realtime.ended_as("third", UtteranceState.SPOKEN))
+    assert realtime.heard == [long("first"), "sent ahead", "third"]
+    assert realtime.ended_as("sent ahead", UtteranceState.UNKNOWN)
+
+
+async def test_speech_of_which_nothing_is_told_ends_by_time_and_holds_nobody(realtime: World) -> None:
+    fault(realtime, "words", **TROUBLES["key revoked"])
+    await realtime.start()
+    for text in ("one", "two", "three"):
+        await realtime.write(text)
+    await realtime.until(lambda: realtime.ended_as("three", UtteranceState.SPOKEN))
+    assert realtime.heard == ["one", "two", "three"]
+
+
+async def test_v3_closes_in_silence_and_the_next_message_wakes_it_behind_the_same_link(realtime: World) -> None:
+    running = await realtime.start()
+    link = running.view().watch_url
+    for text in ("one", "two", "three"):
+        await realtime.pass_time(40)
+        assert running.view().phase is Phase.WAITING_FOR_TEXT
+        assert realtime.open_streams == []
+        await realtime.write(text)
+        await realtime.until(lambda text=text: realtime.ended_as(text, UtteranceState.SPOKEN))
+    assert realtime.heard == ["one", "two", "three"]
+    assert realtime.greetings == 1
+    assert running.view().watch_url == link
+    assert len(realtime.simulator.streams()) == 4
+
+
+async def test_a_reopening_that_keeps_failing_is_bounded_and_told_and_the_session_lives_on(realtime: World) -> None:
+    await realtime.start()
+    await realtime.pass_time(40)
+    fault(realtime, "create", **TROUBLES["too many requests for long"], body=TOO_MANY)
+    await realtime.write("knock knock")
+    await realtime.until(lambda: realtime.ended_as("knock knock", UtteranceState.FAILED))
+    assert realtime.notices[-1].startswith(
+        "One message could not be said. As many avatars as the account allows are open already."
+    )
+    rows = [row for row in await realtime.rows(tables.streams) if row.state == StreamState.CLOSED]
+    assert len(rows) <= 8
+    realtime.simulator.faults.clear()
+    await realtime.write("who is there")
+    await realtime.until(lambda: realtime.ended_as("who is there", UtteranceState.SPOKEN))
+
+
+TOO_MANY = {"error": {"code": "rate_limit_exceeded", "message": "Too many concurrent sessions."}}
+
+
+async def test_a_wrong_key_at_a_reopening_ends_the_session_with_its_sentence(realtime: World) -> None:
+    running = await realtime.start()
+    await realtime.pass_time(40)
+    fault(realtime, "create", **TROUBLES["key revoked"])
+    await realtime.write("anybody?")
+    await realtime.until(running.closed.is_set)
+    assert realtime.notices[-1].startswith("The avatar service does not accept the bot's key.")
+    assert realtime.ended_as("anybody?", UtteranceState.DROPPED)
+
+
+async def test_a_long_speech_reaches_v3_piece_by_piece_with_every_word_and_no_silence(realtime: World) -> None:
+    await realtime.start()
+    speech = " ".join(SENTENCES[:45])
+    await realtime.write(speech)
+    await realtime.until(lambda: realtime.ended_as(speech, UtteranceState.SPOKEN))
+    (stream,) = realtime.simulator.streams()
+    assert stream.ended is None
+    pieces = [text.asked for text in stream.spoken[1:]]
+    assert len(pieces) > 10
+    assert "".join(pieces).rstrip() == speech
+    gaps = [b.starts_at - a.ends_at for a, b in zip(stream.spoken[1:], stream.spoken[2:], strict=False)]
+    assert max(gaps) < 1
+
+
+async def test_a_long_message_reaches_v1_in_tasks_it_takes(streaming: World) -> None:
+    await streaming.start()
+    speech = " ".join(SENTENCES[:45])
+    assert len(speech) > 3000
+    await streaming.write(speech)
+    await streaming.write("after it")
+    await streaming.until(lambda: streaming.ended_as("after it", UtteranceState.SPOKEN), step=1.0)
+    *pieces, last = [text.asked for view in streaming.simulator.streams() for text in view.spoken]
+    assert last == "after it"
+    assert max(map(len, pieces)) <= 900
+    assert " ".join(pieces) == speech
+
+
+async def test_v1_waits_for_somebody_to_watch_and_then_speaks_once(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-streaming", options=simulated(auto_viewer=False)) as world:
+        running = await world.start()
+        for text in ("is anybody watching", "I hope so"):
+            await world.write(text)
+        await world.pass_time(60)
+        assert world.heard == []
+        view = running.view()
+        assert view.phase is Phase.WAITING_FOR_VIEWER
+        assert sum("waits for its first viewer" in notice for notice in world.notices) == 1
+        assert view.hls_url is not None
+        async with httpx.AsyncClient(verify=False) as viewer:  # noqa: S501 - a local address without TLS
+            await viewer.get(view.hls_url)
+        await world.until(lambda: world.ended_as("I hope so", UtteranceState.SPOKEN))
+        assert world.heard == ["is anybody watching", "I hope so"]
+        assert running.view().phase is Phase.LIVE
+
+
+# --- cutting ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.4, 1.7])
+async def test_interrupt_skip_clear_and_stop_in_quick_succession(world: World, pause: float) -> None:
+    running = await world.start()
+    texts = [long("one"), "two", long("three"), "four"]
+    for text in texts:
+        await world.write(text)
+    for command in ("interrupt", "skip", "interrupt", "interrupt", "skip", "skip", "clear", "interrupt", "stop"):
+        await world.pass_time(pause)
+        await world.type(f"/avatar {command}")
+    await world.until(running.closed.is_set)
+    assert len(world.heard) == len(set(world.heard))
+    assert all(state.is_final for text in texts for state in world.states(text)[-1:])
+    assert world.open_streams == []
+    await all_is_well_again(world)
+
+
+async def test_commands_given_while_a_stream_is_reopened_are_carried_out_when_it_is_there(realtime: World) -> None:
+    running = await realtime.start()
+    await realtime.pass_time(40)
+    fault(realtime, "create", effect=Effect.LATENCY, seconds=3)
+    for text in (long("one"), "two", "three"):
+        await realtime.write(text)
+    await realtime.pass_time(1)
+    assert running.view().phase is Phase.STARTING
+    await realtime.type("/avatar skip")
+    await realtime.until(lambda: realtime.ended_as("three", UtteranceState.SPOKEN))
+    assert realtime.ended_as(long("one"), UtteranceState.INTERRUPTED)
+    assert realtime.spoken == ["two", "three"]
+
+
+async def test_stop_while_a_stream_is_reopened_closes_it(realtime: World) -> None:
+    running = await realtime.start()
+    await realtime.pass_time(40)
+    fault(realtime, "create", effect=Effect.LATENCY, seconds=3)
+    await realtime.write("too late")
+    await realtime.pass_time(1)
+    await realtime.type("/avatar stop")
+    await realtime.until(running.closed.is_set)
+    assert realtime.open_streams == []
+    assert len(realtime.simulator.streams()) == 2
+    assert realtime.ended_as("too late", UtteranceState.UNKNOWN)
+
+
+async def test_an_interrupt_that_fails_is_told(streaming: World) -> None:
+    await streaming.start()
+    fault(streaming, "interrupt", **TROUBLES["server error once"])
+    await streaming.write(long("on and on"))
+    await streaming.until(lambda: UtteranceState.SPEAKING in streaming.states(long("on and on")))
+    await streaming.type("/avatar interrupt")
+    await streaming.rest()
+    assert streaming.notices[-1].startswith("The avatar could not be interrupted.")
+
+
+# --- closing ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_close_that_is_not_confirmed_is_told_and_retried_until_it_is(world: World) -> None:
+    running = await world.start()
+    fault(world, "close", **{**TROUBLES["server errors for long"], "times": 4 * 4})
+    await world.type("/avatar stop")
+    await world.rest()
+    assert world.notices[-1] == (
+        "The avatar service did not confirm that the stream is closed. I keep trying until it does."
+    )
+    session = await world.store.session(running.session.id)
+    assert session is not None
+    assert session.state is SessionState.CLOSING
+    assert (await world.type("/avatar start")).text.startswith("The avatar in this channel is just being closed.")
+    assert "1 stream not confirmed as closed yet" in (await world.type("/avatar-admin sessions", ADA)).text
+    # Four attempts of the client each, 1, 2, 5 and 10 seconds apart.
+    await world.pass_time(7.9)
+    assert not running.closed.is_set()
+    await world.pass_time(10.2)
+    assert running.closed.is_set()
+    assert world.open_streams == []
+    assert sum("did not confirm" in notice for notice in world.notices) == 1
+    await all_is_well_again(world)
+
+
+async def test_a_cut_whose_close_is_not_confirmed_is_told_and_the_stream_is_closed_in_the_end(realtime: World) -> None:
+    running = await realtime.start()
+    fault(realtime, "close", **{**TROUBLES["server errors for long"], "times": 8})
+    await realtime.write(long("on and on"))
+    await realtime.until(lambda: UtteranceState.SPEAKING in realtime.states(long("on and on")))
+    await realtime.type("/avatar interrupt")
+    await realtime.rest()
+    assert "did not confirm that the stream is closed" in realtime.notices[-1]
+    await realtime.write("next")
+    await realtime.until(lambda: realtime.ended_as("next", UtteranceState.SPOKEN))
+    await realtime.until(lambda: [view.ended for view in realtime.simulator.streams()] == ["cancelled", None])
+    await realtime.type("/avatar stop")
+    await realtime.until(running.closed.is_set)
+
+
+async def test_a_stop_in_the_middle_of_a_cut_still_closes_the_stream_that_was_being_cut(realtime: World) -> None:
+    running = await realtime.start()
+    await realtime.write(long("on and on"))
+    await realtime.until(lambda: UtteranceState.SPEAKING in realtime.states(long("on and on")))
+    fault(realtime, "close", effect=Effect.LATENCY, seconds=5)
+    await realtime.type("/avatar interrupt")
+    await realtime.pass_time(1)
+    await realtime.type("/avatar stop")
+    await realtime.pass_time(1)
+    assert not running.closed.is_set()
+    await realtime.until(running.closed.is_set)
+    assert [view.ended for view in realtime.simulator.streams()] == ["cancelled"]
+    assert await realtime.store.unsettled_streams() == []
+
+
+async def test_a_mistake_nobody_foresaw_closes_the_session_and_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await world.start()
+    await world.write("this one is fine")
+    await world.until(lambda: world.ended_as("this one is fine", UtteranceState.SPOKEN))
+    monkeypatch.setattr(running.speech, "pump", lambda: 1 / 0)
+    await world.write("this one is not")
+    await world.until(running.closed.is_set)
+    assert world.notices[-1].startswith("Something went wrong. Try again, and tell the operator if it stays.")
+    assert world.open_streams == []
+    assert [entry["event"] for entry in world.log if "unforeseen" in entry["event"]]
+    world.log.clear()
+    await all_is_well_again(world)
+
+
+# --- the database ----------------------------------------------------------------------------------------------------
+
+
+async def read_only(world: World, on: bool) -> None:
+    """Make the database unwritable, as a full disk does, or writable again."""
+    database: Any = world.store._database
+    lane = database._writing
+    pragma = f"PRAGMA query_only={'ON' if on else 'OFF'}"
+    await asyncio.get_running_loop().run_in_executor(
+        lane._thread, lambda: lane._connection.connection.driver_connection.execute(pragma)
+    )
+
+
+async def test_a_database_that_cannot_be_written_keeps_no_stream_open_at_stop(world: World) -> None:
+    running = await world.start()
+    await read_only(world, on=True)
+    assert (await world.type("/avatar stop")).text == "Stopping the avatar…"
+    await world.until(running.closed.is_set)
+    assert world.open_streams == []
+    assert world.notices[-1].startswith("The avatar has left after")
+    await read_only(world, on=False)
+    await all_is_well_again(world)
+    await world.pass_time(200)
+    assert await world.store.unsettled_streams() == []
+
+
+async def test_a_message_that_cannot_be_written_down_ends_the_session_where_it_was_taken_before(world: World) -> None:
+    running = await world.start()
+    for text in (long("being said"), "waiting"):
+        await world.write(text)
+    await world.until(lambda: UtteranceState.SPEAKING in world.states(long("being said")))
+    await read_only(world, on=True)
+    with pytest.raises(bot.errors.StoreUnavailable):
+        await world.write("not taken")
+    await world.until(running.closed.is_set)
+    assert world.notices[-1].startswith("The bot cannot write to its database.")
+    assert world.open_streams == []
+    assert world.states("waiting")[-1].is_final
+    await read_only(world, on=False)
+    await all_is_well_again(world)
+    assert all(UtteranceState(row.state).is_final for row in await world.rows(tables.utterances))
+
+
+async def test_a_start_that_cannot_be_written_down_opens_nothing(world: World) -> None:
+    await read_only(world, on=True)
+    with pytest.raises(bot.errors.StoreUnavailable):
+        await world.type("/avatar start")
+    await read_only(world, on=False)
+    assert world.simulator.streams() == []
+    await all_is_well_again(world)
+
+
+@pytest.mark.parametrize("which", range(12))
+async def test_one_write_that_fails_hangs_nothing_and_leaves_nothing(world: World, which: int) -> None:
+    """The write of a session's life that fails is the `which`-th one."""
+    await world.type("/avatar start")
+    world.unwritable = {which}
+    with contextlib.suppress(bot.errors.StoreUnavailable, Refused):
+        await world.write(long("one"))
+        await world.write("two")
+    await world.pass_time(5)
+    await world.type("/avatar interrupt")
+    await world.pass_time(5)
+    await world.type("/avatar stop")
+    await world.pass_time(120)
+    assert world.running is None
+    assert world.open_streams == []
+    await everything_is_in_order(world)
+    await all_is_well_again(world)
+    assert all(UtteranceState(row.state).is_final for row in await world.rows(tables.utterances))
+    assert await world.store.unsettled_streams() == []
