@@ -37,6 +37,7 @@ from bot.store.ownership import SqliteOwnership
 from bot.store.store import Store
 from bot.streams import StreamCloser
 from bot.sweeper import Sweeper
+from bot.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -241,11 +242,12 @@ class Application:
         return closer
 
     async def _close_sessions(self) -> None:
-        try:
-            async with asyncio.timeout(SHUTDOWN_TIME):
-                await self.desk.sessions.shut_down()
-        except TimeoutError:
-            left = len(self.desk.sessions)
+        closing = asyncio.create_task(self.desk.sessions.shut_down(), name="close all")
+        patience = asyncio.create_task(self._clock.sleep(SHUTDOWN_TIME), name="patience")
+        await asyncio.wait({closing, patience}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (closing, patience):
+            await end(task)
+        if left := len(self.desk.sessions):
             self._tell(f"{count(left, 'session').capitalize()} could not be closed in time; the next start goes on.")
             log.error("sessions could not be closed in time", sessions=left)
 

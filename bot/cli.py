@@ -45,7 +45,10 @@ ENV_FILE = Path(".env")
 def main() -> None:
     """The entry point `avatar-relay`."""
     output.prepare()
-    app()
+    try:
+        app()
+    finally:
+        output.finish()
 
 
 @app.command(short_help="Run the bot with what is configured.")

@@ -3,12 +3,12 @@
 Needs no account, reads no `.env`, and leaves nothing behind. Only puts settings together; the running is `bot.app`.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from bot.app import Application, SimulatorOptions
 from bot.chats import console_chat
+from bot.output import at_terminal
 from bot.providers import SIMULATED_CLIENT
 from bot.settings import LogLevel, Settings, WebSettings
 
@@ -49,7 +49,7 @@ async def run_demo(application: Application, tell: Callable[[str], None]) -> Non
 
 def simulated() -> SimulatorOptions:
     """How the demo's simulator behaves. Without a terminal nobody opens a page, so a simulated viewer does."""
-    return SimulatorOptions(auto_viewer=not sys.stdin.isatty())
+    return SimulatorOptions(auto_viewer=not at_terminal())
 
 
 def _web(web: WebSettings) -> WebSettings:

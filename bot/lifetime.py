@@ -10,6 +10,14 @@ from bot.policy import SessionPolicy
 from bot.ports import Capabilities, Clock, Timer
 from bot.speaking import SpeakingLoop
 
+ROUNDING = 0.001
+"""Seconds that count as none: sums of floats may leave a rest that no clock can show, and that is always left."""
+
+
+ROUNDING = 0.001
+"""Seconds a timer may ring early: adding and subtracting floats is not exact, and a look must not follow itself at
+once."""
+
 
 class Lifetime:
     """The timers of one session."""
@@ -59,11 +67,11 @@ class Lifetime:
             return
         last = self._speech.last_activity
         left = self._policy.idle_timeout - (self._clock.monotonic() - last)
-        if left <= 0:
+        if left <= ROUNDING:
             self._end(EndReason.IDLE)
             return
         until_warning = left - self._policy.idle_warning
-        if until_warning > 0:
+        if until_warning > ROUNDING:
             self._in("idle", until_warning, self._watch)
             return
         if self._warned_of != last:

@@ -1,9 +1,11 @@
-"""Standard output: whole lines for whoever reads them, until nobody does. Knows nothing of what the lines say.
+"""Standard output: whole lines for whoever reads them, until nobody does; and whether that is a person at a terminal.
+Knows nothing of what the lines say.
 
 A reader may leave early (`| head`), a disk behind it may be full, or there may be no standard output at all: none of
 that may end a program that has streams to close.
 """
 
+import contextlib
 import io
 import os
 import re
@@ -18,6 +20,16 @@ def prepare() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
+def finish() -> None:
+    """After the last line: nobody there to read what is still buffered is no reason to fail."""
+    for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            _give_up(descriptor)
+
+
 def write_line(line: str) -> bool:
     """Write one line at once. False where nobody reads; every later line then goes nowhere."""
     out = sys.stdout
@@ -26,15 +38,19 @@ def write_line(line: str) -> bool:
     try:
         out.write(f"{line}\n")
         out.flush()
-    except BrokenPipeError:
-        _give_up()
-        return False
     except OSError as error:
-        _give_up()
-        if sys.stderr is not None:
-            sys.stderr.write(f"Nothing more can be shown: {(error.strerror or 'unknown trouble').lower()}.\n")
+        _give_up(1)
+        sys.stdout = None
+        if not isinstance(error, BrokenPipeError) and sys.stderr is not None:
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"Nothing more can be shown: {(error.strerror or 'unknown trouble').lower()}.\n")
         return False
     return True
+
+
+def at_terminal() -> bool:
+    """Whether a person sits in front of this program: it reads from a terminal and writes to one."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def printable(text: str) -> str:
@@ -42,9 +58,8 @@ def printable(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
-def _give_up() -> None:
+def _give_up(descriptor: int) -> None:
     # What is still buffered would fail once more when Python ends, with a traceback and exit code 120.
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    os.dup2(nowhere, descriptor)
     os.close(nowhere)
-    sys.stdout = None

@@ -256,7 +256,7 @@ class SpeakingLoop:
 
     async def _send(self, line: Line) -> bool:
         """Hand one piece to the provider. False where the loop has to wait before it goes on."""
-        text = line.pieces[0] if line.is_last_piece or not self._capabilities.appends else f"{line.pieces[0]} "
+        text = line.pieces[0]
         if not line.handed_over:
             await self._advance(line, UtteranceState.SENDING)
         try:

@@ -37,7 +37,7 @@ async def test_a_message_after_the_warning_keeps_the_avatar(world: World) -> Non
 async def test_speech_counts_as_activity(tmp_path: Path) -> None:
     async with World(tmp_path, policy=with_policy(idle_timeout=30.0, idle_warning=10.0)) as world:
         running = await world.start()
-        await world.write("word " * 200)
+        await world.write(" ".join(f"number {number}" for number in range(60)))
         await world.pass_time(50)
         assert not running.closed.is_set()
 

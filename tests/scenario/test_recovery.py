@@ -1,5 +1,7 @@
-"""The power goes off at any instant, before or after any write and any request: the next start looks after everything."""
+"""The power goes off at any instant, before or after any write and any request: the next start looks after
+everything."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -30,15 +32,19 @@ async def tell_the_story(world: World) -> None:
 
 async def story_until(world: World, instant: int) -> None:
     """The story, with the power going off at `instant`; people notice only that nobody answers."""
-    import asyncio
+
+    async def boot_and_tell() -> None:
+        await world.boot(cut_at=instant)
+        await tell_the_story(world)
 
     await world.crash()
-    await world.boot(cut_at=instant)
-    telling = asyncio.create_task(tell_the_story(world))
-    while not telling.done() and not world.mains.is_cut:
-        await asyncio.sleep(0)
-    telling.cancel()
-    await asyncio.gather(telling, return_exceptions=True)
+    telling = asyncio.create_task(boot_and_tell())
+    await asyncio.sleep(0)
+    power = asyncio.create_task(world.mains.gone.wait())
+    await asyncio.wait([telling, power], return_when=asyncio.FIRST_COMPLETED)
+    for task in (telling, power):
+        task.cancel()
+    await asyncio.gather(telling, power, return_exceptions=True)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

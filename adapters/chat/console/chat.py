@@ -30,7 +30,7 @@ from bot.desk import Desk
 from bot.errors import AvatarRelayError, Refused
 from bot.grammar import ADMIN, AVATAR, parse
 from bot.model import Actor, Channel, Notice, Phase, Reply, Role, SessionChanged, SessionEvent, SessionView
-from bot.output import write_line
+from bot.output import at_terminal, write_line
 from bot.relay import Message
 from bot.running import RunningSession
 
@@ -48,7 +48,7 @@ class ConsoleChat:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._is_terminal = _is_terminal()
+        self._is_terminal = at_terminal()
         self._view: SessionView | None = None
         self._link: str | None = None
 
@@ -155,7 +155,3 @@ class ConsoleChat:
                 # Nobody reads the answers any more.
                 self._desk.stop()
                 return
-
-
-def _is_terminal() -> bool:
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))

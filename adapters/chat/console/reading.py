@@ -4,6 +4,7 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TextIO
 
 LONGEST_LINE = 1024 * 1024
@@ -18,8 +19,9 @@ async def piped_lines(source: TextIO | None) -> AsyncGenerator[str, None]:
     kind = os.fstat(descriptor).st_mode
     # A regular file or /dev/null never makes a reader wait, and epoll does not take them.
     waits = stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or os.isatty(descriptor)
-    async for raw in _lines_of_pipe(source) if waits else _lines_of_file(source):
-        yield raw.decode("utf-8", errors="replace").removeprefix("\ufeff").rstrip("\r\n")
+    async with aclosing(_lines_of_pipe(source) if waits else _lines_of_file(source)) as lines:
+        async for raw in lines:
+            yield raw.decode("utf-8", errors="replace").removeprefix("\ufeff").rstrip("\r\n")
 
 
 async def _lines_of_file(source: TextIO) -> AsyncGenerator[bytes, None]:

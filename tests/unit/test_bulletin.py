@@ -1,0 +1,112 @@
+"""Who follows what is told what happens, in order, and slows nobody down."""
+
+import asyncio
+
+from bot.bulletin import BACKLOG, Bulletin, Following
+from bot.model import Channel, Notice, Reply, SessionEvent
+
+CHANNEL = Channel("test", "workspace", "general")
+
+
+def notice(text: str, session: str = "one") -> Notice:
+    return Notice(CHANNEL, session, Reply(text))
+
+
+def text_of(event: SessionEvent) -> str:
+    assert isinstance(event, Notice)
+    return event.reply.text
+
+
+async def read(following: Following) -> list[str]:
+    """Everything delivered so far."""
+    following.close()
+    return [text_of(event) async for event in following]
+
+
+async def test_follower_of_all_hears_every_session_in_order() -> None:
+    bulletin = Bulletin()
+    with bulletin.follow() as following:
+        for text, session in (("a", "one"), ("b", "two"), ("c", "one")):
+            bulletin.publish(notice(text, session))
+        assert await read(following) == ["a", "b", "c"]
+
+
+async def test_follower_of_one_session_hears_no_other() -> None:
+    bulletin = Bulletin()
+    with bulletin.follow("one") as following:
+        for text, session in (("a", "one"), ("b", "two"), ("c", "one")):
+            bulletin.publish(notice(text, session))
+        assert await read(following) == ["a", "c"]
+
+
+async def test_follower_waits_for_what_comes_later() -> None:
+    bulletin = Bulletin()
+    with bulletin.follow() as following:
+        events = aiter(following)
+        waiting = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        bulletin.publish(notice("late"))
+        assert text_of(await waiting) == "late"
+        await events.aclose()
+
+
+async def test_what_happened_before_or_after_is_not_heard() -> None:
+    bulletin = Bulletin()
+    bulletin.publish(notice("before"))
+    with bulletin.follow() as following:
+        pass
+    bulletin.publish(notice("after"))
+    assert await read(following) == []
+
+
+async def test_follower_that_does_not_keep_up_loses_the_oldest_and_is_told_how_many() -> None:
+    bulletin = Bulletin()
+    with bulletin.follow(backlog=2) as slow, bulletin.follow() as quick:
+        for text in "abcd":
+            bulletin.publish(notice(text))
+        assert slow.missed == 2
+        assert quick.missed == 0
+        assert await read(slow) == ["c", "d"]
+        assert await read(quick) == ["a", "b", "c", "d"]
+
+
+async def test_backlog_is_bounded_where_nobody_says_how() -> None:
+    bulletin = Bulletin()
+    with bulletin.follow() as following:
+        for _ in range(BACKLOG + 1):
+            bulletin.publish(notice("a"))
+        assert following.missed == 1
+        assert len(await read(following)) == BACKLOG
+
+
+async def test_pending_tells_whether_something_waits() -> None:
+    bulletin = Bulletin()
+    with bulletin.follow() as following:
+        assert not following.pending()
+        bulletin.publish(notice("a"))
+        assert following.pending()
+
+
+async def test_closing_lets_the_follower_read_to_the_end() -> None:
+    bulletin = Bulletin()
+    with bulletin.follow() as following:
+        reading = asyncio.ensure_future(_texts(following))
+        await asyncio.sleep(0)
+        bulletin.publish(notice("last"))
+        following.close()
+        assert await reading == ["last"]
+
+
+async def _texts(following: Following) -> list[str]:
+    return [text_of(event) async for event in following]
+
+
+def test_watchers_of_a_session_are_counted_while_they_watch() -> None:
+    bulletin = Bulletin()
+    with bulletin.follow(), bulletin.follow("one"), bulletin.follow("two"):
+        with bulletin.follow("one"):
+            assert bulletin.watchers("one") == 2
+        assert bulletin.watchers("one") == 1
+    assert bulletin.watchers("one") == 0
+    assert bulletin.watchers("never") == 0

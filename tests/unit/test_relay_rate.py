@@ -1,0 +1,62 @@
+"""Messages per minute and person."""
+
+import pytest
+
+from bot.errors import Refused
+from bot.relay import UserRate
+from tests.clock import ManualClock
+
+
+def counts(rate: UserRate, person: str) -> bool:
+    try:
+        rate.count(person)
+    except Refused:
+        return False
+    return True
+
+
+async def test_a_person_may_write_so_many_messages_within_any_minute() -> None:
+    clock = ManualClock()
+    rate = UserRate(clock, 3)
+    assert [counts(rate, "ana") for _ in range(4)] == [True, True, True, False]
+    await clock.advance(59.9)
+    assert not counts(rate, "ana")
+    await clock.advance(0.1)
+    assert counts(rate, "ana")
+
+
+async def test_refused_messages_do_not_count() -> None:
+    clock = ManualClock()
+    rate = UserRate(clock, 1)
+    assert counts(rate, "ana")
+    await clock.advance(30)
+    assert not counts(rate, "ana")
+    await clock.advance(30)
+    assert counts(rate, "ana")
+
+
+def test_people_do_not_use_up_each_others_messages() -> None:
+    rate = UserRate(ManualClock(), 1)
+    assert [counts(rate, person) for person in ("ana", "bob", "ana", "bob")] == [True, True, False, False]
+
+
+def test_no_limit_is_no_limit() -> None:
+    rate = UserRate(ManualClock(), 0)
+    assert all(counts(rate, "ana") for _ in range(1000))
+
+
+async def test_people_who_are_silent_are_forgotten() -> None:
+    clock = ManualClock()
+    rate = UserRate(clock, 5)
+    for number in range(500):
+        rate.count(f"person {number}")
+    await clock.advance(61)
+    rate.count("somebody new")
+    assert len(rate._times) == 1
+
+
+def test_the_refusal_names_the_limit() -> None:
+    rate = UserRate(ManualClock(), 1)
+    rate.count("ana")
+    with pytest.raises(Refused, match="at most 1 message a minute"):
+        rate.count("ana")

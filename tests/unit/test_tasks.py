@@ -1,0 +1,116 @@
+"""Tasks with an owner: awaited at the end, and one that fails takes no other with it."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from bot.logs import configure
+from bot.tasks import TaskOwner, end
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure("info", "text", [])
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+async def test_owner_keeps_a_task_until_it_has_ended() -> None:
+    owner, go = TaskOwner(), asyncio.Event()
+
+    async def work() -> None:
+        await go.wait()
+
+    task = owner.start(work(), name="work")
+    assert len(owner) == 1
+    assert task.get_name() == "work"
+    go.set()
+    await task
+    await asyncio.sleep(0)
+    assert len(owner) == 0
+
+
+async def test_close_cancels_what_runs_and_waits_until_it_has_cleaned_up() -> None:
+    owner, cleaned = TaskOwner(), []
+
+    async def work(number: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(number)
+
+    for number in range(3):
+        owner.start(work(number), name=f"work {number}")
+    await asyncio.sleep(0)
+    await owner.close()
+    assert sorted(cleaned) == [0, 1, 2]
+    assert len(owner) == 0
+    await owner.close()
+
+
+async def test_failure_is_logged_with_the_name_of_its_task_and_hurts_no_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    owner, go, done = TaskOwner(), asyncio.Event(), []
+
+    async def fail() -> None:
+        raise RuntimeError("out of luck")
+
+    async def work() -> None:
+        await go.wait()
+        done.append(True)
+
+    working = owner.start(work(), name="the other")
+    failing = owner.start(fail(), name="the unlucky one")
+    await asyncio.wait([failing])
+    await asyncio.sleep(0)
+    told = capsys.readouterr().err
+    assert "task failed" in told
+    assert "the unlucky one" in told
+    assert "RuntimeError: out of luck" in told
+    go.set()
+    await working
+    assert done == [True]
+    await owner.close()
+
+
+async def test_failure_during_close_is_not_raised(capsys: pytest.CaptureFixture[str]) -> None:
+    owner = TaskOwner()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise RuntimeError("while leaving")
+
+    owner.start(work(), name="work")
+    await asyncio.sleep(0)
+    await owner.close()
+    await asyncio.sleep(0)
+    assert "while leaving" in capsys.readouterr().err
+
+
+async def test_end_waits_for_one_task_and_takes_anything() -> None:
+    ended = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    task = asyncio.ensure_future(work())
+    await asyncio.sleep(0)
+    await end(task)
+    assert ended == [True]
+    assert task.cancelled()
+    await end(task)
+    await end(None)
