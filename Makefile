@@ -1,6 +1,8 @@
 # The front door. `make demo` runs the main job, `make test` passes the tests; both install what they need into .venv.
 
 PROVIDER ?= heygen-realtime
+# Files of tests are spread over so many processes; measured on 2 cores, two take about half the time of one.
+WORKERS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -16,8 +18,8 @@ help: ## Show this list
 demo: $(VENV)/.run ## Try everything here and now, with a simulated avatar (PROVIDER=heygen-streaming for the v1 API)
 	@$(BIN)/avatar-relay demo --provider $(PROVIDER)
 
-test: $(VENV)/.dev ## Run every test
-	@$(BIN)/pytest $(PYTEST_ARGS)
+test: $(VENV)/.dev ## Run every test; PYTEST_ARGS="tests/unit -k words" runs some, WORKERS=0 in one process
+	@$(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/.dev ## Types, style, and the rules of the house
 	@$(BIN)/ruff check .
@@ -42,16 +44,19 @@ clean: ## Remove the environment and every cache
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "avatar-relay needs Python 3.11 or newer: install it, or say PYTHON=/path/to/python3."; exit 2; }
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "avatar-relay needs Python 3.11 or newer: install it, or say PYTHON=/path/to/python3." >&2; exit 2; }
 	@echo "Making the environment in $(VENV) (once)…"
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
-		echo "Python's venv module is missing: install it (on Debian and Ubuntu: apt install python3-venv)."; exit 2; }
+		echo "Python's venv module is missing: install it (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 2; }
 
 $(VENV)/.run: requirements/run.lock pyproject.toml | $(BIN)/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(INSTALL) --require-hashes -r requirements/run.lock && $(INSTALL) --no-deps -e . || { $(TRY_AGAIN); exit 2; }
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(INSTALL) --require-hashes -r requirements/dev.lock || { $(TRY_AGAIN); exit 2; }
 	@touch $@
+
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TRY_AGAIN := echo "The packages could not be installed: check the network and run the same again." >&2

@@ -7,6 +7,7 @@ left out and why, and takes everything down again in the opposite order, within 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -69,7 +70,10 @@ class Application:
         self._simulator_options = simulator
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
-        self._media_sources: list[str] = ["https:"]
+        # Streams come over https; over plain http only from a service that is itself addressed so, on a machine nearby.
+        self._media_sources = ["https:"]
+        if settings.heygen.api_url.startswith("http:"):
+            self._media_sources.append(f"http://{urlsplit(settings.heygen.api_url).netloc.rpartition('@')[2]}")
         self.simulator: Simulator | None = None
         self.bulletin = Bulletin()
         self.desk: Desk
@@ -171,7 +175,9 @@ class Application:
             try:
                 await store.check()
             except StoreError as error:
-                return {"database": str(error)}
+                # Anybody may ask: the log names the database, the answer does not.
+                log.error("the database is not ready", error=str(error))
+                return {"database": "cannot be reached or written"}
             return {"database": None}
 
         server = WebServer(

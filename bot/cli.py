@@ -4,7 +4,9 @@ Exit codes: 0 done, 1 it could not be done, 2 a setting or the database is not r
 """
 
 import asyncio
+import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -214,7 +216,8 @@ def _log(settings: Settings) -> None:
 
 
 def _tell(line: str) -> None:
-    output.write_line(line)
+    in_terminal = sys.stdout is not None and sys.stdout.isatty()
+    output.write_line(output.broken(line, shutil.get_terminal_size().columns) if in_terminal else line)
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:

@@ -10,6 +10,10 @@ import io
 import os
 import re
 import sys
+import textwrap
+
+NARROWEST = 40
+"""Columns of a terminal below which lines are left to it to break."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -51,6 +55,24 @@ def write_line(line: str) -> bool:
 def at_terminal() -> bool:
     """Whether a person sits in front of this program: it reads from a terminal and writes to one."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
+def broken(text: str, columns: int) -> str:
+    """Text as lines no wider than `columns`, broken between words and all indented like the first.
+
+    A word that is wider, such as a link, stays whole.
+    """
+    if len(text) <= columns or columns < NARROWEST:
+        return text
+    indent = " " * (len(text) - len(text.lstrip(" ")))
+    return textwrap.fill(
+        text.strip(),
+        columns,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def printable(text: str) -> str:

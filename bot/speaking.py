@@ -107,7 +107,7 @@ class SpeakingLoop:
         trouble: StoreError | None = None
         while self.current is not None or self._in_doubt is not None or self.queue:
             try:
-                await self._settle_ahead()
+                await self._settle_doubt()
                 await self._abandon_current()
                 await self.clear()
             except StoreError as error:
@@ -397,11 +397,14 @@ class SpeakingLoop:
             self.queue.appendleft(line)
             metrics.waiting_utterances.inc()
 
-    async def _settle_ahead(self) -> None:
-        """Write down what became of the line that had been sent ahead."""
+    async def _settle_doubt(self) -> None:
         if self._in_doubt is not None:
             line, self._in_doubt = self._in_doubt, None
             await self._give_up(line, UtteranceState.UNKNOWN, Transient(NOT_TOLD, may_have_taken_effect=True))
+
+    async def _settle_ahead(self) -> None:
+        """Write down what became of the line that had been sent ahead."""
+        await self._settle_doubt()
         if self.queue and self.queue[0].utterance.state is not UtteranceState.QUEUED:
             await self._advance(self.queue[0], UtteranceState.QUEUED)
 

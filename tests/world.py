@@ -82,6 +82,10 @@ class Mains:
         self._cut_at = cut_at
         self._dead: dict[asyncio.Future[None], Exception] = {}
 
+    def cut_in(self, instants: int) -> None:
+        """Let the power go off so many instants from now."""
+        self._cut_at = self.instants + instants
+
     def power(self, effect: Callable[..., Awaitable[Any]], ending: Exception) -> Callable[..., Awaitable[Any]]:
         """`effect`, as long as there is power. `ending` is what a caller gets who is still there at the very end."""
 

@@ -1,55 +1,79 @@
-"""Answers: by the provider where it can, by the operator's chat model where it cannot."""
+"""The avatar answers: a chat model writes while the avatar already speaks (v3), or the provider does it all (v1)."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.avatars.simulator import Effect
-from bot.model import Mode, UtteranceChanged, UtteranceState
-from tests.world import World, with_policy
+from adapters.avatars.simulator.answers import answer_to
+from bot import sentences
+from bot.errors import AnswerError
+from bot.model import UtteranceChanged, UtteranceState
+from tests.world import World, simulated
 
-QUESTION = "who are you?"
-COMPLETIONS = "/v1/chat/completions"
-
-
-@pytest.fixture
-async def realtime(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path) as world:
-        yield world
+MODEL = {"method": "POST", "path": "/v1/chat/completions"}
+QUESTION = "what is the weather like on the other side of the mountains today?"
+NO_ANSWER = sentences.failure(AnswerError(""))[0].partition(" (ref ")[0]
 
 
-def answer_to(world: World, question: str) -> str:
-    answers = [e.answer for e in world.events if isinstance(e, UtteranceChanged) and e.utterance.text == question]
-    return answers[-1] or ""
+def answers(world: World, question: str) -> list[str]:
+    """What the channel saw of the answer, as it grew."""
+    changes = [event for event in world.events if isinstance(event, UtteranceChanged)]
+    return [change.answer for change in changes if change.utterance.text == question and change.answer]
 
 
-async def test_an_answer_is_spoken_as_it_is_written_in_several_fragments(realtime: World) -> None:
+def said(world: World) -> str:
+    """Everything the avatar was given to say after its greeting, joined as a stream joins it."""
+    (stream,) = world.simulator.streams()
+    return "".join(text.asked for text in stream.spoken[1:])
+
+
+async def test_an_answer_is_spoken_while_it_is_written_and_every_word_arrives(realtime: World) -> None:
     await realtime.start()
     await realtime.type(f"/avatar ask {QUESTION}")
     await realtime.until(lambda: realtime.ended_as(QUESTION, UtteranceState.SPOKEN))
-    said = realtime.heard
-    assert len(said) > 1
-    assert " ".join(said) == answer_to(realtime, QUESTION).strip()
-    assert "simulator" in " ".join(said)
+    (stream,) = realtime.simulator.streams()
+    assert len(stream.spoken[1:]) > 2
+    assert said(realtime).strip() == answer_to(QUESTION)
+    assert answers(realtime, QUESTION)[-1] == answer_to(QUESTION)
 
 
-async def test_the_words_of_an_answer_do_not_run_together(realtime: World) -> None:
+async def test_the_avatar_begins_before_the_model_is_done(tmp_path: Path) -> None:
+    async with World(tmp_path, options=simulated(answer_delay=1.0)) as world:
+        await world.start()
+        await world.type(f"/avatar ask {QUESTION}")
+        await world.until(lambda: UtteranceState.SPEAKING in world.states(QUESTION))
+        assert 0 < len(said(world)) < len(answer_to(QUESTION)) / 2
+        await world.until(lambda: world.ended_as(QUESTION, UtteranceState.SPOKEN))
+        assert said(world).strip() == answer_to(QUESTION)
+
+
+async def test_an_answer_waits_for_its_turn_and_so_does_what_comes_after_it(realtime: World) -> None:
     await realtime.start()
+    await realtime.write("before it")
     await realtime.type(f"/avatar ask {QUESTION}")
-    await realtime.until(lambda: realtime.ended_as(QUESTION, UtteranceState.SPOKEN))
-    posted = "".join(text.asked for view in realtime.simulator.streams() for text in view.spoken)
-    assert answer_to(realtime, QUESTION).strip() in posted
+    await realtime.write("after it")
+    await realtime.until(lambda: realtime.ended_as("after it", UtteranceState.SPOKEN))
+    assert said(realtime).split() == ["before", "it", *answer_to(QUESTION).split(), "after", "it"]
 
 
-async def test_questions_and_messages_keep_their_order(realtime: World) -> None:
+async def test_earlier_turns_are_remembered(realtime: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[tuple[str, bool]]] = []
+    model: Any = realtime.sessions.house.chat_model
+    ask = model.answer
+
+    def noted(knowledge: str, turns: Any) -> Any:
+        seen.append([(turn.text, turn.from_avatar) for turn in turns])
+        return ask(knowledge, turns)
+
+    monkeypatch.setattr(model, "answer", noted)
     await realtime.start()
-    await realtime.type("/avatar say before")
-    await realtime.type(f"/avatar ask {QUESTION}")
-    await realtime.type("/avatar say after")
-    await realtime.until(lambda: realtime.ended_as("after", UtteranceState.SPOKEN))
-    assert realtime.heard[0] == "before"
-    assert realtime.heard[-1] == "after"
+    for question in ("who are you?", "and what can you do?"):
+        await realtime.type(f"/avatar ask {question}")
+        await realtime.until(lambda question=question: realtime.ended_as(question, UtteranceState.SPOKEN))
+    first = ("who are you?", False)
+    assert seen == [[first], [first, (answer_to("who are you?"), True), ("and what can you do?", False)]]
 
 
 @pytest.mark.parametrize(
@@ -57,56 +81,144 @@ async def test_questions_and_messages_keep_their_order(realtime: World) -> None:
     [
         {"effect": Effect.STATUS, "status": 500},
         {"effect": Effect.STATUS, "status": 401},
-        {"effect": Effect.GARBAGE, "after_work": False},
-        {"effect": Effect.EMPTY, "after_work": False},
         {"effect": Effect.REFUSED_BEFORE},
+        {"effect": Effect.STATUS, "status": 200, "body": ""},
+        {"effect": Effect.STATUS, "status": 200, "body": "<html>this is not the JSON you are looking for"},
+        {"effect": Effect.STATUS, "status": 200, "body": {"choices": 42}},
     ],
-    ids=lambda trouble: str(trouble["effect"]),
+    ids=lambda trouble: "-".join(str(value) for value in trouble.values()),
 )
-async def test_a_model_that_fails_gets_one_sentence_and_the_queue_goes_on(
-    realtime: World, trouble: dict[str, object]
+async def test_a_model_that_fails_is_told_once_and_the_queue_goes_on(realtime: World, trouble: dict[str, Any]) -> None:
+    await realtime.start()
+    realtime.simulator.faults.add(**MODEL, **trouble, times=None)
+    await realtime.type(f"/avatar ask {QUESTION}")
+    await realtime.write("life goes on")
+    await realtime.until(lambda: realtime.ended_as("life goes on", UtteranceState.SPOKEN))
+    assert realtime.ended_as(QUESTION, UtteranceState.FAILED)
+    assert sum(notice.startswith(NO_ANSWER) for notice in realtime.notices) == 1
+    assert realtime.heard == ["life goes on"]
+    realtime.simulator.faults.clear()
+    await realtime.type("/avatar ask and now?")
+    await realtime.until(lambda: realtime.ended_as("and now?", UtteranceState.SPOKEN))
+
+
+async def test_a_model_that_breaks_off_has_its_beginning_said_and_the_rest_told(tmp_path: Path) -> None:
+    async with World(tmp_path, options=simulated(answer_delay=0.5)) as world:
+        await world.start()
+        world.simulator.faults.add(**MODEL, effect=Effect.CUT_AFTER, seconds=4)
+        await world.type(f"/avatar ask {QUESTION}")
+        await world.until(lambda: world.ended_as(QUESTION, UtteranceState.FAILED))
+        assert answer_to(QUESTION).startswith(said(world).strip())
+        assert sum(notice.startswith(NO_ANSWER) for notice in world.notices) == 1
+        await world.write("life goes on")
+        await world.until(lambda: world.ended_as("life goes on", UtteranceState.SPOKEN))
+
+
+async def test_an_answer_of_marks_alone_is_no_answer(realtime: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = realtime.sessions.house.chat_model
+
+    async def marks(knowledge: str, turns: Any) -> Any:
+        yield "** "
+        yield "``` #"
+
+    monkeypatch.setattr(model, "answer", marks)
+    await realtime.start()
+    await realtime.type(f"/avatar ask {QUESTION}")
+    await realtime.write("life goes on")
+    await realtime.until(lambda: realtime.ended_as("life goes on", UtteranceState.SPOKEN))
+    assert realtime.ended_as(QUESTION, UtteranceState.FAILED)
+    assert realtime.notices[-1].startswith(NO_ANSWER)
+
+
+async def test_a_mistake_in_a_model_is_told_and_holds_nobody(realtime: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = realtime.sessions.house.chat_model
+
+    async def broken(knowledge: str, turns: Any) -> Any:
+        yield "one moment, "
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(model, "answer", broken)
+    await realtime.start()
+    await realtime.type(f"/avatar ask {QUESTION}")
+    await realtime.write("life goes on")
+    await realtime.until(lambda: realtime.ended_as("life goes on", UtteranceState.SPOKEN))
+    assert realtime.ended_as(QUESTION, UtteranceState.FAILED)
+    assert realtime.notices[-1].startswith(NO_ANSWER)
+    realtime.log.clear()
+
+
+async def test_a_slow_model_lets_v3_close_and_its_answer_opens_the_next_stream(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await world.start()
+        world.simulator.faults.add(**MODEL, effect=Effect.LATENCY, seconds=45)
+        await world.type(f"/avatar ask {QUESTION}")
+        await world.pass_time(40)
+        assert world.open_streams == []
+        await world.until(lambda: world.ended_as(QUESTION, UtteranceState.SPOKEN))
+        assert "".join(text.asked for text in world.simulator.streams()[1].spoken).strip() == answer_to(QUESTION)
+        assert world.greetings == 1
+
+
+async def test_no_word_of_an_answer_is_lost_where_the_provider_does_not_take_its_beginning_at_once(
+    realtime: World,
 ) -> None:
     await realtime.start()
-    realtime.simulator.faults.add(**trouble, path=COMPLETIONS, times=None)  # type: ignore[arg-type]  # checked there
+    realtime.simulator.faults.add(
+        Effect.STATUS, method="POST", path="/v3/avatar-realtime/*/text", status=429, retry_after=3, times=2
+    )
     await realtime.type(f"/avatar ask {QUESTION}")
-    await realtime.type("/avatar say after")
-    await realtime.until(lambda: realtime.ended_as("after", UtteranceState.SPOKEN))
-    assert realtime.states(QUESTION)[-1:] == [UtteranceState.FAILED]
-    told = [notice for notice in realtime.notices if "could not think of an answer" in notice]
-    assert len(told) == 1
-    assert realtime.heard == ["after"]
+    await realtime.until(lambda: realtime.ended_as(QUESTION, UtteranceState.SPOKEN))
+    assert said(realtime).strip() == answer_to(QUESTION)
 
 
-async def test_an_interrupt_stops_an_answer_in_the_middle(realtime: World) -> None:
-    await realtime.start()
-    await realtime.type(f"/avatar ask {QUESTION}")
-    await realtime.until(lambda: UtteranceState.SPEAKING in realtime.states(QUESTION))
-    await realtime.type("/avatar interrupt")
-    await realtime.until(lambda: realtime.ended_as(QUESTION, UtteranceState.INTERRUPTED))
-    await realtime.pass_time(10)
-    assert len(realtime.open_streams) == 0
-    await realtime.type("/avatar say and now this")
-    await realtime.until(lambda: realtime.ended_as("and now this", UtteranceState.SPOKEN))
+@pytest.mark.parametrize("verb", ["interrupt", "skip", "stop"])
+async def test_whoever_cuts_an_answer_stops_the_model(verb: str, tmp_path: Path) -> None:
+    async with World(tmp_path, options=simulated(answer_delay=1.0)) as world:
+        running = await world.start()
+        await world.type(f"/avatar ask {QUESTION}")
+        await world.until(lambda: UtteranceState.SPEAKING in world.states(QUESTION))
+        (answering,) = [task for task in running._tasks._tasks if task.get_name() == "answer"]
+        await world.type(f"/avatar {verb}")
+        await world.rest()
+        assert answering.done()
+        assert world.ended_as(QUESTION, UtteranceState.INTERRUPTED)
+        written = answers(world, QUESTION)[-1]
+        await world.pass_time(30)
+        assert answers(world, QUESTION)[-1] == written
+        assert written != answer_to(QUESTION)
 
 
-async def test_without_a_model_asking_is_refused_before_it_costs_anything(tmp_path: Path) -> None:
-    async with World(tmp_path, chat_model=False) as world:
+async def test_clear_stops_the_model_of_an_answer_that_waits_to_be_sent_again(tmp_path: Path) -> None:
+    async with World(tmp_path, options=simulated(answer_delay=1.0)) as world:
+        running = await world.start()
+        world.simulator.faults.add(
+            Effect.STATUS, method="POST", path="/v3/avatar-realtime/*/text", status=429, retry_after=30
+        )
+        await world.type(f"/avatar ask {QUESTION}")
+        await world.pass_time(5)
+        await world.type("/avatar clear")
+        await world.rest()
+        assert world.ended_as(QUESTION, UtteranceState.DROPPED)
+        assert [task for task in running._tasks._tasks if task.get_name() == "answer"] == []
+
+
+async def test_v1_answers_by_itself(streaming: World) -> None:
+    await streaming.start()
+    await streaming.type(f"/avatar ask {QUESTION}")
+    await streaming.until(lambda: streaming.ended_as(QUESTION, UtteranceState.SPOKEN))
+    (stream,) = streaming.simulator.streams()
+    (task,) = stream.spoken
+    assert (task.kind, task.asked, task.text) == ("chat", QUESTION, answer_to(QUESTION))
+
+
+async def test_a_question_from_before_a_restart_without_a_model_is_told(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
         await world.start()
-        for line in (f"/avatar ask {QUESTION}", "/avatar mode chat"):
-            reply = await world.type(line)
-            assert reply.text.startswith("This avatar can repeat, but it has no mind to answer with yet.")
-        await world.type("/avatar stop")
-        await world.until(lambda: world.running is None)
-        assert (await world.type("/avatar start mode=chat")).text.startswith("This avatar can repeat")
-        assert len(world.simulator.streams()) == 1
-
-
-async def test_v1_answers_by_itself(tmp_path: Path) -> None:
-    policy = with_policy(mode=Mode.CHAT)
-    async with World(tmp_path, "heygen-streaming", chat_model=False, policy=policy) as world:
-        await world.start()
-        await world.write(QUESTION)
-        await world.until(lambda: world.ended_as(QUESTION, UtteranceState.SPOKEN))
-        (text,) = world.simulator.streams()[0].spoken
-        assert text.asked == QUESTION
-        assert "simulator" in text.text
+        await world.write("this is being said while the power goes off, and there is a question behind it")
+        await world.type(f"/avatar ask {QUESTION}")
+        await world.rest()
+        await world.crash()
+        world._with_chat_model = False
+        await world.boot()
+        await world.until(lambda: world.ended_as(QUESTION, UtteranceState.FAILED))
+        assert world.notices[-1].startswith(NO_ANSWER)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.model import UtteranceState
-from tests.world import World, with_policy
+from tests.world import World, simulated, with_policy
 
 IDLE = "Nobody has written for a while: the avatar leaves in 60 s unless somebody writes."
 
@@ -58,6 +58,29 @@ async def test_keep_alives_go_out_where_our_idle_time_outlasts_the_providers(tmp
     async with World(tmp_path, "heygen-streaming", policy=policy) as world:
         assert policy.keep_alive_every(world.sessions.house.provider.capabilities) == 1200.0
         assert with_policy().keep_alive_every(world.sessions.house.provider.capabilities) is None
+
+
+async def test_a_session_that_is_kept_alive_outlives_the_longest_idle_time_of_the_provider(tmp_path: Path) -> None:
+    policy = with_policy(idle_timeout=5000.0, max_duration=9000.0)
+    options = simulated(v1_session_limit=10_000)
+    async with World(tmp_path, "heygen-streaming", policy=policy, options=options) as world:
+        running = await world.start()
+        await world.pass_time(4900)
+        assert len(world.open_streams) == 1
+        await world.pass_time(110)
+        assert running.closed.is_set()
+        assert world.open_streams == []
+
+
+async def test_no_keep_alive_is_sent_without_need_and_none_by_a_dead_bot(tmp_path: Path) -> None:
+    policy = with_policy(idle_timeout=5000.0, max_duration=9000.0)
+    options = simulated(v1_session_limit=10_000)
+    async with World(tmp_path, "heygen-streaming", policy=policy, options=options) as world:
+        await world.start()
+        await world.pass_time(100)
+        await world.crash()
+        await world.pass_time(3601)
+        assert world.open_streams == []
 
 
 async def test_a_dead_bot_costs_no_more_than_the_idle_time_of_the_provider(world: World) -> None:

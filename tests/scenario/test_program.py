@@ -109,6 +109,15 @@ def test_avatar_can_be_started_again_by_the_line_after_a_stop(tmp_path: Path) ->
     assert "  said: second" in demo.output
 
 
+def test_plain_lines_are_not_said_where_the_relay_is_off(tmp_path: Path) -> None:
+    typed = "/avatar start\nhello\n/avatar say good morning\n"
+    demo = run(tmp_path, "demo", "--speed", "10", typed=typed, SESSION_RELAY="off")
+    assert demo.code == 0
+    assert "That was not said: SESSION_RELAY is off." in demo.output
+    assert "said: hello" not in demo.output
+    assert "  said: good morning" in demo.output
+
+
 def test_interrupt_skip_and_clear_of_a_pipe_act_at_once(tmp_path: Path) -> None:
     with Program(tmp_path, "demo", "--speed", "5") as demo:
         demo.type("/avatar start", f"one {'long ' * 40}sentence", "two", "three", "four")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import sentences
 from bot.errors import Refused
 from bot.model import Actor, Role, UtteranceState
 from bot.settings import Relay as RelayRule
@@ -158,3 +159,40 @@ async def test_a_message_at_the_moment_of_the_end_is_never_left_behind(world: Wo
 async def test_writing_while_the_avatar_leaves_says_so(world: World) -> None:
     await world.type("/avatar stop")
     assert (await refusal(world, "wait!")).startswith("The avatar in this channel is just being closed.")
+
+
+@pytest.mark.parametrize("turns", [*range(12), 16, 24])
+async def test_a_message_at_any_turn_of_the_end_is_refused_or_dropped(world: World, turns: int) -> None:
+    running = world.running
+    assert running is not None
+    writing = asyncio.create_task(world.write("just now"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await world.type("/avatar stop")
+    await world.until(running.closed.is_set)
+    (result,) = await asyncio.gather(writing, return_exceptions=True)
+    rows = await world.rows(tables.utterances)
+    assert all(UtteranceState(row.state).is_final for row in rows)
+    if isinstance(result, Refused):
+        assert str(result) == sentences.CLOSING
+    else:
+        assert world.states("just now")[-1].is_final
+
+
+async def test_a_message_that_comes_after_a_clear_survives_it(world: World) -> None:
+    await world.write("this one is being said while the queue behind it is cleared by somebody")
+    await world.write("dropped")
+    await world.rest()
+    await asyncio.gather(world.type("/avatar clear"), world.write("kept"))
+    await world.until(lambda: world.ended_as("kept", UtteranceState.SPOKEN))
+    states = {row.text: row.state for row in await world.rows(tables.utterances)}
+    assert states["kept"] == UtteranceState.SPOKEN
+
+
+async def test_the_queue_never_grows_over_its_limit_however_many_write_at_once(tmp_path: Path) -> None:
+    async with World(tmp_path, policy=with_policy(queue_limit=5)) as world:
+        await world.type("/avatar start")
+        tries = [world.write(f"message {number}") for number in range(30)]
+        results = await asyncio.gather(*tries, return_exceptions=True)
+        assert sum(isinstance(result, Refused) for result in results) == 25
+        assert len(await world.rows(tables.utterances)) == 5

@@ -43,13 +43,11 @@ CALLS = {
     },
 }
 TROUBLES: dict[str, dict[str, Any]] = {
-    "refused once": {"effect": Effect.REFUSED_BEFORE},
     "refused for long": {"effect": Effect.REFUSED_BEFORE, "times": None},
     "reply lost once": {"effect": Effect.LOST_REPLY},
     "replies lost for long": {"effect": Effect.LOST_REPLY, "times": None},
     "too many requests once": {"effect": Effect.STATUS, "status": 429, "retry_after": 2},
     "too many requests for long": {"effect": Effect.STATUS, "status": 429, "retry_after": 2, "times": None},
-    "server error once": {"effect": Effect.STATUS, "status": 500},
     "server errors for long": {"effect": Effect.STATUS, "status": 500, "times": None},
     "server error after the work": {"effect": Effect.STATUS, "status": 500, "after_work": True},
     "slow": {"effect": Effect.LATENCY, "seconds": 4.0, "times": None},
@@ -214,7 +212,7 @@ async def test_stop_at_any_turn_of_a_start_leaves_nothing_open(world: World, tur
     starting = asyncio.create_task(world.type("/avatar start"))
     running: RunningSession | None = None
     while running is None or turns > 0:
-        await asyncio.sleep(0)  # noqa: ASYNC110 - the turns of the loop are what is counted
+        await asyncio.sleep(0)
         turns -= running is not None
         running = world.running
     running.ask_to_end(EndReason.STOPPED)
@@ -581,7 +579,7 @@ async def test_stop_while_a_stream_is_reopened_closes_it(realtime: World) -> Non
 
 async def test_an_interrupt_that_fails_is_told(streaming: World) -> None:
     await streaming.start()
-    fault(streaming, "interrupt", **TROUBLES["server error once"])
+    fault(streaming, "interrupt", effect=Effect.STATUS, status=500)
     await streaming.write(long("on and on"))
     await streaming.until(lambda: UtteranceState.SPEAKING in streaming.states(long("on and on")))
     await streaming.type("/avatar interrupt")
@@ -685,6 +683,21 @@ async def test_a_database_that_cannot_be_written_keeps_no_stream_open_at_stop(wo
     await all_is_well_again(world)
     await world.pass_time(200)
     assert await world.store.unsettled_streams() == []
+
+
+async def test_a_database_that_cannot_be_written_hangs_no_session_that_sent_a_message_ahead(realtime: World) -> None:
+    running = await realtime.start()
+    for text in ("short one", "sent ahead", "waiting"):
+        await realtime.write(text)
+    await realtime.until(lambda: UtteranceState.SENDING in realtime.states("sent ahead"))
+    await read_only(realtime, on=True)
+    await realtime.type("/avatar stop")
+    await realtime.until(running.closed.is_set)
+    assert realtime.open_streams == []
+    assert realtime.ended_as("sent ahead", UtteranceState.DROPPED)
+    await read_only(realtime, on=False)
+    await all_is_well_again(realtime)
+    assert all(UtteranceState(row.state).is_final for row in await realtime.rows(tables.utterances))
 
 
 async def test_a_message_that_cannot_be_written_down_ends_the_session_where_it_was_taken_before(world: World) -> None:

@@ -17,8 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from adapters.avatars.simulator import Effect
 from bot.errors import Refused
-from bot.model import Channel, UtteranceState
+from bot.model import Channel, SessionState, StreamState, UtteranceState
 from bot.store import tables
+from bot.tasks import end
 from tests.world import World
 
 CHANNELS = tuple(Channel("test", "workspace", name) for name in ("general", "random"))
@@ -28,11 +29,26 @@ FAULTS: dict[str, dict[str, Any]] = {
     "too many requests": {"effect": Effect.STATUS, "status": 429, "retry_after": 1},
     "server error": {"effect": Effect.STATUS, "status": 500},
     "garbage": {"effect": Effect.GARBAGE},
+    "slow": {"effect": Effect.LATENCY, "seconds": 2.5},
 }
+# The id of a stream ends in a digit or in a to f, "words" does not.
 CALLS = {
-    "heygen-streaming": ("/v1/streaming.new", "/v1/streaming.start", "/v1/streaming.task", "/v1/streaming.stop"),
-    "heygen-realtime": ("/v3/avatar-realtime", "/v3/avatar-realtime/*/text", "/v3/avatar-realtime/*/cancel"),
+    "heygen-streaming": (
+        ("POST", "/v1/streaming.new"),
+        ("POST", "/v1/streaming.start"),
+        ("POST", "/v1/streaming.task"),
+        ("POST", "/v1/streaming.interrupt"),
+        ("POST", "/v1/streaming.stop"),
+    ),
+    "heygen-realtime": (
+        ("POST", "/v3/avatar-realtime"),
+        ("GET", "/v3/avatar-realtime/*[0-9a-f]"),
+        ("GET", "/v3/avatar-realtime/*/words"),
+        ("POST", "/v3/avatar-realtime/*/text"),
+        ("POST", "/v3/avatar-realtime/*/cancel"),
+    ),
 }
+COMMANDS = ("stop", "interrupt", "skip", "clear", "status", "queue", "mode repeat", "ask where are we?")
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 BOUNDS = settings(
     max_examples=300 if THOROUGH else 12,
@@ -75,9 +91,16 @@ class LifeCycle(RuleBasedStateMachine):
     def start(self, channel: Channel) -> None:
         self.do(self.settle(self.world.type("/avatar start", channel=channel)))
 
-    @rule(channel=channels, verb=st.sampled_from(["stop", "interrupt", "skip", "clear", "status"]))
-    def command(self, channel: Channel, verb: str) -> None:
-        self.do(self.settle(self.world.type(f"/avatar {verb}", channel=channel)))
+    @rule(channel=channels, commands=st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=4))
+    def command(self, channel: Channel, commands: list[str]) -> None:
+        """Several commands come in quick succession: nothing happens between them but their answers."""
+
+        async def give() -> None:
+            for command in commands:
+                await self.world.type(f"/avatar {command}", channel=channel)
+            await self.world.rest()
+
+        self.do(give())
 
     @rule(channel=channels, deliveries=st.integers(1, 3), length=st.integers(1, 12))
     def write(self, channel: Channel, deliveries: int, length: int) -> None:
@@ -102,8 +125,8 @@ class LifeCycle(RuleBasedStateMachine):
 
     @rule(data=st.data(), name=st.sampled_from(sorted(FAULTS)), times=st.integers(1, 2))
     def fault(self, data: st.DataObject, name: str, times: int) -> None:
-        path = data.draw(st.sampled_from(CALLS[self.provider]))
-        self.world.simulator.faults.add(**FAULTS[name], method="POST", path=path, times=times)
+        method, path = data.draw(st.sampled_from(CALLS[self.provider]))
+        self.world.simulator.faults.add(**FAULTS[name], method=method, path=path, times=times)
 
     @precondition(lambda self: self.world.open_streams)
     @rule(data=st.data())
@@ -117,6 +140,21 @@ class LifeCycle(RuleBasedStateMachine):
         self.do(self.world.crash())
         self.do(self.world.boot())
         self.do(self.world.rest())
+
+    @rule(channel=channels, instants=st.integers(1, 12), command=st.sampled_from(("start", *COMMANDS)))
+    def power_cut(self, channel: Channel, instants: int, command: str) -> None:
+        """The power goes off so many instants into a command, or into what follows from it."""
+
+        async def until_it_is_dark() -> None:
+            self.world.mains.cut_in(instants)
+            giving = asyncio.create_task(self.world.type(f"/avatar {command}", channel=channel))
+            await self.world.pass_time(5)
+            await end(giving)
+            await self.world.crash()
+            await self.world.boot()
+            await self.world.rest()
+
+        self.do(until_it_is_dark())
 
     # --- what never happens ------------------------------------------------------------------------------------------
 
@@ -133,6 +171,20 @@ class LifeCycle(RuleBasedStateMachine):
         strays = {view.id for view in self.world.open_streams} - known
         without_id = [row for row in rows if row.state in ("creating", "lost") and row.upstream_id is None]
         assert len(strays) <= len(without_id), (strays, rows)
+
+    @invariant()
+    def a_session_has_at_most_one_stream_that_is_not_being_closed(self) -> None:
+        rows = self.do(self.world.rows(tables.streams))
+        open_now = {view.id for view in self.world.open_streams}
+        owners = [row.session_id for row in rows if row.upstream_id in open_now and row.state != StreamState.CLOSING]
+        assert len(owners) == len(set(owners)), owners
+
+    @invariant()
+    def nothing_is_left_open_by_a_session_that_is_closed(self) -> None:
+        closed = {row.id for row in self.do(self.world.rows(tables.sessions)) if row.state == SessionState.CLOSED}
+        open_now = {view.id for view in self.world.open_streams}
+        rows = self.do(self.world.rows(tables.streams))
+        assert not [row for row in rows if row.session_id in closed and row.upstream_id in open_now]
 
     @invariant()
     def nothing_is_heard_twice_or_out_of_order(self) -> None:

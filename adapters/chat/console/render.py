@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from bot.grammar import Usage
-from bot.model import Notice, Reply, SessionChanged, SessionEvent, SessionView, UtteranceChanged, UtteranceState
+from bot.model import Mode, Notice, Reply, SessionChanged, SessionEvent, SessionView, UtteranceChanged, UtteranceState
 from bot.output import printable
 from bot.ports import Clock
 from bot.sentences import PHASES, count, dollars
@@ -25,6 +25,7 @@ _MARKS = {
     UtteranceState.FAILED: "failed:",
     UtteranceState.UNKNOWN: "not sure it was said:",
 }
+_ANSWER_MARKS = {UtteranceState.SPEAKING: "answering:", UtteranceState.SPOKEN: "answered:"}
 _TROUBLE = (UtteranceState.FAILED, UtteranceState.UNKNOWN)
 
 
@@ -60,9 +61,12 @@ def lines_of_event(event: SessionEvent) -> list[Line]:
     match event:
         case Notice(reply=reply):
             return lines_of_reply(reply)
-        case UtteranceChanged(utterance=utterance) if utterance.state in _MARKS:
+        case UtteranceChanged(utterance=utterance, answer=answer) if utterance.state in _MARKS:
             tone = Tone.TROUBLE if utterance.state in _TROUBLE else Tone.QUIET
-            return [Line(printable(f"  {_MARKS[utterance.state]} {utterance.text}"), tone)]
+            marks = _ANSWER_MARKS if utterance.mode is Mode.CHAT else _MARKS
+            mark = marks.get(utterance.state, _MARKS[utterance.state])
+            said = answer if answer and utterance.state is UtteranceState.SPOKEN else utterance.text
+            return [Line(printable(f"  {mark} {said}"), tone)]
         case SessionChanged() | _:
             return []
 

@@ -4,7 +4,6 @@ the prompt while somebody types. Knows no command and no session; what to show c
 
 import os
 import shutil
-import textwrap
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -18,12 +17,10 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.patch_stdout import StdoutProxy
 
 from adapters.chat.console.render import Line, Tone
+from bot.output import broken
 
 STATUS_EVERY = 0.5
 """Seconds between redraws of the status line, whose seconds count down."""
-
-NARROWEST = 40
-"""Columns below which lines are left to the terminal to break."""
 
 _CODES = {Tone.QUIET: "2", Tone.LINK: "36", Tone.TROUBLE: "33"}
 """Select Graphic Rendition (ECMA-48): faint, cyan, yellow."""
@@ -66,17 +63,7 @@ def dressed(line: Line) -> str:
 
 def dress(line: Line, *, columns: int, colour: bool) -> str:
     """A line no wider than `columns` where its words allow that; every part of it is indented like the first."""
-    indent = " " * (len(line.text) - len(line.text.lstrip(" ")))
-    text = line.text
-    if columns >= NARROWEST and len(text) > columns and line.tone is not Tone.LINK:
-        text = textwrap.fill(
-            text.strip(),
-            columns,
-            initial_indent=indent,
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+    text = line.text if line.tone is Tone.LINK else broken(line.text, columns)
     code = _CODES.get(line.tone) if colour else None
     return text if code is None else f"\x1b[{code}m{text}\x1b[0m"
 
