@@ -1,7 +1,7 @@
 # The front door. `make demo` runs the main job, `make test` passes the tests; both install what they need into .venv.
 
 PROVIDER ?= heygen-realtime
-# Files of tests are spread over so many processes; measured on 2 cores, two take about half the time of one.
+# Files of tests are spread over so many processes: one per core, four at the most.
 WORKERS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin

@@ -7,10 +7,8 @@ task, a mistake nobody foresaw) is looked for at the end of every world.
 """
 
 import asyncio
-import gc
 import math
 import time
-import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -20,10 +18,13 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 import stamina
+from httpx_aiohttp import HttpxAiohttpClient
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from adapters.answers import openai_compatible
 from adapters.answers.openai_compatible import OpenAICompatible
+from adapters.avatars.connection import _trust
 from adapters.avatars.heygen_realtime import HeyGenRealtime
 from adapters.avatars.heygen_streaming import HeyGenStreaming
 from adapters.avatars.simulator import Simulator, SimulatorOptions, SpokenText, StreamView
@@ -201,6 +202,10 @@ class World:
         model = None
         if self._with_chat_model:
             model = OpenAICompatible(KEY, f"{self.simulator.address}/v1", "simulator", self.clock)
+            # One reading of the certificates of the world is enough for all worlds.
+            model._client = HttpxAiohttpClient(
+                verify=_trust(), timeout=openai_compatible.TIMEOUT, limits=openai_compatible.LIMITS
+            )
             await self._bot.enter_async_context(model)
         bulletin = Bulletin()
         self._watching = asyncio.create_task(self._watch(bulletin))
@@ -260,7 +265,6 @@ class World:
         await ending
         # The simulator notices that nobody is there any more.
         await self.rest()
-        _sweep_up()
 
     async def _watch(self, bulletin: Bulletin) -> None:
         with bulletin.follow(backlog=100_000) as following:
@@ -409,13 +413,6 @@ def simulated(**changes: Any) -> SimulatorOptions:
 
 def _lasted(text: SpokenText) -> float:
     return (text.ends_at or 0.0) - (text.starts_at or 0.0)
-
-
-def _sweep_up() -> None:
-    """A bot without power closes no sockets; what it leaves is collected here, not in the middle of another test."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 async def _make_database(url: str) -> None:

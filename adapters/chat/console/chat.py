@@ -124,7 +124,7 @@ class ConsoleChat:
         running = self._running()
         if running is None:
             return
-        if not running.quiet.is_set():
+        if running.waiting or running.is_saying_something or not running.is_live:
             self._print([Line(WAITING)])
         while not running.closed.is_set():
             await running.quiet.wait()
