@@ -13,6 +13,9 @@ from bot.errors import Refused
 AVATAR = "avatar"
 ADMIN = "avatar-admin"
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+"""Nobody types these; a database may not even be able to keep them."""
+
 _OPTION = re.compile(r"(?P<name>[a-z]+)=(?:\"(?P<quoted>[^\"]*)\"|(?P<plain>\S+))\s*")
 
 
@@ -53,7 +56,7 @@ def parse(line: str, usages: Mapping[tuple[str, str], Usage], group: str) -> Com
 
     Raises `Refused` with a sentence where the verb is unknown, its argument is missing, or an option is not known.
     """
-    verb, _, rest = line.strip().partition(" ")
+    verb, _, rest = _CONTROL.sub("", line).strip().partition(" ")
     verb = verb.lower() or ("help" if group == AVATAR else "sessions")
     usage = usages.get((group, verb))
     if usage is None:

@@ -334,6 +334,6 @@ def _what_happened(error: AvatarRelayError) -> str:
         case AnswerError():
             return "The avatar could not think of an answer. Try again, or use `/avatar say`."
         case StoreError():
-            return "The bot cannot write to its database. Nothing was lost; ask the operator to look at the log."
+            return "The bot cannot write to its database, so that was not taken. Ask the operator to look at the log."
         case _:
             return "Something went wrong. Try again, and tell the operator if it stays."

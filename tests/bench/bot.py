@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from bot.house import House
 from pydantic import SecretStr
 
 from adapters.avatars.heygen_realtime import HeyGenRealtime
@@ -14,6 +13,7 @@ from adapters.avatars.heygen_streaming import HeyGenStreaming
 from bot.bulletin import Bulletin
 from bot.catalogue import Catalogue
 from bot.clock import SystemClock
+from bot.house import House
 from bot.model import Actor, Channel
 from bot.permissions import Permissions
 from bot.policy import SessionPolicy

@@ -45,6 +45,10 @@ def test_options_are_pairs_and_may_be_quoted() -> None:
     assert dict(command.options) == {"mode": "chat", "avatar": "Miss Robin"}
 
 
+def test_control_characters_do_not_get_into_options() -> None:
+    assert dict(parse("start avatar=a\x00b", USAGES, AVATAR).options) == {"avatar": "ab"}
+
+
 def test_a_verb_that_is_close_is_suggested() -> None:
     assert refusal("sya hello") == "I do not know `sya`. Did you mean `say`?"
 
