@@ -241,7 +241,7 @@ async def test_a_service_that_never_answers_is_told_and_everything_is_closed(wor
     fault(world, "create", effect=Effect.HANG)
     await world.type("/avatar start")
     await world.rest()
-    await world.wait_for_timeouts(lambda: world.running is None)
+    await world.wait_for_timeouts(lambda: world.running is None and world.notices)
     assert world.notices[-1].startswith(words(sentences.failure(NO_ANSWER)))
     await all_is_well_again(world)
 
@@ -709,7 +709,7 @@ async def test_a_message_that_cannot_be_written_down_ends_the_session_where_it_w
     with pytest.raises(bot.errors.StoreUnavailable):
         await world.write("not taken")
     await world.until(running.closed.is_set)
-    assert world.notices[-1].startswith("The bot cannot write to its database.")
+    assert world.notices[-1].startswith("The bot cannot write to its database, so that was not taken.")
     assert world.open_streams == []
     assert world.states("waiting")[-1].is_final
     await read_only(world, on=False)

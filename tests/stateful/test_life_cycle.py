@@ -51,8 +51,8 @@ CALLS = {
 COMMANDS = ("stop", "interrupt", "skip", "clear", "status", "queue", "mode repeat", "ask where are we?")
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 BOUNDS = settings(
-    max_examples=300 if THOROUGH else 12,
-    stateful_step_count=60 if THOROUGH else 20,
+    max_examples=300 if THOROUGH else 16,
+    stateful_step_count=60 if THOROUGH else 22,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
