@@ -35,10 +35,11 @@ setup: $(VENV)/.run ## Only make the environment
 setup-dev: $(VENV)/.dev
 
 lock: $(VENV)/.dev ## Renew the lock files
+	@$(INSTALL) uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
-		pyproject.toml -o requirements/run.lock
+		--all-extras pyproject.toml -o requirements/run.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
-		pyproject.toml --group dev -o requirements/dev.lock
+		--all-extras pyproject.toml --group dev -o requirements/dev.lock
 
 clean: ## Remove the environment and every cache
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -22,16 +22,17 @@ from bot.desk import Desk
 from bot.errors import SettingsError, StoreError
 from bot.house import House
 from bot.left_open import close_sessions, close_streams
+from bot.limits import Budget, limits_of
 from bot.listening import is_loopback, listening_trouble
 from bot.model import Notice, SessionChanged, UtteranceChanged, WordsSpoken
-from bot.permissions import Permissions
+from bot.permissions import Access, Permissions
 from bot.policy import SessionPolicy
 from bot.ports import AvatarProvider, ChatAdapter, ChatModel, Clock
 from bot.providers import make_provider, point_at_simulator
 from bot.relay import Relay
 from bot.sentences import count
 from bot.sessions import Sessions
-from bot.settings import SIMULATOR, Settings, database_url_or_default, web_secret
+from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
 from bot.store import schema
 from bot.store.address import read_address
 from bot.store.ownership import SqliteOwnership
@@ -42,8 +43,9 @@ from bot.tasks import end
 
 log = structlog.get_logger(__name__)
 
-SHUTDOWN_TIME = 8.0
-"""Seconds to close every stream at a shutdown. Containers are killed 10 s after the signal, and the rest needs some."""
+SHUTDOWN_TIME = 7.0
+"""Seconds to close every stream at a shutdown. Containers are killed 10 s after the signal; saying goodbye on the
+platforms may take 2 s, and the rest needs some."""
 
 SHOWN_BACKLOG = 100_000
 """Events that wait for the chat platforms at the most; a platform that is behind must not lose a notice."""
@@ -72,14 +74,16 @@ class Application:
         self._stopping = asyncio.Event()
         # Streams come over https; over plain http only from a service that is itself addressed so, on a machine nearby.
         self._media_sources = ["https:"]
-        if settings.heygen.api_url.startswith("http:"):
-            self._media_sources.append(f"http://{urlsplit(settings.heygen.api_url).netloc.rpartition('@')[2]}")
+        for url in (settings.heygen.api_url, settings.liveavatar.api_url):
+            if url.startswith("http:"):
+                self._media_sources.append(f"http://{urlsplit(url).netloc.rpartition('@')[2]}")
         self.simulator: Simulator | None = None
         self.bulletin = Bulletin()
         self.desk: Desk
+        self._adapters: list[ChatAdapter] = []
 
-    async def start(self) -> None:
-        """Build everything but the chats. Raises `SettingsError` and `StoreError` with a sentence for the operator."""
+    async def start(self, chats: Sequence[Callable[[Desk], ChatAdapter]]) -> None:
+        """Build everything. Raises `SettingsError` and `StoreError` with a sentence for the operator."""
         url = database_url_or_default(self._settings)
         self._stack.enter_context(SqliteOwnership(url))
         await schema.upgrade(url)
@@ -93,28 +97,40 @@ class Application:
             provider.name = SIMULATOR
         chat_model = await self._enter_chat_model(settings)
         self._desk_over(store, provider, chat_model, settings)
+        self._adapters = [make(self.desk) for make in chats]
+        self._permissions.learn_blocks(await store.blocked())
         await self._start_web(store, settings)
         await self._recover()
 
-    async def serve(self, chats: Sequence[Callable[[Desk], ChatAdapter]]) -> None:
-        """Run the chats and the sweeper until `ask_to_stop`, then close every session."""
-        adapters = [make(self.desk) for make in chats]
-        with self.bulletin.follow(backlog=SHOWN_BACKLOG) as following:
-            showing = asyncio.create_task(_show(following, {adapter.name: adapter for adapter in adapters}))
+    async def serve(self) -> None:
+        """Run the chats and the sweeper until `ask_to_stop`, then close every session.
+
+        Raises `SettingsError` where a chat platform can only be helped by the operator; the sessions are closed then.
+        """
+        async with AsyncExitStack() as entered:
+            for adapter in self._adapters:
+                await entered.enter_async_context(adapter)
+            following = entered.enter_context(self.bulletin.follow(backlog=SHOWN_BACKLOG))
+            showing = asyncio.create_task(_show(following, {adapter.name: adapter for adapter in self._adapters}))
             try:
-                await self._run_until_stopped(adapters)
+                await self._run_until_stopped()
             finally:
                 await self._close_sessions()
                 following.close()
                 await showing
 
-    async def _run_until_stopped(self, adapters: Sequence[ChatAdapter]) -> None:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(adapter.run(), name=adapter.name) for adapter in adapters]
-            tasks.append(group.create_task(Sweeper(self.desk.sessions).run(), name="sweeper"))
-            await self._stopping.wait()
-            for task in tasks:
-                task.cancel()
+    async def _run_until_stopped(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(adapter.run(), name=adapter.name) for adapter in self._adapters]
+                sweeper = Sweeper(self.desk.sessions, self._permissions, self._budget)
+                tasks.append(group.create_task(sweeper.run(), name="sweeper"))
+                tasks.append(group.create_task(self.desk.sessions.house.catalogue.keep_fresh(), name="catalogue"))
+                await self._stopping.wait()
+                for task in tasks:
+                    task.cancel()
+        except* SettingsError as group:
+            raise SettingsError(str(group.exceptions[0])) from group
 
     def ask_to_stop(self) -> None:
         """Begin the shutdown; `serve` returns when it is done. Also what a signal does."""
@@ -161,13 +177,22 @@ class Application:
         )
         sessions = Sessions(house)
         self._stack.push_async_callback(sessions.leave)
-        permissions = Permissions(settings.admin_users)
-        relay = Relay(sessions, permissions, self._clock, rule=settings.session.relay, user_rate=settings.user_rate)
-        commands = Commands(sessions, relay, permissions, closer)
+        self._permissions = Permissions(_access(settings))
+        self._budget = Budget(store, self._clock, limits_of(settings), provider.capabilities.price_per_minute)
+        relay = Relay(
+            sessions,
+            self._permissions,
+            self._clock,
+            rule=settings.session.relay,
+            user_rate=settings.user_rate,
+            user_characters=settings.limit.user_characters,
+        )
+        commands = Commands(sessions, relay, self._permissions, closer, self._budget)
         self.desk = Desk(commands, relay, sessions, self._clock, settings, self.ask_to_stop)
         answers = "answers by itself" if provider.capabilities.chat else "answers with the chat model"
         if not house.can_answer:
-            answers = "repeats only; set CHAT_API_URL and CHAT_MODEL to let it answer"
+            needed = provider.capabilities.chat_setting or "CHAT_API_URL and CHAT_MODEL"
+            answers = f"repeats only; set {needed} to let it answer"
         self._tell(f"Avatar: {provider.name}{' (simulated)' if self.simulator else ''}, {answers}.")
 
     async def _start_web(self, store: Store, settings: Settings) -> None:
@@ -178,7 +203,7 @@ class Application:
                 # Anybody may ask: the log names the database, the answer does not.
                 log.error("the database is not ready", error=str(error))
                 return {"database": "cannot be reached or written"}
-            return {"database": None}
+            return {"database": None} | {adapter.name: adapter.trouble for adapter in self._adapters}
 
         server = WebServer(
             self.desk.sessions,
@@ -191,6 +216,9 @@ class Application:
             readiness=readiness,
             registry=metrics.registry,
         )
+        for adapter in self._adapters:
+            for route in adapter.routes:
+                server.app.router.add_route(route.method, route.path, route.handle)
         try:
             local = await server.start()
         except OSError as error:
@@ -248,6 +276,12 @@ class Application:
         return closer
 
     async def _close_sessions(self) -> None:
+        if self._settings.shutdown is Shutdown.KEEP:
+            # The next process adopts them; what a provider ends meanwhile, it ends by the limits it was given.
+            kept = len(self.desk.sessions)
+            await self.desk.sessions.leave()
+            self._tell(f"{count(kept, 'session').capitalize()} left open for the next start (SHUTDOWN=keep).")
+            return
         closing = asyncio.create_task(self.desk.sessions.shut_down(), name="close all")
         patience = asyncio.create_task(self._clock.sleep(SHUTDOWN_TIME), name="patience")
         await asyncio.wait({closing, patience}, return_when=asyncio.FIRST_COMPLETED)
@@ -268,6 +302,7 @@ async def run_simulator(
     except OSError as error:
         raise SettingsError(listening_trouble(error, host=("--host", host), port=("--port", port))) from error
     tell(f"The simulator runs at {url}. Point a bot at it: HEYGEN_API_URL={url} HEYGEN_API_KEY=<its key>")
+    tell(f"Or, for AVATAR_PROVIDER=liveavatar: LIVEAVATAR_API_URL={url} LIVEAVATAR_API_KEY=<its key>")
     try:
         await stop.wait()
     finally:
@@ -284,8 +319,23 @@ def _policy(settings: Settings) -> SessionPolicy:
         mode=settings.session.mode,
         idle_timeout=settings.session.idle_timeout,
         idle_warning=settings.session.idle_warning,
+        idle_ceiling=max(settings.session.idle_ceiling, settings.session.idle_timeout),
+        unwatched_timeout=settings.session.unwatched_timeout,
         max_duration=settings.session.max_duration,
         queue_limit=settings.queue_limit,
+        key_is_ours=settings.avatar.key_exclusive,
+    )
+
+
+def _access(settings: Settings) -> Access:
+    access = settings.access
+    return Access(
+        operators=frozenset(settings.admin_users),
+        admins=frozenset(access.admins),
+        hosts=frozenset(access.hosts),
+        speakers=frozenset(access.speakers),
+        channels_allowed=frozenset(access.channels_allowed),
+        channels_denied=frozenset(access.channels_denied),
     )
 
 

@@ -15,14 +15,14 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import SecretStr
 
-from bot import output, shell
+from bot import output, shell, shell_admin
 from bot.app import Application, SimulatorOptions, run_simulator
 from bot.chats import configured_chats
 from bot.clock import SystemClock
 from bot.demo import PROVIDERS, demo_settings, run_demo, simulated
 from bot.errors import AvatarRelayError, SettingsError, StoreError
 from bot.logs import configure
-from bot.settings import Settings, load, names_set
+from bot.settings import Settings, load
 
 app = typer.Typer(
     help="Brings a live, talking avatar into a chat channel: start it, write to it, watch it, stop it.\n\n"
@@ -35,13 +35,18 @@ app = typer.Typer(
 sessions_app = typer.Typer(
     help="See the open sessions and close them, with the bot running or not.", no_args_is_help=True
 )
+people_app = typer.Typer(help="See who is blocked, shut people out and let them in again.", no_args_is_help=True)
 db_app = typer.Typer(
     help="Look after the database. The bot upgrades it by itself when it starts.", no_args_is_help=True
 )
 app.add_typer(sessions_app, name="sessions", short_help="See open sessions and close them.")
+app.add_typer(people_app, name="people", short_help="See who is blocked, block and unblock.")
 app.add_typer(db_app, name="db", short_help="Look after the database.")
 
 ENV_FILE = Path(".env")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")]
+Person = Annotated[str, typer.Argument(metavar="PERSON", help="As platform:id, such as discord:1234.")]
 
 
 def main() -> None:
@@ -98,27 +103,44 @@ def simulator(
         bool, typer.Option("--auto-viewer", help="v1: a simulated viewer joins every room.")
     ] = False,
     sunset: Annotated[bool, typer.Option("--sunset", help="v1: answer 410, as the real one does now.")] = False,
+    livekit: Annotated[
+        str, typer.Option(help="Make real rooms on this LiveKit server, such as ws://127.0.0.1:7880.")
+    ] = "",
+    livekit_key: Annotated[
+        str, typer.Option(help="A key of the LiveKit server.", envvar="SIMULATOR_LIVEKIT_KEY")
+    ] = "devkey",
+    livekit_secret: Annotated[
+        str, typer.Option(help="The secret of that key.", envvar="SIMULATOR_LIVEKIT_SECRET")
+    ] = "secret",  # noqa: S107 - what `livekit-server --dev` has; everybody knows it
 ) -> None:
-    """Run the simulator alone: a server that speaks HeyGen Streaming v1 and HeyGen Avatar Realtime v3.
+    """Run the simulator alone: it speaks HeyGen Streaming v1, HeyGen Avatar Realtime v3 and LiveAvatar.
 
-    Point a bot at it with HEYGEN_API_URL and HEYGEN_API_KEY. It meters what the real services would charge and fails on
-    demand; docs/simulator.md tells how.
+    Point a bot at it with HEYGEN_API_URL and HEYGEN_API_KEY, or LIVEAVATAR_API_URL and LIVEAVATAR_API_KEY. It meters
+    what the real services would charge and fails on demand; docs/simulator.md tells how.
     """
     options = SimulatorOptions(
         api_key=SecretStr(api_key),
         latency=latency,
         v1_concurrency=concurrency,
         v3_concurrency=concurrency,
+        liveavatar_concurrency=concurrency,
         auto_viewer=auto_viewer,
         v1_sunset=sunset,
     )
+    if livekit:
+        if not livekit.startswith(("ws://", "wss://")):
+            _fail(f'--livekit is "{livekit}": it must begin with ws:// or wss://.')
+        options = options.with_livekit(livekit, livekit_key, SecretStr(livekit_secret))
+        _tell(f"LiveKit: v1 and LiveAvatar make their rooms at {livekit}.")
+    else:
+        _tell("LiveKit: no server (--livekit), so no real rooms: LiveAvatar answers, with a stand-in for its room.")
     _run(_simulate(options, speed, host, port))
 
 
 @sessions_app.command("list", short_help="Print every open session.")
-def sessions_list() -> None:
+def sessions_list(*, as_json: AsJson = False) -> None:
     """Print every open session, one line each: its id, state, channel, provider, who started it and when (UTC)."""
-    _run(shell.list_sessions(_settings(), SystemClock(), _tell))
+    _run(shell.list_sessions(_settings(), SystemClock(), _tell, as_json=as_json))
 
 
 @sessions_app.command("stop", short_help="Close one session.")
@@ -129,6 +151,12 @@ def sessions_stop(
     _run(shell.stop_session(_settings(), SystemClock(), _tell, session_id))
 
 
+@sessions_app.command("stop-all", short_help="Close every session.")
+def sessions_stop_all() -> None:
+    """Close every session, and wait until the streams are closed at the provider."""
+    _run(shell.stop_all(_settings(), SystemClock(), _tell))
+
+
 @sessions_app.command("cleanup")
 def sessions_cleanup() -> None:
     """Close what nobody uses.
@@ -137,6 +165,36 @@ def sessions_cleanup() -> None:
     every open session.
     """
     _run(shell.clean_up(_settings(), SystemClock(), _tell))
+
+
+@app.command(short_help="Show how long avatars were open today.")
+def usage(*, as_json: AsJson = False) -> None:
+    """Show for how long avatars were open today (UTC), by channel, and what that costs where a price is known."""
+    _run(shell_admin.show_usage(_settings(), SystemClock(), _tell, as_json=as_json))
+
+
+@app.command(short_help="Show the limits and what is used of them.")
+def limits(*, as_json: AsJson = False) -> None:
+    """Show the limits of LIMIT_..., and how much of them each channel with an avatar has used today (UTC)."""
+    _run(shell_admin.show_limits(_settings(), SystemClock(), _tell, as_json=as_json))
+
+
+@people_app.command("block", short_help="Shut a person out.")
+def people_block(person: Person) -> None:
+    """Shut a person out, in every workspace. A running bot notices within seconds."""
+    _run(shell_admin.block(_settings(), SystemClock(), _tell, person))
+
+
+@people_app.command("unblock", short_help="Let a person in again.")
+def people_unblock(person: Person) -> None:
+    """Let a person in again, wherever they were blocked."""
+    _run(shell_admin.unblock(_settings(), SystemClock(), _tell, person))
+
+
+@people_app.command("blocked", short_help="Print who is blocked.")
+def people_blocked(*, as_json: AsJson = False) -> None:
+    """Print who is blocked, where, by whom and since when (UTC)."""
+    _run(shell_admin.show_blocked(_settings(), SystemClock(), _tell, as_json=as_json))
 
 
 @db_app.command("upgrade", short_help="Bring the database to the newest revision.")
@@ -155,12 +213,12 @@ def db_current() -> None:
 
 
 async def _serve(settings: Settings, *, console: bool) -> None:
-    chats = configured_chats(settings, console=console, names_set=names_set(ENV_FILE), tell=_tell)
+    chats = configured_chats(settings, console=console, tell=_tell)
     application = Application(settings, SystemClock(), _tell)
     _stop_on_signals(application.ask_to_stop)
     try:
-        await application.start()
-        await application.serve(chats)
+        await application.start(chats)
+        await application.serve()
     finally:
         await application.stop()
     _tell("Everything is closed.")

@@ -3,15 +3,17 @@
 A platform hands in a `Command` with its channel and actor and renders the `Reply`. Everything here answers at once:
 what takes time goes on in the session's own task and is told to the channel when it is done (rule 6)."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC
+import math
+from dataclasses import replace
 from typing import TypeVar
 
 from bot import sentences
+from bot.admin import AdminCommands
+from bot.asked import Asked, Entry
 from bot.errors import Refused
-from bot.grammar import ADMIN, AVATAR, Command, Usage
-from bot.model import Actor, Channel, EndReason, Mode, Reply, Role, Session, Visibility
+from bot.grammar import AVATAR, Usage
+from bot.limits import Budget
+from bot.model import EndReason, Mode, Reply, Role, Session, Visibility
 from bot.permissions import Permissions
 from bot.relay import Message, Relay
 from bot.running import RunningSession
@@ -19,41 +21,31 @@ from bot.sessions import Sessions, Wishes
 from bot.settings import Quality
 from bot.streams import StreamCloser
 
+__all__ = ["Asked", "Commands"]
+
 _Choice = TypeVar("_Choice", Mode, Quality)
+
+AUDITED_REFUSALS = ("permission", "limit")
+"""Refusals that say something about people or money; the others are slips of the tongue."""
 
 QUEUE_SHOWN = 10
 """Waiting messages that `queue` lists; more would flood a channel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A command, where it was given, and by whom. `message_id` and `keys` as in `bot.relay.Message`."""
-
-    command: Command
-    channel: Channel
-    actor: Actor
-    keys: tuple[str, ...] = ()
-    message_id: str | None = None
-    names: Mapping[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A line of the table."""
-
-    usage: Usage
-    role: Role
-    run: Callable[[Asked], Awaitable[Reply]]
+MIN_IDLE = 5.0
+"""Seconds: the least that a setting of a duration may be."""
 
 
 class Commands:
     """The table, and how to run it."""
 
-    def __init__(self, sessions: Sessions, relay: Relay, permissions: Permissions, closer: StreamCloser) -> None:
+    def __init__(
+        self, sessions: Sessions, relay: Relay, permissions: Permissions, closer: StreamCloser, budget: Budget
+    ) -> None:
         self._sessions = sessions
         self._relay = relay
         self._permissions = permissions
-        self._closer = closer
+        self._budget = budget
         entries = [
             Entry(
                 Usage(
@@ -66,20 +58,24 @@ class Commands:
                 Role.HOST,
                 self._start,
             ),
-            Entry(Usage(AVATAR, "say", "have it say your words", "TEXT", required=True), Role.SPEAKER, self._say),
-            Entry(Usage(AVATAR, "ask", "have it answer you", "TEXT", required=True), Role.SPEAKER, self._ask),
+            Entry(Usage(AVATAR, "say", "have it say your words", "TEXT", required=True), Role.SPEAKER, self._say, True),
+            Entry(Usage(AVATAR, "ask", "have it answer you", "TEXT", required=True), Role.SPEAKER, self._ask, True),
             Entry(Usage(AVATAR, "interrupt", "silence it now, keep the queue waiting"), Role.SPEAKER, self._interrupt),
             Entry(Usage(AVATAR, "skip", "cut what it says and go on with the next"), Role.SPEAKER, self._skip),
             Entry(Usage(AVATAR, "clear", "drop everything that waits"), Role.SPEAKER, self._clear),
             Entry(Usage(AVATAR, "queue", "show what waits"), Role.VIEWER, self._queue),
             Entry(Usage(AVATAR, "mode", "repeat what you write, or answer it", "repeat|chat"), Role.HOST, self._mode),
+            Entry(
+                Usage(AVATAR, "idle", "how long it stays in this channel without a message", "SECONDS"),
+                Role.HOST,
+                self._idle,
+            ),
+            Entry(Usage(AVATAR, "keep", "keep it here although nobody writes"), Role.SPEAKER, self._keep),
             Entry(Usage(AVATAR, "status", "show how it is doing"), Role.VIEWER, self._status),
             Entry(Usage(AVATAR, "watch", "get the watch link"), Role.VIEWER, self._watch),
             Entry(Usage(AVATAR, "stop", "send the avatar away"), Role.HOST, self._stop),
             Entry(Usage(AVATAR, "help", "show this list"), Role.VIEWER, self._help),
-            Entry(Usage(ADMIN, "sessions", "list the open sessions"), Role.ADMIN, self._admin_sessions),
-            Entry(Usage(ADMIN, "cleanup", "close what has been silent for a minute"), Role.ADMIN, self._admin_cleanup),
-            Entry(Usage(ADMIN, "stop", "close one session", "ID", required=True), Role.ADMIN, self._admin_stop),
+            *AdminCommands(sessions, permissions, closer, budget).entries,
         ]
         self._table = {(entry.usage.group, entry.usage.verb): entry for entry in entries}
 
@@ -88,15 +84,19 @@ class Commands:
         """How every command is written, by group and verb."""
         return {key: entry.usage for key, entry in self._table.items()}
 
-    async def run(self, asked: Asked) -> Reply:
-        """Do what was asked. Never raises `Refused`: a refusal is a private reply."""
+    async def run(self, asked: Asked) -> Reply | None:
+        """Do what was asked. Never raises `Refused`: a refusal is a private reply. None where the same command was
+        delivered and answered before. Raises `StoreError`."""
         entry = self._table[(asked.command.group, asked.command.verb)]
         try:
-            self._permissions.require(asked.actor, entry.role)
-            return await entry.run(asked)
+            if not entry.relays and asked.keys and not await self._sessions.house.store.accept(asked.keys, None):
+                return None
+            actor = self._permissions.require(asked.actor, entry.role, asked.channel)
+            return await entry.run(replace(asked, actor=actor))
         except Refused as refusal:
-            if refusal.stage == "permission":
-                await self._sessions.audit(asked.actor, "refused", None, f"/{entry.usage.group} {entry.usage.verb}")
+            if refusal.stage in AUDITED_REFUSALS:
+                what = f"/{entry.usage.group} {entry.usage.verb} in {asked.channel}: {refusal}"
+                await self._sessions.audit(asked.actor, "refused", None, what)
             return Reply(str(refusal), Visibility.PRIVATE)
 
     # --- start and stop ----------------------------------------------------------------------------------------------
@@ -105,8 +105,11 @@ class Commands:
         options = asked.command.options
         mode = _one_of(Mode, "mode", options["mode"]) if "mode" in options else None
         quality = _one_of(Quality, "quality", options["quality"]) if "quality" in options else None
-        if mode is Mode.CHAT and not self._sessions.house.can_answer:
-            raise Refused(sentences.CHAT_NOT_CONFIGURED, stage="mode")
+        if mode is Mode.CHAT:
+            self._sessions.house.require_answers()
+        self._permissions.require_channel(asked.channel)
+        if self._sessions.in_channel(asked.channel) is None:
+            await self._budget.require_room(asked.channel, (running.session.channel for running in self._sessions))
         wishes = Wishes(options.get("avatar"), options.get("voice"), quality, mode)
         session, is_new = await self._sessions.start(asked.channel, asked.actor, wishes)
         link = self._link(session)
@@ -114,9 +117,10 @@ class Commands:
             if session.state.is_open and (running := self._sessions.in_channel(asked.channel)) and running.is_ending:
                 raise Refused(sentences.CLOSING, stage="channel")
             return Reply(sentences.already_running(session.started_by_name), Visibility.PRIVATE, link=link)
-        house = self._sessions.house
-        text = sentences.starting(house.provider.capabilities.price_per_minute, house.policy.idle_timeout)
-        return Reply(text, link=link)
+        running = self._sessions.with_id(session.id)
+        policy = running.policy if running else self._sessions.house.policy
+        price = self._sessions.house.provider.capabilities.price_per_minute
+        return Reply(sentences.starting(price, policy.idle_timeout, policy.max_duration), link=link)
 
     async def _stop(self, asked: Asked) -> Reply:
         running = self._running(asked)
@@ -127,13 +131,13 @@ class Commands:
 
     # --- speech ------------------------------------------------------------------------------------------------------
 
-    async def _say(self, asked: Asked) -> Reply:
+    async def _say(self, asked: Asked) -> Reply | None:
         return await self._relayed(asked, Mode.REPEAT)
 
-    async def _ask(self, asked: Asked) -> Reply:
+    async def _ask(self, asked: Asked) -> Reply | None:
         return await self._relayed(asked, Mode.CHAT)
 
-    async def _relayed(self, asked: Asked, mode: Mode) -> Reply:
+    async def _relayed(self, asked: Asked, mode: Mode) -> Reply | None:
         receipt = await self._relay.receive(
             Message(
                 channel=asked.channel,
@@ -145,6 +149,8 @@ class Commands:
                 mode=mode,
             )
         )
+        if receipt.ignored is not None:
+            return None
         return Reply(sentences.queued(receipt.ahead, live_yet=receipt.live_yet), Visibility.PRIVATE)
 
     async def _interrupt(self, asked: Asked) -> Reply:
@@ -187,13 +193,35 @@ class Commands:
                 raise Refused(sentences.NO_SESSION, stage="channel")
             return Reply(sentences.mode_is(running.session.mode), Visibility.PRIVATE)
         mode = _one_of(Mode, "mode", asked.command.text.lower())
-        if mode is Mode.CHAT and not self._sessions.house.can_answer:
-            raise Refused(sentences.CHAT_NOT_CONFIGURED, stage="mode")
+        if mode is Mode.CHAT:
+            self._sessions.house.require_answers()
         await self._sessions.house.store.set_channel_mode(asked.channel, mode)
         if running is None:
             return Reply(sentences.mode_is(mode, for_next=True))
         await running.set_mode(mode)
         return Reply(sentences.mode_is(mode))
+
+    async def _keep(self, asked: Asked) -> Reply:
+        running = self._running(asked)
+        running.post(running.speech.keep)
+        return Reply(sentences.KEPT, Visibility.PRIVATE)
+
+    async def _idle(self, asked: Asked) -> Reply:
+        house, running = self._sessions.house, self._sessions.in_channel(asked.channel)
+        if not asked.command.text:
+            chosen = (await house.store.channel_settings(asked.channel)).idle_timeout
+            policy = running.policy if running else house.policy.with_idle_timeout(chosen)
+            return Reply(sentences.idle_is(policy.idle_timeout, is_changed=False), Visibility.PRIVATE)
+        try:
+            seconds = float(asked.command.text)
+        except ValueError:
+            seconds = math.nan
+        if not MIN_IDLE <= seconds <= house.policy.idle_ceiling:
+            raise Refused(sentences.idle_out_of_bounds(MIN_IDLE, house.policy.idle_ceiling), stage="grammar")
+        await house.store.set_channel_idle_timeout(asked.channel, seconds)
+        if running is not None:
+            running.set_idle_timeout(seconds)
+        return Reply(sentences.idle_is(seconds, is_changed=True))
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -218,42 +246,16 @@ class Commands:
         return Reply(sentences.WATCH, Visibility.PRIVATE, link=link)
 
     async def _help(self, asked: Asked) -> Reply:
-        admin = self._permissions.recognise(asked.actor).role is Role.ADMIN
+        admin = asked.actor.role is Role.ADMIN
         usages = [entry.usage for entry in self._table.values() if admin or entry.role is not Role.ADMIN]
         return Reply(sentences.HELP, Visibility.PRIVATE, tuple((usage.line, usage.summary) for usage in usages))
-
-    # --- admins ------------------------------------------------------------------------------------------------------
-
-    async def _admin_sessions(self, _asked: Asked) -> Reply:
-        fields = tuple((running.session.id, self._line(running)) for running in self._sessions)
-        closing = self._closer.unconfirmed
-        text = sentences.session_list(len(fields), closing)
-        return Reply(text, Visibility.PRIVATE, fields)
-
-    async def _admin_stop(self, asked: Asked) -> Reply:
-        running = self._sessions.with_id(asked.command.text)
-        if running is None:
-            raise Refused(sentences.no_such_session(asked.command.text), stage="admin")
-        await self._sessions.stop(running, EndReason.ADMIN, asked.actor)
-        return Reply(sentences.STOPPING, Visibility.PRIVATE)
-
-    async def _admin_cleanup(self, asked: Asked) -> Reply:
-        report = await self._sessions.clean_up()
-        await self._sessions.audit(asked.actor, "cleanup", None, str(report))
-        return Reply(sentences.cleaned_up(report.ended, report.unowned), Visibility.PRIVATE)
-
-    def _line(self, running: RunningSession) -> str:
-        view, session = running.view(), running.session
-        since = session.created_at.astimezone(UTC).strftime("%H:%M UTC")
-        waiting = sentences.count(view.queue_length, "message")
-        return (
-            f"{session.channel}, {sentences.PHASES[view.phase]}, by {session.started_by_name} since {since}, {waiting}"
-        )
 
     # --- what several need -------------------------------------------------------------------------------------------
 
     def _running(self, asked: Asked) -> RunningSession:
         running = self._sessions.in_channel(asked.channel)
+        if asked.session_id is not None and (running is None or running.session.id != asked.session_id):
+            raise Refused(sentences.PANEL_OVER, stage="channel")
         if running is None:
             raise Refused(sentences.NO_SESSION, stage="channel")
         return running

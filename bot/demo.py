@@ -12,7 +12,7 @@ from bot.output import at_terminal
 from bot.providers import SIMULATED_CLIENT
 from bot.settings import LogLevel, Settings, WebSettings
 
-PROVIDERS = ("heygen-realtime", "heygen-streaming")
+PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
 """The APIs that the simulator speaks."""
 
 WELCOME = """\
@@ -39,9 +39,9 @@ def demo_settings(settings: Settings, folder: Path, provider: str = SIMULATED_CL
 async def run_demo(application: Application, tell: Callable[[str], None]) -> None:
     """Start everything, chat until the input ends, close everything."""
     try:
-        await application.start()
+        await application.start([console_chat()])
         tell(WELCOME)
-        await application.serve([console_chat()])
+        await application.serve()
     finally:
         await application.stop()
     tell("Everything is closed.")

@@ -11,12 +11,12 @@ from bot.ports import Capabilities, Clock, Timer
 from bot.speaking import SpeakingLoop
 
 ROUNDING = 0.001
-"""Seconds that count as none: sums of floats may leave a rest that no clock can show, and that is always left."""
-
-
-ROUNDING = 0.001
 """Seconds a timer may ring early: adding and subtracting floats is not exact, and a look must not follow itself at
 once."""
+
+
+LOOK_FOR_VIEWERS = 5.0
+"""Seconds between looks at whether somebody watches."""
 
 
 class Lifetime:
@@ -32,17 +32,21 @@ class Lifetime:
         end: Callable[[EndReason], None],
         warn: Callable[[float], None],
         keep_alive: Callable[[], None],
+        is_watched: Callable[[], bool],
     ) -> None:
-        """`warn` gets the seconds that are left. `keep_alive` is called while the session deserves its stream."""
+        """`warn` gets the seconds that are left. `keep_alive` is called while the session deserves its stream.
+        `is_watched` tells whether anybody has the watch page open."""
         self._policy = policy
+        self._capabilities = capabilities
+        self._is_watched = is_watched
         self._clock = clock
         self._speech = speech
         self._end = end
         self._warn = warn
         self._keep_alive = keep_alive
-        self._keep_alive_every = policy.keep_alive_every(capabilities)
         self._timers: dict[str, Timer] = {}
         self._warned_of: float | None = None
+        self._last_watched = clock.monotonic()
 
     def limit(self, seconds: float) -> None:
         """End the session `seconds` from now, whatever happens in it."""
@@ -50,9 +54,17 @@ class Lifetime:
 
     def begin(self) -> None:
         """The session is live: watch whether it is used."""
+        self._last_watched = self._clock.monotonic()
+        self.follow(self._policy)
+
+    def follow(self, policy: SessionPolicy) -> None:
+        """Go by another policy from now on."""
+        self._policy = policy
         self._watch()
-        if self._keep_alive_every is not None:
-            self._in("keep alive", self._keep_alive_every, self._send_keep_alive)
+        if (every := policy.keep_alive_every(self._capabilities)) is not None:
+            self._in("keep alive", every, self._send_keep_alive)
+        if policy.unwatched_timeout is not None:
+            self._look_for_viewers(policy.unwatched_timeout)
 
     def stop(self) -> None:
         """Forget every timer."""
@@ -79,9 +91,20 @@ class Lifetime:
             self._warn(left)
         self._in("idle", left, self._watch)
 
+    def _look_for_viewers(self, timeout: float) -> None:
+        now = self._clock.monotonic()
+        if self._is_watched():
+            self._last_watched = now
+        left = timeout - (now - max(self._last_watched, self._speech.last_activity))
+        if left <= ROUNDING and self._speech.current is None:
+            self._end(EndReason.IDLE)
+            return
+        self._in("viewers", min(max(left, 1.0), LOOK_FOR_VIEWERS), lambda: self._look_for_viewers(timeout))
+
     def _send_keep_alive(self) -> None:
         self._keep_alive()
-        self._in("keep alive", self._keep_alive_every or 0.0, self._send_keep_alive)
+        if (every := self._policy.keep_alive_every(self._capabilities)) is not None:
+            self._in("keep alive", every, self._send_keep_alive)
 
     def _in(self, name: str, seconds: float, then: Callable[[], None]) -> None:
         if (earlier := self._timers.pop(name, None)) is not None:

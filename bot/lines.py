@@ -23,7 +23,7 @@ class Line:
     characters, seconds: how much of it was handed over, and how long that takes to say by estimate.
     said_until: when it is said to its end by estimate, on the clock. heard: the provider told that it began.
     stored: whether it has a row (the greeting has none).
-    attempts: how often the provider did not take it.
+    attempts: how often the provider did not take it. heard_answer: what the avatar answered by itself.
     """
 
     utterance: Utterance
@@ -37,6 +37,7 @@ class Line:
     heard: bool = False
     stored: bool = True
     attempts: int = 0
+    heard_answer: str | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -50,8 +51,8 @@ class Line:
 
     @property
     def answer(self) -> str | None:
-        """What the avatar answers, as far as it is written."""
-        return self.answering.whole if self.answering else None
+        """What the avatar answers, as far as it is written, or was heard to answer by itself."""
+        return self.answering.whole if self.answering else self.heard_answer
 
 
 def pieces_in_a_flow(text: str, limit: int) -> list[str]:

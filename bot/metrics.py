@@ -22,3 +22,13 @@ provider_errors = Counter(
 provider_seconds = Histogram(
     "avatar_relay_provider_seconds", "How long a text took to be accepted by the provider, seconds", registry=registry
 )
+
+unowned_streams = Gauge(
+    "avatar_relay_unowned_streams", "Open streams at the provider that no session here owns", registry=registry
+)
+reconciled = Counter(
+    "avatar_relay_reconciled",
+    "Differences between the rows and the provider that were mended",
+    ["what"],
+    registry=registry,
+)

@@ -113,13 +113,19 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asked. `role` is what the platform says; `bot.permissions` has the last word."""
+    """Who asked. `role` is what the platform says; `bot.permissions` has the last word.
+
+    groups: the platform's ids of the roles (Discord) or user groups (Slack) the person has.
+    is_operator: runs the bot, and so is an admin in every workspace; other admins are so in their own.
+    """
 
     platform: str
     id: str
     name: str
     role: Role = Role.HOST
     is_bot: bool = False
+    groups: frozenset[str] = frozenset()
+    is_operator: bool = False
 
     @property
     def key(self) -> str:
@@ -191,9 +197,13 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """What a channel has chosen for its next sessions; None follows the operator's setting."""
+    """What a channel has chosen for its next sessions; None follows the operator's setting.
+
+    idle_timeout: seconds.
+    """
 
     mode: Mode | None = None
+    idle_timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +216,26 @@ class AuditEntry:
     channel: str | None = None
     session_id: str | None = None
     detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A person (`platform:user`) who may do nothing in a workspace (`platform:workspace`), in none at all where that is
+    empty, and who decided that."""
+
+    person: str
+    workspace: str
+    blocked_by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StreamUse:
+    """For how long a stream was open for a channel; `closed_at` is None while it still is."""
+
+    channel: Channel
+    created_at: datetime
+    closed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +258,33 @@ class Playback:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomDoor:
+    """How one page enters the LiveKit room of a stream. The token must not leave but to a page that holds a valid link
+    (rule 9), so it is kept out of `repr`.
+
+    is_seat: there is one place for all pages together (the provider's own room); else the door is this page's alone.
+    """
+
+    upstream_id: str
+    url: str
+    token: str = field(repr=False)
+    is_seat: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPanel:
+    """Where a session's panel stands: `reference` is the platform's own name of the message."""
+
+    session_id: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionView:
     """What may be shown of a session: the panel and the watch page are drawn from this alone.
 
     `watch_url` is the link for people, None where none can be had. `hls_url` is set while a stream can be played.
+    `has_room`: the stream is a LiveKit room, which the page gets a door to (`RoomDoor`).
     `ended` is a sentence. `price_per_minute` is US dollars while a stream is open.
     """
 
@@ -248,6 +301,7 @@ class SessionView:
     ends_at: datetime
     watch_url: str | None = None
     hls_url: str | None = None
+    has_room: bool = False
     ended: str | None = None
     price_per_minute: Decimal | None = None
 
@@ -287,13 +341,33 @@ class Visibility(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Button:
+    """Something to press: it gives the command `/avatar VERB` for the session it was shown for."""
+
+    verb: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer in no platform's words: plain text, facts as pairs, and the watch link where there is one."""
+    """An answer in no platform's words: plain text, facts as pairs, the watch link where there is one, and what can be
+    pressed on platforms that have buttons."""
 
     text: str
     visibility: Visibility = Visibility.CHANNEL
     fields: tuple[tuple[str, str], ...] = ()
     link: str | None = None
+    buttons: tuple[Button, ...] = ()
+
+
+class Occasion(StrEnum):
+    """Why a channel is told something. A platform whose panel shows LIVE, WAITING and ENDED need not say them again."""
+
+    LIVE = "live"
+    WAITING = "waiting"
+    WARNING = "warning"
+    TROUBLE = "trouble"
+    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +377,7 @@ class Notice:
     channel: Channel
     session_id: str
     reply: Reply
+    occasion: Occasion = Occasion.TROUBLE
 
 
 SessionEvent = SessionChanged | UtteranceChanged | WordsSpoken | Notice

@@ -1,26 +1,92 @@
-"""Who may do what. The last word on every command and every message; platforms only say what they know of a person."""
+"""Who may do what, where. The last word on every command and message; platforms only say what they know of a person.
 
-from collections.abc import Collection
-from dataclasses import replace
+A block wins over everything, then the operator's own lists, then what the platform says.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from bot.errors import Refused
-from bot.model import Actor, Role
-from bot.sentences import not_allowed
+from bot.model import Actor, Block, Channel, Role
+from bot.sentences import CHANNEL_DENIED, not_allowed
+
+EVERYWHERE = ""
+"""The workspace of a block that holds in all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The operator's lists.
+
+    operators: people (`platform:user`) who are admins in every workspace; other admins are so in their own.
+    admins, hosts, speakers: people, and groups they may have (`platform:id` of a role or a user group). Where hosts are
+    named for a platform, nobody else of it is one; the same for speakers.
+    channels_allowed, channels_denied: channels (`platform:id`); where none is allowed by name, all are.
+    """
+
+    operators: frozenset[str] = frozenset()
+    admins: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    speakers: frozenset[str] = frozenset()
+    channels_allowed: frozenset[str] = frozenset()
+    channels_denied: frozenset[str] = frozenset()
 
 
 class Permissions:
-    """The operator's admins over what the platform says of an actor."""
+    """The operator's lists and the blocks over what the platform says of an actor."""
 
-    def __init__(self, admin_users: Collection[str]) -> None:
-        """`admin_users`: actors as `platform:user`, the form of `ADMIN_USERS`."""
-        self._admins = frozenset(admin_users)
+    def __init__(self, access: Access | None = None) -> None:
+        self._access = access or Access()
+        self._blocked: frozenset[tuple[str, str]] = frozenset()
 
-    def recognise(self, actor: Actor) -> Actor:
-        """The actor with the role that counts here."""
-        return replace(actor, role=Role.ADMIN) if actor.key in self._admins else actor
+    def learn_blocks(self, blocks: Iterable[Block]) -> None:
+        """Take over who is blocked from now on."""
+        self._blocked = frozenset((block.person, block.workspace) for block in blocks)
 
-    def require(self, actor: Actor, role: Role) -> None:
-        """Raises `Refused` with a sentence where the actor has less than `role`."""
-        has = self.recognise(actor).role
-        if has < role:
-            raise Refused(not_allowed(has if has is Role.BLOCKED else role), stage="permission")
+    def recognise(self, actor: Actor, channel: Channel) -> Actor:
+        """The actor with the role that counts in a channel."""
+        return replace(actor, role=self._role(actor, channel), is_operator=self._is_operator(actor))
+
+    def require(self, actor: Actor, role: Role, channel: Channel) -> Actor:
+        """The actor with the role that counts. Raises `Refused` with a sentence where that is less than `role`."""
+        actor = self.recognise(actor, channel)
+        if actor.role < role:
+            raise Refused(not_allowed(actor.role if actor.role is Role.BLOCKED else role), stage="permission")
+        return actor
+
+    def require_channel(self, channel: Channel) -> None:
+        """Raises `Refused` with a sentence where the operator wants no avatar in a channel."""
+        name = f"{channel.platform}:{channel.id}"
+        allowed = self._access.channels_allowed
+        if name in self._access.channels_denied or (allowed and name not in allowed):
+            raise Refused(CHANNEL_DENIED, stage="permission")
+
+    def _role(self, actor: Actor, channel: Channel) -> Role:
+        access = self._access
+        places = (EVERYWHERE, _workspace(channel))
+        if any((actor.key, place) in self._blocked for place in places) or actor.role is Role.BLOCKED:
+            return Role.BLOCKED
+        names = {actor.key, *(f"{actor.platform}:{group}" for group in actor.groups)}
+        if actor.role is Role.ADMIN or self._is_operator(actor) or names & access.admins:
+            return Role.ADMIN
+        if not _names(access.hosts, actor.platform) or names & access.hosts:
+            return min(actor.role, Role.HOST)
+        if not _names(access.speakers, actor.platform) or names & access.speakers:
+            return min(actor.role, Role.SPEAKER)
+        return min(actor.role, Role.VIEWER)
+
+    def _is_operator(self, actor: Actor) -> bool:
+        return actor.is_operator or actor.key in self._access.operators
+
+
+def block_of(person: str, channel: Channel, by: Actor) -> tuple[str, str]:
+    """(person, workspace) of a block that an admin sets or lifts from a channel: everywhere for an operator."""
+    return person, EVERYWHERE if by.is_operator else _workspace(channel)
+
+
+def _workspace(channel: Channel) -> str:
+    return f"{channel.platform}:{channel.workspace}"
+
+
+def _names(listed: frozenset[str], platform: str) -> bool:
+    return any(name.startswith(f"{platform}:") for name in listed)

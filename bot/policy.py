@@ -3,7 +3,7 @@
 Pure arithmetic: no I/O, no settings, no vendor.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.model import Mode
 from bot.ports import Capabilities, FirstWords, StreamRequest
@@ -14,7 +14,11 @@ MARGIN = 60.0
 
 @dataclass(frozen=True, slots=True)
 class SessionPolicy:
-    """Durations in seconds. `avatar` and `voice` may be empty: the provider's default."""
+    """Durations in seconds. `avatar` and `voice` may be empty: the provider's default.
+
+    idle_ceiling: the longest idle time a channel may choose. unwatched_timeout: how long a session stays that nobody
+    watches, None where that makes no difference. key_is_ours: nobody else uses the provider's account.
+    """
 
     avatar: str = ""
     voice: str = ""
@@ -24,8 +28,18 @@ class SessionPolicy:
     mode: Mode = Mode.REPEAT
     idle_timeout: float = 300.0
     idle_warning: float = 60.0
+    idle_ceiling: float = 3600.0
+    unwatched_timeout: float | None = None
     max_duration: float = 3600.0
     queue_limit: int = 20
+    key_is_ours: bool = False
+
+    def with_idle_timeout(self, seconds: float | None) -> "SessionPolicy":
+        """The policy for a channel that has chosen its own idle time, within the ceiling; None keeps the operator's."""
+        if seconds is None:
+            return self
+        timeout = min(seconds, self.idle_ceiling)
+        return replace(self, idle_timeout=timeout, idle_warning=min(self.idle_warning, timeout / 2))
 
     def stream_request(
         self,

@@ -3,15 +3,18 @@
 Only protocols and the values they exchange live here; no implementation, no I/O.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.model import Mode, Playback, SessionEvent, Word
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
 
 
 class Timer(Protocol):
@@ -65,6 +68,7 @@ class Capabilities:
     idle_limit: the smallest and the largest idle timeout it accepts, seconds; equal where it is fixed.
     max_duration: seconds after which it ends a stream by itself.
     price_per_minute: US dollars while a stream is open; None where nobody knows.
+    chat_setting: the variable that would let it answer by itself, where there is one.
     """
 
     chat: bool
@@ -80,6 +84,7 @@ class Capabilities:
     idle_limit: tuple[float, float]
     max_duration: float
     price_per_minute: Decimal | None
+    chat_setting: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +162,21 @@ class SpeechEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerHeard:
+    """What the avatar said, whole, to an utterance it answered by itself. May come before or after `SpeechEnded`."""
+
+    utterance_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class StreamEnded:
     """The provider closed the stream. `reason` is for the log and for admins."""
 
     reason: str
 
 
-StreamEvent = SpeechStarted | WordsHeard | SpeechEnded | StreamEnded
+StreamEvent = SpeechStarted | WordsHeard | SpeechEnded | AnswerHeard | StreamEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +232,7 @@ class AvatarProvider(AbstractAsyncContextManager["AvatarProvider"], Protocol):
     def events(self, upstream_id: str) -> AsyncIterator[StreamEvent]:
         """What happens on the stream, until it ended (the last event is `StreamEnded`), reconnecting by itself.
 
-        Nothing at all, at once, where `capabilities.reports_speech` is False.
+        Where `capabilities.reports_speech` is False it may tell nothing, or less than everything, and end at once.
         """
 
     async def avatar_for(self, wished: str) -> str:
@@ -256,13 +269,40 @@ class ChatModel(Protocol):
 # --- chat platform ---------------------------------------------------------------------------------------------------
 
 
-class ChatAdapter(Protocol):
-    """One chat platform."""
+@dataclass(frozen=True, slots=True)
+class WebRoute:
+    """A request the project's web server passes on: `handle` takes and returns aiohttp's request and response, which
+    the core does not look into."""
+
+    method: str
+    path: str
+    handle: Callable[[Any], Awaitable[Any]]
+
+
+class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
+    """One chat platform.
+
+    Life: entered, then `run`, which is cancelled at the shutdown; `show` is called from the entering to the leaving, so
+    also while the sessions close. Leaving delivers what is still to be shown, within 2 seconds, and disconnects.
+    """
 
     name: str
+    routes: Sequence[WebRoute]
+
+    @classmethod
+    def missing(cls, settings: "Settings") -> str | None:
+        """What has to be set before this platform can be used, as a sentence; None where nothing is missing."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why messages cannot come in right now, for `/readyz`; None while they can."""
 
     async def run(self) -> None:
-        """Connect and serve until cancelled, or until there is nothing left to read."""
+        """Connect and serve until cancelled, or until there is nothing left to read.
+
+        Raises `SettingsError` with one line where only the operator can help (a wrong token, a missing intent): the
+        program ends with it. Everything that may pass is waited out here, never in a hot loop.
+        """
 
     async def show(self, event: SessionEvent) -> None:
         """Show something that happened in one of this platform's channels. Must not raise; must not take long."""

@@ -35,6 +35,7 @@ def point_at_simulator(settings: Settings, url: str, api_key: SecretStr) -> Sett
         update={
             "avatar": avatar,
             "heygen": settings.heygen.model_copy(update=service),
+            "liveavatar": settings.liveavatar.model_copy(update=service),
             "chat_model": settings.chat_model.model_copy(update=chat),
         }
     )

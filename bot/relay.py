@@ -1,12 +1,13 @@
 """What happens to a chat message on its way in: a chain of small stages, then the queue of its session.
 
-own and other bots -> already seen -> channel rule -> permission -> rate per user -> clean -> room in the queue -> one
+own and other bots -> already seen -> channel rule -> permission -> clean -> room in the queue -> rate per user -> one
 transaction with the de-duplication keys (rule 7). A stage lets a message pass, ignores it in silence, or refuses it
 with a sentence. Knows no platform: adapters say who wrote, where, and whether the avatar was addressed."""
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from bot import ids, metrics, sentences
 from bot.errors import Refused
@@ -66,14 +67,22 @@ class Relay:
     """Takes messages in."""
 
     def __init__(
-        self, sessions: Sessions, permissions: Permissions, clock: Clock, *, rule: RelayRule, user_rate: int
+        self,
+        sessions: Sessions,
+        permissions: Permissions,
+        clock: Clock,
+        *,
+        rule: RelayRule,
+        user_rate: int,
+        user_characters: int = 0,
     ) -> None:
-        """`user_rate`: messages per minute and person, 0 for no limit."""
+        """`user_rate`, `user_characters`: messages and characters per minute and person, 0 for no limit."""
         self._sessions = sessions
         self._permissions = permissions
         self._clock = clock
         self._rule = rule
-        self._rate = UserRate(clock, user_rate)
+        self._rate = UserRate(clock, user_rate, sentences.too_fast)
+        self._characters = UserRate(clock, user_characters, sentences.too_much)
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     async def receive(self, message: Message) -> Receipt:
@@ -84,15 +93,42 @@ class Relay:
             running = self._pass_channel(message)
             self._pass_permission(message)
             mode = self._pass_mode(message, running)
-            self._pass_rate(message)
             text = self._pass_clean(message)
             self._pass_queue(running)
+            self._pass_rate(message, text)
         except Ignored as reason:
             return Receipt(ignored=str(reason))
         except Refused as refusal:
             metrics.refusals.labels(stage=refusal.stage).inc()
+            # Where it came as a command, the table of commands writes it down.
+            if refusal.stage == "permission" and message.mode is None:
+                await self._sessions.audit(message.actor, "refused", None, f"a message in {message.channel}: {refusal}")
             raise
         return await self._enqueue(message, running, mode, text)
+
+    async def reword(self, channel: Channel, message_id: str, text: str, names: Mapping[str, str]) -> None:
+        """A message was edited: what still waits is said as it reads now, or dropped where nothing speakable is left.
+
+        Adapters call it only with what the platform says of the very message, so its author needs no second look.
+        """
+        speakable = make_speakable(text, names) if len(text) <= LONGEST_MESSAGE else ""
+        if not speakable:
+            await self.withdraw(channel, message_id)
+        elif (running := await self._settled(channel)) is not None:
+            running.post(partial(running.speech.reword, message_id, speakable))
+
+    async def withdraw(self, channel: Channel, message_id: str) -> None:
+        """A message was deleted: it leaves the queue where it still waits."""
+        if (running := await self._settled(channel)) is not None:
+            running.post(partial(running.speech.withdraw, message_id))
+
+    async def _settled(self, channel: Channel) -> RunningSession | None:
+        """The session of a channel, once every message that is being taken has its place: the change of a message may
+        come on the heels of the message."""
+        running = self._sessions.in_channel(channel)
+        if running is not None:
+            await running.all_written_down()
+        return running
 
     # --- the stages, in order ----------------------------------------------------------------------------------------
 
@@ -118,17 +154,19 @@ class Relay:
         return running
 
     def _pass_permission(self, message: Message) -> None:
-        self._permissions.require(message.actor, Role.SPEAKER)
+        self._permissions.require_channel(message.channel)
+        self._permissions.require(message.actor, Role.SPEAKER, message.channel)
 
     def _pass_mode(self, message: Message, running: RunningSession) -> Mode:
         mode = message.mode or running.session.mode
-        if mode is Mode.CHAT and not self._sessions.house.can_answer:
-            raise Refused(sentences.CHAT_NOT_CONFIGURED, stage="mode")
+        if mode is Mode.CHAT:
+            self._sessions.house.require_answers()
         return mode
 
-    def _pass_rate(self, message: Message) -> None:
-        if self._permissions.recognise(message.actor).role is not Role.ADMIN:
+    def _pass_rate(self, message: Message, text: str) -> None:
+        if self._permissions.recognise(message.actor, message.channel).role is not Role.ADMIN:
             self._rate.count(message.actor.key)
+            self._characters.count(message.actor.key, len(text))
 
     def _pass_clean(self, message: Message) -> str:
         if len(message.text) > LONGEST_MESSAGE:
@@ -177,32 +215,33 @@ class Relay:
 
 
 class UserRate:
-    """How many messages each person sent within the last minute."""
+    """How much each person sent within the last minute."""
 
-    def __init__(self, clock: Clock, limit: int) -> None:
-        """`limit`: messages per minute and person, 0 for none."""
+    def __init__(self, clock: Clock, limit: int, refusal: Callable[[int], str]) -> None:
+        """`limit`: per minute and person, 0 for none. `refusal` makes the sentence that names it."""
         self._clock = clock
         self._limit = limit
-        self._times: OrderedDict[str, deque[float]] = OrderedDict()
+        self._refusal = refusal
+        self._sent: OrderedDict[str, deque[tuple[float, int]]] = OrderedDict()
 
-    def count(self, person: str) -> None:
-        """Count a message. Raises `Refused` where it is one too many."""
+    def count(self, person: str, amount: int = 1) -> None:
+        """Count what a person sends. Raises `Refused` where it is too much; then it does not count."""
         if not self._limit:
             return
         now = self._clock.monotonic()
-        times = self._times.setdefault(person, deque())
-        self._times.move_to_end(person)
+        sent = self._sent.setdefault(person, deque())
+        self._sent.move_to_end(person)
         self._forget(now)
-        while times and times[0] <= now - MINUTE:
-            times.popleft()
-        if len(times) >= self._limit:
-            raise Refused(sentences.too_fast(self._limit), stage="rate")
-        times.append(now)
+        while sent and sent[0][0] <= now - MINUTE:
+            sent.popleft()
+        if sum(earlier for _, earlier in sent) + amount > self._limit:
+            raise Refused(self._refusal(self._limit), stage="rate")
+        sent.append((now, amount))
 
     def _forget(self, now: float) -> None:
         """Drop the people who have been silent longest, so that memory follows who talks now."""
-        while self._times:
-            person, times = next(iter(self._times.items()))
-            if (times and times[-1] > now - MINUTE) or len(self._times) == 1:
+        while self._sent:
+            person, sent = next(iter(self._sent.items()))
+            if (sent and sent[-1][0] > now - MINUTE) or len(self._sent) == 1:
                 return
-            del self._times[person]
+            del self._sent[person]

@@ -15,7 +15,7 @@ from functools import partial
 
 import structlog
 
-from bot import ids, metrics, sentences
+from bot import ids, metrics, panel, sentences
 from bot.answers import Conversation
 from bot.errors import AvatarRelayError, ConcurrencyReached, ProviderError, StoreError, StreamGone
 from bot.house import House
@@ -25,6 +25,7 @@ from bot.model import (
     EndReason,
     Mode,
     Notice,
+    Occasion,
     Phase,
     Playback,
     Reply,
@@ -38,7 +39,7 @@ from bot.model import (
     UtteranceState,
     WordsSpoken,
 )
-from bot.ports import CatalogueEntry, FirstWords, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
+from bot.ports import AnswerHeard, CatalogueEntry, FirstWords, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
 from bot.speaking import SpeakingLoop
 from bot.streams import StreamKeeper
 from bot.tasks import TaskOwner, end
@@ -54,8 +55,10 @@ stop (observed 0.8 s to 20 s; avatar-apis 4.6 and 2.7). One that ends before it 
 class RunningSession:
     """An open session of this process."""
 
-    def __init__(self, session: Session, house: House) -> None:
+    def __init__(self, session: Session, house: House, idle_timeout: float | None = None) -> None:
+        """`idle_timeout`: what the channel has chosen, seconds."""
         self.session = session
+        self.policy = house.policy.with_idle_timeout(idle_timeout)
         self._house = house
         self._tasks = TaskOwner()
         self._mailbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
@@ -65,7 +68,7 @@ class RunningSession:
             house.store,
             house.closer,
             house.clock,
-            not_confirmed=lambda: self.announce(Reply(sentences.close_not_confirmed())),
+            not_confirmed=lambda: self.announce(Reply(sentences.close_not_confirmed()), Occasion.TROUBLE),
         )
         self._listener: asyncio.Task[None] | None = None
         self._end: tuple[EndReason, str | None] | None = None
@@ -95,13 +98,14 @@ class RunningSession:
             )
         )
         self._lifetime = Lifetime(
-            house.policy,
+            self.policy,
             house.provider.capabilities,
             house.clock,
             self.speech,
             end=self.ask_to_end,
-            warn=lambda left: self.announce(Reply(sentences.idle_warning(left))),
+            warn=self._warn,
             keep_alive=lambda: self.post(self._keep_alive),
+            is_watched=lambda: house.bulletin.watchers(session.id) > 0,
         )
 
     # --- asked from outside ------------------------------------------------------------------------------------------
@@ -147,6 +151,10 @@ class RunningSession:
             if not self._expected:
                 self._none_expected.set()
 
+    async def all_written_down(self) -> None:
+        """Wait until no row of an utterance is being written."""
+        await self._none_expected.wait()
+
     def adopt(self, stream: Stream, playback: Playback | None) -> None:
         """Go on with a stream that an earlier process opened. Before `run`."""
         self._keeper.adopt(stream, playback)
@@ -169,10 +177,20 @@ class RunningSession:
         self.session = replace(self.session, mode=mode)
         self._show()
 
+    def set_idle_timeout(self, seconds: float) -> None:
+        """Change how long the session stays without a message, from now on."""
+        self.policy = self._house.policy.with_idle_timeout(seconds)
+        self._lifetime.follow(self.policy)
+
     @property
     def stream(self) -> Stream | None:
         """The stream that is open now."""
         return self._keeper.current
+
+    @property
+    def playback(self) -> Playback | None:
+        """How a browser reaches the stream that is open now."""
+        return self._keeper.playback
 
     @property
     def is_saying_something(self) -> bool:
@@ -183,7 +201,7 @@ class RunningSession:
     def seconds_left(self) -> float:
         """Seconds from now until the session reaches its longest stay."""
         lived = (self._house.clock.now() - self.session.created_at).total_seconds()
-        return max(0.0, self._house.policy.max_duration - lived)
+        return max(0.0, self.policy.max_duration - lived)
 
     @property
     def cost(self) -> Decimal | None:
@@ -278,7 +296,7 @@ class RunningSession:
         now = self._house.clock.now()
         await self._house.store.advance_session(self.session.id, SessionState.LIVE, live_at=now)
         self.session = replace(self.session, state=SessionState.LIVE, live_at=now)
-        self.announce(Reply(sentences.live(self.session.mode), link=self.view().watch_url))
+        self.announce(Reply(sentences.live(self.session.mode), link=self.view().watch_url), Occasion.LIVE)
 
     def _greeting(self) -> Utterance:
         now = self._house.clock.now()
@@ -286,7 +304,7 @@ class RunningSession:
             id=ids.new_utterance_id(self._house.clock),
             session_id=self.session.id,
             mode=Mode.REPEAT,
-            text=self._house.policy.greeting,
+            text=self.policy.greeting,
             author="",
             author_name="",
             state=UtteranceState.SPEAKING,
@@ -294,7 +312,7 @@ class RunningSession:
         )
 
     async def _open_stream(self, first_words: FirstWords | None) -> None:
-        request = self._house.policy.stream_request(
+        request = self.policy.stream_request(
             self._house.provider.capabilities,
             avatar=self.session.avatar,
             voice=self.session.voice,
@@ -352,7 +370,7 @@ class RunningSession:
         self.closed.set()
         self.quiet.set()
         self._house.bulletin.publish(SessionChanged(replace(self.view(), phase=Phase.ENDED, ended=sentence)))
-        self.announce(Reply(sentence))
+        self.announce(Reply(sentence), Occasion.ENDED)
 
     def _fail(self, error: AvatarRelayError) -> None:
         sentence, reference = sentences.failure(error)
@@ -363,7 +381,7 @@ class RunningSession:
 
     def _listen(self) -> None:
         stream = self._keeper.current
-        if stream is None or not self._house.provider.capabilities.reports_speech:
+        if stream is None:
             return
         self._listener = self._tasks.start(self._hear(stream), name=f"listen {stream.id}")
 
@@ -387,7 +405,7 @@ class RunningSession:
         except ProviderError as error:
             log.warning("listening to a stream failed", stream=stream.id, error=str(error))
 
-    async def _heard(self, stream: Stream, event: SpeechStarted | SpeechEnded) -> None:
+    async def _heard(self, stream: Stream, event: SpeechStarted | SpeechEnded | AnswerHeard) -> None:
         if self._is_current(stream):
             await self.speech.heard(event)
 
@@ -424,9 +442,12 @@ class RunningSession:
 
     # --- telling -----------------------------------------------------------------------------------------------------
 
-    def announce(self, reply: Reply) -> None:
+    def announce(self, reply: Reply, occasion: Occasion) -> None:
         """Tell the channel."""
-        self._house.bulletin.publish(Notice(self.session.channel, self.session.id, reply))
+        self._house.bulletin.publish(Notice(self.session.channel, self.session.id, reply, occasion))
+
+    def _warn(self, left: float) -> None:
+        self.announce(Reply(sentences.idle_warning(left), buttons=(panel.KEEP,)), Occasion.WARNING)
 
     def _tell(self, line: Line) -> None:
         self._house.bulletin.publish(UtteranceChanged(self.session.channel, line.utterance, line.answer))
@@ -434,13 +455,13 @@ class RunningSession:
     def _complain(self, said: tuple[str, str], error: AvatarRelayError) -> None:
         sentence, reference = said
         log.warning("speech failed", session=self.session.id, reference=reference, error=str(error))
-        self.announce(Reply(sentence))
+        self.announce(Reply(sentence), Occasion.TROUBLE)
 
     def _show(self) -> None:
         view = self.view()
         if view != self._shown:
             waits_now = view.phase is Phase.WAITING_FOR_VIEWER
             if waits_now and (self._shown is None or self._shown.phase is not view.phase):
-                self.announce(Reply(sentences.waiting_for_viewer(), link=view.watch_url))
+                self.announce(Reply(sentences.waiting_for_viewer(), link=view.watch_url), Occasion.WAITING)
             self._shown = view
             self._house.bulletin.publish(SessionChanged(view))

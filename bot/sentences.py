@@ -45,15 +45,15 @@ NO_SESSION = "No avatar is in this channel. Start one with `/avatar start`."
 CLOSING = "The avatar in this channel is just being closed. Try again in a few seconds."
 NOTHING_SAID = "The avatar is not saying anything right now."
 EMPTY_TEXT = "There is nothing in that message that can be spoken. Write some words."
+CLOSING_PANEL = "leaving…"
+CHANNEL_DENIED = "The operator wants no avatar in this channel. Try another one."
+PANEL_OVER = "That panel belongs to an avatar that has left. Start one with `/avatar start`."
+KEPT = "Good, the avatar stays."
 STOPPING = "Stopping the avatar…"
 STOPPED_BY_SIGNAL = "avatar-relay is shutting down"
 NO_LINK = "There is no watch link yet. Try again in a few seconds."
 WATCH = "Watch the avatar here:"
 HELP = "What you can do with the avatar. Anything else you write to it is said, or answered in chat mode:"
-CHAT_NOT_CONFIGURED = (
-    "This avatar can repeat, but it has no mind to answer with yet. "
-    "Use `/avatar say`, or ask the operator to set CHAT_API_URL and CHAT_MODEL."
-)
 
 
 def duration(seconds: float) -> str:
@@ -83,10 +83,13 @@ def count(number: int, thing: str) -> str:
 # --- starting and stopping -------------------------------------------------------------------------------------------
 
 
-def starting(price: Decimal | None, idle: float) -> str:
-    """The answer to a start that opens a session."""
+def starting(price: Decimal | None, idle: float, longest: float) -> str:
+    """The answer to a start that opens a session; durations in seconds."""
     cost = f" An open minute costs up to {dollars(price)}." if price else ""
-    return f"Starting the avatar…{cost} It closes by itself after {duration(idle)} without a message."
+    leaves = (
+        f"It leaves by itself after {duration(idle)} without a message, and after {duration(longest)} at the latest."
+    )
+    return f"Starting the avatar…{cost} {leaves}"
 
 
 def already_running(name: str) -> str:
@@ -117,6 +120,8 @@ def ended(reason: EndReason | None, lasted: timedelta, detail: str | None, cost:
         EndReason.ADMIN: "An admin has sent the avatar away",
         EndReason.SHUTDOWN: "The bot is shutting down, so the avatar has left",
     }[reason]
+    if reason is EndReason.MAX_DURATION and detail:
+        return f"{detail} The avatar has left after {duration(lasted.total_seconds())}."
     spent = f", for about {dollars(cost)}" if cost else ""
     return f"{why} after {duration(lasted.total_seconds())}{spent}. Bring it back with `/avatar start`."
 
@@ -134,6 +139,15 @@ def idle_warning(seconds: float) -> str:
 def restarted() -> str:
     """Told to the channel when a start was cut short by a restart of the bot."""
     return "The bot was restarted while the avatar was starting. Start it again with `/avatar start`."
+
+
+def chat_not_configured(setting: str | None = None) -> str:
+    """The answer to a question, or to chat mode, where nothing can answer. `setting`: what would let this avatar."""
+    also = f", or {setting}" if setting else ""
+    return (
+        "This avatar can repeat, but it has no mind to answer with yet. "
+        f"Use `/avatar say`, or ask the operator to set CHAT_API_URL and CHAT_MODEL{also}."
+    )
 
 
 # --- speaking --------------------------------------------------------------------------------------------------------
@@ -159,6 +173,11 @@ def queue_full(limit: int) -> str:
 def too_long(length: int, limit: int) -> str:
     """The refusal of a message that is too long."""
     return f"That message has {length:,} characters; the avatar takes at most {limit:,} at once. Please shorten it."
+
+
+def too_much(limit: int) -> str:
+    """The answer to somebody who writes more characters within a minute than allowed."""
+    return f"That is more than {limit} characters within a minute. Wait a little, then go on."
 
 
 def too_fast(limit: int) -> str:
@@ -229,6 +248,102 @@ def cleaned_up(ended: int, unowned: int) -> str:
             "they may belong to somebody else who uses the same key, so I left them alone."
         )
     return text
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+def minutes_here(minutes: float) -> str:
+    """A limit in words."""
+    return f"{minutes:g} minutes a day in this channel"
+
+
+def minutes_in_workspace(minutes: float) -> str:
+    """A limit in words."""
+    return f"{minutes:g} minutes a day in this workspace"
+
+
+def dollars_here(amount: Decimal) -> str:
+    """A limit in words."""
+    return f"{dollars(amount)} a day in this channel"
+
+
+def dollars_in_workspace(amount: Decimal) -> str:
+    """A limit in words."""
+    return f"{dollars(amount)} a day in this workspace"
+
+
+def too_many_sessions(limit: int) -> str:
+    """The answer to a start where the workspace has as many sessions as it may."""
+    there = "1 avatar is" if limit == 1 else f"{limit} avatars are"
+    return (
+        f"{there} in this workspace already, and that is the limit. Stop one first with `/avatar stop` in its channel."
+    )
+
+
+def limit_reached(what: str) -> str:
+    """The answer to a start, and the end of a session, where a day's limit is used up."""
+    return f"Today's limit is used up: {what}. It begins anew at midnight UTC."
+
+
+def limit_is_near(what: str, used: float) -> str:
+    """Told to the channel once, when most of a day's limit is used."""
+    return f"{round(used * 100)} % of today's limit is used: {what}. When it is used up, the avatar leaves."
+
+
+def sessions_at_once(limit: int) -> str:
+    """A limit in words."""
+    return f"{count(limit, 'session')} at once in this workspace"
+
+
+def limits_list(any_set: bool) -> str:
+    """The head of the admin's list of limits."""
+    return "Limits, and how much of them is used here today:" if any_set else "No limits are set."
+
+
+def usage_list(any_used: bool) -> str:
+    """The head of the admin's list of what was used today."""
+    return "Open avatar time today (UTC):" if any_used else "No avatar has been open today (UTC)."
+
+
+def used(seconds: float, cost: Decimal | None) -> str:
+    """How much was used."""
+    return duration(seconds) if cost is None else f"{duration(seconds)}, about {dollars(cost)}"
+
+
+def blocked(person: str, *, is_new: bool) -> str:
+    """The answer to a block."""
+    return f"{person} can do nothing with the avatar any more." if is_new else f"{person} was blocked already."
+
+
+def unblocked(person: str, *, was_blocked: bool) -> str:
+    """The answer to the lifting of a block."""
+    return f"{person} may use the avatar again." if was_blocked else f"{person} was not blocked."
+
+
+def blocked_by_operator(person: str) -> str:
+    """The answer to an admin who lifts a block that the operator has set."""
+    return f"{person} is blocked in every workspace. Only the operator of this bot can lift that."
+
+
+def not_a_person(text: str) -> str:
+    """The answer to a block of something that is no person."""
+    return f"I do not know who `{text[:40]}` is. Mention the person, or give their id on this platform."
+
+
+def stopping_all(number: int) -> str:
+    """The answer to `stop-all`."""
+    return f"Stopping {count(number, 'session')}." if number else "No session is open."
+
+
+def idle_is(seconds: float, *, is_changed: bool) -> str:
+    """The answer to `idle`."""
+    return f"The avatar {'now ' if is_changed else ''}leaves this channel after {duration(seconds)} without a message."
+
+
+def idle_out_of_bounds(least: float, most: float) -> str:
+    """The answer to an idle time that cannot be."""
+    return f"Give a number of seconds from {least:g} to {most:g}."
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ do what (`bot.permissions`) and says nothing to people (`bot.commands`).
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -21,6 +21,7 @@ from bot.model import (
     EndReason,
     Mode,
     Playback,
+    RoomDoor,
     Session,
     SessionState,
     SessionView,
@@ -28,13 +29,18 @@ from bot.model import (
     StreamState,
     Utterance,
 )
-from bot.ports import StreamStatus
+from bot.ports import OpenStream, StreamStatus
+from bot.rooms import HasStage
 from bot.running import RunningSession
 from bot.sentences import restarted
 from bot.tasks import TaskOwner, end
+from bot.unowned import Unowned
 from bot.views import view_of_row
 
 log = structlog.get_logger(__name__)
+
+NOBODY = Actor("bot", "bot", "the bot itself")
+"""Who did what nobody asked for."""
 
 UNUSED_AFTER = 60.0
 """Seconds of silence after which an admin's clean-up takes a session for unused."""
@@ -83,6 +89,7 @@ class Sessions:
         self._by_id: dict[str, RunningSession] = {}
         self._by_link: dict[str, RunningSession] = {}
         self._owed: dict[str, Session] = {}
+        self.unowned = Unowned(house.provider, house.store, house.clock, key_is_ours=house.policy.key_is_ours)
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -125,7 +132,7 @@ class Sessions:
         in_force = await store.open_session(session)
         if in_force.id != session.id:
             return in_force, False
-        self._run(RunningSession(session, self.house))
+        self._run(RunningSession(session, self.house, chosen.idle_timeout))
         metrics.sessions_started.inc()
         await self.audit(actor, "start", session)
         return session, True
@@ -135,15 +142,29 @@ class Sessions:
         running.ask_to_end(reason)
         await self.audit(actor, "stop" if reason is EndReason.STOPPED else reason.value, running.session)
 
-    async def clean_up(self) -> CleanUp:
-        """End every session that has been silent for a minute with nothing waiting; count streams nobody here owns.
+    async def leave_channels(self, gone: Callable[[Channel], bool], why: str) -> None:
+        """End the sessions of channels that are no longer there for the bot. `why` goes to the log and the audit."""
+        for running in self:
+            if gone(running.session.channel) and not running.is_ending:
+                running.ask_to_end(EndReason.STOPPED, why)
+                await self.audit(NOBODY, "channel gone", running.session, why)
+
+    async def view(self, session_id: str) -> SessionView | None:
+        """What a panel shows of a session, whatever became of it; None where it never was."""
+        if (running := self._by_id.get(session_id)) is not None:
+            return running.view()
+        session = await self.house.store.session(session_id)
+        return None if session is None else view_of_row(session, self.house)
+
+    async def clean_up(self, sessions: Iterable[RunningSession]) -> CleanUp:
+        """End those that have been silent for a minute with nothing waiting; count streams nobody here owns.
 
         What the provider does not confirm within `CLEAN_UP_PATIENCE` is not counted; its channel is told when it is.
         """
         now = self.house.clock.monotonic()
         unused = [
             running
-            for running in self
+            for running in sessions
             if not running.is_ending
             and not running.waiting
             and running.speech.is_quiet
@@ -153,7 +174,7 @@ class Sessions:
             running.ask_to_end(EndReason.ADMIN)
         await self._wait_for_closes(unused)
         owned_before = await self._owned()
-        listed = await self._list_open() or frozenset()
+        listed = frozenset(stream.upstream_id for stream in await self._list_open() or ())
         ended = sum(running.closed.is_set() for running in unused)
         return CleanUp(ended, len(listed - owned_before - await self._owned()))
 
@@ -173,14 +194,20 @@ class Sessions:
         return frozenset(stream.upstream_id for stream in await self.house.store.unsettled_streams())
 
     async def reconcile(self) -> None:
-        """Notice streams that the provider has ended by itself, where it does not say so in its events."""
+        """Compare the rows with what the provider has open, and mend the difference: streams it has ended by itself
+        without saying so, and streams it has open that no row owns (`bot.unowned`)."""
         before = {running: running.stream for running in self}
         listed = await self._list_open()
         if listed is None:
             return
+        known = frozenset(stream.upstream_id for stream in listed)
         for running, stream in before.items():
-            if stream is not None and stream.upstream_id not in listed:
+            if stream is not None and stream.upstream_id not in known:
+                metrics.reconciled.labels(what="ended by the provider").inc()
                 running.post(partial(running.stream_ended, stream.id, "not in the provider's list"))
+                await self.audit(NOBODY, "stream ended by the provider", running.session, stream.id)
+        for upstream_id in await self.unowned.look_after(listed):
+            await self.audit(NOBODY, "closed a stream that no session owns", None, upstream_id)
 
     async def obey_stop_requests(self) -> None:
         """Close the sessions that another process (the shell) has asked to close."""
@@ -260,6 +287,21 @@ class Sessions:
         session = await self.house.store.session_by_link(link_nonce)
         return None if session is None else view_of_row(session, self.house)
 
+    async def door(self, link_nonce: str) -> RoomDoor | None:
+        """How one more page enters the room of the session behind a link; None where there is no room to enter now.
+
+        Raises `ProviderError` where a room of the operator's own cannot be had.
+        """
+        running = self._by_link.get(link_nonce)
+        stream, playback = (running.stream, running.playback) if running else (None, None)
+        if stream is None or stream.upstream_id is None or playback is None or playback.livekit_url is None:
+            return None
+        if isinstance(self.house.provider, HasStage):
+            door = await self.house.provider.door(stream.upstream_id)
+            if door is not None:
+                return door
+        return RoomDoor(stream.upstream_id, playback.livekit_url, playback.livekit_token or "")
+
     # --- after a restart ---------------------------------------------------------------------------------------------
 
     async def recover(self) -> Recovery:
@@ -271,11 +313,13 @@ class Sessions:
         store = self.house.store
         sessions = [s for s in await store.open_sessions() if s.provider == self.house.provider.name]
         unknown = await store.settle_in_flight([session.id for session in sessions])
+        chosen = await store.chosen_idle_timeouts()
         streams = await self._settle_streams(await store.unsettled_streams(), {s.id: s for s in sessions})
         queues = await store.queued_utterances([session.id for session in sessions])
         adopted = 0
         for session in sessions:
-            adopted += self._resume(session, streams.get(session.id), queues.get(session.id, ()))
+            running = RunningSession(session, self.house, chosen.get(session.channel))
+            adopted += self._resume(running, streams.get(session.id), queues.get(session.id, ()))
         return Recovery(adopted, len(sessions) - adopted, unknown)
 
     async def _settle_streams(
@@ -284,7 +328,8 @@ class Sessions:
         """The streams that their sessions take over, by session: to go on with, or to close where the session only
         closes. All others are closed, or noted as gone or lost; nobody waits for that here."""
         open_streams: dict[str, tuple[Stream, StreamStatus]] = {}
-        listed = await self._list_open() if streams else None
+        open_now = await self._list_open() if streams else None
+        listed = None if open_now is None else frozenset(stream.upstream_id for stream in open_now)
         limit = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
 
         async def look_up(stream: Stream) -> None:
@@ -312,12 +357,12 @@ class Sessions:
                 group.create_task(look_up(stream))
         return open_streams
 
-    async def _list_open(self) -> frozenset[str] | None:
-        """The provider's ids of every open stream, in one call; None where it cannot tell that way."""
+    async def _list_open(self) -> Sequence[OpenStream] | None:
+        """Every open stream of the account, in one call; None where the provider cannot tell that way."""
         if not self.house.provider.capabilities.lists_open:
             return None
         try:
-            return frozenset(stream.upstream_id for stream in await self.house.provider.list_open())
+            return await self.house.provider.list_open()
         except ProviderError as error:
             log.warning("the open streams could not be listed; they count as open", error=str(error))
             return None
@@ -331,9 +376,11 @@ class Sessions:
             log.warning("the state of a stream is not known; it counts as open", stream=stream.id, error=str(error))
             return StreamStatus(is_open=True)
 
-    def _resume(self, session: Session, found: tuple[Stream, StreamStatus] | None, queued: Iterable[Utterance]) -> bool:
+    def _resume(
+        self, running: RunningSession, found: tuple[Stream, StreamStatus] | None, queued: Iterable[Utterance]
+    ) -> bool:
         """Run a session again. False where it was not live, so that it only closes."""
-        running = RunningSession(session, self.house)
+        session = running.session
         if found is not None:
             running.adopt(*_with_playback(*found))
         for utterance in queued:

@@ -5,17 +5,16 @@ never repeated in it. Nothing else in the program reads the environment. The des
 value may be; `.env.example` and `docs/configuration.md` explain each setting, and a test compares the three.
 """
 
-import os
 import re
 import secrets
 from collections.abc import Iterator
+from decimal import Decimal
 from enum import StrEnum
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -42,6 +41,13 @@ def _without_last_slash(url: str) -> str:
     return url
 
 
+def _livekit_address(url: str) -> str:
+    url = url.rstrip("/")
+    if not re.fullmatch(r"wss?://[^/\s@]+", url):
+        raise ValueError
+    return url
+
+
 def _words(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
@@ -58,6 +64,21 @@ def _actor_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
     return keys
 
 
+def _socket_url(url: str) -> str:
+    url = url.rstrip("/")
+    if url and not re.match(r"wss?://[^/\s]+$", url):
+        raise ValueError
+    return url
+
+
+def _command_word(word: str) -> str:
+    word = word.removeprefix("/")
+    # Slack takes 32 characters (manifest schema), and `-admin` goes behind.
+    if not re.fullmatch(r"[a-z0-9_-]{1,20}", word):
+        raise ValueError
+    return word
+
+
 def _database(url: str) -> str:
     try:
         if url:
@@ -68,12 +89,22 @@ def _database(url: str) -> str:
 
 
 _HttpUrl = Annotated[str, AfterValidator(_without_last_slash)]
+_LiveKitUrl = Annotated[str, AfterValidator(_livekit_address)]
 _Seconds = Annotated[float, Field(ge=5, le=604_800, allow_inf_nan=False)]
 _AnyCase = BeforeValidator(_lower)
+_PlatformIds = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), AfterValidator(_actor_keys)]
 
 _seconds = partial(Field, description="a number of seconds, at least 5 (and at most 604800, a week)")
 _url = partial(Field, description="an address that starts with http:// or https://")
 _key = partial(Field, description="the key as the account page shows it")
+
+
+def _platform_ids(of_what: str) -> Any:
+    return Field(
+        default=(), description=f"{of_what} as platform:id with commas between, such as discord:1234,slack:C0123"
+    )
+
+
 _words_for_people = partial(Field, description="text")
 
 
@@ -91,6 +122,29 @@ class Quality(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
+
+
+class CarrierChoice(StrEnum):
+    """Who takes commands into a LiveKit room: a watch page, the bot, or whichever suits the other settings."""
+
+    AUTO = "auto"
+    PAGE = "page"
+    BOT = "bot"
+
+
+class Shutdown(StrEnum):
+    """What becomes of open sessions when the program is told to stop."""
+
+    CLOSE = "close"
+    KEEP = "keep"
+
+
+class Answers(StrEnum):
+    """Where people read what the avatar answered."""
+
+    OFF = "off"
+    MESSAGE = "message"
+    THREAD = "thread"
 
 
 class LogFormat(StrEnum):
@@ -140,6 +194,8 @@ class AvatarSettings(_Section):
     id: str = _words_for_people("")
     voice_id: str = _words_for_people("")
     quality: Annotated[Quality, _AnyCase] = Field(default=Quality.MEDIUM, description="low, medium or high")
+    key_exclusive: bool = Field(default=False, description="true or false")
+    carrier: Annotated[CarrierChoice, _AnyCase] = Field(default=CarrierChoice.AUTO, description="auto, page or bot")
     knowledge: str = _words_for_people("")
     greeting: str = _words_for_people("Hello, I am here.")
 
@@ -159,6 +215,39 @@ class HeyGenSettings(_Section):
     api_url: _HttpUrl = _url("https://api.heygen.com")
 
 
+class LiveAvatarSettings(_Section):
+    """The LiveAvatar account, for `liveavatar`. `context_id` is what lets the avatar answer by itself."""
+
+    model_config = SettingsConfigDict(env_prefix="LIVEAVATAR_")
+
+    api_key: SecretStr | None = _key(None)
+    api_url: _HttpUrl = _url("https://api.liveavatar.com")
+    context_id: str = _words_for_people("")
+    sandbox: bool = Field(default=False, description="true or false")
+
+
+class LiveKitSettings(_Section):
+    """A LiveKit server of the operator's own, into which the bot republishes, so that everybody can watch."""
+
+    model_config = SettingsConfigDict(env_prefix="LIVEKIT_")
+
+    url: _LiveKitUrl | None = Field(default=None, description="an address that starts with ws:// or wss://")
+    api_key: SecretStr | None = _key(None)
+    api_secret: SecretStr | None = _key(None)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is such a server."""
+        return self.url is not None
+
+    def contradictions(self) -> Iterator[str]:
+        """A server without its key, or a key without its server."""
+        values = {"LIVEKIT_URL": self.url, "LIVEKIT_API_KEY": self.api_key, "LIVEKIT_API_SECRET": self.api_secret}
+        if any(values.values()):
+            for name in (name for name, value in values.items() if not value):
+                yield f"{name} is not set: LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET go together."
+
+
 class ChatModelSettings(_Section):
     """An OpenAI-compatible chat API that answers where the avatar provider cannot."""
 
@@ -174,6 +263,38 @@ class ChatModelSettings(_Section):
             yield f"CHAT_MODEL is not set: it must name a model of the API at CHAT_API_URL, {_quoted(self.api_url)}."
         if self.model and not self.api_url:
             yield f"CHAT_API_URL is not set: it must be the address of the API with CHAT_MODEL {_quoted(self.model)}."
+
+
+class DiscordSettings(_Section):
+    """The Discord application."""
+
+    model_config = SettingsConfigDict(env_prefix="DISCORD_")
+
+    token: SecretStr | None = _key(None)
+    api_url: _HttpUrl = _url("https://discord.com/api/v10")
+    gateway_url: Annotated[str, AfterValidator(_socket_url)] = Field(
+        default="", description="an address that starts with wss:// or ws://"
+    )
+    guild_ids: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_words)] = Field(
+        default=(), description="ids of servers, numbers with commas between"
+    )
+
+
+class SlackSettings(_Section):
+    """The Slack app: Socket Mode with `app_token`, HTTP with `signing_secret`, many workspaces with `client_id`."""
+
+    model_config = SettingsConfigDict(env_prefix="SLACK_")
+
+    bot_token: SecretStr | None = _key(None)
+    app_token: SecretStr | None = _key(None)
+    signing_secret: SecretStr | None = _key(None)
+    client_id: str = _words_for_people("")
+    client_secret: SecretStr | None = _key(None)
+    api_url: _HttpUrl = _url("https://slack.com/api")
+    command: Annotated[str, AfterValidator(_command_word)] = Field(
+        default="avatar", description="a word of at most 20 small letters, digits, - and _, with or without the slash"
+    )
+    sockets: int = Field(default=1, ge=1, le=10, description="a whole number from 1 to 10")
 
 
 class WebSettings(_Section):
@@ -194,9 +315,13 @@ class SessionSettings(_Section):
 
     idle_timeout: _Seconds = _seconds(300)
     idle_warning: _Seconds = _seconds(60)
+    idle_ceiling: _Seconds = _seconds(3600)
+    unwatched_timeout: _Seconds | None = _seconds(None)
     max_duration: _Seconds = _seconds(3600)
     relay: Annotated[Relay, _AnyCase] = Field(default=Relay.MENTIONS, description="off, mentions or all")
     mode: Annotated[Mode, _AnyCase] = Field(default=Mode.REPEAT, description="repeat or chat")
+    answers: Annotated[Answers, _AnyCase] = Field(default=Answers.MESSAGE, description="off, message or thread")
+    reactions: bool = Field(default=True, description="true or false")
 
     def contradictions(self) -> Iterator[str]:
         """A warning that would come before the silence it warns of has begun."""
@@ -206,6 +331,32 @@ class SessionSettings(_Section):
                 for field in ("idle_warning", "idle_timeout")
             )
             yield f"SESSION_IDLE_WARNING is {warning}: it must be less than SESSION_IDLE_TIMEOUT, which is {timeout}."
+
+
+class AccessSettings(_Section):
+    """Who may do what, and where. Each is a list of `platform:id`."""
+
+    model_config = SettingsConfigDict(env_prefix="ACCESS_")
+
+    admins: _PlatformIds = _platform_ids("people or roles")
+    hosts: _PlatformIds = _platform_ids("people or roles")
+    speakers: _PlatformIds = _platform_ids("people or roles")
+    channels_allowed: _PlatformIds = _platform_ids("channels")
+    channels_denied: _PlatformIds = _platform_ids("channels")
+
+
+class LimitSettings(_Section):
+    """What may be used a day (UTC) and at once; empty is no limit."""
+
+    model_config = SettingsConfigDict(env_prefix="LIMIT_")
+
+    user_characters: int = Field(default=0, ge=0, le=1_000_000, description="a whole number; 0 sets no limit")
+    workspace_sessions: int | None = Field(default=None, ge=1, description="a whole number from 1 up")
+    channel_minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="a number above 0")
+    workspace_minutes: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="a number above 0")
+    channel_dollars: Decimal | None = Field(default=None, gt=0, allow_inf_nan=False, description="a number above 0")
+    workspace_dollars: Decimal | None = Field(default=None, gt=0, allow_inf_nan=False, description="a number above 0")
+    warn_at: float = Field(default=0.8, gt=0, le=1, description="a number above 0, at most 1")
 
 
 class Settings(_Section):
@@ -218,20 +369,27 @@ class Settings(_Section):
     admin_users: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), AfterValidator(_actor_keys)] = Field(
         default=(), description="platform:user pairs with commas between, such as discord:1234,slack:U0123"
     )
+    shutdown: Annotated[Shutdown, _AnyCase] = Field(default=Shutdown.CLOSE, description="close or keep")
     log_level: Annotated[LogLevel, _AnyCase] = Field(default=LogLevel.INFO, description="debug, info, warning or error")
     log_format: Annotated[LogFormat, _AnyCase] = Field(default=LogFormat.TEXT, description="text or json")
 
     # NoDecode: a variable such as SESSION, which desktops set, is not JSON for the section of that name.
     avatar: Annotated[AvatarSettings, NoDecode] = Field(default_factory=AvatarSettings)
     heygen: Annotated[HeyGenSettings, NoDecode] = Field(default_factory=HeyGenSettings)
+    liveavatar: Annotated[LiveAvatarSettings, NoDecode] = Field(default_factory=LiveAvatarSettings)
+    livekit: Annotated[LiveKitSettings, NoDecode] = Field(default_factory=LiveKitSettings)
     chat_model: Annotated[ChatModelSettings, NoDecode] = Field(default_factory=ChatModelSettings)
+    discord: Annotated[DiscordSettings, NoDecode] = Field(default_factory=DiscordSettings)
+    slack: Annotated[SlackSettings, NoDecode] = Field(default_factory=SlackSettings)
     web: Annotated[WebSettings, NoDecode] = Field(default_factory=WebSettings)
     session: Annotated[SessionSettings, NoDecode] = Field(default_factory=SessionSettings)
+    access: Annotated[AccessSettings, NoDecode] = Field(default_factory=AccessSettings)
+    limit: Annotated[LimitSettings, NoDecode] = Field(default_factory=LimitSettings)
 
     def secrets(self) -> tuple[SecretStr, ...]:
         """Every secret among the settings, passwords inside addresses included, for the log to mask."""
         found: list[SecretStr] = []
-        for section in (self, self.avatar, self.heygen, self.chat_model, self.web, self.session):
+        for section in (self, *(getattr(self, name) for name in SECTIONS)):
             for name in type(section).model_fields:
                 value = getattr(section, name)
                 if isinstance(value, SecretStr):
@@ -244,9 +402,15 @@ class Settings(_Section):
 SECTIONS: dict[str, type[_Section]] = {
     "avatar": AvatarSettings,
     "heygen": HeyGenSettings,
+    "liveavatar": LiveAvatarSettings,
+    "livekit": LiveKitSettings,
     "chat_model": ChatModelSettings,
+    "discord": DiscordSettings,
+    "slack": SlackSettings,
     "web": WebSettings,
     "session": SessionSettings,
+    "access": AccessSettings,
+    "limit": LimitSettings,
 }
 """The attributes of `Settings` that are settings of their own."""
 
@@ -285,13 +449,8 @@ def variables() -> Iterator[tuple[str, str, bool]]:
         for name, field in kind.model_fields.items():
             if name not in SECTIONS or kind is not Settings:
                 default = "" if field.default is None or field.default == () else str(field.default)
+                default = default.lower() if isinstance(field.default, bool) else default
                 yield _variable(kind, name), default, "SecretStr" in str(field.annotation)
-
-
-def names_set(env_file: Path | None = Path(".env")) -> frozenset[str]:
-    """The name of every variable that has a value, ours or not: some are settings of another version."""
-    in_file = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
-    return frozenset(name for name, value in {**in_file, **os.environ}.items() if value and value.strip())
 
 
 def known_providers() -> tuple[str, ...]:

@@ -4,6 +4,7 @@ While a bot runs, the shell asks it through the database; while none runs, the s
 lines through `tell`; decides no exit codes.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC
@@ -35,10 +36,13 @@ LOOK_EVERY = 0.25
 OPERATOR = "shell:operator"
 
 
-async def list_sessions(settings: Settings, clock: Clock, tell: Tell) -> None:
+async def list_sessions(settings: Settings, clock: Clock, tell: Tell, *, as_json: bool = False) -> None:
     """Print every open session, one line each."""
-    async with await _open(settings, clock) as store:
+    async with await open_store(settings, clock) as store:
         sessions = await store.open_sessions()
+    if as_json:
+        tell(json.dumps([_as_json(session) for session in sessions], indent=2))
+        return
     tell(f"{sentences.count(len(sessions), 'open session').capitalize()}.")
     for session in sessions:
         since = session.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -48,7 +52,7 @@ async def list_sessions(settings: Settings, clock: Clock, tell: Tell) -> None:
 
 async def stop_session(settings: Settings, clock: Clock, tell: Tell, session_id: str) -> None:
     """Close one session. Raises `Refused` where there is none, or where the running bot did not close it in time."""
-    async with await _open(settings, clock) as store:
+    async with await open_store(settings, clock) as store:
         session = await store.session(session_id)
         if session is None or not session.state.is_open:
             raise Refused(
@@ -57,9 +61,19 @@ async def stop_session(settings: Settings, clock: Clock, tell: Tell, session_id:
         await _close(settings, clock, store, [session], tell)
 
 
+async def stop_all(settings: Settings, clock: Clock, tell: Tell) -> None:
+    """Close every session. Raises `Refused` where the running bot did not close them in time."""
+    async with await open_store(settings, clock) as store:
+        sessions = await store.open_sessions()
+        if not sessions:
+            tell(sentences.stopping_all(0))
+            return
+        await _close(settings, clock, store, sessions, tell)
+
+
 async def clean_up(settings: Settings, clock: Clock, tell: Tell) -> None:
     """Close what nobody uses: with a bot running, sessions silent for a minute; without one, every open session."""
-    async with await _open(settings, clock) as store:
+    async with await open_store(settings, clock) as store:
         sessions = await store.open_sessions()
         if _may_run(settings):
             sessions = await _unused(store, clock, sessions)
@@ -91,7 +105,8 @@ async def show_revision(settings: Settings, tell: Tell) -> None:
         )
 
 
-async def _open(settings: Settings, clock: Clock) -> Store:
+async def open_store(settings: Settings, clock: Clock) -> Store:
+    """The store of a database that a bot has made. Raises `StoreError`."""
     url = database_url_or_default(settings)
     if await schema.current(url) is None:
         raise StoreUnavailable(
@@ -99,6 +114,22 @@ async def _open(settings: Settings, clock: Clock) -> Store:
         )
     await schema.verify(url)
     return await Store.open(url, clock)
+
+
+def _as_json(session: Session) -> dict[str, str | None]:
+    return {
+        "id": session.id,
+        "state": session.state.value,
+        "platform": session.channel.platform,
+        "workspace": session.channel.workspace,
+        "channel": session.channel.id,
+        "provider": session.provider,
+        "mode": session.mode.value,
+        "started_by": session.started_by,
+        "started_by_name": session.started_by_name,
+        "created_at": session.created_at.isoformat(),
+        "live_at": session.live_at.isoformat() if session.live_at else None,
+    }
 
 
 def _may_run(settings: Settings) -> bool:

@@ -15,7 +15,7 @@ from bot import metrics, sentences
 from bot.errors import AuthenticationFailed, ProviderError, QuotaExhausted, StoreError, StreamGone, Sunset, Transient
 from bot.lines import Line, Surroundings, pieces_in_a_flow
 from bot.model import Mode, Utterance, UtteranceState
-from bot.ports import Cut, FirstWords, SpeechEnded, SpeechStarted, StreamEvent, Timer
+from bot.ports import AnswerHeard, Cut, FirstWords, SpeechEnded, SpeechStarted, StreamEvent, Timer
 from bot.speech import estimate_duration, split
 from bot.verdicts import Again, judge
 from bot.voice import Voice
@@ -55,6 +55,7 @@ class SpeakingLoop:
         self.current: Line | None = None
         self.ahead: Line | None = None
         self._in_doubt: Line | None = None
+        self._last_said: Line | None = None
         self.held = False
         self.waits_for_viewer = False
         self._voice = Voice(around.clock)
@@ -95,6 +96,28 @@ class SpeakingLoop:
         while self.queue:
             await self._stop_answering(self.queue[0])
             line = self._dequeue()
+            await self._finish(line, UtteranceState.DROPPED)
+
+    async def keep(self) -> None:
+        """Count as activity that somebody wants the avatar to stay."""
+        self.last_activity = self._a.clock.monotonic()
+
+    async def reword(self, message_id: str, text: str) -> None:
+        """Say what a message says now, where it still waits. What has begun is said as it was."""
+        for line in self.queue:
+            if line.utterance.message_id == message_id and await self._a.store.reword(line.utterance.id, text):
+                await self._stop_answering(line)
+                line.answering = None
+                line.pieces.clear()
+                line.utterance = replace(line.utterance, text=text)
+                self._a.tell(line)
+
+    async def withdraw(self, message_id: str) -> None:
+        """Drop a message that still waits."""
+        for line in [line for line in self.queue if line.utterance.message_id == message_id]:
+            self.queue.remove(line)
+            metrics.waiting_utterances.dec()
+            await self._stop_answering(line)
             await self._finish(line, UtteranceState.DROPPED)
 
     async def abandon(self) -> None:
@@ -145,7 +168,7 @@ class SpeakingLoop:
     # --- what the provider says --------------------------------------------------------------------------------------
 
     async def heard(self, event: StreamEvent) -> None:
-        """Take note of speech that started or ended."""
+        """Take note of speech that started or ended, and of an answer, which may come after its speech has ended."""
         match event:
             case SpeechStarted(utterance_id):
                 if self.ahead is not None and self.ahead.utterance.id == utterance_id:
@@ -157,6 +180,11 @@ class SpeakingLoop:
                     await self._end_of_current()
                 if self.current is not None and self.current.utterance.id == utterance_id:
                     await self._end_of_piece()
+            case AnswerHeard(utterance_id, text):
+                for line in (self.current, self.ahead, self._last_said):
+                    if line is not None and line.utterance.id == utterance_id:
+                        line.heard_answer = text
+                        self._a.tell(line)
 
     @property
     def is_feeding(self) -> bool:
@@ -347,6 +375,7 @@ class SpeakingLoop:
             self._voice.talking = True
             self._wake_at_the_end()
         if line is not None:
+            self._last_said = line
             await self._finish(line, UtteranceState.SPOKEN)
         if self.current is not None:
             await self._advance(self.current, UtteranceState.SPEAKING)

@@ -1,6 +1,7 @@
 """What has to be looked after again and again while the bot runs: requests from the shell, rows the database did not
-take, streams the provider ended, old de-duplication keys. Idle and longest stay are timers of each session
-(`bot.lifetime`), closes insist by themselves (`bot.streams`).
+take, streams the provider ended, blocks, the limits of the day, old de-duplication keys.
+
+Idle and longest stay are timers of each session (`bot.lifetime`), closes insist by themselves (`bot.streams`).
 """
 
 import asyncio
@@ -9,8 +10,11 @@ from datetime import timedelta
 
 import structlog
 
-from bot import metrics
+from bot import metrics, sentences
 from bot.errors import StoreError
+from bot.limits import Budget
+from bot.model import EndReason, Occasion, Reply
+from bot.permissions import Permissions
 from bot.sessions import Sessions
 
 log = structlog.get_logger(__name__)
@@ -29,11 +33,21 @@ REMEMBER_EVENTS = timedelta(days=1)
 """How long a delivery is remembered; Slack repeats one for about 5 minutes, a backlog after an outage for hours."""
 
 
+LEARN_BLOCKS_EVERY = 5.0
+"""Seconds: how long `avatar-relay block` may take to be noticed."""
+
+COUNT_EVERY = 5.0
+"""Seconds between looks at the limits of the day: how far a session can go over one."""
+
+
 class Sweeper:
     """Runs the rounds, each at its own pace."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, permissions: Permissions, budget: Budget) -> None:
         self._sessions = sessions
+        self._permissions = permissions
+        self._budget = budget
+        self._warned: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -41,6 +55,9 @@ class Sweeper:
             group.create_task(self._every(STOP_REQUESTS_EVERY, self._sessions.obey_stop_requests))
             group.create_task(self._every(OWED_EVERY, self._sessions.write_owed))
             group.create_task(self._every(FORGET_EVERY, self._forget))
+            group.create_task(self._every(LEARN_BLOCKS_EVERY, self._learn_blocks))
+            if self._budget.limits.watches_a_day:
+                group.create_task(self._every(COUNT_EVERY, self._count))
             if self._sessions.house.provider.capabilities.lists_open:
                 group.create_task(self._every(RECONCILE_EVERY, self._sessions.reconcile))
 
@@ -52,6 +69,23 @@ class Sweeper:
                 await round_()
             except StoreError as error:
                 log.error("a round could not be finished; the next one tries again", error=str(error))
+
+    async def _learn_blocks(self) -> None:
+        self._permissions.learn_blocks(await self._sessions.house.store.blocked())
+
+    async def _count(self) -> None:
+        """Warn the sessions whose day's limit is nearly used, and end those whose limit is."""
+        if not len(self._sessions):
+            return
+        spent = await self._budget.spent()
+        for running in self._sessions:
+            for share in self._budget.shares(running.session.channel, spent):
+                if share.used >= 1.0:
+                    running.ask_to_end(EndReason.MAX_DURATION, sentences.limit_reached(share.what))
+                elif share.used >= self._budget.limits.warn_at and (running.session.id, share.what) not in self._warned:
+                    self._warned.add((running.session.id, share.what))
+                    running.announce(Reply(sentences.limit_is_near(share.what, share.used)), Occasion.WARNING)
+        self._warned = {(id_, what) for id_, what in self._warned if self._sessions.with_id(id_) is not None}
 
     async def _forget(self) -> None:
         house = self._sessions.house

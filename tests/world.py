@@ -27,15 +27,18 @@ from adapters.answers.openai_compatible import OpenAICompatible
 from adapters.avatars.connection import _trust
 from adapters.avatars.heygen_realtime import HeyGenRealtime
 from adapters.avatars.heygen_streaming import HeyGenStreaming
+from adapters.avatars.liveavatar import LiveAvatar
 from adapters.avatars.simulator import Simulator, SimulatorOptions, SpokenText, StreamView
+from adapters.avatars.simulator.liveavatar_catalogue import DEMO_CONTEXT
 from bot.bulletin import Bulletin
 from bot.catalogue import Catalogue
 from bot.commands import Asked, Commands
 from bot.errors import Refused, StoreUnavailable, Transient
 from bot.grammar import ADMIN, AVATAR, parse
 from bot.house import House
+from bot.limits import Budget, Limits
 from bot.model import Actor, Channel, Notice, Reply, Role, SessionEvent, UtteranceChanged, UtteranceState
-from bot.permissions import Permissions
+from bot.permissions import Access, Permissions
 from bot.policy import SessionPolicy
 from bot.relay import Message, Receipt, Relay
 from bot.running import RunningSession
@@ -51,9 +54,9 @@ from tests.stillness import stillness, watch_threads
 
 CHANNEL = Channel("test", "workspace", "general")
 ANA = Actor("test", "ana", "Ana")
-ADA = Actor("test", "ada", "Ada", role=Role.ADMIN)
+ADA = Actor("test", "ada", "Ada", role=Role.ADMIN, is_operator=True)
 KEY = SecretStr("key-that-nobody-may-read-0123456789")
-PROVIDERS = ("heygen-realtime", "heygen-streaming")
+PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
 PATIENCE = 10.0
 """Seconds of real time that a condition may take to come true over real sockets; only a failing test waits so long."""
 
@@ -139,6 +142,9 @@ class World:
         api_key: SecretStr = KEY,
         url: str | None = None,
         sweeper: bool = False,
+        access: Access | None = None,
+        limits: Limits | None = None,
+        user_characters: int = 0,
     ) -> None:
         self.clock = ManualClock()
         self.url = url or f"sqlite:///{folder / 'world.sqlite3'}"
@@ -151,6 +157,9 @@ class World:
         self._rule = rule
         self._api_key = api_key
         self._with_sweeper = sweeper
+        self._access = access
+        self._limits = limits or Limits()
+        self._user_characters = user_characters
         self._around = AsyncExitStack()
         self._bot = AsyncExitStack()
         self._watching: asyncio.Task[None] | None = None
@@ -196,7 +205,11 @@ class World:
         """Start a bot on the database as it is. `cut_at`: its power goes off at that instant (see `Mains`)."""
         self.mains = Mains(cut_at)
         self.store = await self._bot.enter_async_context(await Store.open(self.url, self.clock))
-        make: Any = {"heygen-realtime": HeyGenRealtime, "heygen-streaming": HeyGenStreaming}[self.provider_name]
+        make: Any = {
+            "heygen-realtime": HeyGenRealtime,
+            "heygen-streaming": HeyGenStreaming,
+            "liveavatar": partial(LiveAvatar, context_id=DEMO_CONTEXT),
+        }[self.provider_name]
         provider = await self._bot.enter_async_context(make(self._api_key, self.simulator.address, self.clock))
         self._wire_up(provider)
         model = None
@@ -224,11 +237,21 @@ class World:
         )
         self.sessions = Sessions(house)
         self._bot.push_async_callback(self.sessions.leave)
-        permissions = Permissions(())
-        self.relay = Relay(self.sessions, permissions, self.clock, rule=self._rule, user_rate=self._user_rate)
-        self.commands = Commands(self.sessions, self.relay, permissions, closer)
+        permissions = Permissions(self._access)
+        permissions.learn_blocks(await self.store.blocked())
+        budget = Budget(self.store, self.clock, self._limits, provider.capabilities.price_per_minute)
+        self.relay = Relay(
+            self.sessions,
+            permissions,
+            self.clock,
+            rule=self._rule,
+            user_rate=self._user_rate,
+            user_characters=self._user_characters,
+        )
+        self.commands = Commands(self.sessions, self.relay, permissions, closer, budget)
         if self._with_sweeper:
-            self._bot.push_async_callback(end, asyncio.create_task(Sweeper(self.sessions).run()))
+            sweeper = Sweeper(self.sessions, permissions, budget)
+            self._bot.push_async_callback(end, asyncio.create_task(sweeper.run()))
         self.recovery = await self.sessions.recover()
 
     def _wire_up(self, provider: Any) -> None:
@@ -281,7 +304,9 @@ class World:
             command = parse(rest, self.commands.usages, group)
         except Refused as refusal:
             return Reply(str(refusal))
-        return await self.commands.run(Asked(command, channel, actor))
+        reply = await self.commands.run(Asked(command, channel, actor))
+        assert reply is not None
+        return reply
 
     async def write(
         self,

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from adapters import shapes
 from adapters.avatars.connection import Answer, Repeat
 from adapters.avatars.heygen import HeyGenAccount
+from adapters.avatars.streaming_room import StreamingRoom
 from bot.errors import Invalid, NotReady, StreamGone, Sunset, Transient
 from bot.model import Mode, Playback
 from bot.ports import (
@@ -30,6 +31,7 @@ from bot.ports import (
     StreamRequest,
     StreamStatus,
 )
+from bot.rooms import RoomSeats
 
 LONGEST_SPEECH = 3600.0
 """Seconds; a task is at most 900 characters, so a longer `duration_ms` is a mistake of the other side."""
@@ -42,7 +44,8 @@ CAPABILITIES = Capabilities(
     appends=False,
     needs_first_words=False,
     cut=Cut.NATIVE,
-    # Speech events come over the LiveKit data channel, which this client does not join: the core follows `duration_ms`.
+    # Speech events come over the LiveKit data channel, where only a page in the room hears them: the core follows
+    # `duration_ms`, and what a page reports comes on top.
     reports_speech=False,
     # What an interrupt does to tasks still queued is not documented well enough to send the next one ahead.
     sends_ahead=False,
@@ -72,6 +75,8 @@ class HeyGenStreaming(HeyGenAccount):
         super().__init__(api_key, api_url, clock, transport=transport)
         # How to watch each open stream: only `streaming.new` tells it, and only once.
         self._playbacks: dict[str, Playback] = {}
+        self.seats = RoomSeats()
+        self._rooms: dict[str, StreamingRoom] = {}
 
     async def create(self, request: StreamRequest) -> str:
         """Mint a token and open a stream with it. A retry mints another: the first may be used up."""
@@ -93,6 +98,8 @@ class HeyGenStreaming(HeyGenAccount):
             livekit_url=shapes.url(shapes.field(data, "url"), "wss", "ws", "https", "http"),
             livekit_token=shapes.text(shapes.field(data, "access_token"), shapes.LONGEST_URL),
         )
+        if self._playbacks[upstream_id].livekit_url is not None:
+            self._rooms[upstream_id] = StreamingRoom(self.seats.open(upstream_id), self._clock)
         return upstream_id
 
     async def start(self, upstream_id: str) -> Playback:
@@ -113,7 +120,7 @@ class HeyGenStreaming(HeyGenAccount):
         self, upstream_id: str, utterance_id: str, text: str, mode: Mode = Mode.REPEAT, *, more: bool = False
     ) -> Speech:
         """Send a task. Raises `NotReady` until somebody watches."""
-        del utterance_id, more  # v1 knows no utterances and takes each text as a whole.
+        del more  # v1 takes each text as a whole.
         if not text.strip() or len(text) > CAPABILITIES.max_text:
             raise Invalid(f"v1 speaks 1 to {CAPABILITIES.max_text} characters at a time", parameter="text")
         task_type = "chat" if mode is Mode.CHAT else "repeat"
@@ -126,6 +133,8 @@ class HeyGenStreaming(HeyGenAccount):
             task_type=task_type,
             task_mode="async",
         )
+        if (room := self._rooms.get(upstream_id)) is not None:
+            room.expect(shapes.text(shapes.field(answer.json, "data", "task_id")), utterance_id, mode)
         milliseconds = shapes.number(shapes.field(answer.json, "data", "duration_ms")) or 0.0
         known = 0 < milliseconds <= LONGEST_SPEECH * 1000
         return Speech(milliseconds / 1000 if known else None)
@@ -134,6 +143,8 @@ class HeyGenStreaming(HeyGenAccount):
         """Cut what is being said; v1 does not mind if nothing is. Before somebody watches nothing can be."""
         with contextlib.suppress(NotReady):
             await self._post("streaming.interrupt", Repeat.BRIEFLY, session_id=upstream_id)
+        if (room := self._rooms.get(upstream_id)) is not None:
+            room.cut()
 
     async def keep_alive(self, upstream_id: str) -> None:
         """Reset the idle timer; doing it twice is doing it once."""
@@ -143,26 +154,30 @@ class HeyGenStreaming(HeyGenAccount):
         """Stop the stream. Where v1 is switched off altogether its streams are closed too."""
         with contextlib.suppress(StreamGone, Sunset):
             await self._post("streaming.stop", Repeat.READS, session_id=upstream_id)
-        self._playbacks.pop(upstream_id, None)
+        self._forget(upstream_id)
 
     async def status(self, upstream_id: str) -> StreamStatus:
         """Look the stream up in the list of open ones; v1 has no other way."""
         for listed, state, _ in await self._sessions():
             if listed == upstream_id:
                 return StreamStatus(True, self._playbacks.get(upstream_id), state)
-        self._playbacks.pop(upstream_id, None)
+        self._forget(upstream_id)
         return StreamStatus(False)
 
     async def list_open(self) -> Sequence[OpenStream]:
-        """Every stream of the account that is not closing or closed."""
-        return [OpenStream(upstream_id, created_at) for upstream_id, _, created_at in await self._sessions()]
+        """Every stream of the account that is not closing or closed. Those of ours that are not among them are over."""
+        ours = set(self._playbacks)
+        found = [OpenStream(upstream_id, created_at) for upstream_id, _, created_at in await self._sessions()]
+        for upstream_id in ours - {stream.upstream_id for stream in found}:
+            self._forget(upstream_id)
+        return found
 
     async def events(self, upstream_id: str) -> AsyncIterator[StreamEvent]:
-        """Nothing: see `reports_speech` above."""
-        del upstream_id
-        nothing: tuple[StreamEvent, ...] = ()
-        for event in nothing:
-            yield event
+        """What the page with the seat reports; nothing of a stream that was opened elsewhere, or has no room."""
+        room = self._rooms.get(upstream_id)
+        if room is not None:
+            async for event in room.events():
+                yield event
 
     async def avatar_for(self, wished: str) -> str:
         """`wished`, or the name v1 has for its own default (avatar-apis 2.3)."""
@@ -184,6 +199,11 @@ class HeyGenStreaming(HeyGenAccount):
         """The credits left. HeyGen counts the API's quota in sixtieths of a credit."""
         quota = shapes.number(shapes.field(await self._get("/v2/user/remaining_quota"), "data", "remaining_quota"))
         return None if quota is None else f"{round(quota / 60, 1):g} credits"
+
+    def _forget(self, upstream_id: str) -> None:
+        self._playbacks.pop(upstream_id, None)
+        if (room := self._rooms.pop(upstream_id, None)) is not None:
+            room.close()
 
     async def _token(self) -> SecretStr:
         try:

@@ -1,4 +1,5 @@
-"""What HeyGen's refusals mean: answers of v1 and v3 into the tree of `bot.errors`.
+"""What HeyGen's refusals mean: answers of v1 and v3 into the tree of `bot.errors`. LiveAvatar's are read in
+`liveavatar_refusals`, with what is common to all.
 
 Sources: the v1 code table collected from its documentation, its SDKs and recorded bodies; the v3 `StandardAPIError`.
 Bodies are believed in no part: a code may be a number or a string, fields may be missing, and it may be no JSON at all.
@@ -36,9 +37,11 @@ SUNSET = "HeyGen has switched the Streaming API v1 off for good; set AVATAR_PROV
 class Refusals:
     """Judges answers of one account; it holds the key only to cut it out of quotes."""
 
-    def __init__(self, vendor: str, secret: str) -> None:
+    def __init__(self, vendor: str, secret: str, settings: str = "HEYGEN") -> None:
+        """`settings` is how the names of this account's settings begin."""
         self._vendor = vendor
         self._secret = secret
+        self._settings = settings
 
     def quote(self, message: str) -> str:
         """`message`, fit for a log."""
@@ -147,7 +150,7 @@ class Refusals:
             case 429:
                 return RateLimited(said, retry_after=answer.retry_after, code=code)
             case 401:
-                return AuthenticationFailed(f"{said}; check HEYGEN_API_KEY", code=code)
+                return AuthenticationFailed(f"{said}; check {self._settings}_API_KEY", code=code)
             case 400 | 403 if _CREDIT.search(message):
                 return QuotaExhausted(said, code=code)
             case 403:
@@ -166,15 +169,19 @@ class Refusals:
 
     def _said(self, answer: Answer) -> tuple[str, str]:
         """(what to put into an error, the message in the body)."""
+        message = self._message(answer)
+        quoted = self.quote(message)
+        return f"{self._vendor} answered {answer.status}" + (f": {quoted}" if quoted else ""), message
+
+    def _message(self, answer: Answer) -> str:
+        """What the body says, in any of the places where bodies say it."""
         body = answer.json
-        message = (
+        return (
             shapes.text(shapes.field(body, "message"), shapes.LONGEST_URL)
             or shapes.text(shapes.field(body, "error", "message"), shapes.LONGEST_URL)
             or shapes.text(shapes.field(body, "error"), shapes.LONGEST_URL)
             or answer.content[: shapes.LONGEST_URL].decode(errors="replace")
         )
-        quoted = self.quote(message)
-        return f"{self._vendor} answered {answer.status}" + (f": {quoted}" if quoted else ""), message
 
 
 def _parameter_in(message: str) -> str | None:

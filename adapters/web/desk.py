@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from bot.model import SessionView
+from bot.model import RoomDoor, SessionView
 
 
 class Desk(Protocol):
@@ -12,4 +12,10 @@ class Desk(Protocol):
         """The session behind the link, also one that has ended; None where the link was revoked or never was.
 
         Raises `bot.errors.StoreError` where that cannot be known right now.
+        """
+
+    async def door(self, link_nonce: str) -> RoomDoor | None:
+        """How one more page enters the room of the session behind the link; None where there is none to enter now.
+
+        Raises `bot.errors.ProviderError` where that cannot be had right now.
         """

@@ -1,7 +1,8 @@
-"""The security headers of every response. Nothing here depends on what is served."""
+"""The security headers of every response."""
 
 import re
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -43,8 +44,9 @@ class SecurityHeaders:
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers["Server"] = "avatar-relay"
 
-    def policy(self, own_host: str) -> str:
-        """The Content-Security-Policy for a page that the browser knows under `own_host` (host or host:port).
+    def policy(self, own_host: str, rooms: Sequence[str] = ()) -> str:
+        """The Content-Security-Policy for a page that the browser knows under `own_host` (host or host:port), and that
+        may join LiveKit rooms at `rooms`, see `room_sources`. (No policy speaks of the media of a room, WebRTC.)
 
         Scripts and styles come from here alone. hls.js plays through blob: addresses; its worker is switched off.
         The WebSocket is named besides 'self', which older Safari does not take to cover it.
@@ -57,7 +59,7 @@ class SecurityHeaders:
                 "script-src 'self'",
                 "style-src 'self'",
                 _directive("img-src", "'self'", "https:", *media),
-                _directive("connect-src", "'self'", *own, *media),
+                _directive("connect-src", "'self'", *own, *media, *rooms),
                 _directive("media-src", "blob:", *media),
                 "worker-src 'none'",
                 "base-uri 'none'",
@@ -67,6 +69,18 @@ class SecurityHeaders:
                 "trusted-types 'none'",
             )
         )
+
+
+def room_sources(url: str) -> tuple[str, ...]:
+    """The CSP sources with which a page can join a room at a LiveKit server's `url`: exactly this host.
+
+    livekit-client asks the same host over HTTP why a connection was refused, and a LiveKit cloud for its regions.
+    """
+    parts = urlsplit(url)
+    schemes = {"wss": ("wss", "https"), "https": ("wss", "https"), "ws": ("ws", "http"), "http": ("ws", "http")}
+    if parts.scheme not in schemes or _OWN_HOST.fullmatch(parts.netloc) is None:
+        return ()
+    return tuple(f"{scheme}://{parts.netloc}" for scheme in schemes[parts.scheme])
 
 
 def _directive(name: str, *sources: str) -> str:

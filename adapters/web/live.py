@@ -1,11 +1,13 @@
 """The page's WebSocket: a full snapshot first, then what changes, until somebody leaves or the link ends.
 
-One viewer is three small tasks that share nothing with other viewers: `tell` writes, `listen` reads, `pulse` shows that
-the line is alive. One doorkeeper for all of them looks every few seconds whether the links still open anything.
+One viewer is four small tasks that share nothing with other viewers: `tell` writes, `listen` reads, `pulse` shows that
+the line is alive, and its visit (`visits.py`) sees to the room. One doorkeeper for all of them looks every few seconds
+whether the links still open anything.
 """
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import structlog
@@ -18,13 +20,15 @@ from adapters.web.messages import (
     Message,
     encode,
     session_message,
-    understands,
     words_message,
 )
+from adapters.web.said import Hello, understand
+from adapters.web.visits import Rooms, RoomVisit
 from bot.bulletin import Bulletin, Following
 from bot.errors import LinkInvalid, StoreError
 from bot.model import Phase, SessionChanged, SessionEvent, SessionView, UtteranceChanged, UtteranceState, WordsSpoken
 from bot.ports import Clock
+from bot.rooms import RoomSeats
 
 HEARTBEAT = 20.0
 """Seconds between WebSocket pings; a viewer whose pong does not come within half of it is gone."""
@@ -35,14 +39,21 @@ PULSE = 15.0
 LOOK = 3.0
 """Seconds between looks at the links of everybody connected."""
 
-LONGEST_MESSAGE = 1024
-"""Bytes a page may send at once."""
-
-MESSAGES_PER_SECOND = 5
-"""Messages a page may send within a second."""
-
 FAREWELL = 2.0
 """Seconds that a closing handshake may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long a message of a page may be, in bytes, and how many it may send within a second."""
+
+    longest: int
+    per_second: int
+
+
+VISITOR = Bounds(1024, 5)
+CARRIER = Bounds(16 * 1024, 100)
+"""For a page that reports what the avatar says in the room."""
 
 _log = structlog.get_logger(__name__)
 
@@ -50,11 +61,14 @@ _log = structlog.get_logger(__name__)
 class _Viewer:
     """One connected page."""
 
-    def __init__(self, live: "LiveFeed", socket: web.WebSocketResponse, signed: str, view: SessionView) -> None:
+    def __init__(
+        self, live: "LiveFeed", socket: web.WebSocketResponse, signed: str, nonce: str, view: SessionView
+    ) -> None:
         self._live = live
         self._socket = socket
         self.signed = signed
         self._view = view
+        self.visit = RoomVisit(live.rooms, nonce, view, self._write)
         self.dismissed: asyncio.Future[Close] = asyncio.get_running_loop().create_future()
 
     def dismiss(self, why: Close) -> None:
@@ -78,14 +92,14 @@ class _Viewer:
                     return Close.REVOKED
             else:
                 await self._write(_news(events, self._live.clock))
-                self._view = _newest_view(events) or self._view
+                self._note(_newest_view(events) or self._view)
             events.clear()
             if self._view.phase is Phase.ENDED:
                 return Close.ENDED
         return Close.ENDED
 
     async def listen(self, nonce: str) -> Close | None:
-        """Read what the page sends, which is next to nothing. None when the page has left."""
+        """Read what the page says. None when the page has left."""
         clock = self._live.clock
         second, count = clock.monotonic(), 0
         async for frame in self._socket:
@@ -94,9 +108,17 @@ class _Viewer:
             count += 1
             if frame.type is WSMsgType.ERROR:
                 return None
-            if count > MESSAGES_PER_SECOND or frame.type is not WSMsgType.TEXT or not understands(frame.data):
+            bounds = CARRIER if self.visit.has_carried else VISITOR
+            if count > bounds.per_second or frame.type is not WSMsgType.TEXT:
                 return Close.MISBEHAVED
-            if not await self._show(nonce):
+            if len(frame.data.encode()) > bounds.longest:
+                return Close.TOO_LONG
+            said = understand(frame.data)
+            if said is None:
+                return Close.MISBEHAVED
+            if not isinstance(said, Hello):
+                self.visit.take(said)
+            elif not await self._show(nonce):
                 return Close.REVOKED
         return None
 
@@ -110,11 +132,15 @@ class _Viewer:
         view = await self._live.desk.watched(nonce)
         if view is None:
             return False
-        self._view = view
+        self._note(view)
         await self._write([session_message(view, self._live.clock.now())])
         if view.phase is Phase.ENDED:
             self.dismiss(Close.ENDED)
         return True
+
+    def _note(self, view: SessionView) -> None:
+        self._view = view
+        self.visit.note(view)
 
     async def _write(self, messages: list[Message]) -> None:
         for message in messages:
@@ -124,9 +150,10 @@ class _Viewer:
 class LiveFeed:
     """Everybody who watches, on this process."""
 
-    def __init__(self, desk: Desk, bulletin: Bulletin, links: SignedWatchLinks, clock: Clock) -> None:
+    def __init__(self, desk: Desk, bulletin: Bulletin, links: SignedWatchLinks, clock: Clock, seats: RoomSeats) -> None:
         self.desk = desk
         self.clock = clock
+        self.rooms = Rooms(desk, seats, clock)
         self._bulletin = bulletin
         self._links = links
         self._sockets: set[web.WebSocketResponse] = set()
@@ -151,7 +178,7 @@ class LiveFeed:
         A bad link is told by a close code after the handshake, because scripts cannot see the status of a refused one.
         """
         socket = web.WebSocketResponse(
-            heartbeat=HEARTBEAT, max_msg_size=LONGEST_MESSAGE, timeout=FAREWELL, compress=False
+            heartbeat=HEARTBEAT, max_msg_size=CARRIER.longest, timeout=FAREWELL, compress=False
         )
         await socket.prepare(request)
         self._sockets.add(socket)
@@ -184,6 +211,7 @@ class LiveFeed:
     async def send_everybody_away(self) -> None:
         """Close every connection; returns within a few seconds, whatever the pages do."""
         await asyncio.gather(*(_close(socket, Close.AWAY) for socket in tuple(self._sockets)))
+        self.rooms.close()
 
     async def _attend(self, socket: web.WebSocketResponse, signed: str) -> Close | None:
         try:
@@ -193,15 +221,15 @@ class LiveFeed:
         view = await self.desk.watched(nonce)
         if view is None:
             return Close.REVOKED
-        viewer = _Viewer(self, socket, signed, view)
+        viewer = _Viewer(self, socket, signed, nonce, view)
         with self._bulletin.follow(view.session_id) as following:
             self._viewers.add(viewer)
             try:
-                return await _first_of(
-                    viewer.dismissed, viewer.tell(following, nonce), viewer.listen(nonce), viewer.pulse()
-                )
+                parts = (viewer.tell(following, nonce), viewer.listen(nonce), viewer.pulse(), viewer.visit.run())
+                return await _first_of(viewer.dismissed, *parts)
             finally:
                 self._viewers.discard(viewer)
+                await viewer.visit.leave()
 
     async def _look_at_every_link(self) -> None:
         by_link: dict[str, list[_Viewer]] = {}

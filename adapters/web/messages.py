@@ -1,16 +1,19 @@
 """The messages between the server and the watch page: their shapes, how they are made, the close codes.
 
-What is not named here never reaches a viewer: no link nonce, no id of a person, channel or stream, no price.
-`static/watch.js` is the other side.
+What is not named here never reaches a viewer: no link nonce, no id of a person, channel or stream, no price. A room's
+token is in a `door` message and nowhere else. `static/watch.js` is the other side; `said.py` reads what it sends.
 """
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import IntEnum
 from typing import Literal, TypedDict
 
-from bot.model import SessionView, Word
+from adapters.web.seats import Standing
+from bot.model import RoomDoor, SessionView, Word
+from bot.rooms import Publication
 
 
 class Close(IntEnum):
@@ -22,6 +25,8 @@ class Close(IntEnum):
     """The server stops; the page tries again."""
     MISBEHAVED = 1008
     """The page sent what it may not send, or too much of it."""
+    TOO_LONG = 1009
+    """The page sent a longer message than it may."""
     FAILED = 1011
     """A mistake of ours; the page tries again."""
     LATER = 1013
@@ -47,6 +52,7 @@ class SessionMessage(TypedDict):
     speaking: str | None
     ends_at: float
     hls_url: str | None
+    has_room: bool
     ended: str | None
 
 
@@ -79,7 +85,37 @@ class TimeMessage(TypedDict):
     now: float
 
 
-Message = SessionMessage | WordsMessage | CutMessage | TimeMessage
+class SeatMessage(TypedDict):
+    """Where this page stands in a room that one page plays at a time; see `seats.Standing`."""
+
+    type: Literal["seat"]
+    place: str
+    watching: int
+    ahead: int
+    seconds: float | None
+    may_ask: bool
+
+
+class DoorMessage(TypedDict):
+    """How this page enters the room, now. `room` is the same for one room, and tells nobody which."""
+
+    type: Literal["door"]
+    room: str
+    url: str
+    token: str
+    is_seat: bool
+
+
+class PublishMessage(TypedDict):
+    """What the page with the seat is to say in the room, reliably."""
+
+    type: Literal["publish"]
+    id: str
+    topic: str
+    data: Mapping[str, object]
+
+
+Message = SessionMessage | WordsMessage | CutMessage | TimeMessage | SeatMessage | DoorMessage | PublishMessage
 
 
 def session_message(view: SessionView, now: datetime) -> SessionMessage:
@@ -97,6 +133,7 @@ def session_message(view: SessionView, now: datetime) -> SessionMessage:
         "speaking": view.speaking,
         "ends_at": view.ends_at.timestamp(),
         "hls_url": _web_address(view.hls_url),
+        "has_room": enters_room(view),
         # The page is no chat: a command stands there without the marks of code.
         "ended": view.ended.replace("`", "") if view.ended else None,
     }
@@ -107,18 +144,48 @@ def words_message(words: Iterable[Word]) -> WordsMessage:
     return {"type": "words", "words": [{"text": word.text, "at": word.at, "until": word.until} for word in words]}
 
 
+def enters_room(view: SessionView) -> bool:
+    """Whether pages play the session in its LiveKit room: everybody can play an HLS stream, so that goes first."""
+    return view.has_room and _web_address(view.hls_url) is None
+
+
+def seat_message(standing: Standing) -> SeatMessage:
+    """Where a page stands."""
+    return {
+        "type": "seat",
+        "place": standing.place.value,
+        "watching": standing.watching,
+        "ahead": standing.ahead,
+        "seconds": standing.seconds,
+        "may_ask": standing.may_ask,
+    }
+
+
+def door_message(door: RoomDoor) -> DoorMessage:
+    """For a page that may enter now, and for no other."""
+    return {
+        "type": "door",
+        "room": room_of(door),
+        "url": door.url,
+        "token": door.token,
+        "is_seat": door.is_seat,
+    }
+
+
+def room_of(door: RoomDoor) -> str:
+    """A name of the room from which nobody learns the provider's."""
+    return hashlib.sha256(f"{door.url} {door.upstream_id}".encode()).hexdigest()[:16]
+
+
+def publish_message(publication: Publication) -> PublishMessage:
+    """For the page with the seat."""
+    message = publication.message
+    return {"type": "publish", "id": publication.id, "topic": message.topic, "data": message.data}
+
+
 def encode(message: Message) -> str:
     """As JSON in plain ASCII, so that not even half a character from outside can break it."""
     return json.dumps(message, separators=(",", ":"))
-
-
-def understands(text: str) -> bool:
-    """Whether `text` is a message that a page may send: `{"type": "hello"}`, "tell me everything again"."""
-    try:
-        said: object = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return said == {"type": "hello"}
 
 
 def _web_address(url: str | None) -> str | None:

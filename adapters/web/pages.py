@@ -1,5 +1,6 @@
 """The HTML there is: the watch page, and the page of one clear sentence that stands for every error."""
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -17,9 +18,12 @@ class Pages:
         self._watch = Template((_TEMPLATES / "watch.html").read_text("utf-8"))
         self._sentence = Template((_TEMPLATES / "sentence.html").read_text("utf-8"))
 
-    def watch(self, request: web.Request) -> web.Response:
-        """The watch page; it learns everything over its WebSocket."""
-        return self._html(self._watch.substitute(assets=self._assets_for(request)), 200)
+    def watch(self, request: web.Request, rooms: Sequence[str], policy: str) -> web.Response:
+        """The watch page; it learns everything over its WebSocket. `rooms` is where its `policy` lets it join rooms."""
+        html = self._watch.substitute(assets=self._assets_for(request), rooms=escape(" ".join(rooms)))
+        response = self._html(html, 200)
+        response.headers["Content-Security-Policy"] = policy
+        return response
 
     def sentence(self, request: web.Request, status: int, title: str, sentence: str) -> web.Response:
         """A page that says one thing."""

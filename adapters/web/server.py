@@ -12,14 +12,17 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from adapters.web import pages as page
 from adapters.web.assets import Assets
 from adapters.web.desk import Desk
-from adapters.web.headers import SecurityHeaders
+from adapters.web.headers import SecurityHeaders, room_sources
 from adapters.web.health import Health, Readiness
 from adapters.web.links import SignedWatchLinks
 from adapters.web.live import LiveFeed
+from adapters.web.messages import enters_room
 from adapters.web.pages import Pages
 from bot.bulletin import Bulletin
-from bot.errors import LinkInvalid, StoreError
+from bot.errors import LinkInvalid, ProviderError, StoreError
+from bot.model import SessionView
 from bot.ports import Clock
+from bot.rooms import RoomSeats
 
 PATIENCE = 3.0
 """Seconds that requests under way have when the server stops."""
@@ -45,10 +48,12 @@ class WebServer:
         media_sources: Sequence[str],
         readiness: Readiness,
         registry: CollectorRegistry,
+        seats: RoomSeats | None = None,
     ) -> None:
         """`port` 0 is any free one. `media_sources` are CSP source expressions for what the page may play.
 
-        `readiness` tells for each part None or a short reason. Raises ValueError for a malformed media source.
+        `readiness` tells for each part None or a short reason. `seats` is what pages fill that carry a provider's
+        rooms. Raises ValueError for a malformed media source.
         """
         self._desk = desk
         self._links = links
@@ -56,7 +61,7 @@ class WebServer:
         self._port = port
         self._assets = Assets()
         self._pages = Pages(self._assets.version)
-        self._live = LiveFeed(desk, bulletin, links, clock)
+        self._live = LiveFeed(desk, bulletin, links, clock, seats or RoomSeats())
         self._health = Health(readiness, registry)
         self._registry = registry
         self._requests = Counter(
@@ -69,7 +74,8 @@ class WebServer:
         self._viewers.set_function(lambda: len(self._live))
         self._runner: web.AppRunner | None = None
         self._doorkeeper: asyncio.Task[None] | None = None
-        self.app = self._make_app(SecurityHeaders(media_sources))
+        self._headers = SecurityHeaders(media_sources)
+        self.app = self._make_app()
 
     async def start(self) -> str:
         """Listen, and return the local base URL without a last slash. Raises OSError where the port cannot be had."""
@@ -110,9 +116,9 @@ class WebServer:
     ) -> None:
         await self.stop()
 
-    def _make_app(self, headers: SecurityHeaders) -> web.Application:
+    def _make_app(self) -> web.Application:
         app = web.Application(middlewares=[self._answer])
-        app.on_response_prepare.append(headers)
+        app.on_response_prepare.append(self._headers)
         app.on_shutdown.append(self._send_everybody_away)
         app.router.add_get("/w/{signed}", self._watch)
         app.router.add_get("/w/{signed}/live", self._connect, allow_head=False)
@@ -128,9 +134,23 @@ class WebServer:
         except LinkInvalid as invalid:
             make = page.link_expired if invalid.why == "expired" else page.link_unknown
             return make(self._pages, request)
-        if await self._desk.watched(nonce) is None:
+        view = await self._desk.watched(nonce)
+        if view is None:
             return page.link_revoked(self._pages, request)
-        return self._pages.watch(request)
+        rooms = await self._rooms_for(nonce, view)
+        policy = self._headers.policy(request.headers.get("Host", ""), rooms)
+        return self._pages.watch(request, rooms, policy)
+
+    async def _rooms_for(self, nonce: str, view: SessionView) -> tuple[str, ...]:
+        """Where the page may join a room. A page that was loaded too early to know loads itself again."""
+        if not enters_room(view):
+            return ()
+        try:
+            door = await self._desk.door(nonce)
+        except ProviderError as error:
+            _log.warning("room_not_looked_up", error=str(error))
+            return ()
+        return () if door is None else room_sources(door.url)
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         if not self._live.comes_from_the_page(request):

@@ -31,11 +31,13 @@ _INSERT_SETTINGS: dict[str, _Insert] = {
     "sqlite": sqlite.insert(channel_settings),
     "postgresql": postgresql.insert(channel_settings),
 }
-_SET_MODE = {
-    dialect: insert.on_conflict_do_update(
-        index_elements=channel_settings.primary_key.columns, set_={"mode": insert.excluded.mode}
+_CHOICES = ("mode", "idle_timeout")
+_CHOOSE = {
+    (dialect, choice): insert.on_conflict_do_update(
+        index_elements=channel_settings.primary_key.columns, set_={choice: insert.excluded[choice]}
     )
     for dialect, insert in _INSERT_SETTINGS.items()
+    for choice in _CHOICES
 }
 
 
@@ -111,15 +113,24 @@ def stop_requests(connection: Connection) -> list[tuple[str, str]]:
 
 def settings_of(connection: Connection, channel: Channel) -> ChannelSettings:
     """What the channel has chosen; nothing where it never chose."""
-    query = sa.select(channel_settings.c.mode).where(
+    query = sa.select(*(channel_settings.c[choice] for choice in _CHOICES)).where(
         *(channel_settings.c[name] == value for name, value in channel_row(channel).items())
     )
-    return ChannelSettings(mode=connection.execute(query).scalar_one_or_none())
+    row = connection.execute(query).one_or_none()
+    return ChannelSettings(*row) if row is not None else ChannelSettings()
 
 
-def set_channel_mode(connection: Connection, channel: Channel, mode: Mode | None) -> None:
-    """Remember the mode of the channel's next sessions; None follows the operator again."""
-    connection.execute(_SET_MODE[connection.dialect.name], {**channel_row(channel), "mode": mode})
+def chosen_idle_timeouts(connection: Connection) -> dict[Channel, float]:
+    """The idle time of every channel that has chosen one."""
+    choices = channel_settings.c
+    query = sa.select(choices.platform, choices.workspace, choices.channel, choices.idle_timeout)
+    rows = connection.execute(query.where(choices.idle_timeout.is_not(None)))
+    return {Channel(*place): seconds for *place, seconds in rows}
+
+
+def choose_for_channel(connection: Connection, channel: Channel, choice: str, value: Mode | float | None) -> None:
+    """Remember one choice (a field of `ChannelSettings`) for the channel's next sessions; None follows the operator."""
+    connection.execute(_CHOOSE[connection.dialect.name, choice], {**channel_row(channel), choice: value})
 
 
 def add_audit_entry(connection: Connection, entry: AuditEntry) -> None:

@@ -13,19 +13,22 @@ import sqlalchemy as sa
 
 from bot.model import (
     AuditEntry,
+    Block,
     Channel,
     ChannelSettings,
     EndReason,
     Mode,
+    PlacedPanel,
     Session,
     SessionState,
     Stream,
     StreamState,
+    StreamUse,
     Utterance,
     UtteranceState,
 )
 from bot.ports import Clock
-from bot.store import sessions, streams, utterances
+from bot.store import platforms, sessions, streams, utterances
 from bot.store.address import read_address
 from bot.store.database import Database, open_database
 from bot.store.tables import sessions as sessions_table
@@ -186,6 +189,14 @@ class Store:
         """Every stream the provider may still hold open (`creating`, `open`, `closing`), oldest first."""
         return await self._database.read(streams.unsettled_streams)
 
+    async def lost_streams(self, provider: str) -> list[Stream]:
+        """Every stream of a provider whose create got no reply and whose id is still not known."""
+        return await self._database.read(lambda connection: streams.lost_streams(connection, provider))
+
+    async def streams_since(self, moment: datetime) -> list[StreamUse]:
+        """For how long streams were open of those that were open at `moment` or later."""
+        return await self._database.read(lambda connection: streams.streams_since(connection, moment))
+
     # --- utterances --------------------------------------------------------------------------------------------------
 
     async def accept(self, keys: Sequence[str], utterance: Utterance | None) -> bool:
@@ -221,9 +232,71 @@ class Store:
         """When something was last accepted or ended in each session; those without utterances are left out."""
         return await self._database.read(lambda connection: utterances.last_activity(connection, session_ids))
 
+    async def reword(self, utterance_id: str, text: str) -> bool:
+        """Change what a waiting utterance says. False where it no longer waits."""
+        return await self._writer.write_alone(lambda connection: utterances.reword(connection, utterance_id, text))
+
     async def forget_events(self, before: datetime) -> int:
         """Forget the de-duplication keys seen before a moment. Returns how many."""
         return await self._writer.write_alone(lambda connection: utterances.forget_events(connection, before))
+
+    # --- panels, blocks, installations --------------------------------------------------------------------------------
+
+    async def place_panel(self, platform: str, panel: PlacedPanel) -> None:
+        """Remember where the panel of a session stands; a second one takes the place of the first."""
+        await self._writer.write_alone(lambda connection: platforms.place_panel(connection, platform, panel))
+
+    async def panels(self, platform: str) -> list[PlacedPanel]:
+        """Every panel of a platform that has not been drawn for the last time."""
+        return await self._database.read(lambda connection: platforms.panels_of(connection, platform))
+
+    async def forget_panel(self, session_id: str) -> None:
+        """The panel of a session has been drawn for the last time, or is gone."""
+        await self._writer.write_alone(lambda connection: platforms.forget_panel(connection, session_id))
+
+    async def block(self, person: str, workspace: str, by: str) -> bool:
+        """Block a person, as `Block` says. False where that was so already."""
+        block = Block(person, workspace, by, self._clock.now())
+        return await self._writer.write_alone(lambda connection: platforms.block(connection, block))
+
+    async def unblock(self, person: str, workspace: str) -> bool:
+        """Let a person in again. False where nobody had blocked them there."""
+        return await self._writer.write_alone(lambda connection: platforms.unblock(connection, person, workspace))
+
+    async def blocked(self) -> list[Block]:
+        """Everybody who is blocked, the newest first."""
+        return await self._database.read(platforms.blocked)
+
+    async def keep_installation(self, platform: str, workspace: str, sealed: str) -> None:
+        """Keep what a workspace gave the app, encrypted; a second one takes the place of the first."""
+        moment = self._clock.now()
+        await self._writer.write_alone(
+            lambda connection: platforms.keep_installation(connection, platform, workspace, sealed, moment)
+        )
+
+    async def installation(self, platform: str, workspace: str) -> str | None:
+        """What a workspace gave the app, encrypted; None where it is not installed there."""
+        return await self._database.read(lambda connection: platforms.installation(connection, platform, workspace))
+
+    async def installed_in(self, platform: str) -> list[str]:
+        """The workspaces the app is installed in."""
+        return await self._database.read(lambda connection: platforms.installed_in(connection, platform))
+
+    async def forget_installation(self, platform: str, workspace: str) -> None:
+        """The app was removed from a workspace."""
+        await self._writer.write_alone(
+            lambda connection: platforms.forget_installation(connection, platform, workspace)
+        )
+
+    async def issue_state(self, state: str, expires_at: datetime) -> None:
+        """Remember a one-time state of an installation that has begun; forgets those that have expired."""
+        moment = self._clock.now()
+        await self._writer.write_alone(lambda connection: platforms.issue_state(connection, state, expires_at, moment))
+
+    async def consume_state(self, state: str) -> bool:
+        """Use a state up. False where it was never issued, was used before, or has expired."""
+        moment = self._clock.now()
+        return await self._writer.write_alone(lambda connection: platforms.consume_state(connection, state, moment))
 
     # --- channels and the audit --------------------------------------------------------------------------------------
 
@@ -231,9 +304,21 @@ class Store:
         """What the channel has chosen for its next sessions."""
         return await self._database.read(lambda connection: sessions.settings_of(connection, channel))
 
+    async def chosen_idle_timeouts(self) -> dict[Channel, float]:
+        """The idle time, seconds, of every channel that has chosen one."""
+        return await self._database.read(sessions.chosen_idle_timeouts)
+
     async def set_channel_mode(self, channel: Channel, mode: Mode | None) -> None:
         """Remember the mode of the channel's next sessions; None follows the operator's setting again."""
-        await self._writer.write_alone(lambda connection: sessions.set_channel_mode(connection, channel, mode))
+        await self._writer.write_alone(
+            lambda connection: sessions.choose_for_channel(connection, channel, "mode", mode)
+        )
+
+    async def set_channel_idle_timeout(self, channel: Channel, seconds: float | None) -> None:
+        """Remember the idle time of the channel's next sessions; None follows the operator's setting again."""
+        await self._writer.write_alone(
+            lambda connection: sessions.choose_for_channel(connection, channel, "idle_timeout", seconds)
+        )
 
     async def audit(self, entry: AuditEntry) -> None:
         """Write down who did what."""

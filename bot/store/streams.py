@@ -8,9 +8,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bot.model import Stream, StreamState
+from bot.model import Channel, Stream, StreamState, StreamUse
 from bot.store.rows import read_stream, stream_row
-from bot.store.tables import stream_is_unsettled, streams
+from bot.store.tables import sessions, stream_is_unsettled, streams
 
 # A stream given up as lost may still be found at the provider and closed; `closed` is never left.
 _MAY_COME_FROM = {
@@ -58,3 +58,23 @@ def unsettled_streams(connection: Connection) -> list[Stream]:
     """Every stream the provider may still hold open, oldest first."""
     query = sa.select(streams).where(stream_is_unsettled).order_by(streams.c.created_at, streams.c.id)
     return [read_stream(row) for row in connection.execute(query)]
+
+
+def lost_streams(connection: Connection, provider: str) -> list[Stream]:
+    """Every stream of a provider whose create got no reply and whose id is still not known."""
+    is_lost = sa.and_(streams.c.state == StreamState.LOST, streams.c.upstream_id.is_(None))
+    query = sa.select(streams).where(streams.c.provider == provider, is_lost).order_by(streams.c.created_at)
+    return [read_stream(row) for row in connection.execute(query)]
+
+
+def streams_since(connection: Connection, moment: datetime) -> list[StreamUse]:
+    """For how long streams were open of those that were open at `moment` or later. One whose create was lost counts
+    for as long as it was believed to be open."""
+    query = (
+        sa.select(
+            sessions.c.platform, sessions.c.workspace, sessions.c.channel, streams.c.created_at, streams.c.closed_at
+        )
+        .join_from(streams, sessions)
+        .where(sa.or_(streams.c.closed_at >= moment, stream_is_unsettled), streams.c.upstream_id.is_not(None))
+    )
+    return [StreamUse(Channel(*place), begun, over) for *place, begun, over in connection.execute(query)]

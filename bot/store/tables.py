@@ -202,6 +202,42 @@ channel_settings = sa.Table(
     sa.Column("workspace", sa.String, primary_key=True),
     sa.Column("channel", sa.String, primary_key=True),
     sa.Column("mode", _choice(Mode, "mode")),
+    sa.Column("idle_timeout", sa.Float),
+)
+
+panels = sa.Table(
+    "panels",
+    metadata,
+    sa.Column("session_id", _key(), sa.ForeignKey("sessions.id"), primary_key=True),
+    sa.Column("platform", sa.String, nullable=False, index=True),
+    sa.Column("reference", sa.String, nullable=False),
+)
+"""Panels that still have to be drawn: the row goes when a panel has been drawn for the last time."""
+
+blocks = sa.Table(
+    "blocks",
+    metadata,
+    sa.Column("person", _key(), primary_key=True),
+    sa.Column("workspace", _key(), primary_key=True),
+    sa.Column("blocked_by", sa.String, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+)
+
+installations = sa.Table(
+    "installations",
+    metadata,
+    sa.Column("platform", sa.String, primary_key=True),
+    sa.Column("workspace", _key(), primary_key=True),
+    sa.Column("sealed", sa.Text, nullable=False),
+    sa.Column("installed_at", UtcDateTime, nullable=False),
+)
+"""What a workspace gave the app when it was installed there. `sealed` is encrypted by the adapter that knows it."""
+
+oauth_states = sa.Table(
+    "oauth_states",
+    metadata,
+    sa.Column("state", _key(), primary_key=True),
+    sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 
 # No foreign key: who did what is kept whatever becomes of the session, and writing it down must not fail.

@@ -100,6 +100,12 @@ def queued_utterances(connection: Connection, session_ids: Sequence[str]) -> dic
     return queues
 
 
+def reword(connection: Connection, utterance_id: str, text: str) -> bool:
+    """Change what a waiting utterance says. False where it no longer waits."""
+    update = utterances.update().where(utterances.c.id == utterance_id, utterance_is_unfinished, _IS_QUEUED)
+    return connection.execute(update.values(text=text)).rowcount > 0
+
+
 def drop_queued(connection: Connection, session_id: str, moment: datetime) -> int:
     """Drop what waits in a session's queue. Returns how many."""
     return _end(connection, [session_id], _IS_QUEUED, UtteranceState.DROPPED, moment)

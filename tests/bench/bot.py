@@ -45,7 +45,7 @@ class BenchBot:
         policy = SessionPolicy(queue_limit=100_000)
         house = House(provider, None, store, closer, Bulletin(), NoLinks(), clock, policy, Catalogue(provider, clock))
         self.sessions = Sessions(house)
-        self.relay = Relay(self.sessions, Permissions(()), clock, rule=RelayRule.ALL, user_rate=0)
+        self.relay = Relay(self.sessions, Permissions(), clock, rule=RelayRule.ALL, user_rate=0)
 
     async def start(self, number: int) -> list[RunningSession]:
         """Open `number` sessions and wait until all are live and quiet."""

@@ -15,7 +15,7 @@ from bot.store import tables
 from tests.world import CHANNEL, PROVIDERS, World
 
 TEXTS = ("first message of the story", "second message, a bit longer than the first one", "third")
-INSTANTS = {"heygen-realtime": 84, "heygen-streaming": 68}
+INSTANTS = {"heygen-realtime": 84, "heygen-streaming": 68, "liveavatar": 80}
 """A few more than there are in the story below: one before and one after each write and each request."""
 EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 3
 """Of so many instants one is tried, another one at each provider."""

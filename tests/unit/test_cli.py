@@ -107,23 +107,9 @@ def test_unknown_word_is_refused_with_the_usage(arguments: list[str]) -> None:
 def test_run_with_nothing_configured_says_what_to_set() -> None:
     said = refusal("run")
     assert said.startswith("Nothing to start")
-    assert "HEYGEN_API_KEY" in said
+    assert "DISCORD_TOKEN" in said
     assert "avatar-relay run --console" in said
     assert "avatar-relay demo" in said
-
-
-@pytest.mark.parametrize(
-    ("name", "platform"), [("DISCORD_TOKEN", "Discord"), ("SLACK_BOT_TOKEN", "Slack"), ("SLACK_APP_TOKEN", "Slack")]
-)
-def test_token_of_a_platform_that_has_no_adapter_yet_is_answered_honestly(name: str, platform: str) -> None:
-    result = call("run", **{name: "token"})
-    assert result.exit_code == 2
-    assert f"{platform}: left out; {name} is set, but this version has no {platform} adapter yet.\n" in result.stdout
-
-
-def test_token_in_the_env_file_is_seen_too(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("DISCORD_TOKEN=token\n")
-    assert "Discord: left out; DISCORD_TOKEN is set" in call("run").stdout
 
 
 def test_missing_key_is_named() -> None:

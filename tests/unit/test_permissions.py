@@ -1,35 +1,125 @@
-"""Who may do what."""
+"""Who may do what, where."""
+
+from datetime import UTC, datetime
 
 import pytest
 
 from bot.errors import Refused
-from bot.model import Actor, Role
-from bot.permissions import Permissions
+from bot.model import Actor, Block, Channel, Role
+from bot.permissions import EVERYWHERE, Access, Permissions
 
+HERE = Channel("discord", "guild", "lounge")
+ELSEWHERE = Channel("discord", "other guild", "lounge")
 GUEST = Actor("discord", "1", "Guest", role=Role.VIEWER)
-HOST = Actor("discord", "2", "Host")
+HOST = Actor("discord", "2", "Host", groups=frozenset({"77"}))
+ADMIN = Actor("discord", "3", "Admin", role=Role.ADMIN)
+
+
+def role(access: Access, actor: Actor) -> Role:
+    return Permissions(access).recognise(actor, HERE).role
+
+
+def blocked(workspace: str, person: str = "discord:2") -> Permissions:
+    permissions = Permissions()
+    permissions.learn_blocks([Block(person, workspace, "discord:3", datetime(2026, 1, 1, tzinfo=UTC))])
+    return permissions
 
 
 def test_a_role_includes_the_ones_below_it() -> None:
-    permissions = Permissions(())
-    for role in (Role.VIEWER, Role.SPEAKER, Role.HOST):
-        permissions.require(HOST, role)
+    for needed in (Role.VIEWER, Role.SPEAKER, Role.HOST):
+        Permissions().require(HOST, needed, HERE)
 
 
-@pytest.mark.parametrize("role", [Role.SPEAKER, Role.HOST, Role.ADMIN])
-def test_more_than_a_role_allows_is_refused_with_a_sentence(role: Role) -> None:
+@pytest.mark.parametrize("needed", [Role.SPEAKER, Role.HOST, Role.ADMIN])
+def test_more_than_a_role_allows_is_refused_with_a_sentence(needed: Role) -> None:
     with pytest.raises(Refused, match=r"Only admins|You may not") as refused:
-        Permissions(()).require(GUEST, role)
+        Permissions().require(GUEST, needed, HERE)
     assert refused.value.stage == "permission"
 
 
-def test_the_operators_admins_are_admins_whatever_the_platform_says() -> None:
-    permissions = Permissions(("discord:1",))
-    permissions.require(GUEST, Role.ADMIN)
-    assert permissions.recognise(GUEST).role is Role.ADMIN
+def test_an_operator_is_an_admin_whatever_the_platform_says() -> None:
+    actor = Permissions(Access(operators=frozenset({"discord:1"}))).recognise(GUEST, HERE)
+    assert actor.role is Role.ADMIN
+    assert actor.is_operator
 
 
-def test_an_admin_of_one_platform_is_nobody_on_another() -> None:
-    permissions = Permissions(("slack:1",))
+def test_an_admin_of_the_platform_is_no_operator() -> None:
+    actor = Permissions().recognise(ADMIN, HERE)
+    assert actor.role is Role.ADMIN
+    assert not actor.is_operator
+
+
+def test_an_operator_of_one_platform_is_nobody_on_another() -> None:
     with pytest.raises(Refused):
-        permissions.require(GUEST, Role.ADMIN)
+        Permissions(Access(operators=frozenset({"slack:1"}))).require(GUEST, Role.ADMIN, HERE)
+
+
+def test_people_and_their_groups_can_be_named() -> None:
+    assert role(Access(admins=frozenset({"discord:77"})), HOST) is Role.ADMIN
+    assert role(Access(admins=frozenset({"discord:2"})), HOST) is Role.ADMIN
+    assert role(Access(admins=frozenset({"slack:2"})), HOST) is Role.HOST
+
+
+def test_where_hosts_are_named_nobody_else_is_one() -> None:
+    assert role(Access(hosts=frozenset({"discord:77"})), HOST) is Role.HOST
+    assert role(Access(hosts=frozenset({"discord:88"})), HOST) is Role.SPEAKER
+    assert role(Access(hosts=frozenset({"slack:S1"})), HOST) is Role.HOST
+
+
+def test_where_speakers_are_named_too_others_only_watch() -> None:
+    hosts = frozenset({"discord:88"})
+    assert role(Access(hosts=hosts, speakers=frozenset({"discord:77"})), HOST) is Role.SPEAKER
+    assert role(Access(hosts=hosts, speakers=frozenset({"discord:99"})), HOST) is Role.VIEWER
+
+
+def test_lists_never_give_more_than_the_platform_does() -> None:
+    assert role(Access(hosts=frozenset({"discord:1"})), GUEST) is Role.VIEWER
+
+
+def test_admins_of_the_platform_need_not_be_named() -> None:
+    assert role(Access(hosts=frozenset({"discord:88"}), speakers=frozenset({"discord:88"})), ADMIN) is Role.ADMIN
+
+
+def test_a_block_wins_over_everything() -> None:
+    permissions = Permissions(Access(operators=frozenset({"discord:3"}), admins=frozenset({"discord:3"})))
+    permissions.learn_blocks([Block("discord:3", EVERYWHERE, "shell", datetime(2026, 1, 1, tzinfo=UTC))])
+    with pytest.raises(Refused, match="You are blocked"):
+        permissions.require(ADMIN, Role.VIEWER, HERE)
+
+
+def test_a_block_of_one_workspace_holds_there_alone() -> None:
+    permissions = blocked("discord:guild")
+    assert permissions.recognise(HOST, HERE).role is Role.BLOCKED
+    assert permissions.recognise(HOST, ELSEWHERE).role is Role.HOST
+
+
+def test_a_block_everywhere_holds_in_every_workspace() -> None:
+    permissions = blocked(EVERYWHERE)
+    assert permissions.recognise(HOST, HERE).role is Role.BLOCKED
+    assert permissions.recognise(HOST, ELSEWHERE).role is Role.BLOCKED
+
+
+def test_a_lifted_block_is_forgotten() -> None:
+    permissions = blocked(EVERYWHERE)
+    permissions.learn_blocks([])
+    permissions.require(HOST, Role.HOST, HERE)
+
+
+@pytest.mark.parametrize(
+    ("access", "is_allowed"),
+    [
+        (Access(), True),
+        (Access(channels_allowed=frozenset({"discord:lounge"})), True),
+        (Access(channels_allowed=frozenset({"discord:stage"})), False),
+        (Access(channels_denied=frozenset({"discord:lounge"})), False),
+        (Access(channels_allowed=frozenset({"discord:lounge"}), channels_denied=frozenset({"discord:lounge"})), False),
+        (Access(channels_denied=frozenset({"slack:lounge"})), True),
+    ],
+)
+def test_channels_can_be_allowed_and_denied(access: Access, is_allowed: bool) -> None:
+    permissions = Permissions(access)
+    if is_allowed:
+        permissions.require_channel(HERE)
+    else:
+        with pytest.raises(Refused, match="no avatar in this channel"):
+            permissions.require_channel(HERE)

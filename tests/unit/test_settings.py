@@ -176,7 +176,7 @@ BAD = [
     (
         "AVATAR_PROVIDER",
         "heygen",
-        'AVATAR_PROVIDER is "heygen": it must be one of heygen-realtime, heygen-streaming, simulator.',
+        'AVATAR_PROVIDER is "heygen": it must be one of heygen-realtime, heygen-streaming, liveavatar, simulator.',
     ),
 ]
 

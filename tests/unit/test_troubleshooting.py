@@ -65,7 +65,7 @@ def test_every_failure_is_in_the_troubleshooting_with_its_sentence(error: Avatar
         sentences.NO_LINK,
         sentences.NOTHING_SAID,
         sentences.EMPTY_TEXT,
-        sentences.CHAT_NOT_CONFIGURED,
+        sentences.chat_not_configured(),
         sentences.close_not_confirmed(),
         sentences.already_running("Ana"),
         sentences.too_long(5999, 4000),

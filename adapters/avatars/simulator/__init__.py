@@ -1,12 +1,13 @@
-"""The simulator: HeyGen Streaming API v1 and HeyGen v3 Avatar Realtime as one local HTTP server.
+"""The simulator: HeyGen Streaming API v1, HeyGen v3 Avatar Realtime and LiveAvatar as one local HTTP server.
 
 A part of the product: the demo and every test of a provider client run against it. It has a clock of its own, a price
-meter, faults on demand and real HLS video. It knows nothing of the bot but its clock, and nothing of the clients.
+meter, faults on demand, and real video over HLS or in LiveKit rooms. It knows nothing of the bot but its clock and how
+it owns tasks, and nothing of the clients.
 """
 
 from adapters.avatars.simulator.faults import Effect, Fault, Faults
 from adapters.avatars.simulator.meter import Meter, MeterReading
-from adapters.avatars.simulator.options import Price, SimulatorOptions, SpeechModel
+from adapters.avatars.simulator.options import LiveKitServer, Price, SimulatorOptions, SpeechModel
 from adapters.avatars.simulator.server import Simulator
 from adapters.avatars.simulator.streams import SpokenText, StreamView
 
@@ -14,6 +15,7 @@ __all__ = [
     "Effect",
     "Fault",
     "Faults",
+    "LiveKitServer",
     "Meter",
     "MeterReading",
     "Price",

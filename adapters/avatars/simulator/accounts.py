@@ -3,9 +3,7 @@
 It answers questions about credentials; the envelope of a refusal is the business of the API that asks.
 """
 
-import base64
 import hmac
-import json
 import secrets
 from dataclasses import dataclass
 from decimal import Decimal
@@ -96,15 +94,3 @@ def bearer_of(request: web.BaseRequest) -> str | None:
     """The bearer token of the request."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
-
-
-def room_token(identity: str, room: str) -> str:
-    """Something that looks like a LiveKit token and opens nothing: there is no room behind it."""
-    grants = {"roomJoin": True, "room": room, "canPublish": True, "canSubscribe": True, "canPublishData": True}
-    claims = {"iss": "simulator", "sub": identity, "name": identity, "video": grants}
-    parts = [_base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)]
-    return ".".join([*parts, secrets.token_urlsafe(32)])
-
-
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

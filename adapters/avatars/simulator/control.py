@@ -1,7 +1,8 @@
 """`/simulator/...`: look at the meter and the streams, and make things go wrong. Asks for the API key like the rest.
 
-GET    /simulator/meter     {"apis": {"heygen-streaming": READING, "heygen-realtime": READING}, "total": READING}, where
-                            READING is {"open", "opened", "peak", "seconds", "dollars"}; dollars are a string.
+GET    /simulator/meter     {"apis": {API: READING}, "total": READING}, where API is "heygen-streaming",
+                            "heygen-realtime" or "liveavatar", and READING is {"open", "opened", "peak", "seconds",
+                            "dollars"}; dollars are a string.
 GET    /simulator/streams   {"streams": [...]}, the oldest first, each with its texts in the order of posting and what
                             became of them: queued, speaking, spoken, interrupted, dropped.
 GET    /simulator/faults    {"faults": [...]}: what is still going to happen.

@@ -6,10 +6,10 @@ Reads the streams; changes nothing.
 from dataclasses import dataclass
 from decimal import Decimal
 
-from adapters.avatars.simulator.options import V1, V3
+from adapters.avatars.simulator.options import LIVEAVATAR, V1, V3
 from adapters.avatars.simulator.streams import Streams
 
-APIS = (V1, V3)
+APIS = (V1, V3, LIVEAVATAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class MeterReading:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """One reading per API, and their sum (`peak` of the sum is the larger of both)."""
+    """One reading per API, and their sum (`peak` of the sum is the largest of them)."""
 
     apis: dict[str, MeterReading]
     total: MeterReading

@@ -4,7 +4,7 @@ Defaults follow the recorded behaviour of the real services. Where nobody outsid
 the choice is a switch here and its documentation says so.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
 
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 V1 = "heygen-streaming"
 V3 = "heygen-realtime"
+LIVEAVATAR = "liveavatar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,22 @@ V1_PRICE = Price(Decimal("0.2") / 60, minimum_seconds=30)
 """0.2 credits per minute, 30 s at least, then by the second (DOC1). One credit is counted as one dollar: the API plans
 of the time sold a hundred credits for about a hundred dollars. An order of magnitude, not an invoice."""
 
+LIVEAVATAR_PRICE = Price(Decimal("0.2") / 60, minimum_seconds=60)
+"""Two credits per started minute; a credit costs about ten cents (overage of the larger plans)."""
+FREE = Price(Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKitServer:
+    """A LiveKit server on which real rooms are made: its WebSocket address, and a key that may make tokens for it.
+
+    The defaults are what `livekit-server --dev` listens on and accepts.
+    """
+
+    url: str = "ws://127.0.0.1:7880"
+    api_key: str = "devkey"
+    api_secret: SecretStr = field(default_factory=lambda: SecretStr("secret"))
+
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
@@ -63,6 +80,16 @@ class SimulatorOptions:
     v3_idle_waits_for_speech: the idle time starts after the last word instead (undocumented which).
     v3_max: after which any stream ends.
     v3_cancelled_status: what a cancelled stream shows (undocumented).
+    livekit: where rooms are made; None for the stand-in, a WebSocket of the simulator instead of a room.
+    liveavatar_concurrency: active sessions; the next one gets 403 with 4032.
+    liveavatar_max_duration: of a session, seconds; what the plan allows, and what a session gets that asks for nothing.
+    liveavatar_sandbox_duration: after which a sandbox session ends.
+    liveavatar_idle: after which a session ends that got neither a command nor a keep-alive.
+    liveavatar_abandoned: after which a session ends in whose room no client is, keep-alives or not; None for never.
+    liveavatar_slot_release: how long an ended session goes on holding its slot (undocumented).
+    liveavatar_rate: requests per second, caller and endpoint; the next one gets 429.
+    liveavatar_validation: the shape of a 422, FastAPI's `detail` or the `data` that the official demo reads.
+    liveavatar_stop_key: the name of the reason in `session.stopped`; the documentation and the SDK differ.
     answer_delay: between two tokens of the chat API.
     kept_closed: how many ended streams stay known, the oldest forgotten first.
     """
@@ -86,5 +113,20 @@ class SimulatorOptions:
     v3_max: float = 3600.0
     v3_cancelled_status: Literal["completed", "error"] = "completed"
     v3_price: Price = V3_PRICE
+    livekit: LiveKitServer | None = None
+    liveavatar_concurrency: int = 3
+    liveavatar_max_duration: int = 1200
+    liveavatar_sandbox_duration: int = 60
+    liveavatar_idle: float = 300.0
+    liveavatar_abandoned: float | None = 300.0
+    liveavatar_slot_release: float = 0.0
+    liveavatar_rate: int = 100
+    liveavatar_validation: Literal["detail", "data"] = "detail"
+    liveavatar_stop_key: Literal["end_reason", "stop_reason"] = "end_reason"
+    liveavatar_price: Price = LIVEAVATAR_PRICE
     answer_delay: float = 0.03
     kept_closed: int = 5000
+
+    def with_livekit(self, url: str, api_key: str, api_secret: SecretStr) -> "SimulatorOptions":
+        """The same, with rooms on the LiveKit server at `url`."""
+        return replace(self, livekit=LiveKitServer(url, api_key, api_secret))

@@ -12,16 +12,20 @@ from typing import Self
 
 from aiohttp import web
 
-from adapters.avatars.simulator import v1_wire, v3_wire
+from adapters.avatars.simulator import liveavatar_wire, v1_wire, v3_wire
 from adapters.avatars.simulator.accounts import Account
 from adapters.avatars.simulator.catalogue import LOOK_BY_ID
 from adapters.avatars.simulator.chat import ChatApi
 from adapters.avatars.simulator.control import Control
 from adapters.avatars.simulator.faults import Effect, Fault, Faults
 from adapters.avatars.simulator.hls import Hls
+from adapters.avatars.simulator.liveavatar_routes import PATHS as LIVEAVATAR_PATHS
+from adapters.avatars.simulator.liveavatar_routes import LiveAvatar
+from adapters.avatars.simulator.livekit_room import LiveKitRooms
 from adapters.avatars.simulator.meter import Meter, read_meter
 from adapters.avatars.simulator.options import SimulatorOptions
 from adapters.avatars.simulator.pictures import picture_of
+from adapters.avatars.simulator.room_sockets import SocketRooms
 from adapters.avatars.simulator.service import Service
 from adapters.avatars.simulator.streams import Streams, StreamView
 from adapters.avatars.simulator.v1 import V1Api
@@ -41,13 +45,13 @@ _GOODBYE = 0.05
 
 
 class Simulator:
-    """HeyGen's Streaming API v1 and Avatar Realtime v3 on one local port, with a meter, faults and real HLS.
+    """HeyGen's Streaming v1 and Avatar Realtime v3 and LiveAvatar on one local port, with a meter, faults, real video.
 
     Time comes from `clock` alone. `faults` makes requests go wrong.
     """
 
     def __init__(self, options: SimulatorOptions, clock: Clock) -> None:
-        """Nothing listens before `start`."""
+        """Nothing listens before `start`. Raises `SettingsError` for a LiveKit server without the package for it."""
         streams = Streams(options.kept_closed)
         self.options = options
         self.faults = Faults()
@@ -55,20 +59,26 @@ class Simulator:
         self._service = Service(options, clock, streams, Account(options, streams), options.v1_sunset)
         self._v1, self._v3, self._hls = V1Api(self._service), V3Api(self._service), Hls(self._service)
         self._v3_catalogue = V3Catalogue(self._service)
+        sockets = SocketRooms(self._service)
+        self._service.rooms = sockets if options.livekit is None else LiveKitRooms(options.livekit)
+        liveavatar = LiveAvatar(self._service)
         self._routes: dict[tuple[str, str], Handler] = {
             **self._v1.routes,
             **V1Catalogue(self._service, self._v1).routes,
             **self._v3.routes,
             **self._v3_catalogue.routes,
+            **liveavatar.routes,
             **ChatApi(self._service).routes,
             **Control(self._service, self.faults).routes,
         }
         self._prefixes: tuple[tuple[str, Handler], ...] = (
             ("/simulator/hls/", self._hls.serve),
+            ("/simulator/rooms/", sockets.join),
             ("/simulator/pictures/", _picture),
             ("/v3/avatars/looks/", self._v3_catalogue.look),
             ("/v3/voices/", self._v3_catalogue.voice),
         )
+        self._patterns = ((_STREAM, self._v3.stream_routes), *liveavatar.patterns)
         self._methods: dict[str, set[str]] = {}
         for method, path in self._routes:
             self._methods.setdefault(path, set()).add(method)
@@ -101,6 +111,7 @@ class Simulator:
         """End every stream, drop every timer and every connection. Harmless when it does not run."""
         for stream in self._service.streams:
             stream.end("simulator stopped")
+        await self._service.rooms.stop()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -170,11 +181,15 @@ class Simulator:
         handler = self._routes.get((method, path))
         if handler is not None:
             return handler, ""
-        found = _STREAM.fullmatch(path)
-        if found is not None:
-            handler = self._v3.stream_routes.get((method, found[2] or ""))
+        for pattern, routes in self._patterns:
+            found = pattern.fullmatch(path)
+            if found is None:
+                continue
+            handler = routes.get((method, found[2] or ""))
             if handler is not None:
                 return handler, found[1]
+            if any(rest == (found[2] or "") for _, rest in routes):
+                raise _refusal_for(path, 405, "method_not_allowed", "Method not allowed.")
         for prefix, served in self._prefixes:
             if path.startswith(prefix):
                 if method not in ("GET", "HEAD"):
@@ -232,6 +247,8 @@ def _refusal_for(path: str, status: int, code: str, message: str) -> Refused:
     """An error in the envelope of the API the path belongs to."""
     if path.startswith("/v1/chat"):
         return Refused(status, {"error": {"message": message, "type": "server_error", "param": None, "code": code}})
+    if path.startswith(LIVEAVATAR_PATHS):
+        return liveavatar_wire.refusal(message, status)
     if path.startswith("/v1/"):
         return v1_wire.refusal(status, message, status)
     if path.startswith("/v2/"):

@@ -1,15 +1,17 @@
-"""What every part of the server works with: the options, the clock, the streams, the account, the server's address.
+"""What every part of the server works with: the options, the clock, the streams, the account, the rooms, the
+server's address.
 
 It holds things together and decides nothing.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from adapters.avatars.simulator.accounts import Account
 from adapters.avatars.simulator.options import SimulatorOptions
+from adapters.avatars.simulator.rooms import Rooms
 from adapters.avatars.simulator.streams import Streams
 from bot.ports import Clock
 
@@ -18,7 +20,10 @@ _HOST = re.compile(r"[A-Za-z0-9.\-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
 @dataclass(slots=True)
 class Service:
-    """`address` is where the server listens; empty before it does. `sunset` is the switch of the v1 API."""
+    """`address` is where the server listens; empty before it does. `sunset` is the switch of the v1 API.
+
+    `rooms` is set by the server, whose rooms need the rest of this.
+    """
 
     options: SimulatorOptions
     clock: Clock
@@ -26,6 +31,7 @@ class Service:
     account: Account
     sunset: bool
     address: str = ""
+    rooms: Rooms = field(init=False)
 
     def address_for(self, request: web.BaseRequest) -> str:
         """Where this client reaches the server, without a path: `public_url`, or else the host it asked for."""

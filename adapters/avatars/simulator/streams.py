@@ -66,6 +66,7 @@ class LiveStream(ABC):
         """When its audio began, on the clock; None before that."""
         self.audio_from_utc: datetime | None = None
         self.ended_at: float | None = None
+        self.ended_utc: datetime | None = None
         self.ended: str | None = None
         self.timeline = Timeline()
         self.on_end: Callable[[LiveStream], None] | None = None
@@ -151,6 +152,7 @@ class LiveStream(ABC):
             return
         self.timeline.cut(self.position)
         self.ended_at = self.clock.monotonic()
+        self.ended_utc = self.clock.now()
         self.ended = why
         self._disarm()
         if self.on_end is not None:

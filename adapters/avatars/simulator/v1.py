@@ -10,16 +10,17 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from adapters.avatars.simulator.accounts import Caller, room_token
-from adapters.avatars.simulator.answers import answer_to
+from adapters.avatars.simulator.accounts import Caller
 from adapters.avatars.simulator.catalogue import DEFAULT_AVATAR, VOICE_BY_ID, look_for
 from adapters.avatars.simulator.options import V1
+from adapters.avatars.simulator.rooms import AGENT, CLIENT, RoomFailed
 from adapters.avatars.simulator.service import Service
 from adapters.avatars.simulator.speech import Fate, Speech
 from adapters.avatars.simulator.v1_session import SessionState, V1Session
 from adapters.avatars.simulator.v1_wire import (
     AVATAR_NOT_FOUND,
     CONCURRENT_LIMIT,
+    INTERNAL_ERROR,
     INVALID_PARAMETER,
     NOT_IN_CORRECT_STATE,
     QUOTA_NOT_ENOUGH,
@@ -113,28 +114,35 @@ class V1Api:
         service.streams.add(session)
         if caller.token is not None:
             service.account.use_token(caller.token, session.id)
-        return success(
-            {
-                "session_id": session.id,
-                "sdp": None,
-                "ice_servers": None,
-                "ice_servers2": None,
-                "access_token": room_token("client", session.id),
-                "livekit_agent_token": room_token("agent", session.id),
-                "url": "wss://livekit.simulator.invalid",
-                "realtime_endpoint": f"wss://signaling.simulator.invalid/v2-alpha/interactive-avatar/session/{session.id}",
-                "is_paid": True,
-                "session_duration_limit": service.options.v1_session_limit,
-                # Not in the real answer: there is no LiveKit room to join, this is where the session can be watched.
-                "hls_url": service.hls_url(request, session.id),
-            }
-        )
+        rooms = service.rooms
+        opened: JsonObject = {
+            "session_id": session.id,
+            "sdp": None,
+            "ice_servers": None,
+            "ice_servers2": None,
+            "access_token": rooms.token(CLIENT, session.id),
+            "livekit_agent_token": rooms.token(AGENT, session.id),
+            "url": rooms.url(request, session.id) if rooms.is_real else "wss://livekit.simulator.invalid",
+            "realtime_endpoint": f"wss://signaling.simulator.invalid/v2-alpha/interactive-avatar/session/{session.id}",
+            "is_paid": True,
+            "session_duration_limit": service.options.v1_session_limit,
+        }
+        if not rooms.is_real:
+            # Not in the real answer: there is no LiveKit room to join, this is where the session can be watched.
+            opened["hls_url"] = service.hls_url(request, session.id)
+        return success(opened)
 
     async def _start(self, request: web.BaseRequest, _: str) -> web.Response:
         session = await self._session(request)
         if session.phase is not SessionState.NEW:
             raise state_wrong(session.phase)
         session.start()
+        if self._service.rooms.is_real:
+            try:
+                await session.enter(self._service.rooms.open(session, session))
+            except RoomFailed:
+                session.fail("no LiveKit room")
+                raise refusal(INTERNAL_ERROR, "Internal error", 500) from None
         return success(None)
 
     async def _task(self, request: web.BaseRequest, _: str) -> web.Response:
@@ -152,14 +160,11 @@ class V1Api:
         if not asked.strip():
             raise refusal(INVALID_PARAMETER, "invalid parameter: text is empty")
         _require_connected(session)
-        is_repeat = task_type == "repeat"
-        text = asked if is_repeat else answer_to(asked)
-        duration = self._service.options.speech.duration(text)
-        session.touch()
-        speech = session.timeline.say(str(uuid.uuid4()), f"{task_type}", text, session.position, duration, asked)
+        speech = session.say(f"{task_type}", asked)
+        duration = speech.end - speech.start
         if task_mode == "sync":
             await _until_said(session, speech)
-        return success({"task_id": speech.id, "duration_ms": round(duration * 1000, 3) if is_repeat else 0})
+        return success({"task_id": speech.id, "duration_ms": round(duration * 1000, 3) if task_type == "repeat" else 0})
 
     async def _interrupt(self, request: web.BaseRequest, _: str) -> web.Response:
         session = await self._session(request)

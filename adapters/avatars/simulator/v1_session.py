@@ -1,12 +1,18 @@
 """A session of HeyGen Streaming API v1: `new -> connecting -> connected -> closing -> closed`.
 
-The state machine with its timers; HTTP is the business of `v1`.
+The state machine with its timers, and in a LiveKit room its messages; HTTP is the business of `v1`.
 """
 
+import uuid
 from enum import IntEnum
 
+from adapters.avatars.simulator.answers import answer_to
+from adapters.avatars.simulator.narration import Narration, Step, Told
 from adapters.avatars.simulator.options import V1, SimulatorOptions
+from adapters.avatars.simulator.rooms import NoRoom, Room
+from adapters.avatars.simulator.speech import Speech
 from adapters.avatars.simulator.streams import LiveStream
+from adapters.avatars.simulator.wire import Json, JsonObject
 from bot.ports import Clock
 
 
@@ -39,6 +45,8 @@ class V1Session(LiveStream):
         self._limit_at = self.opened_at + options.v1_session_limit
         self._viewer_at: float | None = None
         self._closed_by: tuple[float, str] | None = None
+        self._room: Room = NoRoom()
+        self._narration = Narration(options.speech)
         self.arm()
 
     @property
@@ -52,10 +60,10 @@ class V1Session(LiveStream):
         return self._state
 
     def deadline(self) -> float:
-        """The next of: closed, a simulated viewer, idle, too long."""
+        """The next of: closed, something to tell, a simulated viewer, idle, too long."""
         if self._closed_by is not None:
             return self._closed_by[0]
-        due = min(self._active_at + self._idle_timeout, self._limit_at)
+        due = min(self._active_at + self._idle_timeout, self._limit_at, self._tell_at())
         return due if self._viewer_at is None else min(due, self._viewer_at)
 
     def reach_deadline(self) -> None:
@@ -63,6 +71,9 @@ class V1Session(LiveStream):
         if self._closed_by is not None:
             self._state = SessionState.CLOSED
             self.end(self._closed_by[1])
+        elif self.deadline() == self._tell_at():
+            for told in self._narration.due(self._narration.next_at):
+                self._tell(told)
         elif self._viewer_at is not None and self._viewer_at <= min(
             self._active_at + self._idle_timeout, self._limit_at
         ):
@@ -70,6 +81,14 @@ class V1Session(LiveStream):
             self.watched()
         else:
             self.close("session_duration_limit" if self.deadline() == self._limit_at else "activity_idle_timeout")
+
+    def _tell_at(self) -> float:
+        return self._narration.next_at + (self.opened_at if self.audio_from is None else self.audio_from)
+
+    async def enter(self, room: Room) -> None:
+        """The avatar goes into this room and is heard in it from now on. Raises `RoomFailed`."""
+        self._room = room
+        await room.ready()
 
     def start(self) -> None:
         """The avatar joins the room; it waits for a viewer."""
@@ -89,15 +108,29 @@ class V1Session(LiveStream):
         """Reset the idle timer."""
         self._active_at = self.clock.monotonic()
 
+    def say(self, kind: str, asked: str) -> Speech:
+        """Speak a text as it is (`repeat`) or the answer to it, behind everything that is being said."""
+        text = asked if kind == "repeat" else answer_to(asked)
+        self.touch()
+        duration = self._options.speech.duration(text)
+        speech = self.timeline.say(str(uuid.uuid4()), kind, text, self.position, duration, asked)
+        if not isinstance(self._room, NoRoom):
+            self._narration.add(speech)
+            self.arm()
+        return speech
+
     def interrupt(self) -> None:
         """Cut the speech and drop what waits; nothing happens when the avatar is silent."""
+        cut = self._narration.cut()
+        if cut is not None:
+            self._send("avatar_stop_talking", cut, duration_ms=round((self.position - cut.start) * 1000, 3))
         if self.timeline.cut(self.position):
             self.tell()
 
     def close(self, why: str) -> None:
         """Begin to close; the slot is free once the session is closed."""
         self._state = SessionState.CLOSING
-        self.timeline.cut(self.position)
+        self.interrupt()
         self._closed_by = (self.clock.monotonic() + self._options.v1_closing, why)
         if self._options.v1_closing == 0:
             self.reach_deadline()
@@ -109,3 +142,41 @@ class V1Session(LiveStream):
         """The service drops the session at once."""
         self._state = SessionState.CLOSED
         self.end(message)
+
+    def end(self, why: str) -> None:
+        """It is over, and so is its room."""
+        super().end(why)
+        self._room.close()
+
+    # --- the room ----------------------------------------------------------------------------------------------------
+
+    def joined(self, identity: str) -> None:
+        """Nothing yet: a viewer counts once it receives something."""
+
+    def left(self, identity: str) -> None:
+        """Nothing: the session stays connected, until it is idle."""
+
+    def subscribed(self) -> None:
+        """A viewer receives both tracks; this is what the API waits for."""
+        self.watched()
+
+    def receive(self, _topic: str, message: Json) -> None:
+        """A string is a text to answer. What else may arrive, `push_to_talk:...`, is about a voice we cannot hear."""
+        is_text = isinstance(message, str) and message.strip() and not message.startswith("push_to_talk:")
+        if is_text and self._state is SessionState.CONNECTED:
+            self.say("chat", f"{message}")
+
+    def _tell(self, told: Told) -> None:
+        match told.step:
+            case Step.BEGINS:
+                self._send("avatar_start_talking", told.speech)
+            case Step.GOES_ON:
+                self._send("avatar_talking_message", told.speech, message=told.words)
+            case Step.ENDS:
+                self._send("avatar_end_message", told.speech)
+                length = told.speech.end - told.speech.start
+                self._send("avatar_stop_talking", told.speech, duration_ms=round(length * 1000, 3))
+
+    def _send(self, kind: str, speech: Speech, **fields: Json) -> None:
+        message: JsonObject = {"type": kind, "task_id": speech.id}
+        self._room.send("", {**message, **fields})

@@ -20,6 +20,8 @@ STATE_WRONG = 10000
 SESSION_NOT_FOUND = 10006
 CONCURRENT_LIMIT = 10007
 AVATAR_NOT_FOUND = 10012
+INTERNAL_ERROR = 500
+"""Not recorded; what happens where no room can be made is ours."""
 QUOTA_NOT_ENOUGH = 10015
 """`Trial API limit reached` (TSSDK). Which code means `quota not enough` nobody recorded; the message says it too."""
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from types import TracebackType
+from typing import Self
 
 import structlog
 
@@ -31,13 +33,15 @@ from bot.errors import AvatarRelayError, Refused
 from bot.grammar import ADMIN, AVATAR, parse
 from bot.model import Actor, Channel, Notice, Phase, Reply, Role, SessionChanged, SessionEvent, SessionView
 from bot.output import at_terminal, write_line
+from bot.ports import WebRoute
 from bot.relay import Message
 from bot.running import RunningSession
+from bot.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 CHANNEL = Channel("console", "local", "console")
-ACTOR = Actor("console", "you", "you", role=Role.ADMIN)
+ACTOR = Actor("console", "you", "you", role=Role.ADMIN, is_operator=True)
 """Whoever sits at the machine that runs the bot may do everything."""
 
 
@@ -45,6 +49,21 @@ class ConsoleChat:
     """The console as a chat platform."""
 
     name = "console"
+    routes: Sequence[WebRoute] = ()
+    trouble: str | None = None
+
+    @classmethod
+    def missing(cls, settings: Settings) -> str | None:  # noqa: ARG003 - a console needs nothing
+        """Nothing has to be set for it."""
+        return None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Everything has been printed already."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -102,7 +121,9 @@ class ConsoleChat:
         command = parse(rest, self._desk.commands.usages, word)
         if not self._is_terminal and command.verb == "stop":
             await self._let_it_speak()
-        return await self._desk.commands.run(Asked(command, CHANNEL, ACTOR))
+        reply = await self._desk.commands.run(Asked(command, CHANNEL, ACTOR))
+        assert reply is not None  # noqa: S101 - nobody delivers a typed line twice
+        return reply
 
     async def _relay(self, line: str) -> Reply:
         receipt = await self._desk.relay.receive(Message(CHANNEL, ACTOR, line))

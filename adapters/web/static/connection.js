@@ -7,7 +7,8 @@ const LONGEST_WAIT = 20;
 const STEADY = 10_000; // ms a connection must last to count as a success
 
 export class Connection {
-  // on.message(object), on.change() whenever `line` is different, on.closed(why) once and for all.
+  // on.open() on each new line, on.message(object), on.change() whenever `line` is different, on.closed(why) once and
+  // for all.
   constructor(url, on) {
     this.line = "connecting";
     this.url = url;
@@ -30,6 +31,7 @@ export class Connection {
     socket.onopen = () => {
       steady = setTimeout(() => { this.failures = 0; }, STEADY);
       this.expectSomething();
+      this.on.open();
       this.change("open");
     };
     socket.onmessage = (event) => {
@@ -42,10 +44,15 @@ export class Connection {
     };
   }
 
+  // What is said while the line is away is not said; the server then asks anew.
+  say(message) {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+  }
+
   // A phone that was asleep has missed things, or its line is dead without knowing.
   lookAgain() {
     if (document.visibilityState !== "visible") return;
-    if (this.line === "open" && this.socket.readyState === WebSocket.OPEN) this.socket.send('{"type":"hello"}');
+    if (this.line === "open" && this.socket.readyState === WebSocket.OPEN) this.say({ type: "hello" });
     else this.retry();
   }
 

@@ -33,8 +33,8 @@ export class Player {
     this.attempt = 0;
     this.moved = 0;
     video.addEventListener("timeupdate", () => this.noteProgress());
-    video.addEventListener("playing", () => this.note({ showing: true, blocked: false }));
-    video.addEventListener("error", () => this.hls || this.again());
+    video.addEventListener("playing", () => this.url && this.note({ showing: true, blocked: false }));
+    video.addEventListener("error", () => !this.url || this.hls || this.again());
     document.addEventListener("visibilitychange", () => this.comeBack());
     setInterval(() => this.watch(), 1000);
   }

@@ -18,8 +18,33 @@ const STATES = {
     text: "Write in the channel to wake the avatar.",
   },
   waiting_for_viewer: {
-    icon: "viewer", label: "Waiting for a viewer", title: "You are the one it waited for",
-    text: "The avatar begins as soon as its stream reaches you.",
+    icon: "viewer", label: "Waiting for a viewer", title: "The avatar waits for somebody to watch",
+    text: "It begins as soon as its picture reaches you.",
+  },
+  blocked: {
+    icon: "viewer", label: "Waiting for a viewer", title: "The avatar waits for somebody to watch",
+    text: "Press play, and it begins.",
+  },
+  unreachable: {
+    icon: "lost", label: "No picture", title: "The picture does not reach you",
+    text: "This network may not let live video through. We keep trying.",
+  },
+  seat_taken: {
+    icon: "viewer", label: "Seat taken", title: "Somebody else is watching",
+  },
+  seat_lost: {
+    icon: "viewer", label: "Seat taken", title: "Somebody else watches now",
+  },
+  seat_kept: {
+    icon: "viewer", label: "Seat taken", title: "They would like to go on watching",
+  },
+  asking: {
+    icon: "viewer", label: "Asked for the seat", title: "You asked for the seat",
+    text: "It is yours in a moment, unless the person who watches keeps it.",
+  },
+  ousted: {
+    icon: "viewer", label: "Plays elsewhere", title: "The picture went somewhere else",
+    text: "Another program joined in your place.",
   },
   ended: {
     icon: "ended", label: "Ended", title: "The session has ended",
@@ -41,13 +66,33 @@ const STATES = {
 
 export const MODES = { repeat: "Repeats what you write", chat: "Answers what you write" };
 
-// Which state a person sees: the end of the link or session first, then the line, then the session.
-export function stateOf({ session, line, closed }) {
+// Which state a person sees: the end of the link or session first, then the line, then the room, then the session.
+export function stateOf({ session, line, closed, seat, room }) {
   if (closed === "ended" || session?.phase === "ended") return ended(session);
   if (closed) return { name: closed, ...STATES[closed] };
   if (line === "lost") return { name: "lost", ...STATES.lost };
+  if (session?.has_room) {
+    const name = nameInRoom(session, seat, room);
+    if (name) return { name, ...STATES[name], ...(seat.waits && seat.place === "waiting" && { text: waiting(seat) }) };
+  }
   const name = session && session.phase in STATES ? session.phase : "connecting";
   return { name, ...STATES[name] };
+}
+
+function nameInRoom(session, seat, room) {
+  if (seat.place === "asking") return "asking";
+  if (seat.place === "waiting") return { lost: "seat_lost", refused: "seat_kept" }[seat.before] ?? "seat_taken";
+  if (room.ousted) return "ousted";
+  if (room.struggles && !room.showing) return "unreachable";
+  if (room.blocked && session.phase === "waiting_for_viewer") return "blocked";
+  return null;
+}
+
+// One at a time can see this avatar; everybody reads along.
+function waiting({ watching, ahead }) {
+  const people = watching > 2 ? `${watching} people are here, and one at a time can see this avatar.` : "One person at a time can see this avatar.";
+  const turn = ahead === 0 ? "You are next" : ahead === 1 ? "One person is before you" : `${ahead} people are before you`;
+  return `${people} ${turn}; what it says appears below.`;
 }
 
 export const isOver = (state) => ["ended", "expired", "revoked"].includes(state.name);

@@ -4,23 +4,28 @@ import { MODES, isOver } from "./states.js";
 
 const $ = (id) => document.getElementById(id);
 
-export function draw({ state, session, player, soundTouched }) {
+export function draw({ state, session, player, seat, soundTouched }) {
   document.body.dataset.state = state.name;
   document.body.toggleAttribute("data-speaking", Boolean(session?.speaking) && state.name === "live");
   const name = session?.avatar || "Avatar";
   say("avatar", name);
   say("state-label", state.label);
   icon("state-icon", state.icon);
-  document.title = `${state.label} · ${name}`;
+  const isAsked = seat.place === "asked" && !isOver(state);
+  document.title = `${isAsked ? "Somebody asks for your seat" : state.label} · ${name}`;
+  $("asked").hidden = !isAsked;
   drawCurtain(state, session, player);
+  drawAsking(state, seat);
   drawFacts(state, session);
   drawSound(player, soundTouched);
   if (isOver(state)) say("announce-end", `${state.title}. ${state.text}`);
 }
 
 // What changes with the time alone.
-export function drawTime({ session, now, line, over }) {
+export function drawTime({ session, now, line, over, seat }) {
   $("trouble").hidden = line !== "lost" || over;
+  if (seat.place === "asked") say("asked-seconds", String(seat.secondsLeft));
+  if (document.body.dataset.state === "asking") say("curtain-text", asking(seat));
   if (session) say("time-left", duration(session.ends_at - now));
 }
 
@@ -35,6 +40,16 @@ function drawCurtain(state, session, player) {
   const address = isOver(state) ? null : session?.picture;
   if (address && picture.getAttribute("src") !== address) picture.src = address;
   picture.hidden = !address || picture.dataset.failed === address;
+}
+
+function drawAsking(state, seat) {
+  const waits = ["seat_taken", "seat_lost", "seat_kept"].includes(state.name);
+  $("ask").hidden = !(waits && seat.mayAsk) && state.name !== "ousted";
+  say("ask", state.name === "ousted" ? "Watch here" : "Take the seat");
+}
+
+function asking({ secondsLeft }) {
+  return `It is yours in ${secondsLeft} s, unless the person who watches keeps it.`;
 }
 
 function drawFacts(state, session) {

@@ -3,6 +3,8 @@
 import { Captions } from "./captions.js";
 import { Connection } from "./connection.js";
 import { Player } from "./player.js";
+import { RoomPlayer } from "./room.js";
+import { SeatView, visitor } from "./seat.js";
 import { isOver, stateOf } from "./states.js";
 import { draw, drawTime } from "./view.js";
 
@@ -19,9 +21,13 @@ let speakingSince = 0; // 0 where nobody speaks, or the text is on the page alre
 let wordsSeen = false;
 let soundTouched = false;
 
-const player = new Player(video, () => redraw());
+const stream = new Player(video, () => redraw());
+const room = new RoomPlayer(video, { changed: () => redraw(), say: (message) => connection.say(message) });
+const seat = new SeatView();
+let player = stream; // what plays: the stream, or the room
 const captions = new Captions($("captions"), $("announce-speech"), playhead);
 const connection = new Connection(liveAddress(), {
+  open: () => connection.say({ type: "visit", visitor: visitor() }),
   message: receive,
   change: () => redraw(),
   closed: (why) => { closed = why; redraw(); },
@@ -34,6 +40,13 @@ function receive(message) {
     captions.add(message.words);
   }
   if (message.type === "cut") captions.cut(message.at);
+  if (message.type === "door") room.enter(message);
+  if (message.type === "publish") room.publish(message);
+  if (message.type === "seat") {
+    seat.take(message);
+    if (seat.waits) room.leave();
+    redraw();
+  }
   if (message.type === "session") {
     if (message.speaking !== session?.speaking) speakingSince = performance.now();
     session = message;
@@ -42,24 +55,34 @@ function receive(message) {
 }
 
 function redraw() {
-  const state = stateOf({ session, line: connection.line, closed });
-  const over = isOver(state);
-  const url = over ? null : session?.hls_url ?? null;
-  if (url !== player.url) player.show(url);
-  draw({ state, session, player, soundTouched });
+  const state = stateOf({ session, line: connection.line, closed, seat, room });
+  play(isOver(state));
+  draw({ state, session, player, seat, soundTouched });
   tick();
+}
+
+// Turn to what there is to play. Leaving and loading end in another redraw, which finds nothing left to do.
+function play(over) {
+  const url = over ? null : session?.hls_url ?? null;
+  const inRoom = !over && Boolean(session?.has_room);
+  player = inRoom ? room : stream;
+  if (!inRoom && (room.door || seat.place)) {
+    seat.reset();
+    room.leave();
+  }
+  if (url !== stream.url) stream.show(url);
 }
 
 function tick() {
   const over = closed !== null || session?.phase === "ended";
-  drawTime({ session, now: serverNow(), line: connection.line, over });
+  drawTime({ session, now: serverNow(), line: connection.line, over, seat });
   showWhatHasNoWords();
 }
 
 // Some avatars tell no words. One that ever did is believed to do so always, and words come before their picture.
 function showWhatHasNoWords() {
   if (wordsSeen || !speakingSince || !session?.speaking || session.phase !== "live") return;
-  if (session.hls_url && !player.showing) speakingSince = performance.now();
+  if (session.hls_url && !stream.showing) speakingSince = performance.now();
   if (performance.now() - speakingSince < NO_WORDS) return;
   speakingSince = 0;
   captions.showWhole(session.speaking);
@@ -70,7 +93,7 @@ function serverNow() {
 }
 
 function playhead() {
-  const playing = player.playingDate();
+  const playing = stream.playingDate();
   const behind = playing === null ? NaN : serverNow() - playing;
   return behind > -BELIEVABLE / 10 && behind < BELIEVABLE ? playing : serverNow();
 }
@@ -116,6 +139,9 @@ $("volume").addEventListener("input", (event) => {
   video.volume = event.target.valueAsNumber;
   setSound(video.volume === 0);
 });
+$("ask").addEventListener("click", () => { if (room.ousted) room.comeIn(); else connection.say({ type: "ask" }); });
+$("keep").addEventListener("click", () => connection.say({ type: "keep" }));
+$("give").addEventListener("click", () => connection.say({ type: "give" }));
 $("retry").addEventListener("click", () => connection.retry());
 $("picture").addEventListener("error", ({ target }) => { target.dataset.failed = target.getAttribute("src"); redraw(); });
 

@@ -1,5 +1,8 @@
 """A provider, the simulator it talks to, and the clock both live by. A new provider joins with an entry in `KINDS`."""
 
+import asyncio
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,9 +11,16 @@ from pydantic import SecretStr
 
 from adapters.avatars.heygen_realtime import HeyGenRealtime
 from adapters.avatars.heygen_streaming import HeyGenStreaming
+from adapters.avatars.liveavatar import LiveAvatar
 from adapters.avatars.simulator import Simulator, SimulatorOptions, StreamView
 from bot.clock import SystemClock
 from bot.ports import AvatarProvider, Clock, FirstWords, StreamRequest
+
+
+def liveavatar_id(name: str) -> str:
+    """The id that the simulator's LiveAvatar gives to an avatar or voice of its catalogue."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.simulator.invalid"))
+
 
 KEY = "a-key-nobody-may-read-0123456789"
 
@@ -27,10 +37,20 @@ class Kind:
     create: tuple[str, str]
     before_create: tuple[str, str]
     start: tuple[str, str]
-    speak: tuple[str, str]
+    speak: tuple[str, str] | None
     close: tuple[str, str]
     status: tuple[str, str]
     balance: tuple[str, str]
+    key_setting: str = "HEYGEN_API_KEY"
+    avatar: str = "sim-robin"
+    voice: str = "sim-voice-clara"
+    other_avatar: str = "sim-juno"
+    is_paid_by_start: bool = False
+    """`create` opens nothing yet: what is wrong with the request, and whether there is room, is told by `start`."""
+    crash: str = "The renderer crashed."
+    """How it tells that the service broke down with these words."""
+    can_be_taken_over: bool = True
+    """Whether another process can go on with a stream; else it closes it."""
 
 
 KINDS = {
@@ -54,7 +74,30 @@ KINDS = {
         status=("GET", "/v3/avatar-realtime/*"),
         balance=("GET", "/v3/users/me"),
     ),
+    "liveavatar": Kind(
+        LiveAvatar,
+        create=("POST", "/v1/sessions/token"),
+        before_create=("GET", "/v1/avatars*"),
+        start=("POST", "/v1/sessions/start"),
+        speak=None,
+        close=("POST", "/v1/sessions/stop"),
+        status=("GET", "/v1/sessions/*"),
+        balance=("GET", "/v1/users/credits"),
+        key_setting="LIVEAVATAR_API_KEY",
+        avatar=liveavatar_id("sim-robin"),
+        voice=liveavatar_id("sim-voice-clara"),
+        other_avatar=liveavatar_id("sim-juno"),
+        is_paid_by_start=True,
+        crash="SERVER_ERROR",
+        can_be_taken_over=False,
+    ),
 }
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Give the network its turns until `condition` holds; the timeout of the test ends the wait."""
+    while not condition():  # noqa: ASYNC110 - what is waited for happens in a server that tells nobody
+        await asyncio.sleep(0)
 
 
 @dataclass
@@ -67,8 +110,10 @@ class World:
     clock: SystemClock
 
     def request(
-        self, text: str = "Hello.", avatar: str = "sim-robin", voice: str = "sim-voice-clara", idle: float = 3600
+        self, text: str = "Hello.", avatar: str | None = None, voice: str | None = None, idle: float = 3600
     ) -> StreamRequest:
+        avatar = self.kind.avatar if avatar is None else avatar
+        voice = self.kind.voice if voice is None else voice
         needs = self.provider.capabilities.needs_first_words
         return StreamRequest(avatar, voice, "medium", "", idle, 600, FirstWords("first", text) if needs else None)
 
@@ -82,6 +127,17 @@ class World:
         if not self.provider.capabilities.needs_first_words:
             await self.provider.speak(upstream_id, "first", text)
         return upstream_id
+
+    async def order(self, request: StreamRequest) -> str:
+        """Have a stream opened, as far as the provider looks at what was asked for."""
+        upstream_id = await self.provider.create(request)
+        if self.kind.is_paid_by_start:
+            await self.provider.start(upstream_id)
+        return upstream_id
+
+    async def has_asked(self, upstream_id: str, *texts: str) -> None:
+        """Wait until the stream was given exactly `texts` to say; the timeout of the test ends the wait."""
+        await eventually(lambda: self.asked(upstream_id) == [*texts])
 
     def view(self, upstream_id: str) -> StreamView:
         return next(stream for stream in self.simulator.streams() if stream.id == upstream_id)

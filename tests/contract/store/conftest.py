@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
-TABLES = "audit, channel_settings, processed_events, utterances, streams, sessions"
+TABLES = "audit, channel_settings, processed_events, utterances, streams, panels, sessions, blocks, installations, oauth_states"
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,159 @@
+"""LiveAvatar's session endpoints: what is asked, and what the answers say. Keeps no session and enters no room."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from adapters import shapes
+from adapters.avatars.connection import Answer, Connection, Repeat
+from adapters.avatars.liveavatar_catalogue import LiveAvatarCatalogue
+from adapters.avatars.liveavatar_refusals import LiveAvatarRefusals
+from bot.errors import Invalid, StreamGone, Transient
+from bot.model import Playback
+from bot.ports import OpenStream, StreamRequest
+
+EVERY_PAGE = 1000
+"""Pages of the list of open sessions that are read: all of them, and not without end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A session that can be started with its token."""
+
+    session_id: str
+    token: SecretStr
+
+
+@dataclass(slots=True)
+class LiveAvatarSessions:
+    """The endpoints, for one account. `longest`: the most seconds a session is asked to last."""
+
+    connection: Connection
+    refusals: LiveAvatarRefusals
+    catalogue: LiveAvatarCatalogue
+    context_id: str
+    sandbox: bool
+    longest: float
+    _asks_for_duration: bool = field(default=True, init=False)
+
+    async def mint(self, request: StreamRequest) -> Minted:
+        """A session with a token. It costs nothing, but only a known effect is none: it is not asked for twice."""
+        try:
+            avatar = await self.catalogue.choice(request.avatar)
+        except Transient as trouble:
+            raise Transient(str(trouble), may_have_taken_effect=False, code=trouble.code) from None
+        try:
+            answer = await self._mint(self._body(request, avatar))
+        except Invalid as refusal:
+            if not self._gives_in(refusal):
+                raise
+            answer = await self._mint(self._body(request, avatar))
+        data = shapes.field(answer.json, "data")
+        session_id = shapes.text(shapes.field(data, "session_id"))
+        token = shapes.text(shapes.field(data, "session_token"), shapes.LONGEST_URL)
+        if session_id is None or token is None or not token.isascii() or not token.isprintable():
+            raise Transient("LiveAvatar gave no session to start", may_have_taken_effect=True)
+        return Minted(session_id, SecretStr(token))
+
+    async def start(self, session_id: str, token: SecretStr) -> Playback:
+        """Start a session and learn its room, which is told once: where the reply is lost the session is stopped, and
+        `StreamGone` is raised."""
+
+        async def once() -> Answer:
+            return await self.connection.call_once(
+                "POST", "/v1/sessions/start", self.refusals.of_session, body={}, token=token
+            )
+
+        data: object = None
+        try:
+            data = shapes.field((await self.connection.repeated(Repeat.UNLESS_TAKEN, once)).json, "data")
+        except Invalid as refusal:
+            if not self._gives_in(refusal):
+                raise
+            raise StreamGone("the plan allows less time than we asked for; the next session does not ask") from None
+        except Transient as trouble:
+            if not trouble.may_have_taken_effect:
+                raise
+        address = Playback(
+            # Not LiveAvatar's: the simulator's stand-in rooms are watched this way.
+            hls_url=shapes.url(shapes.field(data, "hls_url"), "https", "http"),
+            livekit_url=shapes.url(shapes.field(data, "livekit_url"), "wss", "ws", "https", "http"),
+            livekit_token=shapes.text(shapes.field(data, "livekit_client_token"), shapes.LONGEST_URL),
+        )
+        if address.livekit_url is None or address.livekit_token is None:
+            await self.stop(session_id)
+            raise StreamGone("LiveAvatar's reply to the start was lost, and with it the room; the session was stopped")
+        return address
+
+    async def stop(self, session_id: str) -> None:
+        """Stop a session, by the one path that does (avatar-apis 4.2: DELETE leaked it)."""
+        with suppress(StreamGone):
+            await self._post("stop", {"session_id": session_id, "reason": "USER_CLOSED"})
+
+    async def keep_alive(self, session_id: str) -> None:
+        """Reset the idle timer; doing it twice is doing it once."""
+        await self._post("keep-alive", {"session_id": session_id})
+
+    async def end_of(self, session_id: str) -> str | None:
+        """Why a session is over; None while it is not. Raises `StreamGone` where LiveAvatar does not know it."""
+        answer = await self.connection.call(
+            "GET", f"/v1/sessions/{quote(session_id, safe='')}", self.refusals.of_session, Repeat.READS
+        )
+        row = shapes.field(answer.json, "data")
+        if shapes.text(shapes.field(row, "id")) is None:
+            raise Transient("LiveAvatar told nothing of the session", may_have_taken_effect=False)
+        reason = shapes.text(shapes.field(row, "end_reason"))
+        return reason or (None if shapes.field(row, "end_at") is None else "ended")
+
+    async def active(self) -> AsyncIterator[OpenStream]:
+        """Every active session of the account."""
+        async for row in self.catalogue.rows("/v1/sessions", EVERY_PAGE, type="active"):
+            session_id = shapes.text(shapes.field(row, "id"))
+            if session_id is not None:
+                yield OpenStream(session_id, _moment(shapes.field(row, "created_at")))
+
+    def _body(self, request: StreamRequest, avatar: str) -> Mapping[str, object]:
+        persona = {"voice_id": request.voice, "context_id": self.context_id}
+        duration = int(min(self.longest, max(1.0, request.max_duration)))
+        return {
+            "mode": "FULL",
+            "avatar_id": avatar,
+            "is_sandbox": self.sandbox,
+            # Nobody's open microphone may set the avatar talking.
+            "interactivity_type": "PUSH_TO_TALK",
+            "video_settings": {"quality": request.quality, "encoding": "H264"},
+            "avatar_persona": {name: value for name, value in persona.items() if value},
+            **({"max_session_duration": duration} if self._asks_for_duration else {}),
+        }
+
+    def _gives_in(self, refusal: Invalid) -> bool:
+        """Whether to ask again without a duration. A plan that allows less than we ask for sets its own limit where
+        nothing is asked for; how much it allows is told nowhere, and often only the start refuses."""
+        is_new = self._asks_for_duration and refusal.parameter == "max_duration"
+        self._asks_for_duration = self._asks_for_duration and not is_new
+        return is_new
+
+    async def _mint(self, body: Mapping[str, object]) -> Answer:
+        return await self.connection.call(
+            "POST", "/v1/sessions/token", self.refusals.of_account, Repeat.UNLESS_TAKEN, body=body
+        )
+
+    async def _post(self, call: str, body: Mapping[str, object]) -> Answer:
+        return await self.connection.call(
+            "POST", f"/v1/sessions/{call}", self.refusals.of_session, Repeat.READS, body=body
+        )
+
+
+def _moment(value: object) -> datetime | None:
+    text = shapes.text(value)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,119 @@
+"""The carrier that joins rooms itself, with the `livekit` package, an extra that is imported when first needed.
+
+A room's client token has one identity, so a bot that joins with it takes the only place: viewers then watch what the
+bot republishes, never this room. `BotRoom.room` is what a republisher takes the avatar's tracks from.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from adapters import shapes
+from bot.errors import Invalid, StreamGone, Transient
+from bot.model import Playback
+from bot.rooms import Inbox, RoomMessage
+
+if TYPE_CHECKING:
+    from livekit import rtc
+
+JOIN_LIMIT = 15.0
+"""Seconds to join a room."""
+
+AVATAR_LIMIT = 30.0
+"""Seconds until the avatar's two tracks are there; v3 streams were seen to take 14 s, LiveAvatar's rooms 2 to 5."""
+
+SEND_LIMIT = 10.0
+"""Seconds to publish a message."""
+
+VIEWER = "client"
+"""The identity viewers have (avatar-apis 5): what it says is not the avatar's word."""
+
+MISSING = "The bot cannot join rooms: install avatar-relay[livekit], or set AVATAR_CARRIER=page"
+
+
+class BotCarrier:
+    """`Carrier` over LiveKit."""
+
+    async def enter(self, upstream_id: str, playback: Playback) -> "BotRoom":
+        """Join, and wait until the avatar is there. Raises `Transient`, and `Invalid` without the extra."""
+        try:
+            from livekit import rtc
+        except ImportError:
+            raise Invalid(MISSING) from None
+        room = BotRoom(rtc.Room(), Playback(hls_url=playback.hls_url))
+        try:
+            async with asyncio.timeout(JOIN_LIMIT):
+                await room.room.connect(playback.livekit_url or "", playback.livekit_token or "")
+            await room.wait_for_avatar()
+        except (rtc.ConnectError, TimeoutError):
+            # From None: what LiveKit says of a failed connection may quote the address with its token.
+            raise Transient(f"the room of {upstream_id} was not entered", may_have_taken_effect=False) from None
+        else:
+            return room
+        finally:
+            if not room.is_ready:
+                await room.leave()
+
+
+class BotRoom:
+    """`Room` that the bot is in."""
+
+    def __init__(self, room: "rtc.Room", playback: Playback) -> None:
+        self.playback = playback
+        self.room = room
+        self.is_ready = False
+        self._inbox = Inbox()
+        self._is_left = False
+        self._changed = asyncio.Event()
+        room.on("data_received", self._hear)
+        room.on("disconnected", lambda _: self._inbox.close())
+        for name in ("participant_connected", "track_published", "track_subscribed", "disconnected"):
+            room.on(name, lambda *_: self._changed.set())
+
+    async def wait_for_avatar(self) -> None:
+        """Until a participant has published picture and sound. Raises `TimeoutError`."""
+        async with asyncio.timeout(AVATAR_LIMIT):
+            while not self._has_avatar():
+                self._changed.clear()
+                if self._inbox.is_closed:
+                    raise TimeoutError
+                await self._changed.wait()
+        self.is_ready = True
+
+    async def send(self, message: RoomMessage) -> None:
+        """Publish it, reliably, to everybody in the room."""
+        if self._is_left:
+            raise StreamGone("the room was left")
+        if not self.room.isconnected():
+            raise Transient("the connection to the room is lost", may_have_taken_effect=False)
+        payload = json.dumps(message.data, ensure_ascii=False)
+        try:
+            async with asyncio.timeout(SEND_LIMIT):
+                await self.room.local_participant.publish_data(payload, reliable=True, topic=message.topic)
+        except Exception as trouble:  # noqa: BLE001 - the package raises its own undocumented errors, from Rust
+            raise Transient(
+                f"the room did not take a command ({type(trouble).__name__})", may_have_taken_effect=True
+            ) from None
+
+    def messages(self) -> AsyncIterator[RoomMessage]:
+        """What came over the data channel."""
+        return self._inbox.messages()
+
+    async def leave(self) -> None:
+        """Leave the room."""
+        self._is_left = True
+        await self.room.disconnect()
+        self._inbox.close()
+
+    def _has_avatar(self) -> bool:
+        return any(
+            len({publication.kind for publication in participant.track_publications.values()}) > 1
+            for participant in self.room.remote_participants.values()
+        )
+
+    def _hear(self, packet: "rtc.DataPacket") -> None:
+        data = shapes.parsed(packet.data)
+        is_viewer = packet.participant is not None and packet.participant.identity == VIEWER
+        if isinstance(data, dict) and not is_viewer:
+            self._inbox.put(RoomMessage(packet.topic or "", data))

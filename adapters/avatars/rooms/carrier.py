@@ -1,0 +1,38 @@
+"""The interface of the carriers. Somebody has to hold a room's token for a command to reach the avatar: a carrier is
+that somebody, or knows who is. It knows rooms and messages, and nothing of what the messages mean.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from bot.model import Playback
+from bot.rooms import RoomMessage
+
+
+class Room(Protocol):
+    """One room that was entered."""
+
+    playback: Playback
+    """How a viewer reaches it: empty of LiveKit where the bot itself has the room's only place."""
+
+    async def send(self, message: RoomMessage) -> None:
+        """Publish a message; returns once it is out.
+
+        Raises `NotReady` while nobody is there to publish it, `StreamGone` where the room was left, and `Transient`.
+        """
+
+    def messages(self) -> AsyncIterator[RoomMessage]:
+        """What the avatar says on the data channel, until the room was left or the connection to it is lost for good.
+
+        For one reader at a time; the next one goes on from there.
+        """
+
+    async def leave(self) -> None:
+        """Give the room up. Harmless when that was done before."""
+
+
+class Carrier(Protocol):
+    """A way into rooms."""
+
+    async def enter(self, upstream_id: str, playback: Playback) -> Room:
+        """Enter the room of a stream, which `playback` leads to. Raises `ProviderError`; then nothing is left open."""

@@ -1,0 +1,114 @@
+"""The carrier for the simulator's stand-in rooms, for machines without a LiveKit server: the data channel of a room as
+JSON text frames on a WebSocket. No real service has such rooms.
+
+A stand-in room is known by its address, `ws://HOST/simulator/rooms/SESSION_ID`; the token travels as `?token=`. A frame
+in either direction is `{"topic": "agent-control" | "agent-response", "data": {...}}`. Entering it is being its viewer.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from adapters import shapes
+from bot.errors import StreamGone, Transient
+from bot.model import Playback
+from bot.rooms import Inbox, RoomMessage
+from bot.tasks import end
+
+PATH = "/simulator/rooms/"
+
+CONNECT_LIMIT = 10.0
+"""Seconds to connect, and to send one frame."""
+
+LARGEST_FRAME = 64 << 10
+"""Bytes; LiveKit's own limit for a reliable data packet is 15 KiB."""
+
+SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
+
+
+def is_stand_in(livekit_url: str) -> bool:
+    """Whether an address leads to a stand-in room."""
+    return urlsplit(livekit_url).path.startswith(PATH)
+
+
+class StandInCarrier:
+    """`Carrier` over plain WebSockets."""
+
+    async def enter(self, upstream_id: str, playback: Playback) -> "StandInRoom":
+        """Connect to the room. Raises `Transient`."""
+        address = urlsplit(playback.livekit_url or "")
+        url = address._replace(scheme=SCHEMES.get(address.scheme, "ws")).geturl()
+        failure: Transient
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(aiohttp.ClientSession())
+            try:
+                async with asyncio.timeout(CONNECT_LIMIT):
+                    socket = await client.ws_connect(
+                        url, params={"token": playback.livekit_token or ""}, max_msg_size=LARGEST_FRAME
+                    )
+            except (aiohttp.ClientError, OSError) as trouble:
+                failure = Transient(
+                    f"the stand-in room of {upstream_id} was not entered ({type(trouble).__name__})",
+                    may_have_taken_effect=False,
+                )
+            else:
+                stack.pop_all()
+                return StandInRoom(client, socket, Playback(hls_url=playback.hls_url))
+        # Raised out here so that no request, with its token, hangs on the error as its context.
+        raise failure
+
+
+class StandInRoom:
+    """`Room` on a WebSocket."""
+
+    def __init__(
+        self, client: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse, playback: Playback
+    ) -> None:
+        self.playback = playback
+        self._client = client
+        self._socket = socket
+        self._inbox = Inbox()
+        self._is_left = False
+        self._reader = asyncio.create_task(self._read(), name="read a stand-in room")
+
+    async def send(self, message: RoomMessage) -> None:
+        """Send a frame."""
+        if self._is_left:
+            raise StreamGone("the room was left")
+        if self._socket.closed:
+            raise Transient("the connection to the stand-in room is lost", may_have_taken_effect=False)
+        frame = json.dumps({"topic": message.topic, "data": message.data}, ensure_ascii=False)
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT):
+                await self._socket.send_str(frame)
+        except (aiohttp.ClientError, OSError) as trouble:
+            raise Transient(
+                f"the stand-in room did not take a command ({type(trouble).__name__})", may_have_taken_effect=True
+            ) from None
+
+    def messages(self) -> AsyncIterator[RoomMessage]:
+        """The frames that came."""
+        return self._inbox.messages()
+
+    async def leave(self) -> None:
+        """Hang up."""
+        self._is_left = True
+        await end(self._reader)
+        await self._socket.close()
+        await self._client.close()
+
+    async def _read(self) -> None:
+        try:
+            async for frame in self._socket:
+                if frame.type is not aiohttp.WSMsgType.TEXT:
+                    continue
+                value = shapes.parsed(frame.data.encode())
+                topic, data = shapes.text(shapes.field(value, "topic")), shapes.field(value, "data")
+                if topic is not None and isinstance(data, dict):
+                    self._inbox.put(RoomMessage(topic, data))
+        finally:
+            self._inbox.close()

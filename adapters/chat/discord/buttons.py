@@ -1,0 +1,53 @@
+"""Buttons that outlive the process: their custom id says which command they give and for which session, so that any
+later run of the bot, on any shard, understands them. Runs nothing: a press becomes the client's event `panel_press`."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Self
+
+import discord
+
+from adapters.chat.discord.render import fits_button
+from bot.model import Button
+
+_STYLES = {"stop": discord.ButtonStyle.danger, "keep": discord.ButtonStyle.primary}
+
+
+class SessionButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"avatar:(?P<verb>[a-z]+):(?P<id>\w+)"):
+    """A button of a panel or a notice."""
+
+    def __init__(self, button: Button, session_id: str, *, disabled: bool = False) -> None:
+        self.verb = button.verb
+        self.session_id = session_id
+        super().__init__(
+            discord.ui.Button(
+                label=button.label,
+                style=_STYLES.get(button.verb, discord.ButtonStyle.secondary),
+                custom_id=f"avatar:{button.verb}:{session_id}",
+                disabled=disabled,
+            )
+        )
+
+    @classmethod
+    async def from_custom_id(
+        cls, _interaction: discord.Interaction[Any], _item: discord.ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        """The button that was pressed."""
+        return cls(Button(match["verb"], match["verb"]), match["id"])
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Hand the press on."""
+        interaction.client.dispatch("panel_press", interaction, self.verb, self.session_id)
+
+
+def view_of(
+    buttons: Sequence[Button], session_id: str, link: str | None, *, disabled: bool = False
+) -> discord.ui.View | None:
+    """The buttons under a message, None where there are none. A link takes the place of the button for `watch`."""
+    view = discord.ui.View(timeout=None)
+    if link and fits_button(link):
+        view.add_item(discord.ui.Button(style=discord.ButtonStyle.link, label="Watch", url=link))
+        buttons = [button for button in buttons if button.verb != "watch"]
+    for button in buttons:
+        view.add_item(SessionButton(button, session_id, disabled=disabled))
+    return view if view.children else None

@@ -1,0 +1,194 @@
+"""The Discord adapter's life: log in, connect, wait out what passes, give up on what only the operator can change, and
+say goodbye. What is said and shown is decided in the other modules.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+import discord
+import structlog
+
+from adapters.chat.discord import words
+from adapters.chat.discord.actors import PLATFORM
+from adapters.chat.discord.client import Listeners, RelayClient
+from adapters.chat.discord.connection import Connection
+from adapters.chat.discord.interactions import Interactions
+from adapters.chat.discord.messages import Messages
+from adapters.chat.discord.notices import Notices
+from adapters.chat.discord.outbox import Outbox
+from adapters.chat.discord.panels import Panels
+from adapters.chat.discord.permissions import invite_link
+from adapters.chat.discord.places import Places
+from adapters.chat.discord.reactions import Reactions
+from adapters.chat.discord.sync import sync
+from bot.desk import Desk
+from bot.errors import SettingsError
+from bot.model import Notice, SessionChanged, SessionEvent, UtteranceChanged
+from bot.output import write_line
+from bot.ports import WebRoute
+from bot.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+FAREWELL_TIME = 1.5
+"""Seconds for what must still be shown when the bot leaves; the port allows 2 for this and the disconnection."""
+_DISCONNECT_TIME = 0.5
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_TOKEN_REFUSED = 4004
+"""The gateway's close code for a token that is no longer good."""
+_TOO_MANY_REQUESTS = 429
+_TIRED = 500
+
+
+class DiscordChat:
+    """Discord as a chat platform."""
+
+    name = PLATFORM
+    routes: Sequence[WebRoute] = ()
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._connection = Connection(desk.clock)
+        outbox, reactions = Outbox(self._connection), Reactions(self._connection)
+        self._outbox = outbox
+        self._reactions = reactions
+        self._panels = Panels(desk, self._connection)
+        self._notices = Notices(desk, outbox)
+        self._interactions = Interactions(desk, outbox)
+        self._messages = Messages(desk, outbox, reactions)
+        self._places = Places(desk)
+        self._client: RelayClient | None = None
+        self._trouble: str = words.CONNECTING
+
+    @classmethod
+    def missing(cls, settings: Settings) -> str | None:
+        """The token."""
+        return None if settings.discord.token else words.TOKEN_MISSING
+
+    @property
+    def trouble(self) -> str | None:
+        """Why messages cannot come in right now."""
+        client = self._client
+        if client is None or not client.has_connected:
+            return self._trouble
+        return None if client.hears_everything and not client.is_closed() else words.DISCONNECTED
+
+    async def __aenter__(self) -> Self:
+        # Process-wide, since discord.py has it nowhere else; one process talks to one Discord.
+        discord.http.Route.BASE = self._desk.settings.discord.api_url.rstrip("/")
+        await self._panels.restore()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._panels.hurry()
+        if self._connection.client is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL_TIME):
+                    await self._all_shown()
+        for part in (self._interactions, self._messages, self._places, self._panels, self._outbox, self._reactions):
+            await part.close()
+        await self._disconnect()
+
+    async def _all_shown(self) -> None:
+        for part in (self._interactions, self._panels, self._outbox, self._reactions):
+            await part.drained()
+
+    async def show(self, event: SessionEvent) -> None:
+        """Show something that happened; what needs a request is only handed over here."""
+        match event:
+            case SessionChanged(view):
+                self._panels.show(view)
+            case Notice():
+                self._notices.show(event)
+            case UtteranceChanged(channel, utterance):
+                if self._desk.settings.session.reactions:
+                    self._reactions.show(channel, utterance)
+                self._notices.show_answer(event)
+
+    # --- connecting --------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Connect and serve. Raises `SettingsError` for a token or an intent that Discord refuses."""
+        pause = _FIRST_PAUSE
+        try:
+            while True:
+                try:
+                    await self._serve()
+                except discord.PrivilegedIntentsRequired:
+                    raise SettingsError(words.INTENT_MISSING) from None
+                except discord.ConnectionClosed as error:
+                    if error.code == _TOKEN_REFUSED:
+                        raise SettingsError(words.TOKEN_REFUSED) from None
+                    log.warning("Discord has closed the connection", code=error.code)
+                except (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError) as error:
+                    self._trouble = words.UNREACHABLE
+                    log.warning(words.UNREACHABLE, error=str(error) or repr(error), again_in=round(pause))
+                had_connected = self._client is not None and self._client.has_connected
+                await self._disconnect()
+                pause = _FIRST_PAUSE if had_connected else min(pause * 2, _LONGEST_PAUSE)
+                # Many bots that lost Discord together should not come back together.
+                await self._desk.clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+        finally:
+            # From here on sessions only close; what people still write finds nobody.
+            self._interactions.is_leaving = self._messages.is_leaving = True
+
+    async def _serve(self) -> None:
+        listeners = Listeners(self._interactions, self._messages, self._panels, self._places)
+        client = self._client = RelayClient(self._desk, listeners)
+        await self._log_in(client)
+        link = invite_link(_application(client))
+        for guild_id in await sync(client.tree, self._desk.settings.discord.guild_ids):
+            write_line(words.not_in_server(guild_id, link))
+        self._connection.open(client)
+        connecting = asyncio.create_task(client.connect(), name="discord gateway")
+        try:
+            ready = asyncio.create_task(client.wait_until_ready(), name="discord ready")
+            await asyncio.wait({connecting, ready}, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done() and not connecting.done():
+                log.info("connected to Discord", name=str(client.user), servers=len(client.guilds), invite=link)
+                write_line(words.connected(str(client.user), len(client.guilds), link))
+            ready.cancel()
+            await asyncio.gather(ready, return_exceptions=True)
+            await asyncio.shield(connecting)
+        finally:
+            # The client itself stays until the bot leaves, so that goodbyes can be said over it.
+            connecting.cancel()
+            await asyncio.wait({connecting})
+
+    async def _log_in(self, client: RelayClient) -> None:
+        token, url = self._desk.settings.discord.token, self._desk.settings.discord.api_url
+        assert token is not None  # noqa: S101 - `missing` asks for it
+        try:
+            await client.login(token.get_secret_value())
+        except discord.LoginFailure:
+            raise SettingsError(words.TOKEN_REFUSED) from None
+        except discord.HTTPException as error:
+            if error.status == _TOO_MANY_REQUESTS or error.status >= _TIRED:
+                raise
+            raise SettingsError(words.wrong_api(url, f"HTTP {error.status}")) from None
+        except (TypeError, KeyError, ValueError):
+            # discord.py takes what it gets for Discord's JSON; a page of something else ends here.
+            log.debug("no Discord at DISCORD_API_URL", exc_info=True)
+            raise SettingsError(words.wrong_api(url, "not Discord's JSON")) from None
+
+    async def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        self._connection.close()
+        if client is not None:
+            try:
+                async with asyncio.timeout(_DISCONNECT_TIME):
+                    await client.close()
+            except (TimeoutError, aiohttp.ClientError, OSError) as error:
+                log.info("Discord did not say goodbye", error=str(error) or repr(error))
+
+
+def _application(client: discord.Client) -> int:
+    assert client.application_id is not None  # noqa: S101 - logging in has told it
+    return client.application_id

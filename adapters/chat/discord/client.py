@@ -1,0 +1,177 @@
+"""The discord.py client: which events are asked for, and who gets each. Holds no state of a session, so that any shard,
+and any number of shards, can use it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import discord
+import structlog
+import yarl
+from discord import app_commands
+
+from adapters.chat.discord import words
+from adapters.chat.discord.buttons import SessionButton
+from adapters.chat.discord.interactions import Interactions
+from adapters.chat.discord.menus import build
+from adapters.chat.discord.messages import Messages
+from adapters.chat.discord.panels import Panels
+from adapters.chat.discord.places import Places
+from bot.desk import Desk
+from bot.settings import Relay
+
+log = structlog.get_logger(__name__)
+
+# The bot does not talk in voice channels: what voice would need is not worth a warning.
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told of what."""
+
+    interactions: Interactions
+    messages: Messages
+    panels: Panels
+    places: Places
+
+
+class Commands(app_commands.CommandTree["RelayClient"]):
+    """The command tree, with a sentence for what it cannot make sense of."""
+
+    async def on_error(
+        self, interaction: discord.Interaction["RelayClient"], error: app_commands.AppCommandError, /
+    ) -> None:
+        """Answer a command that Discord knows and we do not, or not in this shape."""
+        log.warning("a command was not understood", error=str(error))
+        self.client.listeners.interactions.say(interaction, words.COMMAND_CHANGED)
+
+
+class RelayClient(discord.AutoShardedClient):
+    """A client for one connection, with as many shards as Discord asks for; after a failure there is a new one."""
+
+    def __init__(self, desk: Desk, listeners: Listeners) -> None:
+        settings = desk.settings
+        super().__init__(
+            intents=intents_for(settings.session.relay),
+            allowed_mentions=discord.AllowedMentions.none(),
+            # Nothing is looked up in old messages or among members who are silent.
+            max_messages=None,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+        )
+        self.listeners = listeners
+        self.tree = Commands(
+            self,
+            allowed_contexts=app_commands.AppCommandContext(guild=True),
+            allowed_installs=app_commands.AppInstallationType(guild=True),
+        )
+        self.has_been_ready = False
+        self.has_connected = False
+        self._connected_shards: set[int] = set()
+        build(self.tree, desk, listeners.interactions)
+        self.add_dynamic_items(SessionButton)
+        if settings.discord.gateway_url:
+            self._go_through(settings.discord.gateway_url)
+
+    def _go_through(self, gateway_url: str) -> None:
+        """Open every connection to the gateway at `DISCORD_GATEWAY_URL`.
+
+        Here and not by `DEFAULT_GATEWAY`: discord.py 2.7.1 takes the address from `/gateway/bot`, from READY when it
+        resumes, and from that constant when it begins anew; all three come by `ws_connect`.
+        """
+        connect, through = self.http.ws_connect, yarl.URL(gateway_url)
+
+        async def ws_connect(url: str, *, compress: int = 0) -> Any:
+            return await connect(str(through.with_query(yarl.URL(url).query)), compress=compress)
+
+        self.http.ws_connect = ws_connect  # type: ignore[method-assign]
+
+    # --- the connection ----------------------------------------------------------------------------------------------
+
+    @property
+    def hears_everything(self) -> bool:
+        """Whether every shard is connected."""
+        return bool(self._connected_shards) and len(self._connected_shards) == self.shard_count
+
+    async def on_shard_connect(self, shard_id: int) -> None:
+        """A shard has begun anew and hears from now on."""
+        self.has_connected = True
+        self._connected_shards.add(shard_id)
+
+    async def on_shard_resumed(self, shard_id: int) -> None:
+        """A shard goes on where it was cut off; Discord has repeated what happened meanwhile."""
+        self._connected_shards.add(shard_id)
+
+    async def on_shard_disconnect(self, shard_id: int) -> None:
+        """A shard has lost its connection; discord.py takes it up again."""
+        self._connected_shards.discard(shard_id)
+
+    async def on_ready(self) -> None:
+        """All servers are known: look for what was lost while nobody told us. A later time is after a session that
+        Discord did not resume, in which a panel may have been deleted."""
+        self.listeners.places.look_around(self)
+        if self.has_been_ready:
+            self.listeners.panels.redraw()
+        self.has_been_ready = True
+
+    async def on_error(self, event_method: str, /, *_args: Any, **_kwargs: Any) -> None:
+        """A handler failed: the log has it, and the next event is served."""
+        log.exception("an event was not handled", handler=event_method)
+
+    # --- buttons and messages ----------------------------------------------------------------------------------------
+
+    async def on_panel_press(self, interaction: discord.Interaction[Any], verb: str, session_id: str) -> None:
+        """A button was pressed."""
+        self.listeners.interactions.press(interaction, verb, session_id)
+
+    async def on_message(self, message: discord.Message) -> None:
+        """A message was written."""
+        if self.user is not None:
+            self.listeners.messages.written(message, self.user)
+
+    async def on_raw_message_edit(self, change: discord.RawMessageUpdateEvent) -> None:
+        """A message was changed."""
+        if self.user is not None:
+            self.listeners.messages.edited(change.message, self.user)
+
+    async def on_raw_message_delete(self, gone: discord.RawMessageDeleteEvent) -> None:
+        """A message was deleted."""
+        self.listeners.messages.deleted(gone.guild_id, gone.channel_id, {gone.message_id})
+
+    async def on_raw_bulk_message_delete(self, gone: discord.RawBulkMessageDeleteEvent) -> None:
+        """Many messages were deleted at once."""
+        self.listeners.messages.deleted(gone.guild_id, gone.channel_id, gone.message_ids)
+
+    # --- places ------------------------------------------------------------------------------------------------------
+
+    async def on_guild_remove(self, guild: discord.Guild) -> None:
+        """The bot was removed from a server; an outage is another event."""
+        self.listeners.places.server_gone(guild.id)
+
+    async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
+        """A channel was deleted; its threads are told one by one."""
+        self.listeners.places.channel_gone(channel.id, words.CHANNEL_DELETED)
+
+    async def on_raw_thread_delete(self, gone: discord.RawThreadDeleteEvent) -> None:
+        """A thread was deleted."""
+        self.listeners.places.channel_gone(gone.thread_id, words.THREAD_DELETED)
+
+    async def on_raw_thread_update(self, change: discord.RawThreadUpdateEvent) -> None:
+        """A thread was changed, perhaps archived."""
+        data: Mapping[str, Any] = change.data
+        if (data.get("thread_metadata") or {}).get("archived"):
+            self.listeners.places.channel_gone(change.thread_id, words.THREAD_ARCHIVED)
+
+    async def on_thread_remove(self, thread: discord.Thread) -> None:
+        """The bot was taken out of a thread."""
+        self.listeners.places.channel_gone(thread.id, words.THREAD_LEFT)
+
+
+def intents_for(relay: Relay) -> discord.Intents:
+    """The least that works: servers and messages; the text of all messages only where all are relayed.
+
+    Mentions of the bot, replies that mention it, and direct messages carry their text without that privileged intent.
+    """
+    return discord.Intents(guilds=True, guild_messages=True, dm_messages=True, message_content=relay is Relay.ALL)

@@ -1,0 +1,72 @@
+"""The way to Discord's REST API for whoever has something to post: waits for the login, repeats what may be.
+
+There may be several clients one after another (a new one after each failed connection); nobody else keeps one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import aiohttp
+import discord
+import structlog
+
+from bot.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+PASSING = (discord.DiscordServerError, discord.RateLimited, aiohttp.ClientError, OSError, TimeoutError)
+"""Trouble that says nothing about the request: it may work a little later."""
+
+_TRIES = 5
+_REQUEST_TIME = 60.0
+"""Seconds of one request, the waits that Discord's rate limits ask for included."""
+_FIRST_PAUSE = 1.0
+
+
+class Connection:
+    """Holds the client that is logged in."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._client: discord.Client | None = None
+        self._logged_in = asyncio.Event()
+
+    def open(self, client: discord.Client) -> None:
+        """A client has logged in."""
+        self._client = client
+        self._logged_in.set()
+
+    def close(self) -> None:
+        """The client is no longer of use."""
+        self._client = None
+        self._logged_in.clear()
+
+    @property
+    def client(self) -> discord.Client | None:
+        """The client, while one is logged in."""
+        return self._client
+
+    async def request(self, what: str, work: Callable[[discord.Client], Awaitable[T]]) -> T:
+        """Make a request that does no harm when it is made twice (an edit, a reaction, a message with its own nonce).
+
+        Waits for the login, and repeats it a few times on passing trouble. Raises what discord.py raises.
+        """
+        pause = _FIRST_PAUSE
+        for attempt in range(1, _TRIES + 1):
+            await self._logged_in.wait()
+            client = self._client
+            if client is None:
+                continue
+            try:
+                async with asyncio.timeout(_REQUEST_TIME):
+                    return await work(client)
+            except PASSING as error:
+                if attempt == _TRIES:
+                    raise
+                log.info("Discord did not take a request; trying again", what=what, error=str(error) or repr(error))
+            await self._clock.sleep(pause)
+            pause *= 2
+        raise TimeoutError(f"{what}: no connection to Discord")

@@ -1,0 +1,185 @@
+"""The one place that acknowledges interactions: first a sign that it was heard, then the work, then the answer.
+
+Discord wants the sign within 3 seconds. Where it came too late (10062) or was given before (40060) the work is done all
+the same, and the answer finds another way. Decides nothing about sessions.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import discord
+import structlog
+
+from adapters.chat.discord import words
+from adapters.chat.discord.actors import actor_of, channel_of
+from adapters.chat.discord.buttons import view_of
+from adapters.chat.discord.connection import PASSING
+from adapters.chat.discord.draining import DrainableTasks
+from adapters.chat.discord.mentions import names_in
+from adapters.chat.discord.outbox import Letter, Outbox
+from adapters.chat.discord.permissions import missing_in
+from adapters.chat.discord.render import pieces_of
+from bot import sentences
+from bot.asked import Asked
+from bot.desk import Desk
+from bot.errors import AvatarRelayError
+from bot.grammar import AVATAR, Command
+from bot.model import Reply, Visibility
+from bot.settings import Answers
+
+log = structlog.get_logger(__name__)
+
+Interaction = discord.Interaction[Any]
+
+PUBLIC = frozenset({(AVATAR, verb) for verb in ("stop", "interrupt", "skip", "clear")})
+"""Commands whose answer concerns everybody in the channel. It has to be known before the command has run, since the
+acknowledgement decides who sees the answer."""
+
+
+class Interactions:
+    """Answers commands, buttons and the entry of the context menu."""
+
+    def __init__(self, desk: Desk, outbox: Outbox) -> None:
+        self._desk = desk
+        self._outbox = outbox
+        self._tasks = DrainableTasks()
+        self.is_leaving = False
+
+    def command(self, interaction: Interaction, command: Command) -> None:
+        """Answer a slash command."""
+        public = (command.group, command.verb) in PUBLIC
+        self._begin(interaction, lambda: self._run(interaction, command), public=public)
+
+    def press(self, interaction: Interaction, verb: str, session_id: str) -> None:
+        """Answer the press of a button."""
+        command = Command(AVATAR, verb)
+        self._begin(interaction, lambda: self._run(interaction, command, session_id=session_id), public=False)
+
+    def say_this(self, interaction: Interaction, message: discord.Message) -> None:
+        """Have the avatar say a message somebody pointed at."""
+        command = Command(AVATAR, "say", message.content)
+        self._begin(interaction, lambda: self._run(interaction, command, message=message), public=False)
+
+    def say(self, interaction: Interaction, sentence: str) -> None:
+        """Answer with a sentence, to the asker alone."""
+
+        async def answer() -> Reply:
+            return Reply(sentence, Visibility.PRIVATE)
+
+        self._begin(interaction, answer, public=False)
+
+    async def close(self) -> None:
+        """Give up what has not been answered."""
+        await self._tasks.close()
+
+    async def drained(self) -> None:
+        """Wait until everything has been answered."""
+        await self._tasks.drained()
+
+    # --- acknowledge, work, answer -----------------------------------------------------------------------------------
+
+    def _begin(self, interaction: Interaction, work: Callable[[], Awaitable[Reply | None]], *, public: bool) -> None:
+        self._tasks.start(self._serve(interaction, work, public=public), name=f"interaction {interaction.id}")
+
+    async def _serve(
+        self, interaction: Interaction, work: Callable[[], Awaitable[Reply | None]], *, public: bool
+    ) -> None:
+        is_heard = await self._acknowledge(interaction, public=public)
+        try:
+            reply = Reply(words.LEAVING, Visibility.PRIVATE) if self.is_leaving else await work()
+        except AvatarRelayError as error:
+            sentence, reference = sentences.failure(error)
+            log.error("a command failed", reference=reference, error=str(error))
+            reply = Reply(sentence, Visibility.PRIVATE)
+        except Exception:
+            # The person must read something, whatever went wrong (rule 10).
+            log.exception("a command failed in an unforeseen way")
+            reply = Reply(words.BROKEN, Visibility.PRIVATE)
+        if reply is not None:
+            await self._answer(interaction, reply, public=public, is_heard=is_heard)
+
+    async def _acknowledge(self, interaction: Interaction, *, public: bool) -> bool:
+        """Defer the answer. False where Discord did not take it, so that there is nothing to be edited later."""
+        try:
+            await interaction.response.defer(ephemeral=not public, thinking=True)
+        except (discord.HTTPException, *PASSING) as error:
+            code = error.code if isinstance(error, discord.HTTPException) else None
+            log.warning("an interaction was not acknowledged", code=code, error=str(error) or repr(error))
+            return False
+        return True
+
+    async def _answer(self, interaction: Interaction, reply: Reply, *, public: bool, is_heard: bool) -> None:
+        try:
+            if is_heard and public and reply.visibility is Visibility.PRIVATE:
+                # What was announced for everybody turned out to be for one: take the announcement back first.
+                await interaction.delete_original_response()
+                await self._follow_up(interaction, reply, pieces_of(reply))
+            else:
+                # Also after a lost reply to the acknowledgement, which may have arrived.
+                await self._edit(interaction, reply)
+        except (discord.HTTPException, *PASSING) as error:
+            log.warning("an answer could not be delivered", error=str(error) or repr(error))
+            self._answer_in_channel(interaction, reply)
+
+    async def _edit(self, interaction: Interaction, reply: Reply) -> None:
+        first, *rest = pieces_of(reply)
+        view = _view(interaction, reply) if not rest else None
+        await interaction.edit_original_response(content=first, view=view)
+        if rest:
+            await self._follow_up(interaction, reply, rest)
+
+    async def _follow_up(self, interaction: Interaction, reply: Reply, pieces: list[str]) -> None:
+        for number, piece in enumerate(pieces, 1):
+            view = _view(interaction, reply) if number == len(pieces) else None
+            await interaction.followup.send(
+                piece, ephemeral=reply.visibility is Visibility.PRIVATE, view=view or discord.utils.MISSING
+            )
+
+    def _answer_in_channel(self, interaction: Interaction, reply: Reply) -> None:
+        if interaction.guild_id is None or interaction.channel_id is None:
+            return
+        if reply.visibility is Visibility.PRIVATE:
+            # It was meant for one person, and may say what others should not read.
+            reply = Reply(words.answered_late(interaction.user.display_name))
+        channel = channel_of(interaction.guild_id, interaction.channel_id)
+        # The link may be for the asker alone; what everybody may have is on the panel.
+        self._outbox.post(channel, Letter(pieces_of(replace(reply, link=None))))
+
+    # --- the work ----------------------------------------------------------------------------------------------------
+
+    async def _run(
+        self,
+        interaction: Interaction,
+        command: Command,
+        *,
+        session_id: str | None = None,
+        message: discord.Message | None = None,
+    ) -> Reply | None:
+        if interaction.guild_id is None or interaction.channel_id is None:
+            return Reply(words.ONLY_IN_SERVERS, Visibility.PRIVATE)
+        if command.verb == "start" and (missing := self._missing(interaction)):
+            return Reply(words.missing_permissions(missing), Visibility.PRIVATE)
+        return await self._desk.commands.run(
+            Asked(
+                command,
+                channel_of(interaction.guild_id, interaction.channel_id),
+                actor_of(interaction.user, interaction.permissions),
+                keys=(f"discord:interaction:{interaction.id}",),
+                message_id=str(message.id) if message else None,
+                names=names_in(command.text, interaction.guild, message.mentions if message else ()),
+                session_id=session_id,
+            )
+        )
+
+    def _missing(self, interaction: Interaction) -> list[str]:
+        return missing_in(
+            interaction.app_permissions,
+            in_thread=isinstance(interaction.channel, discord.Thread),
+            opens_threads=self._desk.settings.session.answers is Answers.THREAD,
+        )
+
+
+def _view(interaction: Interaction, reply: Reply) -> discord.ui.View | None:
+    # A reply to a command belongs to no session of its own; its buttons go by the channel.
+    return view_of(reply.buttons, f"i{interaction.id}", reply.link)

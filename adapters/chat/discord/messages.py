@@ -1,0 +1,153 @@
+"""Messages of people on their way to the avatar, and what their authors do to them afterwards.
+
+Channels, threads, forum posts and the chats of voice channels are all the same here. Bots, webhooks and what Discord
+itself writes are none of our business. Without the Message Content intent Discord shows only the text of messages that
+mention the bot.
+"""
+
+from collections import OrderedDict
+
+import discord
+import structlog
+
+from adapters.chat.discord import words
+from adapters.chat.discord.actors import actor_of, channel_of
+from adapters.chat.discord.mentions import names_in, without_mention
+from adapters.chat.discord.outbox import Letter, Outbox
+from adapters.chat.discord.reactions import NOT_SPOKEN, Reactions
+from adapters.chat.discord.render import escape, split
+from bot import sentences
+from bot.desk import Desk
+from bot.errors import AvatarRelayError, Refused
+from bot.model import Channel
+from bot.relay import Message
+from bot.settings import Relay
+from bot.tasks import TaskOwner
+
+log = structlog.get_logger(__name__)
+
+_BY_PEOPLE = (discord.MessageType.default, discord.MessageType.reply)
+_SAME_REFUSAL = 30.0
+"""Seconds in which one person reads the same refusal once; their further messages get the reaction alone."""
+_REMEMBERED_REFUSALS = 1000
+
+
+class Messages:
+    """Takes in what people write."""
+
+    def __init__(self, desk: Desk, outbox: Outbox, reactions: Reactions) -> None:
+        self._desk = desk
+        self._outbox = outbox
+        self._reactions = reactions
+        self._tasks = TaskOwner()
+        self._refusals: OrderedDict[tuple[Channel, int, str], float] = OrderedDict()
+        self._reads_all = desk.settings.session.relay is Relay.ALL
+        self.is_leaving = False
+
+    def written(self, message: discord.Message, me: discord.ClientUser) -> None:
+        """Somebody wrote a message."""
+        if message.author.bot or message.webhook_id is not None or message.type not in _BY_PEOPLE or self.is_leaving:
+            return
+        is_addressed = _addresses(message, me)
+        if message.guild is None:
+            self._tasks.start(_decline(message), name=f"direct message {message.id}")
+        elif is_addressed or self._reads_all:
+            self._tasks.start(self._take(message, me, is_addressed=is_addressed), name=f"message {message.id}")
+
+    def edited(self, message: discord.Message, me: discord.ClientUser) -> None:
+        """Somebody changed a message; Discord also says so when it only adds the preview of a link."""
+        if message.author.bot or message.guild is None or message.edited_at is None:
+            return
+        channel = channel_of(message.guild.id, message.channel.id)
+        if self._desk.sessions.in_channel(channel) is not None:
+            self._tasks.start(self._change(channel, message, me), name=f"edit of {message.id}")
+
+    def deleted(self, guild_id: int | None, channel_id: int, message_ids: set[int]) -> None:
+        """Messages were deleted, one or many at once."""
+        if guild_id is None:
+            return
+        channel = channel_of(guild_id, channel_id)
+        if self._desk.sessions.in_channel(channel) is not None:
+            self._tasks.start(self._withdraw(channel, message_ids), name=f"deletion in {channel}")
+
+    async def close(self) -> None:
+        """Give up what has not been taken."""
+        await self._tasks.close()
+
+    # --- one message -------------------------------------------------------------------------------------------------
+
+    async def _take(self, message: discord.Message, me: discord.ClientUser, *, is_addressed: bool) -> None:
+        assert message.guild is not None  # noqa: S101 - direct messages went another way
+        channel = channel_of(message.guild.id, message.channel.id)
+        text = without_mention(message.content, me.id)
+        rights = message.author.guild_permissions if isinstance(message.author, discord.Member) else _NONE
+        try:
+            if not message.content and is_addressed and not self._can_read(message, me):
+                raise Refused(words.UNREADABLE, stage="clean")
+            receipt = await self._desk.relay.receive(
+                Message(
+                    channel,
+                    actor_of(message.author, rights),
+                    text,
+                    keys=(f"discord:message:{message.id}",),
+                    message_id=str(message.id),
+                    addressed=is_addressed,
+                    names=names_in(text, message.guild, message.mentions),
+                )
+            )
+            if receipt.utterance is not None and self._desk.settings.session.reactions:
+                # Told here, since the core tells only what becomes of it from now on.
+                self._reactions.show(channel, receipt.utterance)
+        except Refused as refusal:
+            self._refuse(channel, message, str(refusal), aloud=is_addressed)
+        except AvatarRelayError as error:
+            sentence, reference = sentences.failure(error)
+            log.error("a message was not taken", reference=reference, error=str(error))
+            self._refuse(channel, message, sentence, aloud=True)
+
+    async def _change(self, channel: Channel, message: discord.Message, me: discord.ClientUser) -> None:
+        if not message.content and not self._can_read(message, me):
+            # What it says now cannot be read, and what its author took back must not be said.
+            await self._desk.relay.withdraw(channel, str(message.id))
+            return
+        text = without_mention(message.content, me.id)
+        names = names_in(text, message.guild, message.mentions)
+        await self._desk.relay.reword(channel, str(message.id), text, names)
+
+    async def _withdraw(self, channel: Channel, message_ids: set[int]) -> None:
+        for message_id in sorted(message_ids):
+            await self._desk.relay.withdraw(channel, str(message_id))
+
+    def _can_read(self, message: discord.Message, me: discord.ClientUser) -> bool:
+        return self._reads_all or me in message.mentions
+
+    def _refuse(self, channel: Channel, message: discord.Message, sentence: str, *, aloud: bool) -> None:
+        now = self._desk.clock.monotonic()
+        key = (channel, message.author.id, sentence)
+        if self._desk.settings.session.reactions:
+            self._reactions.mark(channel, message.id, NOT_SPOKEN)
+        if not aloud or now - self._refusals.get(key, -_SAME_REFUSAL) < _SAME_REFUSAL:
+            return
+        self._refusals[key] = now
+        self._refusals.move_to_end(key)
+        while len(self._refusals) > _REMEMBERED_REFUSALS:
+            self._refusals.popitem(last=False)
+        self._outbox.post(channel, Letter(split(escape(sentence)), reply_to=message.id))
+
+
+_NONE = discord.Permissions.none()
+
+
+def _addresses(message: discord.Message, me: discord.ClientUser) -> bool:
+    """Whether the message is meant for the bot: it mentions it, or answers one of its messages."""
+    if me in message.mentions:
+        return True
+    answered = message.reference.resolved if message.reference else None
+    return isinstance(answered, discord.Message) and answered.author.id == me.id
+
+
+async def _decline(message: discord.Message) -> None:
+    try:
+        await message.channel.send(words.ONLY_IN_SERVERS)
+    except discord.HTTPException as error:
+        log.info("a direct message could not be answered", error=str(error))

@@ -1,0 +1,129 @@
+"""Messages on their way into channels: each channel's go out one after another, in the order they were handed over.
+
+A channel that does not keep up loses its oldest message, which is logged. Knows nothing of sessions.
+"""
+
+import secrets
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import discord
+import structlog
+
+from adapters.chat.discord.buttons import view_of
+from adapters.chat.discord.connection import PASSING, Connection
+from adapters.chat.discord.draining import DrainableTasks
+from bot.model import Button, Channel
+
+log = structlog.get_logger(__name__)
+
+_BACKLOG = 50
+"""Messages that wait for one channel: Discord lets through about one a second."""
+_THREAD_EXISTS = 160004
+_LONGEST_THREAD_NAME = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message to be posted.
+
+    pieces: the contents of the messages it takes.
+    reply_to: the message it answers; should that be gone, it stands alone.
+    thread: the name of the thread under `reply_to` into which it goes instead, where a thread is possible.
+    buttons, session_id, link: as in `view_of`, under the last piece.
+    """
+
+    pieces: Sequence[str]
+    reply_to: int | None = None
+    thread: str | None = None
+    buttons: Sequence[Button] = ()
+    session_id: str = ""
+    link: str | None = None
+
+
+class Outbox:
+    """One line of messages for each channel."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._waiting: dict[Channel, deque[Letter]] = {}
+        self._tasks = DrainableTasks()
+
+    def post(self, channel: Channel, letter: Letter) -> None:
+        """Put a message at the end of a channel's line."""
+        waiting = self._waiting.get(channel)
+        if waiting is None:
+            self._waiting[channel] = deque([letter])
+            self._tasks.start(self._send_all(channel), name=f"outbox of {channel}")
+            return
+        if len(waiting) >= _BACKLOG:
+            waiting.popleft()
+            log.warning("a message was dropped, as too many wait for the channel", channel=str(channel))
+        waiting.append(letter)
+
+    async def drained(self) -> None:
+        """Wait until everything has been sent."""
+        await self._tasks.drained()
+
+    async def close(self) -> None:
+        """Give up what has not been sent."""
+        await self._tasks.close()
+
+    async def _send_all(self, channel: Channel) -> None:
+        waiting = self._waiting[channel]
+        try:
+            while waiting:
+                await self._send(channel, waiting.popleft())
+        finally:
+            del self._waiting[channel]
+
+    async def _send(self, channel: Channel, letter: Letter) -> None:
+        try:
+            place, reply_to = int(channel.id), letter.reply_to
+            if letter.thread is not None and reply_to is not None and await self._open_thread(channel, letter):
+                # A thread that was opened under a message has the message's id.
+                place, reply_to = reply_to, None
+            for number, piece in enumerate(letter.pieces, 1):
+                is_last = number == len(letter.pieces)
+                await self._send_piece(int(channel.workspace), place, reply_to, piece, letter if is_last else None)
+                reply_to = None
+        except (discord.HTTPException, *PASSING) as error:
+            log.warning("a message could not be posted", channel=str(channel), error=str(error) or repr(error))
+
+    async def _send_piece(
+        self, guild_id: int, place: int, reply_to: int | None, content: str, letter: Letter | None
+    ) -> None:
+        nonce = secrets.randbits(62)
+
+        async def send(client: discord.Client) -> None:
+            target = client.get_partial_messageable(place, guild_id=guild_id)
+            options: dict[str, object] = {}
+            if reply_to is not None:
+                options["reference"] = discord.MessageReference(
+                    message_id=reply_to, channel_id=place, guild_id=guild_id, fail_if_not_exists=False
+                )
+            if letter is not None and (view := view_of(letter.buttons, letter.session_id, letter.link)) is not None:
+                options["view"] = view
+            await target.send(content, nonce=nonce, suppress_embeds=True, **options)  # type: ignore[call-overload]
+
+        await self._connection.request("message", send)
+
+    async def _open_thread(self, channel: Channel, letter: Letter) -> bool:
+        """Open the thread of a letter. False where there cannot be one: in a thread, or where the message is gone."""
+        name = " ".join((letter.thread or "").split())[:_LONGEST_THREAD_NAME] or "answer"
+
+        async def create(client: discord.Client) -> bool:
+            place = client.get_channel(int(channel.id))
+            if not isinstance(place, discord.TextChannel) or letter.reply_to is None:
+                return False
+            await place.get_partial_message(letter.reply_to).create_thread(name=name)
+            return True
+
+        try:
+            return await self._connection.request("thread", create)
+        except discord.HTTPException as error:
+            if error.code == _THREAD_EXISTS:
+                return True
+            log.info("an answer got no thread", channel=str(channel), error=str(error))
+            return False

@@ -1,0 +1,72 @@
+"""Servers, channels and threads that are gone for the bot: the sessions in them end. Looks at nothing else."""
+
+from collections.abc import Callable
+
+import discord
+import structlog
+
+from adapters.chat.discord import words
+from adapters.chat.discord.actors import PLATFORM
+from bot.desk import Desk
+from bot.errors import StoreError
+from bot.model import Channel
+from bot.tasks import TaskOwner
+
+log = structlog.get_logger(__name__)
+
+
+class Places:
+    """Ends the sessions whose place is gone."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._tasks = TaskOwner()
+
+    def server_gone(self, guild_id: int) -> None:
+        """The bot was removed from a server."""
+        self._leave(lambda channel: channel.workspace == str(guild_id), words.BOT_REMOVED)
+
+    def channel_gone(self, channel_id: int, why: str) -> None:
+        """A channel or thread was deleted, archived or closed to the bot."""
+        self._leave(lambda channel: channel.id == str(channel_id), why)
+
+    def look_around(self, client: discord.Client) -> None:
+        """After a fresh connection: end what was lost while nobody told us."""
+        self._tasks.start(self._check(client), name="look for lost channels")
+
+    async def close(self) -> None:
+        """Stop looking."""
+        await self._tasks.close()
+
+    def _leave(self, gone: Callable[[Channel], bool], why: str) -> None:
+        self._tasks.start(
+            self._desk.sessions.leave_channels(lambda channel: channel.platform == PLATFORM and gone(channel), why),
+            name="leave channels",
+        )
+
+    async def _check(self, client: discord.Client) -> None:
+        channels = [running.session.channel for running in self._desk.sessions]
+        for channel in channels:
+            if channel.platform != PLATFORM:
+                continue
+            try:
+                why = await _why_gone(client, channel)
+                if why is not None:
+                    await self._desk.sessions.leave_channels(lambda other, lost=channel: other == lost, why)  # type: ignore[misc]
+            except (discord.HTTPException, StoreError, OSError) as error:
+                log.info("a channel could not be looked up", channel=str(channel), error=str(error))
+
+
+async def _why_gone(client: discord.Client, channel: Channel) -> str | None:
+    """Why the bot cannot work in a channel any more; None where it can. Raises `discord.HTTPException`."""
+    guild = client.get_guild(int(channel.workspace))
+    if guild is None:
+        return words.BOT_REMOVED
+    # A server that is out of order has no channels for a while.
+    if guild.unavailable or guild.get_channel_or_thread(int(channel.id)) is not None:
+        return None
+    try:
+        found = await client.fetch_channel(int(channel.id))
+    except discord.NotFound:
+        return words.CHANNEL_DELETED
+    return words.THREAD_ARCHIVED if isinstance(found, discord.Thread) and found.archived else None

@@ -1,0 +1,89 @@
+"""Light feedback: a reaction on each message says whether it waits, was said, or was not said.
+
+The reactions of a channel are put one after another; of a message that has gone further meanwhile only the newest
+state is shown. Where the bot may not react there are none, and nobody is bothered with it.
+"""
+
+from collections import OrderedDict
+
+import discord
+import structlog
+
+from adapters.chat.discord.connection import PASSING, Connection
+from adapters.chat.discord.draining import DrainableTasks
+from bot.model import Channel, Utterance, UtteranceState
+
+log = structlog.get_logger(__name__)
+
+QUEUED = "👂"
+SPOKEN = "✅"
+NOT_SPOKEN = "🔇"
+
+_MARKS = {
+    UtteranceState.QUEUED: QUEUED,
+    UtteranceState.SPOKEN: SPOKEN,
+    UtteranceState.INTERRUPTED: NOT_SPOKEN,
+    UtteranceState.DROPPED: NOT_SPOKEN,
+    UtteranceState.FAILED: NOT_SPOKEN,
+    UtteranceState.UNKNOWN: NOT_SPOKEN,
+}
+
+
+class Reactions:
+    """One line of messages to mark for each channel."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._wanted: dict[Channel, OrderedDict[int, str]] = {}
+        self._tasks = DrainableTasks()
+
+    def show(self, channel: Channel, utterance: Utterance) -> None:
+        """Mark the message of an utterance as its state asks; states without a mark leave it as it is."""
+        if utterance.message_id is not None and (mark := _MARKS.get(utterance.state)) is not None:
+            self.mark(channel, int(utterance.message_id), mark)
+
+    def mark(self, channel: Channel, message_id: int, mark: str) -> None:
+        """Put `mark` on a message in the place of the one before."""
+        wanted = self._wanted.get(channel)
+        if wanted is None:
+            self._wanted[channel] = OrderedDict([(message_id, mark)])
+            self._tasks.start(self._put_all(channel), name=f"reactions in {channel}")
+        else:
+            wanted[message_id] = mark
+
+    async def drained(self) -> None:
+        """Wait until everything has been shown."""
+        await self._tasks.drained()
+
+    async def close(self) -> None:
+        """Give up what has not been shown."""
+        await self._tasks.close()
+
+    async def _put_all(self, channel: Channel) -> None:
+        wanted = self._wanted[channel]
+        try:
+            while wanted:
+                await self._put(int(channel.id), *wanted.popitem(last=False))
+        finally:
+            del self._wanted[channel]
+
+    async def _put(self, channel_id: int, message_id: int, mark: str) -> None:
+        async def put(client: discord.Client) -> None:
+            message = client.get_partial_messageable(channel_id).get_partial_message(message_id)
+            await message.add_reaction(mark)
+
+        async def take_back(client: discord.Client) -> None:
+            message = client.get_partial_messageable(channel_id).get_partial_message(message_id)
+            assert client.user is not None  # noqa: S101 - it is logged in
+            await message.remove_reaction(QUEUED, client.user)
+
+        try:
+            await self._connection.request("reaction", put)
+            if mark != QUEUED:
+                # An earlier run of the bot may have put it, so this does not depend on what is remembered.
+                await self._connection.request("reaction", take_back)
+        except discord.NotFound:
+            # The message, or the mark that was to be taken back, is gone: there is nothing to show.
+            return
+        except (discord.HTTPException, *PASSING) as error:
+            log.info("a reaction was not possible", channel=channel_id, error=str(error) or repr(error))

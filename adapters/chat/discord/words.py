@@ -1,0 +1,63 @@
+"""What only Discord gives a reason to say. The sentences every platform shares are in `bot.sentences`."""
+
+from collections.abc import Sequence
+
+PORTAL = "https://discord.com/developers/applications"
+
+TOKEN_MISSING = f"DISCORD_TOKEN is not set: it is the bot's token, on the Bot page of {PORTAL}."
+TOKEN_REFUSED = (
+    f"Discord does not accept DISCORD_TOKEN: copy the bot's token again (Bot page of {PORTAL}, Reset Token) and set it."
+)
+INTENT_MISSING = (
+    "SESSION_RELAY=all needs every message, which Discord does not give to this bot: switch on Message Content Intent "
+    f"on the Bot page of {PORTAL}, or set SESSION_RELAY=mentions."
+)
+UNREACHABLE = "Discord cannot be reached right now"
+DISCONNECTED = "the connection to Discord is down; it is being taken up again"
+CONNECTING = "the bot is still connecting to Discord"
+
+LEAVING = "The bot is just being shut down. Try again in a minute."
+ONLY_IN_SERVERS = "I bring an avatar into the channels of a server. Invite me to one and type `/avatar start` there."
+UNREADABLE = "I cannot read that message. Mention me in it, or leave the mention on when you reply to me."
+COMMAND_CHANGED = "That command has changed since your Discord learned it. Reload Discord (Ctrl+R) and try again."
+BROKEN = "Something went wrong. Try again, and tell the operator if it stays."
+SAY_THIS = "Let the avatar say this"
+
+BOT_REMOVED = "the bot was removed from the server"
+CHANNEL_DELETED = "the channel was deleted"
+THREAD_DELETED = "the thread was deleted"
+THREAD_ARCHIVED = "the thread was archived"
+THREAD_LEFT = "the bot was removed from the thread"
+
+
+def wrong_api(url: str, what: str) -> str:
+    """What answers at `DISCORD_API_URL` is not Discord."""
+    return f'DISCORD_API_URL is "{url}", which does not answer as Discord ({what}): it must be Discord\'s REST API.'
+
+
+def missing_permissions(names: Sequence[str]) -> str:
+    """The refusal of a start in a channel where the bot could not do its work."""
+    *others, last = (f"**{name}**" for name in names)
+    which = f"{', '.join(others)} and {last}" if others else last
+    things = "permissions" if others else "permission"
+    return f"I lack the {things} {which} in this channel. Ask who manages the server to allow it, then try again."
+
+
+def connected(name: str, servers: int, link: str) -> str:
+    """The line for whoever started the program."""
+    return f"Discord: connected as {name}, in {servers} {'server' if servers == 1 else 'servers'}. Invite it: {link}"
+
+
+def not_in_server(guild_id: int, link: str) -> str:
+    """The line for an entry of `DISCORD_GUILD_IDS` where the commands cannot be put."""
+    return f"Discord: the commands cannot be put into server {guild_id} of DISCORD_GUILD_IDS. Invite it: {link}"
+
+
+def answered_late(name: str) -> str:
+    """Told to the channel where the private answer could not be delivered any more."""
+    return f"{name}, Discord did not let me answer you in time. What you asked for is done where it could be."
+
+
+def asked(name: str, question: str) -> str:
+    """The head of an answer to a question that is no message in the channel."""
+    return f"{name} asked: {question}"

@@ -1,0 +1,126 @@
+"""Calls of Slack's Web API for one workspace: what may be repeated is, what may not is not, and every failure is typed.
+
+slack_sdk repeats a call whose connection broke, which posts a message twice where only the reply was lost: so posts are
+made with a client that repeats nothing but a 429, which surely had no effect (docs.slack.dev, rate limits)."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.http_retry.async_handler import AsyncRetryHandler
+from slack_sdk.http_retry.builtin_async_handlers import (
+    AsyncConnectionErrorRetryHandler,
+    AsyncRateLimitErrorRetryHandler,
+)
+from slack_sdk.web.async_client import AsyncWebClient
+
+PATIENCE = 10
+"""Seconds one attempt of a call may take."""
+
+MOST_WAITS = 10
+"""429 answers in a row that a call sits out."""
+
+POSTS = frozenset({"chat.postMessage", "chat.postEphemeral", "oauth.v2.access", "views.open"})
+"""Methods that must not run twice."""
+
+USELESS_TOKEN = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
+"""Errors after which no call with the same token works again."""
+
+quiet_logger = logging.getLogger("slack_sdk.avatar_relay")
+"""slack_sdk and bolt write payloads, people's words among them, and warnings about variables they find in the
+environment; what matters is logged by us."""
+quiet_logger.setLevel(logging.CRITICAL)
+
+
+class SlackRefused(Exception):
+    """Slack answered that it does not do it. `error` is its own word, such as `not_in_channel`."""
+
+    def __init__(self, method: str, error: str) -> None:
+        super().__init__(f"{method}: {error}")
+        self.error = error
+
+
+class SlackUnreachable(Exception):
+    """No usable answer came; the call may have taken effect."""
+
+
+class Workspace:
+    """The app in one workspace: who it is there, and its calls."""
+
+    def __init__(
+        self,
+        team_id: str,
+        token: str,
+        *,
+        bot_user: str,
+        bot_id: str,
+        api_url: str,
+        session: aiohttp.ClientSession,
+        on_useless: Callable[["Workspace", str], None] = lambda _workspace, _error: None,
+    ) -> None:
+        """`on_useless` is told once the token no longer works, with Slack's error."""
+        self.team_id = team_id
+        self.token = token
+        self.bot_user = bot_user
+        self.bot_id = bot_id
+        self._on_useless = on_useless
+        self._posting = web_client(token, api_url, session)
+        self._asking = web_client(token, api_url, session, repeat=True)
+
+    async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        """Call `method`. Raises `SlackRefused` and `SlackUnreachable`."""
+        client = self._posting if method in POSTS else self._asking
+        try:
+            return await call(client, method, **arguments)
+        except SlackRefused as refusal:
+            if refusal.error in USELESS_TOKEN:
+                self._on_useless(self, refusal.error)
+            raise
+
+
+def web_client(
+    token: str | None, api_url: str, session: aiohttp.ClientSession, *, repeat: bool = False
+) -> AsyncWebClient:
+    """A client of the Web API under `api_url` (with or without the last slash) that sits out 429.
+
+    repeat: also call again where the connection broke; only for what may run twice.
+    """
+    retry: list[AsyncRetryHandler] = [AsyncRateLimitErrorRetryHandler(max_retry_count=MOST_WAITS)]
+    if repeat:
+        retry.append(AsyncConnectionErrorRetryHandler(max_retry_count=2))
+    return AsyncWebClient(
+        token=token,
+        base_url=f"{api_url.rstrip('/')}/",
+        timeout=PATIENCE,
+        session=session,
+        retry_handlers=retry,
+        logger=quiet_logger,
+    )
+
+
+async def call(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any]:
+    """Call `method` once, as JSON where Slack takes it. Raises `SlackRefused` and `SlackUnreachable`."""
+    try:
+        if method in _FORMS:
+            response = await client.api_call(method, params=arguments)
+        else:
+            response = await client.api_call(method, json=arguments)
+    except SlackApiError as error:
+        raise _failure(method, error) from None
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise SlackUnreachable(f"{method}: {type(error).__name__}") from error
+    return dict(response.data) if isinstance(response.data, dict) else {}
+
+
+_FORMS = frozenset({"users.info", "usergroups.list", "conversations.info", "oauth.v2.access"})
+"""Methods that read no JSON (docs.slack.dev, Web API, "methods supporting JSON")."""
+
+
+def _failure(method: str, error: SlackApiError) -> Exception:
+    """What slack_sdk raises both for an answer of Slack and for one that nobody can read."""
+    data = getattr(error.response, "data", None)
+    if isinstance(data, dict) and isinstance(data.get("error"), str):
+        return SlackRefused(method, data["error"])
+    return SlackUnreachable(f"{method}: no readable answer")

@@ -1,0 +1,270 @@
+"""Slack as a chat platform: puts the parts together, connects, and shows what happens in the sessions.
+
+Decides nothing about avatars: what people ask goes through `listeners` and `intake` to the core, what the core tells
+goes through `panels`, `reactions` and `outbox` to Slack."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import structlog
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.chat.slack.blocks import Wording
+from adapters.chat.slack.calls import quiet_logger, web_client
+from adapters.chat.slack.departures import Departures
+from adapters.chat.slack.home import Home
+from adapters.chat.slack.install_pages import InstallPages
+from adapters.chat.slack.installations import Installations
+from adapters.chat.slack.intake import Intake
+from adapters.chat.slack.lanes import Lanes
+from adapters.chat.slack.listeners import Listeners
+from adapters.chat.slack.manifest import uses_http
+from adapters.chat.slack.message_ids import answered_in, ts_of
+from adapters.chat.slack.modal import Modals
+from adapters.chat.slack.outbox import Outbox
+from adapters.chat.slack.panels import Panels
+from adapters.chat.slack.people import People
+from adapters.chat.slack.reactions import Reactions
+from adapters.chat.slack.sockets import Sockets
+from adapters.chat.slack.web_requests import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH, WebRequests
+from adapters.chat.slack.workspaces import Workspaces
+from bot.desk import Desk
+from bot.errors import StoreError
+from bot.model import Notice, Occasion, Reply, SessionChanged, SessionEvent, UtteranceChanged
+from bot.ports import WebRoute
+from bot.settings import Answers, Settings, web_secret
+
+log = structlog.get_logger(__name__)
+
+GOODBYE = 2.0
+"""Seconds of real time for what is still to be shown when the program ends."""
+
+_SHOWN_BY_THE_PANEL = (Occasion.LIVE, Occasion.WAITING)
+
+
+class SlackChat:
+    """The Slack adapter."""
+
+    name = "slack"
+
+    @classmethod
+    def missing(cls, settings: Settings) -> str | None:
+        """What has to be set before Slack can be used."""
+        slack = settings.slack
+        if slack.bot_token is None and not slack.client_id:
+            return "Set SLACK_BOT_TOKEN, and SLACK_APP_TOKEN for Socket Mode or SLACK_SIGNING_SECRET for HTTP."
+        if slack.app_token is None and slack.signing_secret is None:
+            return "Set SLACK_APP_TOKEN for Socket Mode, or SLACK_SIGNING_SECRET for HTTP."
+        if slack.client_id and slack.client_secret is None:
+            return "Set SLACK_CLIENT_SECRET as well as SLACK_CLIENT_ID."
+        return None
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._settings = desk.settings
+        slack = self._settings.slack
+        self._store = desk.sessions.house.store
+        secret = slack.signing_secret
+        self._web = WebRequests(secret.get_secret_value()) if uses_http(self._settings) and secret else None
+        self._installations, self._pages = None, None
+        if slack.client_id:
+            self._installations = Installations(self._store, web_secret(self._settings))
+            self._pages = InstallPages(self._settings, self._store, desk.clock)
+        self._sockets: Sockets | None = None
+        self._is_up = False
+
+    @property
+    def routes(self) -> Sequence[WebRoute]:
+        """What Slack, and browsers that install the app, ask for on our web server."""
+        routes = [WebRoute("POST", EVENTS_PATH, self._web.handle)] if self._web else []
+        if self._pages:
+            routes += [
+                WebRoute("GET", INSTALL_PATH, self._pages.install),
+                WebRoute("GET", REDIRECT_PATH, self._pages.redirect),
+            ]
+        return routes
+
+    @property
+    def trouble(self) -> str | None:
+        """Why messages cannot come in right now."""
+        if not self._is_up:
+            return "not connected to Slack"
+        return self._sockets.trouble if self._sockets else None
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        desk, wording = self._desk, Wording(self._settings.slack.command)
+        self._session = aiohttp.ClientSession()
+        self._incoming, self._outgoing = Lanes("slack in"), Lanes("slack out")
+        self._departures = Departures(desk.sessions)
+        self._workspaces = Workspaces(
+            self._settings.slack, self._session, self._installations, self._departures.token_is_useless
+        )
+        self._departures.workspaces = self._workspaces
+        self._people = People(desk.clock)
+        self._outbox = Outbox(self._outgoing, self._workspaces, self._session, wording)
+        self._reactions = Reactions(self._outgoing, self._workspaces)
+        self._intake = Intake(desk, self._incoming, self._workspaces, self._people, self._outbox)
+        self._panels = Panels(
+            self._store, desk.clock, self._outgoing, self._workspaces.of, wording, self._intake.cannot_show
+        )
+        self._listeners = Listeners(
+            self._settings,
+            self._workspaces,
+            self._intake,
+            self._people,
+            self._panels,
+            Modals(desk, self._workspaces, self._outbox),
+            Home(desk, wording),
+            self._departures,
+        )
+        self._app = self._make_app()
+        self._listeners.listen(self._app)
+        try:
+            self._left_open = await self._panels.restore()
+        except StoreError as error:
+            self._left_open = []
+            log.error("the panels of the run before cannot be found", error=str(error))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Say what is still to be said, then disconnect."""
+        self._is_up = False
+        await self._listeners.close()
+        await self._incoming.close()
+        try:
+            async with asyncio.timeout(GOODBYE):
+                await self._panels.finish()
+                await self._outgoing.idle()
+        except TimeoutError:
+            log.warning("Slack is too slow: something was not shown before the end")
+        await self._panels.close()
+        await self._outgoing.close()
+        await self._departures.close()
+        await self._session.close()
+
+    async def run(self) -> None:
+        """Connect and serve. Raises `SettingsError` for a token that is not accepted, or no longer."""
+        await self._workspaces.sign_in(self._desk.clock)
+        if self._pages:
+            self._pages.workspaces, self._pages.session = self._workspaces, self._session
+        await self._redraw()
+        if self._web is not None:
+            self._web.app = self._app
+            self._is_up = True
+            await self._departures.until_fatal()
+            return
+        app_token = self._settings.slack.app_token
+        assert app_token is not None  # noqa: S101 - `missing` has asked for it
+        client = web_client(app_token.get_secret_value(), self._settings.slack.api_url, self._session)
+        self._sockets = Sockets(
+            client, self._session, self._desk.clock, self._take, number=self._settings.slack.sockets
+        )
+        self._is_up = True
+        serving = asyncio.ensure_future(self._sockets.run())
+        failing = asyncio.ensure_future(self._departures.until_fatal())
+        try:
+            await asyncio.wait([serving, failing], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (serving, failing):
+                task.cancel()
+            ended = await asyncio.gather(serving, failing, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
+
+    async def _redraw(self) -> None:
+        """Draw the panels of the run before as their sessions are now."""
+        for session_id in self._left_open:
+            try:
+                view = await self._desk.sessions.view(session_id)
+                if view is None:
+                    await self._panels.forget(session_id)
+                else:
+                    self._panels.change(view)
+            except StoreError as error:
+                log.error("a panel of the run before cannot be drawn", error=str(error))
+
+    def _make_app(self) -> AsyncApp:
+        """Bolt, with what we do ourselves switched off: signatures come before it, and our own messages are ignored by
+        the listeners, which look at them first."""
+        return AsyncApp(
+            name="avatar-relay",
+            logger=quiet_logger,
+            client=AsyncWebClient(base_url=f"{self._settings.slack.api_url.rstrip('/')}/", logger=quiet_logger),
+            authorize=_authorizer(self._workspaces),  # type: ignore[arg-type] # None is what bolt expects for "not installed"
+            request_verification_enabled=False,
+            ssl_check_enabled=False,
+            ignoring_self_events_enabled=False,
+            attaching_function_token_enabled=False,
+            attaching_conversation_kwargs_enabled=False,
+        )
+
+    async def _take(self, envelope: dict[str, Any]) -> dict[str, Any] | None:
+        """Hand a Socket Mode envelope to bolt, and return what it is acknowledged with."""
+        payload = envelope.get("payload")
+        if not isinstance(payload, dict):
+            return {}
+        answer = await self._app.async_dispatch(AsyncBoltRequest(mode="socket_mode", body=payload))
+        if answer.status != 200:
+            log.info("Slack sent something that nobody listens to", kind=str(envelope.get("type")))
+            return {}
+        body = json.loads(answer.body) if answer.body.startswith("{") else {}
+        return body if isinstance(body, dict) else {}
+
+    # --- showing -----------------------------------------------------------------------------------------------------
+
+    async def show(self, event: SessionEvent) -> None:
+        """Show what happened in a channel."""
+        match event:
+            case SessionChanged(view=view):
+                self._panels.change(view)
+            case UtteranceChanged():
+                self._show_utterance(event)
+            case Notice(channel=channel, session_id=session_id, reply=reply, occasion=occasion):
+                if occasion not in _SHOWN_BY_THE_PANEL:
+                    self._outbox.say(channel, reply, session_id=session_id)
+            case _:
+                pass
+
+    def _show_utterance(self, event: UtteranceChanged) -> None:
+        session, utterance = self._settings.session, event.utterance
+        if session.reactions:
+            self._reactions.mark(event.channel, utterance)
+        if not event.answer or not utterance.state.is_final or session.answers is Answers.OFF:
+            return
+        thread = answered_in(utterance.message_id)
+        if session.answers is Answers.THREAD and thread is None:
+            thread = ts_of(utterance.message_id) if utterance.message_id else self._panels.ts_of(utterance.session_id)
+        self._outbox.say(event.channel, Reply(event.answer), thread=thread)
+
+
+def _authorizer(workspaces: Workspaces) -> Callable[..., Awaitable[AuthorizeResult | None]]:
+    """Tells bolt who the app is where a request comes from; bolt refuses what comes from elsewhere.
+
+    A function, because bolt looks at the names of the arguments and stumbles over a method's `self`.
+    """
+
+    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
+        workspace = await workspaces.of(team_id or enterprise_id or "")
+        if workspace is None:
+            return None
+        return AuthorizeResult(
+            enterprise_id=enterprise_id,
+            team_id=workspace.team_id,
+            bot_token=workspace.token,
+            bot_id=workspace.bot_id,
+            bot_user_id=workspace.bot_user,
+        )
+
+    return authorize

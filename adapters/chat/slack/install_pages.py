@@ -1,0 +1,113 @@
+"""The two pages of an installation over OAuth: the way to Slack, and the way back with a state that only this browser
+can bring, once, within ten minutes (docs.slack.dev, installing with OAuth)."""
+
+import hmac
+import secrets
+from datetime import timedelta
+from html import escape
+from urllib.parse import urlencode
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, call, web_client
+from adapters.chat.slack.installations import Installation
+from adapters.chat.slack.manifest import SCOPES
+from adapters.chat.slack.web_requests import REDIRECT_PATH
+from adapters.chat.slack.workspaces import Workspaces
+from bot.errors import StoreError
+from bot.ports import Clock
+from bot.settings import Settings
+from bot.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+STATE_LASTS = 600
+"""Seconds between the way to Slack and the way back."""
+
+COOKIE = "avatar-relay-slack-state"
+
+DONE = "The avatar is installed. Invite it into a channel of {team}, then type /{command} start there."
+REFUSED = "Slack did not install the app. Begin again from the installation page."
+NOT_YOURS = "This installation was not begun in this browser, or too long ago. Begin again from the installation page."
+TRY_LATER = "Slack or the database did not answer. Try again in a minute."
+
+
+class InstallPages:
+    """`GET /slack/install` and `GET /slack/oauth_redirect`."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self.workspaces: Workspaces | None = None
+        self.session: aiohttp.ClientSession | None = None
+
+    async def install(self, request: web.Request) -> web.StreamResponse:
+        """Send the browser to Slack, with a state of its own."""
+        state = secrets.token_urlsafe(32)
+        try:
+            await self._store.issue_state(state, self._clock.now() + timedelta(seconds=STATE_LASTS))
+        except StoreError as error:
+            log.error("an installation could not begin", error=str(error))
+            return _page(TRY_LATER, 503)
+        wish = {"client_id": self._settings.slack.client_id, "scope": ",".join(SCOPES), "state": state}
+        if redirect := self._redirect_uri:
+            wish["redirect_uri"] = redirect
+        base = self._settings.slack.api_url.rstrip("/").removesuffix("/api")
+        answer = web.Response(status=302, headers={"Location": f"{base}/oauth/v2/authorize?{urlencode(wish)}"})
+        secure = request.secure or bool(redirect and redirect.startswith("https:"))
+        answer.set_cookie(
+            COOKIE, state, max_age=STATE_LASTS, path=REDIRECT_PATH, secure=secure, httponly=True, samesite="Lax"
+        )
+        return answer
+
+    async def redirect(self, request: web.Request) -> web.StreamResponse:
+        """Take the code that Slack hands out, and keep what it is good for."""
+        state, code = request.query.get("state", ""), request.query.get("code", "")
+        try:
+            is_ours = bool(state) and hmac.compare_digest(state.encode(), request.cookies.get(COOKIE, "").encode())
+            if not is_ours or not await self._store.consume_state(state):
+                return _page(NOT_YOURS, 400)
+            if request.query.get("error") or not code:
+                return _page(REFUSED, 400)
+            team = await self._take(code)
+        except SlackRefused as refusal:
+            log.warning("an installation was refused", error=refusal.error)
+            return _page(REFUSED, 400)
+        except (SlackUnreachable, StoreError) as error:
+            log.error("an installation failed", error=str(error))
+            return _page(TRY_LATER, 503)
+        answer = _page(DONE.format(team=team, command=self._settings.slack.command), 200)
+        answer.del_cookie(COOKIE, path=REDIRECT_PATH)
+        return answer
+
+    async def _take(self, code: str) -> str:
+        """Exchange the code, and keep the installation. Returns the name of the workspace."""
+        if self.workspaces is None or self.session is None:
+            raise SlackUnreachable("the bot is not up yet")
+        slack = self._settings.slack
+        arguments = {"client_id": slack.client_id, "code": code}
+        if slack.client_secret is not None:
+            arguments["client_secret"] = slack.client_secret.get_secret_value()
+        if redirect := self._redirect_uri:
+            arguments["redirect_uri"] = redirect
+        granted = await call(web_client(None, slack.api_url, self.session), "oauth.v2.access", **arguments)
+        token = str(granted["access_token"])
+        who = await call(web_client(token, slack.api_url, self.session, repeat=True), "auth.test")
+        team = granted.get("team") or granted.get("enterprise") or {}
+        team_id = str(team.get("id") or who["team_id"])
+        await self.workspaces.add(Installation(team_id, token, str(who["user_id"]), str(who.get("bot_id", ""))))
+        return str(team.get("name") or "your workspace")
+
+    @property
+    def _redirect_uri(self) -> str | None:
+        public = self._settings.web.public_url
+        return f"{public.rstrip('/')}{REDIRECT_PATH}" if public else None
+
+
+def _page(text: str, status: int) -> web.Response:
+    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    body = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Avatar</title><p>{escape(text)}</p></html>'
+    return web.Response(text=body, status=status, content_type="text/html", headers=headers)

@@ -1,0 +1,234 @@
+"""What people do in Slack, handed to the core: commands, messages, edits and deletions, in the order of each channel.
+
+Everything here happens after the acknowledgement. De-duplication is the core's: it gets the id of the delivery and the
+place of the message as keys, because one post may come as two events with two ids."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+
+from adapters.chat.slack import texts
+from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace
+from adapters.chat.slack.lanes import Lanes
+from adapters.chat.slack.mention import command_line
+from adapters.chat.slack.message_ids import message_id_of, thread_of
+from adapters.chat.slack.outbox import Asker, Outbox
+from adapters.chat.slack.people import People
+from adapters.chat.slack.troubles import DIRECT_MESSAGE, NOT_RELAYED, place_trouble
+from adapters.chat.slack.workspaces import Workspaces
+from bot import sentences
+from bot.commands import Asked
+from bot.desk import Desk
+from bot.errors import AvatarRelayError, Refused
+from bot.grammar import AVATAR, Command, parse
+from bot.model import Channel, Reply, Visibility
+from bot.relay import Message
+from bot.settings import Relay
+
+log = structlog.get_logger(__name__)
+
+Payload = Mapping[str, Any]
+
+_NO_BOT_HERE = {"channel_not_found", "not_in_channel", "is_archived"}
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A message of a person, as an event brings it. `keys` name the delivery and the message."""
+
+    workspace: Workspace
+    channel: Channel
+    user: str
+    raw: str
+    message_id: str
+    keys: tuple[str, ...]
+    thread: str | None
+
+
+class Intake:
+    """Takes in what people do."""
+
+    def __init__(self, desk: Desk, incoming: Lanes, workspaces: Workspaces, people: People, outbox: Outbox) -> None:
+        """`incoming`: one lane for each channel."""
+        self._desk = desk
+        self._incoming = incoming
+        self._workspaces = workspaces
+        self._people = people
+        self._outbox = outbox
+        self._starters: dict[Channel, Asker] = {}
+
+    def cannot_show(self, channel: Channel, error: str) -> None:
+        """The panel of a channel cannot be posted: whoever started the avatar there should know why."""
+        sentence = place_trouble(error, self._workspaces.bot_name)
+        if sentence and (asker := self._starters.get(channel)) is not None:
+            self._outbox.tell(asker, Reply(sentence))
+
+    # --- commands ----------------------------------------------------------------------------------------------------
+
+    def typed(self, group: str, words: str, asker: Asker, keys: tuple[str, ...]) -> None:
+        """A slash command; `words` is what follows its name, as Slack wrote it."""
+        self._later(asker, partial(self._run_line, group, words, asker, keys, None))
+
+    def pressed(self, verb: str, session_id: str | None, asker: Asker, keys: tuple[str, ...]) -> None:
+        """A button that stands for a command."""
+        self._later(asker, partial(self._run, Command(AVATAR, verb), asker, keys, session_id=session_id))
+
+    def ordered(self, command: Command, asker: Asker, keys: tuple[str, ...]) -> None:
+        """A command that a form was filled in for."""
+        self._later(asker, partial(self._run, command, asker, keys))
+
+    def say(self, raw: str, asker: Asker, keys: tuple[str, ...]) -> None:
+        """The message shortcut: the avatar says somebody's message."""
+        self._later(asker, partial(self._say, raw, asker, keys))
+
+    async def _say(self, raw: str, asker: Asker, keys: tuple[str, ...]) -> None:
+        if not raw.strip():
+            raise Refused(sentences.EMPTY_TEXT, stage="grammar")
+        decoded = await self._decode(await self._workspace(asker.channel), raw)
+        await self._run(Command(AVATAR, "say", decoded.text), asker, keys, names=decoded.names)
+
+    async def _run_line(
+        self, group: str, words: str, asker: Asker, keys: tuple[str, ...], message_id: str | None
+    ) -> None:
+        decoded = await self._decode(await self._workspace(asker.channel), words)
+        command = parse(decoded.text, self._desk.commands.usages, group)
+        await self._run(command, asker, keys, names=decoded.names, message_id=message_id)
+
+    async def _run(
+        self,
+        command: Command,
+        asker: Asker,
+        keys: tuple[str, ...],
+        *,
+        names: Mapping[str, str] | None = None,
+        message_id: str | None = None,
+        session_id: str | None = None,
+    ) -> None:
+        workspace = await self._workspace(asker.channel)
+        starts = (command.group, command.verb) == (AVATAR, "start")
+        if starts:
+            await self._require_presence(workspace, asker.channel)
+            self._starters[asker.channel] = asker
+        actor = await self._people.actor(workspace, asker.user)
+        asked = Asked(command, asker.channel, actor, keys, message_id, names, session_id)
+        reply = await self._desk.commands.run(asked)
+        if reply is None:
+            return
+        if starts:
+            # The channel gets the panel; what it costs and the way in are for who started it.
+            reply = Reply(reply.text, Visibility.PRIVATE, reply.fields, reply.link, reply.buttons)
+        self._outbox.answer(asker, reply)
+
+    async def _require_presence(self, workspace: Workspace, channel: Channel) -> None:
+        """An avatar costs money: do not bring one where nobody could be heard. Raises `Refused`."""
+        if channel.id.startswith("D"):
+            raise Refused(DIRECT_MESSAGE, stage="channel")
+        try:
+            found = (await workspace.call("conversations.info", channel=channel.id)).get("channel", {})
+        except SlackRefused as refusal:
+            if refusal.error in _NO_BOT_HERE and (why := place_trouble(refusal.error, self._workspaces.bot_name)):
+                raise Refused(why, stage="channel") from None
+            return
+        except SlackUnreachable:
+            return
+        error = "is_archived" if found.get("is_archived") else None if found.get("is_member") else "not_in_channel"
+        if error and (why := place_trouble(error, self._workspaces.bot_name)):
+            raise Refused(why, stage="channel")
+
+    # --- messages ----------------------------------------------------------------------------------------------------
+
+    def mentioned(self, post: Post) -> None:
+        """A message that mentions the avatar: a command, or something for it to say."""
+        asker = Asker(post.channel, post.user, post.thread)
+        self._later(asker, partial(self._mentioned, post, asker))
+
+    async def _mentioned(self, post: Post, asker: Asker) -> None:
+        raw = texts.without_mention(post.raw, post.workspace.bot_user)
+        found = command_line(raw, self._desk.commands.usages)
+        if found is not None:
+            await self._run_line(*found, asker, post.keys, post.message_id)
+        elif self._desk.settings.session.relay is Relay.OFF:
+            raise Refused(NOT_RELAYED, stage="channel")
+        else:
+            await self._receive(post, raw, addressed=True)
+
+    def overheard(self, post: Post) -> None:
+        """A message in a channel that mentions nobody of ours."""
+        self._later(
+            Asker(post.channel, post.user, post.thread), partial(self._receive, post, post.raw, addressed=False)
+        )
+
+    async def _receive(self, post: Post, raw: str, *, addressed: bool) -> None:
+        if not addressed and self._desk.sessions.in_channel(post.channel) is None:
+            return
+        actor = await self._people.actor(post.workspace, post.user)
+        decoded = await self._decode(post.workspace, raw)
+        await self._desk.relay.receive(
+            Message(post.channel, actor, decoded.text, post.keys, post.message_id, addressed, decoded.names)
+        )
+
+    def edited(self, workspace: Workspace, channel: Channel, message: Payload) -> None:
+        """A message was edited: what still waits is said as it reads now."""
+        self._incoming.put(channel, partial(self._guarded, None, partial(self._edited, workspace, channel, message)))
+
+    async def _edited(self, workspace: Workspace, channel: Channel, message: Payload) -> None:
+        raw = str(message.get("text", ""))
+        if texts.mentions(raw, workspace.bot_user):
+            raw = texts.without_mention(raw, workspace.bot_user)
+            found = command_line(raw, self._desk.commands.usages)
+            if found is not None and found[0] == AVATAR and found[1].partition(" ")[0].lower() in ("say", "ask"):
+                raw = found[1].partition(" ")[2]
+        decoded = await self._decode(workspace, raw)
+        await self._desk.relay.reword(channel, message_id_of(message), decoded.text, decoded.names)
+
+    def deleted(self, channel: Channel, message: Payload) -> None:
+        """A message was deleted: it leaves the queue."""
+        withdraw = partial(self._desk.relay.withdraw, channel, message_id_of(message))
+        self._incoming.put(channel, partial(self._guarded, None, withdraw))
+
+    # --- what all have in common -------------------------------------------------------------------------------------
+
+    def _later(self, asker: Asker, work: Callable[[], Awaitable[None]]) -> None:
+        self._incoming.put(asker.channel, partial(self._guarded, asker, work))
+
+    async def _guarded(self, asker: Asker | None, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it; whatever goes wrong becomes a sentence for who asked."""
+        try:
+            await work()
+        except Refused as refusal:
+            sentence = str(refusal)
+        except AvatarRelayError as error:
+            sentence, reference = sentences.failure(error)
+            log.error("something could not be taken in", reference=reference, error=str(error))
+        except Exception as error:
+            sentence, reference = sentences.failure(AvatarRelayError("unexpected"))
+            log.error("something could not be taken in", reference=reference, exc_info=error)
+        else:
+            return
+        if asker is not None:
+            self._outbox.tell(asker, Reply(sentence, Visibility.PRIVATE))
+
+    async def _workspace(self, channel: Channel) -> Workspace:
+        workspace = await self._workspaces.of(channel.workspace)
+        if workspace is None:
+            raise AvatarRelayError("the app is not installed in that workspace")
+        return workspace
+
+    async def _decode(self, workspace: Workspace, raw: str) -> texts.Decoded:
+        return await texts.decode(
+            raw,
+            person=partial(self._people.name, workspace),
+            group=partial(self._people.group_name, workspace),
+        )
+
+
+def post_of(workspace: Workspace, event: Payload, event_id: str) -> Post:
+    """The post that a `message` or `app_mention` event tells of."""
+    channel = Channel("slack", workspace.team_id, str(event["channel"]))
+    keys = (f"slack:event:{event_id}", f"slack:msg:{channel.workspace}:{channel.id}:{event['ts']}")
+    return Post(
+        workspace, channel, str(event["user"]), str(event.get("text", "")), message_id_of(event), keys, thread_of(event)
+    )

@@ -1,0 +1,65 @@
+"""Work in order, lane by lane: what has the same key runs one after the other, different keys side by side.
+
+What comes in of a channel and what goes out to it each have a lane, so neither overtakes itself. Knows no Slack."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+
+import structlog
+
+from bot.tasks import TaskOwner
+
+log = structlog.get_logger(__name__)
+
+LONGEST_LANE = 1000
+"""Pieces of work that wait in one lane; a channel that is so far behind will not catch up."""
+
+Work = Callable[[], Awaitable[None]]
+
+
+class Lanes:
+    """Lanes that exist while something waits in them. Work must not raise; what it raises is logged."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is for the log."""
+        self._name = name
+        self._waiting: dict[Hashable, deque[Work]] = {}
+        self._tasks = TaskOwner()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def put(self, key: Hashable, work: Work) -> None:
+        """Run `work` after everything that was put into the same lane before. Never waits."""
+        lane = self._waiting.get(key)
+        if lane is None:
+            lane = self._waiting[key] = deque()
+            self._idle.clear()
+            self._tasks.start(self._work_off(key, lane), name=f"{self._name} {key}")
+        if len(lane) >= LONGEST_LANE:
+            log.error("too much waits, so this is left out", lane=f"{self._name} {key}", waiting=len(lane))
+            return
+        lane.append(work)
+
+    async def idle(self) -> None:
+        """Wait until nothing waits or runs in any lane."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Cancel what still runs, forget what waits."""
+        self._waiting.clear()
+        await self._tasks.close()
+        self._idle.set()
+
+    async def _work_off(self, key: Hashable, lane: deque[Work]) -> None:
+        try:
+            while lane:
+                try:
+                    await lane.popleft()()
+                except Exception:
+                    log.exception("work failed", lane=f"{self._name} {key}")
+        finally:
+            if self._waiting.get(key) is lane:
+                del self._waiting[key]
+            if not self._waiting:
+                self._idle.set()

@@ -1,0 +1,223 @@
+"""The bolt listeners: each acknowledges first, then hands over what came to those who take it in.
+
+The same listeners serve Socket Mode and HTTP. Nothing here waits for the core, a provider or Slack."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from adapters.chat.slack import texts
+from adapters.chat.slack.blocks import PRESSED
+from adapters.chat.slack.calls import Workspace
+from adapters.chat.slack.departures import Departures
+from adapters.chat.slack.home import Home
+from adapters.chat.slack.intake import Intake, post_of
+from adapters.chat.slack.manifest import SAY_THIS, START_HERE
+from adapters.chat.slack.modal import CALLBACK, ModalAnswer, Modals, read_submission
+from adapters.chat.slack.outbox import Asker
+from adapters.chat.slack.panels import Panels
+from adapters.chat.slack.people import People
+from adapters.chat.slack.workspaces import Workspaces
+from bot.grammar import ADMIN, AVATAR
+from bot.model import Channel
+from bot.settings import Relay, Settings
+from bot.tasks import TaskOwner
+
+log = structlog.get_logger(__name__)
+
+Payload = Mapping[str, Any]
+
+_SPOKEN_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
+"""Subtypes of message events in which a person says something; the others tell of joins, topics and the like."""
+
+
+class Listeners:
+    """Hears everything Slack sends."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        workspaces: Workspaces,
+        intake: Intake,
+        people: People,
+        panels: Panels,
+        modals: Modals,
+        home: Home,
+        departures: Departures,
+    ) -> None:
+        self._settings = settings
+        self._workspaces = workspaces
+        self._intake = intake
+        self._people = people
+        self._panels = panels
+        self._modals = modals
+        self._home = home
+        self._departures = departures
+        self._tasks = TaskOwner()
+
+    def listen(self, app: AsyncApp) -> None:
+        """Register every listener."""
+        app.error(_failed)
+        word = self._settings.slack.command
+        app.command(f"/{word}")(self._slash(AVATAR))
+        app.command(f"/{word}-admin")(self._slash(ADMIN))
+        app.action(re.compile(re.escape(PRESSED)))(self._button)
+        app.shortcut(SAY_THIS)(self._say_this)
+        app.shortcut(START_HERE)(self._start_here)
+        app.view(CALLBACK)(self._submitted)
+        app.event("app_mention")(self._event(self._mention))
+        app.event("message")(self._event(self._message))
+        app.event("app_home_opened")(self._event(self._home_opened))
+        app.event(re.compile(r"subteam_\w+"))(self._event(self._groups_changed))
+        app.event(re.compile(r"(channel|group)_(archive|deleted|left)"))(self._event(self._channel_gone))
+        app.event("member_left_channel")(self._event(self._member_left))
+        app.event(re.compile(r"app_uninstalled|tokens_revoked"))(self._event(self._uninstalled))
+
+    async def close(self) -> None:
+        """End what is still under way."""
+        await self._tasks.close()
+
+    # --- commands, buttons, forms ------------------------------------------------------------------------------------
+
+    def _slash(self, group: str) -> Callable[..., Awaitable[None]]:
+        async def listener(ack: AsyncAck, body: dict[str, Any]) -> None:
+            await ack()
+            asker = _asker(body, str(body["channel_id"]), response_url=body.get("response_url"))
+            words = str(body.get("text", ""))
+            if group == AVATAR and words.split() == ["start", "choose"]:
+                self._tasks.start(self._modals.open(asker, str(body["trigger_id"])), name="slack modal")
+                return
+            self._intake.typed(group, words, asker, _interaction_keys(body))
+
+        return listener
+
+    async def _button(self, ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        action = body["actions"][0]
+        verb = str(action["action_id"]).removeprefix(PRESSED)
+        if verb == "link":
+            return
+        place = body.get("channel", {}).get("id") or body.get("container", {}).get("channel_id")
+        if place is None:
+            return
+        thread = body.get("message", {}).get("thread_ts")
+        asker = _asker(body, str(place), thread=thread, response_url=body.get("response_url"))
+        self._intake.pressed(verb, action.get("value"), asker, _interaction_keys(body))
+
+    async def _say_this(self, ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        asker = _asker(body, str(body["channel"]["id"]), response_url=body.get("response_url"))
+        self._intake.say(str(body["message"].get("text", "")), asker, _interaction_keys(body))
+
+    async def _start_here(self, ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        asker = _asker(body, "")
+        self._tasks.start(self._modals.open(asker, str(body["trigger_id"])), name="slack modal")
+
+    async def _submitted(self, ack: AsyncAck, body: dict[str, Any]) -> None:
+        answer: ModalAnswer = read_submission(body["view"], can_answer=self._modals.can_answer)
+        if answer.errors:
+            await ack(response_action="errors", errors=dict(answer.errors))
+            return
+        await ack()
+        asker = _asker(body, answer.channel)
+        self._intake.ordered(answer.command, asker, (f"slack:view:{body['view']['id']}",))
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def _event(self, take: Callable[[Workspace, Payload, str], None]) -> Callable[..., Awaitable[None]]:
+        """A listener that acknowledges (bolt does it for events, before it calls us) and finds the workspace."""
+
+        async def listener(body: dict[str, Any]) -> None:
+            workspace = await self._workspaces.of(_team(body))
+            if workspace is not None:
+                take(workspace, body["event"], str(body.get("event_id", "")))
+
+        return listener
+
+    def _mention(self, workspace: Workspace, event: Payload, event_id: str) -> None:
+        if _is_of_a_person(event, workspace):
+            self._intake.mentioned(post_of(workspace, event, event_id))
+
+    def _message(self, workspace: Workspace, event: Payload, event_id: str) -> None:
+        channel = Channel("slack", workspace.team_id, str(event["channel"]))
+        subtype = event.get("subtype")
+        if subtype == "message_changed":
+            self._edited(workspace, channel, event)
+        elif subtype == "message_deleted":
+            if previous := event.get("previous_message"):
+                self._intake.deleted(channel, previous)
+        elif not _is_of_a_person(event, workspace):
+            self._find_panel(workspace, channel, event)
+        elif subtype not in _SPOKEN_SUBTYPES or self._settings.session.relay is not Relay.ALL:
+            return
+        elif not texts.mentions(str(event.get("text", "")), workspace.bot_user):
+            # The same post with a mention comes as `app_mention` too, and is taken in there.
+            self._intake.overheard(post_of(workspace, event, event_id))
+
+    def _edited(self, workspace: Workspace, channel: Channel, event: Payload) -> None:
+        message, before = event.get("message", {}), event.get("previous_message", {})
+        # Slack also calls it a change when a link gets its preview, or a thread its first answer.
+        if _is_of_a_person(message, workspace) and message.get("text") != before.get("text"):
+            self._intake.edited(workspace, channel, message)
+
+    def _find_panel(self, workspace: Workspace, channel: Channel, event: Payload) -> None:
+        if event.get("bot_id") != workspace.bot_id:
+            return
+        for block in event.get("blocks", ()):
+            kind, _, session_id = str(block.get("block_id", "")).partition(":")
+            if kind == "panel":
+                self._panels.found(channel, session_id, str(event["ts"]))
+
+    def _home_opened(self, workspace: Workspace, event: Payload, _event_id: str) -> None:
+        if event.get("tab") == "home":
+            self._tasks.start(self._home.publish(workspace, str(event["user"])), name="slack home")
+
+    def _groups_changed(self, workspace: Workspace, _event: Payload, _event_id: str) -> None:
+        self._people.forget_groups(workspace.team_id)
+
+    def _channel_gone(self, workspace: Workspace, event: Payload, _event_id: str) -> None:
+        what = str(event["type"]).rpartition("_")[2]
+        channel = Channel("slack", workspace.team_id, str(event["channel"]))
+        self._tasks.start(self._departures.leave_channel(channel, what), name="slack channel gone")
+
+    def _member_left(self, workspace: Workspace, event: Payload, event_id: str) -> None:
+        if event.get("user") == workspace.bot_user:
+            self._channel_gone(workspace, {**event, "type": "channel_left"}, event_id)
+
+    def _uninstalled(self, workspace: Workspace, event: Payload, _event_id: str) -> None:
+        if event["type"] == "tokens_revoked" and not event.get("tokens", {}).get("bot"):
+            return
+        self._tasks.start(self._departures.leave_workspace(workspace), name="slack uninstalled")
+
+
+async def _failed(error: Exception) -> None:
+    """What a listener raises is a mistake of ours, or something Slack has never sent before."""
+    log.error("something from Slack was not understood", exc_info=error)
+
+
+def _team(body: Payload) -> str:
+    """The workspace something came from; the organisation where the app is installed in all of it."""
+    team = body.get("team_id") or (body.get("team") or {}).get("id")
+    return str(team or body.get("enterprise_id") or (body.get("enterprise") or {}).get("id") or "")
+
+
+def _asker(body: Payload, channel: str, *, thread: str | None = None, response_url: str | None = None) -> Asker:
+    user = body.get("user_id") or body.get("user", {}).get("id")
+    return Asker(Channel("slack", _team(body), channel), str(user), thread, response_url)
+
+
+def _interaction_keys(body: Payload) -> tuple[str, ...]:
+    """Slack makes one trigger id for each thing a person does, however often it is delivered."""
+    trigger = body.get("trigger_id")
+    return (f"slack:trigger:{trigger}",) if trigger else ()
+
+
+def _is_of_a_person(message: Payload, workspace: Workspace) -> bool:
+    """Whether somebody wrote it: no app, not ourselves, and not Slack."""
+    user = message.get("user")
+    is_app = message.get("bot_id") or message.get("subtype") == "bot_message" or message.get("app_id")
+    return bool(user) and user not in (workspace.bot_user, "USLACKBOT") and not is_app

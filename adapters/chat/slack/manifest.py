@@ -1,0 +1,117 @@
+"""The app manifest: the one place that names the scopes, events, commands and shortcuts the code uses.
+
+`avatar-relay slack-manifest` prints it; Slack takes JSON and YAML alike. Pure: made from settings alone."""
+
+import json
+from typing import Any
+
+from adapters.chat.slack.web_requests import EVENTS_PATH, REDIRECT_PATH
+from bot.settings import Settings
+
+NAME = "Avatar"
+"""What people mention; whoever installs the app may change it in the manifest."""
+
+SAY_THIS = "say_this"
+"""Callback of the message shortcut."""
+
+START_HERE = "start_avatar"
+"""Callback of the global shortcut."""
+
+SCOPES = {
+    "app_mentions:read": "hear that somebody writes to the avatar",
+    "channels:history": "hear messages, edits and deletions in public channels it was invited to",
+    "channels:read": "know whether it is in a public channel, and when that is archived or deleted",
+    "chat:write": "answer, and show the panel",
+    "commands": "the slash commands and shortcuts",
+    "groups:history": "the same as channels:history in private channels it was invited to",
+    "groups:read": "the same as channels:read in private channels",
+    "reactions:write": "mark a message as waiting, said or not said",
+    "usergroups:read": "names of user groups in messages, and permissions by user group",
+    "users:read": "names of people, and who is an admin",
+}
+"""Each scope of the bot token, and why."""
+
+EVENTS = (
+    "app_home_opened",
+    "app_mention",
+    "app_uninstalled",
+    "channel_archive",
+    "channel_deleted",
+    "channel_left",
+    "group_archive",
+    "group_deleted",
+    "group_left",
+    "member_left_channel",
+    "message.channels",
+    "message.groups",
+    "subteam_created",
+    "subteam_updated",
+    "tokens_revoked",
+)
+"""The event subscriptions of the bot."""
+
+
+def manifest(settings: Settings) -> str:
+    """The manifest as JSON text: Socket Mode, or HTTP under `WEB_PUBLIC_URL` where `SLACK_SIGNING_SECRET` is set and
+    `SLACK_APP_TOKEN` is not."""
+    return json.dumps(manifest_of(settings), indent=2, ensure_ascii=False)
+
+
+def uses_http(settings: Settings) -> bool:
+    """Whether Slack sends what happens to our web server instead of down a socket."""
+    return settings.slack.app_token is None and settings.slack.signing_secret is not None
+
+
+def manifest_of(settings: Settings) -> dict[str, Any]:
+    """The manifest as a value."""
+    http = uses_http(settings)
+    address = settings.web.public_url or "https://avatar.example.com"
+    at_us: dict[str, Any] = {"request_url": f"{address.rstrip('/')}{EVENTS_PATH}"} if http else {}
+    oauth: dict[str, Any] = {"scopes": {"bot": list(SCOPES)}}
+    if settings.slack.client_id:
+        oauth["redirect_urls"] = [f"{address.rstrip('/')}{REDIRECT_PATH}"]
+    return {
+        "display_information": {
+            "name": NAME,
+            "description": "Brings a live, talking avatar into a channel.",
+            "background_color": "#1d2b4f",
+        },
+        "features": {
+            "app_home": {"home_tab_enabled": True, "messages_tab_enabled": False},
+            "bot_user": {"display_name": NAME, "always_online": True},
+            "shortcuts": [
+                {
+                    "name": "Let the avatar say this",
+                    "type": "message",
+                    "callback_id": SAY_THIS,
+                    "description": "The avatar in this channel says the message.",
+                },
+                {
+                    "name": "Start an avatar",
+                    "type": "global",
+                    "callback_id": START_HERE,
+                    "description": "Choose the avatar, its voice and the channel.",
+                },
+            ],
+            "slash_commands": [
+                _command(settings.slack.command, "Bring in an avatar and talk to it", "start | say TEXT | help", at_us),
+                _command(
+                    f"{settings.slack.command}-admin", "Look after the avatars", "sessions | cleanup | stop ID", at_us
+                ),
+            ],
+        },
+        "oauth_config": oauth,
+        "settings": {
+            "event_subscriptions": {**at_us, "bot_events": list(EVENTS)},
+            "interactivity": {"is_enabled": True, **at_us},
+            "org_deploy_enabled": False,
+            "socket_mode_enabled": not http,
+            "token_rotation_enabled": False,
+        },
+    }
+
+
+def _command(word: str, description: str, hint: str, at_us: dict[str, str]) -> dict[str, Any]:
+    """Escaped, so that people and channels arrive as ids; a command in HTTP mode has an address of its own."""
+    own = {"url": at_us["request_url"]} if at_us else {}
+    return {"command": f"/{word}", "description": description, "usage_hint": hint, "should_escape": True, **own}

@@ -1,0 +1,135 @@
+"""The start window: avatar, voice, mode, quality and, where it was opened without one, the channel.
+
+Offered by the global shortcut and by `/avatar start choose`; a plain `/avatar start` starts at once. Its choices
+come from what the catalogue remembers, because a window must be opened within 3 s (docs.slack.dev, trigger ids)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from adapters.chat.slack.blocks import Block, plain, section
+from adapters.chat.slack.calls import SlackRefused, SlackUnreachable
+from adapters.chat.slack.outbox import Asker, Outbox
+from adapters.chat.slack.troubles import MODAL_TOO_LATE
+from adapters.chat.slack.workspaces import Workspaces
+from bot import sentences
+from bot.desk import Desk
+from bot.grammar import AVATAR, Command
+from bot.model import Mode, Reply, Visibility
+from bot.ports import CatalogueEntry
+from bot.settings import Quality
+
+log = structlog.get_logger(__name__)
+
+CALLBACK = "start_modal"
+MOST_OPTIONS = 100
+"""Options of a select (docs.slack.dev, static select)."""
+LONGEST_VALUE = 150
+"""Characters of an option's value (the same)."""
+
+_CHOICES = {
+    Mode.REPEAT: "Repeat: it says what you write",
+    Mode.CHAT: "Chat: it answers what you write",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModalAnswer:
+    """What was filled in; `errors` are sentences by the field they belong to."""
+
+    channel: str
+    command: Command
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+class Modals:
+    """Opens the window."""
+
+    def __init__(self, desk: Desk, workspaces: Workspaces, outbox: Outbox) -> None:
+        self._desk = desk
+        self._workspaces = workspaces
+        self._outbox = outbox
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether the avatar has something to answer with."""
+        return self._desk.sessions.house.can_answer
+
+    async def open(self, asker: Asker, trigger_id: str) -> None:
+        """Show the window to whoever asked for it."""
+        workspace = await self._workspaces.of(asker.channel.workspace)
+        if workspace is None:
+            return
+        catalogue = self._desk.sessions.house.catalogue
+        view = start_view(asker.channel.id, catalogue.known_avatars, catalogue.known_voices)
+        try:
+            await workspace.call("views.open", trigger_id=trigger_id, view=view)
+        except (SlackRefused, SlackUnreachable) as error:
+            log.info("the start window was not opened", error=str(error))
+            if asker.channel.id:
+                self._outbox.tell(asker, Reply(MODAL_TOO_LATE, Visibility.PRIVATE))
+
+
+def start_view(channel: str, avatars: Sequence[CatalogueEntry], voices: Sequence[CatalogueEntry]) -> dict[str, Any]:
+    """The window for `channel`, or for one to choose where it is empty."""
+    blocks: list[Block] = []
+    if channel:
+        blocks.append(section(f"In <#{channel}>"))
+    else:
+        element: Block = {
+            "type": "conversations_select",
+            "action_id": "channel",
+            "default_to_current_conversation": True,
+            "filter": {"include": ["public", "private"], "exclude_bot_users": True},
+        }
+        blocks.append({"type": "input", "block_id": "channel", "label": plain("Channel"), "element": element})
+    if avatars:
+        blocks.append(_select("avatar", "Avatar", [(entry.id, entry.name) for entry in avatars]))
+    if voices:
+        blocks.append(_select("voice", "Voice", [(entry.id, entry.name) for entry in voices]))
+    blocks.append(_select("mode", "Mode", [(mode.value, text) for mode, text in _CHOICES.items()]))
+    blocks.append(_select("quality", "Quality", [(quality.value, quality.value.title()) for quality in Quality]))
+    return {
+        "type": "modal",
+        "callback_id": CALLBACK,
+        "private_metadata": channel,
+        "title": plain("Start an avatar", 24),
+        "submit": plain("Start", 24),
+        "close": plain("Cancel", 24),
+        "blocks": blocks,
+    }
+
+
+def read_submission(view: Mapping[str, Any], *, can_answer: bool) -> ModalAnswer:
+    """What was filled in, as a command. `can_answer`: whether chat mode is there to be chosen."""
+    values = {
+        action_id: state
+        for actions in view["state"]["values"].values()
+        for action_id, state in actions.items()
+        if isinstance(state, Mapping)
+    }
+    options = {
+        name: str(state["selected_option"]["value"])
+        for name, state in values.items()
+        if name in ("avatar", "voice", "mode", "quality") and state.get("selected_option")
+    }
+    channel = str(view.get("private_metadata") or values.get("channel", {}).get("selected_conversation") or "")
+    errors = {}
+    if options.get("mode") == Mode.CHAT and not can_answer:
+        errors["mode"] = sentences.chat_not_configured().replace("`", "")
+    return ModalAnswer(channel, Command(AVATAR, "start", "", options), errors)
+
+
+def _select(name: str, label: str, choices: Sequence[tuple[str, str]]) -> Block:
+    options = [
+        {"text": plain(text or value), "value": value} for value, text in choices if 0 < len(value) <= LONGEST_VALUE
+    ]
+    element = {
+        "type": "static_select",
+        "action_id": name,
+        "placeholder": plain("As usual"),
+        "options": options[:MOST_OPTIONS],
+    }
+    return {"type": "input", "block_id": name, "label": plain(label), "optional": True, "element": element}

@@ -1,0 +1,121 @@
+"""Everything the bot says in Slack: into a channel in order, or to one person. Nothing is posted twice.
+
+Never raises and never waits: what cannot be delivered is logged and, where a person asked for it and can do something
+about it, they are told privately."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from adapters.chat.slack.blocks import Wording, message_of
+from adapters.chat.slack.calls import MOST_WAITS, PATIENCE, SlackRefused, SlackUnreachable, quiet_logger
+from adapters.chat.slack.lanes import Lanes
+from adapters.chat.slack.troubles import place_trouble
+from adapters.chat.slack.workspaces import Workspaces
+from bot.model import Channel, Reply, Visibility
+
+log = structlog.get_logger(__name__)
+
+QUIET = {"unfurl_links": False, "unfurl_media": False}
+"""Neither the watch link nor what somebody wrote turns into a preview."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Somebody who is to be answered: who, in which thread, and the interaction's own way back where there is one.
+
+    A response URL works where the app is not in the channel, five times within 30 minutes (docs.slack.dev).
+    """
+
+    channel: Channel
+    user: str
+    thread: str | None = None
+    response_url: str | None = None
+
+
+class Outbox:
+    """What goes out, in lanes: one for each channel, and one for each person in it."""
+
+    def __init__(
+        self, outgoing: Lanes, workspaces: Workspaces, session: aiohttp.ClientSession, wording: Wording
+    ) -> None:
+        self._outgoing = outgoing
+        self._workspaces = workspaces
+        self._session = session
+        self._wording = wording
+
+    def answer(self, asker: Asker, reply: Reply, *, session_id: str = "") -> None:
+        """Give somebody the reply to what they asked, where its visibility says."""
+        if reply.visibility is Visibility.PRIVATE:
+            self.tell(asker, reply)
+        else:
+            message = message_of(reply, self._wording, session_id=session_id)
+            self._outgoing.put(asker.channel, partial(self._post, asker.channel, message, asker.thread, asker))
+
+    def tell(self, asker: Asker, reply: Reply) -> None:
+        """Tell one person."""
+        message = message_of(reply, self._wording)
+        self._outgoing.put((asker.channel, asker.user), partial(self._tell, asker, message))
+
+    def say(self, channel: Channel, reply: Reply, *, thread: str | None = None, session_id: str = "") -> None:
+        """Tell a channel, in one of its threads where `thread` names one."""
+        message = message_of(reply, self._wording, session_id=session_id)
+        self._outgoing.put(channel, partial(self._post, channel, message, thread, None))
+
+    async def _post(
+        self, channel: Channel, message: Mapping[str, Any], thread: str | None, asker: Asker | None
+    ) -> None:
+        if asker is not None and asker.response_url and thread is None:
+            in_channel = {**message, **QUIET, "response_type": "in_channel", "replace_original": False}
+            if await self._respond(asker.response_url, in_channel):
+                return
+        workspace = await self._workspaces.of(channel.workspace)
+        if workspace is None:
+            return
+        place = {"channel": channel.id} | ({"thread_ts": thread} if thread else {})
+        try:
+            await workspace.call("chat.postMessage", **place, **message, **QUIET)
+        except SlackRefused as refusal:
+            log.info("a message was not taken", error=refusal.error)
+            if asker is not None and (sentence := place_trouble(refusal.error, self._workspaces.bot_name)):
+                self.tell(asker, Reply(sentence))
+        except SlackUnreachable as error:
+            log.warning("a message may not have arrived, and is not repeated", error=str(error))
+
+    async def _tell(self, asker: Asker, message: Mapping[str, Any]) -> None:
+        private = {**message, **QUIET, "response_type": "ephemeral", "replace_original": False}
+        if asker.response_url and await self._respond(asker.response_url, private):
+            return
+        workspace = await self._workspaces.of(asker.channel.workspace)
+        if workspace is None:
+            return
+        place = {"channel": asker.channel.id, "user": asker.user} | (
+            {"thread_ts": asker.thread} if asker.thread else {}
+        )
+        try:
+            await workspace.call("chat.postEphemeral", **place, **message)
+        except (SlackRefused, SlackUnreachable) as error:
+            log.info("somebody could not be told", error=str(error))
+
+    async def _respond(self, url: str, message: Mapping[str, Any]) -> bool:
+        """Use a response URL. False where it surely did nothing, because it is used up or too old."""
+        client = AsyncWebhookClient(
+            url,
+            timeout=PATIENCE,
+            session=self._session,
+            retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=MOST_WAITS)],
+            logger=quiet_logger,
+        )
+        try:
+            response = await client.send_dict(dict(message))
+        except (aiohttp.ClientError, SlackApiError, TimeoutError, OSError) as error:
+            log.warning("an answer may not have arrived, and is not repeated", error=type(error).__name__)
+            return True
+        return response.status_code < 400 or response.status_code >= 500

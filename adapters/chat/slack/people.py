@@ -1,0 +1,123 @@
+"""Who somebody is in Slack: name, admin or not, bot or not, user groups. Asked once, remembered for a while.
+
+A person who cannot be looked up is an ordinary member: the core decides what they may do."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace
+from adapters.chat.slack.troubles import SOME_GROUP, SOMEBODY
+from bot.model import Actor, Role
+from bot.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+REMEMBERED = 600.0
+"""Seconds a person or the list of groups is taken for true."""
+
+MOST_PEOPLE = 5000
+"""People remembered at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What Slack says of somebody."""
+
+    name: str
+    is_admin: bool = False
+    is_bot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A user group: its handle and who belongs to it."""
+
+    handle: str
+    members: frozenset[str]
+
+
+class People:
+    """The people of every workspace."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._people: OrderedDict[tuple[str, str], tuple[float, Person]] = OrderedDict()
+        self._groups: dict[str, tuple[float, Mapping[str, Group]]] = {}
+        self._reading: dict[str, asyncio.Lock] = {}
+
+    async def actor(self, workspace: Workspace, user_id: str) -> Actor:
+        """The person as the core knows actors."""
+        person, groups = await asyncio.gather(self.person(workspace, user_id), self.groups(workspace))
+        return Actor(
+            "slack",
+            user_id,
+            person.name,
+            role=Role.ADMIN if person.is_admin else Role.HOST,
+            is_bot=person.is_bot,
+            groups=frozenset(group_id for group_id, group in groups.items() if user_id in group.members),
+        )
+
+    async def person(self, workspace: Workspace, user_id: str) -> Person:
+        """What Slack says of somebody, at most ten minutes old."""
+        key = (workspace.team_id, user_id)
+        known = self._people.get(key)
+        if known is not None and self._clock.monotonic() - known[0] < REMEMBERED:
+            self._people.move_to_end(key)
+            return known[1]
+        try:
+            answer = await workspace.call("users.info", user=user_id)
+        except (SlackRefused, SlackUnreachable) as error:
+            log.info("a person could not be looked up", error=str(error))
+            return known[1] if known else Person(SOMEBODY)
+        person = _person_of(answer.get("user", {}))
+        self._people[key] = (self._clock.monotonic(), person)
+        while len(self._people) > MOST_PEOPLE:
+            self._people.popitem(last=False)
+        return person
+
+    async def name(self, workspace: Workspace, user_id: str) -> str:
+        """What people call somebody."""
+        return (await self.person(workspace, user_id)).name
+
+    async def group_name(self, workspace: Workspace, group_id: str) -> str:
+        """The handle of a user group."""
+        group = (await self.groups(workspace)).get(group_id)
+        return group.handle if group else SOME_GROUP
+
+    async def groups(self, workspace: Workspace) -> Mapping[str, Group]:
+        """The user groups of a workspace; none where it has none, or does not tell."""
+        async with self._reading.setdefault(workspace.team_id, asyncio.Lock()):
+            known = self._groups.get(workspace.team_id)
+            if known is not None and self._clock.monotonic() - known[0] < REMEMBERED:
+                return known[1]
+            groups: Mapping[str, Group] = known[1] if known else {}
+            try:
+                answer = await workspace.call("usergroups.list", include_users="true")
+                groups = {
+                    str(entry["id"]): Group(str(entry.get("handle", "")), frozenset(entry.get("users", ())))
+                    for entry in answer.get("usergroups", ())
+                }
+            except (SlackRefused, SlackUnreachable) as error:
+                # Free workspaces have no user groups, and say so with an error.
+                log.info("the user groups could not be read", error=str(error))
+            self._groups[workspace.team_id] = (self._clock.monotonic(), groups)
+            return groups
+
+    def forget_groups(self, team_id: str) -> None:
+        """The groups of a workspace have changed."""
+        self._groups.pop(team_id, None)
+
+
+def _person_of(user: Mapping[str, Any]) -> Person:
+    profile = user.get("profile") or {}
+    names = (profile.get("display_name"), profile.get("real_name"), user.get("real_name"), user.get("name"))
+    return Person(
+        name=next((str(name) for name in names if name), SOMEBODY),
+        is_admin=bool(user.get("is_admin") or user.get("is_owner")),
+        is_bot=bool(user.get("is_bot")),
+    )

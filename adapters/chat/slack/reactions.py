@@ -1,0 +1,77 @@
+"""Small feedback on people's messages: a reaction that says whether a message waits, was said, or was not.
+
+A message shows at most one of them; one that changes before it was drawn is drawn once."""
+
+from functools import partial
+
+import structlog
+
+from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace
+from adapters.chat.slack.lanes import Lanes
+from adapters.chat.slack.message_ids import ts_of
+from adapters.chat.slack.workspaces import Workspaces
+from bot.model import Channel, Utterance, UtteranceState
+
+log = structlog.get_logger(__name__)
+
+WAITS = "hourglass_flowing_sand"
+SAID = "white_check_mark"
+NOT_SAID = "x"
+
+_MARKS = {
+    UtteranceState.QUEUED: WAITS,
+    UtteranceState.SPOKEN: SAID,
+    UtteranceState.DROPPED: NOT_SAID,
+    UtteranceState.INTERRUPTED: NOT_SAID,
+    UtteranceState.FAILED: NOT_SAID,
+    UtteranceState.UNKNOWN: NOT_SAID,
+}
+
+_AS_WISHED = {"already_reacted", "no_reaction", "message_not_found"}
+"""Errors after which everything is as it should be."""
+
+Place = tuple[Channel, str]
+
+
+class Reactions:
+    """The marks on messages that are not settled yet."""
+
+    def __init__(self, outgoing: Lanes, workspaces: Workspaces) -> None:
+        self._outgoing = outgoing
+        self._workspaces = workspaces
+        self._wanted: dict[Place, str] = {}
+        self._shown: dict[Place, str] = {}
+
+    def mark(self, channel: Channel, utterance: Utterance) -> None:
+        """Show what became of the message that an utterance was made from; a command has none."""
+        mark = _MARKS.get(utterance.state)
+        if mark is None or utterance.message_id is None:
+            return
+        place = (channel, ts_of(utterance.message_id))
+        if mark != WAITS and place not in self._wanted:
+            # Also where we do not know of it: it may be from before a restart.
+            self._shown.setdefault(place, WAITS)
+        self._wanted[place] = mark
+        self._outgoing.put(("reactions", channel), partial(self._draw, place))
+
+    async def _draw(self, place: Place) -> None:
+        wanted = self._wanted.pop(place, None)
+        workspace = await self._workspaces.of(place[0].workspace)
+        if wanted is None or workspace is None:
+            return
+        shown = self._shown.pop(place, None)
+        if shown is not None and shown != wanted:
+            await self._call(workspace, "reactions.remove", place, shown)
+        await self._call(workspace, "reactions.add", place, wanted)
+        if wanted == WAITS:
+            self._shown[place] = wanted
+
+    async def _call(self, workspace: Workspace, method: str, place: Place, name: str) -> None:
+        channel, ts = place
+        try:
+            await workspace.call(method, channel=channel.id, timestamp=ts, name=name)
+        except SlackRefused as refusal:
+            if refusal.error not in _AS_WISHED:
+                log.info("a reaction was not taken", error=refusal.error)
+        except SlackUnreachable as error:
+            log.info("a reaction did not arrive", error=str(error))

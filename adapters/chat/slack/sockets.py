@@ -1,0 +1,231 @@
+"""Socket Mode: several websockets to Slack, each watched, and replaced before it is missed.
+
+Knows envelopes, not what is in them. slack_sdk's own client is not used, for three things it does otherwise: it closes
+the old socket before it opens the next, so that commands sent in between reach nobody (Slack does not repeat those); it
+waits for a dead socket in real time, out of reach of our clock; and it goes on for ever with a wrong token."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, call
+from adapters.chat.slack.troubles import app_token_trouble
+from bot.errors import SettingsError
+from bot.ports import Clock
+from bot.tasks import TaskOwner
+
+log = structlog.get_logger(__name__)
+
+SILENCE = 20.0
+"""Seconds without a sign of life after which a socket is given up. Slack pings every few seconds, and so do we; with
+the pause between two looks that is noticed within 30 s."""
+
+PING_EVERY = 6.0
+"""Seconds between our pings: three of them are lost before a socket counts as silent."""
+
+SUSPECT = 10.0
+"""Seconds without a sign of life, longer than a pause between pings, after which messages may not be coming in."""
+
+PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds before each further attempt to connect; the last one again and again."""
+
+CONNECTING = 10.0
+"""Seconds of real time a connection may take to come about."""
+
+_SPOKEN = {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG}
+
+Take = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
+"""Takes an envelope in and returns what to acknowledge it with beside its id; None: do not acknowledge it."""
+
+
+class Sockets:
+    """As many open sockets as wished, for as long as `run` runs."""
+
+    def __init__(
+        self, client: AsyncWebClient, session: aiohttp.ClientSession, clock: Clock, take: Take, *, number: int
+    ) -> None:
+        """`client` carries the app-level token; `number` is how many sockets to hold."""
+        self._client = client
+        self._session = session
+        self._clock = clock
+        self._take = take
+        self._number = number
+        self._open: dict[int, Socket] = {}
+        self._acknowledging = TaskOwner()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why messages may not come in right now; None while every socket is alive: Slack spreads over all of them."""
+        if len(self._open) < self._number:
+            return "not connected to Slack"
+        return "a connection to Slack is silent" if any(socket.is_suspect for socket in self._open.values()) else None
+
+    async def run(self) -> None:
+        """Hold the sockets until cancelled. Raises `SettingsError` where the app-level token is wrong."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for place in range(self._number):
+                    group.create_task(self._hold(place), name=f"slack socket {place + 1}")
+        except* SettingsError as errors:
+            raise SettingsError(str(errors.exceptions[0])) from None
+        finally:
+            await self._acknowledging.close()
+
+    async def _hold(self, place: int) -> None:
+        """Keep one socket open for ever, one after the other."""
+        failures = 0
+        retiring = TaskOwner()
+        try:
+            while True:
+                socket = await self._connect()
+                if socket is None:
+                    await self._clock.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+                    failures += 1
+                    continue
+                receiving = retiring.start(socket.receive(), name=f"slack socket {place + 1} receives")
+                ready = await socket.until_ready()
+                if ready:
+                    failures = 0
+                    self._open[place] = socket
+                    await socket.until_to_be_replaced()
+                if socket.is_lost:
+                    # One that only retires is still good for what is under way; the next one is opened meanwhile.
+                    self._open.pop(place, None)
+                    receiving.cancel()
+                if not ready or socket.is_lost:
+                    await self._clock.sleep(PAUSES[min(failures, len(PAUSES) - 1)] if failures else 0)
+                    failures += 1
+        finally:
+            self._open.pop(place, None)
+            await retiring.close()
+
+    async def _connect(self) -> "Socket | None":
+        try:
+            async with asyncio.timeout(CONNECTING):
+                opened = await call(self._client, "apps.connections.open")
+                websocket = await self._session.ws_connect(
+                    str(opened["url"]), autoping=False, timeout=aiohttp.ClientWSTimeout(ws_close=1.0)
+                )
+        except SlackRefused as refusal:
+            if sentence := app_token_trouble(refusal.error):
+                raise SettingsError(sentence) from None
+            log.warning("Slack opens no connection", error=refusal.error)
+        except (SlackUnreachable, aiohttp.ClientError, TimeoutError, OSError, KeyError) as error:
+            log.warning("no connection to Slack", error=type(error).__name__)
+        else:
+            return Socket(websocket, self._clock, self._take, self._acknowledging)
+        return None
+
+
+class Socket:
+    """One websocket, from `hello` to its end."""
+
+    def __init__(
+        self, websocket: aiohttp.ClientWebSocketResponse, clock: Clock, take: Take, acknowledging: TaskOwner
+    ) -> None:
+        self._websocket = websocket
+        self._clock = clock
+        self._take = take
+        self._acknowledging = acknowledging
+        self._heard_at = clock.monotonic()
+        self._ready = asyncio.Event()
+        self._replace = asyncio.Event()
+        self.is_lost = False
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it has been silent for longer than it should."""
+        return self._clock.monotonic() - self._heard_at > SUSPECT
+
+    async def until_ready(self) -> bool:
+        """Wait for Slack's `hello`. False where the socket is lost before."""
+        await _first_of(self._ready, self._replace)
+        return self._ready.is_set() and not self.is_lost
+
+    async def until_to_be_replaced(self) -> None:
+        """Wait until Slack announces the end of this socket, or it ended, or it is silent."""
+        await self._replace.wait()
+
+    async def receive(self) -> None:
+        """Take everything in until the socket ends."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(self._watch(), name="slack socket watch")
+                await self._read()
+                watching.cancel()
+        finally:
+            self.is_lost = True
+            self._replace.set()
+            with suppress(aiohttp.ClientError, OSError):
+                await self._websocket.close()
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._websocket.receive()
+            if message.type not in _SPOKEN:
+                return
+            self._heard_at = self._clock.monotonic()
+            if message.type is aiohttp.WSMsgType.PING:
+                await self._send_pong(message.data)
+            elif message.type is aiohttp.WSMsgType.TEXT:
+                self._understand(message.data)
+
+    def _understand(self, text: str) -> None:
+        try:
+            message = json.loads(text)
+            kind = message.get("type")
+        except (ValueError, AttributeError):
+            log.warning("Slack sent something that is no message")
+            return
+        if kind == "hello":
+            self._ready.set()
+        elif kind == "disconnect":
+            log.info("Slack asks for another connection", reason=str(message.get("reason")))
+            self._replace.set()
+        elif message.get("envelope_id"):
+            self._acknowledging.start(self._answer(message), name="slack envelope")
+
+    async def _answer(self, envelope: dict[str, Any]) -> None:
+        payload = await self._take(envelope)
+        if payload is None:
+            return
+        answer: dict[str, Any] = {"envelope_id": envelope["envelope_id"]}
+        if payload:
+            answer["payload"] = payload
+        try:
+            await self._websocket.send_str(json.dumps(answer))
+        except (aiohttp.ClientError, OSError):
+            # Slack sends an event again that was not acknowledged, and the core knows that it had it.
+            log.info("an acknowledgement did not reach Slack")
+
+    async def _send_pong(self, data: bytes) -> None:
+        with suppress(aiohttp.ClientError, OSError):
+            await self._websocket.pong(data)
+
+    async def _watch(self) -> None:
+        """Ping, and give the socket up once nothing has been heard for too long."""
+        while self._clock.monotonic() - self._heard_at < SILENCE:
+            with suppress(aiohttp.ClientError, OSError):
+                await self._websocket.ping()
+            await self._clock.sleep(PING_EVERY)
+        log.warning("a connection to Slack has gone silent and is replaced")
+        self.is_lost = True
+        self._replace.set()
+        with suppress(aiohttp.ClientError, OSError):
+            await self._websocket.close()
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    tasks = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,106 @@
+"""Slack's text, decoded once on the way in and escaped once on the way out (docs.slack.dev, formatting message text).
+
+Pure text work: who a name belongs to is looked up by the caller. What is escaped here pings nobody."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+_SPECIAL = re.compile(r"<([^<>]*)>")
+"""Slack escapes every `<` and `>` that a person typed, so what is left of them is its own."""
+
+_ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
+_ENTITY = re.compile("|".join(_ENTITIES))
+_BROADCASTS = ("here", "channel", "everyone")
+_UNTOLD = "private channel"
+
+NameOf = Callable[[str], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Plain text in which mentions stand as bare tokens such as `<@U1>`, and what people call each of them."""
+
+    text: str
+    names: dict[str, str]
+
+
+async def decode(raw: str, *, person: NameOf, group: NameOf) -> Decoded:
+    """Read what Slack delivered. `person` and `group` give the name behind an id; what Slack names itself is not
+    looked up."""
+    names: dict[str, str] = {}
+    for kind, token, told in _mentions(raw):
+        if token in names:
+            continue
+        names[token] = told or (await (person if kind == "@" else group)(token[2:-1].rpartition("^")[2]))
+    return Decoded(_plain(raw), names)
+
+
+def mentions(raw: str, user_id: str) -> bool:
+    """Whether the text mentions this person or bot."""
+    return any(token == f"<@{user_id}>" for _kind, token, _told in _mentions(raw))
+
+
+def without_mention(raw: str, user_id: str) -> str:
+    """The text without the first mention of the bot, which only says whom it is for; still as Slack wrote it."""
+    return re.sub(rf"<@{re.escape(user_id)}(?:\|[^<>]*)?>[:,]?\s*", "", raw, count=1).strip()
+
+
+def escape(text: str) -> str:
+    """Write `text` so that Slack shows it as it stands: nothing in it is a link, a mention or an entity."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def unescape(text: str) -> str:
+    """Undo `escape`, exactly once: `&amp;lt;` is `&lt;`."""
+    return _ENTITY.sub(lambda found: _ENTITIES[found[0]], text)
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters, cut with an ellipsis; never within an entity."""
+    if len(text) <= limit:
+        return text
+    cut = text[: limit - 1]
+    start = cut.rfind("&", max(0, len(cut) - 4))
+    if start >= 0 and ";" not in cut[start:]:
+        cut = cut[:start]
+    return f"{cut}…"
+
+
+def _plain(raw: str) -> str:
+    """Tokens become bare ones, links what a person reads, and everything between them loses its entities."""
+    parts, last = [], 0
+    for found in _SPECIAL.finditer(raw):
+        parts += [unescape(raw[last : found.start()]), _shown(found[1])]
+        last = found.end()
+    return "".join([*parts, unescape(raw[last:])])
+
+
+def _shown(body: str) -> str:
+    """What stands in the text for `<body>`."""
+    reference, _, label = body.partition("|")
+    if token := _token(reference):
+        return token
+    return unescape(label or reference.removeprefix("!").removeprefix("mailto:"))
+
+
+def _mentions(raw: str) -> Iterator[tuple[str, str, str]]:
+    """Each mention in the text: its kind (`@`, `#`, `!`), its token and the name that Slack gives, if any."""
+    for found in _SPECIAL.finditer(raw):
+        reference, _, label = found[1].partition("|")
+        if not (token := _token(reference)):
+            continue
+        told = unescape(label).lstrip("@#")
+        if reference[0] == "#":
+            told = told or _UNTOLD
+        elif reference[1:] in _BROADCASTS:
+            told = reference[1:]
+        yield reference[0], token, told
+
+
+def _token(reference: str) -> str | None:
+    """The bare token of a mention; None for links, dates and whatever else carries its own words."""
+    is_mention = re.fullmatch(r"[@#][A-Z0-9]+|!subteam\^[A-Z0-9]+", reference)
+    if is_mention or (reference[:1] == "!" and reference[1:] in _BROADCASTS):
+        return f"<{reference}>"
+    return None

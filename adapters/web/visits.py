@@ -1,0 +1,205 @@
+"""One page's dealings with the room of its session: its place in the line, its way in, and what it carries.
+
+Commands to the avatar go out through the page with the seat, and what the avatar says comes back through it
+(`bot.rooms`). A door, with its token, is handed to a page that may enter at this moment and to no other.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+from aiohttp import ClientConnectionResetError
+
+from adapters.web.desk import Desk
+from adapters.web.messages import Message, door_message, enters_room, publish_message, room_of, seat_message
+from adapters.web.said import Ask, Give, Heard, Keep, Left, Published, Said, Seated, Visit, WantsDoor
+from adapters.web.seats import SeatLine, Standing
+from bot.errors import ProviderError
+from bot.model import Phase, RoomDoor, SessionView
+from bot.ports import Clock, Timer
+from bot.rooms import RoomSeats, Seat
+from bot.tasks import TaskOwner
+
+LOOK_AGAIN = 2.0
+"""Seconds after which a door that could not be had is asked for again."""
+
+Write = Callable[[list[Message]], Awaitable[None]]
+
+_log = structlog.get_logger(__name__)
+
+
+class Rooms:
+    """The lines of all sessions that are watched, and what their visits need."""
+
+    def __init__(self, desk: Desk, seats: RoomSeats, clock: Clock) -> None:
+        self.desk = desk
+        self.seats = seats
+        self.clock = clock
+        self.here: dict[tuple[str, str], RoomVisit] = {}
+        self._lines: dict[str, SeatLine] = {}
+
+    def line(self, session_id: str) -> SeatLine:
+        """The line of a session; those that everybody has left are forgotten."""
+        if session_id not in self._lines:
+            self._lines = {name: line for name, line in self._lines.items() if len(line)}
+            self._lines[session_id] = SeatLine(self.clock)
+        return self._lines[session_id]
+
+    def close(self) -> None:
+        """Nobody watches any more."""
+        for line in self._lines.values():
+            line.close()
+        self._lines.clear()
+
+
+class RoomVisit:
+    """What one connected page has to do with the room, from `take` (what it says) and `note` (what is so)."""
+
+    def __init__(self, rooms: Rooms, nonce: str, view: SessionView, write: Write) -> None:
+        self._rooms = rooms
+        self._nonce = nonce
+        self._view = view
+        self._write = write
+        self._line = rooms.line(view.session_id)
+        self._visitor: str | None = None
+        self._is_for_one: bool | None = None
+        self._told: Standing | None = None
+        self._door: RoomDoor | None = None
+        self._seat: Seat | None = None
+        self._later: Timer | None = None
+        self._changed = asyncio.Event()
+        self._tasks = TaskOwner()
+        self.has_carried = False
+
+    def note(self, view: SessionView) -> None:
+        """The session is as `view` says. A page that hears of no room leaves it, so its door is forgotten at once."""
+        self._view = view
+        if not self._has_room:
+            self._leave_room()
+            self._is_for_one = self._told = None
+        self._changed.set()
+
+    def take(self, said: Said) -> None:
+        """The page said something."""
+        match said:
+            case Visit(visitor):
+                self._arrive(visitor)
+            case Seated(room):
+                self._sit(room)
+            case Left():
+                self._stand_up()
+            case WantsDoor():
+                self._leave_room()
+                self._changed.set()
+            case Published(name) if self._seat is not None:
+                self._seat.published(name)
+            case Heard(message) if self._seat is not None:
+                self._seat.deliver(message)
+            case Ask() | Keep() | Give() if self._visitor is not None and self._is_for_one:
+                act = {Ask: self._line.ask, Keep: self._line.keep, Give: self._line.give}[type(said)]
+                act(self._visitor)
+
+    async def run(self) -> None:
+        """Tell the page where it stands and let it in, whenever that is different."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await self._usher()
+
+    async def leave(self) -> None:
+        """The page's connection has ended."""
+        self._leave_room()
+        if self._later is not None:
+            self._later.cancel()
+        if self._visitor is not None and self._rooms.here.get(self._key(self._visitor)) is self:
+            del self._rooms.here[self._key(self._visitor)]
+            self._line.depart(self._visitor)
+        await self._tasks.close()
+
+    async def _usher(self) -> None:
+        if self._visitor is None or not self._has_room:
+            return
+        door: RoomDoor | None = None
+        if self._is_for_one is None or (self._door is None and self._may_enter):
+            door = await self._ask_for_door()
+            if door is None:
+                return
+            self._is_for_one = door.is_seat
+        if not self._may_enter:
+            self._leave_room()
+        elif self._door is None and door is not None:
+            self._door = door
+        else:
+            door = None
+        news: list[Message] = []
+        if self._is_for_one and self._told != (standing := self._line.standing(self._visitor)):
+            self._told = standing
+            news.append(seat_message(standing))
+        if door is not None and self._door is door:
+            news.append(door_message(door))
+        await self._write(news)
+
+    @property
+    def _has_room(self) -> bool:
+        return enters_room(self._view) and self._view.phase is not Phase.ENDED
+
+    @property
+    def _may_enter(self) -> bool:
+        return not self._is_for_one or (self._visitor is not None and self._line.has_seat(self._visitor))
+
+    async def _ask_for_door(self) -> RoomDoor | None:
+        try:
+            door = await self._rooms.desk.door(self._nonce)
+        except ProviderError as error:
+            _log.warning("room_not_entered", error=str(error))
+            door = None
+        if door is None:
+            self._later = self._rooms.clock.call_later(LOOK_AGAIN, self._changed.set)
+        return door
+
+    def _arrive(self, visitor: str) -> None:
+        if self._visitor is not None:
+            return
+        earlier = self._rooms.here.get(self._key(visitor))
+        self._come_as(visitor)
+        if earlier is not None:
+            # A copied tab, or a dead line that nobody has noticed yet: the newest one goes on in its place.
+            earlier.come_as_another()
+
+    def come_as_another(self) -> None:
+        """Somebody else is this visitor now; stand at the end of the line."""
+        self._come_as(secrets.token_urlsafe(16))
+
+    def _come_as(self, visitor: str) -> None:
+        self._visitor = visitor
+        self._rooms.here[self._key(visitor)] = self
+        self._line.arrive(visitor, self._changed.set)
+        self._changed.set()
+
+    def _key(self, visitor: str) -> tuple[str, str]:
+        return self._view.session_id, visitor
+
+    def _sit(self, room: str) -> None:
+        door = self._door
+        if self._seat is not None or door is None or not door.is_seat or room_of(door) != room or not self._may_enter:
+            return
+        self._seat = self._rooms.seats.sit(door.upstream_id)
+        if self._seat is not None:
+            self.has_carried = True
+            self._tasks.start(self._carry(self._seat), name="what the avatar is told through a page")
+
+    async def _carry(self, seat: Seat) -> None:
+        with suppress(ClientConnectionResetError):  # the listener notices as well, and leaves
+            async for publication in seat.publications():
+                await self._write([publish_message(publication)])
+
+    def _stand_up(self) -> None:
+        if self._seat is not None:
+            self._seat.leave()
+            self._seat = None
+
+    def _leave_room(self) -> None:
+        self._stand_up()
+        self._door = None

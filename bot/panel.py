@@ -1,0 +1,67 @@
+"""What a session's panel shows, the same on every platform; a platform only decides how it looks.
+
+Pure: drawn from a `SessionView` alone. Knows no platform and does no I/O.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot import sentences
+from bot.model import Button, Phase, SessionView
+
+WATCH = Button("watch", "Watch")
+INTERRUPT = Button("interrupt", "Interrupt")
+SKIP = Button("skip", "Skip")
+STOP = Button("stop", "Stop")
+KEEP = Button("keep", "Keep it here")
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A session at a glance.
+
+    title: the avatar and how it is doing, one line. fields: facts as pairs.
+    buttons: what can be pressed, in order; none once it is over. link: what Watch opens; without one Watch is a
+    command like the others.
+    ends_at: when the session ends at the latest; platforms show it as a time that counts down.
+    ended: why it is over, a sentence.
+    """
+
+    title: str
+    fields: tuple[tuple[str, str], ...]
+    buttons: tuple[Button, ...]
+    link: str | None
+    picture: str | None
+    ends_at: datetime | None
+    ended: str | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether this is the last time the panel is drawn."""
+        return self.ended is not None
+
+
+def panel_of(view: SessionView) -> Panel:
+    """The panel of a session as it is now."""
+    name = view.avatar[:1].upper() + view.avatar[1:]
+    if view.phase is Phase.ENDED:
+        by = (("Started by", view.started_by_name),)
+        state = sentences.PHASES[Phase.ENDED] if view.ended else sentences.CLOSING_PANEL
+        return Panel(f"{name}: {state}", by, (), None, view.avatar_picture, None, view.ended)
+    waiting = sentences.count(view.queue_length, "message")
+    fields: tuple[tuple[str, str], ...] = (
+        ("Mode", sentences.MODES[view.mode]),
+        ("Waiting", f"{waiting}, held back by an interrupt" if view.held else waiting),
+        ("Started by", view.started_by_name),
+    )
+    if view.price_per_minute:
+        fields += (("Cost", f"up to {sentences.dollars(view.price_per_minute)} a minute"),)
+    return Panel(
+        f"{name}: {sentences.PHASES[view.phase]}",
+        fields,
+        (WATCH, INTERRUPT, SKIP, STOP),
+        view.watch_url,
+        view.avatar_picture,
+        view.ends_at,
+        None,
+    )

@@ -1,0 +1,75 @@
+"""Open streams of the provider that no row owns: a create whose reply was lost, or somebody else's on the same key.
+
+What may belong to somebody else is counted and told, never touched, unless the operator says that the key is ours alone
+(`AVATAR_KEY_EXCLUSIVE`). Knows no vendor.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from bot import metrics
+from bot.errors import ProviderError
+from bot.model import Stream, StreamState
+from bot.ports import AvatarProvider, Clock, OpenStream
+from bot.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+LOST_WITHIN = timedelta(seconds=120)
+"""How far the provider's time of a create may lie from ours: its clock, and the longest a create may take."""
+
+
+class Unowned:
+    """Looks after the streams that nobody here owns."""
+
+    def __init__(self, provider: AvatarProvider, store: Store, clock: Clock, *, key_is_ours: bool) -> None:
+        self._provider = provider
+        self._store = store
+        self._clock = clock
+        self._key_is_ours = key_is_ours
+        self._seen: frozenset[str] = frozenset()
+
+    @property
+    def count(self) -> int:
+        """How many there were at the last look."""
+        return len(self._seen)
+
+    async def look_after(self, listed: Sequence[OpenStream]) -> list[str]:
+        """Take note of who is unowned among the provider's open streams, and close them where the key is ours alone.
+
+        A stream is closed at the second look, and never while a create is under way, whose reply may name it yet.
+        Returns the upstream ids of those that were closed. Raises `StoreError`.
+        """
+        rows = await self._store.unsettled_streams()
+        owned = {row.upstream_id for row in rows}
+        unowned = {stream.upstream_id: stream for stream in listed if stream.upstream_id not in owned}
+        before, self._seen = self._seen, frozenset(unowned)
+        metrics.unowned_streams.set(len(unowned))
+        if new := self._seen - before:
+            log.warning("the provider has open streams that no session here owns", streams=len(new))
+        if not self._key_is_ours or any(row.upstream_id is None for row in rows):
+            return []
+        return [upstream_id for upstream_id in before & self._seen if await self._close(unowned[upstream_id])]
+
+    async def _close(self, stream: OpenStream) -> bool:
+        try:
+            await self._provider.close(stream.upstream_id)
+        except ProviderError as error:
+            log.warning("a stream that no session owns could not be closed; I try again", error=str(error))
+            return False
+        metrics.reconciled.labels(what="closed, no session owned it").inc()
+        if (row := await self._row_of(stream)) is not None:
+            await self._store.bind_stream(row.id, stream.upstream_id)
+            await self._store.advance_stream(row.id, StreamState.CLOSED, detail="found by listing, and closed")
+        return True
+
+    async def _row_of(self, stream: OpenStream) -> Stream | None:
+        """The row of the create whose lost reply would have named the stream, as far as the times tell."""
+        created_at = stream.created_at
+        if created_at is None:
+            return None
+        lost = await self._store.lost_streams(self._provider.name)
+        near = [row for row in lost if abs(row.created_at - created_at) <= LOST_WITHIN]
+        return min(near, key=lambda row: abs(row.created_at - created_at), default=None)

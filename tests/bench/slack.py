@@ -1,0 +1,157 @@
+"""What the Slack adapter costs: how fast it acknowledges while the provider is slow, and what it adds to the way of a
+message, as a ratio against a bare bolt app that does nothing but post the task.
+
+The local Slack runs in the same process as the bot, so its own work counts too; the simulator has its own process."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+from pydantic import SecretStr
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.avatars.heygen_streaming import HeyGenStreaming
+from adapters.chat.slack import SlackChat
+from adapters.chat.slack.manifest import manifest_of
+from bot.app import Application
+from bot.clock import SystemClock
+from bot.model import Mode
+from bot.ports import Speech, StreamRequest
+from bot.providers import point_at_simulator
+from tests.bench.bot import simulator_process
+from tests.platforms.relay import settings_with
+from tests.twins.slack import Channel, SlackTwin
+
+COMMANDS = 100
+SLOW = 6.0
+"""Seconds that the provider takes for every request."""
+
+MESSAGES = 300
+TEXT = "Good morning everybody, how are you today?"
+
+
+@asynccontextmanager
+async def slack_bot(folder: Path, address: str, twin: SlackTwin) -> AsyncIterator[Application]:
+    """The whole bot, with the Slack adapter, at the speed of the machine."""
+    settings = settings_with(
+        {
+            "AVATAR_PROVIDER": "heygen-streaming",
+            "DATABASE_URL": f"sqlite:///{folder / 'bench.sqlite3'}",
+            "USER_RATE": "0",
+            "QUEUE_LIMIT": "1000",
+            "SLACK_BOT_TOKEN": twin.bot_token,
+            "SLACK_APP_TOKEN": twin.app_token,
+            "SLACK_API_URL": twin.api_url,
+            "WEB_PUBLIC_URL": "https://watch.example.com",
+        }
+    )
+    twin.configure(manifest_of(settings))
+    application = Application(point_at_simulator(settings, address, SecretStr("simulator")), SystemClock(), lambda _: None)
+    await application.start([SlackChat])
+    serving = asyncio.create_task(application.serve())
+    try:
+        await twin.until(lambda: twin.connections)
+        yield application
+    finally:
+        application.ask_to_stop()
+        await serving
+        await application.stop()
+
+
+async def slack_acknowledgement(folder: Path) -> None:
+    """Milliseconds from a command to its acknowledgement, 100 at once, while the provider takes 6 s."""
+    async with simulator_process() as address, SlackTwin() as twin, slack_bot(folder, address, twin):
+        person = twin.add_user("ana")
+        channels = [twin.add_channel(f"channel-{number}", [person]) for number in range(COMMANDS)]
+        async with httpx.AsyncClient(base_url=address, headers={"X-Api-Key": "simulator"}) as client:
+            slow = {"effect": "latency", "path": "/v*", "seconds": SLOW, "times": None}
+            (await client.post("/simulator/faults", json=slow)).raise_for_status()
+            commands = [await twin.slash(place, person, "/avatar", "start") for place in channels]
+            for command in commands:
+                await command.acknowledged()
+            (await client.delete("/simulator/faults")).raise_for_status()
+    taken = sorted((command.ack_seconds or 0.0) * 1000 for command in commands)
+    p50, p99 = taken[len(taken) // 2], taken[len(taken) * 99 // 100]
+    print(f"Slack acknowledgement, {COMMANDS} at once, provider takes {SLOW:g} s: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+
+
+async def slack_latency(folder: Path) -> None:
+    """Milliseconds from a mention to the provider's client, through the bot and through a bare bolt app."""
+    async with simulator_process() as address:
+        ours = await _through_the_bot(folder, address)
+        bare = await _through_bare_bolt(address)
+    middle, bare_middle = statistics.median(ours), statistics.median(bare)
+    print(f"Slack event to provider request: p50 {middle:.2f} ms, bare bolt {bare_middle:.2f} ms")
+    print(f"    {middle / bare_middle:.2f} of a bare bolt app (aim: at most 1.5)")
+
+
+async def _through_the_bot(folder: Path, address: str) -> list[float]:
+    async with SlackTwin() as twin, slack_bot(folder, address, twin) as application:
+        person = twin.add_user("ana")
+        place = twin.add_channel("general", [person])
+        await twin.slash(place, person, "/avatar", "start")
+        await twin.until(lambda: any(running.is_live for running in application.desk.sessions))
+
+        async def quiet() -> None:
+            for running in application.desk.sessions:
+                await running.quiet.wait()
+
+        return await _write_all(twin, place, quiet)
+
+
+async def _through_bare_bolt(address: str) -> list[float]:
+    async with SlackTwin() as twin, HeyGenStreaming(SecretStr("simulator"), address, SystemClock()) as provider:
+        stream = await provider.create(StreamRequest("", "", "medium", "", 300.0, 3600.0))
+        await provider.start(stream)
+        app = AsyncApp(client=AsyncWebClient(token=twin.bot_token, base_url=twin.api_url))
+
+        async def post(event: dict[str, Any]) -> None:
+            await provider.speak(stream, str(event["ts"]), str(event["text"]).partition("> ")[2])
+
+        async def ignore() -> None:
+            """The same post comes as a message too."""
+
+        app.event("app_mention")(post)
+        app.event("message")(ignore)
+        handler = AsyncSocketModeHandler(app, twin.app_token)
+        await handler.connect_async()
+        try:
+            await twin.until(lambda: twin.connections)
+            place = twin.add_channel("general", [twin.add_user("ana")])
+            return await _write_all(twin, place, lambda: asyncio.sleep(0))
+        finally:
+            await handler.close_async()
+
+
+async def _write_all(twin: SlackTwin, place: Channel, quiet: Callable[[], Awaitable[None]]) -> list[float]:
+    """Write one message after another; milliseconds until the provider's client was handed each."""
+    handed: dict[str, asyncio.Future[float]] = {}
+    speak = HeyGenStreaming.speak
+
+    async def timed(
+        provider: HeyGenStreaming, upstream: str, utterance: str, text: str, mode: Mode = Mode.REPEAT, *, more: bool = False
+    ) -> Speech:
+        if (known := handed.get(text)) is not None:
+            known.set_result(time.perf_counter())
+        return await speak(provider, upstream, utterance, text, mode, more=more)
+
+    taken: list[float] = []
+    await quiet()
+    with patch.object(HeyGenStreaming, "speak", timed):
+        for number in range(MESSAGES):
+            text = f"{TEXT} {number}"
+            handed[text] = asyncio.get_running_loop().create_future()
+            at = time.perf_counter()
+            await twin.write(place, place.members[0], f"@Avatar {text}")
+            taken.append((await handed.pop(text) - at) * 1000)
+            await quiet()
+            await asyncio.sleep(0.01)
+    return taken[MESSAGES // 10 :]

@@ -1,0 +1,48 @@
+"""What the scenarios of every platform need of one: a person types, writes, presses and reads.
+
+Each platform has a driver of its own (`console.py`, `discord.py`, `slack.py`) that does this over the platform's real
+client library and a local server; `test_every_platform.py` has the one list of scenarios and knows no platform.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from tests.platforms.relay import RunningBot
+
+ANA = "ana"
+"""An ordinary member of the channel."""
+BEN = "ben"
+"""Another one."""
+ADA = "ada"
+"""Somebody the platform calls an admin."""
+
+
+class Driver(AbstractAsyncContextManager["Driver"], Protocol):
+    """One channel of one platform, with the real bot in it. Entered, the bot is connected and hears the channel.
+
+    has_roles: whether the platform tells people with and without rights apart.
+    has_buttons: whether it shows panels with buttons.
+    """
+
+    name: str
+    has_roles: bool
+    has_buttons: bool
+    bot: RunningBot
+
+    async def command(self, line: str, *, by: str = ANA) -> str:
+        """Give a command such as `/avatar say hello`; what its author reads as the answer, text and fields."""
+
+    async def write(self, text: str, *, by: str = ANA) -> None:
+        """Write a message that is meant for the avatar (it mentions the bot where that matters)."""
+
+    async def until_read(self, fragment: str) -> None:
+        """Wait until somebody in the channel can read `fragment` (a message or the panel, as it is now)."""
+
+    async def press(self, label: str, *, by: str = ANA) -> str:
+        """Press a button of the newest panel; what the person reads as the answer."""
+
+    async def panel(self) -> str:
+        """The text of the newest panel as it is now, the labels of the buttons that can be pressed included."""
+
+    async def restart(self) -> None:
+        """End the bot as `kill -9` would, and start the next one on the same database; returns once it hears again."""

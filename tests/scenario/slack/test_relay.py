@@ -1,0 +1,144 @@
+"""Messages in a Slack channel: which reach the avatar, how often, and what becomes of edits, deletions and reactions."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.platforms.driver import ANA, BEN
+from tests.platforms.slack import SlackDriver, text_of
+from tests.twins.slack import Held, Message
+
+
+async def started(slack: SlackDriver) -> None:
+    await slack.command("/avatar start")
+    await slack.until_read("live")
+
+
+def waiting(slack: SlackDriver) -> list[str]:
+    return [utterance.text for running in slack.bot.desk.sessions for utterance in running.queued()]
+
+
+async def say(slack: SlackDriver, text: str, by: str = ANA) -> Message:
+    return await slack.twin.write(slack.channel, slack.people[by], f"@Avatar {text}")
+
+
+async def test_one_post_that_comes_as_two_events_is_spoken_once(slack: SlackDriver) -> None:
+    await started(slack)
+    message = await say(slack, "good morning")
+    assert {delivery.event["type"] for delivery in message.deliveries} == {"app_mention", "message"}
+    await slack.bot.until(lambda: slack.bot.spoken)
+    for delivery in message.deliveries:
+        await (await slack.twin.redeliver(delivery)).acknowledged()
+    await say(slack, "and good night")
+    await slack.bot.until(lambda: len(slack.bot.spoken) > 1)
+    assert slack.bot.spoken == ["good morning", "and good night"]
+
+
+async def test_a_command_in_a_mention_that_is_delivered_again_runs_once(slack: SlackDriver) -> None:
+    message = await say(slack, "start")
+    await slack.until_read("Starting the avatar")
+    for delivery in message.deliveries:
+        await (await slack.twin.redeliver(delivery)).acknowledged()
+    await slack.write("say one more")
+    await slack.bot.until(lambda: slack.bot.spoken)
+    answers = [text_of(seen) for seen in slack.seen()]
+    assert sum("Starting the avatar" in answer for answer in answers) == 1
+    assert not any("already" in answer for answer in answers)
+
+
+async def test_every_message_is_relayed_where_the_operator_says_so(tmp_path: Path) -> None:
+    async with SlackDriver(tmp_path, environment={"SESSION_RELAY": "all"}) as slack:
+        await slack.twin.write(slack.channel, slack.people[BEN], "before the avatar came")
+        await started(slack)
+        await slack.twin.write(slack.channel, slack.people[BEN], "good morning")
+        await say(slack, "good night")
+        await slack.bot.until(lambda: len(slack.bot.spoken) == 2)
+        assert slack.bot.spoken == ["good morning", "good night"]
+
+
+async def test_by_default_only_mentions_are_relayed(slack: SlackDriver) -> None:
+    await started(slack)
+    await slack.twin.write(slack.channel, slack.people[BEN], "among ourselves")
+    await say(slack, "good night")
+    await slack.bot.until(lambda: slack.bot.spoken)
+    assert slack.bot.spoken == ["good night"]
+
+
+async def test_with_relay_off_a_mention_is_told_what_to_type(tmp_path: Path) -> None:
+    async with SlackDriver(tmp_path, environment={"SESSION_RELAY": "off"}) as slack:
+        await started(slack)
+        await say(slack, "good morning")
+        await slack.until_read("SESSION_RELAY is off")
+
+
+async def test_other_bots_and_joins_are_ignored(tmp_path: Path) -> None:
+    async with SlackDriver(tmp_path, environment={"SESSION_RELAY": "all"}) as slack:
+        await started(slack)
+        robot = slack.twin.add_user("robot", is_bot=True)
+        slack.channel.members.append(robot.id)
+        await slack.twin.write(slack.channel, robot, "beep")
+        await slack.twin.write(slack.channel, robot, "@Avatar beep")
+        await slack.twin.write(slack.channel, slack.people[BEN], "hello")
+        await slack.bot.until(lambda: slack.bot.spoken)
+        assert slack.bot.spoken == ["hello"]
+
+
+LONG = "a first sentence that takes the avatar quite some time to say, long enough to change what comes behind it"
+
+
+async def test_an_edited_message_is_spoken_as_it_reads_now(slack: SlackDriver) -> None:
+    await started(slack)
+    await say(slack, LONG)
+    await say(slack, "and another one")
+    talk, command = await say(slack, "the frist"), await say(slack, "say the secnod")
+    await slack.bot.until(lambda: "the secnod" in waiting(slack))
+    await slack.twin.edit_message(talk, "@Avatar the first")
+    await slack.twin.edit_message(command, "@Avatar say the second")
+    await slack.bot.until(lambda: len(slack.bot.spoken) == 4)
+    assert slack.bot.spoken[2:] == ["the first", "the second"]
+
+
+async def test_a_deleted_message_leaves_the_queue(slack: SlackDriver) -> None:
+    await started(slack)
+    await say(slack, LONG)
+    others = [await say(slack, f"number {number}") for number in range(4)]
+    await slack.bot.until(lambda: "number 3" in waiting(slack))
+    await slack.twin.delete_message(others[3])
+    await slack.bot.until(lambda: "number 3" not in waiting(slack))
+    await slack.bot.until(lambda: len(slack.bot.spoken) == 4)
+    assert "number 3" not in slack.bot.spoken
+
+
+@pytest.mark.parametrize("thread", [False, True])
+async def test_reactions_tell_what_became_of_a_message(slack: SlackDriver, thread: bool) -> None:
+    await started(slack)
+    above = await slack.twin.write(slack.channel, slack.people[BEN], "above")
+    place = {"thread_ts": above.ts} if thread else {}
+    message = await slack.twin.write(slack.channel, slack.people[BEN], "@Avatar good morning", **place)
+    await slack.twin.until(lambda: list(message.reactions) == ["white_check_mark"])
+
+
+async def test_order_is_the_order_of_posting_although_a_name_is_slow_to_find(slack: SlackDriver) -> None:
+    await started(slack)
+    await say(slack, "zero", by=ANA)
+    await slack.bot.until(lambda: slack.bot.spoken)
+    held = Held()
+    slack.twin.fail_next("users.info", held)
+    await say(slack, "one", by=BEN)
+    await asyncio.wait_for(held.arrived.wait(), 10)
+    await say(slack, "two", by=ANA)
+    held.release()
+    await slack.bot.until(lambda: len(slack.bot.spoken) == 3)
+    assert slack.bot.spoken == ["zero", "one", "two"]
+
+
+async def test_answers_go_below_the_message_where_the_operator_says_so(tmp_path: Path) -> None:
+    environment = {"SESSION_ANSWERS": "thread", "SESSION_MODE": "chat", "AVATAR_PROVIDER": "heygen-realtime"}
+    async with SlackDriver(tmp_path, environment=environment) as slack:
+        await started(slack)
+        question = await say(slack, "who are you?")
+        below = await slack.twin.until(
+            lambda: [seen for seen in slack.twin.messages(slack.channel) if seen.thread_ts == question.ts]
+        )
+        assert text_of(below[0])

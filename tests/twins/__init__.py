@@ -1,0 +1,1 @@
+"""Local platforms that the real client libraries talk to in tests."""

@@ -1,0 +1,57 @@
+"""The manifest: valid against Slack's schema, and exactly what the code uses."""
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft7Validator
+
+from adapters.chat.slack import manifest
+from adapters.chat.slack.manifest import SCOPES, manifest_of
+from tests.platforms.relay import settings_with
+
+SCHEMAS = Path(__file__).parents[2] / "twins" / "slack" / "schemas"
+VERSIONS = ("manifest.schema.1.0.0.json", "manifest.schema.2.0.0.json")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"SLACK_APP_TOKEN": "xapp-1-0123456789abcdef"},
+        {"SLACK_SIGNING_SECRET": "0123456789abcdef", "WEB_PUBLIC_URL": "https://avatar.example.com/"},
+        {"SLACK_SIGNING_SECRET": "0123456789abcdef", "SLACK_CLIENT_ID": "1.2", "SLACK_CLIENT_SECRET": "0123456789abcdef"},
+        {"SLACK_COMMAND": "robot"},
+    ],
+)
+def test_the_manifest_is_valid(environment: dict[str, str]) -> None:
+    made = json.loads(manifest(settings_with(environment)))
+    for version in VERSIONS:
+        validator = Draft7Validator(json.loads((SCHEMAS / version).read_text()))
+        assert [error.message for error in validator.iter_errors(made)] == []
+
+
+def test_socket_mode_is_the_default_and_needs_no_address() -> None:
+    made = manifest_of(settings_with({}))
+    assert made["settings"]["socket_mode_enabled"] is True
+    assert "request_url" not in json.dumps(made)
+
+
+def test_http_mode_names_the_address_everywhere() -> None:
+    environment = {"SLACK_SIGNING_SECRET": "0123456789abcdef", "WEB_PUBLIC_URL": "https://avatar.example.com"}
+    made = manifest_of(settings_with(environment))
+    address = "https://avatar.example.com/slack/events"
+    assert made["settings"]["socket_mode_enabled"] is False
+    assert made["settings"]["event_subscriptions"]["request_url"] == address
+    assert made["settings"]["interactivity"]["request_url"] == address
+    assert {command["url"] for command in made["features"]["slash_commands"]} == {address}
+
+
+def test_the_command_has_the_configured_name() -> None:
+    commands = manifest_of(settings_with({"SLACK_COMMAND": "robot"}))["features"]["slash_commands"]
+    assert [command["command"] for command in commands] == ["/robot", "/robot-admin"]
+    assert all(command["should_escape"] for command in commands)
+
+
+def test_every_scope_has_a_reason() -> None:
+    assert all(SCOPES.values())
