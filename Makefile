@@ -10,12 +10,12 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test check bench setup setup-dev lock clean
+.PHONY: help demo test check bench docs setup setup-dev lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.run ## Try everything here and now, with a simulated avatar (PROVIDER=heygen-streaming for the v1 API)
+demo: $(VENV)/.run ## Try everything here and now, with a simulated avatar (PROVIDER=liveavatar or heygen-streaming for other APIs)
 	@$(BIN)/avatar-relay demo --provider $(PROVIDER)
 
 test: $(VENV)/.dev ## Run every test; PYTEST_ARGS="tests/unit -k words" runs some, WORKERS=0 in one process
@@ -30,16 +30,19 @@ check: $(VENV)/.dev ## Types, style, and the rules of the house
 bench: $(VENV)/.dev ## Measure speed and memory as ratios against a bare baseline
 	@$(BIN)/python -m tests.bench
 
+docs: $(VENV)/.dev ## Build the documentation into build/site, with warnings as errors
+	@$(BIN)/mkdocs build --quiet --strict
+
 setup: $(VENV)/.run ## Only make the environment
 
 setup-dev: $(VENV)/.dev
 
-lock: $(VENV)/.dev ## Renew the lock files
+lock: $(VENV)/.dev ## Renew the lock files (UPGRADE= keeps the versions they have)
 	@$(INSTALL) uv
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
-		--all-extras pyproject.toml -o requirements/run.lock
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade \
-		--all-extras pyproject.toml --group dev -o requirements/dev.lock
+	@$(COMPILE) $(UPGRADE) --all-extras pyproject.toml -o requirements/run.lock
+	@$(COMPILE) $(UPGRADE) --all-extras pyproject.toml --group dev --group docs -c requirements/run.lock -o requirements/dev.lock
+	@$(COMPILE) $(UPGRADE) --extra discord --extra slack --extra postgres pyproject.toml -c requirements/run.lock \
+		-o requirements/image.lock
 
 clean: ## Remove the environment and every cache
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -59,5 +62,7 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
 	@$(INSTALL) --require-hashes -r requirements/dev.lock || { $(TRY_AGAIN); exit 2; }
 	@touch $@
 
+UPGRADE ?= --upgrade
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TRY_AGAIN := echo "The packages could not be installed: check the network and run the same again." >&2

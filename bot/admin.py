@@ -92,6 +92,8 @@ class AdminCommands:
         if limits.workspace_sessions is not None:
             here = sum(_is_same_workspace(running.session.channel, asked.channel) for running in self._sessions)
             fields.append((sentences.sessions_at_once(limits.workspace_sessions), sentences.count(here, "session")))
+        if self._budget.lacks_price:
+            fields.append(("Limits in dollars", sentences.NO_PRICE))
         return Reply(sentences.limits_list(bool(fields)), Visibility.PRIVATE, tuple(fields))
 
     async def _block(self, asked: Asked) -> Reply:

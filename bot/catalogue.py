@@ -15,6 +15,9 @@ log = structlog.get_logger(__name__)
 REMEMBERED = 3600.0
 """Seconds a list is taken for true; accounts get a new avatar now and then, not every minute."""
 
+TRY_AGAIN = 60.0
+"""Seconds until a list that could not be had is asked for again."""
+
 
 class Catalogue:
     """The avatars and voices of one account."""
@@ -45,15 +48,18 @@ class Catalogue:
         return self._avatars.get(avatar_id)
 
     async def keep_fresh(self) -> None:
-        """Read both lists now and every hour, until cancelled. A list that cannot be had stays as it was."""
+        """Read both lists now and every hour, until cancelled. A list that cannot be had stays as it was, and is asked
+        for again after a minute."""
         while True:
+            pause = REMEMBERED
             try:
-                # A little less than the pause, so that each round reads.
+                # Less than the pause, so that each round reads.
                 await self._read_avatars(REMEMBERED / 2)
                 self._voices = tuple(await self._provider.voices())
             except ProviderError as error:
                 log.info("the lists of avatars and voices cannot be had", error=str(error))
-            await self._clock.sleep(REMEMBERED)
+                pause = TRY_AGAIN
+            await self._clock.sleep(pause)
 
     async def _read_avatars(self, older_than: float) -> None:
         async with self._reading:

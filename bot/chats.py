@@ -13,6 +13,9 @@ from bot.settings import Settings
 CHATS = "avatar_relay.chat"
 CONSOLE = "console"
 
+SETUP = "avatar_relay.setup"
+"""What adapters offer for their set-up: functions from the settings to text that is printed."""
+
 HOW_TO_START = (
     "Set DISCORD_TOKEN, or SLACK_BOT_TOKEN and SLACK_APP_TOKEN; or chat from here with `avatar-relay run --console`; "
     "or try everything without an account with `avatar-relay demo`."
@@ -45,6 +48,22 @@ def console_chat() -> MakeChat:
     """The console as a chat platform."""
     make: MakeChat = entry_points(group=CHATS)[CONSOLE].load()
     return make
+
+
+def words_for_setup(name: str) -> Callable[[Settings], str]:
+    """What an adapter offers for its set-up under a name, such as a manifest. Its result raises `SettingsError`.
+
+    Raises `SettingsError` where the adapter's extra is not installed.
+    """
+    entry = entry_points(group=SETUP)[name]
+    try:
+        words: Callable[[Settings], str] = entry.load()
+    except ModuleNotFoundError as error:
+        extra = name.partition("-")[0]
+        raise SettingsError(
+            f"{error.name} is not installed. Add it with: pip install 'avatar-relay[{extra}]'"
+        ) from None
+    return words
 
 
 def _chat(entry: EntryPoint, settings: Settings, tell: Tell) -> list[MakeChat]:

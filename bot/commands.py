@@ -3,6 +3,7 @@
 A platform hands in a `Command` with its channel and actor and renders the `Reply`. Everything here answers at once:
 what takes time goes on in the session's own task and is told to the channel when it is done (rule 6)."""
 
+import asyncio
 import math
 from dataclasses import replace
 from typing import TypeVar
@@ -46,6 +47,7 @@ class Commands:
         self._relay = relay
         self._permissions = permissions
         self._budget = budget
+        self._starting = asyncio.Lock()
         entries = [
             Entry(
                 Usage(
@@ -108,10 +110,12 @@ class Commands:
         if mode is Mode.CHAT:
             self._sessions.house.require_answers()
         self._permissions.require_channel(asked.channel)
-        if self._sessions.in_channel(asked.channel) is None:
-            await self._budget.require_room(asked.channel, (running.session.channel for running in self._sessions))
         wishes = Wishes(options.get("avatar"), options.get("voice"), quality, mode)
-        session, is_new = await self._sessions.start(asked.channel, asked.actor, wishes)
+        # One after the other, so that no two starts both take the last place that a limit leaves.
+        async with self._starting:
+            if self._sessions.in_channel(asked.channel) is None:
+                await self._budget.require_room(asked.channel, (running.session.channel for running in self._sessions))
+            session, is_new = await self._sessions.start(asked.channel, asked.actor, wishes)
         link = self._link(session)
         if not is_new:
             if session.state.is_open and (running := self._sessions.in_channel(asked.channel)) and running.is_ending:
@@ -203,7 +207,9 @@ class Commands:
 
     async def _keep(self, asked: Asked) -> Reply:
         running = self._running(asked)
-        running.post(running.speech.keep)
+        if running.is_ending:
+            raise Refused(sentences.CLOSING, stage="channel")
+        running.keep()
         return Reply(sentences.KEPT, Visibility.PRIVATE)
 
     async def _idle(self, asked: Asked) -> Reply:

@@ -13,6 +13,8 @@ READABLE = "23456789abcdefghjkmnpqrstuvwxyz"
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _count = itertools.count()
+_latest = 0
+"""The latest moment an id was made at, so that setting the clock back does not turn the order around."""
 
 
 def new_session_id() -> str:
@@ -40,8 +42,9 @@ def new_utterance_id(clock: Clock) -> str:
 
     The count keeps the order within a millisecond of one process; the random end keeps processes apart.
     """
-    milliseconds = int(clock.now().timestamp() * 1000)
-    return f"{_base36(milliseconds, 9)}{_base36(next(_count) % 36**5, 5)}{secrets.token_hex(2)}"
+    global _latest
+    _latest = max(_latest, int(clock.now().timestamp() * 1000))
+    return f"{_base36(_latest, 9)}{_base36(next(_count) % 36**5, 5)}{secrets.token_hex(2)}"
 
 
 def _base36(number: int, width: int) -> str:

@@ -73,6 +73,11 @@ class Budget:
         self._price = price
         self.limits = limits
 
+    @property
+    def lacks_price(self) -> bool:
+        """Whether limits in dollars are set that have no effect, since nobody knows the provider's price."""
+        return self._price is None and bool(self.limits.channel_dollars or self.limits.workspace_dollars)
+
     async def spent(self) -> Spent:
         """What has been used today, up to now. Raises `StoreError`."""
         now = self._clock.now()

@@ -250,11 +250,20 @@ class Word:
 @dataclass(frozen=True, slots=True)
 class Playback:
     """How a browser reaches a stream: an HLS address, or a LiveKit room with a token that must not leave the core
-    except to the page that holds a valid link (rule 9). The token is kept out of `repr`."""
+    except to the page that holds a valid link (rule 9). The token is kept out of `repr`.
+
+    has_stage: the provider shows it in a room of the operator's own (`bot.rooms.HasStage`).
+    """
 
     hls_url: str | None = None
     livekit_url: str | None = None
     livekit_token: str | None = field(default=None, repr=False)
+    has_stage: bool = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether pages can watch it in a LiveKit room, whoever's that is."""
+        return self.livekit_url is not None or self.has_stage
 
 
 @dataclass(frozen=True, slots=True)

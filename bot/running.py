@@ -180,7 +180,14 @@ class RunningSession:
     def set_idle_timeout(self, seconds: float) -> None:
         """Change how long the session stays without a message, from now on."""
         self.policy = self._house.policy.with_idle_timeout(seconds)
-        self._lifetime.follow(self.policy)
+        if not self.is_ending:
+            self._lifetime.follow(self.policy)
+
+    def keep(self) -> None:
+        """Stay for another idle time although nobody writes; the provider's own idle timer has to know it too."""
+        self.post(self.speech.keep)
+        if self._house.provider.capabilities.keeps_alive:
+            self.post(self._keep_alive)
 
     @property
     def stream(self) -> Stream | None:
@@ -201,7 +208,8 @@ class RunningSession:
     def seconds_left(self) -> float:
         """Seconds from now until the session reaches its longest stay."""
         lived = (self._house.clock.now() - self.session.created_at).total_seconds()
-        return max(0.0, self.policy.max_duration - lived)
+        # A clock that was set back must not let it stay longer.
+        return min(self.policy.max_duration, max(0.0, self.policy.max_duration - lived))
 
     @property
     def cost(self) -> Decimal | None:
@@ -266,6 +274,8 @@ class RunningSession:
             await self._open_first()
         elif self._keeper.current is not None:
             self._listen()
+        # The wait for the first stream was nobody's silence.
+        await self.speech.keep()
         self._lifetime.begin()
         while not self.is_ending:
             await self.speech.pump()

@@ -49,6 +49,7 @@ CLOSING_PANEL = "leaving…"
 CHANNEL_DENIED = "The operator wants no avatar in this channel. Try another one."
 PANEL_OVER = "That panel belongs to an avatar that has left. Start one with `/avatar start`."
 KEPT = "Good, the avatar stays."
+NO_PRICE = "without effect: nobody knows the price of this avatar service"
 STOPPING = "Stopping the avatar…"
 STOPPED_BY_SIGNAL = "avatar-relay is shutting down"
 NO_LINK = "There is no watch link yet. Try again in a few seconds."
@@ -253,14 +254,18 @@ def cleaned_up(ended: int, unowned: int) -> str:
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 
+def _minutes(minutes: float) -> str:
+    return f"{minutes:g} minute" if minutes == 1 else f"{minutes:g} minutes"
+
+
 def minutes_here(minutes: float) -> str:
     """A limit in words."""
-    return f"{minutes:g} minutes a day in this channel"
+    return f"{_minutes(minutes)} a day in this channel"
 
 
 def minutes_in_workspace(minutes: float) -> str:
     """A limit in words."""
-    return f"{minutes:g} minutes a day in this workspace"
+    return f"{_minutes(minutes)} a day in this workspace"
 
 
 def dollars_here(amount: Decimal) -> str:
@@ -275,9 +280,10 @@ def dollars_in_workspace(amount: Decimal) -> str:
 
 def too_many_sessions(limit: int) -> str:
     """The answer to a start where the workspace has as many sessions as it may."""
-    there = "1 avatar is" if limit == 1 else f"{limit} avatars are"
+    there, one = ("1 avatar is", "it") if limit == 1 else (f"{limit} avatars are", "one")
     return (
-        f"{there} in this workspace already, and that is the limit. Stop one first with `/avatar stop` in its channel."
+        f"{there} in this workspace already, and that is the limit. "
+        f"Stop {one} first with `/avatar stop` in its channel."
     )
 
 

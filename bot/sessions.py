@@ -294,12 +294,12 @@ class Sessions:
         """
         running = self._by_link.get(link_nonce)
         stream, playback = (running.stream, running.playback) if running else (None, None)
-        if stream is None or stream.upstream_id is None or playback is None or playback.livekit_url is None:
+        if stream is None or stream.upstream_id is None or playback is None:
             return None
-        if isinstance(self.house.provider, HasStage):
-            door = await self.house.provider.door(stream.upstream_id)
-            if door is not None:
-                return door
+        if playback.has_stage and isinstance(self.house.provider, HasStage):
+            return await self.house.provider.door(stream.upstream_id)
+        if playback.livekit_url is None:
+            return None
         return RoomDoor(stream.upstream_id, playback.livekit_url, playback.livekit_token or "")
 
     # --- after a restart ---------------------------------------------------------------------------------------------

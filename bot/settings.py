@@ -66,7 +66,7 @@ def _actor_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 def _socket_url(url: str) -> str:
     url = url.rstrip("/")
-    if url and not re.match(r"wss?://[^/\s]+$", url):
+    if url and not re.match(r"wss?://[^/\s]\S*$", url):
         raise ValueError
     return url
 

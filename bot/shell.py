@@ -12,7 +12,7 @@ from datetime import UTC
 from bot import sentences
 from bot.errors import Refused, StoreUnavailable
 from bot.left_open import close_sessions
-from bot.model import Session, SessionState
+from bot.model import AuditEntry, EndReason, Session, SessionState
 from bot.output import printable
 from bot.ports import Clock
 from bot.providers import make_provider
@@ -151,6 +151,9 @@ async def _unused(store: Store, clock: Clock, sessions: Sequence[Session]) -> li
 
 async def _close(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> None:
     url = database_url_or_default(settings)
+    for session in sessions:
+        entry = AuditEntry(clock.now(), OPERATOR, EndReason.ADMIN.value, str(session.channel), session.id)
+        await store.audit(entry)
     if _may_run(settings):
         sessions = await _ask_the_bot(clock, store, sessions, tell)
         if any(session.state is SessionState.CLOSING for session in sessions) or read_address(url).is_sqlite:

@@ -13,6 +13,7 @@ from bot import sentences
 from bot.errors import Refused, SettingsError
 from bot.limits import Budget, limits_of
 from bot.model import AuditEntry, Channel
+from bot.output import printable
 from bot.permissions import EVERYWHERE
 from bot.ports import Clock
 from bot.providers import make_provider
@@ -31,7 +32,7 @@ async def show_usage(settings: Settings, clock: Clock, tell: Tell, *, as_json: b
         return
     tell(sentences.usage_list(bool(rows)))
     for channel, seconds, cost in rows:
-        tell(f"  {channel}  {sentences.used(seconds, cost)}")
+        tell(f"  {printable(str(channel))}  {sentences.used(seconds, cost)}")
 
 
 async def show_limits(settings: Settings, clock: Clock, tell: Tell, *, as_json: bool) -> None:
@@ -47,12 +48,16 @@ async def show_limits(settings: Settings, clock: Clock, tell: Tell, *, as_json: 
         ]
         _print({"limits": limits, "used": used}, tell)
         return
-    tell(sentences.limits_list(budget.limits.watches_a_day or budget.limits.workspace_sessions is not None))
-    if budget.limits.workspace_sessions is not None:
-        tell(f"  {sentences.sessions_at_once(budget.limits.workspace_sessions)}")
+    settings_of = {name: getattr(budget.limits, name) for name in type(budget.limits).__slots__ if name != "warn_at"}
+    chosen = {name: value for name, value in settings_of.items() if value is not None}
+    tell("Limits, and how much of them each channel has used today (UTC):" if chosen else sentences.limits_list(False))
+    for name, value in chosen.items():
+        tell(f"  LIMIT_{name.upper()}={float(value):g}")
+    if budget.lacks_price:
+        tell(f"  Limits in dollars are {sentences.NO_PRICE}.")
     for channel, of_channel in shares:
         for share in of_channel:
-            tell(f"  {channel}  {share.what}: {round(share.used * 100)} %")
+            tell(f"  {printable(str(channel))}  {share.what}: {round(share.used * 100)} %")
 
 
 async def block(settings: Settings, clock: Clock, tell: Tell, person: str) -> None:
@@ -85,13 +90,14 @@ async def show_blocked(settings: Settings, clock: Clock, tell: Tell, *, as_json:
     tell(f"{sentences.count(len(blocks), 'block').capitalize()}.")
     for one in blocks:
         since = one.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        tell(f"  {one.person}  {one.workspace or 'everywhere'}, by {one.blocked_by}, since {since}")
+        where = printable(one.workspace) or "everywhere"
+        tell(f"  {printable(one.person)}  {where}, by {printable(one.blocked_by)}, since {since}")
 
 
 def _check(person: str) -> None:
     platform, _, user = person.partition(":")
     if not platform or not user:
-        raise Refused(f"{person[:40]} is no person: give platform:id, such as discord:1234.", stage="shell")
+        raise Refused(f"I do not know who `{person[:40]}` is: give platform:id, such as discord:1234.", stage="shell")
 
 
 def _price(settings: Settings, clock: Clock) -> Decimal | None:

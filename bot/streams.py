@@ -176,7 +176,8 @@ class StreamKeeper:
         return self._past_seconds + self._open_seconds(self.current)
 
     def _open_seconds(self, stream: Stream | None) -> float:
-        return (self._clock.now() - stream.created_at).total_seconds() if stream else 0.0
+        # A clock that was set back gives no money back.
+        return max(0.0, (self._clock.now() - stream.created_at).total_seconds()) if stream else 0.0
 
     def adopt(self, stream: Stream, playback: Playback | None) -> None:
         """Take over a stream that an earlier process opened."""

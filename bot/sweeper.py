@@ -6,7 +6,7 @@ Idle and longest stay are timers of each session (`bot.lifetime`), closes insist
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 import structlog
 
@@ -15,7 +15,7 @@ from bot.errors import StoreError
 from bot.limits import Budget
 from bot.model import EndReason, Occasion, Reply
 from bot.permissions import Permissions
-from bot.sessions import Sessions
+from bot.sessions import NOBODY, Sessions
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ REMEMBER_EVENTS = timedelta(days=1)
 
 
 LEARN_BLOCKS_EVERY = 5.0
-"""Seconds: how long `avatar-relay block` may take to be noticed."""
+"""Seconds: how long `avatar-relay people block` may take to be noticed."""
 
 COUNT_EVERY = 5.0
 """Seconds between looks at the limits of the day: how far a session can go over one."""
@@ -47,7 +47,7 @@ class Sweeper:
         self._sessions = sessions
         self._permissions = permissions
         self._budget = budget
-        self._warned: set[tuple[str, str]] = set()
+        self._warned: set[tuple[date, str, str]] = set()
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -78,14 +78,19 @@ class Sweeper:
         if not len(self._sessions):
             return
         spent = await self._budget.spent()
+        today = self._sessions.house.clock.now().date()
         for running in self._sessions:
             for share in self._budget.shares(running.session.channel, spent):
+                warning = (today, running.session.id, share.what)
+                if running.is_ending:
+                    break
                 if share.used >= 1.0:
                     running.ask_to_end(EndReason.MAX_DURATION, sentences.limit_reached(share.what))
-                elif share.used >= self._budget.limits.warn_at and (running.session.id, share.what) not in self._warned:
-                    self._warned.add((running.session.id, share.what))
+                    await self._sessions.audit(NOBODY, "limit reached", running.session, share.what)
+                elif share.used >= self._budget.limits.warn_at and warning not in self._warned:
+                    self._warned.add(warning)
                     running.announce(Reply(sentences.limit_is_near(share.what, share.used)), Occasion.WARNING)
-        self._warned = {(id_, what) for id_, what in self._warned if self._sessions.with_id(id_) is not None}
+        self._warned = {warning for warning in self._warned if self._sessions.with_id(warning[1]) is not None}
 
     async def _forget(self) -> None:
         house = self._sessions.house

@@ -28,6 +28,11 @@ class TaskOwner:
         task.add_done_callback(self._ended)
         return task
 
+    async def drained(self) -> None:
+        """Wait until every task has ended by itself, those included that are started meanwhile."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def close(self) -> None:
         """Cancel what still runs and wait until it has ended."""
         running = [task for task in self._tasks if not task.done()]

@@ -40,7 +40,7 @@ def view_of_running(
         ends_at=session.created_at + timedelta(seconds=house.policy.max_duration),
         watch_url=house.links.url(session.link_nonce) or hls_url,
         hls_url=hls_url,
-        has_room=keeper.playback is not None and keeper.playback.livekit_url is not None,
+        has_room=keeper.playback is not None and keeper.playback.has_room,
         price_per_minute=house.provider.capabilities.price_per_minute if keeper.current else None,
     )
 

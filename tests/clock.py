@@ -1,4 +1,6 @@
-"""A clock that stands still until a test moves it."""
+"""A clock that stands still until a test moves it, and what can happen to the clock of a machine: somebody sets it, the
+machine is suspended.
+"""
 
 import asyncio
 import heapq
@@ -21,14 +23,19 @@ class ManualClock:
     def __init__(self, start: datetime = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)) -> None:
         self._start = start
         self._elapsed = 0.0
+        self._set_by = timedelta()
         self._order = itertools.count()
         self._timers: list[tuple[float, int, _Timer]] = []
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=self._elapsed)
+        return self._start + timedelta(seconds=self._elapsed) + self._set_by
 
     def monotonic(self) -> float:
         return self._elapsed
+
+    def jump(self, seconds: float) -> None:
+        """Set the time of day, by a person or by NTP: no time passes, and no timer runs."""
+        self._set_by += timedelta(seconds=seconds)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> _Timer:
         timer = _Timer(callback)
@@ -55,6 +62,80 @@ class ManualClock:
                 await settle()
         self._elapsed = target
         await settle()
+
+
+class _Elsewhere:
+    """A timer on another machine; `due` is on that machine's clock."""
+
+    def __init__(self, due: float, callback: Callable[[], None]) -> None:
+        self.due = due
+        self.callback: Callable[[], None] | None = callback
+        self.here: _Timer | None = None
+
+    def cancel(self) -> None:
+        self.callback = None
+        if self.here is not None:
+            self.here.cancel()
+
+
+class ClockElsewhere:
+    """The right clock of another machine. It passes with `host`, whatever the time of day is set to there, and goes on
+    while the machine of `host` is suspended.
+    """
+
+    def __init__(self, host: ManualClock) -> None:
+        self._host = host
+        self._start = host.now() - timedelta(seconds=host.monotonic())
+        self._slept = 0.0
+        self._timers: list[_Elsewhere] = []
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return self._host.monotonic() + self._slept
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> _Elsewhere:
+        timer = _Elsewhere(self.monotonic() + max(0.0, seconds), callback)
+        self._timers = [other for other in self._timers if other.callback is not None]
+        self._timers.append(timer)
+        self._set(timer)
+        return timer
+
+    async def sleep(self, seconds: float) -> None:
+        done = asyncio.get_running_loop().create_future()
+        timer = self.call_later(seconds, lambda: done.done() or done.set_result(None))
+        try:
+            await done
+        finally:
+            timer.cancel()
+
+    async def suspend_host(self, seconds: float) -> None:
+        """Suspend the machine of `host`: its timers and its monotonic time stand still, as on Linux; when it wakes up
+        its time of day is right."""
+        until = self.monotonic() + seconds
+        while due := [timer for timer in self._timers if timer.callback is not None and timer.due <= until]:
+            first = min(due, key=lambda timer: timer.due)
+            self._slept = max(self._slept, first.due - self._host.monotonic())
+            self._run(first)
+            await settle()
+        self._slept = until - self._host.monotonic()
+        self._host.jump(seconds)
+        for timer in self._timers:
+            self._set(timer)
+
+    def _set(self, timer: _Elsewhere) -> None:
+        if timer.here is not None:
+            timer.here.cancel()
+        if timer.callback is not None:
+            timer.here = self._host.call_later(timer.due - self.monotonic(), lambda: self._run(timer))
+
+    @staticmethod
+    def _run(timer: _Elsewhere) -> None:
+        callback = timer.callback
+        timer.cancel()
+        if callback is not None:
+            callback()
 
 
 async def settle(rounds: int = 20) -> None:

@@ -10,6 +10,8 @@ stream; every other call takes the API key, which also reaches streams that anot
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
 
 import httpx
 from pydantic import SecretStr
@@ -17,9 +19,14 @@ from pydantic import SecretStr
 from adapters import shapes
 from adapters.avatars.connection import Answer, Repeat
 from adapters.avatars.heygen import HeyGenAccount
+from adapters.avatars.rooms.bot_in_room import BotCarrier
+from adapters.avatars.rooms.choice import bot_carrier_for
+from adapters.avatars.rooms.kept import KeptRoom
+from adapters.avatars.rooms.page import PageCarrier
+from adapters.avatars.streaming_catalogue import avatars_in, rows_of, voices_in
 from adapters.avatars.streaming_room import StreamingRoom
 from bot.errors import Invalid, NotReady, StreamGone, Sunset, Transient
-from bot.model import Mode, Playback
+from bot.model import Mode, Playback, RoomDoor
 from bot.ports import (
     Capabilities,
     CatalogueEntry,
@@ -32,20 +39,18 @@ from bot.ports import (
     StreamStatus,
 )
 from bot.rooms import RoomSeats
+from bot.settings import Settings
 
 LONGEST_SPEECH = 3600.0
 """Seconds; a task is at most 900 characters, so a longer `duration_ms` is a mistake of the other side."""
-
-LARGEST_CATALOGUE = 1000
-"""Entries of a list that are kept."""
 
 CAPABILITIES = Capabilities(
     chat=True,
     appends=False,
     needs_first_words=False,
     cut=Cut.NATIVE,
-    # Speech events come over the LiveKit data channel, where only a page in the room hears them: the core follows
-    # `duration_ms`, and what a page reports comes on top.
+    # Speech events come over the LiveKit data channel, where only who is in the room hears them: the core follows
+    # `duration_ms`, and what a page or the bot hears comes on top.
     reports_speech=False,
     # What an interrupt does to tasks still queued is not documented well enough to send the next one ahead.
     sends_ahead=False,
@@ -69,14 +74,35 @@ class HeyGenStreaming(HeyGenAccount):
     capabilities = CAPABILITIES
 
     def __init__(
-        self, api_key: SecretStr, api_url: str, clock: Clock, *, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        api_key: SecretStr,
+        api_url: str,
+        clock: Clock,
+        *,
+        bot: BotCarrier | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """See `HeyGenAccount`."""
+        """See `HeyGenAccount`. `bot` enters the rooms and shows them to everybody; without it pages watch them."""
         super().__init__(api_key, api_url, clock, transport=transport)
         # How to watch each open stream: only `streaming.new` tells it, and only once.
         self._playbacks: dict[str, Playback] = {}
         self.seats = RoomSeats()
+        self.bot = bot
         self._rooms: dict[str, StreamingRoom] = {}
+
+    @classmethod
+    def from_settings(cls, settings: Settings, clock: Clock) -> Self:
+        """See `HeyGenAccount`. Raises `SettingsError` also where there is no way into rooms."""
+        made = super().from_settings(settings, clock)
+        made.bot = bot_carrier_for(settings, clock)
+        return made
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for upstream_id in tuple(self._rooms):
+            await self._forget(upstream_id)
+        await super().__aexit__(kind, error, trace)
 
     async def create(self, request: StreamRequest) -> str:
         """Mint a token and open a stream with it. A retry mints another: the first may be used up."""
@@ -98,8 +124,7 @@ class HeyGenStreaming(HeyGenAccount):
             livekit_url=shapes.url(shapes.field(data, "url"), "wss", "ws", "https", "http"),
             livekit_token=shapes.text(shapes.field(data, "access_token"), shapes.LONGEST_URL),
         )
-        if self._playbacks[upstream_id].livekit_url is not None:
-            self._rooms[upstream_id] = StreamingRoom(self.seats.open(upstream_id), self._clock)
+        await self._add_room(upstream_id, self._playbacks[upstream_id])
         return upstream_id
 
     async def start(self, upstream_id: str) -> Playback:
@@ -114,12 +139,14 @@ class HeyGenStreaming(HeyGenAccount):
             is_running = refusal.code == "10002" or (refusal.code == "10003" and not _names_a_parameter(refusal))
             if not is_running:
                 raise
-        return self._playbacks.get(upstream_id, Playback())
+        if (room := self._rooms.get(upstream_id)) is not None:
+            await room.enter()
+        return self._playback(upstream_id) or Playback()
 
     async def speak(
         self, upstream_id: str, utterance_id: str, text: str, mode: Mode = Mode.REPEAT, *, more: bool = False
     ) -> Speech:
-        """Send a task. Raises `NotReady` until somebody watches."""
+        """Send a task. Raises `NotReady` until somebody watches, which the bot in the room does."""
         del more  # v1 takes each text as a whole.
         if not text.strip() or len(text) > CAPABILITIES.max_text:
             raise Invalid(f"v1 speaks 1 to {CAPABILITIES.max_text} characters at a time", parameter="text")
@@ -154,14 +181,14 @@ class HeyGenStreaming(HeyGenAccount):
         """Stop the stream. Where v1 is switched off altogether its streams are closed too."""
         with contextlib.suppress(StreamGone, Sunset):
             await self._post("streaming.stop", Repeat.READS, session_id=upstream_id)
-        self._forget(upstream_id)
+        await self._forget(upstream_id)
 
     async def status(self, upstream_id: str) -> StreamStatus:
         """Look the stream up in the list of open ones; v1 has no other way."""
         for listed, state, _ in await self._sessions():
             if listed == upstream_id:
-                return StreamStatus(True, self._playbacks.get(upstream_id), state)
-        self._forget(upstream_id)
+                return StreamStatus(True, self._playback(upstream_id), state)
+        await self._forget(upstream_id)
         return StreamStatus(False)
 
     async def list_open(self) -> Sequence[OpenStream]:
@@ -169,15 +196,21 @@ class HeyGenStreaming(HeyGenAccount):
         ours = set(self._playbacks)
         found = [OpenStream(upstream_id, created_at) for upstream_id, _, created_at in await self._sessions()]
         for upstream_id in ours - {stream.upstream_id for stream in found}:
-            self._forget(upstream_id)
+            await self._forget(upstream_id)
         return found
 
     async def events(self, upstream_id: str) -> AsyncIterator[StreamEvent]:
-        """What the page with the seat reports; nothing of a stream that was opened elsewhere, or has no room."""
+        """What a page or the bot hears in the room; nothing of a stream that was opened elsewhere, or has no room."""
         room = self._rooms.get(upstream_id)
         if room is not None:
-            async for event in room.events():
-                yield event
+            async with contextlib.aclosing(room.events()) as events:
+                async for event in events:
+                    yield event
+
+    async def door(self, upstream_id: str) -> RoomDoor | None:
+        """See `bot.rooms.HasStage`."""
+        room = self._rooms.get(upstream_id)
+        return await room.door() if room is not None else None
 
     async def avatar_for(self, wished: str) -> str:
         """`wished`, or the name v1 has for its own default (avatar-apis 2.3)."""
@@ -185,25 +218,36 @@ class HeyGenStreaming(HeyGenAccount):
 
     async def avatars(self) -> Sequence[CatalogueEntry]:
         """The interactive avatars that are active."""
-        rows = _listed(await self._get("/v1/streaming/avatar.list"), "avatars")
-        entries = [_avatar(row) for row in rows[:LARGEST_CATALOGUE] if shapes.field(row, "status") in (None, "ACTIVE")]
-        return [entry for entry in entries if entry is not None]
+        return avatars_in(await self._get("/v1/streaming/avatar.list"))
 
     async def voices(self) -> Sequence[CatalogueEntry]:
         """The voices that work in a live stream: others are listed by HeyGen too, and fail there."""
-        rows = _listed(await self._get("/v2/voices"), "voices")
-        entries = [_voice(row) for row in rows[:LARGEST_CATALOGUE] if _speaks_live(row)]
-        return [entry for entry in entries if entry is not None]
+        return voices_in(await self._get("/v2/voices"))
 
     async def balance(self) -> str | None:
         """The credits left. HeyGen counts the API's quota in sixtieths of a credit."""
         quota = shapes.number(shapes.field(await self._get("/v2/user/remaining_quota"), "data", "remaining_quota"))
         return None if quota is None else f"{round(quota / 60, 1):g} credits"
 
-    def _forget(self, upstream_id: str) -> None:
+    async def _forget(self, upstream_id: str) -> None:
         self._playbacks.pop(upstream_id, None)
         if (room := self._rooms.pop(upstream_id, None)) is not None:
-            room.close()
+            await room.close()
+
+    async def _add_room(self, upstream_id: str, address: Playback) -> None:
+        """Follow the room of a stream: through pages at once, by the bot as soon as the avatar is in it (`start`). What
+        everybody can watch over HLS needs no bot."""
+        if address.livekit_url is None:
+            return
+        bot = self.bot if address.hls_url is None else None
+        kept = KeptRoom(upstream_id, bot or PageCarrier(self.seats), self._clock, lambda: self.status(upstream_id))
+        room = self._rooms[upstream_id] = StreamingRoom(kept, address, self._clock)
+        if bot is None:
+            await room.enter()
+
+    def _playback(self, upstream_id: str) -> Playback | None:
+        room = self._rooms.get(upstream_id)
+        return room.playback if room is not None else self._playbacks.get(upstream_id)
 
     async def _token(self) -> SecretStr:
         try:
@@ -225,7 +269,7 @@ class HeyGenStreaming(HeyGenAccount):
         return (await self._connection.call("GET", path, self._refusals.streaming, Repeat.READS)).json
 
     async def _sessions(self) -> list[tuple[str, str, datetime | None]]:
-        sessions = _listed(await self._get("/v1/streaming.list"), "sessions")
+        sessions = rows_of(await self._get("/v1/streaming.list"), "sessions")
         found = []
         for row in sessions:
             upstream_id = shapes.text(shapes.field(row, "session_id"))
@@ -253,15 +297,6 @@ def _new_body(request: StreamRequest) -> Mapping[str, object]:
     return body
 
 
-def _listed(body: object, name: str) -> list[object]:
-    """The rows of a list, which come bare or under their name; null stands for none."""
-    data = shapes.field(body, "data")
-    rows = data[name] if isinstance(data, dict) and name in data else data
-    if rows is not None and not isinstance(rows, list):
-        raise Transient(f"HeyGen listed its {name} in a form nobody knows", may_have_taken_effect=False)
-    return rows or []
-
-
 def _names_a_parameter(refusal: NotReady | Invalid) -> bool:
     return isinstance(refusal, Invalid) and refusal.parameter is not None
 
@@ -271,28 +306,3 @@ def _moment(value: object) -> datetime | None:
     if seconds is None or not 0 < seconds < 1e11:
         return None
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _avatar(row: object) -> CatalogueEntry | None:
-    avatar_id = shapes.text(shapes.field(row, "avatar_id"))
-    if avatar_id is None:
-        return None
-    return CatalogueEntry(
-        avatar_id,
-        shapes.text(shapes.field(row, "pose_name")) or avatar_id,
-        shapes.url(shapes.field(row, "normal_preview"), "https", "http"),
-        shapes.text(shapes.field(row, "default_voice")),
-    )
-
-
-def _voice(row: object) -> CatalogueEntry | None:
-    voice_id = shapes.text(shapes.field(row, "voice_id"))
-    if voice_id is None:
-        return None
-    name = shapes.text(shapes.field(row, "name")) or shapes.text(shapes.field(row, "display_name")) or voice_id
-    return CatalogueEntry(voice_id, name)
-
-
-def _speaks_live(row: object) -> bool:
-    flags = [shapes.field(row, "support_realtime"), shapes.field(row, "support_interactive_avatar")]
-    return True in flags or flags == [None, None]

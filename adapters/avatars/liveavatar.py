@@ -29,7 +29,7 @@ from adapters.avatars.rooms.carrier import Carrier
 from adapters.avatars.rooms.choice import ChosenCarrier, carrier_for
 from adapters.avatars.rooms.page import PageCarrier
 from bot.errors import Invalid, SettingsError, StreamGone
-from bot.model import Mode, Playback
+from bot.model import Mode, Playback, RoomDoor
 from bot.ports import (
     Capabilities,
     CatalogueEntry,
@@ -119,7 +119,7 @@ class LiveAvatar:
             clock,
             context_id=account.context_id,
             sandbox=account.sandbox,
-            carrier=carrier_for(settings),
+            carrier=carrier_for(settings, clock),
         )
 
     async def __aenter__(self) -> Self:
@@ -231,6 +231,11 @@ class LiveAvatar:
                     await self._sessions.stop(upstream_id)
                     await self._forget(upstream_id, event.reason)
                 yield event
+
+    async def door(self, upstream_id: str) -> RoomDoor | None:
+        """See `bot.rooms.HasStage`."""
+        stream = self._streams.get(upstream_id)
+        return await stream.door() if stream is not None else None
 
     async def avatar_for(self, wished: str) -> str:
         """`wished`, or the avatar that is taken where nobody chose; in the sandbox always the same."""

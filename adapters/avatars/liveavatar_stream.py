@@ -6,31 +6,26 @@ together and follows the room to the end of the session.
 
 import asyncio
 import math
-import random
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 
 from pydantic import SecretStr
 
 from adapters.avatars.rooms.carrier import Carrier, Room
+from adapters.avatars.rooms.kept import Ask, KeptRoom
 from adapters.avatars.rooms.speech import RoomSpeech
-from bot.errors import NotReady, ProviderError, RateLimited, StreamGone, Transient
-from bot.model import Mode, Playback
-from bot.ports import Clock, StreamEnded, StreamEvent, StreamStatus
+from bot.errors import NotReady, ProviderError, StreamGone, Transient
+from bot.model import Mode, Playback, RoomDoor
+from bot.ports import Clock, StreamEnded, StreamEvent
 from bot.rooms import RoomMessage
 from bot.tasks import end
 
 COMMANDS = "agent-control"
 REPORTS = "agent-response"
 
-LONGEST_PAUSE = 15.0
-"""Seconds between attempts to get back into the room of a session that LiveAvatar says is active."""
-
 SETTLING = 15.0
 """Seconds until a session that was started counts as listed; how soon the list knows it is not documented."""
-
-Ask = Callable[[], Awaitable[StreamStatus]]
 
 
 class LiveAvatarStream:
@@ -41,14 +36,15 @@ class LiveAvatarStream:
         self.token = token
         self.opening: asyncio.Task[None] | None = None
         self.address: Playback | None = None
-        self.room: Room | None = None
         self._settled_at = math.inf
-        self._upstream_id = upstream_id
-        self._carrier = carrier
+        self._kept = KeptRoom(upstream_id, carrier, clock, ask)
         self._clock = clock
-        self._ask = ask
         self._speech = RoomSpeech(clock)
-        self._ended: str | None = None
+
+    @property
+    def room(self) -> Room | None:
+        """The room, once it was entered."""
+        return self._kept.room
 
     @property
     def is_settled(self) -> bool:
@@ -64,8 +60,11 @@ class LiveAvatarStream:
         """Enter the room. Raises `ProviderError`."""
         if self.address is None:
             raise StreamGone("the session has no room yet")
-        if self.room is None:
-            self.room = await self._carrier.enter(self._upstream_id, self.address)
+        await self._kept.enter(self.address)
+
+    async def door(self) -> RoomDoor | None:
+        """A door of its own for one more page, where the room is shown so. Raises `ProviderError`."""
+        return await self._kept.door()
 
     async def speak(self, utterance_id: str, text: str, mode: Mode) -> None:
         """Have `text` said or answered. Raises `NotReady` while nobody is there to say so in the room."""
@@ -88,17 +87,15 @@ class LiveAvatarStream:
 
     async def end(self, reason: str) -> None:
         """The session is over; whoever follows the events reads why. Only the first reason counts."""
-        self._ended = self._ended or reason
+        # Before anything is awaited: what is being opened must not go on.
+        self._kept.ended = self._kept.ended or reason
         await end(self.opening)
-        if self.room is not None:
-            await self.room.leave()
+        await self._kept.end(reason)
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
         """The events, in order, until `StreamEnded`. For one follower at a time; the next goes on from there."""
-        pause = 0.0
-        while not self._is_over() and self.room is not None:
-            since = self._clock.monotonic()
-            async for message in self.room.messages():
+        async with aclosing(self._kept.messages()) as messages:
+            async for message in messages:
                 if message.topic != REPORTS:
                     continue
                 for event in self._speech.happened(message):
@@ -106,29 +103,7 @@ class LiveAvatarStream:
                         await self.end(event.reason)
                     else:
                         yield event
-                if self._is_over():
-                    break
-            if not self._is_over():
-                pause = 0.0 if self._clock.monotonic() - since > LONGEST_PAUSE else pause
-                await self._come_back(pause)
-                pause = min(LONGEST_PAUSE, max(1.0, pause * 2))
-        yield StreamEnded(self._ended or "never started")
-
-    def _is_over(self) -> bool:
-        return self._ended is not None
-
-    async def _come_back(self, pause: float) -> None:
-        """The connection to the room is lost: enter it again after `pause` seconds, unless the session is over."""
-        # Spread out who lost the connection together. No secret depends on it.
-        await self._clock.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
-        with suppress(Transient, RateLimited):
-            status = await self._ask()
-            if not status.is_open:
-                await self.end(status.detail or "ended")
-                return
-            if self.room is not None and self.address is not None:
-                await self.room.leave()
-                self.room = await self._carrier.enter(self._upstream_id, self.address)
+        yield StreamEnded(self._kept.ended or "never started")
 
     async def _command(self, event_type: str, event_id: str, **fields: str) -> None:
         if self.room is None:

@@ -1,16 +1,18 @@
-"""What happens in the LiveKit room of a v1 stream, as the page with the seat reports it: speech, words and answers.
+"""What happens in the LiveKit room of a v1 stream, as whoever is in it reports it: speech, words and answers.
 
 Commands of v1 go over HTTP, so nothing is published here. The messages of its data channel have no topic and names of
 their own (avatar-apis 2.6); they are read as the reports of LiveAvatar that mean the same.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from adapters import shapes
+from adapters.avatars.rooms.kept import KeptRoom
 from adapters.avatars.rooms.speech import RoomSpeech
-from bot.model import Mode
+from bot.model import Mode, Playback, RoomDoor
 from bot.ports import Clock, StreamEnded, StreamEvent
-from bot.rooms import RoomMessage, SeatedRoom
+from bot.rooms import RoomMessage
 
 _SAME = {
     "avatar_start_talking": "avatar.speak_started",
@@ -22,9 +24,24 @@ _SAME = {
 class StreamingRoom:
     """One room."""
 
-    def __init__(self, room: SeatedRoom, clock: Clock) -> None:
+    def __init__(self, room: KeptRoom, address: Playback, clock: Clock) -> None:
+        """`address` leads to the room."""
         self._room = room
+        self._address = address
         self._speech = RoomSpeech(clock)
+
+    @property
+    def playback(self) -> Playback:
+        """How to watch it; empty while it is not entered."""
+        return self._room.room.playback if self._room.room is not None else Playback()
+
+    async def enter(self) -> None:
+        """Enter the room, unless that was done before. Raises `ProviderError`."""
+        await self._room.enter(self._address)
+
+    async def door(self) -> RoomDoor | None:
+        """A door of its own for one more page, where the room is shown so. Raises `ProviderError`."""
+        return await self._room.door()
 
     def expect(self, task_id: str | None, utterance_id: str, mode: Mode) -> None:
         """A task was taken; what is said of it carries `task_id`."""
@@ -35,18 +52,19 @@ class StreamingRoom:
         """What is being said was interrupted."""
         self._speech.cut()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """The stream is over."""
-        self._room.close()
+        await self._room.end("closed")
 
-    async def events(self) -> AsyncIterator[StreamEvent]:
+    async def events(self) -> AsyncGenerator[StreamEvent, None]:
         """What was reported, until the stream is closed here."""
-        async for message in self._room.messages():
-            for event in self._speech.happened(_as_liveavatar_says(message)):
-                # v1 tells no end; what says so comes from a page that is mistaken.
-                if not isinstance(event, StreamEnded):
-                    yield event
-        yield StreamEnded("closed")
+        async with aclosing(self._room.messages()) as messages:
+            async for message in messages:
+                for event in self._speech.happened(_as_liveavatar_says(message)):
+                    # v1 tells no end; what says so comes from a page that is mistaken.
+                    if not isinstance(event, StreamEnded):
+                        yield event
+        yield StreamEnded(self._room.ended or "closed")
 
 
 def _as_liveavatar_says(message: RoomMessage) -> RoomMessage:

@@ -30,9 +30,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Names itself, with a key that only this page knows."""
+    """Names itself, with a key that only this page knows, and says whether it is in the room already."""
 
     visitor: str
+    plays: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,8 @@ def understand(text: str) -> Said | None:
     match said:
         case {"type": str(kind)} if size == 1:
             return _BARE.get(kind)
-        case {"type": "visit", "visitor": str(visitor)} if size == 2 and _VISITOR.fullmatch(visitor):
-            return Visit(visitor)
+        case {"type": "visit", "visitor": str(visitor), "plays": bool(plays)} if size == 3:
+            return Visit(visitor, plays) if _VISITOR.fullmatch(visitor) else None
         case {"type": "seated", "room": str(room)} if size == 2 and _ID.fullmatch(room):
             return Seated(room)
         case {"type": "published", "id": str(name)} if size == 2 and _ID.fullmatch(name):

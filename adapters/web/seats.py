@@ -57,6 +57,7 @@ class SeatLine:
         self._clock = clock
         self._visitors: dict[str, _Visitor] = {}
         self._holder: str | None = None
+        self._holder_plays = False
         self._asker: str | None = None
         self._answer_due = 0.0
         self._answer_timer: Timer | None = None
@@ -65,18 +66,27 @@ class SeatLine:
     def __len__(self) -> int:
         return len(self._visitors)
 
-    def arrive(self, visitor: str, changed: Callable[[], None]) -> None:
+    def arrive(self, visitor: str, changed: Callable[[], None], *, plays: bool = False) -> None:
         """Somebody opens the page, or is back within `GRACE`. `changed` is called whenever their standing may be
-        another; it must not call back into the line."""
+        another; it must not call back into the line.
+
+        plays: says that it is in the room. After a restart of the server this one has the seat, and not whoever comes
+        back first; it cannot oust a holder who plays.
+        """
         known = self._visitors.get(visitor)
         if known is None:
             self._visitors[visitor] = _Visitor(changed)
         else:
             known.is_here, known.changed = True, changed
             _cancel(known.leaving)
-        if self._holder is None:
-            self._holder = visitor
+        if self._holder is None or (plays and not self._holder_plays):
+            self._settle_request()
+            self._seat(visitor)
         self._tell()
+
+    def note_playing(self, visitor: str) -> None:
+        """The holder plays."""
+        self._holder_plays = self._holder_plays or visitor == self._holder
 
     def depart(self, visitor: str) -> None:
         """The connection of a page has ended; its place is kept for `GRACE`."""
@@ -131,7 +141,8 @@ class SeatLine:
         _cancel(self._answer_timer)
         _cancel(self._peace)
         self._visitors.clear()
-        self._holder = self._asker = None
+        self._seat(None)
+        self._asker = None
 
     def _may_ask(self, visitor: str) -> bool:
         return self._asker is None and self._peace is None and visitor != self._holder
@@ -141,8 +152,11 @@ class SeatLine:
         self._settle_request()
         if holder is not None and asker is not None:
             self._visitors[holder] = self._visitors.pop(holder)  # to the end of the line
-        self._holder = asker
+        self._seat(asker)
         self._tell()
+
+    def _seat(self, visitor: str | None) -> None:
+        self._holder, self._holder_plays = visitor, False
 
     def _settle_request(self) -> None:
         _cancel(self._answer_timer)
@@ -158,7 +172,7 @@ class SeatLine:
             self._settle_request()
         if visitor == self._holder:
             here = (name for name, each in self._visitors.items() if each.is_here)
-            self._holder = self._asker or next(here, None)
+            self._seat(self._asker or next(here, None))
             self._settle_request()
             _cancel(self._peace)
             self._peace = None

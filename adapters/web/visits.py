@@ -84,8 +84,8 @@ class RoomVisit:
     def take(self, said: Said) -> None:
         """The page said something."""
         match said:
-            case Visit(visitor):
-                self._arrive(visitor)
+            case Visit(visitor, plays):
+                self._arrive(visitor, plays=plays)
             case Seated(room):
                 self._sit(room)
             case Left():
@@ -159,23 +159,23 @@ class RoomVisit:
             self._later = self._rooms.clock.call_later(LOOK_AGAIN, self._changed.set)
         return door
 
-    def _arrive(self, visitor: str) -> None:
+    def _arrive(self, visitor: str, *, plays: bool) -> None:
         if self._visitor is not None:
             return
         earlier = self._rooms.here.get(self._key(visitor))
-        self._come_as(visitor)
+        self._come_as(visitor, plays=plays)
         if earlier is not None:
             # A copied tab, or a dead line that nobody has noticed yet: the newest one goes on in its place.
             earlier.come_as_another()
 
     def come_as_another(self) -> None:
         """Somebody else is this visitor now; stand at the end of the line."""
-        self._come_as(secrets.token_urlsafe(16))
+        self._come_as(secrets.token_urlsafe(16), plays=False)
 
-    def _come_as(self, visitor: str) -> None:
+    def _come_as(self, visitor: str, *, plays: bool) -> None:
         self._visitor = visitor
         self._rooms.here[self._key(visitor)] = self
-        self._line.arrive(visitor, self._changed.set)
+        self._line.arrive(visitor, self._changed.set, plays=plays)
         self._changed.set()
 
     def _key(self, visitor: str) -> tuple[str, str]:
@@ -183,8 +183,11 @@ class RoomVisit:
 
     def _sit(self, room: str) -> None:
         door = self._door
-        if self._seat is not None or door is None or not door.is_seat or room_of(door) != room or not self._may_enter:
+        if self._visitor is None or self._seat is not None or door is None or not door.is_seat:
             return
+        if room_of(door) != room or not self._may_enter:
+            return
+        self._line.note_playing(self._visitor)
         self._seat = self._rooms.seats.sit(door.upstream_id)
         if self._seat is not None:
             self.has_carried = True

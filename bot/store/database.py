@@ -16,6 +16,7 @@ stream at the provider without a row) and rule 7. FULL is one fsync per transact
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -169,7 +170,12 @@ def _touch(connection: Connection) -> None:
 
 
 def postgres_engine(address: Address) -> AsyncEngine:
-    """An engine with a pool of connections that are checked before use, so that a restarted server is noticed."""
+    """An engine with a pool of connections that are checked before use, so that a restarted server is noticed.
+
+    Raises `StoreUnavailable` where the driver is not installed.
+    """
+    if find_spec("asyncpg") is None:
+        raise StoreUnavailable(f"{address} needs a driver that is not installed: pip install 'avatar-relay[postgres]'")
     return create_async_engine(
         address.url,
         pool_pre_ping=True,

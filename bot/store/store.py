@@ -298,6 +298,12 @@ class Store:
         moment = self._clock.now()
         return await self._writer.write_alone(lambda connection: platforms.consume_state(connection, state, moment))
 
+    async def count_by_state(self, table: sa.Table) -> dict[str, int]:
+        """How many rows of sessions, streams or utterances are in each state."""
+        query = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {state.value: count for state, count in rows}
+
     # --- channels and the audit --------------------------------------------------------------------------------------
 
     async def channel_settings(self, channel: Channel) -> ChannelSettings:

@@ -68,8 +68,8 @@ def lost_streams(connection: Connection, provider: str) -> list[Stream]:
 
 
 def streams_since(connection: Connection, moment: datetime) -> list[StreamUse]:
-    """For how long streams were open of those that were open at `moment` or later. One whose create was lost counts
-    for as long as it was believed to be open."""
+    """For how long streams were open of those that were open at `moment` or later. One that the provider never
+    named is left out: nobody knows whether it was open."""
     query = (
         sa.select(
             sessions.c.platform, sessions.c.workspace, sessions.c.channel, streams.c.created_at, streams.c.closed_at

@@ -6,16 +6,23 @@ repeats a password or a value that was to be written.
 
 import sqlite3
 
-import asyncpg  # type: ignore[import-untyped]  # it ships no types
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from bot.errors import StoreError, StoreUnavailable
 from bot.store.address import Address
 
+try:
+    import asyncpg  # type: ignore[import-untyped]  # it ships no types
+except ModuleNotFoundError:
+    # The extra `postgres` is not installed; `postgres_engine` says so to who asks for PostgreSQL.
+    _ASYNCPG_ERRORS: tuple[type[Exception], ...] = ()
+else:
+    _ASYNCPG_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
+
 BUSY_TIMEOUT = 5.0
 """Seconds a SQLite connection waits for another program's transaction."""
 
-DRIVER_ERRORS = (StatementError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, UnicodeError)
+DRIVER_ERRORS = (StatementError, OSError, UnicodeError, *_ASYNCPG_ERRORS)
 """Everything a read or write may raise below us; `DBAPIError` is a `StatementError`, `TimeoutError` an `OSError`."""
 
 _SQLITE = {

@@ -141,7 +141,7 @@ async def write_all(chat: DiscordDriver, channels: list[Channel], watch: Watch, 
         await chat.twin.write(channels[number % len(channels)], chat.people["ana"], text)
         await asyncio.sleep(PAUSE)
     async with asyncio.timeout(60):
-        while len(watch.done) < MESSAGES:
+        while len(watch.done) < MESSAGES:  # noqa: ASYNC110 - a benchmark may poll
             await asyncio.sleep(0.01)
 
 
@@ -166,7 +166,7 @@ async def latency(folder: Path) -> None:
             client = Bare(address, upstream, bare.taken)
             running = asyncio.create_task(client.start(twin.token))
             async with asyncio.timeout(60):
-                while not client.is_ready():
+                while not client.is_ready():  # noqa: ASYNC110 - discord.py has no event before it has connected
                     await asyncio.sleep(0.01)
             await write_all(chat, channels, bare, "bare")
             await client.close()

@@ -1,50 +1,16 @@
 """Every state of the page in a real browser: what it says, how it gets there and back, how it looks."""
 
-import asyncio
 from pathlib import Path
-from typing import Any, Literal
 
 import pytest
 
 from bot.model import Mode, Phase
 from tests.browser.conftest import Visitor
-from tests.browser.visit import Visit
+from tests.browser.looks import CONTRASTS, SCREENS, look_at
 from tests.clock import ManualClock
 from tests.unit.web.watching import Watching
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
-
-PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
-DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
-SCHEMES: tuple[tuple[Literal["dark", "light"], bool], ...] = (("dark", True), ("light", False))
-
-CONTRASTS = """
-(() => {
-  const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
-  const pen = canvas.getContext("2d", { willReadFrequently: true });
-  const paint = (...colours) => {
-    pen.clearRect(0, 0, 1, 1);
-    for (const colour of colours) { pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); }
-    return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3).map((c) => c / 255);
-  };
-  const light = (rgb) => rgb.map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, c, n) => sum + c * [0.2126, 0.7152, 0.0722][n], 0);
-  const behind = (element) => {
-    const layers = [];
-    for (let at = element; at; at = at.parentElement) layers.unshift(getComputedStyle(at).backgroundColor);
-    return layers;
-  };
-  const low = [];
-  for (const element of document.querySelectorAll("h1, p, dt, dd, footer, button, #state-label")) {
-    if (!element.innerText?.trim() || !element.checkVisibility() || element.className === "unseen") continue;
-    const layers = behind(element);
-    const [text, ground] = [light(paint(...layers, getComputedStyle(element).color)), light(paint(...layers))];
-    const contrast = (Math.max(text, ground) + 0.05) / (Math.min(text, ground) + 0.05);
-    if (contrast < 4.5) low.push(`${contrast.toFixed(2)} ${element.innerText}`);
-  }
-  return low;
-})()
-"""
 
 
 @pytest.mark.parametrize(
@@ -53,7 +19,7 @@ CONTRASTS = """
         (Phase.STARTING, "Starting", "The avatar is waking up"),
         (Phase.LIVE, "Live", "Joining the stream"),
         (Phase.WAITING_FOR_TEXT, "Waiting for text", "Write in the channel to wake the avatar."),
-        (Phase.WAITING_FOR_VIEWER, "Waiting for a viewer", "You are the one it waited for"),
+        (Phase.WAITING_FOR_VIEWER, "Waiting for a viewer", "The avatar waits for somebody to watch"),
     ],
 )
 async def test_each_phase_says_what_it_is(
@@ -225,20 +191,11 @@ async def test_every_state_can_be_read_in_light_and_dark_on_every_screen(
     watching: Watching, visit: Visitor, hls_url: str, pictures: Path
 ) -> None:
     watching.change(phase=Phase.STARTING, queue_length=0)
-    visits = {"phone": await visit(watching.page, **PHONE), "desktop": await visit(watching.page, **DESKTOP)}
+    visits = {device: await visit(watching.page, **screen) for device, screen in SCREENS.items()}
 
     async def look(state: str, name: str = "") -> None:
-        await asyncio.gather(*(look_at(page, state, f"{name or state}-{device}") for device, page in visits.items()))
-
-    async def look_at(page: Visit, state: str, name: str) -> None:
-        await page.until_state(state)
-        assert await page.ask("document.documentElement.scrollWidth <= innerWidth")
-        for scheme, is_dark in SCHEMES:
-            await page.page.emulate_media(color_scheme=scheme)
-            ground = await page.ask("getComputedStyle(document.body).backgroundColor")
-            assert (sum(int(part) for part in ground[4:-1].split(",")) < 200) is is_dark
-            assert await page.ask(CONTRASTS) == []
-            await page.picture(pictures, f"{name}-{scheme}")
+        for device, page in visits.items():
+            await look_at(page, state, pictures, f"{name or state}-{device}")
 
     await look("starting")
     for page in visits.values():

@@ -7,6 +7,7 @@ from typing import Self
 
 from adapters.avatars.simulator import Simulator, SimulatorOptions
 from adapters.chat.discord import DiscordChat
+from adapters.chat.discord.client import RelayClient
 from bot.grammar import Command, parse
 from bot.settings import Settings
 from tests.platforms.driver import ADA, ANA, BEN
@@ -71,13 +72,10 @@ class DiscordDriver:
             "WEB_PUBLIC_URL": "https://watch.example.com",
             "DISCORD_TOKEN": TOKEN,
             "DISCORD_API_URL": self.twin.api_url,
+            "DISCORD_GATEWAY_URL": self.twin.gateway_url,
             **self._environment,
         }
-        settings = settings_with(environment)
-        # Past the reading of DISCORD_GATEWAY_URL, which takes no path yet.
-        return settings.model_copy(
-            update={"discord": settings.discord.model_copy(update={"gateway_url": self.twin.gateway_url})}
-        )
+        return settings_with(environment)
 
     def reconfigure(self, environment: dict[str, str]) -> None:
         """Other settings for the next run."""
@@ -89,6 +87,12 @@ class DiscordDriver:
         """The adapter of the bot that runs now."""
         assert isinstance(self.bot.adapter, DiscordChat)
         return self.bot.adapter
+
+    @property
+    def client(self) -> RelayClient:
+        """The discord.py client of the bot that runs now."""
+        assert self.chat._client is not None
+        return self.chat._client
 
     async def connect(self) -> None:
         """Start the bot and wait until it hears the channel."""

@@ -10,6 +10,10 @@ import pytest
 from tests.platforms.driver import ADA, ANA, BEN, Driver
 
 
+LONG = " ".join(f"This is sentence number {number} of a long speech." for number in range(40))
+"""More than two minutes of speech; nothing in it repeats, since repetitions are shortened before they are spoken."""
+
+
 async def begin(chat: Driver) -> None:
     """Bring the avatar and wait until it is live and has said its greeting."""
     await chat.command("/avatar start")
@@ -67,7 +71,7 @@ async def test_mode_chat_lets_it_answer_messages(chat: Driver) -> None:
 
 async def test_interrupt_keeps_the_queue_and_skip_goes_on(chat: Driver) -> None:
     await begin(chat)
-    await chat.write("a very long sentence " * 40)
+    await chat.write(LONG)
     await chat.write("kept")
     answer = await chat.command("/avatar interrupt")
     assert "1 message" in answer
@@ -78,7 +82,7 @@ async def test_interrupt_keeps_the_queue_and_skip_goes_on(chat: Driver) -> None:
 
 async def test_skip_cuts_what_is_said_and_goes_on(chat: Driver) -> None:
     await begin(chat)
-    await chat.write("a very long sentence " * 40)
+    await chat.write(LONG)
     await chat.write("the next one")
     await chat.command("/avatar skip")
     await chat.bot.until(lambda: chat.bot.spoken == ["the next one"])
@@ -86,7 +90,7 @@ async def test_skip_cuts_what_is_said_and_goes_on(chat: Driver) -> None:
 
 async def test_clear_drops_what_waits(chat: Driver) -> None:
     await begin(chat)
-    await chat.write("a very long sentence " * 40)
+    await chat.write(LONG)
     await chat.write("never said")
     assert "Dropped 1 waiting message." in await chat.command("/avatar clear")
     assert "Now:" in await chat.command("/avatar queue")
@@ -179,7 +183,7 @@ async def test_members_may_not_use_the_commands_of_admins(chat: Driver) -> None:
 
 async def test_too_much_for_the_queue_is_refused_with_a_sentence(chat: Driver) -> None:
     await begin(chat)
-    await chat.write("a very long sentence " * 40)
+    await chat.write(LONG)
     for number in range(20):
         await chat.command(f"/avatar say number {number}")
     assert "20 messages" in await chat.command("/avatar say one too many", by=BEN)
@@ -199,7 +203,7 @@ async def test_buttons_do_what_the_commands_do(chat: Driver) -> None:
     if not chat.has_buttons:
         pytest.skip("a console has no buttons")
     await begin(chat)
-    await chat.write("a very long sentence " * 40)
+    await chat.write(LONG)
     await chat.write("kept")
     assert "1 message" in await chat.press("Interrupt")
     await chat.press("Skip", by=BEN)

@@ -1,4 +1,4 @@
-"""Who may do what in a running bot: the operator's lists, blocks from the chat and from the shell, channels, the audit."""
+"""Who may do what in a running bot: the lists of the operator, blocks from chat and shell, channels, the audit."""
 
 from dataclasses import replace
 from pathlib import Path

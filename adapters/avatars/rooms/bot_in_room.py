@@ -1,21 +1,25 @@
 """The carrier that joins rooms itself, with the `livekit` package, an extra that is imported when first needed.
 
 A room's client token has one identity, so a bot that joins with it takes the only place: viewers then watch what the
-bot republishes, never this room. `BotRoom.room` is what a republisher takes the avatar's tracks from.
+bot republishes (`stage`), never this room.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from adapters import shapes
 from bot.errors import Invalid, StreamGone, Transient
-from bot.model import Playback
+from bot.model import Playback, RoomDoor
 from bot.rooms import Inbox, RoomMessage
 
 if TYPE_CHECKING:
     from livekit import rtc
+
+    from adapters.avatars.rooms.stage import Stage
+
+    MakeStage = Callable[[str, rtc.Room], Stage]
 
 JOIN_LIMIT = 15.0
 """Seconds to join a room."""
@@ -35,13 +39,19 @@ MISSING = "The bot cannot join rooms: install avatar-relay[livekit], or set AVAT
 class BotCarrier:
     """`Carrier` over LiveKit."""
 
+    def __init__(self, make_stage: "MakeStage | None" = None) -> None:
+        """`make_stage` makes what shows a room to everybody; without it nobody can watch."""
+        self._make_stage = make_stage
+
     async def enter(self, upstream_id: str, playback: Playback) -> "BotRoom":
         """Join, and wait until the avatar is there. Raises `Transient`, and `Invalid` without the extra."""
         try:
             from livekit import rtc
         except ImportError:
             raise Invalid(MISSING) from None
-        room = BotRoom(rtc.Room(), Playback(hls_url=playback.hls_url))
+        joined = rtc.Room()
+        stage = self._make_stage(upstream_id, joined) if self._make_stage is not None else None
+        room = BotRoom(joined, Playback(hls_url=playback.hls_url, has_stage=stage is not None), stage)
         try:
             async with asyncio.timeout(JOIN_LIMIT):
                 await room.room.connect(playback.livekit_url or "", playback.livekit_token or "")
@@ -59,9 +69,10 @@ class BotCarrier:
 class BotRoom:
     """`Room` that the bot is in."""
 
-    def __init__(self, room: "rtc.Room", playback: Playback) -> None:
+    def __init__(self, room: "rtc.Room", playback: Playback, stage: "Stage | None" = None) -> None:
         self.playback = playback
         self.room = room
+        self._stage = stage
         self.is_ready = False
         self._inbox = Inbox()
         self._is_left = False
@@ -72,7 +83,7 @@ class BotRoom:
             room.on(name, lambda *_: self._changed.set())
 
     async def wait_for_avatar(self) -> None:
-        """Until a participant has published picture and sound. Raises `TimeoutError`."""
+        """Until the bot gets picture and sound of a participant: v1 takes no words before. Raises `TimeoutError`."""
         async with asyncio.timeout(AVATAR_LIMIT):
             while not self._has_avatar():
                 self._changed.clear()
@@ -80,6 +91,10 @@ class BotRoom:
                     raise TimeoutError
                 await self._changed.wait()
         self.is_ready = True
+
+    async def door(self) -> RoomDoor | None:
+        """Into the stage, if there is one."""
+        return await self._stage.door() if self._stage is not None and not self._is_left else None
 
     async def send(self, message: RoomMessage) -> None:
         """Publish it, reliably, to everybody in the room."""
@@ -101,14 +116,18 @@ class BotRoom:
         return self._inbox.messages()
 
     async def leave(self) -> None:
-        """Leave the room."""
+        """Leave the room, after its stage."""
         self._is_left = True
-        await self.room.disconnect()
-        self._inbox.close()
+        try:
+            if self._stage is not None:
+                await self._stage.close()
+        finally:
+            await self.room.disconnect()
+            self._inbox.close()
 
     def _has_avatar(self) -> bool:
         return any(
-            len({publication.kind for publication in participant.track_publications.values()}) > 1
+            len({publication.kind for publication in participant.track_publications.values() if publication.track}) > 1
             for participant in self.room.remote_participants.values()
         )
 

@@ -5,7 +5,7 @@ that somebody, or knows who is. It knows rooms and messages, and nothing of what
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from bot.model import Playback
+from bot.model import Playback, RoomDoor
 from bot.rooms import RoomMessage
 
 
@@ -14,6 +14,10 @@ class Room(Protocol):
 
     playback: Playback
     """How a viewer reaches it: empty of LiveKit where the bot itself has the room's only place."""
+
+    async def door(self) -> RoomDoor | None:
+        """A door of its own for one more page, into a room where everybody can watch this one; None where there is no
+        such room. Raises `ProviderError`."""
 
     async def send(self, message: RoomMessage) -> None:
         """Publish a message; returns once it is out.

@@ -1,7 +1,7 @@
 """Which carrier a room gets: the configured one, or that of the simulator's stand-in rooms, known by their address."""
 
 from collections.abc import Callable
-from importlib.util import find_spec
+from functools import partial
 
 from adapters.avatars.rooms.bot_in_room import MISSING, BotCarrier
 from adapters.avatars.rooms.carrier import Carrier, Room
@@ -9,6 +9,7 @@ from adapters.avatars.rooms.page import PageCarrier
 from adapters.avatars.rooms.stand_in import StandInCarrier, is_stand_in
 from bot.errors import SettingsError
 from bot.model import Playback
+from bot.ports import Clock
 from bot.rooms import RoomSeats
 from bot.settings import CarrierChoice, Settings
 
@@ -26,18 +27,29 @@ class ChosenCarrier:
         return await (self._stand_in if is_local else self._configured).enter(upstream_id, playback)
 
 
-def carrier_for(settings: Settings) -> Callable[[RoomSeats], Carrier]:
+def carrier_for(settings: Settings, clock: Clock) -> Callable[[RoomSeats], Carrier]:
     """The carrier that `AVATAR_CARRIER` asks for. Raises `SettingsError` where it cannot be had."""
+    bot = bot_carrier_for(settings, clock)
+    return lambda seats: ChosenCarrier(bot or PageCarrier(seats))
+
+
+def bot_carrier_for(settings: Settings, clock: Clock) -> BotCarrier | None:
+    """The bot with a stage, where the settings ask for it; None where pages carry. Raises `SettingsError`."""
     choice = settings.avatar.carrier
     if choice is CarrierChoice.AUTO:
         choice = CarrierChoice.BOT if settings.livekit.is_set else CarrierChoice.PAGE
     if choice is CarrierChoice.PAGE:
-        return lambda seats: ChosenCarrier(PageCarrier(seats))
-    if not settings.livekit.is_set:
+        return None
+    own = settings.livekit
+    if own.url is None or own.api_key is None or own.api_secret is None:
         raise SettingsError(
             "LIVEKIT_URL is not set, and AVATAR_CARRIER is bot: the bot would take the room's only place, and nobody "
             "could watch. Set LIVEKIT_URL, or AVATAR_CARRIER=page."
         )
-    if find_spec("livekit") is None:
-        raise SettingsError(MISSING)
-    return lambda _: ChosenCarrier(BotCarrier())
+    try:
+        from adapters.avatars.rooms.stage import Stage
+        from adapters.avatars.rooms.stage_server import StageServer
+    except ImportError:
+        raise SettingsError(MISSING) from None
+    server = StageServer(own.url, own.api_key.get_secret_value(), own.api_secret, settings.session.max_duration)
+    return BotCarrier(partial(Stage, server, clock))

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from bot.errors import Transient
-from bot.model import Playback
+from bot.model import Playback, RoomDoor
 from bot.rooms import RoomMessage, RoomSeats, SeatedRoom
 
 CONFIRM_LIMIT = 5.0
@@ -31,6 +31,10 @@ class PageRoom:
     def __init__(self, room: SeatedRoom, playback: Playback) -> None:
         self.playback = playback
         self._room = room
+
+    async def door(self) -> RoomDoor | None:
+        """None: one page has the seat, and the others wait for it."""
+        return None
 
     async def send(self, message: RoomMessage) -> None:
         """Have the page publish it, and wait until it says so."""

@@ -15,7 +15,7 @@ import aiohttp
 
 from adapters import shapes
 from bot.errors import StreamGone, Transient
-from bot.model import Playback
+from bot.model import Playback, RoomDoor
 from bot.rooms import Inbox, RoomMessage
 from bot.tasks import end
 
@@ -74,6 +74,10 @@ class StandInRoom:
         self._inbox = Inbox()
         self._is_left = False
         self._reader = asyncio.create_task(self._read(), name="read a stand-in room")
+
+    async def door(self) -> RoomDoor | None:
+        """None: everybody can watch it over HLS."""
+        return None
 
     async def send(self, message: RoomMessage) -> None:
         """Send a frame."""

@@ -18,6 +18,7 @@ from adapters.chat.discord.actors import PLATFORM
 from adapters.chat.discord.client import Listeners, RelayClient
 from adapters.chat.discord.connection import Connection
 from adapters.chat.discord.interactions import Interactions
+from adapters.chat.discord.library_log import shortened
 from adapters.chat.discord.messages import Messages
 from adapters.chat.discord.notices import Notices
 from adapters.chat.discord.outbox import Outbox
@@ -54,7 +55,7 @@ class DiscordChat:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._connection = Connection(desk.clock)
-        outbox, reactions = Outbox(self._connection), Reactions(self._connection)
+        outbox, reactions = Outbox(self._connection), Reactions(self._connection, desk.clock)
         self._outbox = outbox
         self._reactions = reactions
         self._panels = Panels(desk, self._connection)
@@ -116,28 +117,32 @@ class DiscordChat:
 
     async def run(self) -> None:
         """Connect and serve. Raises `SettingsError` for a token or an intent that Discord refuses."""
-        pause = _FIRST_PAUSE
         try:
-            while True:
-                try:
-                    await self._serve()
-                except discord.PrivilegedIntentsRequired:
-                    raise SettingsError(words.INTENT_MISSING) from None
-                except discord.ConnectionClosed as error:
-                    if error.code == _TOKEN_REFUSED:
-                        raise SettingsError(words.TOKEN_REFUSED) from None
-                    log.warning("Discord has closed the connection", code=error.code)
-                except (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError) as error:
-                    self._trouble = words.UNREACHABLE
-                    log.warning(words.UNREACHABLE, error=str(error) or repr(error), again_in=round(pause))
-                had_connected = self._client is not None and self._client.has_connected
-                await self._disconnect()
-                pause = _FIRST_PAUSE if had_connected else min(pause * 2, _LONGEST_PAUSE)
-                # Many bots that lost Discord together should not come back together.
-                await self._desk.clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            with shortened():
+                await self._serve_for_ever()
         finally:
             # From here on sessions only close; what people still write finds nobody.
             self._interactions.is_leaving = self._messages.is_leaving = True
+
+    async def _serve_for_ever(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._serve()
+            except discord.PrivilegedIntentsRequired:
+                raise SettingsError(words.INTENT_MISSING) from None
+            except discord.ConnectionClosed as error:
+                if error.code == _TOKEN_REFUSED:
+                    raise SettingsError(words.TOKEN_REFUSED) from None
+                log.warning("Discord has closed the connection", code=error.code)
+            except (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError) as error:
+                self._trouble = words.UNREACHABLE
+                log.warning(words.UNREACHABLE, error=str(error) or repr(error), again_in=round(pause))
+            had_connected = self._client is not None and self._client.has_connected
+            await self._disconnect()
+            pause = _FIRST_PAUSE if had_connected else min(pause * 2, _LONGEST_PAUSE)
+            # Many bots that lost Discord together should not come back together.
+            await self._desk.clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 
     async def _serve(self) -> None:
         listeners = Listeners(self._interactions, self._messages, self._panels, self._places)
@@ -160,7 +165,7 @@ class DiscordChat:
         finally:
             # The client itself stays until the bot leaves, so that goodbyes can be said over it.
             connecting.cancel()
-            await asyncio.wait({connecting})
+            await asyncio.gather(connecting, return_exceptions=True)
 
     async def _log_in(self, client: RelayClient) -> None:
         token, url = self._desk.settings.discord.token, self._desk.settings.discord.api_url
@@ -187,6 +192,8 @@ class DiscordChat:
                     await client.close()
             except (TimeoutError, aiohttp.ClientError, OSError) as error:
                 log.info("Discord did not say goodbye", error=str(error) or repr(error))
+                # What the goodbye would have closed at its end.
+                await client.http.close()
 
 
 def _application(client: discord.Client) -> int:

@@ -18,6 +18,7 @@ from adapters.chat.discord.menus import build
 from adapters.chat.discord.messages import Messages
 from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.places import Places
+from adapters.chat.discord.sync import sync_guild
 from bot.desk import Desk
 from bot.settings import Relay
 
@@ -45,7 +46,8 @@ class Commands(app_commands.CommandTree["RelayClient"]):
     ) -> None:
         """Answer a command that Discord knows and we do not, or not in this shape."""
         log.warning("a command was not understood", error=str(error))
-        self.client.listeners.interactions.say(interaction, words.COMMAND_CHANGED)
+        if interaction.type is discord.InteractionType.application_command:
+            self.client.listeners.interactions.say(interaction, words.COMMAND_CHANGED)
 
 
 class RelayClient(discord.AutoShardedClient):
@@ -62,6 +64,7 @@ class RelayClient(discord.AutoShardedClient):
             chunk_guilds_at_startup=False,
         )
         self.listeners = listeners
+        self._guild_ids = settings.discord.guild_ids
         self.tree = Commands(
             self,
             allowed_contexts=app_commands.AppCommandContext(guild=True),
@@ -145,6 +148,11 @@ class RelayClient(discord.AutoShardedClient):
         self.listeners.messages.deleted(gone.guild_id, gone.channel_id, gone.message_ids)
 
     # --- places ------------------------------------------------------------------------------------------------------
+
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        """The bot was added to a server: one of `DISCORD_GUILD_IDS` may not have taken the commands before."""
+        if guild.id in self._guild_ids:
+            await sync_guild(self.tree, guild.id)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed from a server; an outage is another event."""

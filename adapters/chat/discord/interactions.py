@@ -4,6 +4,7 @@ Discord wants the sign within 3 seconds. Where it came too late (10062) or was g
 the same, and the answer finds another way. Decides nothing about sessions.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,6 @@ from adapters.chat.discord import words
 from adapters.chat.discord.actors import actor_of, channel_of
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.connection import PASSING
-from adapters.chat.discord.draining import DrainableTasks
 from adapters.chat.discord.mentions import names_in
 from adapters.chat.discord.outbox import Letter, Outbox
 from adapters.chat.discord.permissions import missing_in
@@ -27,6 +27,7 @@ from bot.errors import AvatarRelayError
 from bot.grammar import AVATAR, Command
 from bot.model import Reply, Visibility
 from bot.settings import Answers
+from bot.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,11 @@ PUBLIC = frozenset({(AVATAR, verb) for verb in ("stop", "interrupt", "skip", "cl
 """Commands whose answer concerns everybody in the channel. It has to be known before the command has run, since the
 acknowledgement decides who sees the answer."""
 
+_ACKNOWLEDGE_TIME = 5.0
+"""Seconds; after 3 Discord takes no acknowledgement any more."""
+_ANSWER_TIME = 60.0
+"""Seconds, waiting for rate limits included."""
+
 
 class Interactions:
     """Answers commands, buttons and the entry of the context menu."""
@@ -43,7 +49,7 @@ class Interactions:
     def __init__(self, desk: Desk, outbox: Outbox) -> None:
         self._desk = desk
         self._outbox = outbox
-        self._tasks = DrainableTasks()
+        self._tasks = TaskOwner()
         self.is_leaving = False
 
     def command(self, interaction: Interaction, command: Command) -> None:
@@ -102,7 +108,8 @@ class Interactions:
     async def _acknowledge(self, interaction: Interaction, *, public: bool) -> bool:
         """Defer the answer. False where Discord did not take it, so that there is nothing to be edited later."""
         try:
-            await interaction.response.defer(ephemeral=not public, thinking=True)
+            async with asyncio.timeout(_ACKNOWLEDGE_TIME):
+                await interaction.response.defer(ephemeral=not public, thinking=True)
         except (discord.HTTPException, *PASSING) as error:
             code = error.code if isinstance(error, discord.HTTPException) else None
             log.warning("an interaction was not acknowledged", code=code, error=str(error) or repr(error))
@@ -111,27 +118,28 @@ class Interactions:
 
     async def _answer(self, interaction: Interaction, reply: Reply, *, public: bool, is_heard: bool) -> None:
         try:
-            if is_heard and public and reply.visibility is Visibility.PRIVATE:
-                # What was announced for everybody turned out to be for one: take the announcement back first.
-                await interaction.delete_original_response()
-                await self._follow_up(interaction, reply, pieces_of(reply))
-            else:
-                # Also after a lost reply to the acknowledgement, which may have arrived.
-                await self._edit(interaction, reply)
+            async with asyncio.timeout(_ANSWER_TIME):
+                if is_heard and public and reply.visibility is Visibility.PRIVATE:
+                    # What was announced for everybody turned out to be for one: take the announcement back first.
+                    await interaction.delete_original_response()
+                    await self._follow_up(interaction, reply, pieces_of(reply))
+                else:
+                    # Also after a lost reply to the acknowledgement, which may have arrived.
+                    await self._edit(interaction, reply)
         except (discord.HTTPException, *PASSING) as error:
             log.warning("an answer could not be delivered", error=str(error) or repr(error))
             self._answer_in_channel(interaction, reply)
 
     async def _edit(self, interaction: Interaction, reply: Reply) -> None:
         first, *rest = pieces_of(reply)
-        view = _view(interaction, reply) if not rest else None
+        view = self._view(interaction, reply) if not rest else None
         await interaction.edit_original_response(content=first, view=view)
         if rest:
             await self._follow_up(interaction, reply, rest)
 
     async def _follow_up(self, interaction: Interaction, reply: Reply, pieces: list[str]) -> None:
         for number, piece in enumerate(pieces, 1):
-            view = _view(interaction, reply) if number == len(pieces) else None
+            view = self._view(interaction, reply) if number == len(pieces) else None
             await interaction.followup.send(
                 piece, ephemeral=reply.visibility is Visibility.PRIVATE, view=view or discord.utils.MISSING
             )
@@ -172,14 +180,14 @@ class Interactions:
             )
         )
 
+    def _view(self, interaction: Interaction, reply: Reply) -> discord.ui.View | None:
+        running = self._desk.sessions.in_channel(channel_of(interaction.guild_id or 0, interaction.channel_id or 0))
+        buttons = reply.buttons if running else ()
+        return view_of(buttons, running.session.id if running else "", reply.link)
+
     def _missing(self, interaction: Interaction) -> list[str]:
         return missing_in(
             interaction.app_permissions,
             in_thread=isinstance(interaction.channel, discord.Thread),
             opens_threads=self._desk.settings.session.answers is Answers.THREAD,
         )
-
-
-def _view(interaction: Interaction, reply: Reply) -> discord.ui.View | None:
-    # A reply to a command belongs to no session of its own; its buttons go by the channel.
-    return view_of(reply.buttons, f"i{interaction.id}", reply.link)

@@ -13,8 +13,8 @@ import structlog
 
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.connection import PASSING, Connection
-from adapters.chat.discord.draining import DrainableTasks
 from bot.model import Button, Channel
+from bot.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class Outbox:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._waiting: dict[Channel, deque[Letter]] = {}
-        self._tasks = DrainableTasks()
+        self._tasks = TaskOwner()
 
     def post(self, channel: Channel, letter: Letter) -> None:
         """Put a message at the end of a channel's line."""

@@ -1,6 +1,8 @@
 """Servers, channels and threads that are gone for the bot: the sessions in them end. Looks at nothing else."""
 
 from collections.abc import Callable
+from functools import partial
+from operator import eq
 
 import discord
 import structlog
@@ -52,7 +54,7 @@ class Places:
             try:
                 why = await _why_gone(client, channel)
                 if why is not None:
-                    await self._desk.sessions.leave_channels(lambda other, lost=channel: other == lost, why)  # type: ignore[misc]
+                    await self._desk.sessions.leave_channels(partial(eq, channel), why)
             except (discord.HTTPException, StoreError, OSError) as error:
                 log.info("a channel could not be looked up", channel=str(channel), error=str(error))
 

@@ -10,8 +10,9 @@ import discord
 import structlog
 
 from adapters.chat.discord.connection import PASSING, Connection
-from adapters.chat.discord.draining import DrainableTasks
 from bot.model import Channel, Utterance, UtteranceState
+from bot.ports import Clock
+from bot.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
 
@@ -28,14 +29,19 @@ _MARKS = {
     UtteranceState.UNKNOWN: NOT_SPOKEN,
 }
 
+_LINGER = 0.5
+"""Seconds before the first mark: what is said at once is never shown as waiting, and the request for its speech does
+not stand behind one for a reaction (measured: a millisecond or two)."""
+
 
 class Reactions:
     """One line of messages to mark for each channel."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, clock: Clock) -> None:
         self._connection = connection
+        self._clock = clock
         self._wanted: dict[Channel, OrderedDict[int, str]] = {}
-        self._tasks = DrainableTasks()
+        self._tasks = TaskOwner()
 
     def show(self, channel: Channel, utterance: Utterance) -> None:
         """Mark the message of an utterance as its state asks; states without a mark leave it as it is."""
@@ -62,6 +68,7 @@ class Reactions:
     async def _put_all(self, channel: Channel) -> None:
         wanted = self._wanted[channel]
         try:
+            await self._clock.sleep(_LINGER)
             while wanted:
                 await self._put(int(channel.id), *wanted.popitem(last=False))
         finally:

@@ -6,6 +6,7 @@ goes through `panels`, `reactions` and `outbox` to Slack."""
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -232,8 +233,11 @@ class SlackChat:
             case UtteranceChanged():
                 self._show_utterance(event)
             case Notice(channel=channel, session_id=session_id, reply=reply, occasion=occasion):
-                if occasion not in _SHOWN_BY_THE_PANEL:
-                    self._outbox.say(channel, reply, session_id=session_id)
+                say = partial(self._outbox.say, channel, reply, session_id=session_id)
+                if occasion is Occasion.ENDED:
+                    self._panels.after_the_last(session_id, say)
+                elif occasion not in _SHOWN_BY_THE_PANEL:
+                    say()
             case _:
                 pass
 

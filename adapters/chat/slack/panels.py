@@ -44,6 +44,7 @@ class Placed:
     complained: bool = False
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
 
 
 class Panels:
@@ -92,9 +93,19 @@ class Panels:
             placed.task = self._tasks.start(self._keep_drawn(placed), name=f"slack panel {view.session_id}")
 
     async def forget(self, session_id: str) -> None:
-        """A panel whose session nobody knows any more."""
-        self._placed.pop(session_id, None)
+        """A panel that has been drawn for the last time, or whose session nobody knows any more."""
+        placed = self._placed.pop(session_id, None)
+        for follow in placed.afterwards if placed else ():
+            follow()
         await self._store.forget_panel(session_id)
+
+    def after_the_last(self, session_id: str, follow: Callable[[], None]) -> None:
+        """Call `follow` once the panel has been drawn for the last time, so that it is right when people read on."""
+        placed = self._placed.get(session_id)
+        if placed is None:
+            follow()
+        else:
+            placed.afterwards.append(follow)
 
     def found(self, channel: Channel, session_id: str, ts: str) -> None:
         """Slack tells of a panel: the one whose posting was never answered, perhaps."""

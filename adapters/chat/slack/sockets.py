@@ -32,6 +32,9 @@ PING_EVERY = 6.0
 SUSPECT = 10.0
 """Seconds without a sign of life, longer than a pause between pings, after which messages may not be coming in."""
 
+STABLE = 10.0
+"""Seconds that a socket must have lasted for the next one to be opened at once."""
+
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before each further attempt to connect; the last one again and again."""
 
@@ -80,30 +83,33 @@ class Sockets:
     async def _hold(self, place: int) -> None:
         """Keep one socket open for ever, one after the other."""
         failures = 0
-        retiring = TaskOwner()
+        receiving = TaskOwner()
         try:
             while True:
                 socket = await self._connect()
-                if socket is None:
-                    await self._clock.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
-                    failures += 1
-                    continue
-                receiving = retiring.start(socket.receive(), name=f"slack socket {place + 1} receives")
-                ready = await socket.until_ready()
-                if ready:
+                if socket is not None and await self._use(place, socket, receiving) > STABLE:
                     failures = 0
-                    self._open[place] = socket
-                    await socket.until_to_be_replaced()
-                if socket.is_lost:
-                    # One that only retires is still good for what is under way; the next one is opened meanwhile.
-                    self._open.pop(place, None)
-                    receiving.cancel()
-                if not ready or socket.is_lost:
-                    await self._clock.sleep(PAUSES[min(failures, len(PAUSES) - 1)] if failures else 0)
-                    failures += 1
+                    continue
+                await self._clock.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+                failures += 1
         finally:
             self._open.pop(place, None)
-            await retiring.close()
+            await receiving.close()
+
+    async def _use(self, place: int, socket: "Socket", receiving: TaskOwner) -> float:
+        """Use a socket until it is to be replaced. Returns how long it was good for, seconds.
+
+        One that only retires goes on with what is under way, while the next one is opened.
+        """
+        begun = self._clock.monotonic()
+        task = receiving.start(socket.receive(), name=f"slack socket {place + 1} receives")
+        if await socket.until_ready():
+            self._open[place] = socket
+            await socket.until_to_be_replaced()
+        if socket.is_lost:
+            self._open.pop(place, None)
+            task.cancel()
+        return self._clock.monotonic() - begun
 
     async def _connect(self) -> "Socket | None":
         try:
@@ -140,8 +146,8 @@ class Socket:
 
     @property
     def is_suspect(self) -> bool:
-        """Whether it has been silent for longer than it should."""
-        return self._clock.monotonic() - self._heard_at > SUSPECT
+        """Whether it has ended, or has been silent for longer than it should."""
+        return self.is_lost or self._clock.monotonic() - self._heard_at > SUSPECT
 
     async def until_ready(self) -> bool:
         """Wait for Slack's `hello`. False where the socket is lost before."""

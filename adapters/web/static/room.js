@@ -4,7 +4,8 @@
 const LIVEKIT = "./vendor/livekit-client-2.23.0.umd.js";
 const WAITS = [300, 1000, 2000, 4000]; // ms before the room is asked for again; the last one repeats
 const MANY_ATTEMPTS = 3; // after which a person is told that it does not work
-const LONGEST_HEARD = 12_000; // bytes; adapters/web/live.py takes 16 KiB with everything around it
+const LONGEST_REPORT = 16 * 1024; // bytes, as adapters/web/live.py says
+const LONGEST_TOPIC = 128; // as adapters/web/said.py says
 const MOST_HEARD = 80; // reports per second; it takes 100
 const MOST_KEPT = 50; // reports from before the seat is confirmed
 
@@ -19,6 +20,7 @@ export class RoomPlayer {
     this.door = null;
     this.room = null;
     this.kinds = new Set();
+    this.sound = null;
     this.showing = false;
     this.blocked = false;
     this.ousted = false; // somebody else came in with the same name
@@ -84,18 +86,38 @@ export class RoomPlayer {
     this.say({ type: "door" });
   }
 
+  // `attach` follows the size of the picture, but unmutes wherever there is sound; a browser then stops a page that
+  // nobody has clicked yet. So it meets the picture alone, and the sound is added by hand.
   show(track) {
-    track.attach(this.video);
+    const { video } = this;
+    const { muted } = video;
+    if (track.kind === "video") {
+      this.silence();
+      track.attach(video);
+    } else {
+      this.sound = track.mediaStreamTrack;
+    }
+    video.srcObject ??= new MediaStream();
+    if (this.sound) video.srcObject.addTrack(this.sound);
+    if (video.muted !== muted) video.muted = muted;
     this.kinds.add(track.kind);
     this.play();
     this.look();
   }
 
   hide(track) {
-    track.detach(this.video);
+    if (track.kind === "video") track.detach(this.video);
+    else {
+      this.silence();
+      this.sound = null;
+    }
     this.kinds.delete(track.kind);
     this.stopCarrying();
     if (!this.kinds.has("video")) this.note({ showing: false });
+  }
+
+  silence() {
+    for (const sound of this.video.srcObject?.getAudioTracks() ?? []) this.video.srcObject.removeTrack(sound);
   }
 
   async play() {
@@ -136,14 +158,15 @@ export class RoomPlayer {
   }
 
   hear(bytes, sender, topic) {
-    if (!this.door.is_seat || !sender?.trackPublications.size || bytes.length > LONGEST_HEARD) return;
+    if (!this.door.is_seat || !sender?.trackPublications.size) return;
     const now = performance.now();
     if (now - this.heardSince > 1000) [this.heardSince, this.heardCount] = [now, 0];
     this.heardCount += 1;
     if (this.heardCount > MOST_HEARD) return;
     const data = parsed(bytes);
     if (!data) return;
-    const report = { type: "heard", topic: topic ?? "", data };
+    const report = { type: "heard", topic: (topic ?? "").slice(0, LONGEST_TOPIC), data };
+    if (new TextEncoder().encode(JSON.stringify(report)).length > LONGEST_REPORT) return;
     if (this.isReported) this.say(report);
     else this.kept = [...this.kept, report].slice(-MOST_KEPT);
   }
@@ -173,6 +196,7 @@ export class RoomPlayer {
     const room = this.room;
     if (room) this.stopCarrying();
     this.room = this.door = null;
+    this.sound = null;
     this.kept = [];
     this.kinds.clear();
     if (!room) return;

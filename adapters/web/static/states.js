@@ -73,7 +73,7 @@ export function stateOf({ session, line, closed, seat, room }) {
   if (line === "lost") return { name: "lost", ...STATES.lost };
   if (session?.has_room) {
     const name = nameInRoom(session, seat, room);
-    if (name) return { name, ...STATES[name], ...(seat.waits && seat.place === "waiting" && { text: waiting(seat) }) };
+    if (name) return { name, ...STATES[name], ...(seat.place === "waiting" && { text: waiting(seat) }) };
   }
   const name = session && session.phase in STATES ? session.phase : "connecting";
   return { name, ...STATES[name] };
@@ -88,11 +88,10 @@ function nameInRoom(session, seat, room) {
   return null;
 }
 
-// One at a time can see this avatar; everybody reads along.
 function waiting({ watching, ahead }) {
-  const people = watching > 2 ? `${watching} people are here, and one at a time can see this avatar.` : "One person at a time can see this avatar.";
-  const turn = ahead === 0 ? "You are next" : ahead === 1 ? "One person is before you" : `${ahead} people are before you`;
-  return `${people} ${turn}; what it says appears below.`;
+  const people = watching > 2 ? `${watching} people are here; one at a time` : "One person at a time";
+  const turn = ahead === 0 ? "You are next." : ahead === 1 ? "One person is before you." : `${ahead} people are before you.`;
+  return `${people} can see this avatar. ${turn}`;
 }
 
 export const isOver = (state) => ["ended", "expired", "revoked"].includes(state.name);

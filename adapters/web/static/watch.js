@@ -27,7 +27,7 @@ const seat = new SeatView();
 let player = stream; // what plays: the stream, or the room
 const captions = new Captions($("captions"), $("announce-speech"), playhead);
 const connection = new Connection(liveAddress(), {
-  open: () => connection.say({ type: "visit", visitor: visitor() }),
+  open: () => connection.say({ type: "visit", visitor: visitor(), plays: room.showing }),
   message: receive,
   change: () => redraw(),
   closed: (why) => { closed = why; redraw(); },

@@ -7,7 +7,7 @@ import pytest
 from tests.platforms.discord import DiscordDriver, answer_of, read
 from tests.platforms.driver import ADA, ANA, BEN
 from tests.scenario.discord.conftest import Open, bring_avatar
-from tests.twins.discord import CommandHidden, Fault
+from tests.twins.discord import CommandHidden, Fault, shapes
 
 PUT_GLOBAL = ("PUT", "/applications/{application_id}/commands")
 PUT_GUILD = ("PUT", "/applications/{application_id}/guilds/{guild_id}/commands")
@@ -185,3 +185,34 @@ async def test_help_is_one_readable_list(chat: DiscordDriver) -> None:
     answer = await answer_of(await chat.slash("/avatar help"))
     assert "**/avatar say TEXT**: have it say your words" in read(answer)
     assert len(answer.content) <= 2000
+
+
+async def test_person_is_chosen_from_the_members_to_be_shut_out(live: DiscordDriver) -> None:
+    await live.command("/avatar-admin block @ben", by=ADA)
+    assert "blocked" in await live.command("/avatar say hello", by=BEN)
+    await live.command("/avatar-admin unblock @ben", by=ADA)
+    await live.command("/avatar say hello again", by=BEN)
+    await live.bot.until(lambda: live.bot.spoken == ["hello again"])
+
+
+async def test_commands_come_with_the_invitation_to_a_server_that_was_named_before(open_chat: Open) -> None:
+    chat = await open_chat()
+    later = chat.twin.world.new_guild("Later")
+    later.has_bot = False
+    await chat.bot.kill()
+    chat.reconfigure({"DISCORD_GUILD_IDS": str(later.id)})
+    await chat.connect()
+    await chat.bot.until(lambda: chat.client.has_been_ready)
+    later.has_bot = True
+    shape = shapes.guild(later, chat.twin.world)
+    # An invitation says nothing of it; the end of an outage says False.
+    shape.pop("unavailable", None)
+    chat.twin.gateway.dispatch("GUILD_CREATE", shape, guild=later)
+    await chat.twin.until(lambda: chat.twin.visible_commands(later) == NAMES)
+
+
+async def test_command_that_only_discord_knows_is_answered_with_what_to_do(chat: DiscordDriver) -> None:
+    command = next(one for one in chat.twin.interactions.commands.all(None) if one["name"] == "avatar")
+    command["options"].append({"type": 1, "name": "dance", "description": "Dance"})
+    asked = await chat.twin.slash(chat.channel, chat.people[ANA], "avatar dance")
+    assert "Reload Discord" in read(await asked.answered())

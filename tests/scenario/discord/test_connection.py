@@ -1,4 +1,4 @@
-"""The connection to Discord: that nothing is lost when it breaks, and what the operator reads when it cannot be made."""
+"""The connection to Discord: nothing is lost when it breaks, and the operator reads why it cannot be made."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ async def test_invalid_session_is_begun_anew_and_the_panel_is_right(live: Discor
     await live.write("after")
     await live.bot.until(lambda: live.bot.spoken == ["after"])
     await live.twin.until(lambda: panel.edits > edits)
-    assert "live" in await live.panel()
+    assert "Stop" in (await live.panel()).splitlines()
     assert len(live.panels()) == 1
 
 
@@ -120,3 +120,15 @@ async def test_token_is_in_no_log_line(open_chat: Open, capsys: pytest.CaptureFi
     logged = capsys.readouterr().err
     assert "discord" in logged
     assert chat.twin.token not in logged
+
+
+async def test_gateway_of_the_operator_is_used_for_new_and_for_resumed_sessions(open_chat: Open) -> None:
+    chat = await open_chat()
+    await chat.bot.kill()
+    # What Discord itself would name is not reachable from here.
+    chat.twin.gateway.url = "ws://127.0.0.1:9/"
+    await chat.connect()
+    await chat.twin.drop_gateway()
+    await chat.twin.until(lambda: chat.twin.resumes == 1)
+    await chat.bot.until(lambda: chat.bot.adapter.trouble is None)
+    assert "No avatar" in await chat.command("/avatar status")

@@ -2,6 +2,7 @@
 
 from tests.platforms.discord import DiscordDriver, read
 from tests.platforms.driver import BEN
+from tests.scenario.discord.conftest import Open, bring_avatar
 from tests.twins.discord import Fault
 
 
@@ -68,3 +69,21 @@ async def test_lost_reply_to_the_first_drawing_gives_one_panel(chat: DiscordDriv
     await chat.command("/avatar start")
     await chat.until_read("live")
     assert len(chat.panels()) == 1
+
+
+async def test_warning_before_it_leaves_has_a_button_to_keep_it(open_chat: Open) -> None:
+    chat = await open_chat(environment={"SESSION_IDLE_TIMEOUT": "120", "SESSION_IDLE_WARNING": "100"})
+    await bring_avatar(chat)
+    await chat.until_read("unless somebody writes")
+    warning = next(one for one in chat.twin.messages(chat.channel) if "unless somebody writes" in one.content)
+    pressed = await chat.twin.click(chat.people[BEN], warning, label="Keep it here")
+    assert "stays" in read(await pressed.answered())
+    assert len(chat.bot.desk.sessions) == 1
+
+
+async def test_missing_permission_to_react_disturbs_nothing(live: DiscordDriver) -> None:
+    live.twin.deny(live.channel, "add_reactions")
+    for text in ("one", "two"):
+        await live.write(text)
+    await live.bot.until(lambda: live.bot.spoken == ["one", "two"])
+    assert "Mode" in await live.command("/avatar status")

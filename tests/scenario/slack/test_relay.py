@@ -1,4 +1,4 @@
-"""Messages in a Slack channel: which reach the avatar, how often, and what becomes of edits, deletions and reactions."""
+"""Messages in a Slack channel: which reach the avatar, how often, and what becomes of edits and deletions."""
 
 import asyncio
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Completions, the comparison of commands with what Discord has, and the permissions of the bot."""
 
+from pathlib import Path
+
 import pytest
 
 import discord
@@ -53,6 +55,11 @@ def test_invite_asks_for_no_power_over_others() -> None:
         "embed_links", "read_message_history", "add_reactions",
     }  # fmt: skip
     assert "client_id=42" in invite_link(42)
+
+
+def test_guide_names_the_number_of_the_permissions() -> None:
+    guide = Path(__file__).parents[3] / "docs" / "discord.md"
+    assert f"(number {invite_permissions().value})" in guide.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

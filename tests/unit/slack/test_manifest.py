@@ -20,7 +20,7 @@ VERSIONS = ("manifest.schema.1.0.0.json", "manifest.schema.2.0.0.json")
         {},
         {"SLACK_APP_TOKEN": "xapp-1-0123456789abcdef"},
         {"SLACK_SIGNING_SECRET": "0123456789abcdef", "WEB_PUBLIC_URL": "https://avatar.example.com/"},
-        {"SLACK_SIGNING_SECRET": "0123456789abcdef", "SLACK_CLIENT_ID": "1.2", "SLACK_CLIENT_SECRET": "0123456789abcdef"},
+        {"SLACK_SIGNING_SECRET": "0123456789abcdef", "SLACK_CLIENT_ID": "1.2"},
         {"SLACK_COMMAND": "robot"},
     ],
 )

@@ -69,6 +69,7 @@ async def test_a_viewer_gets_the_whole_session_first_and_nothing_that_is_not_the
             "speaking": None,
             "ends_at": watching.view.ends_at.timestamp(),
             "hls_url": "https://media.example/a.m3u8",
+            "has_room": False,
             "ended": None,
         }
 

@@ -8,8 +8,9 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from adapters.web.headers import SecurityHeaders
-from bot.errors import StoreUnavailable
+from adapters.web.headers import SecurityHeaders, room_sources
+from bot.errors import ProviderError, StoreUnavailable
+from bot.model import RoomDoor
 from tests.clock import ManualClock
 from tests.unit.web.watching import CHANNEL, NONCE, Watching
 
@@ -230,3 +231,41 @@ async def test_further_routes_can_be_added_before_the_start(clock: ManualClock, 
     async with client.post(f"{watching.base}/slack/events", data="hello") as response:
         assert await response.json() == {"took": "hello"}
     await watching.stop()
+
+
+async def test_the_page_of_a_room_may_join_at_exactly_that_host_and_does_not_show_the_token(
+    watching: Watching, client: aiohttp.ClientSession
+) -> None:
+    watching.open_room(RoomDoor("upstream-42", "wss://rooms.example:7443", "a-secret-token"))
+    async with client.get(watching.page) as response:
+        policy = dict(part.partition(" ")[::2] for part in response.headers["Content-Security-Policy"].split("; "))
+        named = {source for source in policy["connect-src"].split() if "rooms" in source}
+        html = await response.text()
+        assert named == {"wss://rooms.example:7443", "https://rooms.example:7443"}
+        assert 'data-rooms="wss://rooms.example:7443 https://rooms.example:7443"' in html
+        assert "a-secret-token" not in html + str(response.headers)
+        assert "upstream-42" not in html
+    async with client.get(f"{watching.base}/nothing") as other:
+        assert "rooms.example" not in other.headers["Content-Security-Policy"]
+
+
+async def test_a_page_without_a_room_names_none(watching: Watching, client: aiohttp.ClientSession) -> None:
+    watching.open_room(RoomDoor("upstream-42", "wss://rooms.example", "token"))
+    watching.change(hls_url="https://media.example/a.m3u8")
+    async with client.get(watching.page) as response:
+        assert 'data-rooms=""' in await response.text()
+
+
+async def test_a_room_that_cannot_be_looked_up_does_not_keep_the_page_away(
+    watching: Watching, client: aiohttp.ClientSession
+) -> None:
+    watching.open_room(RoomDoor("upstream-42", "wss://rooms.example", "token"))
+    watching.desk.closed_door = ProviderError("the stage is dark")
+    async with client.get(watching.page) as response:
+        assert response.status == 200
+        assert 'data-rooms=""' in await response.text()
+
+
+@pytest.mark.parametrize("url", ["", "file:///etc", "wss://a b", "wss://a; script-src *", "wss://user@host", "wss://"])
+def test_an_address_that_is_no_host_gets_into_no_policy(url: str) -> None:
+    assert room_sources(url) == ()

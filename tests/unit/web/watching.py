@@ -1,5 +1,7 @@
 """A small desk in memory and everything around it that a watch page needs, for the unit tests and the browser tests."""
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -8,8 +10,9 @@ from pydantic import SecretStr
 
 from adapters.web import SignedWatchLinks, WebServer
 from bot.bulletin import Bulletin
-from bot.model import Channel, Mode, Phase, SessionChanged, SessionView, Word, WordsSpoken
+from bot.model import Channel, Mode, Phase, RoomDoor, SessionChanged, SessionView, Word, WordsSpoken
 from bot.ports import Clock
+from bot.rooms import RoomSeats
 
 NONCE = "nonce-of-link"
 CHANNEL = Channel("console", "home", "channel-4711")
@@ -41,12 +44,21 @@ class MemoryDesk:
         self.views: dict[str, SessionView] = {}
         self.asked = 0
         self.failure: Exception | None = None
+        self.doors: Iterator[RoomDoor] | None = None
+        self.closed_door: Exception | None = None
 
     async def watched(self, link_nonce: str) -> SessionView | None:
         self.asked += 1
         if self.failure is not None:
             raise self.failure
         return self.views.get(link_nonce)
+
+    async def door(self, link_nonce: str) -> RoomDoor | None:
+        if self.closed_door is not None:
+            raise self.closed_door
+        if self.doors is None or link_nonce not in self.views:
+            return None
+        return next(self.doors)
 
 
 class Watching:
@@ -59,6 +71,7 @@ class Watching:
         self.desk = MemoryDesk()
         self.bulletin = Bulletin()
         self.registry = CollectorRegistry()
+        self.seats = RoomSeats()
         self.readiness: dict[str, str | None] = {"store": None}
         self.links = SignedWatchLinks(
             SecretStr("a secret of some length"), "https://watch.example", lifetime=lifetime, clock=clock
@@ -81,6 +94,7 @@ class Watching:
             media_sources=self.media_sources,
             readiness=self._ready,
             registry=self.registry,
+            seats=self.seats,
         )
 
     async def start(self) -> None:
@@ -106,6 +120,16 @@ class Watching:
         self.view = replace(self.view, **changes)  # type: ignore[arg-type]  # the caller names fields of the view
         self.desk.views[NONCE] = self.view
         self.bulletin.publish(SessionChanged(self.view))
+
+    def open_room(self, door: RoomDoor, *more: RoomDoor, phase: Phase = Phase.LIVE) -> None:
+        """There is a room to enter: the same door each time, or one after the other where there are more."""
+        self.desk.doors = itertools.repeat(door) if not more else itertools.chain([door], more)
+        self.change(has_room=True, phase=phase)
+
+    def close_room(self, phase: Phase = Phase.WAITING_FOR_TEXT) -> None:
+        """The stream is over."""
+        self.desk.doors = None
+        self.change(has_room=False, phase=phase)
 
     def speak(self, text: str, *, at: datetime | None = None, pace: float = 0.25) -> None:
         """The avatar says `text`, one word every `pace` seconds from `at` (now) on."""

@@ -1,0 +1,84 @@
+"""A room that is kept for as long as its stream lives: entered again when the connection to it is lost. It knows rooms
+and messages, and nothing of what the messages mean."""
+
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+
+from adapters.avatars.rooms.carrier import Carrier, Room
+from bot.errors import RateLimited, StreamGone, Transient
+from bot.model import Playback, RoomDoor
+from bot.ports import Clock, StreamStatus
+from bot.rooms import RoomMessage
+
+LONGEST_PAUSE = 15.0
+"""Seconds between attempts to get back into the room of a stream that the provider says is open."""
+
+Ask = Callable[[], Awaitable[StreamStatus]]
+
+
+class KeptRoom:
+    """The room of one stream."""
+
+    def __init__(self, upstream_id: str, carrier: Carrier, clock: Clock, ask: Ask) -> None:
+        """`ask` gets the stream's status from the provider."""
+        self.room: Room | None = None
+        self.address: Playback | None = None
+        self.ended: str | None = None
+        self._upstream_id = upstream_id
+        self._carrier = carrier
+        self._clock = clock
+        self._ask = ask
+
+    async def enter(self, address: Playback) -> Room:
+        """Enter the room that `address` leads to, unless it was entered before. Raises `ProviderError`."""
+        self.address = address
+        return self.room or await self._enter(address)
+
+    async def door(self) -> RoomDoor | None:
+        """See `Room.door`; None while it is not entered."""
+        return await self.room.door() if self.room is not None else None
+
+    async def end(self, reason: str) -> None:
+        """The stream is over. Only the first reason counts."""
+        self.ended = self.ended or reason
+        if self.room is not None:
+            await self.room.leave()
+
+    async def messages(self) -> AsyncGenerator[RoomMessage, None]:
+        """What is said in the room, until the stream is over. For one reader at a time; the next goes on from there."""
+        pause = 0.0
+        while not self._is_over() and self.room is not None:
+            since = self._clock.monotonic()
+            async for message in self.room.messages():
+                yield message
+                if self._is_over():
+                    break
+            if not self._is_over():
+                pause = 0.0 if self._clock.monotonic() - since > LONGEST_PAUSE else pause
+                await self._come_back(pause)
+                pause = min(LONGEST_PAUSE, max(1.0, pause * 2))
+
+    def _is_over(self) -> bool:
+        return self.ended is not None
+
+    async def _come_back(self, pause: float) -> None:
+        """The connection to the room is lost: enter it again after `pause` seconds, unless the stream is over."""
+        # Spread out who lost the connection together. No secret depends on it.
+        await self._clock.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
+        with suppress(Transient, RateLimited):
+            status = await self._ask()
+            if not status.is_open:
+                await self.end(status.detail or "ended")
+                return
+            if self.room is not None and self.address is not None:
+                await self.room.leave()
+                await self._enter(self.address)
+
+    async def _enter(self, address: Playback) -> Room:
+        room = await self._carrier.enter(self._upstream_id, address)
+        if self.ended is not None:
+            await room.leave()
+            raise StreamGone("the stream was closed while its room was being entered")
+        self.room = room
+        return room

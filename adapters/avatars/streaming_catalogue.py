@@ -1,0 +1,58 @@
+"""How v1 lists things: avatars, voices, sessions. Asks for nothing."""
+
+from collections.abc import Sequence
+
+from adapters import shapes
+from bot.errors import Transient
+from bot.ports import CatalogueEntry
+
+LARGEST_CATALOGUE = 1000
+"""Entries of a list that are kept."""
+
+
+def avatars_in(body: object) -> Sequence[CatalogueEntry]:
+    """The avatars that are active."""
+    rows = rows_of(body, "avatars")
+    entries = [_avatar(row) for row in rows[:LARGEST_CATALOGUE] if shapes.field(row, "status") in (None, "ACTIVE")]
+    return [entry for entry in entries if entry is not None]
+
+
+def voices_in(body: object) -> Sequence[CatalogueEntry]:
+    """The voices that work in a live stream."""
+    rows = rows_of(body, "voices")
+    entries = [_voice(row) for row in rows[:LARGEST_CATALOGUE] if _speaks_live(row)]
+    return [entry for entry in entries if entry is not None]
+
+
+def rows_of(body: object, name: str) -> list[object]:
+    """The rows of a list, which come bare or under their name; null stands for none."""
+    data = shapes.field(body, "data")
+    rows = data[name] if isinstance(data, dict) and name in data else data
+    if rows is not None and not isinstance(rows, list):
+        raise Transient(f"HeyGen listed its {name} in a form nobody knows", may_have_taken_effect=False)
+    return rows or []
+
+
+def _avatar(row: object) -> CatalogueEntry | None:
+    avatar_id = shapes.text(shapes.field(row, "avatar_id"))
+    if avatar_id is None:
+        return None
+    return CatalogueEntry(
+        avatar_id,
+        shapes.text(shapes.field(row, "pose_name")) or avatar_id,
+        shapes.url(shapes.field(row, "normal_preview"), "https", "http"),
+        shapes.text(shapes.field(row, "default_voice")),
+    )
+
+
+def _voice(row: object) -> CatalogueEntry | None:
+    voice_id = shapes.text(shapes.field(row, "voice_id"))
+    if voice_id is None:
+        return None
+    name = shapes.text(shapes.field(row, "name")) or shapes.text(shapes.field(row, "display_name")) or voice_id
+    return CatalogueEntry(voice_id, name)
+
+
+def _speaks_live(row: object) -> bool:
+    flags = [shapes.field(row, "support_realtime"), shapes.field(row, "support_interactive_avatar")]
+    return True in flags or flags == [None, None]

@@ -1,0 +1,123 @@
+"""What `avatar-relay doctor` looks at on Discord: token, intents, commands, permissions in a channel. Changes nothing,
+and never opens a gateway connection.
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncIterator
+
+import aiohttp
+import discord
+
+from adapters.chat.discord import words
+from adapters.chat.discord.permissions import invite_link, missing_in
+from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.errors import SettingsError
+from bot.settings import Answers, Relay, Settings
+
+TIMEOUT = 15.0
+"""Seconds for everything that is asked of Discord; discord.py repeats what Discord puts off."""
+
+
+async def examine_discord(examination: Examination) -> AsyncIterator[Check]:
+    """Look at the Discord application, its commands, and a channel where one is named."""
+    settings = examination.settings
+    token = settings.discord.token
+    if token is None:
+        yield skipped("Discord", "DISCORD_TOKEN is not set")
+        return
+    # Process-wide, since discord.py has it nowhere else.
+    discord.http.Route.BASE = settings.discord.api_url
+    async with discord.Client(intents=discord.Intents(guilds=True)) as client:
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await client.login(token.get_secret_value())
+                application = await client.application_info()
+        except discord.LoginFailure:
+            yield failed("Discord token", "Discord does not accept it", words.TOKEN_REFUSED)
+            return
+        except (discord.HTTPException, aiohttp.ClientError, OSError, KeyError, TypeError) as error:
+            yield failed(
+                "Discord", f"cannot be reached ({type(error).__name__})", "Check DISCORD_API_URL and the network."
+            )
+            return
+        yield passed("Discord token", f"belongs to {application.name}")
+        yield _intents(application, settings)
+        yield await _commands(client, settings)
+        if examination.channel is not None and examination.channel.isdecimal():
+            yield await _channel(client, int(examination.channel), settings)
+
+
+def invite(settings: Settings) -> str:
+    """The invite link of the bot whose token is set. Raises `SettingsError` where none is, or it is no token.
+
+    The first part of a bot's token is the id of its user in base64, which is the application's id for every
+    application made since 2016 (Discord's documentation, "Bot users"); so nobody has to be asked.
+    """
+    if settings.discord.token is None:
+        raise SettingsError(words.TOKEN_MISSING)
+    first = settings.discord.token.get_secret_value().partition(".")[0]
+    try:
+        return invite_link(int(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4))))
+    except (binascii.Error, ValueError):
+        raise SettingsError(words.TOKEN_REFUSED) from None
+
+
+def _intents(application: discord.AppInfo, settings: Settings) -> Check:
+    if settings.session.relay is not Relay.ALL:
+        return passed("Discord intents", "none of the privileged ones is needed")
+    flags = application.flags
+    if flags.gateway_message_content or flags.gateway_message_content_limited:
+        return passed("Discord intents", "Message Content is on")
+    return failed("Discord intents", "Message Content is off, and SESSION_RELAY is all", words.INTENT_MISSING)
+
+
+async def _commands(client: discord.Client, settings: Settings) -> Check:
+    assert client.application_id is not None  # noqa: S101 - logging in has told it
+    guilds = settings.discord.guild_ids
+    fix = "Start the bot once: it makes them."
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            if not guilds:
+                known = await client.http.get_global_commands(client.application_id)
+                return _count("Discord commands", len(known), "in every server", fix)
+            for guild_id in guilds:
+                known = await client.http.get_guild_commands(client.application_id, guild_id)
+                if not known:
+                    return warned("Discord commands", f"not there yet in server {guild_id}", fix)
+    except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+        link = invite_link(client.application_id)
+        return failed("Discord commands", f"cannot be seen ({error})", f"Invite the bot to the server again: {link}")
+    return passed("Discord commands", f"there, in {len(guilds)} servers")
+
+
+def _count(subject: str, number: int, where: str, fix: str) -> Check:
+    return passed(subject, f"{number}, {where}") if number else warned(subject, "not there yet", fix)
+
+
+async def _channel(client: discord.Client, channel_id: int, settings: Settings) -> Check:
+    subject = f"Discord channel {channel_id}"
+    assert client.user is not None  # noqa: S101 - logging in has told it
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            channel = await client.fetch_channel(channel_id)
+            if not isinstance(channel, (discord.abc.GuildChannel, discord.Thread)):
+                return failed(subject, "is no channel of a server", "Name another one.")
+            guild = await client.fetch_guild(channel.guild.id)
+            me = await guild.fetch_member(client.user.id)
+            # Fetched with their server, so that its roles are known to them.
+            places = {place.id: place for place in await guild.fetch_channels()}
+    except discord.NotFound:
+        return failed(subject, "is not there", "Check the id: right click on the channel, Copy Channel ID.")
+    except discord.Forbidden:
+        return failed(subject, "cannot be seen by the bot", "Give it View Channel there, or invite it to the server.")
+    except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+        return failed(subject, f"cannot be looked at ({type(error).__name__})", "Try again later.")
+    in_thread = isinstance(channel, discord.Thread)
+    granted = places[channel.parent_id if isinstance(channel, discord.Thread) else channel.id].permissions_for(me)
+    opens_threads = settings.session.answers is Answers.THREAD
+    lacking = missing_in(granted, in_thread=in_thread, opens_threads=opens_threads)
+    if lacking:
+        return failed(subject, f"the bot lacks {', '.join(lacking)}", "Give them to its role, or in the channel.")
+    return passed(subject, f"#{channel.name}: nothing is missing")

@@ -1,0 +1,94 @@
+"""What `avatar-relay doctor` looks at on Slack: tokens, scopes against the manifest, the socket, a channel. Changes
+nothing: it asks for a socket's address and does not open it.
+"""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from adapters.chat.slack import troubles
+from adapters.chat.slack.manifest import manifest_of, uses_http
+from bot.doctor.check import Check, Examination, failed, passed, skipped
+from bot.settings import Settings
+
+TIMEOUT = 10
+"""Seconds for one question to Slack."""
+
+
+async def examine_slack(examination: Examination) -> AsyncIterator[Check]:
+    """Look at the Slack app's tokens, scopes and connection, and at a channel where one is named."""
+    settings = examination.settings
+    slack = settings.slack
+    if slack.bot_token is None:
+        why = "installed by workspaces (SLACK_CLIENT_ID)" if slack.client_id else "SLACK_BOT_TOKEN is not set"
+        yield skipped("Slack", why)
+        return
+    bot = _client(settings, slack.bot_token.get_secret_value())
+    try:
+        about = await bot.auth_test()
+    except SlackApiError as error:
+        code = str(error.response.get("error", ""))
+        yield failed("Slack bot token", code, troubles.bot_token_trouble(code) or "Try again later.")
+        return
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        yield failed("Slack", f"cannot be reached ({type(error).__name__})", "Check SLACK_API_URL and the network.")
+        return
+    yield passed("Slack bot token", f"belongs to {about.get('user')} in {about.get('team')}")
+    yield _scopes(about, settings)
+    yield await _connection(settings)
+    if examination.channel is not None and not examination.channel.isdecimal():
+        yield await _channel(bot, examination.channel, str(about.get("user")))
+
+
+def _client(settings: Settings, token: str) -> AsyncWebClient:
+    return AsyncWebClient(token=token, base_url=f"{settings.slack.api_url}/", timeout=TIMEOUT)
+
+
+def _scopes(about: AsyncSlackResponse, settings: Settings) -> Check:
+    granted = {scope.strip() for scope in str(about.headers.get("x-oauth-scopes", "")).split(",")}
+    if granted == {""}:
+        return skipped("Slack scopes", "Slack did not tell")
+    wanted = set(manifest_of(settings)["oauth_config"]["scopes"]["bot"])
+    if lacking := sorted(wanted - granted):
+        fix = "Update the app with `avatar-relay slack-manifest`, install it again, then set SLACK_BOT_TOKEN."
+        return failed("Slack scopes", f"{', '.join(lacking)} missing", fix)
+    return passed("Slack scopes", f"all {len(wanted)} of the manifest")
+
+
+async def _connection(settings: Settings) -> Check:
+    if uses_http(settings):
+        if settings.web.public_url is None:
+            return failed(
+                "Slack connection", "HTTP, and WEB_PUBLIC_URL is not set", "Set it: Slack has to reach the bot."
+            )
+        return passed("Slack connection", f"Slack calls {settings.web.public_url}/slack/events")
+    token = settings.slack.app_token
+    if token is None:
+        return failed("Slack connection", "SLACK_APP_TOKEN is not set", "Set it, or SLACK_SIGNING_SECRET for HTTP.")
+    client = _client(settings, "")
+    try:
+        await client.apps_connections_open(app_token=token.get_secret_value())
+    except SlackApiError as error:
+        code = str(error.response.get("error", ""))
+        return failed("Slack connection", code, troubles.app_token_trouble(code) or "Try again later.")
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return failed("Slack connection", f"no answer ({type(error).__name__})", "Check SLACK_API_URL and the network.")
+    return passed("Slack connection", "Socket Mode is open to the bot")
+
+
+async def _channel(bot: AsyncWebClient, channel: str, name: str) -> Check:
+    subject = f"Slack channel {channel}"
+    try:
+        about = await bot.conversations_info(channel=channel)
+    except SlackApiError as error:
+        code = str(error.response.get("error", ""))
+        fix = troubles.place_trouble(code, name) or "Check the id: it is at the end of the channel's link."
+        return failed(subject, code, fix)
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return failed(subject, f"cannot be looked at ({type(error).__name__})", "Try again later.")
+    if not about["channel"].get("is_member"):
+        return failed(subject, "the bot is not in it", f"Type `/invite @{name}` there.")
+    return passed(subject, f"#{about['channel'].get('name')}: the bot is in it")

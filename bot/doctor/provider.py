@@ -1,0 +1,89 @@
+"""The checks of the avatar service: key, credit, avatar, voice, open streams. Opens nothing and costs nothing."""
+
+from collections.abc import AsyncIterator
+
+from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.errors import AuthenticationFailed, ProviderError, SettingsError, Sunset
+from bot.ports import AvatarProvider
+from bot.providers import make_provider
+from bot.sentences import count, dollars
+from bot.settings import SIMULATOR
+
+
+async def examine_provider(examination: Examination) -> AsyncIterator[Check]:
+    """Look at the chosen provider's account."""
+    settings = examination.settings
+    name = settings.avatar.provider
+    if name == SIMULATOR:
+        yield passed("avatar service", "the simulator, in the bot itself: no account, no cost, no real avatar")
+        return
+    try:
+        provider = make_provider(settings, examination.clock)
+    except SettingsError as error:
+        yield failed("avatar service", f"{name}: {error}", "Set it in .env, or choose another AVATAR_PROVIDER.")
+        return
+    async with provider:
+        yield (account := await _account(provider))
+        if account.fix:
+            return
+        yield await _known("avatar", settings.avatar.id, provider)
+        yield await _known("voice", settings.avatar.voice_id, provider)
+        yield await _open_streams(provider)
+    yield _answers(examination, provider)
+
+
+async def _account(provider: AvatarProvider) -> Check:
+    subject = "avatar service"
+    price = provider.capabilities.price_per_minute
+    cost = f", an open minute costs up to {dollars(price)}" if price else ""
+    try:
+        balance = await provider.balance()
+        await provider.avatars()
+    except AuthenticationFailed as error:
+        return failed(
+            subject, f"{provider.name} does not accept the key ({error})", "Copy the key from your account again."
+        )
+    except Sunset:
+        return failed(
+            subject,
+            f"{provider.name} was switched off for good",
+            "Set AVATAR_PROVIDER to heygen-realtime or liveavatar.",
+        )
+    except ProviderError as error:
+        return failed(subject, str(error), "Check the address, the network and the account.")
+    return passed(subject, f"{provider.name} accepts the key{f', {balance} left' if balance else ''}{cost}")
+
+
+async def _known(what: str, wished: str, provider: AvatarProvider) -> Check:
+    if not wished:
+        return passed(what, "the provider's own choice")
+    try:
+        entries = await (provider.avatars() if what == "avatar" else provider.voices())
+    except ProviderError as error:
+        return warned(what, f"the list cannot be had ({type(error).__name__})", "Try again later.")
+    for entry in entries:
+        if entry.id == wished:
+            return passed(what, entry.name)
+    variable = "AVATAR_ID" if what == "avatar" else "AVATAR_VOICE_ID"
+    return failed(what, f"{wished} is not among yours", f"Choose one of `avatar-relay {what}s`, and set {variable}.")
+
+
+async def _open_streams(provider: AvatarProvider) -> Check:
+    if not provider.capabilities.lists_open:
+        return skipped("open streams", "the service does not tell")
+    try:
+        streams = await provider.list_open()
+    except ProviderError as error:
+        return warned("open streams", f"the list cannot be had ({type(error).__name__})", "Try again later.")
+    return passed("open streams", count(len(streams), "stream"))
+
+
+def _answers(examination: Examination, provider: AvatarProvider) -> Check:
+    model = examination.settings.chat_model.model
+    if provider.capabilities.chat:
+        return passed("answers", "the avatar answers by itself")
+    if model:
+        return passed("answers", f"the chat model {model} answers")
+    setting = provider.capabilities.chat_setting
+    also = f", or {setting}" if setting else ""
+    return warned("answers", "the avatar repeats only", f"Set CHAT_API_URL and CHAT_MODEL{also} to let it answer.")

@@ -1,0 +1,33 @@
+"""The servers the set-up commands talk to."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import SecretStr
+
+from adapters.avatars.simulator import Simulator, SimulatorOptions
+from bot.clock import SystemClock
+from tests.platforms.relay import KEY
+from tests.twins.discord import DiscordTwin
+from tests.twins.slack import SlackTwin
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    """The avatar services."""
+    async with Simulator(SimulatorOptions(api_key=SecretStr(KEY)), SystemClock()) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[DiscordTwin]:
+    """A Discord with one server and one channel, whose bot has a token of the form real ones have."""
+    async with DiscordTwin(token="MTIzNDU2Nzg5MDEyMzQ1Njc4OQ.Gtwin.of-a-bot") as twin:
+        yield twin
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[SlackTwin]:
+    """A Slack with one workspace that has the app."""
+    async with SlackTwin() as twin:
+        yield twin

@@ -1,0 +1,143 @@
+"""The example of docs/extending.md is a chat platform: people talk to a real bot through it, over a real socket."""
+
+import asyncio
+import importlib
+import sys
+import tomllib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.avatars.simulator import SimulatorOptions
+from bot import sentences
+from bot.app import Application
+from bot.chats import configured_chats
+from bot.clock import SystemClock
+from bot.ports import ChatAdapter
+from bot.settings import load
+from bot.tasks import end
+
+FOLDER = Path(__file__).parents[2] / "examples/telnet_chat"
+PROJECT = tomllib.loads((FOLDER / "pyproject.toml").read_text(encoding="utf-8"))
+PATIENCE = 20.0
+"""Seconds of real time; only a failing test waits so long."""
+
+
+class Person:
+    """Somebody who is connected."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self.read = ""
+
+    async def type(self, line: str) -> None:
+        self._writer.write(f"{line}\r\n".encode())
+        await self._writer.drain()
+
+    async def until(self, words: str) -> None:
+        """Read until the words have come."""
+        while words not in self.read:
+            try:
+                line = await asyncio.wait_for(self._reader.readline(), PATIENCE)
+            except TimeoutError:
+                pytest.fail(f"{words!r} did not come: {self.read}")
+            assert line, f"disconnected: {self.read}"
+            self.read += line.decode()
+
+    async def leave(self) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+@pytest.fixture
+def telnet(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The class that the entry point of the example names."""
+    module, _, name = PROJECT["project"]["entry-points"]["avatar_relay.chat"]["telnet"].partition(":")
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setenv("TELNET_PORT", "0")
+    yield getattr(importlib.import_module(module), name)
+    sys.modules.pop(module)
+
+
+@pytest.fixture
+async def adapter(telnet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    """The adapter inside a bot that runs."""
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'bot.sqlite3'}")
+    monkeypatch.setenv("WEB_PORT", "0")
+    monkeypatch.setenv("AVATAR_GREETING", "Hi.")
+    made: list[ChatAdapter] = []
+
+    def make(desk: Any) -> ChatAdapter:
+        made.append(telnet(desk))
+        return made[0]
+
+    application = Application(load(None), SystemClock(10), lambda _: None, simulator=SimulatorOptions(auto_viewer=True))
+    await application.start([make])
+    serving = asyncio.create_task(application.serve())
+    async with asyncio.timeout(PATIENCE):
+        while made[0].trouble is not None:  # noqa: ASYNC110 - no adapter has an event for it
+            await asyncio.sleep(0.01)
+    yield made[0]
+    application.ask_to_stop()
+    await serving
+    await end(serving)
+    await application.stop()
+
+
+async def enter(adapter: Any) -> Person:
+    return Person(*await asyncio.open_connection("127.0.0.1", adapter.port))
+
+
+def test_example_is_short() -> None:
+    assert len((FOLDER / "telnet_chat.py").read_text(encoding="utf-8").splitlines()) < 100
+
+
+def test_example_is_a_chat_adapter_that_says_what_it_misses(telnet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter: type[ChatAdapter] = telnet
+    assert adapter.missing(load(None)) is None
+    monkeypatch.delenv("TELNET_PORT")
+    assert "TELNET_PORT" in (adapter.missing(load(None)) or "")
+
+
+async def test_people_start_talk_to_and_stop_an_avatar_through_the_example(adapter: Any) -> None:
+    first, second = await enter(adapter), await enter(adapter)
+    await first.type("/avatar start")
+    await first.until("/w/")
+    await second.until("is live")
+    await second.type("hello from a socket")
+    await second.until(sentences.queued(0, live_yet=True))
+    await first.type("/avatar dance")
+    await first.until("dance")
+    await first.type("/avatar stop")
+    await second.until("The avatar has left")
+    await first.leave()
+    await second.leave()
+
+
+async def test_a_line_without_an_end_disconnects_and_does_no_other_harm(adapter: Any) -> None:
+    loud, calm = await enter(adapter), await enter(adapter)
+    await loud.type("x" * 10_000)
+    await calm.type("/avatar status")
+    await calm.until("\r\n")
+    with pytest.raises(AssertionError, match="disconnected"):
+        await loud.until("nothing")
+    await loud.leave()
+    await calm.leave()
+
+
+def test_installed_example_is_found_by_its_entry_point(
+    telnet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = tmp_path / "avatar_relay_telnet-0.1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: avatar-relay-telnet\nVersion: 0.1.0\n")
+    groups = PROJECT["project"]["entry-points"]
+    lines = [f"[{group}]\n{name} = {where}\n" for group in groups for name, where in groups[group].items()]
+    (about / "entry_points.txt").write_text("".join(lines))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    told: list[str] = []
+    assert telnet in configured_chats(load(None), console=False, tell=told.append)
+    assert "Telnet: starting." in told

@@ -1,0 +1,312 @@
+"""The idle time a channel has chosen, what keeps an avatar although nobody writes, and pages that nobody has open."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adapters.avatars.simulator import Effect
+from bot.commands import Asked
+from bot.grammar import AVATAR, parse
+from bot.model import Actor, EndReason, Notice, Occasion, Role, UtteranceState
+from bot.store import tables
+from tests.world import ANA, CHANNEL, World, simulated, with_policy
+
+GUEST = replace(ANA, id="guest", role=Role.VIEWER)
+SPEAKER = replace(ANA, id="speaker", role=Role.SPEAKER)
+SECOND = replace(CHANNEL, id="second")
+BOUNDS = "Give a number of seconds from 5 to 3600."
+
+
+def warnings(world: World) -> list[Notice]:
+    return [event for event in world.events if isinstance(event, Notice) and event.occasion is Occasion.WARNING]
+
+
+async def press(world: World, verb: str, session_id: str, actor: Actor = ANA) -> str:
+    """Press a button that was shown for a session."""
+    command = parse(verb, world.commands.usages, AVATAR)
+    reply = await world.commands.run(Asked(command, CHANNEL, actor, session_id=session_id))
+    assert reply is not None
+    return reply.text
+
+
+# --- what a channel chooses ------------------------------------------------------------------------------------------
+
+
+async def test_a_channel_chooses_its_idle_time_for_the_session_that_is_open(streaming: World) -> None:
+    running = await streaming.start()
+    reply = await streaming.type("/avatar idle 60")
+    assert reply.text == "The avatar now leaves this channel after 60 s without a message."
+    await streaming.pass_time(25)
+    assert warnings(streaming) == []
+    await streaming.pass_time(10)
+    assert [warning.reply.text for warning in warnings(streaming)] == [
+        "Nobody has written for a while: the avatar leaves in 30 s unless somebody writes."
+    ]
+    await streaming.pass_time(30)
+    assert running.closed.is_set()
+
+
+async def test_a_longer_idle_time_keeps_a_session_that_was_about_to_end(streaming: World) -> None:
+    running = await streaming.start()
+    await streaming.pass_time(290)
+    await streaming.type("/avatar idle 600")
+    await streaming.pass_time(200)
+    assert not running.is_ending
+    await streaming.pass_time(120)
+    assert running.closed.is_set()
+
+
+async def test_an_idle_time_that_is_over_already_ends_the_session_at_once(streaming: World) -> None:
+    running = await streaming.start()
+    await streaming.pass_time(100)
+    await streaming.type("/avatar idle 30")
+    await streaming.until(running.closed.is_set)
+    assert streaming.notices[-1].startswith("Nobody wrote for a while, so the avatar has left after")
+
+
+async def test_the_time_an_avatar_takes_to_come_is_no_idle_time(streaming: World) -> None:
+    streaming.simulator.faults.add(effect=Effect.LATENCY, seconds=20, method="POST", path="/v1/streaming.new")
+    await streaming.type("/avatar idle 15")
+    running = await streaming.start()
+    await streaming.pass_time(5)
+    assert warnings(streaming) == []
+    assert not running.is_ending
+    await streaming.pass_time(12)
+    assert running.closed.is_set()
+
+
+async def test_the_choice_holds_for_the_next_sessions_of_the_channel_and_for_no_other(streaming: World) -> None:
+    reply = await streaming.type("/avatar idle 60")
+    assert reply.text == "The avatar now leaves this channel after 60 s without a message."
+    here, there = await streaming.start(), await streaming.start(channel=SECOND)
+    await streaming.pass_time(70)
+    assert here.closed.is_set()
+    assert not there.is_ending
+
+
+async def test_the_choice_holds_over_a_restart(streaming: World) -> None:
+    await streaming.start()
+    await streaming.type("/avatar idle 60")
+    await streaming.crash()
+    await streaming.boot()
+    running = streaming.running
+    assert running is not None
+    await streaming.pass_time(70)
+    assert running.closed.is_set()
+
+
+async def test_idle_without_a_number_says_what_holds(streaming: World) -> None:
+    assert (await streaming.type("/avatar idle")).text == (
+        "The avatar leaves this channel after 5 min without a message."
+    )
+    await streaming.type("/avatar idle 120")
+    assert (await streaming.type("/avatar idle")).text == (
+        "The avatar leaves this channel after 2 min without a message."
+    )
+    await streaming.start()
+    assert (await streaming.type("/avatar idle")).text == (
+        "The avatar leaves this channel after 2 min without a message."
+    )
+
+
+@pytest.mark.parametrize("seconds", ["4.9", "0", "-60", "3601", "inf", "nan", "soon", "60 s", "1e9"])
+async def test_an_idle_time_out_of_bounds_is_refused_with_the_bounds(streaming: World, seconds: str) -> None:
+    running = await streaming.start()
+    assert (await streaming.type(f"/avatar idle {seconds}")).text == BOUNDS
+    assert running.policy.idle_timeout == 300.0
+    assert (await streaming.store.channel_settings(CHANNEL)).idle_timeout is None
+
+
+@pytest.mark.parametrize("seconds", ["5", "3600"])
+async def test_the_bounds_themselves_may_be_chosen(streaming: World, seconds: str) -> None:
+    await streaming.type(f"/avatar idle {seconds}")
+    assert (await streaming.store.channel_settings(CHANNEL)).idle_timeout == float(seconds)
+
+
+async def test_the_operators_ceiling_holds_also_for_what_was_chosen_before(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-streaming") as world:
+        await world.type("/avatar idle 1000")
+        await world.crash()
+        world._policy = with_policy(idle_ceiling=400.0)
+        await world.boot()
+        assert (await world.type("/avatar idle 401")).text == "Give a number of seconds from 5 to 400."
+        assert (await world.type("/avatar idle")).text == (
+            "The avatar leaves this channel after 7 min without a message."
+        )
+        running = await world.start()
+        await world.pass_time(410)
+        assert running.closed.is_set()
+
+
+@pytest.mark.parametrize("actor", [GUEST, SPEAKER], ids=["viewer", "speaker"])
+async def test_only_hosts_choose_the_idle_time(streaming: World, actor: Actor) -> None:
+    assert (await streaming.type("/avatar idle 60", actor)).text.startswith("You may not start or stop the avatar")
+    assert (await streaming.store.channel_settings(CHANNEL)).idle_timeout is None
+
+
+async def test_the_idle_time_of_a_session_that_closes_wakes_nothing_any_more(streaming: World) -> None:
+    running = await streaming.start()
+    streaming.simulator.faults.add(
+        effect=Effect.STATUS, status=500, times=None, method="POST", path="/v1/streaming.stop"
+    )
+    await streaming.type("/avatar stop")
+    await streaming.pass_time(1)
+    await streaming.type("/avatar idle 10")
+    await streaming.pass_time(30)
+    assert warnings(streaming) == []
+    streaming.simulator.faults.clear()
+    await streaming.until(running.closed.is_set, step=5.0)
+
+
+# --- keeping it ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_warning_has_a_button_to_keep_the_avatar(streaming: World) -> None:
+    running = await streaming.start()
+    await streaming.pass_time(250)
+    (warning,) = warnings(streaming)
+    assert [(button.verb, button.label) for button in warning.reply.buttons] == [("keep", "Keep it here")]
+    assert await press(streaming, "keep", running.session.id) == "Good, the avatar stays."
+    await streaming.pass_time(200)
+    assert not running.is_ending
+    await streaming.pass_time(110)
+    assert running.closed.is_set()
+
+
+async def test_a_stream_that_is_kept_outlives_the_providers_own_idle_time(streaming: World) -> None:
+    running = await streaming.start()
+    await streaming.pass_time(290)
+    await press(streaming, "keep", running.session.id)
+    await streaming.pass_time(280)
+    assert not running.is_ending
+    assert len(streaming.open_streams) == 1
+    assert len(streaming.simulator.streams()) == 1
+
+
+async def test_an_avatar_that_is_leaving_cannot_be_kept(streaming: World) -> None:
+    running = await streaming.start()
+    await streaming.type("/avatar stop")
+    closing = "The avatar in this channel is just being closed. Try again in a few seconds."
+    assert await press(streaming, "keep", running.session.id) == closing
+    await streaming.until(running.closed.is_set)
+
+
+async def test_who_keeps_it_is_warned_again_before_it_leaves(streaming: World) -> None:
+    await streaming.start()
+    await streaming.pass_time(250)
+    await streaming.type("/avatar keep")
+    await streaming.pass_time(250)
+    assert len(warnings(streaming)) == 2
+
+
+async def test_speakers_may_keep_the_avatar_and_viewers_may_not(streaming: World) -> None:
+    running = await streaming.start()
+    assert (await press(streaming, "keep", running.session.id, GUEST)).startswith("You may not write to the avatar")
+    assert await press(streaming, "keep", running.session.id, SPEAKER) == "Good, the avatar stays."
+
+
+@pytest.mark.parametrize("verb", ["keep", "stop", "interrupt", "skip", "status", "watch"])
+async def test_a_button_of_an_earlier_session_does_nothing_to_the_one_that_is_there_now(
+    streaming: World, verb: str
+) -> None:
+    earlier = await streaming.start()
+    await streaming.type("/avatar stop")
+    await streaming.until(earlier.closed.is_set)
+    over = "That panel belongs to an avatar that has left. Start one with `/avatar start`."
+    assert await press(streaming, verb, earlier.session.id) == over
+    running = await streaming.start()
+    assert await press(streaming, verb, earlier.session.id) == over
+    assert not running.is_ending
+
+
+async def test_an_avatar_that_is_kept_for_ever_leaves_after_its_longest_stay(tmp_path: Path) -> None:
+    policy = with_policy(idle_timeout=60.0, max_duration=200.0)
+    async with World(tmp_path, "heygen-streaming", policy=policy) as world:
+        running = await world.start()
+        for _ in range(10):
+            if not running.is_ending:
+                await world.type("/avatar keep")
+            await world.pass_time(22)
+        assert running.closed.is_set()
+        (row,) = await world.rows(tables.sessions)
+        assert row.end_reason == EndReason.MAX_DURATION
+
+
+# --- nobody watches --------------------------------------------------------------------------------------------------
+
+UNWATCHED = with_policy(unwatched_timeout=40.0)
+
+
+async def test_a_session_nobody_watches_leaves_earlier(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
+        running = await world.start()
+        await world.pass_time(35)
+        assert not running.is_ending
+        await world.pass_time(12)
+        assert running.closed.is_set()
+        (row,) = await world.rows(tables.sessions)
+        assert row.end_reason == EndReason.IDLE
+
+
+async def test_a_session_somebody_watches_stays_its_idle_time(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
+        running = await world.start()
+        with world.sessions.house.bulletin.follow(running.session.id):
+            await world.pass_time(200)
+            assert not running.is_ending
+        await world.pass_time(30)
+        assert not running.is_ending
+        await world.pass_time(20)
+        assert running.closed.is_set()
+
+
+async def test_writing_and_keeping_count_where_nobody_watches(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
+        running = await world.start()
+        await world.pass_time(30)
+        await world.write("hello")
+        await world.pass_time(35)
+        await world.type("/avatar keep")
+        await world.pass_time(35)
+        assert not running.is_ending
+        await world.pass_time(15)
+        assert running.closed.is_set()
+
+
+async def test_what_is_being_said_is_said_to_its_end_where_nobody_watches(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-streaming", policy=with_policy(unwatched_timeout=10.0)) as world:
+        await world.start()
+        long = " ".join(f"number {number}" for number in range(60))
+        await world.write(long)
+        await world.until(lambda: world.ended_as(long, UtteranceState.SPOKEN))
+
+
+async def test_where_it_is_not_configured_it_makes_no_difference_who_watches(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-streaming") as world:
+        running = await world.start()
+        await world.pass_time(290)
+        assert not running.is_ending
+
+
+# --- the longest stay and the provider -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [60, 1000, 3600])
+async def test_the_providers_own_idle_time_lies_above_what_the_channel_has_chosen(tmp_path: Path, seconds: int) -> None:
+    options = simulated(v1_session_limit=10_000)
+    async with World(tmp_path, "heygen-streaming", options=options) as world:
+        await world.type(f"/avatar idle {seconds}")
+        running = await world.start()
+        request = running.policy.stream_request(
+            world.sessions.house.provider.capabilities,
+            avatar="",
+            voice="",
+            quality="medium",
+            remaining=3600,
+            first_words=None,
+        )
+        assert request.idle_timeout == min(3600, seconds + 60)
+        await world.crash()
+        await world.pass_time(request.idle_timeout + 10)
+        assert world.open_streams == []

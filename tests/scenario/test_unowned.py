@@ -1,0 +1,199 @@
+"""Streams the provider has open and no row owns: found, told, and touched only where the key is ours alone."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adapters.avatars.simulator import Effect
+from bot.model import StreamState
+from bot.store import tables
+from bot.unowned import LOST_WITHIN
+from tests.world import ADA, CHANNEL, World, simulated, with_policy
+
+CREATE = {"method": "POST", "path": "/v1/streaming.new"}
+CLOSE = {"method": "POST", "path": "/v1/streaming.stop"}
+OURS = with_policy(key_is_ours=True)
+TWO_LOOKS = 21.0
+"""Seconds within which the provider's list has been read twice."""
+
+
+@pytest.fixture
+async def exclusive(tmp_path: Path) -> AsyncIterator[World]:
+    """A bot that has its key for itself."""
+    async with World(tmp_path, "heygen-streaming", policy=OURS, sweeper=True) as world:
+        yield world
+
+
+@pytest.fixture
+async def shared(tmp_path: Path) -> AsyncIterator[World]:
+    """A bot whose key others may use too."""
+    async with World(tmp_path, "heygen-streaming", sweeper=True) as world:
+        yield world
+
+
+async def open_by_somebody_else(world: World) -> str:
+    """A stream on the same key that this bot knows nothing of."""
+    house = world.sessions.house
+    request = house.policy.stream_request(
+        house.provider.capabilities, avatar="", voice="", quality="low", remaining=600, first_words=None
+    )
+    return await house.provider.create(request)
+
+
+async def lose_a_create(world: World) -> str:
+    """Start an avatar whose create takes effect and is never answered; returns the provider's id of the stream."""
+    world.simulator.faults.add(effect=Effect.LOST_REPLY, **CREATE)
+    await world.type("/avatar start")
+    await world.until(lambda: world.running is None)
+    (view,) = world.open_streams
+    return view.id
+
+
+async def closed_by_us(world: World) -> list[str | None]:
+    entries = await world.store.audit_entries(100)
+    return [entry.detail for entry in entries if entry.action == "closed a stream that no session owns"]
+
+
+async def test_a_stream_that_may_be_somebody_elses_is_counted_and_never_touched(shared: World) -> None:
+    stranger = await open_by_somebody_else(shared)
+    await shared.pass_time(60)
+    assert [view.id for view in shared.open_streams] == [stranger]
+    assert shared.sessions.unowned.count == 1
+    assert await closed_by_us(shared) == []
+
+
+async def test_an_unowned_stream_is_logged_once(shared: World) -> None:
+    await open_by_somebody_else(shared)
+    await shared.pass_time(60)
+    told = [entry for entry in shared.log if entry["event"].startswith("the provider has open streams")]
+    assert [entry["streams"] for entry in told] == [1]
+
+
+async def test_where_the_key_is_ours_alone_an_unowned_stream_is_closed_at_the_second_look(exclusive: World) -> None:
+    stranger = await open_by_somebody_else(exclusive)
+    await exclusive.pass_time(10)
+    assert len(exclusive.open_streams) == 1
+    await exclusive.pass_time(10)
+    assert exclusive.open_streams == []
+    assert await closed_by_us(exclusive) == [stranger]
+    await exclusive.pass_time(10)
+    assert exclusive.sessions.unowned.count == 0
+
+
+async def test_our_own_streams_are_never_taken_for_unowned(exclusive: World) -> None:
+    running = await exclusive.start()
+    await exclusive.start(channel=replace(CHANNEL, id="second"))
+    await exclusive.pass_time(60)
+    assert len(exclusive.open_streams) == 2
+    assert not running.is_ending
+    assert await closed_by_us(exclusive) == []
+
+
+async def test_a_create_whose_reply_was_lost_is_found_by_listing_and_closed(exclusive: World) -> None:
+    lost = await lose_a_create(exclusive)
+    await exclusive.pass_time(TWO_LOOKS)
+    assert exclusive.open_streams == []
+    (row,) = await exclusive.rows(tables.streams)
+    assert (row.state, row.upstream_id, row.end_detail) == (StreamState.CLOSED, lost, "found by listing, and closed")
+    assert await closed_by_us(exclusive) == [lost]
+    assert exclusive.simulator.streams()[0].seconds < 30
+
+
+async def test_a_create_whose_reply_was_lost_is_left_to_end_by_itself_where_others_share_the_key(shared: World) -> None:
+    await lose_a_create(shared)
+    await shared.pass_time(TWO_LOOKS)
+    assert len(shared.open_streams) == 1
+    (row,) = await shared.rows(tables.streams)
+    assert (row.state, row.upstream_id) == (StreamState.LOST, None)
+    await shared.pass_time(365)
+    assert shared.open_streams == []
+
+
+async def test_a_lost_create_is_found_after_a_restart(exclusive: World) -> None:
+    lost = await lose_a_create(exclusive)
+    await exclusive.crash()
+    await exclusive.boot()
+    await exclusive.pass_time(TWO_LOOKS)
+    assert exclusive.open_streams == []
+    (row,) = await exclusive.rows(tables.streams)
+    assert (row.state, row.upstream_id) == (StreamState.CLOSED, lost)
+
+
+async def test_a_stream_from_another_time_is_not_taken_for_a_lost_create(exclusive: World) -> None:
+    await lose_a_create(exclusive)
+    exclusive.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, **CLOSE)
+    await exclusive.pass_time(LOST_WITHIN.total_seconds() + 250)
+    assert exclusive.open_streams == []
+    exclusive.simulator.faults.clear()
+    stranger = await open_by_somebody_else(exclusive)
+    await exclusive.pass_time(TWO_LOOKS)
+    assert await closed_by_us(exclusive) == [stranger]
+    (row,) = await exclusive.rows(tables.streams)
+    assert (row.state, row.upstream_id) == (StreamState.LOST, None)
+
+
+async def test_the_lost_create_nearest_in_time_gets_the_stream(exclusive: World) -> None:
+    exclusive.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, method="GET", path="/v1/streaming.list")
+    exclusive.simulator.faults.add(effect=Effect.LOST_REPLY, times=2, **CREATE)
+    for name in ("first", "second"):
+        await exclusive.type("/avatar start", channel=replace(CHANNEL, id=name))
+        await exclusive.pass_time(20)
+    by_time = [view.id for view in exclusive.simulator.streams()]
+    assert len(exclusive.open_streams) == 2
+    exclusive.simulator.faults.clear()
+    await exclusive.pass_time(120)
+    rows = sorted(await exclusive.rows(tables.streams), key=lambda row: row.created_at)
+    assert [row.upstream_id for row in rows] == by_time
+    assert exclusive.open_streams == []
+
+
+async def test_nothing_is_closed_while_a_create_is_under_way(exclusive: World) -> None:
+    stranger = await open_by_somebody_else(exclusive)
+    exclusive.simulator.faults.add(effect=Effect.LATENCY, seconds=25, **CREATE)
+    await exclusive.type("/avatar start")
+    await exclusive.pass_time(22)
+    assert stranger in {view.id for view in exclusive.open_streams}
+    await exclusive.pass_time(10)
+    running = exclusive.running
+    assert running is not None
+    await exclusive.until(lambda: running.is_live)
+    await exclusive.pass_time(10)
+    assert [view.id for view in exclusive.open_streams] == [running.stream.upstream_id if running.stream else None]
+
+
+async def test_a_close_of_an_unowned_stream_that_fails_is_tried_again(exclusive: World) -> None:
+    stranger = await open_by_somebody_else(exclusive)
+    exclusive.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, **CLOSE)
+    await exclusive.pass_time(40)
+    assert [view.id for view in exclusive.open_streams] == [stranger]
+    assert await closed_by_us(exclusive) == []
+    exclusive.simulator.faults.clear()
+    await exclusive.pass_time(30)
+    assert exclusive.open_streams == []
+    assert await closed_by_us(exclusive) == [stranger]
+
+
+async def test_a_list_that_cannot_be_had_closes_nothing(exclusive: World) -> None:
+    running = await exclusive.start()
+    exclusive.simulator.faults.add(
+        effect=Effect.STATUS, status=500, times=None, method="GET", path="/v1/streaming.list"
+    )
+    await exclusive.pass_time(60)
+    assert not running.is_ending
+    assert len(exclusive.open_streams) == 1
+
+
+async def test_an_operator_reads_of_unowned_streams_and_an_admin_of_a_workspace_does_not(shared: World) -> None:
+    await open_by_somebody_else(shared)
+    assert (await shared.type("/avatar-admin cleanup", replace(ADA, is_operator=False))).text == "Closed no sessions."
+    assert "1 more open stream that no session here owns" in (await shared.type("/avatar-admin cleanup", ADA)).text
+
+
+async def test_a_provider_that_cannot_list_is_left_alone(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-realtime", policy=OURS, options=simulated(v3_idle=600.0), sweeper=True) as world:
+        running = await world.start()
+        await world.pass_time(60)
+        assert not running.is_ending
+        assert len(world.open_streams) == 1

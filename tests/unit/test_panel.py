@@ -1,0 +1,109 @@
+"""What a panel shows, drawn from a view alone."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from bot import panel
+from bot.model import Channel, Mode, Phase, SessionView
+from bot.panel import panel_of
+from bot.sentences import PHASES
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+VIEW = SessionView(
+    session_id="abc123",
+    channel=Channel("test", "workspace", "general"),
+    phase=Phase.LIVE,
+    mode=Mode.REPEAT,
+    avatar="juno",
+    avatar_picture="https://example.com/juno.png",
+    started_by_name="Ana",
+    queue_length=2,
+    speaking="hello",
+    held=False,
+    ends_at=NOON,
+    watch_url="https://watch.test/w/nonce",
+    hls_url="https://example.com/stream.m3u8",
+    price_per_minute=Decimal(3),
+)
+ENDED = replace(VIEW, phase=Phase.ENDED, ended="The avatar has left after 5 min.")
+LEAVING = replace(VIEW, phase=Phase.ENDED)
+
+
+def test_an_open_session_is_shown_with_its_facts() -> None:
+    shown = panel_of(VIEW)
+    assert shown.title == "Juno: live"
+    assert shown.fields == (
+        ("Mode", "repeat (it says what you write)"),
+        ("Waiting", "2 messages"),
+        ("Started by", "Ana"),
+        ("Cost", "up to $3.00 a minute"),
+    )
+    assert shown.link == "https://watch.test/w/nonce"
+    assert shown.picture == "https://example.com/juno.png"
+    assert shown.ends_at == NOON
+    assert not shown.is_over
+
+
+def test_an_open_session_can_be_watched_interrupted_skipped_and_stopped() -> None:
+    assert [button.verb for button in panel_of(VIEW).buttons] == ["watch", "interrupt", "skip", "stop"]
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.ENDED])
+def test_every_phase_is_in_the_title(phase: Phase) -> None:
+    assert panel_of(replace(VIEW, phase=phase)).title == f"Juno: {PHASES[phase]}"
+
+
+@pytest.mark.parametrize("price", [None, Decimal(0)])
+def test_no_cost_is_shown_where_there_is_none_or_nobody_knows(price: Decimal | None) -> None:
+    assert "Cost" not in dict(panel_of(replace(VIEW, price_per_minute=price)).fields)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "held", "shown"),
+    [
+        (0, False, "no messages"),
+        (1, False, "1 message"),
+        (2, True, "2 messages, held back by an interrupt"),
+    ],
+)
+def test_what_waits_is_counted_and_a_queue_that_is_held_says_so(waiting: int, held: bool, shown: str) -> None:
+    assert dict(panel_of(replace(VIEW, queue_length=waiting, held=held)).fields)["Waiting"] == shown
+
+
+def test_without_a_link_watching_is_a_command_like_the_others() -> None:
+    shown = panel_of(replace(VIEW, watch_url=None))
+    assert shown.link is None
+    assert panel.WATCH in shown.buttons
+
+
+def test_an_avatar_that_has_no_name_begins_with_a_capital_all_the_same() -> None:
+    assert panel_of(replace(VIEW, avatar="the avatar")).title == "The avatar: live"
+
+
+def test_a_session_that_is_over_says_why_and_has_nothing_to_press() -> None:
+    shown = panel_of(ENDED)
+    assert shown.is_over
+    assert shown.ended == "The avatar has left after 5 min."
+    assert shown.title == "Juno: ended"
+    assert (shown.buttons, shown.link, shown.ends_at) == ((), None, None)
+    assert shown.fields == (("Started by", "Ana"),)
+
+
+def test_a_session_that_is_being_closed_has_nothing_to_press_and_is_drawn_once_more() -> None:
+    shown = panel_of(LEAVING)
+    assert shown.title == "Juno: leaving…"
+    assert shown.buttons == ()
+    assert not shown.is_over
+
+
+@pytest.mark.parametrize("view", [VIEW, ENDED, LEAVING], ids=["open", "over", "leaving"])
+def test_no_address_of_the_provider_is_on_a_panel(view: SessionView) -> None:
+    assert "stream.m3u8" not in str(panel_of(view))
+
+
+def test_every_button_is_a_command_with_a_label_of_its_own() -> None:
+    buttons = (panel.WATCH, panel.INTERRUPT, panel.SKIP, panel.STOP, panel.KEEP)
+    assert len({button.verb for button in buttons}) == len({button.label for button in buttons}) == len(buttons)

@@ -1,0 +1,316 @@
+"""`avatar-relay usage`, `limits` and `people …` beside a database; `test_program` has them beside a running bot."""
+
+import asyncio
+import json
+import logging
+import shutil
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from bot.cli import app
+from bot.clock import SystemClock
+from bot.model import AuditEntry, Channel, StreamState
+from bot.settings import variables
+from bot.store import schema
+from bot.store.store import Store
+from tests.contract.store.values import a_session, a_stream
+
+T = TypeVar("T")
+
+HERE = Channel("discord", "guild", "general")
+KEY = {"HEYGEN_API_KEY": "a-key", "AVATAR_PROVIDER": "heygen-realtime"}
+NO_PRICE = {"HEYGEN_API_KEY": "a-key", "AVATAR_PROVIDER": "heygen-streaming"}
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("migrated") / "bot.sqlite3"
+    asyncio.run(schema.upgrade(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.fixture
+def url(empty_database: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A database that a bot has made, and an environment that names nothing else."""
+    for name in [name for name, _, _ in variables()]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path / 'bot.sqlite3'}"
+    monkeypatch.setenv("DATABASE_URL", url)
+    shutil.copy(empty_database, tmp_path / "bot.sqlite3")
+    return url
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.contextvars.clear_contextvars()
+    structlog.reset_defaults()
+
+
+def call(*arguments: str, **environment: str) -> Result:
+    result = CliRunner().invoke(app, list(arguments), env=environment, prog_name="avatar-relay")
+    assert "Traceback" not in result.output
+    return result
+
+
+def said(*arguments: str, **environment: str) -> str:
+    result = call(*arguments, **environment)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout
+
+
+def printed_json(*arguments: str, **environment: str) -> Any:
+    return json.loads(said(*arguments, "--json", **environment))
+
+
+def in_store(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with await Store.open(url, SystemClock()) as store:
+            return await work(store)
+
+    return asyncio.run(run())
+
+
+def use(url: str, seconds: float, channel: Channel = HERE) -> None:
+    """Write down that a stream is open for so long: from tomorrow, lest midnight passes in the middle of a test."""
+
+    async def work(store: Store) -> None:
+        begun = datetime.now(UTC) + timedelta(days=1)
+        session = await store.open_session(a_session(channel=channel))
+        stream = a_stream(
+            session,
+            state=StreamState.CLOSED,
+            created_at=begun,
+            closed_at=begun + timedelta(seconds=seconds),
+            upstream_id=f"up-{session.id}",
+        )
+        await store.record_stream(stream)
+
+    in_store(url, work)
+
+
+def audit(url: str) -> list[AuditEntry]:
+    return in_store(url, lambda store: store.audit_entries(10))
+
+
+# --- usage -----------------------------------------------------------------------------------------------------------
+
+
+def test_usage_of_a_day_without_avatars_says_so(url: str) -> None:
+    assert said("usage", **KEY) == "No avatar has been open today (UTC).\n"
+    assert printed_json("usage", **KEY) == []
+
+
+def test_usage_is_listed_by_channel_the_most_used_first(url: str) -> None:
+    use(url, 60)
+    use(url, 240, Channel("slack", "T1", "C1"))
+    assert said("usage", **KEY).splitlines() == [
+        "Open avatar time today (UTC):",
+        "  slack:T1:C1  4 min, about $12.00",
+        "  discord:guild:general  60 s, about $3.00",
+    ]
+
+
+def test_usage_as_json_has_the_same_as_numbers(url: str) -> None:
+    use(url, 90)
+    assert printed_json("usage", **KEY) == [
+        {"platform": "discord", "workspace": "guild", "channel": "general", "seconds": 90, "dollars": 4.5}
+    ]
+
+
+@pytest.mark.parametrize("settings", [NO_PRICE, {}, {"AVATAR_PROVIDER": "simulator"}], ids=["v1", "none", "simulator"])
+def test_usage_without_a_price_tells_no_cost(url: str, settings: dict[str, str]) -> None:
+    use(url, 60)
+    assert "$" not in said("usage", **settings)
+    assert printed_json("usage", **settings)[0]["dollars"] is None
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_no_limits_are_no_limits(url: str) -> None:
+    use(url, 60)
+    assert said("limits", **KEY) == "No limits are set.\n"
+
+
+def test_limits_are_shown_also_before_anything_is_used(url: str) -> None:
+    settings = KEY | {
+        "LIMIT_WORKSPACE_SESSIONS": "100",
+        "LIMIT_CHANNEL_MINUTES": "2.5",
+        "LIMIT_WORKSPACE_DOLLARS": "200",
+    }
+    assert said("limits", **settings).splitlines() == [
+        "Limits, and how much of them each channel has used today (UTC):",
+        "  LIMIT_WORKSPACE_SESSIONS=100",
+        "  LIMIT_CHANNEL_MINUTES=2.5",
+        "  LIMIT_WORKSPACE_DOLLARS=200",
+    ]
+
+
+def test_limits_show_how_much_of_them_each_channel_has_used(url: str) -> None:
+    use(url, 60)
+    assert said("limits", **KEY, LIMIT_CHANNEL_MINUTES="2", LIMIT_CHANNEL_DOLLARS="3").splitlines()[3:] == [
+        "  discord:guild:general  2 minutes a day in this channel: 50 %",
+        "  discord:guild:general  $3.00 a day in this channel: 100 %",
+    ]
+
+
+def test_limits_in_dollars_without_a_price_are_said_to_be_without_effect(url: str) -> None:
+    use(url, 60)
+    assert said("limits", **NO_PRICE, LIMIT_CHANNEL_DOLLARS="3").splitlines()[1:] == [
+        "  LIMIT_CHANNEL_DOLLARS=3",
+        "  Limits in dollars are without effect: nobody knows the price of this avatar service.",
+    ]
+
+
+def test_limits_as_json_have_the_settings_and_what_is_used(url: str) -> None:
+    use(url, 60)
+    assert printed_json("limits", **KEY, LIMIT_CHANNEL_MINUTES="2") == {
+        "limits": {
+            "workspace_sessions": None,
+            "channel_minutes": 2.0,
+            "workspace_minutes": None,
+            "channel_dollars": None,
+            "workspace_dollars": None,
+            "warn_at": 0.8,
+        },
+        "used": [
+            {
+                "platform": "discord",
+                "workspace": "guild",
+                "channel": "general",
+                "limit": "2 minutes a day in this channel",
+                "used": 0.5,
+            }
+        ],
+    }
+
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_person_is_blocked_once_and_everywhere_by_the_operator(url: str) -> None:
+    assert said("people", "block", "discord:1234") == "discord:1234 can do nothing with the avatar any more.\n"
+    assert said("people", "block", "discord:1234") == "discord:1234 was blocked already.\n"
+    (block,) = in_store(url, lambda store: store.blocked())
+    assert (block.person, block.workspace, block.blocked_by) == ("discord:1234", "", "shell:operator")
+
+
+def test_a_person_is_let_in_again_wherever_they_were_blocked(url: str) -> None:
+    in_store(url, lambda store: store.block("discord:1234", "discord:guild", "discord:9"))
+    said("people", "block", "discord:1234")
+    assert said("people", "unblock", "discord:1234") == "discord:1234 may use the avatar again.\n"
+    assert said("people", "unblock", "discord:1234") == "discord:1234 was not blocked.\n"
+    assert said("people", "blocked") == "No blocks.\n"
+
+
+def test_who_is_blocked_is_listed_with_where_by_whom_and_since_when(url: str) -> None:
+    said("people", "block", "discord:1234")
+    in_store(url, lambda store: store.block("slack:U1", "slack:T1", "slack:U9"))
+    head, slack, discord = said("people", "blocked").splitlines()
+    today = datetime.now(UTC).strftime("%Y-%m")
+    assert head == "2 blocks."
+    assert slack.startswith(f"  slack:U1  slack:T1, by slack:U9, since {today}")
+    assert discord.startswith(f"  discord:1234  everywhere, by shell:operator, since {today}")
+
+
+def test_who_is_blocked_as_json(url: str) -> None:
+    assert printed_json("people", "blocked") == []
+    said("people", "block", "discord:1234")
+    (row,) = printed_json("people", "blocked")
+    assert datetime.fromisoformat(row.pop("at")).tzinfo is not None
+    assert row == {"person": "discord:1234", "workspace": "", "blocked_by": "shell:operator"}
+
+
+@pytest.mark.parametrize("command", ["block", "unblock"])
+@pytest.mark.parametrize("person", ["1234", "discord:", ":1234", "@somebody"])
+def test_what_is_no_person_is_refused_with_an_example(url: str, command: str, person: str) -> None:
+    result = call("people", command, person)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"I do not know who `{person}` is: give platform:id, such as discord:1234.\n"
+    assert in_store(url, lambda store: store.blocked()) == []
+    assert audit(url) == []
+
+
+def test_blocks_and_their_lifting_are_in_the_audit(url: str) -> None:
+    said("people", "block", "discord:1234")
+    said("people", "unblock", "discord:1234")
+    assert [(entry.actor, entry.action, entry.detail) for entry in audit(url)] == [
+        ("shell:operator", "unblock", "discord:1234 in every workspace"),
+        ("shell:operator", "block", "discord:1234 in every workspace"),
+    ]
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+def test_sessions_as_json(url: str) -> None:
+    assert printed_json("sessions", "list") == []
+    session = in_store(url, lambda store: store.open_session(a_session(channel=HERE)))
+    (row,) = printed_json("sessions", "list")
+    assert row == {
+        "id": session.id,
+        "state": "opening",
+        "platform": "discord",
+        "workspace": "guild",
+        "channel": "general",
+        "provider": "heygen-realtime",
+        "mode": "repeat",
+        "started_by": "discord:1",
+        "started_by_name": "Ada",
+        "created_at": "2026-11-20T12:00:00+00:00",
+        "live_at": None,
+    }
+
+
+def test_nothing_secret_is_in_the_json_of_a_session(url: str) -> None:
+    session = in_store(url, lambda store: store.open_session(a_session(link_nonce="nonce-nobody-may-read")))
+    assert session.link_nonce not in said("sessions", "list", "--json") + said("sessions", "list")
+
+
+def test_stop_all_where_nothing_is_open_says_so(url: str) -> None:
+    assert said("sessions", "stop-all", **KEY) == "No session is open.\n"
+
+
+def test_stop_all_closes_every_session_that_no_bot_runs(url: str) -> None:
+    for _ in range(2):
+        in_store(url, lambda store: store.open_session(a_session(provider="simulator")))
+    closed = said("sessions", "stop-all")
+    assert closed.count("Closed ") == 2
+    assert said("sessions", "list") == "No open sessions.\n"
+
+
+def test_what_the_shell_closes_is_in_the_audit(url: str) -> None:
+    session = in_store(url, lambda store: store.open_session(a_session(provider="simulator")))
+    said("sessions", "stop", session.id)
+    assert [(entry.actor, entry.session_id) for entry in audit(url)] == [("shell:operator", session.id)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["usage"],
+        ["limits"],
+        ["people", "block", "discord:1"],
+        ["people", "unblock", "discord:1"],
+        ["people", "blocked"],
+        ["sessions", "stop-all"],
+    ],
+    ids=" ".join,
+)
+def test_without_a_database_every_command_says_what_to_do(url: str, tmp_path: Path, arguments: list[str]) -> None:
+    result = call(*arguments, DATABASE_URL=f"sqlite:///{tmp_path / 'nothing.sqlite3'}")
+    assert result.exit_code == 2
+    assert "start the bot once" in result.stderr
+    assert not (tmp_path / "nothing.sqlite3").exists()
