@@ -30,6 +30,7 @@ from bot.policy import SessionPolicy
 from bot.ports import AvatarProvider, ChatAdapter, ChatModel, Clock
 from bot.providers import make_provider, point_at_simulator
 from bot.relay import Relay
+from bot.rooms import seats_of
 from bot.sentences import count
 from bot.sessions import Sessions
 from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
@@ -215,6 +216,7 @@ class Application:
             media_sources=self._media_sources,
             readiness=readiness,
             registry=metrics.registry,
+            seats=seats_of(self.desk.sessions.house.provider),
         )
         for adapter in self._adapters:
             for route in adapter.routes:

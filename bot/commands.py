@@ -107,8 +107,10 @@ class Commands:
         options = asked.command.options
         mode = _one_of(Mode, "mode", options["mode"]) if "mode" in options else None
         quality = _one_of(Quality, "quality", options["quality"]) if "quality" in options else None
-        if mode is Mode.CHAT:
-            self._sessions.house.require_answers()
+        house = self._sessions.house
+        # Also where the channel or the operator has chosen it: an avatar that cannot answer would cost for nothing.
+        if (mode or (await house.store.channel_settings(asked.channel)).mode or house.policy.mode) is Mode.CHAT:
+            house.require_answers()
         self._permissions.require_channel(asked.channel)
         wishes = Wishes(options.get("avatar"), options.get("voice"), quality, mode)
         # One after the other, so that no two starts both take the last place that a limit leaves.
@@ -122,8 +124,8 @@ class Commands:
                 raise Refused(sentences.CLOSING, stage="channel")
             return Reply(sentences.already_running(session.started_by_name), Visibility.PRIVATE, link=link)
         running = self._sessions.with_id(session.id)
-        policy = running.policy if running else self._sessions.house.policy
-        price = self._sessions.house.provider.capabilities.price_per_minute
+        policy = running.policy if running else house.policy
+        price = house.provider.capabilities.price_per_minute
         return Reply(sentences.starting(price, policy.idle_timeout, policy.max_duration), link=link)
 
     async def _stop(self, asked: Asked) -> Reply:

@@ -33,12 +33,15 @@ class Lifetime:
         warn: Callable[[float], None],
         keep_alive: Callable[[], None],
         is_watched: Callable[[], bool],
+        asked_idle: Callable[[], float],
     ) -> None:
         """`warn` gets the seconds that are left. `keep_alive` is called while the session deserves its stream.
-        `is_watched` tells whether anybody has the watch page open."""
+        `is_watched` tells whether anybody has the watch page open, `asked_idle` after how many seconds of silence the
+        provider ends the stream by itself."""
         self._policy = policy
         self._capabilities = capabilities
         self._is_watched = is_watched
+        self._asked_idle = asked_idle
         self._clock = clock
         self._speech = speech
         self._end = end
@@ -61,7 +64,7 @@ class Lifetime:
         """Go by another policy from now on."""
         self._policy = policy
         self._watch()
-        if (every := policy.keep_alive_every(self._capabilities)) is not None:
+        if (every := policy.keep_alive_every(self._capabilities, self._asked_idle())) is not None:
             self._in("keep alive", every, self._send_keep_alive)
         if policy.unwatched_timeout is not None:
             self._look_for_viewers(policy.unwatched_timeout)
@@ -103,7 +106,7 @@ class Lifetime:
 
     def _send_keep_alive(self) -> None:
         self._keep_alive()
-        if (every := self._policy.keep_alive_every(self._capabilities)) is not None:
+        if (every := self._policy.keep_alive_every(self._capabilities, self._asked_idle())) is not None:
             self._in("keep alive", every, self._send_keep_alive)
 
     def _in(self, name: str, seconds: float, then: Callable[[], None]) -> None:

@@ -52,20 +52,26 @@ class SessionPolicy:
         first_words: FirstWords | None,
     ) -> StreamRequest:
         """What to ask of the provider for a stream of a session that may run `remaining` seconds more (rule 3)."""
-        shortest, longest = capabilities.idle_limit
         return StreamRequest(
             avatar=avatar,
             voice=voice,
             quality=quality,
             knowledge=self.knowledge,
-            idle_timeout=min(longest, max(shortest, self.idle_timeout + MARGIN)),
+            idle_timeout=self.asked_idle_timeout(capabilities),
             max_duration=min(capabilities.max_duration, remaining + MARGIN),
             first_words=first_words,
         )
 
-    def keep_alive_every(self, capabilities: Capabilities) -> float | None:
-        """Seconds between keep-alives, None where the provider's idle timeout outlasts ours anyway."""
-        longest = capabilities.idle_limit[1]
-        if not capabilities.keeps_alive or longest >= self.idle_timeout + MARGIN:
+    def asked_idle_timeout(self, capabilities: Capabilities) -> float:
+        """Seconds of silence after which the provider is asked to end a stream by itself (rule 3)."""
+        shortest, longest = capabilities.idle_limit
+        return min(longest, max(shortest, self.idle_timeout + MARGIN))
+
+    def keep_alive_every(self, capabilities: Capabilities, asked: float) -> float | None:
+        """Seconds between keep-alives, None where the idle timeout asked of the provider outlasts ours anyway.
+
+        asked: what it was when the stream was opened; the channel may have changed its own since.
+        """
+        if not capabilities.keeps_alive or asked >= self.idle_timeout + MARGIN:
             return None
-        return longest / 3
+        return asked / 3

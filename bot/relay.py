@@ -107,15 +107,34 @@ class Relay:
         return await self._enqueue(message, running, mode, text)
 
     async def reword(self, channel: Channel, message_id: str, text: str, names: Mapping[str, str]) -> None:
-        """A message was edited: what still waits is said as it reads now, or dropped where nothing speakable is left.
+        """A message was edited: what still waits is said as it reads now.
 
-        Adapters call it only with what the platform says of the very message, so its author needs no second look.
+        It is dropped where nothing speakable is left, where it would not have been taken as it is now (too long, too
+        many characters within the minute), and where its author has been blocked meanwhile.
         """
         speakable = make_speakable(text, names) if len(text) <= LONGEST_MESSAGE else ""
-        if not speakable:
-            await self.withdraw(channel, message_id)
-        elif (running := await self._settled(channel)) is not None:
+        running = await self._settled(channel)
+        if running is None:
+            return
+        before = next((waits for waits in running.queued() if waits.message_id == message_id), None)
+        if before is None:
+            return
+        if speakable and self._may_reword(before, channel, speakable):
             running.post(partial(running.speech.reword, message_id, speakable))
+        else:
+            running.post(partial(running.speech.withdraw, message_id))
+
+    def _may_reword(self, before: Utterance, channel: Channel, text: str) -> bool:
+        author = Actor(channel.platform, before.author.partition(":")[2], before.author_name)
+        author = self._permissions.recognise(author, channel)
+        if author.role is Role.BLOCKED:
+            return False
+        try:
+            self._characters.count(author.key, max(0, len(text) - len(before.text)))
+        except Refused as refusal:
+            metrics.refusals.labels(stage=refusal.stage).inc()
+            return False
+        return True
 
     async def withdraw(self, channel: Channel, message_id: str) -> None:
         """A message was deleted: it leaves the queue where it still waits."""

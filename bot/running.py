@@ -60,6 +60,7 @@ class RunningSession:
         self.session = session
         self.policy = house.policy.with_idle_timeout(idle_timeout)
         self._house = house
+        self._asked_idle = self.policy.asked_idle_timeout(house.provider.capabilities)
         self._tasks = TaskOwner()
         self._mailbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._keeper = StreamKeeper(
@@ -106,6 +107,7 @@ class RunningSession:
             warn=self._warn,
             keep_alive=lambda: self.post(self._keep_alive),
             is_watched=lambda: house.bulletin.watchers(session.id) > 0,
+            asked_idle=lambda: self._asked_idle,
         )
 
     # --- asked from outside ------------------------------------------------------------------------------------------
@@ -182,10 +184,14 @@ class RunningSession:
         self.policy = self._house.policy.with_idle_timeout(seconds)
         if not self.is_ending:
             self._lifetime.follow(self.policy)
+            self._keep_alive_soon()
 
     def keep(self) -> None:
         """Stay for another idle time although nobody writes; the provider's own idle timer has to know it too."""
         self.post(self.speech.keep)
+        self._keep_alive_soon()
+
+    def _keep_alive_soon(self) -> None:
         if self._house.provider.capabilities.keeps_alive:
             self.post(self._keep_alive)
 
@@ -330,6 +336,7 @@ class RunningSession:
             remaining=self.seconds_left,
             first_words=first_words,
         )
+        self._asked_idle = request.idle_timeout
         self._is_opening_stream = True
         self._show()
         try:

@@ -7,6 +7,7 @@ do what (`bot.permissions`) and says nothing to people (`bot.commands`).
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -331,6 +332,7 @@ class Sessions:
         open_now = await self._list_open() if streams else None
         listed = None if open_now is None else frozenset(stream.upstream_id for stream in open_now)
         limit = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
+        activity = await self.house.store.last_activity([stream.session_id for stream in streams])
 
         async def look_up(stream: Stream) -> None:
             async with limit:
@@ -350,12 +352,24 @@ class Sessions:
                 elif (status := await self._status(stream, listed)).is_open:
                     open_streams[session.id] = (stream, status)
                 else:
-                    await self.house.store.advance_stream(stream.id, StreamState.CLOSED, detail=status.detail)
+                    over_at = self._over_at(stream, activity.get(stream.session_id))
+                    await self.house.store.advance_stream(
+                        stream.id, StreamState.CLOSED, detail=status.detail, closed_at=over_at
+                    )
 
         async with asyncio.TaskGroup() as group:
             for stream in streams:
                 group.create_task(look_up(stream))
         return open_streams
+
+    def _over_at(self, stream: Stream, last_activity: datetime | None) -> datetime:
+        """When a stream that was found closed was so at the latest, by the limits it was given: what it cost while
+        nobody here was looking must not count for longer."""
+        capabilities = self.house.provider.capabilities
+        idle = timedelta(seconds=self.house.policy.asked_idle_timeout(capabilities))
+        longest = timedelta(seconds=capabilities.max_duration)
+        begun = stream.created_at
+        return min(self.house.clock.now(), max(begun, last_activity or begun) + idle, begun + longest)
 
     async def _list_open(self) -> Sequence[OpenStream] | None:
         """Every open stream of the account, in one call; None where the provider cannot tell that way."""

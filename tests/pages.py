@@ -1,4 +1,5 @@
-"""The pages people read: what is in them, and the blocks of docs/commands.md that are made from the code.
+"""The pages people read: what is in them, and the blocks of docs/commands.md and docs/providers.md that are made from
+the code.
 
 `python -m tests.pages` writes those blocks. tests/unit/test_documentation.py looks whether the pages are true.
 """
@@ -6,15 +7,21 @@
 import asyncio
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from bot.cli import app
+from bot.clock import SystemClock
 from bot.commands import Entry
+from bot.ports import Capabilities, Cut
+from bot.providers import make_provider, point_at_simulator
+from bot.sentences import dollars, duration
+from bot.settings import SIMULATOR, Settings, known_providers
 from tests.world import World
 
 if TYPE_CHECKING:
@@ -23,9 +30,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 COMMANDS = ROOT / "docs/commands.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROVIDERS = ROOT / "docs/providers.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "deploy/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-CHAT, SHELL = "chat commands", "shell help"
+CHAT, SHELL, FEATURES = "chat commands", "shell help", "features"
 HELP_WIDTH = 80
 """Columns of the generated help; typer fits it to the terminal otherwise."""
 
@@ -91,6 +99,58 @@ def _below(words: tuple[str, ...], command: "Command") -> Iterator[tuple[tuple[s
         yield from _below((*words, name), below)
 
 
+def declared() -> dict[str, Capabilities]:
+    """What every provider says it can do, by name; the simulator is spoken to by one of their clients."""
+    settings = point_at_simulator(Settings(_env_file=None), "http://127.0.0.1:1", SecretStr("none"))
+    names = [name for name in known_providers() if name != SIMULATOR]
+    return {name: make_provider(settings, SystemClock(), name).capabilities for name in names}
+
+
+def features_block(providers: Mapping[str, Capabilities]) -> str:
+    """The table of what each provider can do, from its declared capabilities."""
+    rows = [["", *(f"`{name}`" for name in providers)], ["---"] * (len(providers) + 1)]
+    rows += [[title, *(cell(able) for able in providers.values())] for title, cell in FEATURE_ROWS.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _yes(told: bool) -> str:
+    return "yes" if told else "no"
+
+
+def _answers(able: Capabilities) -> str:
+    if able.chat:
+        return "yes, by itself"
+    return f"with `{able.chat_setting}`, or with `CHAT_API_URL`" if able.chat_setting else "with `CHAT_API_URL`"
+
+
+def _idle(able: Capabilities) -> str:
+    shortest, longest = able.idle_limit
+    if shortest == longest:
+        return f"after {duration(shortest)}, fixed"
+    return f"after {duration(shortest)} to {duration(longest)}"
+
+
+FEATURE_ROWS: Mapping[str, Callable[[Capabilities], str]] = {
+    "Answers what people write": _answers,
+    "Any number of people watch at once": lambda able: "yes" if able.many_viewers else "one seat",
+    "An interrupt": lambda able: (
+        "cuts, and the stream goes on" if able.cut is Cut.NATIVE else "closes the stream; the next words open another"
+    ),
+    "The next message is sent ahead, so that there is no dead air": lambda able: _yes(able.sends_ahead),
+    "Tells when speech begins and ends": lambda able: (
+        "yes" if able.reports_speech else "no, the bot follows the told duration"
+    ),
+    "Begins with words (`AVATAR_GREETING`)": lambda able: _yes(able.needs_first_words),
+    "Can be kept open while nobody writes": lambda able: _yes(able.keeps_alive),
+    "Says which streams are open (for `cleanup`)": lambda able: _yes(able.lists_open),
+    "Characters in one text": lambda able: f"{able.max_text:,}",
+    "Closes by itself when silent": _idle,
+    "Longest stream": lambda able: duration(able.max_duration),
+    "An open minute": lambda able: "not known" if able.price_per_minute is None else dollars(able.price_per_minute),
+}
+"""The rows of the table: what a reader wants to know, and the cell for a provider."""
+
+
 def block_of(page: str, name: str) -> str:
     """The block of `page` that is generated under `name`."""
     found = re.search(f"<!-- generated: {name} -->\n(.*?)<!-- end of generated -->", page, re.DOTALL)
@@ -105,12 +165,14 @@ def with_block(page: str, name: str, text: str) -> str:
 
 
 def write_blocks() -> None:
-    """Bring docs/commands.md up to date."""
+    """Bring the pages up to date."""
     with tempfile.TemporaryDirectory() as folder:
         table = asyncio.run(table_of_commands(Path(folder)))
     page = COMMANDS.read_text(encoding="utf-8")
     page = with_block(with_block(page, CHAT, chat_block(table)), SHELL, shell_block())
     COMMANDS.write_text(page, encoding="utf-8")
+    page = PROVIDERS.read_text(encoding="utf-8")
+    PROVIDERS.write_text(with_block(page, FEATURES, features_block(declared())), encoding="utf-8")
 
 
 if __name__ == "__main__":

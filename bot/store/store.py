@@ -172,13 +172,20 @@ class Store:
         )
 
     async def advance_stream(
-        self, stream_id: str, state: StreamState, *, hls_url: str | None = None, detail: str | None = None
+        self,
+        stream_id: str,
+        state: StreamState,
+        *,
+        hls_url: str | None = None,
+        detail: str | None = None,
+        closed_at: datetime | None = None,
     ) -> bool:
-        """Move a stream forward and set what is given; `closed` and `lost` set the time from the clock.
+        """Move a stream forward and set what is given; `closed` and `lost` set the time from the clock where
+        `closed_at` does not tell it.
 
         False, and no change, where it is further already. A `lost` stream that turns up may still be closed.
         """
-        moment = self._clock.now()
+        moment = closed_at or self._clock.now()
         return await self._writer.write_alone(
             lambda connection: streams.advance_stream(
                 connection, stream_id, state, hls_url=hls_url, detail=detail, moment=moment

@@ -40,6 +40,10 @@ STEPS = 50
 """Pictures of the 720p source, which are then repeated."""
 
 
+CAPTURE = rtc.VideoSource.capture_frame
+"""As it is before it counts."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """Pictures of an avatar."""
@@ -104,17 +108,13 @@ async def _door(room: BotRoom) -> RoomDoor:
 def _count_pictures() -> list[int]:
     """A counter of the pictures that are handed to stages."""
     count = [0]
-    capture = _CAPTURE
 
     def counting(source: rtc.VideoSource, frame: rtc.VideoFrame) -> None:
         count[0] += 1
-        capture(source, frame)
+        CAPTURE(source, frame)
 
     rtc.VideoSource.capture_frame = counting  # type: ignore[method-assign,assignment]
     return count
-
-
-_CAPTURE = rtc.VideoSource.capture_frame
 
 
 def _cpu() -> float:

@@ -45,6 +45,15 @@ async def test_captions_come_word_by_word_and_not_before_the_picture(
     assert seen[-1].split("\n") == ["Bread, soup and apples for all!", "Come early."]
 
 
+async def test_words_stay_in_order_where_their_times_are_guesses(watching: Watching, visit: Visitor) -> None:
+    page = await visit(watching.page)
+    await page.until_state("live")
+    watching.speak("Bread , soup and apples", pace=0.4)
+    watching.speak("for all !", at=watching.clock.now() + timedelta(seconds=0.6), pace=0.1)
+    await page.until("document.getElementById('captions').textContent.includes('!')")
+    assert await page.captions() == "Bread, soup and apples for all!"
+
+
 async def test_screen_readers_get_whole_sentences(watching: Watching, visit: Visitor) -> None:
     page = await visit(watching.page)
     await page.until_state("live")

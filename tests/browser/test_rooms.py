@@ -151,6 +151,7 @@ async def test_who_comes_second_waits_and_reads_how_many_there_are(
     first, second = await two_visits(watching, visit)
     text = await second.text()
     assert "Somebody else is watching" in text
+    assert "2 people are here" in text
     assert "You are next" in text
     third = await visit(watching.page)
     await third.until_state("seat_taken")

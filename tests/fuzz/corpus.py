@@ -1,8 +1,9 @@
-"""Text that has broken programs: kept by hand, and added to whenever something is found. `repeated` makes the parts that
-are known to make careless patterns slow arbitrarily long.
+"""Text that has broken programs: kept by hand, and added to whenever something is found. `repeated` makes parts of it
+as long as one likes that are known to slow careless patterns down.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 TEXTS = (
     "",
@@ -51,8 +52,13 @@ TEXTS = (
     "=" * 9,
 )
 
+
+def _repeat(part: str, size: int) -> str:
+    return (part * (size // len(part) + 1))[:size]
+
+
 repeated: dict[str, Callable[[int], str]] = {
-    part: (lambda part: lambda size: (part * (size // len(part) + 1))[:size])(part)
+    part: partial(_repeat, part)
     for part in (
         "a",
         " ",

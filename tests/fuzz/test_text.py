@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 from hypothesis import example, given, settings
@@ -13,7 +12,7 @@ from pydantic import SecretStr
 from adapters.web import SignedWatchLinks
 from adapters.web.said import understand
 from bot.errors import LinkInvalid, Refused
-from bot.grammar import ADMIN, AVATAR, Usage, parse
+from bot.grammar import ADMIN, AVATAR, Command, Usage, parse
 from bot.speech import estimate_duration, make_speakable, split
 from tests.clock import ManualClock
 from tests.fuzz.corpus import TEXTS, repeated
@@ -53,21 +52,21 @@ def every_text(test: Callable[..., None]) -> Callable[..., None]:
 @BOUNDS
 @given(VERBS, HOSTILE, st.sampled_from([AVATAR, ADMIN]))
 def test_every_line_is_a_command_or_is_refused_in_one_short_sentence(verb: str, rest: str, group: str) -> None:
+    command = parsed(verb + rest, group)
+    if isinstance(command, Refused):
+        assert 0 < len(str(command)) < LONGEST_SENTENCE
+        return
+    usage = USAGES[group, command.verb]
+    assert set(command.options) <= set(usage.options)
+    assert bool(command.text) >= usage.required
+    assert not command.text or usage.argument
+
+
+def parsed(line: str, group: str = AVATAR) -> Command | Refused:
     try:
-        command = parse(verb + rest, USAGES, group)
+        return parse(line, USAGES, group)
     except Refused as refusal:
-        assert 0 < len(str(refusal)) < LONGEST_SENTENCE
-        assert "Traceback" not in str(refusal)
-    else:
-        usage = USAGES[group, command.verb]
-        assert set(command.options) <= set(usage.options)
-        assert bool(command.text) >= usage.required
-        assert not command.text or usage.argument
-
-
-def parsed(line: str) -> None:
-    with suppress(Refused):
-        parse(line, USAGES, AVATAR)
+        return refusal
 
 
 @pytest.mark.parametrize("verb", ["", "start ", "say "])
@@ -116,8 +115,7 @@ def test_cutting_what_was_not_cleaned_takes_work_in_proportion_to_its_length(par
 def opened(signed: str) -> str | None:
     try:
         return SIGNED.nonce_of(signed)
-    except LinkInvalid as invalid:
-        assert invalid.why in ("forged", "expired")
+    except LinkInvalid:
         return None
 
 
@@ -155,7 +153,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 KINDS = ("hello", "visit", "ask", "keep", "give", "door", "seated", "left", "published", "heard")
-NAMES = ("visitor", "room", "id", "topic", "data")
+NAMES = ("visitor", "plays", "room", "id", "topic", "data")
 SAYINGS = st.builds(
     lambda kind, others: json.dumps({"type": kind, **others}),
     st.sampled_from(KINDS) | JSON,

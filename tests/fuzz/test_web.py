@@ -7,7 +7,7 @@ import json
 import os
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
+from contextlib import suppress
 from urllib.parse import quote
 
 import aiohttp
@@ -32,13 +32,18 @@ BROKEN = ("request_failed", "watch_page_feed_failed", "task failed", "readiness_
 OUR_FAULT = 1011
 """The WebSocket close code for a mistake of the server."""
 
-VISIT = '{"type": "visit", "visitor": "visitor-0123456789"}'
+VISIT = '{"type": "visit", "visitor": "visitor-0123456789", "plays": false}'
 RIDDLES = [
     "\x00", "[" * 1000, '{"type":' * 100, "{}", "null", "1e999", "NaN", '"\\ud800"', '{"type": "hello", "type": "ask"}',
     '{"type": ["hello"]}', '{"type": {}}', '{"type": "visit", "visitor": null}', '{"type": "published", "id": "x"}',
     '{"type": "heard", "topic": "agent-response", "data": {"event_type": 1}}', "9" * 900, "-" * 900,
     *(json.dumps({"type": kind}) for kind in KINDS),
 ]  # fmt: skip
+
+
+def is_text(text: str) -> bool:
+    """Whether it can go over a WebSocket as text at all."""
+    return text.encode(errors="replace").decode() == text
 
 
 async def fuzz(attack: Callable[[Watching, aiohttp.ClientSession], Awaitable[None]]) -> None:
@@ -69,9 +74,8 @@ async def say(watching: Watching, client: aiohttp.ClientSession, frames: list[st
                 break
             try:
                 await (socket.send_str(frame) if isinstance(frame, str) else socket.send_bytes(frame))
-            except aiohttp.ClientConnectionResetError:
+            except ConnectionError:
                 break
-        await socket.ping()
         while True:
             try:
                 message = await socket.receive(0.05)
@@ -86,7 +90,7 @@ async def say(watching: Watching, client: aiohttp.ClientSession, frames: list[st
 
 async def test_no_riddle_breaks_the_feed() -> None:
     async def attack(watching: Watching, client: aiohttp.ClientSession) -> None:
-        for riddle in (*RIDDLES, *(text for text in TEXTS if _is_text(text))):
+        for riddle in (*RIDDLES, *(text for text in TEXTS if is_text(text))):
             assert await say(watching, client, [riddle]) != OUR_FAULT, riddle
             assert await say(watching, client, [VISIT, riddle, riddle]) != OUR_FAULT, riddle
             # What a visitor may say in a second is counted, and its second has to pass.
@@ -96,7 +100,7 @@ async def test_no_riddle_breaks_the_feed() -> None:
 
 
 @BOUNDS
-@given(st.lists(st.one_of(SAYINGS.map(str), HOSTILE.filter(lambda text: _is_text(text)), st.binary(max_size=40)), max_size=6))
+@given(st.lists(st.one_of(SAYINGS, HOSTILE.filter(is_text), st.binary(max_size=40)), max_size=6))
 def test_no_conversation_breaks_the_feed(frames: list[str | bytes]) -> None:
     async def attack(watching: Watching, client: aiohttp.ClientSession) -> None:
         assert await say(watching, client, [VISIT, *frames]) != OUR_FAULT
@@ -136,7 +140,7 @@ async def test_many_connections_that_say_nothing_keep_nobody_out() -> None:
 PATHS = [
     "/w/", "/w//live", "/w/%00", "/w/%ff%fe/live", "/w/..%2f..%2fetc/passwd", "/static/x/../../server.py",
     "/static/%2e%2e/%2e%2e/server.py", "/static//etc/passwd", "//example.com/", "/metrics/..", "/?x=" + "a" * 4000,
-    "/w/" + "a" * 4000, "/w/" + "a." * 100 + "/live", "/static/x/\udcff".encode("utf-8", "surrogateescape").decode("latin-1"),
+    "/w/" + "a" * 4000, "/w/" + "a." * 100 + "/live", "/static/x/\xff",
 ]  # fmt: skip
 
 
@@ -174,11 +178,9 @@ async def test_no_bytes_break_the_server() -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(request)
             writer.write_eof()
-            answer: Any = b""
-            try:
+            answer = b""
+            with suppress(ConnectionResetError):
                 answer = await asyncio.wait_for(reader.read(), PATIENCE)
-            except ConnectionResetError:
-                pass
             writer.close()
             assert b" 50" not in answer[:14], (request[:80], answer[:80])
             assert b"Traceback" not in answer
@@ -195,14 +197,3 @@ async def test_looking_at_an_address_asks_nobody_for_a_forged_link(part: str) ->
         assert watching.desk.asked == 0
 
     await fuzz(attack)
-
-
-def _is_text(text: str) -> bool:
-    """Whether it can go over a WebSocket as text at all."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-

@@ -43,6 +43,9 @@ CHATS_GROUP = "avatar_relay.chat"
 SPEED = 20.0
 """Seconds of the programs per second of the machine."""
 
+LONG_PATIENCE = 90.0
+"""Seconds of the machine that a line may take to come: several programs run side by side, perhaps on one core."""
+
 _AN_ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|(?<=/)[\w-]{20,}")
 _WRITES = ("before writing", "in the middle of writing", "after writing")
 
@@ -279,12 +282,19 @@ class Mortal(Program):
 
     def hears(self, text: str, times: int = 1) -> bool:
         """Wait until the program has printed `text` so often. False where it ended before that."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + LONG_PATIENCE
         while self._written["stdout"].decode(errors="replace").count(text) < times:
             assert time.monotonic() < deadline, f"never printed {text!r}:\n{self._all()}"
             if not self._read(0.5):
                 return False
         return True
+
+    def until(self, text: str) -> None:
+        """Wait until the program has printed `text`."""
+        assert self.hears(text), f"ended without {text!r}:\n{self._all()}"
+
+    def _all(self) -> str:
+        return "\n".join([super()._all(), "its last steps:", *self.steps[-8:]])
 
     def is_there(self) -> bool:
         """Whether it has not ended; takes in what it has printed meanwhile."""

@@ -9,8 +9,8 @@ from adapters.avatars.simulator import Effect
 from adapters.avatars.simulator.answers import answer_to
 from bot import sentences
 from bot.errors import AnswerError
-from bot.model import UtteranceChanged, UtteranceState
-from tests.world import World, simulated
+from bot.model import Mode, UtteranceChanged, UtteranceState
+from tests.world import World, simulated, with_policy
 
 MODEL = {"method": "POST", "path": "/v1/chat/completions"}
 QUESTION = "what is the weather like on the other side of the mountains today?"
@@ -222,3 +222,13 @@ async def test_a_question_from_before_a_restart_without_a_model_is_told(tmp_path
         await world.boot()
         await world.until(lambda: world.ended_as(QUESTION, UtteranceState.FAILED))
         assert world.notices[-1].startswith(NO_ANSWER)
+
+
+async def test_nothing_is_opened_for_a_chat_that_nothing_can_answer(tmp_path: Path) -> None:
+    policy = with_policy(mode=Mode.CHAT)
+    async with World(tmp_path, "heygen-realtime", policy=policy, chat_model=False) as world:
+        reply = await world.type("/avatar start")
+        assert "no mind to answer with" in reply.text
+        assert "CHAT_API_URL" in reply.text
+        assert not world.simulator.streams()
+        assert (await world.type("/avatar start mode=repeat")).text.startswith("Starting")

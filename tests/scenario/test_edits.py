@@ -10,7 +10,7 @@ from adapters.avatars.simulator.answers import answer_to
 from bot.model import Mode, UtteranceState
 from bot.relay import LONGEST_MESSAGE, Message, Receipt
 from bot.store import tables
-from tests.world import ANA, CHANNEL, World, simulated
+from tests.world import ADA, ANA, CHANNEL, World, simulated
 
 LONG = "this takes so long to be said that everything that is written meanwhile has to wait for its end, please"
 QUESTION = "what is the weather like on the other side of the mountains today?"
@@ -309,7 +309,7 @@ async def test_a_message_the_service_could_not_take_yet_is_said_as_it_reads_by_t
     realtime.simulator.faults.add(
         effect=Effect.STATUS,
         status=429,
-        times=1,
+        retry_after=5,
         method="POST",
         path="/v3/avatar-realtime/*/text",
     )
@@ -318,3 +318,25 @@ async def test_a_message_the_service_could_not_take_yet_is_said_as_it_reads_by_t
     await edit(realtime, "message", "after")
     await realtime.until(lambda: len(realtime.spoken) == 1)
     assert realtime.heard == ["after"]
+
+
+# --- what an edit may not do -----------------------------------------------------------------------------------------
+
+
+async def test_an_edit_of_somebody_who_was_blocked_meanwhile_is_not_said(world: World) -> None:
+    await busy(world)
+    await write(world, "harmless", "m1")
+    await world.type("/avatar-admin block test:ana", ADA)
+    await edit(world, "m1", "not harmless at all")
+    await world.until(lambda: world.ended_as("harmless", UtteranceState.DROPPED))
+    assert "not harmless at all" not in world.heard
+
+
+async def test_an_edit_counts_the_characters_it_adds(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-streaming", user_characters=len(LONG) + 60) as world:
+        await busy(world)
+        await write(world, "short", "m1")
+        await edit(world, "m1", "a little longer than before")
+        await world.until(lambda: world.states("a little longer than before"))
+        await edit(world, "m1", "very much longer than before, and more than anybody may write in a minute")
+        await world.until(lambda: world.ended_as("a little longer than before", UtteranceState.DROPPED))

@@ -184,6 +184,18 @@ async def test_a_stream_that_is_kept_outlives_the_providers_own_idle_time(stream
     assert len(streaming.simulator.streams()) == 1
 
 
+async def test_a_stream_outlives_the_idle_time_it_was_opened_with_where_the_channel_chose_a_longer_one(
+    streaming: World,
+) -> None:
+    running = await streaming.start()
+    await streaming.pass_time(280)
+    await streaming.type("/avatar idle 900")
+    await streaming.pass_time(300)
+    assert not running.is_ending
+    assert len(streaming.open_streams) == 1
+    assert len(streaming.simulator.streams()) == 1
+
+
 async def test_an_avatar_that_is_leaving_cannot_be_kept(streaming: World) -> None:
     running = await streaming.start()
     await streaming.type("/avatar stop")

@@ -56,8 +56,9 @@ async def test_the_longest_stay_ends_a_busy_session(tmp_path: Path) -> None:
 async def test_keep_alives_go_out_where_our_idle_time_outlasts_the_providers(tmp_path: Path) -> None:
     policy = with_policy(idle_timeout=5000.0, max_duration=6000.0)
     async with World(tmp_path, "heygen-streaming", policy=policy) as world:
-        assert policy.keep_alive_every(world.sessions.house.provider.capabilities) == 1200.0
-        assert with_policy().keep_alive_every(world.sessions.house.provider.capabilities) is None
+        capabilities = world.sessions.house.provider.capabilities
+        assert policy.keep_alive_every(capabilities, policy.asked_idle_timeout(capabilities)) == 1200.0
+        assert with_policy().keep_alive_every(capabilities, with_policy().asked_idle_timeout(capabilities)) is None
 
 
 async def test_a_session_that_is_kept_alive_outlives_the_longest_idle_time_of_the_provider(tmp_path: Path) -> None:

@@ -217,6 +217,18 @@ async def test_what_was_used_counts_over_several_sessions(tmp_path: Path) -> Non
         assert 60 <= await open_seconds(world) <= 66
 
 
+async def test_time_in_which_the_bot_was_away_counts_only_as_long_as_the_stream_can_have_been_open(
+    tmp_path: Path,
+) -> None:
+    async with World(tmp_path, "heygen-streaming", limits=Limits(channel_minutes=60)) as world:
+        await world.start()
+        await world.crash()
+        await world.pass_time(7200)
+        await world.boot()
+        assert await open_seconds(world) < 400
+        await world.until(lambda: world.running is None or not world.running.is_ending)
+
+
 async def test_what_was_used_counts_over_a_restart(tmp_path: Path) -> None:
     async with limited(tmp_path, Limits(channel_minutes=1), "heygen-streaming") as world:
         await world.start()

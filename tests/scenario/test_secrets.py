@@ -21,7 +21,6 @@ import pytest
 from aiohttp import web
 
 from tests.scenario.programs import PATIENCE, Program, Service, run, wait_until
-from tests.world import PROVIDERS
 
 KEY = "avatarkey-7h1s0n31sn0b0dys"
 SECRETS = {
@@ -31,13 +30,13 @@ SECRETS = {
     "SLACK_APP_TOKEN": "xapp-1-7h1s0n31sn0b0dys-app",
     "SLACK_SIGNING_SECRET": "signingsecret7h1s0n31sn0b0dys",
 }
-KEYS = {name: KEY for name in ("HEYGEN_API_KEY", "LIVEAVATAR_API_KEY", "CHAT_API_KEY")}
+KEYS = dict.fromkeys(("HEYGEN_API_KEY", "LIVEAVATAR_API_KEY", "CHAT_API_KEY"), KEY)
 JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 TOKEN = re.compile(r'"(?:\w*token|\w*secret)"\s*:\s*"([^"]{8,})"')
 SPEAKING = {
     "heygen-realtime": "/v3/avatar-realtime/*/text",
     "heygen-streaming": "/v1/streaming.task",
-    "liveavatar": "/v1/sessions/*/keep-alive",
+    "liveavatar": "/v1/sessions/keep-alive",
 }
 CREATING = {
     "heygen-realtime": "/v3/avatar-realtime",
@@ -47,7 +46,7 @@ CREATING = {
 CLOSING = {
     "heygen-realtime": "/v3/avatar-realtime/*/cancel",
     "heygen-streaming": "/v1/streaming.stop",
-    "liveavatar": "/v1/sessions*",
+    "liveavatar": "/v1/sessions/stop",
 }
 
 
@@ -62,7 +61,7 @@ class Wire:
         self.refused = 0
         self._asked: Counter[str] = Counter()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="wire")
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -182,9 +181,9 @@ async def read_the_web(base: str, link: str) -> str:
             async with client.get(page) as answer:
                 seen += [await answer.text(), str(answer.headers)]
         async with client.ws_connect(f"{path}/live") as seated, client.ws_connect(f"{path}/live") as waiting:
-            await seated.send_json({"type": "visit", "visitor": "visitor-with-a-seat"})
+            await seated.send_json({"type": "visit", "visitor": "visitor-with-a-seat", "plays": False})
             await asyncio.wait_for(seated.receive(), PATIENCE)
-            await waiting.send_json({"type": "visit", "visitor": "visitor-without-one"})
+            await waiting.send_json({"type": "visit", "visitor": "visitor-without-one", "plays": False})
             await waiting.send_json({"type": "door"})
             seen += [message.data async for message in first_of(waiting)]
     return "\n".join(seen)
@@ -207,11 +206,11 @@ def forms_of(secret: str) -> tuple[str, ...]:
     return secret, quote(secret, safe=""), json.dumps(secret)[1:-1]
 
 
-@pytest.mark.parametrize("log_format", ["text", "json"])
-@pytest.mark.parametrize("provider", PROVIDERS)
-def test_no_secret_is_printed_served_or_stored(
-    tmp_path: Path, service: Keyed, provider: str, log_format: str
-) -> None:
+@pytest.mark.parametrize(
+    ("provider", "log_format"),
+    [("heygen-realtime", "json"), ("heygen-streaming", "text"), ("liveavatar", "text"), ("liveavatar", "json")],
+)
+def test_no_secret_is_printed_served_or_stored(tmp_path: Path, service: Keyed, provider: str, log_format: str) -> None:
     with Wire(service.url) as wire:
         settings = settings_of(wire, tmp_path, provider, log_format)
         with Program(tmp_path, "run", "--console", **settings) as bot:

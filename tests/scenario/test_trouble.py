@@ -41,8 +41,16 @@ CALLS = {
         "speak": ("POST", "/v3/avatar-realtime/*/text"),
         "close": ("POST", "/v3/avatar-realtime/*/cancel"),
     },
+    "liveavatar": {
+        "avatars": ("GET", "/v1/avatars*"),
+        "create": ("POST", "/v1/sessions/token"),
+        "start": ("POST", "/v1/sessions/start"),
+        "enter": ("GET", "/simulator/rooms/*"),
+        "close": ("POST", "/v1/sessions/stop"),
+    },
 }
 TROUBLES: dict[str, dict[str, Any]] = {
+    "reset before the work": {"effect": Effect.REFUSED_BEFORE},
     "refused for long": {"effect": Effect.REFUSED_BEFORE, "times": None},
     "reply lost once": {"effect": Effect.LOST_REPLY},
     "replies lost for long": {"effect": Effect.LOST_REPLY, "times": None},
@@ -80,7 +88,8 @@ SENTENCES = [
 ]
 NO_ANSWER = Transient("", may_have_taken_effect=True)
 IDLE_LIMIT = 400.0
-"""Seconds after which the provider has ended, by itself, every stream nobody uses: v3 after 30, v1 after 360."""
+"""Seconds after which the provider has ended, by itself, every stream nobody uses: v3 after 30, LiveAvatar after 300,
+v1 after 360."""
 
 
 def words(said: tuple[str, str]) -> str:

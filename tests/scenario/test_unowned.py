@@ -135,7 +135,9 @@ async def test_a_stream_from_another_time_is_not_taken_for_a_lost_create(exclusi
 
 
 async def test_the_lost_create_nearest_in_time_gets_the_stream(exclusive: World) -> None:
-    exclusive.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, method="GET", path="/v1/streaming.list")
+    exclusive.simulator.faults.add(
+        effect=Effect.STATUS, status=500, times=None, method="GET", path="/v1/streaming.list"
+    )
     exclusive.simulator.faults.add(effect=Effect.LOST_REPLY, times=2, **CREATE)
     for name in ("first", "second"):
         await exclusive.type("/avatar start", channel=replace(CHANNEL, id=name))

@@ -15,12 +15,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from adapters.avatars.simulator import Effect
+from adapters.avatars.simulator import Effect, Simulator
 from bot.errors import Refused
 from bot.model import Channel, SessionState, StreamState, UtteranceState
+from bot.relay import Message
 from bot.store import tables
 from bot.tasks import end
-from tests.world import World
+from tests.clock import ClockElsewhere
+from tests.world import ADA, ANA, World, simulated
 
 CHANNELS = tuple(Channel("test", "workspace", name) for name in ("general", "random"))
 FAULTS: dict[str, dict[str, Any]] = {
@@ -47,8 +49,19 @@ CALLS = {
         ("POST", "/v3/avatar-realtime/*/text"),
         ("POST", "/v3/avatar-realtime/*/cancel"),
     ),
+    "liveavatar": (
+        ("POST", "/v1/sessions/token"),
+        ("POST", "/v1/sessions/start"),
+        ("POST", "/v1/sessions/stop"),
+        ("POST", "/v1/sessions/keep-alive"),
+        ("GET", "/v1/sessions"),
+    ),
 }
-COMMANDS = ("stop", "interrupt", "skip", "clear", "status", "queue", "mode repeat", "ask where are we?")
+COMMANDS = (
+    "stop", "interrupt", "skip", "clear", "status", "queue", "mode repeat", "ask where are we?", "keep",
+    "idle 20", "idle 300",
+)  # fmt: skip
+ADMIN_COMMANDS = ("sessions", "cleanup", "stop-all", "usage", "limits", "block ana", "unblock ana")
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 BOUNDS = settings(
     max_examples=300 if THOROUGH else 16,
@@ -73,8 +86,11 @@ class LifeCycle(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.folder = tempfile.TemporaryDirectory()
         self.world = World(Path(self.folder.name), self.provider)
+        # The service does not notice when somebody sets the clock of the bot's machine.
+        self.world.simulator = Simulator(simulated(), ClockElsewhere(self.world.clock))
         self.do(self.world.__aenter__())
         self.written = 0
+        self.edited = 0
         self.final: dict[str, UtteranceState] = {}
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -110,12 +126,43 @@ class LifeCycle(RuleBasedStateMachine):
         async def deliver() -> None:
             for _ in range(deliveries):
                 try:
-                    await self.world.write(text, channel=channel, key=f"key {self.written}")
+                    await self.world.relay.receive(
+                        Message(
+                            channel,
+                            ANA,
+                            text,
+                            keys=(f"key {self.written}",),
+                            message_id=f"{self.written}",
+                            addressed=True,
+                        )
+                    )
                 except Refused:
                     return
             await self.world.rest()
 
         self.do(deliver())
+
+    @rule(channel=channels, back=st.integers(0, 3), deleted=st.booleans())
+    def change(self, channel: Channel, back: int, deleted: bool) -> None:
+        """One of the last messages is edited or deleted, wherever it stands by now."""
+        number = max(1, self.written - back)
+        self.edited += 1
+        if deleted:
+            work = self.world.relay.withdraw(channel, f"{number}")
+        else:
+            work = self.world.relay.reword(channel, f"{number}", f"message {number:04} edit {self.edited}", {})
+        self.do(self.settle(work))
+
+    @rule(command=st.sampled_from(ADMIN_COMMANDS), channel=channels)
+    def administer(self, command: str, channel: Channel) -> None:
+        async def give() -> None:
+            giving = asyncio.create_task(self.world.type(f"/avatar-admin {command}", ADA, channel))
+            # Some of them wait for the provider, and that for the clock.
+            while not giving.done():
+                await self.world.pass_time(1.0)
+            await giving
+
+        self.do(give())
 
     @rule(seconds=st.sampled_from([0.2, 1.0, 3.0, 10.0, 35.0]))
     def wait(self, seconds: float) -> None:
@@ -139,6 +186,22 @@ class LifeCycle(RuleBasedStateMachine):
         self.do(self.world.crash())
         self.do(self.world.boot())
         self.do(self.world.rest())
+
+    @rule()
+    def restart_and_keep(self) -> None:
+        """A rolling restart: the sessions are left as they are, with the power on, and the next process adopts them."""
+
+        async def roll() -> None:
+            await self.world.sessions.leave()
+            await self.world.crash()
+            await self.world.boot()
+            await self.world.rest()
+
+        self.do(roll())
+
+    @rule(seconds=st.sampled_from([-3600.0, 5.0, 3600.0]))
+    def set_clock(self, seconds: float) -> None:
+        self.world.clock.jump(seconds)
 
     @rule(channel=channels, instants=st.integers(1, 12), command=st.sampled_from(("start", *COMMANDS)))
     def power_cut(self, channel: Channel, instants: int, command: str) -> None:
@@ -193,8 +256,8 @@ class LifeCycle(RuleBasedStateMachine):
             for text in view.spoken
             if text.state in ("speaking", "spoken", "interrupted") and text.asked.startswith("message")
         ]
-        texts = [text for _, text in heard]
-        assert len(texts) == len(set(texts)), texts
+        texts = [text[: len("message 0000")] for _, text in heard]
+        assert len(texts) == len(set(texts)), heard
         places = {row.text: row.session_id for row in self.do(self.world.rows(tables.utterances))}
         for session in set(places.values()):
             said = [text for _, text in sorted(heard) if places.get(text) == session]
@@ -226,6 +289,7 @@ class LifeCycle(RuleBasedStateMachine):
         """Once nothing goes wrong any more, everything comes to its end."""
         world = self.world
         world.simulator.faults.clear()
+        await world.type("/avatar-admin unblock ana", ADA)
         for channel in CHANNELS:
             await world.type("/avatar skip", channel=channel)
         await world.pass_time(120)
@@ -251,7 +315,15 @@ class OnStreaming(LifeCycle):
     provider = "heygen-streaming"
 
 
+class OnLiveAvatar(LifeCycle):
+    """On LiveAvatar."""
+
+    provider = "liveavatar"
+
+
 TestLifeCycleOnRealtime = OnRealtime.TestCase
 TestLifeCycleOnRealtime.settings = BOUNDS
 TestLifeCycleOnStreaming = OnStreaming.TestCase
 TestLifeCycleOnStreaming.settings = BOUNDS
+TestLifeCycleOnLiveAvatar = OnLiveAvatar.TestCase
+TestLifeCycleOnLiveAvatar.settings = BOUNDS

@@ -6,6 +6,7 @@ Where a block that is made from the code is out of date, its test fails and prin
 
 import importlib
 import json
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -28,13 +29,17 @@ from tests.clock import ManualClock
 from tests.pages import (
     CHAT,
     COMMANDS,
+    FEATURES,
     PAGES,
+    PROVIDERS,
     README,
     ROOT,
     SHELL,
     anchors,
     block_of,
     chat_block,
+    declared,
+    features_block,
     fenced,
     shell_block,
     shell_commands,
@@ -49,7 +54,7 @@ EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
 SETTINGS = list(variables())
 
-every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 # --- settings --------------------------------------------------------------------------------------------------------
 
@@ -116,12 +121,12 @@ async def table(tmp_path: Path) -> Mapping[tuple[str, str], Entry]:
     return await table_of_commands(tmp_path)
 
 
-def check_block(name: str, fresh: str) -> None:
+def check_block(name: str, fresh: str, path: Path = COMMANDS) -> None:
     """Fail with the fresh text where the page has another."""
     __tracebackhide__ = True
-    if block_of(COMMANDS.read_text(encoding="utf-8"), name) != fresh:
+    if block_of(path.read_text(encoding="utf-8"), name) != fresh:
         pytest.fail(
-            f"docs/commands.md is out of date: run `python -m tests.pages`. Fresh:\n\n{fresh}",
+            f"docs/{path.name} is out of date: run `python -m tests.pages`. Fresh:\n\n{fresh}",
             pytrace=False,
         )
 
@@ -132,6 +137,10 @@ def test_table_of_chat_commands_is_the_one_of_the_program(table: Mapping[tuple[s
 
 def test_help_of_the_shell_is_the_one_of_the_program() -> None:
     check_block(SHELL, shell_block())
+
+
+def test_table_of_providers_is_what_they_declare() -> None:
+    check_block(FEATURES, features_block(declared()), PROVIDERS)
 
 
 def test_every_chat_command_has_a_section_with_an_example(table: Mapping[tuple[str, str], Entry]) -> None:
@@ -198,7 +207,7 @@ def test_make_targets_in_the_text_exist(page: Path) -> None:
 
 @pytest.mark.parametrize(("title", "states"), [("a session", SessionState), ("an utterance", UtteranceState)])
 def test_diagram_has_every_state_and_no_other(title: str, states: type[SessionState] | type[UtteranceState]) -> None:
-    page = (ROOT / "docs/how-it-works.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     diagram = page.partition(f"## The life of {title}\n")[2].partition("```mermaid")[2].partition("```")[0]
     drawn = set(re.findall(r"^ +(\w+) -->|--> (\w+)", diagram, re.MULTILINE))
     assert {state for pair in drawn for state in pair if state} == {state.value for state in states}
@@ -207,7 +216,7 @@ def test_diagram_has_every_state_and_no_other(title: str, states: type[SessionSt
 @every_page
 def test_names_of_the_code_in_the_text_exist(page: Path) -> None:
     for span in spans(page):
-        if re.fullmatch(r"(bot|adapters|tests|docs|migrations|requirements)/[\w./-]*", span):
+        if re.fullmatch(r"(bot|adapters|tests|docs|migrations|requirements|examples|deploy)/[\w./-]*", span):
             assert (ROOT / span).exists(), span
         elif re.fullmatch(r"(bot|adapters|tests)(\.\w+)+(\(.*\))?", span) and not span.endswith(".py"):
             _find(span.partition("(")[0])
@@ -243,9 +252,14 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 
 
 @every_page
-def test_page_is_reached_from_the_readme(page: Path) -> None:
-    readme = README.read_text(encoding="utf-8")
-    assert page.name == "README.md" or f"({page.relative_to(ROOT)})" in readme
+def test_page_is_reached_from_the_readme_or_from_the_index(page: Path) -> None:
+    readme, index = (path.read_text(encoding="utf-8") for path in (README, ROOT / "docs/index.md"))
+    reached = page in (README, ROOT / "docs/index.md") or f"({page.relative_to(ROOT)})" in readme
+    assert reached or f"({os.path.relpath(page, ROOT / 'docs')})" in index
+
+
+def test_index_is_reached_from_the_readme() -> None:
+    assert "(docs/index.md)" in README.read_text(encoding="utf-8")
 
 
 def test_readme_is_short_enough_to_read() -> None:

@@ -40,9 +40,15 @@ def test_a_stream_never_outlives_its_session_by_more_than_the_margin() -> None:
 
 @pytest.mark.parametrize(("idle", "every"), [(300.0, None), (3540.0, None), (3541.0, 1200.0), (7200.0, 1200.0)])
 def test_keep_alives_are_sent_only_where_our_idle_time_outlasts_the_providers(idle: float, every: float | None) -> None:
-    assert SessionPolicy(idle_timeout=idle).keep_alive_every(V1) == every
+    policy = SessionPolicy(idle_timeout=idle)
+    assert policy.keep_alive_every(V1, policy.asked_idle_timeout(V1)) == every
 
 
 def test_no_keep_alive_is_sent_to_a_provider_that_has_none() -> None:
-    assert SessionPolicy(idle_timeout=7200).keep_alive_every(V3) is None
-    assert SessionPolicy(idle_timeout=7200).keep_alive_every(replace(V1, keeps_alive=False)) is None
+    assert SessionPolicy(idle_timeout=7200).keep_alive_every(V3, 30) is None
+    assert SessionPolicy(idle_timeout=7200).keep_alive_every(replace(V1, keeps_alive=False), 360) is None
+
+
+def test_keep_alives_follow_what_the_stream_was_opened_with() -> None:
+    assert SessionPolicy(idle_timeout=900).keep_alive_every(V1, 360) == 120
+    assert SessionPolicy(idle_timeout=300).keep_alive_every(V1, 360) is None

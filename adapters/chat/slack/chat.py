@@ -19,6 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.chat.slack.blocks import Wording
 from adapters.chat.slack.calls import quiet_logger, web_client
+from adapters.chat.slack.deliveries import RETRY_HEADER
 from adapters.chat.slack.departures import Departures
 from adapters.chat.slack.home import Home
 from adapters.chat.slack.install_pages import InstallPages
@@ -198,12 +199,20 @@ class SlackChat:
 
     def _make_app(self) -> AsyncApp:
         """Bolt, with what we do ourselves switched off: signatures come before it, and our own messages are ignored by
-        the listeners, which look at them first."""
+        the listeners, which look at them first.
+
+        `process_before_response`: by itself bolt acknowledges an event before the listener has seen it, and a crash in
+        between would lose it. The listeners of commands acknowledge first and return at once.
+
+        Bolt reads variables that are ours too: with `SLACK_CLIENT_ID` and `SLACK_CLIENT_SECRET` it makes an OAuth flow
+        of its own, which only its own server would ever ask; who we are is decided by `authorize` alone.
+        """
         return AsyncApp(
             name="avatar-relay",
             logger=quiet_logger,
             client=AsyncWebClient(base_url=f"{self._settings.slack.api_url.rstrip('/')}/", logger=quiet_logger),
             authorize=_authorizer(self._workspaces),  # type: ignore[arg-type] # None is what bolt expects for "not installed"
+            process_before_response=True,
             request_verification_enabled=False,
             ssl_check_enabled=False,
             ignoring_self_events_enabled=False,
@@ -212,11 +221,15 @@ class SlackChat:
         )
 
     async def _take(self, envelope: dict[str, Any]) -> dict[str, Any] | None:
-        """Hand a Socket Mode envelope to bolt, and return what it is acknowledged with."""
+        """Hand a Socket Mode envelope to bolt, and return what it is acknowledged with; None where it is not."""
         payload = envelope.get("payload")
         if not isinstance(payload, dict):
             return {}
-        answer = await self._app.async_dispatch(AsyncBoltRequest(mode="socket_mode", body=payload))
+        headers: dict[str, str | Sequence[str]] = {RETRY_HEADER: str(envelope.get("retry_attempt", 0))}
+        request = AsyncBoltRequest(mode="socket_mode", body=payload, headers=headers)
+        answer = await self._app.async_dispatch(request)
+        if answer.status >= 500:
+            return None
         if answer.status != 200:
             log.info("Slack sent something that nobody listens to", kind=str(envelope.get("type")))
             return {}
@@ -256,11 +269,12 @@ class SlackChat:
 def _authorizer(workspaces: Workspaces) -> Callable[..., Awaitable[AuthorizeResult | None]]:
     """Tells bolt who the app is where a request comes from; bolt refuses what comes from elsewhere.
 
-    A function, because bolt looks at the names of the arguments and stumbles over a method's `self`.
+    A function, because bolt looks at the names of the arguments and stumbles over a method's `self`. What it raises,
+    `StoreError`, reaches the listeners' answer to failures, and the request is not acknowledged.
     """
 
     async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
-        workspace = await workspaces.of(team_id or enterprise_id or "")
+        workspace = await workspaces.find(team_id or enterprise_id or "")
         if workspace is None:
             return None
         return AuthorizeResult(

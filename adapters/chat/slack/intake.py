@@ -1,10 +1,13 @@
 """What people do in Slack, handed to the core: commands, messages, edits and deletions, in the order of each channel.
 
-Everything here happens after the acknowledgement. De-duplication is the core's: it gets the id of the delivery and the
-place of the message as keys, because one post may come as two events with two ids."""
+Commands have been acknowledged before they get here; events are when the future they are given back is done. So each
+may come again, and de-duplication is the core's: it gets the id of the event and the place of the message as keys,
+because one post may come as two events with two ids."""
 
+import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,17 +15,19 @@ import structlog
 
 from adapters.chat.slack import texts
 from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace
+from adapters.chat.slack.deliveries import REMEMBERED, Changes
 from adapters.chat.slack.lanes import Lanes
 from adapters.chat.slack.mention import command_line
-from adapters.chat.slack.message_ids import message_id_of, thread_of
+from adapters.chat.slack.message_ids import message_id_of
 from adapters.chat.slack.outbox import Asker, Outbox
 from adapters.chat.slack.people import People
-from adapters.chat.slack.troubles import DIRECT_MESSAGE, NOT_RELAYED, place_trouble
+from adapters.chat.slack.posts import Post
+from adapters.chat.slack.troubles import DIRECT_MESSAGE, IN_DOUBT, NOT_RELAYED, place_trouble
 from adapters.chat.slack.workspaces import Workspaces
 from bot import sentences
 from bot.commands import Asked
 from bot.desk import Desk
-from bot.errors import AvatarRelayError, Refused
+from bot.errors import AvatarRelayError, Refused, StoreError
 from bot.grammar import AVATAR, Command, parse
 from bot.model import Channel, Reply, Visibility
 from bot.relay import Message
@@ -33,19 +38,6 @@ log = structlog.get_logger(__name__)
 Payload = Mapping[str, Any]
 
 _NO_BOT_HERE = {"channel_not_found", "not_in_channel", "is_archived"}
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """A message of a person, as an event brings it. `keys` name the delivery and the message."""
-
-    workspace: Workspace
-    channel: Channel
-    user: str
-    raw: str
-    message_id: str
-    keys: tuple[str, ...]
-    thread: str | None
 
 
 class Intake:
@@ -59,6 +51,8 @@ class Intake:
         self._people = people
         self._outbox = outbox
         self._starters: dict[Channel, Asker] = {}
+        self._changes = Changes()
+        self._in_doubt: deque[str] = deque(maxlen=REMEMBERED)
 
     def cannot_show(self, channel: Channel, error: str) -> None:
         """The panel of a channel cannot be posted: whoever started the avatar there should know why."""
@@ -116,6 +110,8 @@ class Intake:
         asked = Asked(command, asker.channel, actor, keys, message_id, names, session_id)
         reply = await self._desk.commands.run(asked)
         if reply is None:
+            if message_id in self._in_doubt:
+                raise Refused(IN_DOUBT, stage="store")
             return
         if starts:
             # The channel gets the panel; what it costs and the way in are for who started it.
@@ -140,10 +136,9 @@ class Intake:
 
     # --- messages ----------------------------------------------------------------------------------------------------
 
-    def mentioned(self, post: Post) -> None:
+    def mentioned(self, post: Post) -> asyncio.Future[bool]:
         """A message that mentions the avatar: a command, or something for it to say."""
-        asker = Asker(post.channel, post.user, post.thread)
-        self._later(asker, partial(self._mentioned, post, asker))
+        return self._recorded(post, self._mentioned)
 
     async def _mentioned(self, post: Post, asker: Asker) -> None:
         raw = texts.without_mention(post.raw, post.workspace.bot_user)
@@ -155,11 +150,12 @@ class Intake:
         else:
             await self._receive(post, raw, addressed=True)
 
-    def overheard(self, post: Post) -> None:
+    def overheard(self, post: Post) -> asyncio.Future[bool]:
         """A message in a channel that mentions nobody of ours."""
-        self._later(
-            Asker(post.channel, post.user, post.thread), partial(self._receive, post, post.raw, addressed=False)
-        )
+        return self._recorded(post, self._overheard)
+
+    async def _overheard(self, post: Post, _asker: Asker) -> None:
+        await self._receive(post, post.raw, addressed=False)
 
     async def _receive(self, post: Post, raw: str, *, addressed: bool) -> None:
         if not addressed and self._desk.sessions.in_channel(post.channel) is None:
@@ -170,9 +166,11 @@ class Intake:
             Message(post.channel, actor, decoded.text, post.keys, post.message_id, addressed, decoded.names)
         )
 
-    def edited(self, workspace: Workspace, channel: Channel, message: Payload) -> None:
+    def edited(self, workspace: Workspace, channel: Channel, message: Payload) -> asyncio.Future[bool] | None:
         """A message was edited: what still waits is said as it reads now."""
-        self._incoming.put(channel, partial(self._guarded, None, partial(self._edited, workspace, channel, message)))
+        if not self._changes.edited(channel, message):
+            return None
+        return self._changed(channel, partial(self._edited, workspace, channel, message))
 
     async def _edited(self, workspace: Workspace, channel: Channel, message: Payload) -> None:
         raw = str(message.get("text", ""))
@@ -184,12 +182,66 @@ class Intake:
         decoded = await self._decode(workspace, raw)
         await self._desk.relay.reword(channel, message_id_of(message), decoded.text, decoded.names)
 
-    def deleted(self, channel: Channel, message: Payload) -> None:
+    def deleted(self, channel: Channel, message: Payload) -> asyncio.Future[bool]:
         """A message was deleted: it leaves the queue."""
-        withdraw = partial(self._desk.relay.withdraw, channel, message_id_of(message))
-        self._incoming.put(channel, partial(self._guarded, None, withdraw))
+        self._changes.deleted(channel, message)
+        return self._changed(channel, partial(self._desk.relay.withdraw, channel, message_id_of(message)))
 
     # --- what all have in common -------------------------------------------------------------------------------------
+
+    def _recorded(self, post: Post, take: Callable[[Post, Asker], Awaitable[None]]) -> asyncio.Future[bool]:
+        """Take a post in after what came before it in its channel. The future tells whether that is stored."""
+        stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        asker = Asker(post.channel, post.user, post.thread)
+
+        async def record() -> None:
+            raw = self._changes.text_now(post.channel, post.ts, post.raw)
+            if raw is not None:
+                await take(replace(post, raw=raw), asker)
+
+        self._incoming.put(post.channel, partial(self._record, post, asker, record, stored))
+        return stored
+
+    async def _record(
+        self, post: Post, asker: Asker, record: Callable[[], Awaitable[None]], stored: asyncio.Future[bool]
+    ) -> None:
+        """Do it. What the database did not take comes again, so the person only hears of it when that was in vain."""
+        trouble: StoreError | None = None
+
+        async def attempt() -> None:
+            nonlocal trouble
+            try:
+                await record()
+            except StoreError as error:
+                trouble = error
+                if post.is_last:
+                    raise
+                self._in_doubt.append(post.message_id)
+                log.warning("a message could not be taken in and is expected again", error=str(error))
+
+        await self._guarded(asker, attempt)
+        _settle(stored, is_stored=trouble is None)
+
+    def _changed(self, channel: Channel, change: Callable[[], Awaitable[None]]) -> asyncio.Future[bool]:
+        """Change what waits, after what came before it in the channel. The future is done when the session has done it.
+
+        A session that ends before leaves it open: the event is not acknowledged, comes again and finds nothing to do.
+        """
+        stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        async def done() -> None:
+            _settle(stored, is_stored=True)
+
+        async def apply() -> None:
+            await change()
+            running = self._desk.sessions.in_channel(channel)
+            if running is None:
+                await done()
+            else:
+                running.post(done)
+
+        self._incoming.put(channel, partial(self._guarded, None, apply))
+        return stored
 
     def _later(self, asker: Asker, work: Callable[[], Awaitable[None]]) -> None:
         self._incoming.put(asker.channel, partial(self._guarded, asker, work))
@@ -212,7 +264,7 @@ class Intake:
             self._outbox.tell(asker, Reply(sentence, Visibility.PRIVATE))
 
     async def _workspace(self, channel: Channel) -> Workspace:
-        workspace = await self._workspaces.of(channel.workspace)
+        workspace = await self._workspaces.find(channel.workspace)
         if workspace is None:
             raise AvatarRelayError("the app is not installed in that workspace")
         return workspace
@@ -225,10 +277,6 @@ class Intake:
         )
 
 
-def post_of(workspace: Workspace, event: Payload, event_id: str) -> Post:
-    """The post that a `message` or `app_mention` event tells of."""
-    channel = Channel("slack", workspace.team_id, str(event["channel"]))
-    keys = (f"slack:event:{event_id}", f"slack:msg:{channel.workspace}:{channel.id}:{event['ts']}")
-    return Post(
-        workspace, channel, str(event["user"]), str(event.get("text", "")), message_id_of(event), keys, thread_of(event)
-    )
+def _settle(stored: asyncio.Future[bool], *, is_stored: bool) -> None:
+    if not stored.done():
+        stored.set_result(is_stored)

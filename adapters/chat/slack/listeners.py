@@ -1,26 +1,34 @@
-"""The bolt listeners: each acknowledges first, then hands over what came to those who take it in.
+"""The bolt listeners: they acknowledge, and hand over what came to those who take it in.
 
-The same listeners serve Socket Mode and HTTP. Nothing here waits for the core, a provider or Slack."""
+The same listeners serve Socket Mode and HTTP. Commands, buttons and forms, which Slack sends once and which a person
+waits for, are acknowledged before anything else. Messages, which Slack sends again, are acknowledged when what they
+cause is stored, so that a crash loses none."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
 
 from adapters.chat.slack import texts
 from adapters.chat.slack.blocks import PRESSED
 from adapters.chat.slack.calls import Workspace
+from adapters.chat.slack.deliveries import Delivery, NotStored, delivery_of
 from adapters.chat.slack.departures import Departures
 from adapters.chat.slack.home import Home
-from adapters.chat.slack.intake import Intake, post_of
+from adapters.chat.slack.intake import Intake
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
 from adapters.chat.slack.modal import CALLBACK, ModalAnswer, Modals, read_submission
 from adapters.chat.slack.outbox import Asker
 from adapters.chat.slack.panels import Panels
 from adapters.chat.slack.people import People
+from adapters.chat.slack.posts import post_of
 from adapters.chat.slack.workspaces import Workspaces
+from bot.errors import StoreError
 from bot.grammar import ADMIN, AVATAR
 from bot.model import Channel
 from bot.settings import Relay, Settings
@@ -29,6 +37,11 @@ from bot.tasks import TaskOwner
 log = structlog.get_logger(__name__)
 
 Payload = Mapping[str, Any]
+Stored = asyncio.Future[bool]
+"""Whether what an event causes is stored."""
+
+STORED_WITHIN = 2.0
+"""Seconds of real time after which an event that is not stored is left to be delivered again; Slack waits 3 s."""
 
 _SPOKEN_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
 """Subtypes of message events in which a person says something; the others tell of joins, topics and the like."""
@@ -118,7 +131,7 @@ class Listeners:
         self._tasks.start(self._modals.open(asker, str(body["trigger_id"])), name="slack modal")
 
     async def _submitted(self, ack: AsyncAck, body: dict[str, Any]) -> None:
-        answer: ModalAnswer = read_submission(body["view"], can_answer=self._modals.can_answer)
+        answer: ModalAnswer = read_submission(body["view"], no_answers=self._modals.no_answers)
         if answer.errors:
             await ack(response_action="errors", errors=dict(answer.errors))
             return
@@ -128,41 +141,52 @@ class Listeners:
 
     # --- events ------------------------------------------------------------------------------------------------------
 
-    def _event(self, take: Callable[[Workspace, Payload, str], None]) -> Callable[..., Awaitable[None]]:
-        """A listener that acknowledges (bolt does it for events, before it calls us) and finds the workspace."""
+    def _event(self, take: Callable[[Workspace, Payload, Delivery], Stored | None]) -> Callable[..., Awaitable[None]]:
+        """A listener that returns, and so lets bolt acknowledge the event, once what the event causes is stored.
 
-        async def listener(body: dict[str, Any]) -> None:
-            workspace = await self._workspaces.of(_team(body))
-            if workspace is not None:
-                take(workspace, body["event"], str(body.get("event_id", "")))
+        It raises `NotStored` where the database is in trouble, and `TimeoutError` where storing takes too long; what
+        has begun goes on, and the core knows the event when it comes again.
+        """
+
+        async def listener(body: dict[str, Any], request: AsyncBoltRequest) -> None:
+            async with asyncio.timeout(STORED_WITHIN):
+                workspace = await self._workspaces.find(_team(body))
+                if workspace is None:
+                    return
+                stored = take(workspace, body["event"], delivery_of(request))
+                if stored is not None and not await asyncio.shield(stored):
+                    raise NotStored
 
         return listener
 
-    def _mention(self, workspace: Workspace, event: Payload, event_id: str) -> None:
-        if _is_of_a_person(event, workspace):
-            self._intake.mentioned(post_of(workspace, event, event_id))
+    def _mention(self, workspace: Workspace, event: Payload, delivery: Delivery) -> Stored | None:
+        if not _is_of_a_person(event, workspace):
+            return None
+        return self._intake.mentioned(post_of(workspace, event, delivery))
 
-    def _message(self, workspace: Workspace, event: Payload, event_id: str) -> None:
+    def _message(self, workspace: Workspace, event: Payload, delivery: Delivery) -> Stored | None:
         channel = Channel("slack", workspace.team_id, str(event["channel"]))
         subtype = event.get("subtype")
         if subtype == "message_changed":
-            self._edited(workspace, channel, event)
-        elif subtype == "message_deleted":
-            if previous := event.get("previous_message"):
-                self._intake.deleted(channel, previous)
-        elif not _is_of_a_person(event, workspace):
+            return self._edited(workspace, channel, event)
+        if subtype == "message_deleted":
+            previous = event.get("previous_message")
+            return self._intake.deleted(channel, previous) if previous else None
+        if not _is_of_a_person(event, workspace):
             self._find_panel(workspace, channel, event)
         elif subtype not in _SPOKEN_SUBTYPES or self._settings.session.relay is not Relay.ALL:
-            return
+            return None
         elif not texts.mentions(str(event.get("text", "")), workspace.bot_user):
             # The same post with a mention comes as `app_mention` too, and is taken in there.
-            self._intake.overheard(post_of(workspace, event, event_id))
+            return self._intake.overheard(post_of(workspace, event, delivery))
+        return None
 
-    def _edited(self, workspace: Workspace, channel: Channel, event: Payload) -> None:
+    def _edited(self, workspace: Workspace, channel: Channel, event: Payload) -> Stored | None:
         message, before = event.get("message", {}), event.get("previous_message", {})
         # Slack also calls it a change when a link gets its preview, or a thread its first answer.
-        if _is_of_a_person(message, workspace) and message.get("text") != before.get("text"):
-            self._intake.edited(workspace, channel, message)
+        if not _is_of_a_person(message, workspace) or message.get("text") == before.get("text"):
+            return None
+        return self._intake.edited(workspace, channel, message)
 
     def _find_panel(self, workspace: Workspace, channel: Channel, event: Payload) -> None:
         if event.get("bot_id") != workspace.bot_id:
@@ -172,31 +196,37 @@ class Listeners:
             if kind == "panel":
                 self._panels.found(channel, session_id, str(event["ts"]))
 
-    def _home_opened(self, workspace: Workspace, event: Payload, _event_id: str) -> None:
+    def _home_opened(self, workspace: Workspace, event: Payload, _delivery: Delivery) -> None:
         if event.get("tab") == "home":
             self._tasks.start(self._home.publish(workspace, str(event["user"])), name="slack home")
 
-    def _groups_changed(self, workspace: Workspace, _event: Payload, _event_id: str) -> None:
+    def _groups_changed(self, workspace: Workspace, _event: Payload, _delivery: Delivery) -> None:
         self._people.forget_groups(workspace.team_id)
 
-    def _channel_gone(self, workspace: Workspace, event: Payload, _event_id: str) -> None:
+    def _channel_gone(self, workspace: Workspace, event: Payload, _delivery: Delivery) -> None:
         what = str(event["type"]).rpartition("_")[2]
         channel = Channel("slack", workspace.team_id, str(event["channel"]))
         self._tasks.start(self._departures.leave_channel(channel, what), name="slack channel gone")
 
-    def _member_left(self, workspace: Workspace, event: Payload, event_id: str) -> None:
+    def _member_left(self, workspace: Workspace, event: Payload, delivery: Delivery) -> None:
         if event.get("user") == workspace.bot_user:
-            self._channel_gone(workspace, {**event, "type": "channel_left"}, event_id)
+            self._channel_gone(workspace, {**event, "type": "channel_left"}, delivery)
 
-    def _uninstalled(self, workspace: Workspace, event: Payload, _event_id: str) -> None:
+    def _uninstalled(self, workspace: Workspace, event: Payload, _delivery: Delivery) -> None:
         if event["type"] == "tokens_revoked" and not event.get("tokens", {}).get("bot"):
             return
         self._tasks.start(self._departures.leave_workspace(workspace), name="slack uninstalled")
 
 
-async def _failed(error: Exception) -> None:
-    """What a listener raises is a mistake of ours, or something Slack has never sent before."""
+async def _failed(error: Exception, body: dict[str, Any]) -> BoltResponse:
+    """The answer to what a listener failed with: no acknowledgement where another delivery may fare better."""
+    if isinstance(error, NotStored | StoreError | TimeoutError):
+        log.warning("something from Slack could not be stored and is not acknowledged", error=type(error).__name__)
+        return BoltResponse(status=503)
+    # A mistake of ours, or something Slack has never sent before. An event would fail again and again; of a command
+    # that is not acknowledged the person is told.
     log.error("something from Slack was not understood", exc_info=error)
+    return BoltResponse(status=200 if "event" in body else 500)
 
 
 def _team(body: Payload) -> str:

@@ -16,6 +16,7 @@ from adapters.chat.slack.troubles import MODAL_TOO_LATE
 from adapters.chat.slack.workspaces import Workspaces
 from bot import sentences
 from bot.desk import Desk
+from bot.errors import Refused
 from bot.grammar import AVATAR, Command
 from bot.model import Mode, Reply, Visibility
 from bot.ports import CatalogueEntry
@@ -53,9 +54,13 @@ class Modals:
         self._outbox = outbox
 
     @property
-    def can_answer(self) -> bool:
-        """Whether the avatar has something to answer with."""
-        return self._desk.sessions.house.can_answer
+    def no_answers(self) -> str | None:
+        """Why chat mode cannot be chosen; None where the avatar has something to answer with."""
+        try:
+            self._desk.sessions.house.require_answers()
+        except Refused as refusal:
+            return str(refusal)
+        return None
 
     async def open(self, asker: Asker, trigger_id: str) -> None:
         """Show the window to whoever asked for it."""
@@ -102,8 +107,8 @@ def start_view(channel: str, avatars: Sequence[CatalogueEntry], voices: Sequence
     }
 
 
-def read_submission(view: Mapping[str, Any], *, can_answer: bool) -> ModalAnswer:
-    """What was filled in, as a command. `can_answer`: whether chat mode is there to be chosen."""
+def read_submission(view: Mapping[str, Any], *, no_answers: str | None) -> ModalAnswer:
+    """What was filled in, as a command. `no_answers`: why chat mode cannot be chosen, where that is so."""
     values = {
         action_id: state
         for actions in view["state"]["values"].values()
@@ -117,8 +122,8 @@ def read_submission(view: Mapping[str, Any], *, can_answer: bool) -> ModalAnswer
     }
     channel = str(view.get("private_metadata") or values.get("channel", {}).get("selected_conversation") or "")
     errors = {}
-    if options.get("mode") == Mode.CHAT and not can_answer:
-        errors["mode"] = sentences.chat_not_configured().replace("`", "")
+    if options.get("mode") == Mode.CHAT and no_answers:
+        errors["mode"] = no_answers.replace("`", "")
     return ModalAnswer(channel, Command(AVATAR, "start", "", options), errors)
 
 

@@ -44,6 +44,9 @@ _PLACE["invalid_auth"] = _PLACE["token_revoked"] = _PLACE["account_inactive"]
 DIRECT_MESSAGE = "The avatar needs a channel, so that others can watch and write too. Use `/avatar start` in one."
 NOT_RELAYED = "That was not said: SESSION_RELAY is off. Use `/avatar say TEXT` or `/avatar ask TEXT`."
 MODAL_TOO_LATE = "Slack did not open the window in time. Try again, or type `/avatar start`."
+IN_DOUBT = (
+    "The database was in trouble, so I am not sure that this was done. Look with `/avatar status`, then try again."
+)
 SAID_ELSEWHERE = "Answered in the channel."
 UNINSTALLED = (
     "The Slack app was removed from its workspace: install it again, then set SLACK_BOT_TOKEN to its new token."

@@ -53,7 +53,16 @@ def _is_readable(body: str, content_type: str) -> bool:
     try:
         if content_type == _FORM:
             form = parse_qs(body, strict_parsing=True)
-            return all(isinstance(json.loads(payload), dict) for payload in form.get("payload", ()))
-        return isinstance(json.loads(body), dict)
-    except ValueError:
+            return all(_is_slacks(json.loads(payload)) for payload in form.get("payload", ()))
+        return _is_slacks(json.loads(body))
+    except (ValueError, RecursionError):
         return False
+
+
+def _is_slacks(payload: object) -> bool:
+    """Whether it has the shape that bolt relies on before it hands a request to any listener."""
+    if not isinstance(payload, dict):
+        return False
+    event = payload.get("event", {})
+    names = (payload.get("team_id"), payload.get("enterprise_id"))
+    return isinstance(event, dict) and all(name is None or isinstance(name, str) for name in names)

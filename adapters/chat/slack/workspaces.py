@@ -65,17 +65,21 @@ class Workspaces:
             await clock.sleep(PAUSE)
 
     async def of(self, team_id: str) -> Workspace | None:
-        """The workspace with this id; None where the app is not installed there."""
+        """The workspace with this id; None where the app is not installed there, or nobody can tell."""
+        try:
+            return await self.find(team_id)
+        except StoreError as error:
+            log.error("an installation could not be read", error=str(error))
+            return None
+
+    async def find(self, team_id: str) -> Workspace | None:
+        """The workspace with this id; None where the app is not installed there. Raises `StoreError`."""
         if (known := self._known.get(team_id)) is not None or self._installations is None:
             return known
         async with self._finding:
             if (known := self._known.get(team_id)) is not None:
                 return known
-            try:
-                found = await self._installations.read(team_id)
-            except StoreError as error:
-                log.error("an installation could not be read", error=str(error))
-                return None
+            found = await self._installations.read(team_id)
             if found is not None:
                 self._known[team_id] = self._workspace(found)
             return self._known.get(team_id)

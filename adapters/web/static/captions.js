@@ -23,9 +23,12 @@ export class Captions {
     setInterval(() => this.tick(), TICK);
   }
 
+  // Some times are guesses, and the next words come before the guessed end of the last ones. What was told earlier was
+  // said earlier, so what is still to come is hurried along and nothing gets out of order.
   add(words) {
+    const next = Math.min(...words.map((word) => word.at));
+    for (const word of this.pending) word.at = Math.min(word.at, next);
     this.pending.push(...words);
-    this.pending.sort((a, b) => a.at - b.at);
     this.pending.splice(0, this.pending.length - MOST_PENDING);
   }
 

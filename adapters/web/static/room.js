@@ -1,9 +1,10 @@
-// Plays a LiveKit room in the video element. It only ever subscribes: no camera, no microphone, no list of devices.
-// The page with the seat also carries: it says in the room what the server wants said, and reports what the avatar says.
+// Plays a LiveKit room in the video element. It only ever subscribes: no camera, no microphone, no list of devices. The
+// page with the seat also carries: it says in the room what the server wants said, and reports what the avatar says.
 
 const LIVEKIT = "./vendor/livekit-client-2.23.0.umd.js";
 const WAITS = [300, 1000, 2000, 4000]; // ms before the room is asked for again; the last one repeats
 const MANY_ATTEMPTS = 3; // after which a person is told that it does not work
+const BETWEEN_LOADS = 10_000; // ms at least between two times that the page loads itself anew
 const LONGEST_REPORT = 16 * 1024; // bytes, as adapters/web/live.py says
 const LONGEST_TOPIC = 128; // as adapters/web/said.py says
 const MOST_HEARD = 80; // reports per second; it takes 100
@@ -48,9 +49,9 @@ export class RoomPlayer {
     this.drop();
     this.door = door;
     this.note({ ousted: false });
-    if (!isAllowed(door.url)) return void this.loadPageAnew(door.url);
     try {
-      await this.join(door, await library());
+      if (isAllowed(door.url)) await this.join(door, await library());
+      else this.loadPageAnew();
     } catch {
       if (this.door === door) this.again();
     }
@@ -70,7 +71,6 @@ export class RoomPlayer {
       else this.again();
     }));
     await room.connect(door.url, door.token);
-    sessionStorage.removeItem("loaded-for");
   }
 
   leave() {
@@ -149,7 +149,8 @@ export class RoomPlayer {
   async publish({ id, topic, data }) {
     const room = this.room;
     try {
-      await room.localParticipant.publishData(new TextEncoder().encode(JSON.stringify(data)), { reliable: true, topic });
+      const bytes = new TextEncoder().encode(JSON.stringify(data));
+      await room.localParticipant.publishData(bytes, { reliable: true, topic });
     } catch {
       if (room && room === this.room) this.again();
       return;
@@ -206,10 +207,10 @@ export class RoomPlayer {
   }
 
   // This page was sent before anybody knew where the room would be, so its policy does not allow to join.
-  loadPageAnew(url) {
-    const host = new URL(url).host;
-    if (sessionStorage.getItem("loaded-for") === host) return void this.again();
-    sessionStorage.setItem("loaded-for", host);
+  loadPageAnew() {
+    const since = Date.now() - Number(sessionStorage.getItem("loaded-anew"));
+    if (since < BETWEEN_LOADS) return void this.again();
+    sessionStorage.setItem("loaded-anew", String(Date.now()));
     location.reload();
   }
 
@@ -242,8 +243,13 @@ function library() {
 }
 
 function isAllowed(url) {
-  const socket = new URL(url.replace(/^http/, "ws"));
-  return document.body.dataset.rooms.split(" ").includes(`${socket.protocol}//${socket.host}`);
+  const place = originOf(url);
+  return document.body.dataset.rooms.split(" ").some((allowed) => allowed && originOf(allowed) === place);
+}
+
+function originOf(url) {
+  const { protocol, host } = new URL(url.replace(/^http/, "ws"));
+  return `${protocol}//${host}`;
 }
 
 function parsed(bytes) {

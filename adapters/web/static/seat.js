@@ -25,7 +25,8 @@ export class SeatView {
 
   take(message) {
     const had = this.place;
-    Object.assign(this, { place: message.place, watching: message.watching, ahead: message.ahead, mayAsk: message.may_ask });
+    const { place, watching, ahead, may_ask: mayAsk } = message;
+    Object.assign(this, { place, watching, ahead, mayAsk });
     this.due = performance.now() + (message.seconds ?? 0) * 1000;
     if (message.place !== "waiting") this.before = null;
     else if (had === "seated" || had === "asked") this.before = "lost";

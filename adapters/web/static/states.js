@@ -89,9 +89,10 @@ function nameInRoom(session, seat, room) {
 }
 
 function waiting({ watching, ahead }) {
-  const people = watching > 2 ? `${watching} people are here; one at a time` : "One person at a time";
-  const turn = ahead === 0 ? "You are next." : ahead === 1 ? "One person is before you." : `${ahead} people are before you.`;
-  return `${people} can see this avatar. ${turn}`;
+  if (watching < 2) return "They have just left. The seat is free in a moment.";
+  const before = ahead === 1 ? "One person is before you." : `${ahead} people are before you.`;
+  const turn = ahead === 0 ? "You are next." : before;
+  return `${watching} people are here; one at a time can see this avatar. ${turn}`;
 }
 
 export const isOver = (state) => ["ended", "expired", "revoked"].includes(state.name);

@@ -1,10 +1,13 @@
 """What a person does with the avatar in Slack, from start to stop."""
 
+import json
 from pathlib import Path
 
 from tests.platforms.driver import ADA, BEN
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, text_of
 from tests.twins.slack import Message
+
+WRITES = {"chat.postMessage", "chat.update", "response_url"}
 
 
 def panels(slack: SlackDriver) -> list[Message]:
@@ -100,15 +103,30 @@ async def test_names_are_said_instead_of_ids(slack: SlackDriver) -> None:
     assert "good night ben" in slack.bot.spoken[1]
 
 
-async def test_quoting_somebody_pings_nobody(slack: SlackDriver) -> None:
-    await slack.command("/avatar start")
-    await slack.until_read("live")
-    await slack.command("/avatar interrupt")
-    answer = await slack.command("/avatar mode <!channel> @here")
-    assert "@here" in answer or "here" in answer
-    private = slack.twin.ephemerals(slack.channel, slack.people["ana"])[-1]
-    assert not any("<!" in str(block) or "<@" in str(block) for block in private.blocks)
-    assert "<!" not in private.text
+PINGS = ("<!channel>", "<!here>", "<!subteam^S0CREW>")
+
+
+async def test_quoting_somebody_pings_nobody(tmp_path: Path) -> None:
+    environment = {"SESSION_ANSWERS": "message", "SESSION_MODE": "chat"}
+    async with SlackDriver(tmp_path, environment=environment) as slack:
+        twin = slack.twin
+        loud = twin.add_user("<!everyone> & <@U0BOSS>")
+        slack.channel.members.append(loud.id)
+        await slack.answer(await twin.slash(slack.channel, loud, "/avatar", "start"))
+        await slack.until_read("live")
+        await slack.until_read("<!everyone> & <@U0BOSS>")
+        for ping in PINGS:
+            text = f"<@{twin.bot.id}> {ping} <@{slack.people[BEN].id}> &lt;!channel&gt; look {'very ' * 20}closely"
+            await twin.write(slack.channel, loud, text, raw=True)
+        await slack.bot.until(lambda: [seen for running in slack.bot.desk.sessions for seen in running.queued()])
+        assert "<!channel>" in await slack.command("/avatar queue")
+        assert "<!channel>" in await slack.command("/avatar mode &lt;!channel&gt;")
+        await slack.bot.until(lambda: len(slack.bot.spoken) == len(PINGS))
+        sent = [json.dumps(call.args) for call in twin.requests if call.method in WRITES]
+        assert {call.method for call in twin.requests} >= WRITES
+        assert any("&lt;!channel&gt;" in args for args in sent)
+        assert [args for args in sent if "<!" in args or "<@" in args] == []
+        assert not any('"link_names"' in args or '"parse"' in args for args in sent)
 
 
 async def test_sentences_name_the_command_that_is_configured(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Slack's bad days: limits, lost replies, silent and cut sockets, tokens that stop working, channels that go away."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -84,12 +85,19 @@ async def test_a_cut_socket_is_replaced_and_nothing_is_lost(slack: SlackDriver) 
 
 async def test_a_refresh_loses_no_command(slack: SlackDriver) -> None:
     await started(slack)
-    old = slack.twin.connections[0]
-    slack.twin.fail_next("users.info", Held())
+    old, held = slack.twin.connections[0], Held()
+    slack.twin.fail_next("users.info", held)
+    commands = [await slack.twin.slash(slack.channel, slack.people[BEN], "/avatar", "status")]
+    await asyncio.wait_for(held.arrived.wait(), 10)
     await old.disconnect("refresh_requested")
-    await slack.write("good morning")
-    assert "The avatar in this channel" in await slack.command("/avatar status", by=ANA)
+    for _ in range(5):
+        commands.append(await slack.twin.slash(slack.channel, slack.people[ANA], "/avatar", "status"))
     await slack.twin.until(lambda: any(other is not old for other in slack.twin.connections))
+    commands.append(await slack.twin.slash(slack.channel, slack.people[ANA], "/avatar", "status"))
+    held.release()
+    for command in commands:
+        assert "The avatar in this channel" in await slack.answer(command)
+        assert len(command.attempts) == len(command.replies) == 1
 
 
 async def test_a_silent_socket_is_noticed_and_replaced(slack: SlackDriver) -> None:

@@ -1,11 +1,16 @@
 """Windows and pages inside Slack: the start window, the message shortcut, the App Home."""
 
 import json
+from pathlib import Path
+
+import pytest
 
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
+from bot.errors import Refused
 from tests.platforms.driver import ANA, BEN
 from tests.platforms.slack import SlackDriver, text_of
-from tests.twins.slack import Refused, View
+from tests.twins import slack as twin
+from tests.twins.slack import View
 
 
 async def opened(slack: SlackDriver) -> View:
@@ -38,8 +43,25 @@ async def test_the_global_shortcut_asks_for_the_channel_too(slack: SlackDriver) 
     await slack.until_read("Started by")
 
 
+async def test_the_start_window_says_at_the_field_that_chat_is_not_configured(tmp_path: Path) -> None:
+    async with SlackDriver(tmp_path, environment={"AVATAR_PROVIDER": "heygen-realtime", "CHAT_URL": ""}) as slack:
+        await slack.twin.slash(slack.channel, slack.people[ANA], "/avatar", "start choose")
+        view = await opened(slack)
+        submission = await slack.twin.submit_view(view, {"mode": "chat"})
+        answer = await submission.acknowledged()
+        assert answer is not None
+        assert answer["response_action"] == "errors"
+        with pytest.raises(Refused) as refusal:
+            slack.bot.desk.sessions.house.require_answers()
+        assert answer["errors"] == {"mode": str(refusal.value).replace("`", "")}
+        assert view.open
+        assert slack.bot.open_streams == 0
+        await (await slack.twin.submit_view(view, {"mode": "repeat"})).acknowledged()
+        await slack.until_read("Starting the avatar")
+
+
 async def test_a_window_that_slack_does_not_open_is_explained(slack: SlackDriver) -> None:
-    slack.twin.fail_next("views.open", Refused("expired_trigger_id"))
+    slack.twin.fail_next("views.open", twin.Refused("expired_trigger_id"))
     await slack.twin.slash(slack.channel, slack.people[ANA], "/avatar", "start choose")
     await slack.until_read("did not open the window in time")
 
@@ -69,9 +91,11 @@ async def test_the_app_home_lists_avatars_settings_and_help(slack: SlackDriver) 
     assert "/w/" not in shown
 
 
-async def test_the_notice_before_an_idle_avatar_leaves_can_be_answered_with_a_button(slack: SlackDriver) -> None:
-    await slack.command("/avatar start")
-    await slack.until_read("Nobody has written for a while")
-    warning = next(seen for seen in slack.twin.messages(slack.channel) if "Nobody has written" in text_of(seen))
-    answer = await slack.answer(await slack.twin.click(warning, "avatar:keep", slack.people[BEN]))
-    assert "stays" in answer
+async def test_the_notice_before_an_idle_avatar_leaves_can_be_answered_with_a_button(tmp_path: Path) -> None:
+    environment = {"SESSION_IDLE_TIMEOUT": "120", "SESSION_IDLE_WARNING": "100"}
+    async with SlackDriver(tmp_path, environment=environment) as slack:
+        await slack.command("/avatar start")
+        await slack.until_read("Nobody has written for a while")
+        warning = next(seen for seen in slack.twin.messages(slack.channel) if "Nobody has written" in text_of(seen))
+        answer = await slack.answer(await slack.twin.click(warning, "avatar:keep", slack.people[BEN]))
+        assert "stays" in answer

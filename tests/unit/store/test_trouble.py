@@ -111,6 +111,38 @@ async def test_a_lock_held_by_another_program_is_told_and_forgotten(store: Store
     assert await store.open_sessions() == [session]
 
 
+@pytest.mark.parametrize("page", ["root of the tables", "everything but the header"])
+def test_a_damaged_file_is_told_and_left_as_it_is(file: Path, page: str) -> None:
+    asyncio.run(schema.upgrade(f"sqlite:///{file}"))
+    intact = file.read_bytes()
+    # The first 100 bytes are the header of the file, a page has 4096, https://www.sqlite.org/fileformat.html
+    until = 4096 if page == "root of the tables" else len(intact)
+    damaged = intact[:100] + b"\xa5" * (until - 100) + intact[until:]
+    file.write_bytes(damaged)
+    for open_it in (schema.upgrade(f"sqlite:///{file}"), Store.open(f"sqlite:///{file}", ManualClock())):
+        with pytest.raises(StoreUnavailable, match="is damaged: restore a copy") as refusal:
+            asyncio.run(open_it)
+        assert str(file) in str(refusal.value)
+    assert file.read_bytes() == damaged
+
+
+async def test_damage_that_comes_while_the_bot_runs_is_told(store: Store, file: Path) -> None:
+    session = await store.open_session(a_session())
+    await set_on_writer(store, "wal_checkpoint(TRUNCATE)")
+    await asyncio.to_thread(spoil, file)
+    await set_on_writer(store, "shrink_memory")
+    with pytest.raises(StoreUnavailable, match="is damaged: restore a copy"):
+        await store.accept(["key"], an_utterance(session))
+
+
+def spoil(file: Path) -> None:
+    """Overwrite every page but the first."""
+    with file.open("r+b") as disk:
+        size = disk.seek(0, os.SEEK_END)
+        disk.seek(4096)
+        disk.write(b"\xa5" * (size - 4096))
+
+
 async def test_another_program_may_write_between_our_transactions(store: Store, file: Path) -> None:
     async with await Store.open(f"sqlite:///{file}", ManualClock()) as shell:
         session = await store.open_session(a_session())

@@ -1,0 +1,71 @@
+"""Deliveries of events: what Slack brings once more unless we acknowledge it, which may be late and out of order.
+
+Slack tries an event again at once, after a minute and after five (docs.slack.dev, Events API, retries). So nothing is
+lost where the first delivery was not stored, but what comes late must not undo what happened meanwhile."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slack_bolt.request.async_request import AsyncBoltRequest
+
+from bot.model import Channel
+
+LAST_RETRY = 3
+"""The number of the retry after which Slack gives an event up."""
+
+REMEMBERED = 1000
+"""Changed messages that are remembered; the retries of one message span six minutes."""
+
+RETRY_HEADER = "x-slack-retry-num"
+
+
+class NotStored(Exception):
+    """What an event causes is not stored, or not in time: Slack is to deliver it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One delivery of an event. `is_last`: Slack does not bring the event again."""
+
+    event_id: str
+    is_last: bool
+
+
+def delivery_of(request: AsyncBoltRequest) -> Delivery:
+    """The delivery that a request is; in Socket Mode its headers are made from the envelope."""
+    number = next(iter(request.headers.get(RETRY_HEADER, ())), "")
+    return Delivery(str(request.body.get("event_id", "")), number.isdecimal() and int(number) >= LAST_RETRY)
+
+
+class Changes:
+    """What became of messages lately."""
+
+    def __init__(self) -> None:
+        self._newest: OrderedDict[tuple[Channel, str], tuple[str, str | None]] = OrderedDict()
+
+    def edited(self, channel: Channel, message: Mapping[str, Any]) -> bool:
+        """Note an edit. False where the message has been edited again, or deleted, since."""
+        key = (channel, str(message["ts"]))
+        version = str((message.get("edited") or {}).get("ts", ""))
+        known_version, known_text = self._newest.get(key, ("", ""))
+        if known_text is None or version < known_version:
+            return False
+        self._note(key, version, str(message.get("text", "")))
+        return True
+
+    def deleted(self, channel: Channel, message: Mapping[str, Any]) -> None:
+        """Note a deletion."""
+        self._note((channel, str(message["ts"])), "", None)
+
+    def text_now(self, channel: Channel, ts: str, text: str) -> str | None:
+        """What a message says now that said `text`; None where it was deleted."""
+        known = self._newest.get((channel, ts))
+        return text if known is None else known[1]
+
+    def _note(self, key: tuple[Channel, str], version: str, text: str | None) -> None:
+        self._newest[key] = (version, text)
+        self._newest.move_to_end(key)
+        while len(self._newest) > REMEMBERED:
+            self._newest.popitem(last=False)

@@ -1,0 +1,41 @@
+"""A message of a person in Slack, as an event brings it. Only facts; what is done with it is elsewhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.chat.slack.calls import Workspace
+from adapters.chat.slack.deliveries import Delivery
+from adapters.chat.slack.message_ids import message_id_of, thread_of
+from bot.model import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A message. `keys` name the event and the message; `is_last`: Slack does not bring it again."""
+
+    workspace: Workspace
+    channel: Channel
+    user: str
+    raw: str
+    ts: str
+    message_id: str
+    keys: tuple[str, ...]
+    thread: str | None
+    is_last: bool
+
+
+def post_of(workspace: Workspace, event: Mapping[str, Any], delivery: Delivery) -> Post:
+    """The post that a `message` or `app_mention` event tells of."""
+    channel = Channel("slack", workspace.team_id, str(event["channel"]))
+    return Post(
+        workspace=workspace,
+        channel=channel,
+        user=str(event["user"]),
+        raw=str(event.get("text", "")),
+        ts=str(event["ts"]),
+        message_id=message_id_of(event),
+        keys=(f"slack:event:{delivery.event_id}", f"slack:msg:{channel.workspace}:{channel.id}:{event['ts']}"),
+        thread=thread_of(event),
+        is_last=delivery.is_last,
+    )

@@ -1,0 +1,68 @@
+"""docs/operations.md says what the code does: every metric, and the bound of what a dead bot costs."""
+
+import re
+from decimal import Decimal
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from adapters.avatars.heygen_realtime import CAPABILITIES as REALTIME
+from adapters.avatars.heygen_streaming import CAPABILITIES as STREAMING
+from adapters.avatars.liveavatar import CAPABILITIES as LIVEAVATAR
+from bot import metrics
+from bot.policy import SessionPolicy
+from bot.ports import Capabilities
+from tests.clock import ManualClock
+from tests.pages import ROOT
+from tests.unit.web.watching import Watching
+
+PAGE = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+TABLE = dict(re.findall(r"^\| `(avatar_relay_\w+)` \| (\w+) \|", PAGE, re.MULTILINE))
+BOUNDS = {
+    name: cells
+    for name, *cells in re.findall(
+        r"^\| `([a-z-]+)` \| (\d+) \| (\d+) \| ([\d.]+|unknown) \| ([^|]+) \|$", PAGE, re.MULTILINE
+    )
+}
+V1_CREDITS_A_MINUTE = Decimal("0.2")
+
+
+def names_in(registry: CollectorRegistry) -> dict[str, str]:
+    """The metrics as they are exported, with their types."""
+    return {family.name + ("_total" if family.type == "counter" else ""): family.type for family in registry.collect()}
+
+
+async def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
+    watching = Watching(ManualClock())
+    await watching.start()
+    try:
+        # Those of the web server are registered once it listens.
+        assert names_in(metrics.registry) | names_in(watching.registry) == TABLE
+    finally:
+        await watching.stop()
+
+
+def test_alerts_name_metrics_that_exist() -> None:
+    named = set(re.findall(r"avatar_relay_\w+", PAGE))
+    assert {name.removesuffix("_bucket") for name in named} == set(TABLE)
+
+
+@pytest.mark.parametrize(
+    ("provider", "capabilities"),
+    [("heygen-realtime", REALTIME), ("heygen-streaming", STREAMING), ("liveavatar", LIVEAVATAR)],
+)
+def test_cost_of_a_dead_bot_is_what_follows_from_the_code(provider: str, capabilities: Capabilities) -> None:
+    idle, longest, price, bound = BOUNDS[provider]
+    policy = SessionPolicy()
+    request = policy.stream_request(
+        capabilities, avatar="", voice="", quality="", remaining=policy.max_duration, first_words=None
+    )
+    assert float(idle) == request.idle_timeout
+    assert float(longest) == request.max_duration
+    minutes = Decimal(request.idle_timeout) / 60
+    if capabilities.price_per_minute is None:
+        assert price == "unknown"
+        assert bound == f"{(minutes * V1_CREDITS_A_MINUTE).normalize()} credits"
+    else:
+        assert Decimal(price) == capabilities.price_per_minute
+        assert Decimal(bound) == minutes * capabilities.price_per_minute
