@@ -1,5 +1,5 @@
-"""What mkdocs does besides: pages of the checkout that are no files of docs/ become pages of the site, and links that lead
-out of docs/ go to those pages, or become the name of the file. Nothing of it is needed to read docs/ as it is.
+"""What mkdocs does besides: pages of the checkout that are no files of docs/ become pages of the site, and links that
+lead out of docs/ go to those pages, or become the name of the file. Nothing of it is needed to read docs/ as it is.
 """
 
 import re

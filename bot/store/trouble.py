@@ -22,7 +22,7 @@ else:
 BUSY_TIMEOUT = 5.0
 """Seconds a SQLite connection waits for another program's transaction."""
 
-DRIVER_ERRORS = (StatementError, OSError, UnicodeError, *_ASYNCPG_ERRORS)
+DRIVER_ERRORS: tuple[type[Exception], ...] = (StatementError, OSError, UnicodeError, *_ASYNCPG_ERRORS)
 """Everything a read or write may raise below us; `DBAPIError` is a `StatementError`, `TimeoutError` an `OSError`."""
 
 _SQLITE = {

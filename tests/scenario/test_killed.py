@@ -293,7 +293,7 @@ def walk(nursery: Nursery, folder: Path, provider: str, story: Story) -> None:
 def test_after_a_kill_at_any_step_nothing_leaks_nothing_is_lost_and_nothing_is_said_twice(
     nursery: Nursery, tmp_path: Path, provider: str
 ) -> None:
-    walk(nursery, tmp_path, provider, Story(tell_the_story, some=14))
+    walk(nursery, tmp_path, provider, Story(tell_the_story, some=24))
 
 
 @pytest.mark.timeout(1200 if EVERY_STEP else 120)
@@ -301,13 +301,13 @@ def test_after_a_kill_at_any_step_nothing_leaks_nothing_is_lost_and_nothing_is_s
 def test_a_second_kill_while_the_bot_recovers_from_the_first_makes_nothing_worse(
     nursery: Nursery, tmp_path: Path, provider: str
 ) -> None:
-    walk(nursery, tmp_path, provider, Story(recover, killed_while_it_speaks, some=12))
+    walk(nursery, tmp_path, provider, Story(recover, killed_while_it_speaks, some=18))
 
 
 @pytest.mark.timeout(1200 if EVERY_STEP else 120)
 def test_a_kill_while_the_sweeper_closes_what_nobody_owns_makes_nothing_worse(nursery: Nursery, tmp_path: Path) -> None:
     """On the one provider that lists its open streams and names one only in the reply to the create."""
-    walk(nursery, tmp_path, "heygen-streaming", Story(sweep, killed_before_it_knew_the_stream, some=5))
+    walk(nursery, tmp_path, "heygen-streaming", Story(sweep, killed_before_it_knew_the_stream, some=8))
 
 
 # --- what it costs ---------------------------------------------------------------------------------------------------

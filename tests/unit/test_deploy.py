@@ -15,10 +15,10 @@ from bot import metrics
 from bot.model import EndReason, UtteranceState
 from bot.settings import variables
 from tests.clock import ManualClock
-from tests.pages import shell_commands
+from tests.pages import PAGES, ROOT, shell_commands
 from tests.unit.web.watching import Watching
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = ROOT / "deploy"
 ALERTS = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text(encoding="utf-8"))
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana/avatar-relay.json").read_text(encoding="utf-8"))
 RULES: list[dict[str, Any]] = [rule for group in ALERTS["groups"] for rule in group["rules"]]
@@ -79,6 +79,12 @@ def test_every_label_of_an_alert_or_a_panel_exists(query: str) -> None:
             assert set(values.split("|")) <= VALUES[label]
     for grouped in re.findall(r"\bby \(([\w, ]+)\)", query):
         assert set(grouped.split(", ")) <= labels_of_code() | PROMETHEUS_ITSELF
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_metric_of_a_page_exists(page: Path, families: list[Metric], samples: set[str]) -> None:
+    named = set(re.findall(r"\bavatar_relay_\w*\w", page.read_text(encoding="utf-8")))
+    assert {name for name in named if name not in samples | {family.name for family in families}} == set()
 
 
 def test_dashboard_shows_every_metric(families: list[Metric]) -> None:

@@ -112,6 +112,18 @@ def test_settings_of_an_example_exist(page: Path) -> None:
             assert found[1] in known, line
 
 
+OF_OTHERS = re.compile(r"(AVATAR_RELAY|SIMULATOR|POSTGRES|TELNET|DUPLICATE|PARTICIPANT|ROOM)_\w+")
+"""Names in capitals that are no settings of the bot: of the tests, the simulator, the examples, and of LiveKit."""
+
+
+@every_page
+def test_settings_in_the_text_exist(page: Path) -> None:
+    known = {name for name, _, _ in SETTINGS}
+    for span in spans(page):
+        found = re.match(r"([A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9])(=|$)", span)
+        assert found is None or found[1] in known or OF_OTHERS.fullmatch(found[1]), span
+
+
 # --- commands --------------------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,9 @@ from bot.speech import estimate_duration
 LONGEST_TEXT = 8000
 """Characters of one report; an answer of several minutes is shorter."""
 
+MOST_BEHIND = 2.0
+"""Seconds that the estimated times of words may lie behind the reports that tell them."""
+
 LONGEST_WORD = 100
 
 REMEMBERED = 8
@@ -42,6 +45,7 @@ class RoomSpeech:
         self._clock = clock
         self._waiting: list[_Said] = []
         self._ended: list[_Said] = []
+        self._words_until = 0.0
 
     def expect(self, event_id: str, utterance_id: str, mode: Mode) -> None:
         """A command goes out now: expect to hear it."""
@@ -131,12 +135,14 @@ class RoomSpeech:
             yield AnswerHeard(said.utterance_id, text)
 
     def _words(self, text: str) -> Iterator[StreamEvent]:
-        """The words as they are said from now on; the time of each is by estimate."""
-        begin = self._clock.now().timestamp()
+        """The words as they are said from now on, behind those told before; the time of each is by estimate."""
+        now = self._clock.now().timestamp()
+        begin = max(now, min(self._words_until, now + MOST_BEHIND))
         words = []
         for text_of_word in text.split():
             until = begin + estimate_duration(text_of_word)
             words.append(Word(text_of_word[:LONGEST_WORD], begin, until))
             begin = until
         if words:
+            self._words_until = begin
             yield WordsHeard(tuple(words))

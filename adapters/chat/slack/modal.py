@@ -14,7 +14,6 @@ from adapters.chat.slack.calls import SlackRefused, SlackUnreachable
 from adapters.chat.slack.outbox import Asker, Outbox
 from adapters.chat.slack.troubles import MODAL_TOO_LATE
 from adapters.chat.slack.workspaces import Workspaces
-from bot import sentences
 from bot.desk import Desk
 from bot.errors import Refused
 from bot.grammar import AVATAR, Command

@@ -1,4 +1,4 @@
-"""When Slack gets its acknowledgement: commands at once, messages when they are stored, and never for what may be lost."""
+"""When Slack gets its acknowledgement: commands at once, messages when they are stored, not for what may be lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -119,12 +119,13 @@ async def test_quoting_somebody_pings_nobody(tmp_path: Path) -> None:
             text = f"<@{twin.bot.id}> {ping} <@{slack.people[BEN].id}> &lt;!channel&gt; look {'very ' * 20}closely"
             await twin.write(slack.channel, loud, text, raw=True)
         await slack.bot.until(lambda: [seen for running in slack.bot.desk.sessions for seen in running.queued()])
-        assert "<!channel>" in await slack.command("/avatar queue")
-        assert "<!channel>" in await slack.command("/avatar mode &lt;!channel&gt;")
+        assert "<!everyone>" in await slack.command("/avatar queue")
+        assert "<!channel>" in await slack.command("/avatar mode <!channel> @here")
         await slack.bot.until(lambda: len(slack.bot.spoken) == len(PINGS))
         sent = [json.dumps(call.args) for call in twin.requests if call.method in WRITES]
         assert {call.method for call in twin.requests} >= WRITES
         assert any("&lt;!channel&gt;" in args for args in sent)
+        import re; print([re.findall(r".{120}<[!@].{40}", a)[:2] for a in sent if "<!" in a or "<@" in a])
         assert [args for args in sent if "<!" in args or "<@" in args] == []
         assert not any('"link_names"' in args or '"parse"' in args for args in sent)
 

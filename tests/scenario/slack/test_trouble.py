@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -87,15 +88,15 @@ async def test_a_refresh_loses_no_command(slack: SlackDriver) -> None:
     await started(slack)
     old, held = slack.twin.connections[0], Held()
     slack.twin.fail_next("users.info", held)
-    commands = [await slack.twin.slash(slack.channel, slack.people[BEN], "/avatar", "status")]
+    status = partial(slack.twin.slash, slack.channel, command="/avatar", text="status")
+    before = await status(slack.people[BEN])
     await asyncio.wait_for(held.arrived.wait(), 10)
     await old.disconnect("refresh_requested")
-    for _ in range(5):
-        commands.append(await slack.twin.slash(slack.channel, slack.people[ANA], "/avatar", "status"))
+    meanwhile = [await status(slack.people[ANA]) for _ in range(5)]
     await slack.twin.until(lambda: any(other is not old for other in slack.twin.connections))
-    commands.append(await slack.twin.slash(slack.channel, slack.people[ANA], "/avatar", "status"))
+    after = await status(slack.people[ANA])
     held.release()
-    for command in commands:
+    for command in (before, *meanwhile, after):
         assert "The avatar in this channel" in await slack.answer(command)
         assert len(command.attempts) == len(command.replies) == 1
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
-from bot.errors import Refused
+from bot.house import House
 from tests.platforms.driver import ANA, BEN
 from tests.platforms.slack import SlackDriver, text_of
-from tests.twins import slack as twin
-from tests.twins.slack import View
+from tests.twins.slack import Refused, View
 
 
 async def opened(slack: SlackDriver) -> View:
@@ -43,25 +42,24 @@ async def test_the_global_shortcut_asks_for_the_channel_too(slack: SlackDriver) 
     await slack.until_read("Started by")
 
 
-async def test_the_start_window_says_at_the_field_that_chat_is_not_configured(tmp_path: Path) -> None:
-    async with SlackDriver(tmp_path, environment={"AVATAR_PROVIDER": "heygen-realtime", "CHAT_URL": ""}) as slack:
-        await slack.twin.slash(slack.channel, slack.people[ANA], "/avatar", "start choose")
-        view = await opened(slack)
-        submission = await slack.twin.submit_view(view, {"mode": "chat"})
-        answer = await submission.acknowledged()
-        assert answer is not None
-        assert answer["response_action"] == "errors"
-        with pytest.raises(Refused) as refusal:
-            slack.bot.desk.sessions.house.require_answers()
-        assert answer["errors"] == {"mode": str(refusal.value).replace("`", "")}
-        assert view.open
-        assert slack.bot.open_streams == 0
-        await (await slack.twin.submit_view(view, {"mode": "repeat"})).acknowledged()
-        await slack.until_read("Starting the avatar")
+async def test_the_start_window_says_at_the_field_that_chat_is_not_configured(
+    slack: SlackDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(House, "can_answer", False)
+    await slack.twin.slash(slack.channel, slack.people[ANA], "/avatar", "start choose")
+    view = await opened(slack)
+    answer = await (await slack.twin.submit_view(view, {"mode": "chat"})).acknowledged()
+    assert answer is not None
+    assert answer["response_action"] == "errors"
+    assert "ask the operator to set CHAT_API_URL" in answer["errors"]["mode"]
+    assert view.open
+    assert slack.bot.open_streams == 0
+    await (await slack.twin.submit_view(view, {"mode": "repeat"})).acknowledged()
+    await slack.until_read("Starting the avatar")
 
 
 async def test_a_window_that_slack_does_not_open_is_explained(slack: SlackDriver) -> None:
-    slack.twin.fail_next("views.open", twin.Refused("expired_trigger_id"))
+    slack.twin.fail_next("views.open", Refused("expired_trigger_id"))
     await slack.twin.slash(slack.channel, slack.people[ANA], "/avatar", "start choose")
     await slack.until_read("did not open the window in time")
 

@@ -1,5 +1,7 @@
 """What the avatar reports in its room, and the events that come of it: joined by id, by order, and never believed."""
 
+import itertools
+
 import pytest
 
 from adapters.avatars.rooms.speech import LONGEST_TEXT, RoomSpeech
@@ -213,3 +215,11 @@ def test_both_spellings_of_the_reason_are_read(fields: dict[str, object], reason
 )
 def test_reports_that_make_no_sense_are_ignored(data: dict[str, object]) -> None:
     assert heard(speech(REPEAT), RoomMessage("agent-response", data)) == []
+
+
+def test_words_of_one_report_lie_behind_those_of_the_one_before() -> None:
+    made = speech(("e1", "u1", Mode.REPEAT))
+    chunks = [report("avatar.transcription.chunk", "e1", text=text) for text in ("one two three", "four five six")]
+    told = [word for event in heard(made, *chunks) if isinstance(event, WordsHeard) for word in event.words]
+    assert [word.text for word in told] == ["one", "two", "three", "four", "five", "six"]
+    assert all(earlier.until <= later.at for earlier, later in itertools.pairwise(told))
