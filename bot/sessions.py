@@ -6,14 +6,13 @@ do what (`bot.permissions`) and says nothing to people (`bot.commands`).
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
 from bot import ids, metrics
-from bot.errors import ProviderError, StoreError
+from bot.errors import StoreError
 from bot.house import House
 from bot.model import (
     Actor,
@@ -27,15 +26,14 @@ from bot.model import (
     SessionState,
     SessionView,
     Stream,
-    StreamState,
     Utterance,
 )
-from bot.ports import OpenStream, StreamStatus
+from bot.recovery import settle_streams
 from bot.rooms import HasStage
 from bot.running import RunningSession
 from bot.sentences import restarted
 from bot.tasks import TaskOwner, end
-from bot.unowned import Unowned
+from bot.unowned import Unowned, list_open
 from bot.views import view_of_row
 
 log = structlog.get_logger(__name__)
@@ -48,9 +46,6 @@ UNUSED_AFTER = 60.0
 
 CLEAN_UP_PATIENCE = 10.0
 """Seconds a clean-up waits for the provider before it answers the admin."""
-
-LOOK_UPS_AT_ONCE = 32
-"""Status requests that run side by side while recovering: quick for 1,000 sessions, no flood for the provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +170,7 @@ class Sessions:
             running.ask_to_end(EndReason.ADMIN)
         await self._wait_for_closes(unused)
         owned_before = await self._owned()
-        listed = frozenset(stream.upstream_id for stream in await self._list_open() or ())
+        listed = frozenset(stream.upstream_id for stream in await list_open(self.house.provider) or ())
         ended = sum(running.closed.is_set() for running in unused)
         return CleanUp(ended, len(listed - owned_before - await self._owned()))
 
@@ -198,7 +193,7 @@ class Sessions:
         """Compare the rows with what the provider has open, and mend the difference: streams it has ended by itself
         without saying so, and streams it has open that no row owns (`bot.unowned`)."""
         before = {running: running.stream for running in self}
-        listed = await self._list_open()
+        listed = await list_open(self.house.provider)
         if listed is None:
             return
         known = frozenset(stream.upstream_id for stream in listed)
@@ -315,7 +310,7 @@ class Sessions:
         sessions = [s for s in await store.open_sessions() if s.provider == self.house.provider.name]
         unknown = await store.settle_in_flight([session.id for session in sessions])
         chosen = await store.chosen_idle_timeouts()
-        streams = await self._settle_streams(await store.unsettled_streams(), {s.id: s for s in sessions})
+        streams = await settle_streams(self.house, await store.unsettled_streams(), {s.id: s for s in sessions})
         queues = await store.queued_utterances([session.id for session in sessions])
         adopted = 0
         for session in sessions:
@@ -323,80 +318,13 @@ class Sessions:
             adopted += self._resume(running, streams.get(session.id), queues.get(session.id, ()))
         return Recovery(adopted, len(sessions) - adopted, unknown)
 
-    async def _settle_streams(
-        self, streams: Sequence[Stream], sessions: dict[str, Session]
-    ) -> dict[str, tuple[Stream, StreamStatus]]:
-        """The streams that their sessions take over, by session: to go on with, or to close where the session only
-        closes. All others are closed, or noted as gone or lost; nobody waits for that here."""
-        open_streams: dict[str, tuple[Stream, StreamStatus]] = {}
-        open_now = await self._list_open() if streams else None
-        listed = None if open_now is None else frozenset(stream.upstream_id for stream in open_now)
-        limit = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
-        activity = await self.house.store.last_activity([stream.session_id for stream in streams])
-
-        async def look_up(stream: Stream) -> None:
-            async with limit:
-                session = sessions.get(stream.session_id)
-                if stream.provider != self.house.provider.name:
-                    log.warning("a stream of another provider is still open in the books", stream=stream.id)
-                elif stream.upstream_id is None:
-                    await self.house.store.advance_stream(stream.id, StreamState.LOST, detail="no reply before the end")
-                elif (
-                    session is not None
-                    and session.state is not SessionState.LIVE
-                    and stream.state is not StreamState.CLOSING
-                ):
-                    open_streams[session.id] = (stream, StreamStatus(is_open=True))
-                elif session is None or stream.state is not StreamState.OPEN:
-                    self.house.closer.begin(stream, "found open after a restart")
-                elif (status := await self._status(stream, listed)).is_open:
-                    open_streams[session.id] = (stream, status)
-                else:
-                    over_at = self._over_at(stream, activity.get(stream.session_id))
-                    await self.house.store.advance_stream(
-                        stream.id, StreamState.CLOSED, detail=status.detail, closed_at=over_at
-                    )
-
-        async with asyncio.TaskGroup() as group:
-            for stream in streams:
-                group.create_task(look_up(stream))
-        return open_streams
-
-    def _over_at(self, stream: Stream, last_activity: datetime | None) -> datetime:
-        """When a stream that was found closed was so at the latest, by the limits it was given: what it cost while
-        nobody here was looking must not count for longer."""
-        capabilities = self.house.provider.capabilities
-        idle = timedelta(seconds=self.house.policy.asked_idle_timeout(capabilities))
-        longest = timedelta(seconds=capabilities.max_duration)
-        begun = stream.created_at
-        return min(self.house.clock.now(), max(begun, last_activity or begun) + idle, begun + longest)
-
-    async def _list_open(self) -> Sequence[OpenStream] | None:
-        """Every open stream of the account, in one call; None where the provider cannot tell that way."""
-        if not self.house.provider.capabilities.lists_open:
-            return None
-        try:
-            return await self.house.provider.list_open()
-        except ProviderError as error:
-            log.warning("the open streams could not be listed; they count as open", error=str(error))
-            return None
-
-    async def _status(self, stream: Stream, listed: frozenset[str] | None) -> StreamStatus:
-        if listed is not None:
-            return StreamStatus(is_open=stream.upstream_id in listed, detail="not in the provider's list")
-        try:
-            return await self.house.provider.status(stream.upstream_id or "")
-        except ProviderError as error:
-            log.warning("the state of a stream is not known; it counts as open", stream=stream.id, error=str(error))
-            return StreamStatus(is_open=True)
-
     def _resume(
-        self, running: RunningSession, found: tuple[Stream, StreamStatus] | None, queued: Iterable[Utterance]
+        self, running: RunningSession, found: tuple[Stream, Playback | None] | None, queued: Iterable[Utterance]
     ) -> bool:
         """Run a session again. False where it was not live, so that it only closes."""
         session = running.session
         if found is not None:
-            running.adopt(*_with_playback(*found))
+            running.adopt(*found)
         for utterance in queued:
             running.arrive(utterance)
         if session.state is SessionState.CLOSING and session.end_reason is not None:
@@ -407,10 +335,3 @@ class Sessions:
             running.ask_to_end(EndReason.FAILED, restarted())
         self._run(running)
         return not running.is_ending
-
-
-def _with_playback(stream: Stream, status: StreamStatus) -> tuple[Stream, Playback | None]:
-    playback = status.playback
-    if playback is None and stream.hls_url is not None:
-        playback = Playback(hls_url=stream.hls_url)
-    return replace(stream, state=StreamState.OPEN), playback

@@ -21,6 +21,17 @@ LOST_WITHIN = timedelta(seconds=120)
 """How far the provider's time of a create may lie from ours: its clock, and the longest a create may take."""
 
 
+async def list_open(provider: AvatarProvider) -> Sequence[OpenStream] | None:
+    """Every open stream of the account, in one call; None where the provider cannot tell that way, or not now."""
+    if not provider.capabilities.lists_open:
+        return None
+    try:
+        return await provider.list_open()
+    except ProviderError as error:
+        log.warning("the open streams could not be listed; they count as open", error=str(error))
+        return None
+
+
 class Unowned:
     """Looks after the streams that nobody here owns."""
 

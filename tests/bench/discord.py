@@ -15,15 +15,15 @@ from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
 
 from adapters.avatars.simulator import SimulatorOptions, SpeechModel
+from adapters.chat.discord import DiscordChat
 from bot.model import Mode
 from bot.ports import AvatarProvider, Speech
+from tests.bench.bot import simulator_process
+from tests.bench.platforms import SLOW, platform_process, running, slow_provider
 from tests.platforms.discord import DiscordDriver
-from tests.platforms.relay import KEY
+from tests.platforms.relay import KEY, settings_with
 from tests.twins.discord import Channel, DiscordTwin
 
-COMMANDS = 100
-SLOW = 6.0
-"""Seconds the provider takes for every answer."""
 CHANNELS = 20
 MESSAGES = 300
 PAUSE = 0.02
@@ -53,20 +53,22 @@ def at_percent(values: list[float], percent: int) -> float:
 
 
 async def acknowledgement(folder: Path) -> None:
-    """Milliseconds until Discord has the acknowledgement of each of 100 commands at once."""
-    driver = DiscordDriver(
-        folder, twin=DiscordTwin(validate=False), environment=ENVIRONMENT, simulator=options(SLOW), speed=1.0
-    )
-    async with driver as chat:
-        channels = [chat.twin.add_channel(chat.guild, f"room-{number}") for number in range(COMMANDS)]
-        asked = await asyncio.gather(*(chat.slash("/avatar start", channel=channel) for channel in channels))
-        for one in asked:
-            await one.acknowledged()
-        waits = [(one.ack_seconds or 0.0) * 1000 for one in asked]
-        assert not any(running.is_live for running in chat.bot.desk.sessions), "the provider was not slow"
-        await chat.bot.kill()
+    """Milliseconds until Discord has the acknowledgement of each of 100 commands at once, Discord and the provider in
+    processes of their own."""
+    async with simulator_process() as address, platform_process("discord") as platform:
+        settings = settings_with(
+            {
+                **ENVIRONMENT,
+                "WEB_PUBLIC_URL": "https://watch.example.com",
+                "DATABASE_URL": f"sqlite:///{folder / 'bench.sqlite3'}",
+                **platform.access,
+            }
+        )
+        async with running(DiscordChat, settings, address) as bot, slow_provider(address):
+            waits = await platform.acknowledgements()
+            assert not any(one.is_live for one in bot.desk.sessions), "the provider was not slow"
     say(
-        f"Discord acknowledges {COMMANDS} commands at once, with a provider that takes {SLOW:g} s: "
+        f"Discord acknowledges {len(waits)} commands at once, with a provider that takes {SLOW:g} s: "
         f"p50 {at_percent(waits, 50):.0f} ms, p99 {at_percent(waits, 99):.0f} ms (under 100)"
     )
 

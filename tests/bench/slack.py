@@ -1,20 +1,20 @@
 """What the Slack adapter costs: how fast it acknowledges while the provider is slow, and what it adds to the way of a
 message, as a ratio against a bare bolt app that does nothing but post the task.
 
-The local Slack runs in the same process as the bot, so its own work counts too; the simulator has its own process."""
+The simulator has a process of its own. So has the local Slack where acknowledgements are measured; for the way of a
+message it shares the process with both the bot and the bare app, and its work counts for both."""
 
 import asyncio
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import httpx
 from pydantic import SecretStr
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
@@ -27,15 +27,12 @@ from bot.app import Application
 from bot.clock import SystemClock
 from bot.model import Mode
 from bot.ports import Speech, StreamRequest
-from bot.providers import point_at_simulator
 from bot.relay import Message, Receipt, Relay
+from bot.settings import Settings
 from tests.bench.bot import simulator_process
+from tests.bench.platforms import SLOW, platform_process, running, slow_provider
 from tests.platforms.relay import settings_with
 from tests.twins.slack import Channel, SlackTwin
-
-COMMANDS = 100
-SLOW = 6.0
-"""Seconds that the provider takes for every request."""
 
 MESSAGES = 300
 WARM_UP = 30
@@ -57,50 +54,43 @@ class Times:
     core: list[float]
 
 
-@asynccontextmanager
-async def slack_bot(folder: Path, address: str, twin: SlackTwin) -> AsyncIterator[Application]:
-    """The whole bot, with the Slack adapter, at the speed of the machine."""
-    settings = settings_with(
+def slack_settings(folder: Path, access: Mapping[str, str]) -> Settings:
+    """The settings of the bot; `access` is what lets it into Slack."""
+    return settings_with(
         {
             "AVATAR_PROVIDER": "heygen-streaming",
             "DATABASE_URL": f"sqlite:///{folder / 'bench.sqlite3'}",
             "USER_RATE": "0",
             "QUEUE_LIMIT": "1000",
-            "SLACK_BOT_TOKEN": twin.bot_token,
-            "SLACK_APP_TOKEN": twin.app_token,
-            "SLACK_API_URL": twin.api_url,
             "WEB_PUBLIC_URL": "https://watch.example.com",
+            **access,
         }
     )
+
+
+@asynccontextmanager
+async def slack_bot(folder: Path, address: str, twin: SlackTwin) -> AsyncIterator[Application]:
+    """The bot in a local Slack."""
+    access = {"SLACK_BOT_TOKEN": twin.bot_token, "SLACK_APP_TOKEN": twin.app_token, "SLACK_API_URL": twin.api_url}
+    settings = slack_settings(folder, access)
     twin.configure(manifest_of(settings))
-    simulated = point_at_simulator(settings, address, SecretStr("simulator"))
-    application = Application(simulated, SystemClock(), lambda _line: None)
-    await application.start([SlackChat])
-    serving = asyncio.create_task(application.serve())
-    try:
+    async with running(SlackChat, settings, address) as application:
         await twin.until(lambda: twin.connections)
         yield application
-    finally:
-        application.ask_to_stop()
-        await serving
-        await application.stop()
 
 
 async def slack_acknowledgement(folder: Path) -> None:
     """Milliseconds from a command to its acknowledgement, 100 at once, while the provider takes 6 s."""
-    async with simulator_process() as address, SlackTwin() as twin, slack_bot(folder, address, twin):
-        person = twin.add_user("ana")
-        channels = [twin.add_channel(f"channel-{number}", [person]) for number in range(COMMANDS)]
-        async with httpx.AsyncClient(base_url=address, headers={"X-Api-Key": "simulator"}) as client:
-            slow = {"effect": "latency", "path": "/v*", "seconds": SLOW, "times": None}
-            (await client.post("/simulator/faults", json=slow)).raise_for_status()
-            commands = [await twin.slash(place, person, "/avatar", "start") for place in channels]
-            for command in commands:
-                await command.acknowledged()
-            (await client.delete("/simulator/faults")).raise_for_status()
-    taken = sorted((command.ack_seconds or 0.0) * 1000 for command in commands)
+    async with simulator_process() as address, platform_process("slack") as platform:
+        settings = slack_settings(folder, platform.access)
+        await platform.tell(manifest_of(settings))
+        async with running(SlackChat, settings, address), slow_provider(address):
+            taken = await platform.acknowledgements()
     p50, p99 = taken[len(taken) // 2], taken[len(taken) * 99 // 100]
-    say(f"Slack acknowledgement, {COMMANDS} at once, provider takes {SLOW:g} s: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+    say(
+        f"Slack acknowledges {len(taken)} commands at once, with a provider that takes {SLOW:g} s: "
+        f"p50 {p50:.0f} ms, p99 {p99:.0f} ms (under 100)"
+    )
 
 
 async def slack_latency(folder: Path) -> None:
@@ -196,3 +186,7 @@ async def _write_all(twin: SlackTwin, place: Channel, quiet: Callable[[], Awaita
             await quiet()
             await asyncio.sleep(0.02)
     return Times(times.provider[WARM_UP:], times.core[WARM_UP:])
+
+
+MEASUREMENTS = {"slack-acknowledgement": slack_acknowledgement, "slack-latency": slack_latency}
+"""For the table of `tests.bench.__main__`."""

@@ -112,6 +112,16 @@ def test_alert_says_what_is_wrong_and_what_to_do(rule: dict[str, Any]) -> None:
         assert rule["annotations"][kind].endswith(".")
 
 
+def test_alerts_of_the_operations_page_are_those_of_the_file() -> None:
+    table = (ROOT / "docs/operations.md").read_text(encoding="utf-8").partition("What to alert on")[2]
+    conditions = re.findall(r"^\| `(.*?avatar_relay_.*?)`(?: for (\d+) minutes)? \|", table, re.MULTILINE)
+    assert len(conditions) >= 8
+    loaded = {rule["expr"]: rule.get("for") for rule in RULES}
+    for condition, minutes in conditions:
+        assert condition in loaded
+        assert not minutes or loaded[condition] == f"{minutes}m"
+
+
 def test_commands_named_in_alerts_exist() -> None:
     known = {" ".join(words) for words, _ in shell_commands()}
     named = re.findall(r"`avatar-relay ([a-z -]+)`", json.dumps(ALERTS))

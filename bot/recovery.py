@@ -1,0 +1,87 @@
+"""What becomes of the streams that an earlier process left open (rule 2): taken over, closed, or noted as gone or lost.
+
+Looks, and writes rows; which session runs on is decided in `bot.sessions`. Knows no vendor.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from bot.errors import ProviderError
+from bot.house import House
+from bot.model import Playback, Session, SessionState, Stream, StreamState
+from bot.ports import StreamStatus
+from bot.unowned import list_open
+
+log = structlog.get_logger(__name__)
+
+LOOK_UPS_AT_ONCE = 32
+"""Status requests that run side by side while recovering: quick for 1,000 sessions, no flood for the provider."""
+
+
+async def settle_streams(
+    house: House, streams: Sequence[Stream], sessions: dict[str, Session]
+) -> dict[str, tuple[Stream, Playback | None]]:
+    """The streams that their sessions take over, by session: to go on with, or to close where the session only
+    closes. All others are closed, or noted as gone or lost; nobody waits for that here."""
+    open_streams: dict[str, tuple[Stream, Playback | None]] = {}
+    open_now = await list_open(house.provider) if streams else None
+    listed = None if open_now is None else frozenset(stream.upstream_id for stream in open_now)
+    limit = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
+    activity = await house.store.last_activity([stream.session_id for stream in streams])
+
+    async def look_up(stream: Stream) -> None:
+        async with limit:
+            session = sessions.get(stream.session_id)
+            if stream.provider != house.provider.name:
+                log.warning("a stream of another provider is still open in the books", stream=stream.id)
+            elif stream.upstream_id is None:
+                await house.store.advance_stream(stream.id, StreamState.LOST, detail="no reply before the end")
+            elif (
+                session is not None
+                and session.state is not SessionState.LIVE
+                and stream.state is not StreamState.CLOSING
+            ):
+                open_streams[session.id] = _with_playback(stream, StreamStatus(is_open=True))
+            elif session is None or stream.state is not StreamState.OPEN:
+                house.closer.begin(stream, "found open after a restart")
+            elif (status := await _status(house, stream, listed)).is_open:
+                open_streams[session.id] = _with_playback(stream, status)
+            else:
+                over_at = _over_at(house, stream, activity.get(stream.session_id))
+                await house.store.advance_stream(stream.id, StreamState.CLOSED, detail=status.detail, closed_at=over_at)
+
+    async with asyncio.TaskGroup() as group:
+        for stream in streams:
+            group.create_task(look_up(stream))
+    return open_streams
+
+
+def _over_at(house: House, stream: Stream, last_activity: datetime | None) -> datetime:
+    """When a stream that was found closed was so at the latest, by the limits it was given: what it cost while
+    nobody here was looking must not count for longer."""
+    capabilities = house.provider.capabilities
+    idle = timedelta(seconds=house.policy.asked_idle_timeout(capabilities))
+    longest = timedelta(seconds=capabilities.max_duration)
+    begun = stream.created_at
+    return min(house.clock.now(), max(begun, last_activity or begun) + idle, begun + longest)
+
+
+async def _status(house: House, stream: Stream, listed: frozenset[str] | None) -> StreamStatus:
+    if listed is not None:
+        return StreamStatus(is_open=stream.upstream_id in listed, detail="not in the provider's list")
+    try:
+        return await house.provider.status(stream.upstream_id or "")
+    except ProviderError as error:
+        log.warning("the state of a stream is not known; it counts as open", stream=stream.id, error=str(error))
+        return StreamStatus(is_open=True)
+
+
+def _with_playback(stream: Stream, status: StreamStatus) -> tuple[Stream, Playback | None]:
+    playback = status.playback
+    if playback is None and stream.hls_url is not None:
+        playback = Playback(hls_url=stream.hls_url)
+    return replace(stream, state=StreamState.OPEN), playback
