@@ -1,5 +1,5 @@
 """`python -m tests.bench.platforms slack|discord`: a local Slack or Discord in a process of its own, where 100 people
-type `/avatar start` at once. It says how long each waited for the acknowledgement; the bot has its process for itself."""
+type `/avatar start` at once. It says how long each waited for the acknowledgement; the bot has a process to itself."""
 
 import asyncio
 import json

@@ -12,6 +12,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -99,15 +100,22 @@ class Wire:
         credentials = request.headers.get("Authorization", "")
         return web.json_response({"ok": False, "error": f"bad {credentials}", "message": credentials}, status=503)
 
-    async def _pass_on(self, request: web.Request) -> web.Response:
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         self._asked[f"{request.method} {request.path}"] += 1
         headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
         async with self._client.request(
             request.method, self._service + request.raw_path, headers=headers, data=await request.read()
         ) as answer:
-            text = await answer.text()
+            # Words come as a stream of events, so nothing may wait for the end of an answer.
+            passed = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.content_type})
+            await passed.prepare(request)
+            text = ""
+            with suppress(ConnectionError):
+                async for chunk in answer.content.iter_any():
+                    text += chunk.decode("latin-1")
+                    await passed.write(chunk)
             self.tokens.update(TOKEN.findall(text), JWT.findall(text))
-            return web.Response(text=text, status=answer.status, content_type=answer.content_type)
+            return passed
 
 
 class Keyed(Service):

@@ -1,0 +1,155 @@
+"""What the value of a setting may be, and how a wrong one is quoted: what the sections of `bot.settings` are made of.
+
+A `description` continues the sentence "it must be".
+"""
+
+import re
+from enum import StrEnum
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from bot.errors import StoreError
+from bot.store.address import read_address
+
+LONGEST_QUOTE = 60
+"""Characters of a wrong value that are repeated to who set it."""
+
+URL_PASSWORD = re.compile(r"//([^/@\s]*)@")
+"""What stands between `//` and `@` in an address: a name and a password."""
+
+
+def without_last_slash(url: str) -> str:
+    url = url.rstrip("/")
+    if not re.match(r"https?://[^/\s]", url) or re.search(r"\s", url):
+        raise ValueError
+    return url
+
+
+def livekit_address(url: str) -> str:
+    url = url.rstrip("/")
+    if not re.fullmatch(r"wss?://[^/\s@]+", url):
+        raise ValueError
+    return url
+
+
+def separate_words(value: object) -> object:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def actor_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    for key in keys:
+        platform, _, user = key.partition(":")
+        if not platform or not user:
+            raise ValueError
+    return keys
+
+
+def socket_address(url: str) -> str:
+    url = url.rstrip("/")
+    if url and not re.match(r"wss?://[^/\s]\S*$", url):
+        raise ValueError
+    return url
+
+
+def command_word(word: str) -> str:
+    word = word.removeprefix("/")
+    # Slack takes 32 characters (manifest schema), and `-admin` goes behind.
+    if not re.fullmatch(r"[a-z0-9_-]{1,20}", word):
+        raise ValueError
+    return word
+
+
+def database_address(url: str) -> str:
+    try:
+        if url:
+            read_address(url)
+    except StoreError as error:
+        raise ValueError from error
+    return url
+
+
+HttpUrl = Annotated[str, AfterValidator(without_last_slash)]
+LiveKitUrl = Annotated[str, AfterValidator(livekit_address)]
+Seconds = Annotated[float, Field(ge=5, le=604_800, allow_inf_nan=False)]
+AnyCase = BeforeValidator(lower)
+PlatformIds = Annotated[tuple[str, ...], NoDecode, BeforeValidator(separate_words), AfterValidator(actor_keys)]
+
+seconds = partial(Field, description="a number of seconds, at least 5 (and at most 604800, a week)")
+address = partial(Field, description="an address that starts with http:// or https://")
+key = partial(Field, description="the key as the account page shows it")
+
+
+def platform_ids(of_what: str) -> Any:
+    return Field(
+        default=(), description=f"{of_what} as platform:id with commas between, such as discord:1234,slack:C0123"
+    )
+
+
+words = partial(Field, description="text")
+
+
+class Relay(StrEnum):
+    """Which chat messages are relayed to the avatar without a command."""
+
+    OFF = "off"
+    MENTIONS = "mentions"
+    ALL = "all"
+
+
+class Quality(StrEnum):
+    """Picture quality, where the provider has a choice."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class CarrierChoice(StrEnum):
+    """Who takes commands into a LiveKit room: a watch page, the bot, or whichever suits the other settings."""
+
+    AUTO = "auto"
+    PAGE = "page"
+    BOT = "bot"
+
+
+class Shutdown(StrEnum):
+    """What becomes of open sessions when the program is told to stop."""
+
+    CLOSE = "close"
+    KEEP = "keep"
+
+
+class Answers(StrEnum):
+    """Where people read what the avatar answered."""
+
+    OFF = "off"
+    MESSAGE = "message"
+    THREAD = "thread"
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least important log lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def quoted(value: object) -> str:
+    text = URL_PASSWORD.sub("//...@", str(value))
+    return f'"{text}"' if len(text) <= LONGEST_QUOTE else f'"{text[:LONGEST_QUOTE]}..."'
