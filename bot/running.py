@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
-from functools import partial
 
 import structlog
 
 from bot import ids, metrics, panel, sentences
 from bot.answers import Conversation
 from bot.errors import AvatarRelayError, ConcurrencyReached, ProviderError, StoreError, StreamGone
+from bot.hearing import StreamEar
 from bot.house import House
 from bot.lifetime import Lifetime
 from bot.lines import Line, Surroundings
@@ -37,12 +37,11 @@ from bot.model import (
     Utterance,
     UtteranceChanged,
     UtteranceState,
-    WordsSpoken,
 )
-from bot.ports import AnswerHeard, CatalogueEntry, FirstWords, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
+from bot.ports import CatalogueEntry, FirstWords
 from bot.speaking import SpeakingLoop
 from bot.streams import StreamKeeper
-from bot.tasks import TaskOwner, end
+from bot.tasks import TaskOwner
 from bot.views import farewell, view_of_running
 
 log = structlog.get_logger(__name__)
@@ -71,7 +70,6 @@ class RunningSession:
             house.clock,
             not_confirmed=lambda: self.announce(Reply(sentences.close_not_confirmed()), Occasion.TROUBLE),
         )
-        self._listener: asyncio.Task[None] | None = None
         self._end: tuple[EndReason, str | None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_opening_stream = False
@@ -98,6 +96,7 @@ class RunningSession:
                 complain=self._complain,
             )
         )
+        self.ear = StreamEar(session.id, house, self._keeper, self.speech, self._tasks, self.post)
         self._lifetime = Lifetime(
             self.policy,
             house.provider.capabilities,
@@ -105,7 +104,7 @@ class RunningSession:
             self.speech,
             end=self.ask_to_end,
             warn=self._warn,
-            keep_alive=lambda: self.post(self._keep_alive),
+            keep_alive=lambda: self.post(self.ear.keep_alive),
             is_watched=lambda: house.bulletin.watchers(session.id) > 0,
             asked_idle=lambda: self._asked_idle,
         )
@@ -193,7 +192,7 @@ class RunningSession:
 
     def _keep_alive_soon(self) -> None:
         if self._house.provider.capabilities.keeps_alive:
-            self.post(self._keep_alive)
+            self.post(self.ear.keep_alive)
 
     @property
     def stream(self) -> Stream | None:
@@ -279,7 +278,7 @@ class RunningSession:
         if self.session.state is SessionState.OPENING:
             await self._open_first()
         elif self._keeper.current is not None:
-            self._listen()
+            self.ear.listen()
         # The wait for the first stream was nobody's silence.
         await self.speech.keep()
         self._lifetime.begin()
@@ -343,7 +342,7 @@ class RunningSession:
             await self._keeper.open(request)
         finally:
             self._is_opening_stream = False
-        self._listen()
+        self.ear.listen()
 
     async def _close(self) -> None:
         """Close everything at the provider, whatever the database says: an open stream costs more than a stale row.
@@ -352,7 +351,7 @@ class RunningSession:
         self._lifetime.stop()
         self.session = replace(self.session, state=SessionState.CLOSING, end_reason=reason, end_detail=detail)
         await self._record(SessionState.CLOSING)
-        await self._stop_listening()
+        await self.ear.stop()
         await self._let_the_queue_go()
         await self._keeper.close(reason.value)
         await self._keeper.confirmed()
@@ -394,58 +393,7 @@ class RunningSession:
         log.error("session failed", session=self.session.id, reference=reference, error=str(error))
         self._end = self._end or (EndReason.FAILED, sentence)
 
-    # --- what the provider says --------------------------------------------------------------------------------------
-
-    def _listen(self) -> None:
-        stream = self._keeper.current
-        if stream is None:
-            return
-        self._listener = self._tasks.start(self._hear(stream), name=f"listen {stream.id}")
-
-    async def _stop_listening(self) -> None:
-        listener, self._listener = self._listener, None
-        await end(listener)
-
-    async def _hear(self, stream: Stream) -> None:
-        try:
-            async for event in self._house.provider.events(stream.upstream_id or ""):
-                match event:
-                    case WordsHeard(words):
-                        self._house.bulletin.publish(WordsSpoken(self.session.id, words))
-                        if self.speech.is_feeding:
-                            characters = sum(len(word.text) + 1 for word in words)
-                            self.post(partial(self.speech.words_heard, characters))
-                    case StreamEnded(reason):
-                        self.post(partial(self._stream_ended, stream, reason))
-                    case _:
-                        self.post(partial(self._heard, stream, event))
-        except ProviderError as error:
-            log.warning("listening to a stream failed", stream=stream.id, error=str(error))
-
-    async def _heard(self, stream: Stream, event: SpeechStarted | SpeechEnded | AnswerHeard) -> None:
-        if self._is_current(stream):
-            await self.speech.heard(event)
-
-    async def stream_ended(self, stream_id: str, reason: str) -> None:
-        """Note that the provider no longer has the stream open; work for the mailbox."""
-        if self._keeper.current is not None and self._keeper.current.id == stream_id:
-            await self._stream_ended(self._keeper.current, reason)
-
-    async def _stream_ended(self, stream: Stream, reason: str) -> None:
-        if self._is_current(stream):
-            log.info("the provider ended a stream", session=self.session.id, stream=stream.id, reason=reason)
-            await self._keeper.lose(reason)
-            await self.speech.stream_ended(StreamGone(f"the provider ended the stream: {reason}"))
-
-    def _is_current(self, stream: Stream) -> bool:
-        return self._keeper.current is not None and self._keeper.current.id == stream.id
-
-    async def _keep_alive(self) -> None:
-        if (upstream_id := self._keeper.upstream_id) is not None:
-            try:
-                await self._house.provider.keep_alive(upstream_id)
-            except ProviderError as error:
-                log.warning("keep-alive failed", session=self.session.id, error=str(error))
+    # --- telling -----------------------------------------------------------------------------------------------------
 
     async def _learn_about_avatar(self) -> None:
         """Its name and picture are nice to have: a session does without them."""
@@ -456,8 +404,6 @@ class RunningSession:
             return
         if not self.is_ending:
             self._show()
-
-    # --- telling -----------------------------------------------------------------------------------------------------
 
     def announce(self, reply: Reply, occasion: Occasion) -> None:
         """Tell the channel."""

@@ -200,7 +200,7 @@ class Sessions:
         for running, stream in before.items():
             if stream is not None and stream.upstream_id not in known:
                 metrics.reconciled.labels(what="ended by the provider").inc()
-                running.post(partial(running.stream_ended, stream.id, "not in the provider's list"))
+                running.post(partial(running.ear.stream_ended, stream.id, "not in the provider's list"))
                 await self.audit(NOBODY, "stream ended by the provider", running.session, stream.id)
         for upstream_id in await self.unowned.look_after(listed):
             await self.audit(NOBODY, "closed a stream that no session owns", None, upstream_id)

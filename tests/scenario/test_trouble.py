@@ -7,6 +7,7 @@ and all is well again once the trouble is over.
 import asyncio
 import contextlib
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,14 @@ NO_ANSWER = Transient("", may_have_taken_effect=True)
 IDLE_LIMIT = 400.0
 """Seconds after which the provider has ended, by itself, every stream nobody uses: v3 after 30, LiveAvatar after 300,
 v1 after 360."""
+
+
+@pytest.fixture(params=["heygen-realtime", "heygen-streaming"])
+async def heygen(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    """A bot on each provider whose create opens a stream and whose speech is a request. LiveAvatar's create opens
+    nothing, and its speech goes into a room: `test_liveavatar` has its troubles."""
+    async with World(tmp_path, request.param) as world:
+        yield world
 
 
 def words(said: tuple[str, str]) -> str:
@@ -184,36 +193,36 @@ async def test_a_call_that_fails_is_told_and_loses_repeats_and_leaks_nothing(
 
 
 @pytest.mark.parametrize("trouble", ["reply lost once", "server error after the work", "garbage", "wrong types"])
-async def test_a_lost_create_is_not_repeated_and_ends_at_the_provider_by_itself(world: World, trouble: str) -> None:
-    fault(world, "create", **{**TROUBLES[trouble], "times": 1})
-    await world.type("/avatar start")
-    await world.until(lambda: world.running is None)
-    assert len(world.simulator.streams()) == 1
-    (row,) = await world.rows(tables.streams)
+async def test_a_lost_create_is_not_repeated_and_ends_at_the_provider_by_itself(heygen: World, trouble: str) -> None:
+    fault(heygen, "create", **{**TROUBLES[trouble], "times": 1})
+    await heygen.type("/avatar start")
+    await heygen.until(lambda: heygen.running is None)
+    assert len(heygen.simulator.streams()) == 1
+    (row,) = await heygen.rows(tables.streams)
     assert (row.state, row.upstream_id) == (StreamState.LOST, None)
-    assert world.notices[-1].startswith(words(sentences.failure(NO_ANSWER)))
-    await world.pass_time(IDLE_LIMIT)
-    assert world.open_streams == []
-    assert world.simulator.streams()[0].seconds <= 361
-    await all_is_well_again(world)
+    assert heygen.notices[-1].startswith(words(sentences.failure(NO_ANSWER)))
+    await heygen.pass_time(IDLE_LIMIT)
+    assert heygen.open_streams == []
+    assert heygen.simulator.streams()[0].seconds <= 361
+    await all_is_well_again(heygen)
 
 
-async def test_stop_while_the_create_is_under_way_waits_for_its_reply_and_closes_what_it_opened(world: World) -> None:
-    fault(world, "create", effect=Effect.LATENCY, seconds=5)
-    await world.type("/avatar start")
-    await world.pass_time(1)
-    running = world.running
+async def test_stop_while_the_create_is_under_way_waits_for_its_reply_and_closes_what_it_opened(heygen: World) -> None:
+    fault(heygen, "create", effect=Effect.LATENCY, seconds=5)
+    await heygen.type("/avatar start")
+    await heygen.pass_time(1)
+    running = heygen.running
     assert running is not None
-    assert (await world.type("/avatar stop")).text == "Stopping the avatar…"
-    await world.pass_time(1)
+    assert (await heygen.type("/avatar stop")).text == "Stopping the avatar…"
+    await heygen.pass_time(1)
     assert not running.closed.is_set()
-    assert (await world.type("/avatar stop")).text.startswith("The avatar in this channel is just being closed.")
-    await world.until(running.closed.is_set)
-    assert [view.ended is None for view in world.simulator.streams()] == [False]
-    (row,) = await world.rows(tables.streams)
+    assert (await heygen.type("/avatar stop")).text.startswith("The avatar in this channel is just being closed.")
+    await heygen.until(running.closed.is_set)
+    assert [view.ended is None for view in heygen.simulator.streams()] == [False]
+    (row,) = await heygen.rows(tables.streams)
     assert row.state == StreamState.CLOSED
-    assert row.upstream_id == world.simulator.streams()[0].id
-    await all_is_well_again(world)
+    assert row.upstream_id == heygen.simulator.streams()[0].id
+    await all_is_well_again(heygen)
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48])
@@ -232,17 +241,17 @@ async def test_stop_at_any_turn_of_a_start_leaves_nothing_open(world: World, tur
     await everything_is_in_order(world)
 
 
-async def test_stop_gets_through_while_the_start_hangs(world: World) -> None:
-    fault(world, "start", effect=Effect.HANG)
-    await world.type("/avatar start")
-    await world.pass_time(5)
-    running = world.running
+async def test_stop_gets_through_while_the_start_hangs(heygen: World) -> None:
+    fault(heygen, "start", effect=Effect.HANG)
+    await heygen.type("/avatar start")
+    await heygen.pass_time(5)
+    running = heygen.running
     assert running is not None
-    assert len(world.open_streams) == 1
-    await world.type("/avatar stop")
-    await world.until(running.closed.is_set)
-    assert world.open_streams == []
-    await all_is_well_again(world)
+    assert len(heygen.open_streams) == 1
+    await heygen.type("/avatar stop")
+    await heygen.until(running.closed.is_set)
+    assert heygen.open_streams == []
+    await all_is_well_again(heygen)
 
 
 async def test_a_service_that_never_answers_is_told_and_everything_is_closed(world: World) -> None:
@@ -278,7 +287,7 @@ REFUSALS = {
     ),
     "no room for another stream": (
         "/avatar start",
-        {"v1_concurrency": 0, "v3_concurrency": 0},
+        {"v1_concurrency": 0, "v3_concurrency": 0, "liveavatar_concurrency": 0},
         "As many avatars as the account allows are open already.",
     ),
     "another key": (
@@ -334,25 +343,25 @@ async def test_a_stream_that_ends_before_it_can_be_watched_is_tried_again_and_gr
 # --- speaking --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_message_whose_reply_is_lost_is_not_repeated_and_the_next_one_is_said(world: World) -> None:
-    await world.start()
-    await world.pass_time(1)
-    fault(world, "speak", effect=Effect.LOST_REPLY)
-    await world.write("maybe")
-    await world.write("surely")
-    await world.until(lambda: world.ended_as("surely", UtteranceState.SPOKEN))
-    assert world.ended_as("maybe", UtteranceState.UNKNOWN)
-    assert sum(notice.startswith(MAYBE_SAID) for notice in world.notices) == 1
-    assert world.heard == ["maybe", "surely"]
+async def test_a_message_whose_reply_is_lost_is_not_repeated_and_the_next_one_is_said(heygen: World) -> None:
+    await heygen.start()
+    await heygen.pass_time(1)
+    fault(heygen, "speak", effect=Effect.LOST_REPLY)
+    await heygen.write("maybe")
+    await heygen.write("surely")
+    await heygen.until(lambda: heygen.ended_as("surely", UtteranceState.SPOKEN))
+    assert heygen.ended_as("maybe", UtteranceState.UNKNOWN)
+    assert sum(notice.startswith(MAYBE_SAID) for notice in heygen.notices) == 1
+    assert heygen.heard == ["maybe", "surely"]
 
 
-async def test_a_message_that_surely_was_not_taken_is_said_after_the_trouble(world: World) -> None:
-    await world.start()
-    fault(world, "speak", **{**TROUBLES["too many requests once"], "times": 3})
+async def test_a_message_that_surely_was_not_taken_is_said_after_the_trouble(heygen: World) -> None:
+    await heygen.start()
+    fault(heygen, "speak", **{**TROUBLES["too many requests once"], "times": 3})
     for text in ("patient", "and in order"):
-        await world.write(text)
-    await world.until(lambda: world.ended_as("and in order", UtteranceState.SPOKEN))
-    assert world.heard == ["patient", "and in order"]
+        await heygen.write(text)
+    await heygen.until(lambda: heygen.ended_as("and in order", UtteranceState.SPOKEN))
+    assert heygen.heard == ["patient", "and in order"]
 
 
 async def test_a_rate_limit_without_end_is_told_and_holds_nobody_for_ever(streaming: World) -> None:
@@ -375,37 +384,37 @@ async def test_a_text_that_a_stream_does_not_take_is_said_by_the_next_one(realti
     assert realtime.heard == ["in the end"]
 
 
-async def test_an_hour_of_rate_limit_is_told_at_once(world: World) -> None:
-    await world.start()
-    fault(world, "speak", effect=Effect.STATUS, status=429, retry_after=3600)
-    await world.write("see you later")
-    await world.until(lambda: world.ended_as("see you later", UtteranceState.FAILED))
-    assert "Try again in 1 h." in world.notices[-1]
+async def test_an_hour_of_rate_limit_is_told_at_once(heygen: World) -> None:
+    await heygen.start()
+    fault(heygen, "speak", effect=Effect.STATUS, status=429, retry_after=3600)
+    await heygen.write("see you later")
+    await heygen.until(lambda: heygen.ended_as("see you later", UtteranceState.FAILED))
+    assert "Try again in 1 h." in heygen.notices[-1]
 
 
-async def test_stop_gets_through_while_a_message_hangs_and_nobody_knows_whether_it_was_said(world: World) -> None:
-    running = await world.start()
-    fault(world, "speak", effect=Effect.HANG)
+async def test_stop_gets_through_while_a_message_hangs_and_nobody_knows_whether_it_was_said(heygen: World) -> None:
+    running = await heygen.start()
+    fault(heygen, "speak", effect=Effect.HANG)
     for text in ("hanging", "waiting"):
-        await world.write(text)
-    await world.pass_time(3)
-    await world.type("/avatar stop")
-    await world.until(running.closed.is_set)
-    assert world.ended_as("hanging", UtteranceState.UNKNOWN)
-    assert world.ended_as("waiting", UtteranceState.DROPPED)
-    assert world.open_streams == []
+        await heygen.write(text)
+    await heygen.pass_time(3)
+    await heygen.type("/avatar stop")
+    await heygen.until(running.closed.is_set)
+    assert heygen.ended_as("hanging", UtteranceState.UNKNOWN)
+    assert heygen.ended_as("waiting", UtteranceState.DROPPED)
+    assert heygen.open_streams == []
 
 
-async def test_a_message_that_hangs_is_given_up_and_the_next_one_is_said(world: World) -> None:
-    await world.start()
-    world.lose_patience()
-    fault(world, "speak", effect=Effect.HANG)
+async def test_a_message_that_hangs_is_given_up_and_the_next_one_is_said(heygen: World) -> None:
+    await heygen.start()
+    heygen.lose_patience()
+    fault(heygen, "speak", effect=Effect.HANG)
     for text in ("hanging", "next"):
-        await world.write(text)
-    await world.rest()
-    await world.wait_for_timeouts(lambda: world.ended_as("hanging", UtteranceState.UNKNOWN))
-    await world.until(lambda: world.ended_as("next", UtteranceState.SPOKEN))
-    assert world.heard == ["next"]
+        await heygen.write(text)
+    await heygen.rest()
+    await heygen.wait_for_timeouts(lambda: heygen.ended_as("hanging", UtteranceState.UNKNOWN))
+    await heygen.until(lambda: heygen.ended_as("next", UtteranceState.SPOKEN))
+    assert heygen.heard == ["next"]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -20,7 +20,7 @@ PATIENCE = 10
 """Seconds one attempt of a call may take."""
 
 MOST_WAITS = 10
-"""429 answers in a row that a call sits out."""
+"""429 answers in a row that a call sits out. slack_sdk waits the seconds of Retry-After itself, in real time."""
 
 POSTS = frozenset({"chat.postMessage", "chat.postEphemeral", "oauth.v2.access", "views.open"})
 """Methods that must not run twice."""
