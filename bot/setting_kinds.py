@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from bot.errors import StoreError
@@ -66,6 +66,13 @@ def command_word(word: str) -> str:
     return word
 
 
+def key_for_a_header(key: SecretStr) -> SecretStr:
+    """A key travels in an HTTP header, which takes nothing else (RFC 9110, 5.5)."""
+    if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+        raise ValueError
+    return key
+
+
 def database_address(url: str) -> str:
     try:
         if url:
@@ -79,11 +86,12 @@ HttpUrl = Annotated[str, AfterValidator(without_last_slash)]
 LiveKitUrl = Annotated[str, AfterValidator(livekit_address)]
 Seconds = Annotated[float, Field(ge=5, le=604_800, allow_inf_nan=False)]
 AnyCase = BeforeValidator(lower)
+Key = Annotated[SecretStr, AfterValidator(key_for_a_header)]
 PlatformIds = Annotated[tuple[str, ...], NoDecode, BeforeValidator(separate_words), AfterValidator(actor_keys)]
 
 seconds = partial(Field, description="a number of seconds, at least 5 (and at most 604800, a week)")
 address = partial(Field, description="an address that starts with http:// or https://")
-key = partial(Field, description="the key as the account page shows it")
+key = partial(Field, description="the key as the account page shows it, without blanks and accents")
 
 
 def platform_ids(of_what: str) -> Any:
@@ -151,5 +159,8 @@ class LogLevel(StrEnum):
 
 
 def quoted(value: object) -> str:
+    """A wrong value as it is shown to who set it: shortened, and without what may be a password before an `@`."""
     text = URL_PASSWORD.sub("//...@", str(value))
+    if "@" in text and "//...@" not in text:
+        text = f"...@{text.rpartition('@')[2]}"
     return f'"{text}"' if len(text) <= LONGEST_QUOTE else f'"{text[:LONGEST_QUOTE]}..."'

@@ -16,6 +16,7 @@ from bot.setting_kinds import (
     AnyCase,
     CarrierChoice,
     HttpUrl,
+    Key,
     LiveKitUrl,
     PlatformIds,
     Quality,
@@ -85,7 +86,7 @@ class HeyGenSettings(Section):
 
     model_config = SettingsConfigDict(env_prefix="HEYGEN_")
 
-    api_key: SecretStr | None = key(None)
+    api_key: Key | None = key(None)
     api_url: HttpUrl = address("https://api.heygen.com")
 
 
@@ -94,7 +95,7 @@ class LiveAvatarSettings(Section):
 
     model_config = SettingsConfigDict(env_prefix="LIVEAVATAR_")
 
-    api_key: SecretStr | None = key(None)
+    api_key: Key | None = key(None)
     api_url: HttpUrl = address("https://api.liveavatar.com")
     context_id: str = words("")
     sandbox: bool = Field(default=False, description="true or false")
@@ -106,8 +107,8 @@ class LiveKitSettings(Section):
     model_config = SettingsConfigDict(env_prefix="LIVEKIT_")
 
     url: LiveKitUrl | None = Field(default=None, description="an address that starts with ws:// or wss://")
-    api_key: SecretStr | None = key(None)
-    api_secret: SecretStr | None = key(None)
+    api_key: Key | None = key(None)
+    api_secret: Key | None = key(None)
 
     @property
     def is_set(self) -> bool:
@@ -127,7 +128,7 @@ class ChatModelSettings(Section):
 
     model_config = SettingsConfigDict(env_prefix="CHAT_")
 
-    api_key: SecretStr | None = key(None)
+    api_key: Key | None = key(None)
     api_url: HttpUrl | None = address(None)
     model: str = words("")
 
@@ -144,7 +145,7 @@ class DiscordSettings(Section):
 
     model_config = SettingsConfigDict(env_prefix="DISCORD_")
 
-    token: SecretStr | None = key(None)
+    token: Key | None = key(None)
     api_url: HttpUrl = address("https://discord.com/api/v10")
     gateway_url: Annotated[str, AfterValidator(socket_address)] = Field(
         default="", description="an address that starts with wss:// or ws://"
@@ -159,11 +160,11 @@ class SlackSettings(Section):
 
     model_config = SettingsConfigDict(env_prefix="SLACK_")
 
-    bot_token: SecretStr | None = key(None)
-    app_token: SecretStr | None = key(None)
-    signing_secret: SecretStr | None = key(None)
+    bot_token: Key | None = key(None)
+    app_token: Key | None = key(None)
+    signing_secret: Key | None = key(None)
     client_id: str = words("")
-    client_secret: SecretStr | None = key(None)
+    client_secret: Key | None = key(None)
     api_url: HttpUrl = address("https://slack.com/api")
     command: Annotated[str, AfterValidator(command_word)] = Field(
         default="avatar", description="a word of at most 20 small letters, digits, - and _, with or without the slash"

@@ -139,6 +139,7 @@ class StreamKeeper:
         self._not_confirmed = not_confirmed
         self._is_wanted = True
         self._past_seconds = 0.0
+        self._open_since: float | None = None
         self.current: Stream | None = None
         self.playback: Playback | None = None
 
@@ -161,7 +162,8 @@ class StreamKeeper:
             created_at=self._clock.now(),
         )
         self._is_wanted = True
-        creating = asyncio.create_task(self._create(stream, request), name=f"create stream {stream.id}")
+        asked_at = self._clock.monotonic()
+        creating = asyncio.create_task(self._create(stream, request, asked_at), name=f"create stream {stream.id}")
         try:
             await asyncio.shield(creating)
         except asyncio.CancelledError:
@@ -173,15 +175,17 @@ class StreamKeeper:
     @property
     def paid_seconds(self) -> float:
         """How long this session has had a stream open, seconds: what the provider charges for."""
-        return self._past_seconds + self._open_seconds(self.current)
+        return self._past_seconds + self._open_seconds
 
-    def _open_seconds(self, stream: Stream | None) -> float:
-        # A clock that was set back gives no money back.
-        return max(0.0, (self._clock.now() - stream.created_at).total_seconds()) if stream else 0.0
+    @property
+    def _open_seconds(self) -> float:
+        return 0.0 if self._open_since is None else self._clock.monotonic() - self._open_since
 
     def adopt(self, stream: Stream, playback: Playback | None) -> None:
         """Take over a stream that an earlier process opened."""
         self.current, self.playback = stream, playback
+        open_before = (self._clock.now() - stream.created_at).total_seconds()
+        self._open_since = self._clock.monotonic() - max(0.0, open_before)
         metrics.open_streams.inc()
 
     async def close(self, detail: str) -> None:
@@ -199,7 +203,8 @@ class StreamKeeper:
 
     def _let_go(self) -> Stream | None:
         stream, self.current, self.playback = self.current, None, None
-        self._past_seconds += self._open_seconds(stream)
+        self._past_seconds += self._open_seconds
+        self._open_since = None
         if stream is not None:
             metrics.open_streams.dec()
         return stream
@@ -208,7 +213,7 @@ class StreamKeeper:
         """Wait until every stream this session ever had is closed at the provider."""
         await self._closer.confirmed(self._session_id)
 
-    async def _create(self, stream: Stream, request: StreamRequest) -> None:
+    async def _create(self, stream: Stream, request: StreamRequest, asked_at: float) -> None:
         await self._store.record_stream(stream)
         if not self._is_wanted:
             await self._store.advance_stream(stream.id, StreamState.CLOSED, detail="never asked for")
@@ -222,6 +227,8 @@ class StreamKeeper:
             )
             raise
         self.current = replace(stream, upstream_id=upstream_id, state=StreamState.OPEN)
+        # Charged from the request on, as far as anybody knows: a price is never shown smaller than it is.
+        self._open_since = asked_at
         metrics.open_streams.inc()
         await self._store.bind_stream(stream.id, upstream_id)
 

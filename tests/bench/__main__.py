@@ -27,6 +27,7 @@ from bot.ports import Speech
 from bot.relay import Message
 from bot.running import RunningSession
 from bot.settings import LogFormat, LogLevel
+from tests.bench import discord, slack
 from tests.bench.bot import ACTOR, BenchBot, running_bot, simulator_process
 
 TEXT = "Good morning everybody, how are you today?"
@@ -226,6 +227,8 @@ MEASUREMENTS: dict[str, Callable[[Path], Coroutine[Any, Any, None]]] = {
     "latency": latency,
     "thousand-streaming": lambda folder: thousand(folder, "heygen-streaming"),
     "thousand-realtime": lambda folder: thousand(folder, "heygen-realtime"),
+    **discord.MEASUREMENTS,
+    **slack.MEASUREMENTS,
 }
 
 

@@ -13,7 +13,7 @@ async def test_the_page_gets_the_seats_of_the_provider(tmp_path: Path) -> None:
     # Without them nothing fails: a page plays, and every message waits for a viewer for ever.
     environment = {
         "AVATAR_PROVIDER": "liveavatar",
-        "LIVEAVATAR_API_KEY": "a key that is never used",
+        "LIVEAVATAR_API_KEY": "never-used",
         "DATABASE_URL": f"sqlite:///{tmp_path / 'app.sqlite3'}",
     }
     application = Application(settings_with(environment), ManualClock(), lambda _: None)

@@ -53,12 +53,12 @@ def test_nothing_set_gives_the_defaults() -> None:
 def test_env_file_is_read_by_every_section(tmp_path: Path) -> None:
     env_file = tmp_path / "my.env"
     env_file.write_text(
-        "# a comment\nAVATAR_ID=anna\nHEYGEN_API_KEY='a key'\nCHAT_API_URL=https://chat.example/v1/\nCHAT_MODEL=m\n"
+        "# a comment\nAVATAR_ID=anna\nHEYGEN_API_KEY='a-#key'\nCHAT_API_URL=https://chat.example/v1/\nCHAT_MODEL=m\n"
         "WEB_PORT=0\nSESSION_MODE=chat\nQUEUE_LIMIT=7\nUSER_RATE=0\nADMIN_USERS=discord:1, slack:U2\nUNKNOWN=1\n"
     )
     settings = load(env_file)
     assert settings.avatar.id == "anna"
-    assert settings.heygen.api_key == SecretStr("a key")
+    assert settings.heygen.api_key == SecretStr("a-#key")
     assert settings.chat_model.api_url == "https://chat.example/v1"
     assert settings.web.port == 0
     assert settings.session.mode is Mode.CHAT
@@ -308,3 +308,23 @@ def test_folder_that_cannot_keep_a_secret_is_named(tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("a file where a folder should be")
     with pytest.raises(SettingsError, match=r"WEB_SECRET is not set and none can be kept in .*blocked"):
         web_secret(Settings(database_url=f"sqlite:///{tmp_path}/blocked/relay.db"))
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "two words", "line\u2028break"])
+@pytest.mark.parametrize("name", ["HEYGEN_API_KEY", "LIVEAVATAR_API_KEY", "DISCORD_TOKEN", "SLACK_BOT_TOKEN"])
+def test_a_key_that_no_header_takes_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, key: str
+) -> None:
+    monkeypatch.setenv(name, key)
+    with pytest.raises(SettingsError) as refused:
+        load(None)
+    assert str(refused.value).startswith(f"{name} is not right: it must be the key as the account page shows it")
+    assert key not in str(refused.value)
+
+
+def test_what_may_be_a_password_in_a_malformed_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEYGEN_API_URL", "somebody:password-hush@example.com")
+    with pytest.raises(SettingsError) as refused:
+        load(None)
+    assert "hush" not in str(refused.value)
+    assert "example.com" in str(refused.value)

@@ -14,6 +14,7 @@ import pytest
 
 from bot.store import schema
 from bot.store.store import Store
+from bot.store.tables import metadata
 from tests.clock import ManualClock
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
-TABLES = "audit, channel_settings, processed_events, utterances, streams, panels, sessions, blocks, installations, oauth_states"
+TABLES = ", ".join(table.name for table in reversed(metadata.sorted_tables))
 
 
 @pytest.fixture(scope="session")
