@@ -91,7 +91,7 @@ PlatformIds = Annotated[tuple[str, ...], NoDecode, BeforeValidator(separate_word
 
 seconds = partial(Field, description="a number of seconds, at least 5 (and at most 604800, a week)")
 address = partial(Field, description="an address that starts with http:// or https://")
-key = partial(Field, description="the key as the account page shows it, without blanks and accents")
+key = partial(Field, description="the key as the account page shows it")
 
 
 def platform_ids(of_what: str) -> Any:

@@ -108,7 +108,7 @@ class LiveKitSettings(Section):
 
     url: LiveKitUrl | None = Field(default=None, description="an address that starts with ws:// or wss://")
     api_key: Key | None = key(None)
-    api_secret: Key | None = key(None)
+    api_secret: SecretStr | None = key(None)
 
     @property
     def is_set(self) -> bool:
@@ -162,9 +162,9 @@ class SlackSettings(Section):
 
     bot_token: Key | None = key(None)
     app_token: Key | None = key(None)
-    signing_secret: Key | None = key(None)
+    signing_secret: SecretStr | None = key(None)
     client_id: str = words("")
-    client_secret: Key | None = key(None)
+    client_secret: SecretStr | None = key(None)
     api_url: HttpUrl = address("https://slack.com/api")
     command: Annotated[str, AfterValidator(command_word)] = Field(
         default="avatar", description="a word of at most 20 small letters, digits, - and _, with or without the slash"

@@ -148,12 +148,12 @@ def slack_page(view: SessionView) -> str:
 
 def _block(block: Any) -> str:
     match block["type"]:
-        case "section" if "fields" in block:
-            return f'<div class="fields">{"".join(f"<div>{_mrkdwn(text)}</div>" for text in block["fields"])}</div>'
         case "section":
             picture = block.get("accessory")
             image = f'<img class="accessory" src="{html.escape(picture["image_url"])}">' if picture else ""
-            return f'<div class="section"><div>{_mrkdwn(block["text"])}</div>{image}</div>'
+            text = _mrkdwn(block["text"]) if "text" in block else ""
+            facts = "".join(f"<div>{_mrkdwn(fact)}</div>" for fact in block.get("fields", ()))
+            return f'<div class="section"><div>{text}<div class="fields">{facts}</div></div>{image}</div>'
         case "context":
             return f'<div class="context">{"".join(_mrkdwn(text) for text in block["elements"])}</div>'
         case "actions":

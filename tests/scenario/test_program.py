@@ -154,7 +154,7 @@ def test_demo_talks_to_no_real_service_whatever_the_environment_says(tmp_path: P
         with pytest.raises(BlockingIOError):
             real_service.accept()
     assert demo.code == 0
-    assert "It closes by itself after 90 s" in demo.output
+    assert "It leaves by itself after 90 s" in demo.output
     assert "said:" in demo.output
     assert "example.com" not in demo.output
     assert not (tmp_path / "real.sqlite3").exists()

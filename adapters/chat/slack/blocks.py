@@ -58,11 +58,12 @@ def message_of(reply: Reply, wording: Wording, *, session_id: str = "") -> dict[
 
 def message_of_panel(panel: Panel, session_id: str, wording: Wording) -> dict[str, Any]:
     """A panel as the `text` and `blocks` of a message."""
-    head = section(f"*{escape(panel.title)}*")
+    # One block for title, facts and picture: behind the title alone the picture would tear a hole.
+    head = section(f"*{escape(panel.title)}*") | _columns(panel.fields[:MOST_FIELDS])
     if panel.picture and panel.picture.startswith("https://") and len(panel.picture) <= LONGEST_URL:
         alt = panel.title.partition(":")[0][:LONGEST_ALT]
         head["accessory"] = {"type": "image", "image_url": panel.picture, "alt_text": alt}
-    blocks = [head | {"block_id": panel_block(session_id)}, *_facts(panel.fields)]
+    blocks = [head | {"block_id": panel_block(session_id)}]
     if panel.ends_at is not None:
         blocks.append(_context(f"Ends by itself at the latest {_moment(panel.ends_at)}."))
     if panel.ended:
@@ -95,8 +96,14 @@ def plain(text: str, limit: int = 75) -> Block:
 
 def _facts(fields: Sequence[tuple[str, str]]) -> list[Block]:
     """Facts as columns, ten to a block."""
-    shown = [verbatim(shorten(f"*{escape(name)}*\n{escape(value)}", LONGEST_FIELD)) for name, value in fields]
-    return [{"type": "section", "fields": shown[i : i + MOST_FIELDS]} for i in range(0, len(shown), MOST_FIELDS)]
+    portions = [fields[i : i + MOST_FIELDS] for i in range(0, len(fields), MOST_FIELDS)]
+    return [{"type": "section"} | _columns(portion) for portion in portions]
+
+
+def _columns(fields: Sequence[tuple[str, str]]) -> Block:
+    return {
+        "fields": [verbatim(shorten(f"*{escape(name)}*\n{escape(value)}", LONGEST_FIELD)) for name, value in fields]
+    }
 
 
 def _actions(session_id: str, buttons: Sequence[Button], link: str | None) -> Block:
