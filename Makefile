@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test check bench docs setup setup-dev lock clean
+.PHONY: help demo test test-slow check bench docs setup setup-dev lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,8 +18,11 @@ help: ## Show this list
 demo: $(VENV)/.run ## Try everything here and now, with a simulated avatar (PROVIDER=liveavatar or heygen-streaming for other APIs)
 	@$(BIN)/avatar-relay demo --provider $(PROVIDER)
 
-test: $(VENV)/.dev ## Run every test; PYTEST_ARGS="tests/unit -k words" runs some, WORKERS=0 in one process
-	@$(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
+test: $(VENV)/.dev ## Run the tests; PYTEST_ARGS="tests/unit -k words" runs some, WORKERS=0 in one process
+	@$(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile -m "not slow" $(PYTEST_ARGS)
+
+test-slow: $(VENV)/.dev ## Run the slow tests: programs that are killed at every step, packed, set up, watched, soaked
+	@$(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist load -m slow $(PYTEST_ARGS)
 
 check: $(VENV)/.dev ## Types, style, and the rules of the house
 	@$(BIN)/ruff check .

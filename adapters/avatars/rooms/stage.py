@@ -92,9 +92,10 @@ class Stage:
             failures = 1 if self._clock.monotonic() - since > STEADY else failures + 1
             if failures > len(PAUSES):
                 log.error("a stage is given up until a page asks for it", stream=self._upstream_id, why=why)
-                return
+                break
             log.warning("a stage is not there; it is opened again", stream=self._upstream_id, why=why)
             await self._clock.sleep(PAUSES[failures - 1])
+        self._is_settled.set()
 
     async def _show(self) -> None:
         """Enter the room and forward the avatar, until the connection is lost. Raises what goes wrong on the way."""
@@ -116,8 +117,12 @@ class Stage:
                 await lost.wait()
                 forwarding.cancel()
         finally:
-            self._is_open = False
-            self._is_settled.set()
+            # Who asks while a stage that worked is opened again waits for it; a server that gave none is told at once.
+            was_open, self._is_open = self._is_open, False
+            if was_open and not self._is_closed:
+                self._is_settled.clear()
+            else:
+                self._is_settled.set()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_LIMIT):
                     await room.disconnect()

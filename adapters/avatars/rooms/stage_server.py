@@ -56,6 +56,11 @@ class StageServer:
         )
         return self._token(secrets.token_urlsafe(12), grants, timedelta(seconds=self.longest))
 
+    async def count_rooms(self) -> int:
+        """How many rooms are open. Raises what `livekit-api` raises."""
+        async with self._api() as server:
+            return len((await server.room.list_rooms(api.ListRoomsRequest())).rooms)
+
     async def create(self, room: str) -> None:
         """Make a room; one that is there already is left as it is. Raises what `livekit-api` raises."""
         async with self._api() as server:

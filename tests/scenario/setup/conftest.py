@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from adapters.avatars.simulator import Simulator, SimulatorOptions
 from bot.clock import SystemClock
+from tests.livekit import livekit_program, livekit_server
 from tests.platforms.relay import KEY
 from tests.twins.discord import DiscordTwin
 from tests.twins.slack import SlackTwin
@@ -31,3 +32,6 @@ async def slack() -> AsyncIterator[SlackTwin]:
     """A Slack with one workspace that has the app."""
     async with SlackTwin() as twin:
         yield twin
+
+
+__all__ = ["discord", "livekit_program", "livekit_server", "simulator", "slack"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from adapters.avatars.simulator import Simulator
 from adapters.chat.slack.manifest import manifest_of
+from tests.livekit import LiveKitServer
 from tests.platforms.relay import KEY, settings_with
 from tests.scenario.setup.shell import Ran, run
 from tests.twins.discord import DiscordTwin
@@ -115,6 +116,24 @@ async def test_wrong_discord_token_is_named_and_not_shown(
     assert ran.code == 1
     assert found(ran)["Discord token"]["outcome"] == "failure"
     assert "wrong-token-of-a-bot" not in ran.out + ran.err
+
+
+async def test_livekit_that_is_right_and_a_key_it_does_not_know(
+    tmp_path: Path, simulator: Simulator, livekit_server: LiveKitServer
+) -> None:
+    own = {
+        "LIVEKIT_URL": livekit_server.url,
+        "LIVEKIT_API_KEY": livekit_server.api_key,
+        "LIVEKIT_API_SECRET": livekit_server.api_secret,
+    }
+    ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, **own))
+    assert ran.code == 0, ran.out + ran.err
+    assert "accepts the key" in found(ran)["LiveKit"]["found"]
+    wrong = own | {"LIVEKIT_API_SECRET": "a-secret-nobody-knows-0123456789abcdef"}
+    ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, **wrong))
+    assert ran.code == 1
+    assert "does not accept the key" in found(ran)["LiveKit"]["found"]
+    assert "a-secret-nobody-knows" not in ran.out + ran.err
 
 
 async def test_slack_that_is_right(tmp_path: Path, simulator: Simulator, slack: SlackTwin) -> None:

@@ -1,0 +1,40 @@
+"""What `avatar-relay doctor` looks at on the operator's own LiveKit server: address and key. Makes no room.
+
+`livekit-api` is an extra, imported only where such a server is configured.
+"""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from adapters.avatars.rooms.bot_in_room import MISSING
+from bot.doctor.check import Check, Examination, failed, passed, skipped
+from bot.sentences import count
+
+
+async def examine_livekit(examination: Examination) -> AsyncIterator[Check]:
+    """Look at the LiveKit server of LIVEKIT_URL."""
+    own = examination.settings.livekit
+    if own.url is None or own.api_key is None or own.api_secret is None:
+        yield skipped("LiveKit", "LIVEKIT_URL is not set: one viewer at a time watches a room")
+        return
+    try:
+        from livekit import api
+
+        from adapters.avatars.rooms.stage_server import StageServer
+    except ImportError:
+        yield failed("LiveKit", "the extra is not installed", MISSING)
+        return
+    server = StageServer(own.url, own.api_key.get_secret_value(), own.api_secret, longest=0.0)
+    try:
+        rooms = await server.count_rooms()
+    except api.TwirpError as refusal:
+        yield failed(
+            "LiveKit", f"{own.url} does not accept the key ({refusal.code})", "Check LIVEKIT_API_KEY and _SECRET."
+        )
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        yield failed(
+            "LiveKit", f"{own.url} cannot be reached ({type(error).__name__})", "Check LIVEKIT_URL and the server."
+        )
+    else:
+        yield passed("LiveKit", f"{own.url} accepts the key, {count(rooms, 'room')} open")

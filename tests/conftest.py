@@ -1,0 +1,36 @@
+"""Which tests are slow: whole programs that are killed, packed, set up or watched. `make test` leaves them to
+`make test-slow`; CI runs both.
+"""
+
+from pathlib import Path
+
+import pytest
+
+SLOW = (
+    "browser/test_rooms.py",
+    "browser/test_stage.py",
+    "fuzz",
+    "packaging",
+    "scenario/setup",
+    "scenario/test_clock_jumps.py",
+    "scenario/test_database.py",
+    "scenario/test_example.py",
+    "scenario/test_killed.py",
+    "scenario/test_program.py",
+    "scenario/test_program_admin.py",
+    "scenario/test_secrets.py",
+    "scenario/test_shutdown.py",
+    "scenario/test_soak.py",
+    "stateful",
+)
+"""Files and folders below `tests`; each takes more than half a minute of a core."""
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them."""
+    slow = tuple(HERE / name for name in SLOW)
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in slow):
+            item.add_marker("slow")
