@@ -17,6 +17,10 @@ ADA = "ada"
 """Somebody the platform calls an admin."""
 
 
+LONG = " ".join(f"This is sentence number {number} of a long speech." for number in range(40))
+"""More than two minutes of speech; nothing in it repeats, since repetitions are shortened before they are spoken."""
+
+
 class Driver(AbstractAsyncContextManager["Driver"], Protocol):
     """One channel of one platform, with the real bot in it. Entered, the bot is connected and hears the channel.
 

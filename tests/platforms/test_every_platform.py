@@ -7,10 +7,7 @@ import asyncio
 
 import pytest
 
-from tests.platforms.driver import ADA, ANA, BEN, Driver
-
-LONG = " ".join(f"This is sentence number {number} of a long speech." for number in range(40))
-"""More than two minutes of speech; nothing in it repeats, since repetitions are shortened before they are spoken."""
+from tests.platforms.driver import ADA, ANA, BEN, LONG, Driver
 
 
 async def begin(chat: Driver) -> None:

@@ -3,10 +3,8 @@
 import pytest
 
 from tests.platforms.discord import DiscordDriver
-from tests.platforms.driver import ANA, BEN
+from tests.platforms.driver import ANA, BEN, LONG
 from tests.scenario.discord.conftest import Open, bring_avatar
-
-LONG = "a very long sentence " * 40
 
 
 async def test_hundred_messages_are_spoken_in_order(open_chat: Open) -> None:
