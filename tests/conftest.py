@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 SLOW = (
-    "browser/test_rooms.py",
-    "browser/test_stage.py",
+    "browser",
+    "contract/avatars/test_stage.py",
     "fuzz",
     "packaging",
     "scenario/setup",

@@ -11,11 +11,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 PROGRAM = "livekit-server"
 INSTALL = "go install github.com/livekit/livekit-server/cmd/server@v1.13.5, and call the program livekit-server"
@@ -40,7 +42,7 @@ room:
 keys:
   {key}: {secret}
 """
-_KEY, _SECRET = "devkey", "a secret of the tests that is long enough for HS256"
+KEY, SECRET = "devkey", "a secret of the tests that is long enough for HS256"
 """PyJWT warns of a secret as short as the one that `--dev` brings, and a warning is an error here."""
 
 
@@ -49,8 +51,8 @@ class LiveKitServer:
     """Where a LiveKit server is, and the key that makes tokens for it."""
 
     url: str
-    api_key: str = _KEY
-    api_secret: str = _SECRET
+    api_key: str = KEY
+    api_secret: str = SECRET
 
 
 @pytest.fixture(scope="session")
@@ -68,12 +70,18 @@ def livekit_program() -> str:
 @pytest.fixture(scope="session")
 def livekit_server(livekit_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveKitServer]:
     """A server that answers; it is stopped at the end of the test process."""
-    log = tmp_path_factory.mktemp("livekit") / "server.log"
-    port, tcp, udp = _free_ports()
-    config = _CONFIG.format(port=port, tcp=tcp, udp=udp, key=_KEY, secret=_SECRET)
+    with running_livekit_server(livekit_program, tmp_path_factory.mktemp("livekit")) as server:
+        yield server
+
+
+@contextmanager
+def running_livekit_server(program: str, folder: Path) -> Iterator[LiveKitServer]:
+    """A server that answers, its log in `folder`, until the block ends. Raises RuntimeError when it does not start."""
+    log, port = folder / "server.log", free_port()
+    config = _CONFIG.format(port=port, tcp=free_port(), udp=free_port(socket.SOCK_DGRAM), key=KEY, secret=SECRET)
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - a program of the machine, with arguments of this file
-            [livekit_program, "--dev", "--config-body", config], stdout=output, stderr=subprocess.STDOUT
+            [program, "--dev", "--config-body", config], stdout=output, stderr=subprocess.STDOUT
         )
     try:
         _wait_until_it_answers(process, port, log)
@@ -85,20 +93,6 @@ def livekit_server(livekit_program: str, tmp_path_factory: pytest.TempPathFactor
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _free_ports() -> tuple[int, int, int]:
-    """Two TCP ports and a UDP port that nobody uses at this moment."""
-    kinds = (socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM)
-    sockets = [socket.socket(socket.AF_INET, kind) for kind in kinds]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        signalling, tcp, udp = (int(each.getsockname()[1]) for each in sockets)
-    finally:
-        for each in sockets:
-            each.close()
-    return signalling, tcp, udp
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

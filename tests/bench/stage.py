@@ -8,7 +8,6 @@ cores: where the pictures that the stage gets per second are fewer than the avat
 import asyncio
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,7 +27,7 @@ from adapters.avatars.rooms.stage_server import StageServer
 from adapters.avatars.simulator import livekit_media as media
 from bot.clock import SystemClock
 from bot.model import Playback, RoomDoor
-from tests.livekit import _CONFIG, _KEY, _SECRET, PROGRAM, _free_ports, _wait_until_it_answers
+from tests.livekit import KEY, PROGRAM, SECRET, running_livekit_server
 
 SETTLE = 8.0
 """Seconds until the encoders have found their bit rate."""
@@ -78,7 +77,7 @@ async def main() -> None:
 
 async def measured(url: str, shape: str, sessions: int, viewers: int | None) -> tuple[float, float]:
     """Percent of a core per session, and pictures per second."""
-    server = StageServer(url, _KEY, SecretStr(_SECRET), 600)
+    server = StageServer(url, KEY, SecretStr(SECRET), 600)
     carrier = BotCarrier(partial(Stage, server, SystemClock()))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(process("avatars", url, shape, str(sessions)))
@@ -124,7 +123,7 @@ def _cpu() -> float:
 
 def _token(number: int, identity: str) -> str:
     may = api.VideoGrants(room_join=True, room=f"avatar-{number}")
-    return api.AccessToken(_KEY, _SECRET).with_identity(identity).with_grants(may).to_jwt()
+    return api.AccessToken(KEY, SECRET).with_identity(identity).with_grants(may).to_jwt()
 
 
 # --- the others, each in a process of its own ------------------------------------------------------------------------
@@ -132,18 +131,8 @@ def _token(number: int, identity: str) -> str:
 
 @contextmanager
 def livekit_server() -> Iterator[str]:
-    port, tcp, udp = _free_ports()
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "server.log"
-        config = _CONFIG.format(port=port, tcp=tcp, udp=udp, key=_KEY, secret=_SECRET)
-        with log.open("wb") as output:
-            server = subprocess.Popen([PROGRAM, "--dev", "--config-body", config], stdout=output, stderr=output)  # noqa: S603
-        try:
-            _wait_until_it_answers(server, port, log)
-            yield f"ws://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-            server.wait()
+    with tempfile.TemporaryDirectory() as folder, running_livekit_server(PROGRAM, Path(folder)) as server:
+        yield server.url
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 import os
 import selectors
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -15,13 +14,6 @@ from typing import Self
 
 PATIENCE = 60.0
 """Seconds of real time that a process may take; only a failing test waits so long."""
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Started:

@@ -15,6 +15,7 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from bot.cli import app
+from tests.ports import free_port
 from tests.scenario.programs import Program, Service, run, wait_until
 
 LONG = "this is under way when the bot is killed, and it goes on for a few seconds"
@@ -359,8 +360,7 @@ def test_wrong_key_is_said_in_chat_and_the_program_lives_on(tmp_path: Path, serv
 
 
 def test_service_that_is_down_is_said_in_chat_and_the_program_lives_on(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    nobody = f"http://127.0.0.1:{free_port()}"
     settings = {"HEYGEN_API_URL": nobody, "HEYGEN_API_KEY": "key", "WEB_PORT": "0", "LOG_LEVEL": "error"}
     with Program(tmp_path, "run", "--console", **settings) as bot:
         bot.type("/avatar start")

@@ -50,6 +50,10 @@ GOODBYE = 2.0
 
 _SHOWN_BY_THE_PANEL = (Occasion.LIVE, Occasion.WAITING)
 
+CHANNELS_AT_ONCE = 8
+"""Channels whose work goes on at the same time: what a hundred people ask at once must not hold up the acknowledgement
+of the hundredth."""
+
 
 class SlackChat:
     """The Slack adapter."""
@@ -105,7 +109,7 @@ class SlackChat:
     async def __aenter__(self) -> Self:
         desk, wording = self._desk, Wording(self._settings.slack.command)
         self._session = aiohttp.ClientSession()
-        self._incoming, self._outgoing = Lanes("slack in"), Lanes("slack out")
+        self._incoming, self._outgoing = Lanes("slack in", at_once=CHANNELS_AT_ONCE), Lanes("slack out")
         self._departures = Departures(desk.sessions)
         self._workspaces = Workspaces(
             self._settings.slack, self._session, self._installations, self._departures.token_is_useless

@@ -4,7 +4,8 @@ What comes in of a channel and what goes out to it each have a lane, so neither 
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -15,15 +16,19 @@ log = structlog.get_logger(__name__)
 LONGEST_LANE = 1000
 """Pieces of work that wait in one lane; a channel that is so far behind will not catch up."""
 
+LONG_WORK = 1.0
+"""Seconds after which work gives its room to others: it is waiting, for Slack's rate limit for example."""
+
 Work = Callable[[], Awaitable[None]]
 
 
 class Lanes:
     """Lanes that exist while something waits in them. Work must not raise; what it raises is logged."""
 
-    def __init__(self, name: str) -> None:
-        """`name` is for the log."""
+    def __init__(self, name: str, *, at_once: int | None = None) -> None:
+        """`name` is for the log. `at_once`: how many lanes work at the same time; None sets no limit."""
         self._name = name
+        self._room = None if at_once is None else asyncio.Semaphore(at_once)
         self._waiting: dict[Hashable, deque[Work]] = {}
         self._tasks = TaskOwner()
         self._idle = asyncio.Event()
@@ -55,7 +60,8 @@ class Lanes:
         try:
             while lane:
                 try:
-                    await lane.popleft()()
+                    async with self._turn():
+                        await lane.popleft()()
                 except Exception:
                     log.exception("work failed", lane=f"{self._name} {key}")
         finally:
@@ -63,3 +69,25 @@ class Lanes:
                 del self._waiting[key]
             if not self._waiting:
                 self._idle.set()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Room to work in; it goes back when the work is done, or takes long."""
+        if (room := self._room) is None:
+            yield
+            return
+        await room.acquire()
+        is_ours = True
+
+        def give_back() -> None:
+            nonlocal is_ours
+            if is_ours:
+                is_ours = False
+                room.release()
+
+        timer = asyncio.get_running_loop().call_later(LONG_WORK, give_back)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give_back()

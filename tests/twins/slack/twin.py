@@ -33,10 +33,13 @@ class SlackTwin(People, Interactions):
         request_url: str | None = None,
         bot_name: str = "Avatar",
         manifest: Payload | None = None,
+        validate: bool = True,
     ) -> None:
-        """`manifest`: the app manifest to go by; without one the app may do everything this Slack knows."""
+        """`manifest`: the app manifest to go by; without one the app may do everything this Slack knows. `validate`:
+        check calls against Slack's schemas; off where a benchmark measures, a check takes milliseconds."""
         super().__init__(timing=timing or Timing(), bot_name=bot_name)
         self.mode: str = mode
+        self.validate = validate
         self.url = ""
         self.responses = Responses(self)
         self.socket: SocketMode = SocketMode(self, self.responses)

@@ -1,7 +1,6 @@
 """What the connection makes of a network that fails, on real sockets: rule 5 stands on telling these cases apart."""
 
 import asyncio
-import socket
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from pydantic import SecretStr
 from adapters.avatars import connection
 from adapters.avatars.connection import Answer, Connection, Repeat
 from bot.errors import Invalid, ProviderError, Transient
+from tests.ports import free_port
 
 KEY = "the-key-0123456789"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -100,18 +100,11 @@ async def post_once(address: str) -> Transient:
     return failure.value
 
 
-def unused_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 @pytest.mark.parametrize(
     "address", ["http://127.0.0.1:{port}", "http://no-such-host.invalid", "https://127.0.0.1:{port}"]
 )
 async def test_no_connection_surely_had_no_effect(address: str) -> None:
-    failure = await post_once(address.format(port=unused_port()))
+    failure = await post_once(address.format(port=free_port()))
 
     assert not failure.may_have_taken_effect
     assert "no connection" in str(failure)

@@ -1,0 +1,90 @@
+"""Lanes: order within one, side by side between them, and a limit that slow work does not use up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.chat.slack import lanes as lanes_module
+from adapters.chat.slack.lanes import Lanes, Work
+
+MANY = 20
+
+
+@pytest.fixture
+async def lanes() -> AsyncIterator[Lanes]:
+    made = Lanes("test", at_once=2)
+    yield made
+    await made.close()
+
+
+class Crowd:
+    """Work that notes how many do it at the same time, and in which order it was done."""
+
+    def __init__(self) -> None:
+        self.most = self._now = 0
+        self.done: list[int] = []
+
+    def work(self, number: int) -> Work:
+        async def work() -> None:
+            self._now += 1
+            self.most = max(self.most, self._now)
+            await asyncio.sleep(0)
+            self._now -= 1
+            self.done.append(number)
+
+        return work
+
+
+async def test_what_has_the_same_key_runs_in_order(lanes: Lanes) -> None:
+    crowd = Crowd()
+    for number in range(MANY):
+        lanes.put("channel", crowd.work(number))
+    await lanes.idle()
+
+    assert crowd.done == list(range(MANY))
+    assert crowd.most == 1
+
+
+async def test_only_so_many_lanes_work_at_once(lanes: Lanes) -> None:
+    crowd = Crowd()
+    for number in range(MANY):
+        lanes.put(number, crowd.work(number))
+    await lanes.idle()
+
+    assert sorted(crowd.done) == list(range(MANY))
+    assert crowd.most == 2
+
+
+async def test_without_a_limit_all_work_at_once() -> None:
+    lanes, crowd = Lanes("test"), Crowd()
+    for number in range(MANY):
+        lanes.put(number, crowd.work(number))
+    await lanes.idle()
+
+    assert crowd.most == MANY
+
+
+async def test_channels_that_wait_for_slack_do_not_hold_up_the_others(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes_module, "LONG_WORK", 0.01)
+    slack_answers, everything_else_is_done, crowd = asyncio.Event(), asyncio.Event(), Crowd()
+
+    async def wait_for_slack() -> None:
+        await slack_answers.wait()
+
+    async def finish() -> None:
+        everything_else_is_done.set()
+
+    for number in range(MANY):
+        lanes.put(f"slow {number}", wait_for_slack)
+    for number in range(MANY):
+        lanes.put("channel", crowd.work(number))
+    lanes.put("channel", finish)
+    async with asyncio.timeout(10):
+        await everything_else_is_done.wait()
+    assert crowd.done == list(range(MANY))
+
+    slack_answers.set()
+    await lanes.idle()
