@@ -10,7 +10,7 @@ from adapters.chat.discord import DiscordChat
 from adapters.chat.discord.client import RelayClient
 from bot.grammar import Command, parse
 from bot.settings import Settings
-from tests.platforms.driver import ADA, ANA, BEN
+from tests.platforms.driver import ADA, ANA, BEN, PATIENT
 from tests.platforms.relay import SPEED, RunningBot, settings_with
 from tests.twins.discord import Channel, DiscordTwin, Interaction, Message, User
 
@@ -40,6 +40,7 @@ class DiscordDriver:
         self._speed = speed
         self._environment = environment or {}
         self.twin = twin or DiscordTwin(token=TOKEN)
+        self.twin.response_deadline = PATIENT
         self.bot: RunningBot
         self.channel: Channel
         self.people: dict[str, User] = {}
@@ -168,7 +169,7 @@ async def answer_of(interaction: Interaction) -> Message:
                 and not interaction.response.deleted
             )
         ),
-        timeout=10.0,
+        timeout=PATIENT,
     )
     response = interaction.response
     if response is None or response.deleted or response.loading:

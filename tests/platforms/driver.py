@@ -16,6 +16,9 @@ BEN = "ben"
 ADA = "ada"
 """Somebody the platform calls an admin."""
 
+PATIENT = 30.0
+"""Seconds for deadlines of a platform that a scenario is not about: a machine that is busy, or stands still for some
+seconds, does not miss them."""
 
 LONG = " ".join(f"This is sentence number {number} of a long speech." for number in range(40))
 """More than two minutes of speech; nothing in it repeats, since repetitions are shortened before they are spoken."""

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from adapters.chat.slack import SlackChat
 from adapters.chat.slack.manifest import manifest_of
-from tests.platforms.driver import ADA, ANA, BEN
+from tests.platforms.driver import ADA, ANA, BEN, PATIENT
 from tests.platforms.relay import RunningBot, settings_with
-from tests.twins.slack import Ephemeral, Interaction, Message, SlackTwin
+from tests.twins.slack import Ephemeral, Interaction, Message, SlackTwin, Timing
 
 
 class SlackDriver:
@@ -24,7 +24,7 @@ class SlackDriver:
         self._folder = folder
         self._environment = environment or {}
         self._http = http
-        self.twin = SlackTwin()
+        self.twin = SlackTwin(timing=Timing(ack=PATIENT, trigger=PATIENT))
         self.bot: RunningBot
 
     async def __aenter__(self) -> Self:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.platforms.discord import DiscordDriver, answer_of, read
-from tests.platforms.driver import ADA, ANA, BEN
+from tests.platforms.driver import ADA, ANA, BEN, PATIENT
 from tests.scenario.discord.conftest import Open, bring_avatar
 from tests.twins.discord import CommandHidden, Fault, shapes
 
@@ -151,7 +151,7 @@ async def test_work_goes_on_although_the_interaction_came_too_late(chat: Discord
     await chat.until_read("Starting the avatar")
     await chat.slash("/avatar status")
     await chat.until_read("did not let me answer you in time")
-    chat.twin.response_deadline = 3.0
+    chat.twin.response_deadline = PATIENT
     assert "live" in await chat.command("/avatar status")
     assert len(chat.twin.unknown_interactions) == 2
 

@@ -82,13 +82,13 @@ class Interaction:
         """Seconds since it was sent, with those a test let pass."""
         return time.monotonic() - self.sent_at + self.aged
 
-    async def acknowledged(self, *, timeout: float = 10.0) -> Acknowledgement:
+    async def acknowledged(self, *, timeout: float = 30.0) -> Acknowledgement:
         """Waits for the callback that counts. Raises AssertionError when none comes within `timeout` seconds."""
         await self.changes.until(lambda: self.acknowledgement is not None, timeout=timeout)
         assert self.acknowledgement is not None
         return self.acknowledgement
 
-    async def answered(self, *, timeout: float = 10.0) -> Message:
+    async def answered(self, *, timeout: float = 30.0) -> Message:
         """Waits until the asker reads an answer and no longer "is thinking"; returns that message.
 
         For a button whose message was updated (or only acknowledged) this is the button's message. A first follow-up
@@ -98,7 +98,7 @@ class Interaction:
         assert self.response is not None
         return self.response
 
-    async def followed_up(self, number: int = 1, *, timeout: float = 10.0) -> Message:
+    async def followed_up(self, number: int = 1, *, timeout: float = 30.0) -> Message:
         """Waits for the follow-up of this number, from 1, and returns it."""
         await self.changes.until(lambda: len(self.followups) >= number, timeout=timeout)
         return self.followups[number - 1]

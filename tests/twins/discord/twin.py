@@ -142,7 +142,7 @@ class DiscordTwin(People):
         """How many RESUMEs succeeded."""
         return self.gateway.resumes
 
-    async def ready(self, *, times: int = 1, timeout: float = 15.0) -> None:
+    async def ready(self, *, times: int = 1, timeout: float = 30.0) -> None:
         """Waits until every shard has been given READY (or resumed) and all its guilds, `times` times in all."""
         await self.until(
             lambda: self.connected == self.shards and self.gateway.readies >= self.shards * times, timeout=timeout
@@ -198,7 +198,7 @@ class DiscordTwin(People):
 
     # -- looking ----------------------------------------------------------------------------------------------------
 
-    async def until(self, condition: Callable[[], object], *, timeout: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], *, timeout: float = 30.0) -> None:
         """Waits until the condition holds; it is looked at after every change here, not by polling.
 
         Raises AssertionError after `timeout` seconds.

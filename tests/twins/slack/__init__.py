@@ -54,7 +54,7 @@ Interactions: each returns an `Interaction`
     await open_home(user, tab="home") -> Delivery
     interaction.payload, .trigger_id, .response_url, .ack_payload, .ack_seconds, .attempts, .replies (messages sent by
     the acknowledgement or the response URL)
-    await interaction.acknowledged(timeout=10) -> the payload of the acknowledgement (dict, or None)
+    await interaction.acknowledged(timeout=30) -> the payload of the acknowledgement (dict, or None)
     `Delivery` (events) has .event_id, .event, .attempts, .ack_seconds and acknowledged() likewise
 
 Seeing
@@ -62,7 +62,7 @@ Seeing
     Message: ts, channel, user, text, blocks, reactions {name: [user ids]}, edits, thread_ts, deleted, metadata, args
     ephemerals(channel, user) -> list[Ephemeral]; home(user) -> View | None; views -> list[View] (modals, open ones
     have `.open`); requests -> list[Request(method, args, time, team, error)]; calls(method) -> list[Request]
-    await until(condition, timeout=10) -> what the condition gave, once it is true; it may look at the app, too
+    await until(condition, timeout=30) -> what the condition gave, once it is true; it may look at the app, too
     violations -> list[str]; check() raises AssertionError with them (call it at the end of a test)
 
 Trouble

@@ -74,7 +74,7 @@ class Delivery:
             self.ack_payload, self.ack_seconds = payload, seconds
         self.clock.ring()
 
-    async def acknowledged(self, timeout: float = 10) -> Payload | None:
+    async def acknowledged(self, timeout: float = 30) -> Payload | None:
         """Wait for the acknowledgement and return its payload. TimeoutError after `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout):

@@ -204,7 +204,7 @@ class World:
         self.trigger_ids[trigger] = (self.now(), user.id)
         return trigger
 
-    async def until(self, condition: Callable[[], Seen], timeout: float = 10) -> Seen:
+    async def until(self, condition: Callable[[], Seen], timeout: float = 30) -> Seen:
         """Wait until `condition` gives something true, and return it. TimeoutError after `timeout` seconds.
 
         It is asked at each change in the twin and, as it may look at the app as well, every few milliseconds."""
