@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from adapters import shapes
+from adapters.avatars.rooms.carrier import VIEWER
 from bot.errors import Invalid, StreamGone, Transient
 from bot.model import Playback, RoomDoor
 from bot.rooms import Inbox, RoomMessage
@@ -29,9 +30,6 @@ AVATAR_LIMIT = 30.0
 
 SEND_LIMIT = 10.0
 """Seconds to publish a message."""
-
-VIEWER = "client"
-"""The identity viewers have (avatar-apis 5): what it says is not the avatar's word."""
 
 MISSING = "The bot cannot join rooms: install avatar-relay[livekit], or set AVATAR_CARRIER=page"
 

@@ -8,6 +8,9 @@ from typing import Protocol
 from bot.model import Playback, RoomDoor
 from bot.rooms import RoomMessage
 
+VIEWER = "client"
+"""The identity that viewers have (avatar-apis 5): what it says is not the avatar's word."""
+
 
 class Room(Protocol):
     """One room that was entered."""
