@@ -2,6 +2,7 @@
 lead out of docs/ go to those pages, or become the name of the file. Nothing of it is needed to read docs/ as it is.
 """
 
+import logging
 import re
 from pathlib import Path
 from posixpath import normpath
@@ -20,6 +21,12 @@ TAKEN_IN = {
 PAGES = TAKEN_IN | {"README.md": "index.md"}
 
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+
+
+def on_startup(**_: Any) -> None:
+    """Have warnings counted: `--quiet` switches them off before `--strict` can take them for errors (mkdocs 1.6)."""
+    log = logging.getLogger("mkdocs")
+    log.setLevel(min(log.level, logging.WARNING))
 
 
 def on_files(files: Files, config: Any) -> Files:

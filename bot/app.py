@@ -17,28 +17,28 @@ from adapters.web import SignedWatchLinks, WebServer
 from bot import metrics
 from bot.bulletin import Bulletin, Following
 from bot.catalogue import Catalogue
-from bot.commands import Commands
+from bot.commands.table import Commands
 from bot.desk import Desk
-from bot.errors import SettingsError, StoreError
-from bot.house import House
+from bot.errors import SettingsError, StoreError, StoreUnavailable
 from bot.left_open import close_sessions, close_streams
 from bot.limits import Budget, limits_of
 from bot.listening import is_loopback, listening_trouble
-from bot.model import Notice, SessionChanged, UtteranceChanged, WordsSpoken
 from bot.permissions import Access, Permissions
 from bot.policy import SessionPolicy
 from bot.ports import AvatarProvider, ChatAdapter, ChatModel, Clock
+from bot.presentation import Notice, SessionChanged, UtteranceChanged, WordsSpoken
 from bot.providers import make_provider, point_at_simulator
 from bot.relay import Relay
 from bot.rooms import seats_of
-from bot.sentences import count
+from bot.sentences import DOLLARS_NOT_COUNTED, count
+from bot.session.house import House
+from bot.session.streams import StreamCloser
 from bot.sessions import Sessions
 from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
 from bot.store import schema
 from bot.store.address import read_address
-from bot.store.ownership import SqliteOwnership
+from bot.store.ownership import Ownership
 from bot.store.store import Store
-from bot.streams import StreamCloser
 from bot.sweeper import Sweeper
 from bot.tasks import end
 
@@ -86,7 +86,7 @@ class Application:
     async def start(self, chats: Sequence[Callable[[Desk], ChatAdapter]]) -> None:
         """Build everything. Raises `SettingsError` and `StoreError` with a sentence for the operator."""
         url = database_url_or_default(self._settings)
-        self._stack.enter_context(SqliteOwnership(url))
+        self._ownership = await self._stack.enter_async_context(Ownership(url, self._clock, stopping=self._stopping))
         await schema.upgrade(url)
         store = await self._stack.enter_async_context(await Store.open(url, self._clock))
         if self._simulator_options is None:
@@ -107,6 +107,7 @@ class Application:
         """Run the chats and the sweeper until `ask_to_stop`, then close every session.
 
         Raises `SettingsError` where a chat platform can only be helped by the operator; the sessions are closed then.
+        Raises `StoreUnavailable` where another process has taken the database over; the sessions are left to it.
         """
         async with AsyncExitStack() as entered:
             for adapter in self._adapters:
@@ -124,14 +125,19 @@ class Application:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(adapter.run(), name=adapter.name) for adapter in self._adapters]
-                sweeper = Sweeper(self.desk.sessions, self._permissions, self._budget)
+                sweeper = Sweeper(
+                    self.desk.sessions, self._permissions, self._budget, audit_days=self._settings.audit_days
+                )
                 tasks.append(group.create_task(sweeper.run(), name="sweeper"))
                 tasks.append(group.create_task(self.desk.sessions.house.catalogue.keep_fresh(), name="catalogue"))
+                tasks.append(group.create_task(self._ownership.keep(), name="ownership"))
                 await self._stopping.wait()
                 for task in tasks:
                     task.cancel()
         except* SettingsError as group:
             raise SettingsError(str(group.exceptions[0])) from group
+        except* StoreUnavailable as group:
+            raise StoreUnavailable(str(group.exceptions[0])) from group
 
     def ask_to_stop(self) -> None:
         """Begin the shutdown; `serve` returns when it is done. Also what a signal does."""
@@ -180,6 +186,8 @@ class Application:
         self._stack.push_async_callback(sessions.leave)
         self._permissions = Permissions(_access(settings))
         self._budget = Budget(store, self._clock, limits_of(settings), provider.capabilities.price_per_minute)
+        if self._budget.lacks_price:
+            log.warning(DOLLARS_NOT_COUNTED)
         relay = Relay(
             sessions,
             self._permissions,
@@ -204,7 +212,7 @@ class Application:
                 # Anybody may ask: the log names the database, the answer does not.
                 log.error("the database is not ready", error=str(error))
                 return {"database": "cannot be reached or written"}
-            return {"database": None} | {adapter.name: adapter.trouble for adapter in self._adapters}
+            return {"database": self._ownership.trouble} | {adapter.name: adapter.trouble for adapter in self._adapters}
 
         server = WebServer(
             self.desk.sessions,
@@ -278,6 +286,11 @@ class Application:
         return closer
 
     async def _close_sessions(self) -> None:
+        if self._ownership.is_over:
+            left = len(self.desk.sessions)
+            await self.desk.sessions.leave()
+            self._tell(f"{count(left, 'session').capitalize()} left to the process that owns the database now.")
+            return
         if self._settings.shutdown is Shutdown.KEEP:
             # The next process adopts them; what a provider ends meanwhile, it ends by the limits it was given.
             kept = len(self.desk.sessions)

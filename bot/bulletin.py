@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
 
-from bot.model import Notice, SessionChanged, SessionEvent, UtteranceChanged, WordsSpoken
+from bot.presentation import Notice, SessionChanged, SessionEvent, UtteranceChanged, WordsSpoken
 
 BACKLOG = 256
 """Events kept for a follower that is behind; a panel or a page can be redrawn from the newest ones."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from bot.app import Application, SimulatorOptions
 from bot.chats import console_chat
-from bot.output import at_terminal
 from bot.providers import SIMULATED_CLIENT
 from bot.settings import LogLevel, Settings, WebSettings
+from bot.shell.output import at_terminal
 
 PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
 """The APIs that the simulator speaks."""

@@ -6,7 +6,6 @@ their zone, durations are seconds as `float`.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 
@@ -87,16 +86,6 @@ class Role(IntEnum):
     SPEAKER = 2
     HOST = 3
     ADMIN = 4
-
-
-class Phase(StrEnum):
-    """What a person sees of a session, on the panel and on the watch page."""
-
-    STARTING = "starting"
-    LIVE = "live"
-    WAITING_FOR_TEXT = "waiting_for_text"
-    WAITING_FOR_VIEWER = "waiting_for_viewer"
-    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,107 +275,3 @@ class PlacedPanel:
 
     session_id: str
     reference: str
-
-
-@dataclass(frozen=True, slots=True)
-class SessionView:
-    """What may be shown of a session: the panel and the watch page are drawn from this alone.
-
-    `watch_url` is the link for people, None where none can be had. `hls_url` is set while a stream can be played.
-    `has_room`: the stream is a LiveKit room, which the page gets a door to (`RoomDoor`).
-    `ended` is a sentence. `price_per_minute` is US dollars while a stream is open.
-    """
-
-    session_id: str
-    channel: Channel
-    phase: Phase
-    mode: Mode
-    avatar: str
-    avatar_picture: str | None
-    started_by_name: str
-    queue_length: int
-    speaking: str | None
-    held: bool
-    ends_at: datetime
-    watch_url: str | None = None
-    hls_url: str | None = None
-    has_room: bool = False
-    ended: str | None = None
-    price_per_minute: Decimal | None = None
-
-
-# What the core tells the adapters and the watch pages, as it happens.
-
-
-@dataclass(frozen=True, slots=True)
-class SessionChanged:
-    """Something a panel shows is different now."""
-
-    view: SessionView
-
-
-@dataclass(frozen=True, slots=True)
-class UtteranceChanged:
-    """An utterance reached another state. `answer` is what a chat model has answered to it so far."""
-
-    channel: Channel
-    utterance: Utterance
-    answer: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WordsSpoken:
-    """Captions: words as the avatar says them."""
-
-    session_id: str
-    words: tuple[Word, ...]
-
-
-class Visibility(StrEnum):
-    """Who reads a reply."""
-
-    PRIVATE = "private"
-    CHANNEL = "channel"
-
-
-@dataclass(frozen=True, slots=True)
-class Button:
-    """Something to press: it gives the command `/avatar VERB` for the session it was shown for."""
-
-    verb: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer in no platform's words: plain text, facts as pairs, the watch link where there is one, and what can be
-    pressed on platforms that have buttons."""
-
-    text: str
-    visibility: Visibility = Visibility.CHANNEL
-    fields: tuple[tuple[str, str], ...] = ()
-    link: str | None = None
-    buttons: tuple[Button, ...] = ()
-
-
-class Occasion(StrEnum):
-    """Why a channel is told something. A platform whose panel shows LIVE, WAITING and ENDED need not say them again."""
-
-    LIVE = "live"
-    WAITING = "waiting"
-    WARNING = "warning"
-    TROUBLE = "trouble"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something the channel should read although nobody asked: it is live, it will close soon, it ended and why."""
-
-    channel: Channel
-    session_id: str
-    reply: Reply
-    occasion: Occasion = Occasion.TROUBLE
-
-
-SessionEvent = SessionChanged | UtteranceChanged | WordsSpoken | Notice

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot import sentences
-from bot.model import Button, Phase, SessionView
+from bot.presentation import Button, Phase, SessionView
 
 WATCH = Button("watch", "Watch")
 INTERRUPT = Button("interrupt", "Interrupt")

@@ -11,7 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bot.model import Mode, Playback, SessionEvent, Word
+from bot.model import Mode, Playback, Word
+from bot.presentation import SessionEvent
 
 if TYPE_CHECKING:
     from bot.settings import Settings

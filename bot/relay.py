@@ -14,10 +14,11 @@ from bot.errors import Refused
 from bot.model import Actor, Channel, Mode, Role, Utterance, UtteranceState
 from bot.permissions import Permissions
 from bot.ports import Clock
-from bot.running import RunningSession
+from bot.session.running import RunningSession
 from bot.sessions import Sessions
 from bot.settings import Relay as RelayRule
 from bot.speech import make_speakable
+from bot.store.audit import REFUSED
 
 LONGEST_MESSAGE = 4000
 """Characters of one message: what Discord and Slack let a person write at once (2,000 to 4,000); about four minutes of
@@ -102,7 +103,7 @@ class Relay:
             metrics.refusals.labels(stage=refusal.stage).inc()
             # Where it came as a command, the table of commands writes it down.
             if refusal.stage == "permission" and message.mode is None:
-                await self._sessions.audit(message.actor, "refused", None, f"a message in {message.channel}: {refusal}")
+                await self._sessions.audit(message.actor, REFUSED, None, f"a message in {message.channel}: {refusal}")
             raise
         return await self._enqueue(message, running, mode, text)
 

@@ -1,11 +1,11 @@
 """The life cycle of every session of this process: start, find, stop, recover after a restart, shut down.
 
-Each session runs as a task of its own (`bot.running`); this module knows which there are. Decides nothing about who may
-do what (`bot.permissions`) and says nothing to people (`bot.commands`).
+Each session runs as a task of its own (`bot.session.running`); this module knows which there are. Decides nothing about
+who may do what (`bot.permissions`) and says nothing to people (`bot.commands.table`).
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,6 @@ import structlog
 
 from bot import ids, metrics
 from bot.errors import StoreError
-from bot.house import House
 from bot.model import (
     Actor,
     AuditEntry,
@@ -24,28 +23,25 @@ from bot.model import (
     RoomDoor,
     Session,
     SessionState,
-    SessionView,
     Stream,
     Utterance,
 )
+from bot.presentation import SessionView
 from bot.recovery import settle_streams
 from bot.rooms import HasStage
-from bot.running import RunningSession
 from bot.sentences import restarted
-from bot.tasks import TaskOwner, end
+from bot.session.house import House
+from bot.session.row import OwedRows
+from bot.session.running import RunningSession
+from bot.session.views import view_of_row
+from bot.store.audit import ADMIN_STOP
+from bot.tasks import TaskOwner
 from bot.unowned import Unowned, list_open
-from bot.views import view_of_row
 
 log = structlog.get_logger(__name__)
 
 NOBODY = Actor("bot", "bot", "the bot itself")
 """Who did what nobody asked for."""
-
-UNUSED_AFTER = 60.0
-"""Seconds of silence after which an admin's clean-up takes a session for unused."""
-
-CLEAN_UP_PATIENCE = 10.0
-"""Seconds a clean-up waits for the provider before it answers the admin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +52,6 @@ class Wishes:
     voice: str | None = None
     quality: str | None = None
     mode: Mode | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CleanUp:
-    """What a clean-up did: sessions ended, and streams the provider has open that no session here owns."""
-
-    ended: int
-    unowned: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +72,7 @@ class Sessions:
         self._by_channel: dict[Channel, RunningSession] = {}
         self._by_id: dict[str, RunningSession] = {}
         self._by_link: dict[str, RunningSession] = {}
-        self._owed: dict[str, Session] = {}
+        self._owed = OwedRows(house.store)
         self.unowned = Unowned(house.provider, house.store, house.clock, key_is_ours=house.policy.key_is_ours)
 
     def __len__(self) -> int:
@@ -136,7 +124,7 @@ class Sessions:
     async def stop(self, running: RunningSession, reason: EndReason, actor: Actor) -> None:
         """Ask a session to close; `running.closed` tells when it is."""
         running.ask_to_end(reason)
-        await self.audit(actor, "stop" if reason is EndReason.STOPPED else reason.value, running.session)
+        await self.audit(actor, ADMIN_STOP if reason is EndReason.ADMIN else "stop", running.session)
 
     async def leave_channels(self, gone: Callable[[Channel], bool], why: str) -> None:
         """End the sessions of channels that are no longer there for the bot. `why` goes to the log and the audit."""
@@ -151,43 +139,6 @@ class Sessions:
             return running.view()
         session = await self.house.store.session(session_id)
         return None if session is None else view_of_row(session, self.house)
-
-    async def clean_up(self, sessions: Iterable[RunningSession]) -> CleanUp:
-        """End those that have been silent for a minute with nothing waiting; count streams nobody here owns.
-
-        What the provider does not confirm within `CLEAN_UP_PATIENCE` is not counted; its channel is told when it is.
-        """
-        now = self.house.clock.monotonic()
-        unused = [
-            running
-            for running in sessions
-            if not running.is_ending
-            and not running.waiting
-            and running.speech.is_quiet
-            and now - running.speech.last_activity >= UNUSED_AFTER
-        ]
-        for running in unused:
-            running.ask_to_end(EndReason.ADMIN)
-        await self._wait_for_closes(unused)
-        owned_before = await self._owned()
-        listed = frozenset(stream.upstream_id for stream in await list_open(self.house.provider) or ())
-        ended = sum(running.closed.is_set() for running in unused)
-        return CleanUp(ended, len(listed - owned_before - await self._owned()))
-
-    async def _wait_for_closes(self, sessions: Sequence[RunningSession]) -> None:
-        async def all_closed() -> None:
-            for running in sessions:
-                await running.closed.wait()
-
-        waits = [asyncio.create_task(all_closed()), asyncio.create_task(self.house.clock.sleep(CLEAN_UP_PATIENCE))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                await end(wait)
-
-    async def _owned(self) -> frozenset[str | None]:
-        return frozenset(stream.upstream_id for stream in await self.house.store.unsettled_streams())
 
     async def reconcile(self) -> None:
         """Compare the rows with what the provider has open, and mend the difference: streams it has ended by itself
@@ -214,18 +165,7 @@ class Sessions:
     async def write_owed(self) -> None:
         """Write down how sessions ended whose rows could not be written then: until that is done they occupy their
         channels. Raises `StoreError` while the database is still in trouble."""
-        store = self.house.store
-        for session in tuple(self._owed.values()):
-            await store.settle_in_flight([session.id])
-            await store.drop_queued(session.id)
-            await store.advance_session(
-                session.id,
-                SessionState.CLOSED,
-                closed_at=session.closed_at,
-                end_reason=session.end_reason,
-                end_detail=session.end_detail,
-            )
-            self._owed.pop(session.id, None)
+        await self._owed.write()
 
     async def shut_down(self) -> None:
         """Close every session and wait for each confirmation."""
@@ -255,7 +195,7 @@ class Sessions:
             if self._by_channel.get(session.channel) is running:
                 del self._by_channel[session.channel]
             if running.owes_rows:
-                self._owed[session.id] = session
+                self._owed.add(session)
             metrics.open_sessions.set(len(self._by_id))
             running.closed.set()
 

@@ -1,7 +1,8 @@
 """What has to be looked after again and again while the bot runs: requests from the shell, rows the database did not
-take, streams the provider ended, blocks, the limits of the day, old de-duplication keys.
+take, streams the provider ended, blocks, the limits of the day, old de-duplication keys, old entries of the audit.
 
-Idle and longest stay are timers of each session (`bot.lifetime`), closes insist by themselves (`bot.streams`).
+Idle and longest stay are timers of each session (`bot.session.lifetime`), closes insist by themselves
+(`bot.session.streams`).
 """
 
 import asyncio
@@ -13,8 +14,9 @@ import structlog
 from bot import metrics, sentences
 from bot.errors import StoreError
 from bot.limits import Budget
-from bot.model import EndReason, Occasion, Reply
+from bot.model import EndReason
 from bot.permissions import Permissions
+from bot.presentation import Occasion, Reply
 from bot.sessions import NOBODY, Sessions
 
 log = structlog.get_logger(__name__)
@@ -43,10 +45,12 @@ COUNT_EVERY = 5.0
 class Sweeper:
     """Runs the rounds, each at its own pace."""
 
-    def __init__(self, sessions: Sessions, permissions: Permissions, budget: Budget) -> None:
+    def __init__(self, sessions: Sessions, permissions: Permissions, budget: Budget, *, audit_days: int = 365) -> None:
+        """`audit_days`: how long the audit is kept, 0 for ever."""
         self._sessions = sessions
         self._permissions = permissions
         self._budget = budget
+        self._audit_days = audit_days
         self._warned: set[tuple[date, str, str]] = set()
 
     async def run(self) -> None:
@@ -95,3 +99,5 @@ class Sweeper:
     async def _forget(self) -> None:
         house = self._sessions.house
         await house.store.forget_events(house.clock.now() - REMEMBER_EVENTS)
+        if self._audit_days:
+            await house.store.forget_audit(house.clock.now() - timedelta(days=self._audit_days))

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from bot.cli import app
 from bot.clock import SystemClock
-from bot.commands import Entry
+from bot.commands.table import Entry
 from bot.ports import Capabilities, Cut
 from bot.providers import make_provider, point_at_simulator
 from bot.sentences import dollars, duration

@@ -2,30 +2,33 @@
 
 The panels are what the adapters send for one session, drawn as Discord and Slack draw embeds and blocks (after how they
 looked in November 2026; the words, colours and buttons are ours, the frame around them is an imitation). The states of
-the watch page are the screenshots of tests/browser.
+the watch page are the screenshots of tests/browser, those of the seat with a real LiveKit server.
 """
 
 import asyncio
+import base64
 import html
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser, async_playwright
 
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.render import embed_of
 from adapters.chat.slack.blocks import Wording, message_of_panel
-from bot.model import Channel, Mode, Phase, SessionView
+from bot.model import Channel, Mode
 from bot.panel import panel_of
+from bot.presentation import Phase, SessionView
 from tests.browser.conftest import ARGUMENTS
 from tests.pages import ROOT
 
@@ -52,8 +55,31 @@ LIVE = SessionView(
 ENDED = replace(LIVE, phase=Phase.ENDED, watch_url=None, ended="The avatar has left after 13 min, for about $38.40.")
 PANELS = {"live": LIVE, "ended": ENDED}
 
-STATES = ("starting", "live", "waiting_for_text", "ended", "lost")
-"""States of the watch page that the documentation shows."""
+STATES = {
+    "starting": "starting",
+    "live": "live",
+    "captions": "live-captions",
+    "waiting_for_text": "waiting_for_text",
+    "waiting_for_viewer": "waiting_for_viewer",
+    "ended": "ended",
+    "lost": "lost",
+    "seat_taken": "seat_taken",
+    "asking": "asking",
+    "asked": "asked",
+    "seat_lost": "seat_lost",
+}
+"""States of the watch page that the documentation shows: the name of the picture, and that of the screenshot."""
+
+SCREENSHOTS = (
+    "tests/browser/test_states.py",
+    "tests/browser/test_rooms.py::test_every_state_of_the_seat_can_be_read_in_light_and_dark[desktop]",
+)
+"""The tests that take them."""
+
+WITH_A_BAR = ("lost", "asked")
+"""States whose bar pushes the facts below the edge of the screenshot, in the middle of a line."""
+SCREEN, CUT_AT = 1280, 740
+"""Pixels: the width of a screenshot, and the height that is left of one with a bar, which ends above the facts."""
 
 # --- Discord ---------------------------------------------------------------------------------------------------------
 
@@ -193,34 +219,56 @@ def pages() -> dict[str, str]:
 
 async def take_panels(folder: Path) -> None:
     """Photograph the panels with the system's Chromium."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert chromium is not None, "no chromium on the PATH"
     face = (ROOT / "adapters/web/static/icon.svg").read_text(encoding="utf-8")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+    async with chromium() as browser:
         page = await browser.new_page(viewport={"width": WIDTH, "height": 100}, device_scale_factor=2)
         await page.route(FACE, lambda route: route.fulfill(content_type="image/svg+xml", body=face))
         for name, content in pages().items():
             await page.set_content(content, wait_until="networkidle")
             await page.screenshot(path=folder / f"{name}.png", full_page=True)
-        await browser.close()
 
 
-def take_states(folder: Path) -> None:
+async def take_states(folder: Path) -> None:
     """Let the browser tests run, and keep the screenshots that the documentation shows."""
     with tempfile.TemporaryDirectory() as taken:
-        subprocess.run(
-            [sys.executable, "-m", "pytest", "-n", "0", "-q", "tests/browser/test_states.py"],
+        required = {"AVATAR_RELAY_REQUIRE_BROWSER": "1", "AVATAR_RELAY_REQUIRE_LIVEKIT": "1"}
+        tests = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "pytest", "-n", "0", "-q", *SCREENSHOTS),
             cwd=ROOT,
-            env=os.environ | {"AVATAR_RELAY_SCREENSHOTS": taken, "AVATAR_RELAY_REQUIRE_BROWSER": "1"},
-            check=True,
+            env=os.environ | required | {"AVATAR_RELAY_SCREENSHOTS": taken},
         )
-        for state in STATES:
-            shutil.copy(Path(taken) / f"{state}-desktop-dark.png", folder / f"page-{state}.png")
+        assert await tests.wait() == 0, "the tests that take the screenshots failed"
+        for name, screenshot in STATES.items():
+            shutil.copy(Path(taken) / f"{screenshot}-desktop-dark.png", folder / f"page-{name}.png")
+    for name in WITH_A_BAR:
+        await cut(folder / f"page-{name}.png")
+
+
+async def cut(picture: Path) -> None:
+    """Leave out what is below `CUT_AT`."""
+    async with chromium() as browser:
+        page = await browser.new_page(viewport={"width": SCREEN, "height": CUT_AT})
+        await page.set_content(f'<body style="margin: 0"><img src="{_inline(picture)}">')
+        await page.screenshot(path=picture)
+
+
+def _inline(picture: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """The system's Chromium."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert found is not None, "no chromium on the PATH"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield browser
+        await browser.close()
 
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     asyncio.run(take_panels(FOLDER))
     if "--panels" not in sys.argv:
-        take_states(FOLDER)
+        asyncio.run(take_states(FOLDER))

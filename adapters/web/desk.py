@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from bot.model import RoomDoor, SessionView
+from bot.model import RoomDoor
+from bot.presentation import SessionView
 
 
 class Desk(Protocol):

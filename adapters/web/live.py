@@ -26,8 +26,9 @@ from adapters.web.said import Hello, understand
 from adapters.web.visits import Rooms, RoomVisit
 from bot.bulletin import Bulletin, Following
 from bot.errors import LinkInvalid, StoreError
-from bot.model import Phase, SessionChanged, SessionEvent, SessionView, UtteranceChanged, UtteranceState, WordsSpoken
+from bot.model import UtteranceState
 from bot.ports import Clock
+from bot.presentation import Phase, SessionChanged, SessionEvent, SessionView, UtteranceChanged, WordsSpoken
 from bot.rooms import RoomSeats
 
 HEARTBEAT = 20.0

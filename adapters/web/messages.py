@@ -12,7 +12,8 @@ from enum import IntEnum
 from typing import Literal, TypedDict
 
 from adapters.web.seats import Standing
-from bot.model import RoomDoor, SessionView, Word
+from bot.model import RoomDoor, Word
+from bot.presentation import SessionView
 from bot.rooms import Publication
 
 

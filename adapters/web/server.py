@@ -20,8 +20,8 @@ from adapters.web.messages import enters_room
 from adapters.web.pages import Pages
 from bot.bulletin import Bulletin
 from bot.errors import LinkInvalid, ProviderError, StoreError
-from bot.model import SessionView
 from bot.ports import Clock
+from bot.presentation import SessionView
 from bot.rooms import RoomSeats
 
 PATIENCE = 3.0

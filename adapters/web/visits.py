@@ -17,8 +17,9 @@ from adapters.web.messages import Message, door_message, enters_room, publish_me
 from adapters.web.said import Ask, Give, Heard, Keep, Left, Published, Said, Seated, Visit, WantsDoor
 from adapters.web.seats import SeatLine, Standing
 from bot.errors import ProviderError
-from bot.model import Phase, RoomDoor, SessionView
+from bot.model import RoomDoor
 from bot.ports import Clock, Timer
+from bot.presentation import Phase, SessionView
 from bot.rooms import RoomSeats, Seat
 from bot.tasks import TaskOwner
 

@@ -1,4 +1,4 @@
-"""The checks of what is on this machine: database, disk, web port, public address, clock. Changes nothing."""
+"""The checks of what is on this machine: `.env`, database, disk, web port, clock. Changes nothing."""
 
 import errno
 import shutil
@@ -6,19 +6,19 @@ import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 import httpx
 
 from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.doctor.public_address import TIMEOUT, is_bot_running
 from bot.errors import StoreError, StoreTooNew
 from bot.listening import listening_trouble
-from bot.settings import Settings, database_url_or_default
+from bot.settings import SIMULATOR, Settings, database_url_or_default
+from bot.shell.invocation import ENV_FILE
 from bot.store import schema
 from bot.store.address import read_address
-from bot.store.ownership import holder
-
-TIMEOUT = 5.0
-"""Seconds for one request of a check."""
+from bot.store.ownership import owner_of
 
 LITTLE_SPACE = 200 * 1024 * 1024
 """Bytes free below which a database that grows will soon not be able to; a busy month of messages is some 10 MB."""
@@ -28,14 +28,21 @@ MOST_SKEW = 30.0
 
 
 async def examine_machine(examination: Examination) -> AsyncIterator[Check]:
-    """Look at the database, the disk, the web server's address and the clock."""
+    """Look at `.env`, the database, the disk, the web server's port and the clock."""
     settings = examination.settings
+    yield _settings()
     yield await _database(settings)
     yield _disk(settings)
-    is_running = await _is_bot_running(settings)
-    yield _port(settings, is_running=is_running)
-    yield await _public_url(settings, is_running=is_running)
+    yield _port(settings, is_running=await is_bot_running(settings))
     yield await _clock(settings)
+
+
+def _settings() -> Check:
+    if not ENV_FILE.exists():
+        return passed("settings", "of the environment; there is no .env in this folder")
+    if ENV_FILE.stat().st_mode & 0o077:
+        return warned("settings", "others on this machine may read .env", f"chmod 600 {ENV_FILE}")
+    return passed("settings", "of .env and of the environment")
 
 
 async def _database(settings: Settings) -> Check:
@@ -53,8 +60,11 @@ async def _database(settings: Settings) -> Check:
         return failed("database", str(error), "Start the newer version of avatar-relay.")
     except StoreError:
         return warned("database", f"{address} is of an older version", "The next start upgrades it; back it up before.")
-    owner = holder(url) if address.is_sqlite else None
-    return passed("database", f"{address}: up to date{f', in use by process {owner}' if owner else ''}")
+    try:
+        owner = await owner_of(url)
+    except StoreError as error:
+        return failed("database", str(error), "Check DATABASE_URL, and whether the database is up.")
+    return passed("database", f"{address}: up to date{f', in use by {owner}' if owner else ''}")
 
 
 def _disk(settings: Settings) -> Check:
@@ -85,36 +95,11 @@ def _port(settings: Settings, *, is_running: bool) -> Check:
     return passed("web port", f"{web.host}, port {web.port} is free")
 
 
-async def _public_url(settings: Settings, *, is_running: bool) -> Check:
-    url = settings.web.public_url
-    if url is None:
-        return warned(
-            "public address",
-            "WEB_PUBLIC_URL is not set, so others cannot open the watch page",
-            "Set it to the address of a reverse proxy or a tunnel in front of WEB_PORT (docs/watching.md).",
-        )
-    if not is_running:
-        return skipped("public address", f"{url}: start the bot to see whether it is reached there")
-    try:
-        async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=True) as client:
-            answer = await client.get(f"{url}/healthz")
-    except httpx.HTTPError as error:
-        return failed(
-            "public address", f"{url} cannot be reached ({type(error).__name__})", "Check the proxy, DNS and firewall."
-        )
-    if answer.status_code != httpx.codes.OK:
-        return failed(
-            "public address", f"{url} answers {answer.status_code}", "Point the proxy at WEB_HOST and WEB_PORT."
-        )
-    if url.startswith("http:"):
-        return warned("public address", f"{url} is reached, without encryption", "Put HTTPS in front of it.")
-    return passed("public address", f"{url} leads to the bot")
-
-
 async def _clock(settings: Settings) -> Check:
-    """This machine's clock against the avatar service's, as its HTTP answers tell."""
-    provider = settings.avatar.provider
-    url = settings.liveavatar.api_url if provider == "liveavatar" else settings.heygen.api_url
+    """This machine's clock against that of a service the bot uses, as its HTTP answers tell."""
+    url = _who_tells_the_time(settings)
+    if url is None:
+        return skipped("clock", "no service is set that would tell the time")
     try:
         async with httpx.AsyncClient(timeout=TIMEOUT) as client:
             told = parsedate_to_datetime((await client.head(url)).headers["Date"])
@@ -122,16 +107,14 @@ async def _clock(settings: Settings) -> Check:
         return skipped("clock", "nobody told the time")
     skew = abs((datetime.now(UTC) - told).total_seconds())
     if skew <= MOST_SKEW:
-        return passed("clock", "agrees with the avatar service's")
-    return warned("clock", f"differs by {skew:.0f} s from the avatar service's", "Let the machine keep time with NTP.")
+        return passed("clock", f"agrees with that of {urlsplit(url).hostname}")
+    return warned("clock", f"{skew:.0f} s off that of {urlsplit(url).hostname}", "Let the machine keep time with NTP.")
 
 
-async def _is_bot_running(settings: Settings) -> bool:
-    web = settings.web
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(web.host, web.host)
-    try:
-        async with httpx.AsyncClient(timeout=TIMEOUT) as client:
-            answer = await client.get(f"http://{host}:{web.port}/healthz")
-    except httpx.HTTPError:
-        return False
-    return answer.text == "ok\n"
+def _who_tells_the_time(settings: Settings) -> str | None:
+    provider = settings.avatar.provider
+    if provider != SIMULATOR:
+        return settings.liveavatar.api_url if provider == "liveavatar" else settings.heygen.api_url
+    if settings.slack.bot_token is not None:
+        return settings.slack.api_url
+    return settings.discord.api_url if settings.discord.token is not None else None

@@ -6,7 +6,7 @@ from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.errors import AuthenticationFailed, ProviderError, SettingsError, Sunset
 from bot.ports import AvatarProvider
 from bot.providers import make_provider
-from bot.sentences import count, dollars
+from bot.sentences import dollars
 from bot.settings import SIMULATOR
 
 
@@ -70,12 +70,12 @@ async def _known(what: str, wished: str, provider: AvatarProvider) -> Check:
 
 async def _open_streams(provider: AvatarProvider) -> Check:
     if not provider.capabilities.lists_open:
-        return skipped("open streams", "the service does not tell")
+        return skipped("open streams", "the service does not tell, nor how many may be")
     try:
         streams = await provider.list_open()
     except ProviderError as error:
         return warned("open streams", f"the list cannot be had ({type(error).__name__})", "Try again later.")
-    return passed("open streams", count(len(streams), "stream"))
+    return passed("open streams", f"{len(streams) or 'none'}; how many may be the service does not tell")
 
 
 def _answers(examination: Examination, provider: AvatarProvider) -> Check:

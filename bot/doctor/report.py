@@ -7,9 +7,11 @@ from importlib.metadata import entry_points
 
 import structlog
 
-from bot.doctor.check import GROUP, Check, Examination, Examine, Outcome, failed
+from bot.doctor.check import GROUP, Check, Examination, Examine, Outcome, failed, skipped
 from bot.doctor.machine import examine_machine
 from bot.doctor.provider import examine_provider
+from bot.doctor.public_address import examine_public_address
+from bot.errors import SettingsError
 from bot.redaction import Redactor
 
 log = structlog.get_logger(__name__)
@@ -21,11 +23,21 @@ async def examine(examination: Examination) -> list[Check]:
     """Run every check, one after the other. Nothing of what they say holds a secret."""
     redactor = Redactor(examination.settings.secrets())
     checks: list[Check] = []
-    for name, each in [("machine", examine_machine), ("avatar service", examine_provider), *_of_adapters()]:
+    ours: list[tuple[str, Examine]] = [
+        ("machine", examine_machine),
+        ("public address", examine_public_address),
+        ("avatar service", examine_provider),
+    ]
+    for name, each in [*ours, *_of_adapters()]:
         checks += await _collect(name, each(examination))
     return [
         Check(check.subject, check.outcome, redactor.text(check.found), redactor.text(check.fix)) for check in checks
     ]
+
+
+def of_bad_settings(error: SettingsError) -> list[Check]:
+    """The checks where the settings cannot be read, so that nothing else can be looked at: one for each bad value."""
+    return [failed("settings", line, "Mend it in .env or in the environment.") for line in str(error).splitlines()]
 
 
 def table(checks: Iterable[Check]) -> list[str]:
@@ -55,7 +67,14 @@ def _of_adapters() -> Iterable[tuple[str, Examine]]:
         try:
             yield entry.name, entry.load()
         except ModuleNotFoundError as error:
-            log.debug("a check needs an extra that is not installed", name=entry.name, missing=error.name)
+            yield entry.name, _without_its_extra(entry.name, error.name or entry.name)
+
+
+def _without_its_extra(name: str, missing: str) -> Examine:
+    async def say_so(_: Examination) -> AsyncIterator[Check]:
+        yield skipped(name.capitalize(), f"{missing} is not installed. Add it with: pip install 'avatar-relay[{name}]'")
+
+    return say_so
 
 
 async def _collect(name: str, checks: AsyncIterator[Check]) -> list[Check]:

@@ -1,7 +1,8 @@
 """The interview of `init`: asks, checks each answer at once, asks again where it is wrong, writes `.env` at the end.
 
-A person answers at a terminal; without one (`--no-input`) the values are those of the environment, and the first that
-is missing or wrong ends it. Secrets are typed unseen and never printed.
+A person answers at a terminal, and an empty answer keeps what `.env` or the environment has. Without a person
+(`--no-input`) the values are those of the environment, and the first that is missing or wrong ends it. Secrets are
+typed unseen and never printed.
 """
 
 import os
@@ -10,18 +11,22 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from bot.doctor.check import GROUP, Check, Examination, Examine, Outcome
+from bot.doctor.check import GROUP, Check, Examination, Examine, Outcome, failed
 from bot.doctor.provider import examine_provider
+from bot.doctor.public_address import examine_public_address
 from bot.doctor.report import table
 from bot.errors import SettingsError
-from bot.invocation import Tell
 from bot.ports import Clock
-from bot.settings import Settings, load
+from bot.settings import SECTIONS, Settings, load
 from bot.setup.env_file import write_env
 from bot.setup.questions import Platform, Question, questions
+from bot.shell.invocation import Tell
 
 Ask = Callable[[str, bool], str]
 """Asks a person with these words, unseen where the second argument says so, and returns what was typed."""
+
+OURS: Mapping[str, Examine] = {"provider": examine_provider, "web": examine_public_address}
+"""The checks of `questions` that no adapter has."""
 
 TRIES = 3
 """How often a group of questions is asked before the answers are taken as they are."""
@@ -55,52 +60,77 @@ class Interview:
         return load(self._file)
 
     async def _go_through(self, check: str, group: tuple[Question, ...]) -> None:
+        is_needed = any(question.is_needed for question in group)
         for tries_left in range(TRIES - 1, -1, -1):
             for question in group:
                 self._answer(question)
-            checks = await self._look(check)
+            checks = await self._look(check, group)
             for line in table(checks) if checks else []:
                 self._tell(f"  {line}")
             wrong = [found for found in checks if found.outcome is Outcome.FAILURE]
             if not wrong:
                 return
             if self._ask is None:
-                raise SettingsError(f"{wrong[0].subject}: {wrong[0].found}. {wrong[0].fix}")
+                if is_needed:
+                    raise SettingsError(f"{wrong[0].subject}: {wrong[0].found}. {wrong[0].fix}")
+                break
             if tries_left:
                 self._tell("Let us try that again.")
         self._tell("I keep it as it is; `avatar-relay doctor` looks again.")
 
     def _answer(self, question: Question) -> None:
         given = os.environ.get(question.variable, "").strip()
-        if self._ask is None:
-            if not given and question.is_needed:
-                raise SettingsError(f"{question.variable} is not set: set it in the environment for --no-input")
-            answer = given
-        else:
+        if self._ask is not None:
             self._tell(f"{question.variable}: {question.hint}")
-            answer = self._ask(question.words, question.is_secret).strip() or given
-        if answer:
-            self._values[question.variable] = answer
+            given = self._ask(question.words, question.is_secret).strip() or given
+        if given:
+            self._values[question.variable] = given
+        elif not question.is_needed:
+            self._values.pop(question.variable, None)
 
-    async def _look(self, name: str) -> list[Check]:
-        settings = settings_of(self._values)
+    async def _look(self, name: str, group: tuple[Question, ...]) -> list[Check]:
+        try:
+            settings = settings_of(self._values, beside=self._file)
+        except (SettingsError, ValueError) as error:
+            # What was just typed is no value for that setting: the next round replaces it.
+            for question in group:
+                self._values.pop(question.variable, None)
+            return [failed("settings", str(error).rstrip("."), "Give it another value.")]
+        for question in group:
+            if question.is_needed and not _is_set(settings, question.variable):
+                return [failed("settings", f"{question.variable} is not set", f"It is found at {question.hint}.")]
         examine = _check_named(name)
         if examine is None:
             return []
         return [found async for found in examine(Examination(settings, self._clock))]
 
 
-def settings_of(values: Mapping[str, str]) -> Settings:
-    """The settings that `values` make beside the environment. Raises `SettingsError`."""
+def settings_of(values: Mapping[str, str], *, beside: Path) -> Settings:
+    """The settings that `values` make with those of the file `beside` and of the environment, without writing to it.
+
+    Raises `SettingsError`, and `ValueError` for a value with a line break.
+    """
     with tempfile.TemporaryDirectory(prefix="avatar-relay-init-") as folder:
         file = Path(folder) / "env"
+        if beside.exists():
+            file.touch(mode=0o600)
+            file.write_bytes(beside.read_bytes())
         write_env(file, values)
         return load(file)
 
 
+def _is_set(settings: Settings, variable: str) -> bool:
+    for name, kind in SECTIONS.items():
+        prefix = kind.model_config.get("env_prefix", "")
+        field = variable.removeprefix(prefix).lower()
+        if variable.startswith(prefix) and field in kind.model_fields:
+            return getattr(getattr(settings, name), field) is not None
+    return False
+
+
 def _check_named(name: str) -> Examine | None:
-    if name == "provider":
-        return examine_provider
+    if name in OURS:
+        return OURS[name]
     for entry in entry_points(group=GROUP):
         if entry.name == name:
             try:

@@ -1,128 +1,133 @@
-"""One bot per SQLite file: an OS lock beside the file, which the system releases however the process ends.
+"""One bot per database: it owns the database through a lock, which is released however the process ends.
 
-A second bot on the same file would answer every message twice. PostgreSQL and a database in memory need no such lock.
-The shell commands may work on the file beside the bot; `holder` tells them who runs on it.
+A second bot would answer every message twice, and its recovery would take the first one's streams, which cost money.
+On SQLite the lock is one of the operating system beside the file (`bot.store.file_lock`), on PostgreSQL one of the
+server (`bot.store.advisory_lock`). The shell commands may work on the database beside the bot; `owner_of` tells them
+who runs on it.
 """
 
-import os
-import sys
-from pathlib import Path
+import asyncio
 from types import TracebackType
+from typing import Protocol
 
-from bot.errors import StoreUnavailable
-from bot.store.address import Address, read_address
+import structlog
 
-if sys.platform == "win32":
-    import msvcrt
+from bot.errors import StoreError, StoreUnavailable
+from bot.ports import Clock
+from bot.store.address import read_address
+from bot.store.advisory_lock import AdvisoryLock, advisory_holder
+from bot.store.file_lock import FileLock, file_holder
 
-    # Windows locks ranges of bytes and keeps others from reading them: this one lies behind the pid.
-    _LOCKED_BYTE = 1 << 20
+log = structlog.get_logger(__name__)
 
-    def _try_lock(descriptor: int) -> bool:
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
+PATIENCE = 15.0
+"""Seconds that a new bot waits for the old one to end: a shutdown takes up to 9 s, and PostgreSQL notices after 11 s
+that a machine has lost its power."""
 
-else:
-    import fcntl
+RETRY_EVERY = 0.5
+"""Seconds between two attempts to take the lock."""
 
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+NOT_CERTAIN = "may be another bot's by now; the lock on it was lost"
+"""What `/readyz` tells while that is so."""
 
 
-class SqliteOwnership:
-    """Owns the database file of `url` inside a `with` or `async with` block.
+class Lock(Protocol):
+    """What keeps a second bot out."""
 
-    Entering raises `StoreUnavailable` where another process owns it, with that process's number. The lock file stays
-    behind, empty: to delete it would let two newcomers lock two different files. One that a killed process left, number
-    and all, is no obstacle.
+    async def take(self) -> str | None:
+        """Try once. None where it is ours now, otherwise who has it, in words that begin with `process`.
+
+        Raises `StoreError` where it cannot be told.
+        """
+
+    async def give_back(self) -> None:
+        """Let others have it; nothing where it is not ours."""
+
+    async def lost(self) -> str:
+        """Wait until it may be somebody else's, and tell why."""
+
+
+class Ownership:
+    """Owns the database of `url` inside an `async with` block.
+
+    Entering raises `StoreUnavailable` with the process that owns it, where that one does not end within `patience`.
     """
 
-    def __init__(self, url: str) -> None:
-        self._address = read_address(url)
-        self._descriptor: int | None = None
-
-    def __enter__(self) -> "SqliteOwnership":
-        lock = _lock_file(self._address)
-        if lock is None:
-            return self
-        self._address.make_room()
-        descriptor = _open(lock, self._address)
-        if not _try_lock(descriptor):
-            pid = _written_pid(descriptor)
-            os.close(descriptor)
-            raise StoreUnavailable(
-                f"another avatar-relay (process {pid or 'unknown'}) already runs on this database: "
-                "stop it, or set DATABASE_URL to another file"
-            )
-        _write(descriptor, str(os.getpid()))
-        self._descriptor = descriptor
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    def __init__(
+        self, url: str, clock: Clock, *, patience: float = PATIENCE, stopping: asyncio.Event | None = None
     ) -> None:
-        if self._descriptor is None:
-            return
-        _write(self._descriptor, "")
-        os.close(self._descriptor)
-        self._descriptor = None
+        """`patience` is in seconds. `stopping` is set when nobody wants the database any more: no more waiting then."""
+        address = read_address(url)
+        self._lock: Lock = FileLock(address) if address.is_sqlite else AdvisoryLock(address, clock)
+        self._another = "file" if address.is_sqlite else "database"
+        self._clock = clock
+        self._patience = patience
+        self._stopping = stopping or asyncio.Event()
+        self.trouble: str | None = None
+        self.is_over = False
 
-    async def __aenter__(self) -> "SqliteOwnership":
-        return self.__enter__()
+    async def __aenter__(self) -> "Ownership":
+        until = self._clock.monotonic() + self._patience
+        other = await self._lock.take()
+        if other is not None and self._patience > 0:
+            log.warning("another avatar-relay owns the database; waiting", owner=other, seconds=self._patience)
+        while other is not None:
+            if self._clock.monotonic() >= until or self._stopping.is_set():
+                raise StoreUnavailable(
+                    f"another avatar-relay ({other}) already runs on this database: "
+                    f"stop it, or set DATABASE_URL to another {self._another}"
+                )
+            await self._clock.sleep(RETRY_EVERY)
+            other = await self._lock.take()
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.__exit__(kind, error, trace)
+        await self._lock.give_back()
+
+    async def keep(self) -> None:
+        """See to it that the database stays ours, until cancelled.
+
+        A lock that was lost (PostgreSQL restarted, connection cut) is taken again as soon as the database answers;
+        `trouble` says so meanwhile, and is None otherwise. Raises `StoreUnavailable` once another process has it:
+        `is_over` is true then, and every stream is that one's business.
+        """
+        while True:
+            why = await self._lock.lost()
+            self.trouble = NOT_CERTAIN
+            log.error("the lock on the database was lost; taking it again", error=why)
+            await self._take_again()
+            self.trouble = None
+            log.warning("the database is this bot's again")
+
+    async def _take_again(self) -> None:
+        told = ""
+        while True:
+            try:
+                other = await self._lock.take()
+            except StoreError as error:
+                if str(error) != told:
+                    told = str(error)
+                    log.error("the lock on the database cannot be taken yet", error=told)
+                await self._clock.sleep(RETRY_EVERY)
+                continue
+            if other is None:
+                return
+            self.is_over = True
+            raise StoreUnavailable(
+                f"another avatar-relay ({other}) has taken this database over while the connection to it was lost: "
+                "the avatars are left to it"
+            )
 
 
-def holder(url: str) -> int | None:
-    """The number of the process that owns the SQLite file of `url`; None where nobody does, and on other databases.
+async def owner_of(url: str) -> str | None:
+    """The process that owns the database of `url`, in words such as `process 4711`; None where nobody does.
 
-    Raises `StoreUnavailable` for a URL that is no database address.
+    Raises `StoreUnavailable` for a URL that is no database address, and where PostgreSQL cannot be reached.
     """
-    lock = _lock_file(read_address(url))
-    if lock is None:
-        return None
-    try:
-        descriptor = os.open(lock, os.O_RDWR)
-    except FileNotFoundError:
-        return None
-    try:
-        pid = _written_pid(descriptor)
-        # Without a number nobody owns it, and the lock is not even tried: that could turn away a bot that starts now.
-        return None if pid is None or _try_lock(descriptor) else pid
-    finally:
-        os.close(descriptor)
-
-
-def _lock_file(address: Address) -> Path | None:
-    return None if address.file is None else address.file.with_name(address.file.name + ".lock")
-
-
-def _open(lock: Path, address: Address) -> int:
-    try:
-        return os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        why = (error.strerror or "unknown trouble").lower()
-        raise StoreUnavailable(f"{address} cannot be locked ({why}): check the permissions of {lock}") from error
-
-
-def _written_pid(descriptor: int) -> int | None:
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    written = os.read(descriptor, 32)
-    return int(written) if written.isdigit() else None
-
-
-def _write(descriptor: int, text: str) -> None:
-    os.ftruncate(descriptor, 0)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    os.write(descriptor, text.encode())
+    address = read_address(url)
+    if not address.is_sqlite:
+        return await advisory_holder(address)
+    pid = file_holder(address)
+    return None if pid is None else f"process {pid}"

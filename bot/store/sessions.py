@@ -1,4 +1,4 @@
-"""The statements on sessions, channel settings and the audit, as plain functions over a connection.
+"""The statements on sessions and channel settings, as plain functions over a connection.
 
 No transaction begins or ends here and nothing waits: `bot.store.store` runs these.
 """
@@ -10,9 +10,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from bot.errors import StoreError
-from bot.model import AuditEntry, Channel, ChannelSettings, EndReason, Mode, Session, SessionState
-from bot.store.rows import audit_row, channel_row, read_session, session_row
-from bot.store.tables import audit, channel_settings, one_open_session_per_channel, session_is_open, sessions
+from bot.model import Channel, ChannelSettings, EndReason, Mode, Session, SessionState
+from bot.store.rows import channel_row, read_session, session_row
+from bot.store.tables import channel_settings, one_open_session_per_channel, session_is_open, sessions
 
 ATTEMPTS = 3
 
@@ -131,18 +131,6 @@ def chosen_idle_timeouts(connection: Connection) -> dict[Channel, float]:
 def choose_for_channel(connection: Connection, channel: Channel, choice: str, value: Mode | float | None) -> None:
     """Remember one choice (a field of `ChannelSettings`) for the channel's next sessions; None follows the operator."""
     connection.execute(_CHOOSE[connection.dialect.name, choice], {**channel_row(channel), choice: value})
-
-
-def add_audit_entry(connection: Connection, entry: AuditEntry) -> None:
-    """Append to the audit."""
-    connection.execute(audit.insert(), audit_row(entry))
-
-
-def audit_entries(connection: Connection, limit: int) -> list[AuditEntry]:
-    """The newest entries, newest first."""
-    columns = [column for column in audit.c if column is not audit.c.id]
-    query = sa.select(*columns).order_by(audit.c.id.desc()).limit(limit)
-    return [AuditEntry(*row) for row in connection.execute(query)]
 
 
 def _one(connection: Connection, *conditions: sa.ColumnElement[bool]) -> Session | None:

@@ -2,7 +2,7 @@
 
 Every method is one transaction, runs the same statements on SQLite and PostgreSQL, and raises only `StoreUnavailable`
 (the database is out of reach) and `StoreError` (it refused this change). A write that has returned is on the disk. The
-statements are in `sessions`, `streams` and `utterances`; nothing here decides what the life of a session should be.
+statements are in the modules named after what they are on; nothing here decides what the life of a session should be.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from bot.model import (
     UtteranceState,
 )
 from bot.ports import Clock
-from bot.store import platforms, sessions, streams, utterances
+from bot.store import audit, platforms, sessions, streams, utterances
 from bot.store.address import read_address
 from bot.store.database import Database, open_database
 from bot.store.tables import sessions as sessions_table
@@ -215,6 +215,10 @@ class Store:
         touches = utterance.id if utterance is not None else str(acceptance.keys)
         return await self._writer.write(accept_all, acceptance, touches)
 
+    async def was_seen(self, keys: Sequence[str]) -> bool:
+        """Whether any of the de-duplication keys was recorded before."""
+        return await self._database.read(lambda connection: utterances.was_seen(connection, keys))
+
     async def advance_utterance(self, utterance_id: str, state: UtteranceState, *, detail: str | None = None) -> None:
         """Move an utterance to another state; a final one sets its end from the clock and is never left again."""
         await self._writer.write(Advance(state, detail), (utterance_id, self._clock.now()), utterance_id)
@@ -334,9 +338,13 @@ class Store:
         )
 
     async def audit(self, entry: AuditEntry) -> None:
-        """Write down who did what."""
-        await self._writer.write_alone(lambda connection: sessions.add_audit_entry(connection, entry))
+        """Write down who did what; the same refusal of the same person at most once a minute."""
+        await self._writer.write_alone(lambda connection: audit.add_entry(connection, entry))
 
     async def audit_entries(self, limit: int) -> list[AuditEntry]:
         """The newest `limit` entries of the audit, newest first."""
-        return await self._database.read(lambda connection: sessions.audit_entries(connection, limit))
+        return await self._database.read(lambda connection: audit.newest_entries(connection, limit))
+
+    async def forget_audit(self, before: datetime) -> int:
+        """Forget what is in the audit from before a moment. Returns how many entries."""
+        return await self._writer.write_alone(lambda connection: audit.forget_entries(connection, before))

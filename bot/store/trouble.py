@@ -6,9 +6,11 @@ repeats a password or a value that was to be written.
 
 import sqlite3
 
+from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from bot.errors import StoreError, StoreUnavailable
+from bot.redaction import Redactor
 from bot.store.address import Address
 
 try:
@@ -61,10 +63,16 @@ def store_error(error: Exception, address: Address) -> StoreError:
     words = _words(error, cause)
     if words is not None:
         return StoreUnavailable(f"{address} {words}")
-    first_line = str(cause).partition("\n")[0]
+    first_line = _without_password(str(cause).partition("\n")[0], address)
     if isinstance(error, IntegrityError):
         return StoreError(f"{address} refused a change that breaks a rule: {first_line}")
     return StoreError(f"{address} refused a statement: {first_line}")
+
+
+def _without_password(line: str, address: Address) -> str:
+    """What answers may be a pooler or a proxy, which may repeat what it was given."""
+    given = (address.url.password, address.url.query.get("password"))
+    return Redactor(SecretStr(password) for password in given if isinstance(password, str)).text(line)
 
 
 def _words(error: Exception, cause: BaseException) -> str | None:

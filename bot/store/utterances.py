@@ -54,6 +54,12 @@ def accept_all(connection: Connection, acceptances: Sequence[Acceptance]) -> lis
     return verdicts
 
 
+def was_seen(connection: Connection, keys: Sequence[str]) -> bool:
+    """Whether any of the keys was recorded before."""
+    query = sa.select(processed_events.c.key).where(processed_events.c.key.in_(keys)).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def _record_keys(connection: Connection, seen_at: dict[str, datetime]) -> set[str]:
     if not seen_at:
         return set()

@@ -10,11 +10,12 @@ from contextlib import suppress
 from typing import Self
 
 from bot import sentences
-from bot.commands import Asked
+from bot.commands.grammar import ADMIN, AVATAR, parse
+from bot.commands.table import Asked
 from bot.desk import Desk
 from bot.errors import AvatarRelayError, Refused
-from bot.grammar import ADMIN, AVATAR, parse
-from bot.model import Actor, Channel, Notice, Reply, SessionEvent
+from bot.model import Actor, Channel
+from bot.presentation import Notice, Reply, SessionEvent
 from bot.relay import Message
 from bot.settings import Settings
 

@@ -25,7 +25,7 @@ from bot.logs import configure
 from bot.model import Mode
 from bot.ports import Speech
 from bot.relay import Message
-from bot.running import RunningSession
+from bot.session.running import RunningSession
 from bot.settings import LogFormat, LogLevel
 from tests.bench import discord, slack
 from tests.bench.bot import ACTOR, BenchBot, running_bot, simulator_process

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.model import Phase, Utterance, UtteranceChanged, UtteranceState
+from bot.model import Utterance, UtteranceState
+from bot.presentation import Phase, UtteranceChanged
 from tests.browser.conftest import Streams, Visitor
 from tests.unit.web.watching import CHANNEL, Watching
 

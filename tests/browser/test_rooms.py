@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bot.model import Phase, RoomDoor
+from bot.model import RoomDoor
+from bot.presentation import Phase
 from bot.rooms import RoomMessage, SeatedRoom
 from tests.browser.avatar_room import AvatarRoom
 from tests.browser.conftest import Visitor

@@ -13,7 +13,7 @@ from bot.app import Application
 from bot.clock import SystemClock
 from bot.model import Actor, Channel, EndReason
 from bot.relay import Message
-from bot.running import RunningSession
+from bot.session.running import RunningSession
 from bot.sessions import Wishes
 from bot.settings import AvatarSettings, LiveKitSettings, Settings, WebSettings
 from tests.browser.conftest import Visitor

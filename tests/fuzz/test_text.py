@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from adapters.web import SignedWatchLinks
 from adapters.web.said import understand
+from bot.commands.grammar import ADMIN, AVATAR, Command, Usage, parse
 from bot.errors import LinkInvalid, Refused
-from bot.grammar import ADMIN, AVATAR, Command, Usage, parse
 from bot.speech import estimate_duration, make_speakable, split
 from tests.clock import ManualClock
 from tests.fuzz.corpus import TEXTS, repeated

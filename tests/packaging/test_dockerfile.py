@@ -1,7 +1,8 @@
 """The image without Docker: a linter reads the Dockerfile, and its very steps make an environment that starts, is
 healthy, writes nowhere but in its volume, and ends on SIGTERM.
 
-The base images and their Python are not tried, nor is the size of the whole image; what our steps add to it is.
+The base images and their Python are not tried. The size is what our steps add, measured, and what is published of the
+base image.
 """
 
 import json
@@ -27,8 +28,9 @@ pytestmark = pytest.mark.timeout(400)
 
 DOCKERFILE = ROOT / "Dockerfile"
 MEGABYTE = 1_000_000
-BASE = 125 * MEGABYTE
-"""What python:3.12-slim-bookworm takes unpacked, as `docker images` showed it for its builds of 2025."""
+BASES = {"python:3.12.13-slim-bookworm": 124.3 * MEGABYTE}
+"""What a base image takes unpacked: "virtual size" for amd64 in docker-library/repo-info on GitHub,
+repos/python/local/3.12-slim-bookworm.md, August 2026. A new base needs its own number."""
 
 
 def words(word: str) -> list[str]:
@@ -159,7 +161,8 @@ def test_it_has_written_nowhere_but_in_its_volume(image: Stage, before: dict[Pat
 
 def test_steps_leave_room_for_the_base_within_200_megabytes(image: Stage, before: dict[Path, int]) -> None:
     added = sum(path.lstat().st_size for path in before)
-    assert BASE + added < 200 * MEGABYTE, f"{added / MEGABYTE:.0f} MB"
+    assert added > 40 * MEGABYTE, "these are not all the files"
+    assert BASES[image.base] + added < 200 * MEGABYTE, f"{added / MEGABYTE:.0f} MB"
 
 
 @pytest.mark.parametrize("module", ["discord", "slack_bolt", "asyncpg"])

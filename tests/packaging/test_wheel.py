@@ -167,6 +167,13 @@ def test_missing_platforms_are_one_line_each_with_what_to_install(bare: Path, tm
         assert line.endswith(f"pip install 'avatar-relay[{extra}]'")
 
 
+def test_doctor_says_which_platforms_are_not_installed(bare: Path, tmp_path: Path) -> None:
+    done = relay(bare, tmp_path, "doctor", AVATAR_PROVIDER="simulator", WEB_PORT="0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for extra in ("discord", "slack"):
+        assert f"Add it with: pip install 'avatar-relay[{extra}]'" in done.stdout
+
+
 def test_missing_driver_of_postgresql_is_one_line_with_what_to_install(bare: Path, tmp_path: Path) -> None:
     done = relay(bare, tmp_path, "db", "upgrade", DATABASE_URL="postgresql://relay:hidden@127.0.0.1/relay")
     assert done.returncode == 2

@@ -8,7 +8,7 @@ from typing import Self
 from adapters.avatars.simulator import Simulator, SimulatorOptions
 from adapters.chat.discord import DiscordChat
 from adapters.chat.discord.client import RelayClient
-from bot.grammar import Command, parse
+from bot.commands.grammar import Command, parse
 from bot.settings import Settings
 from tests.platforms.driver import ADA, ANA, BEN, PATIENT
 from tests.platforms.relay import SPEED, RunningBot, settings_with

@@ -1,10 +1,11 @@
 """What admins see and stop: in their own workspace, and everywhere for who runs the bot; all of it in the audit."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from adapters.avatars.simulator import Effect
-from bot.model import Actor, Channel, EndReason, Role
+from bot.model import Actor, AuditEntry, Channel, EndReason, Role
 from bot.permissions import Access
 from bot.store import tables
 from tests.world import ADA, ANA, CHANNEL, World, simulated
@@ -174,9 +175,9 @@ async def test_starts_stops_refusals_and_every_admin_action_are_in_the_audit(rea
         ("test:ana (Ana)", "refused"),
         ("test:ana (Ana)", "stop"),
         ("test:ana (Ana)", "start"),
-        ("test:mia (Mia)", "admin"),
+        ("test:mia (Mia)", "admin stop"),
         ("test:ana (Ana)", "start"),
-        ("test:mia (Mia)", "admin"),
+        ("test:mia (Mia)", "admin stop"),
         ("test:ada (Ada)", "cleanup"),
         ("test:ada (Ada)", "block"),
         ("test:ada (Ada)", "unblock"),
@@ -190,6 +191,15 @@ async def test_the_audit_names_session_and_channel_of_a_stop_and_the_person_of_a
     block, stop = await realtime.store.audit_entries(2)
     assert (stop.session_id, stop.channel) == (running.session.id, str(CHANNEL))
     assert block.detail == "test:bo in test:workspace"
+
+
+async def test_what_is_older_than_a_year_leaves_the_audit(tmp_path: Path) -> None:
+    async with World(tmp_path, sweeper=True) as world:
+        for days in (366, 364):
+            moment = world.clock.now() - timedelta(days=days)
+            await world.store.audit(AuditEntry(moment, "test:mia", f"{days} days ago"))
+        await world.pass_time(3600)
+        assert [entry.action for entry in await world.store.audit_entries(10)] == ["364 days ago"]
 
 
 async def test_a_stop_asked_for_by_the_shell_is_obeyed_within_a_second(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from adapters.avatars.simulator import Effect
 from adapters.avatars.simulator.answers import answer_to
 from bot import sentences
 from bot.errors import AnswerError
-from bot.model import Mode, UtteranceChanged, UtteranceState
+from bot.model import Mode, UtteranceState
+from bot.presentation import UtteranceChanged
 from tests.world import World, simulated, with_policy
 
 MODEL = {"method": "POST", "path": "/v1/chat/completions"}

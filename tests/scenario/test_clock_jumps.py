@@ -20,7 +20,8 @@ from adapters.web import SignedWatchLinks
 from bot.clock import SystemClock
 from bot.errors import LinkInvalid
 from bot.limits import Budget, Limits
-from bot.model import EndReason, UtteranceChanged, UtteranceState
+from bot.model import EndReason, UtteranceState
+from bot.presentation import UtteranceChanged
 from bot.store import tables
 from tests.clock import ClockElsewhere, ManualClock
 from tests.world import CHANNEL, PROVIDERS, World, simulated, with_policy

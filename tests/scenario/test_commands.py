@@ -1,7 +1,16 @@
 """The command table as people use it: who may, what is answered, what is written down."""
 
-from bot.model import Actor, Channel, Role, UtteranceState, Visibility
-from tests.world import ADA, ANA, CHANNEL, World
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bot.commands.grammar import parse
+from bot.commands.table import Asked
+from bot.errors import StoreError
+from bot.model import Actor, Channel, Mode, Role, UtteranceState
+from bot.presentation import Reply, Visibility
+from tests.world import ADA, ANA, CHANNEL, World, with_policy
 
 GUEST = Actor("test", "guest", "Guest", role=Role.VIEWER)
 BLOCKED = Actor("test", "blocked", "Blocked", role=Role.BLOCKED)
@@ -67,20 +76,33 @@ async def test_cleanup_closes_what_has_been_silent_for_a_minute_and_nothing_else
     assert not busy.closed.is_set()
 
 
-async def test_cleanup_reports_streams_nobody_here_owns_and_leaves_them_alone(streaming: World) -> None:
-    stranger = await streaming.sessions.house.provider.create(
-        streaming.sessions.house.policy.stream_request(
-            streaming.sessions.house.provider.capabilities,
-            avatar="",
-            voice="",
-            quality="low",
-            remaining=600,
-            first_words=None,
-        )
+async def open_as_a_stranger(world: World) -> str:
+    """A stream that no row of the bot knows."""
+    house = world.sessions.house
+    request = house.policy.stream_request(
+        house.provider.capabilities, avatar="", voice="", quality="low", remaining=600, first_words=None
     )
-    reply = await streaming.type("/avatar-admin cleanup", ADA)
-    assert "The provider has 1 more open stream that no session here owns" in reply.text
+    return await house.provider.create(request)
+
+
+async def test_cleanup_reports_streams_nobody_here_owns_and_leaves_them_alone(streaming: World) -> None:
+    stranger = await open_as_a_stranger(streaming)
+    assert (await streaming.type("/avatar-admin cleanup", ADA)).text == (
+        "Closed no sessions. The provider has 1 more open stream that no session here owns; "
+        "it may belong to somebody else who uses the same key, so I left it alone."
+    )
     assert [view.id for view in streaming.open_streams] == [stranger]
+
+
+async def test_cleanup_says_that_streams_nobody_owns_are_closed_where_the_key_is_ours(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-streaming", policy=with_policy(key_is_ours=True), sweeper=True) as world:
+        await open_as_a_stranger(world)
+        assert (await world.type("/avatar-admin cleanup", ADA)).text == (
+            "Closed no sessions. The provider has 1 more open stream that no session here owns; "
+            "nobody else uses this key (AVATAR_KEY_EXCLUSIVE), so I close it within half a minute."
+        )
+        await world.pass_time(30)
+        assert world.open_streams == []
 
 
 async def test_queue_lists_what_waits_with_its_authors(realtime: World) -> None:
@@ -138,3 +160,74 @@ async def test_stop_twice_says_that_it_is_being_closed(realtime: World) -> None:
     assert (await realtime.type("/avatar stop")).text.startswith("The avatar in this channel is just being closed.")
     assert (await realtime.type("/avatar start")).text.startswith("The avatar in this channel is just being closed.")
     await realtime.until(running.closed.is_set)
+
+
+# --- delivered again -------------------------------------------------------------------------------------------------
+
+
+def delivered(world: World, line: str, *, key: str = "delivery-1", actor: Actor = ADA) -> Asked:
+    """A command as a platform delivers it that may deliver it again."""
+    group, _, rest = line.removeprefix("/").partition(" ")
+    return Asked(parse(rest, world.commands.usages, group), CHANNEL, actor, keys=(key,))
+
+
+@pytest.mark.parametrize("instant", range(1, 7))
+async def test_a_stop_that_a_crash_cut_off_is_done_when_it_is_delivered_again(tmp_path: Path, instant: int) -> None:
+    async with World(tmp_path) as world:
+        await world.start()
+        world.mains.cut_in(instant)
+        answering = asyncio.create_task(world.commands.run(delivered(world, "/avatar stop")))
+        await world.mains.gone.wait()
+        await world.crash()
+        await asyncio.gather(answering, return_exceptions=True)
+        await world.boot()
+        await world.commands.run(delivered(world, "/avatar stop"))
+        assert world.running is None or world.running.is_ending
+        await world.until(lambda: world.running is None)
+        assert world.open_streams == []
+
+
+@pytest.mark.parametrize("line", ["/avatar stop", "/avatar start", "/avatar mode chat", "/avatar-admin stop-all"])
+async def test_a_command_delivered_twice_is_answered_once(realtime: World, line: str) -> None:
+    await realtime.start()
+    first = await realtime.commands.run(delivered(realtime, line))
+    assert first is not None
+    assert await realtime.commands.run(delivered(realtime, line)) is None
+
+
+@pytest.mark.parametrize("line", ["/avatar stop", "/avatar skip", "/avatar-admin usage"])
+async def test_a_command_delivered_twice_at_once_is_answered_once(realtime: World, line: str) -> None:
+    await realtime.start()
+    again = (realtime.commands.run(delivered(realtime, line)) for _ in range(5))
+    assert sum(isinstance(reply, Reply) for reply in await asyncio.gather(*again)) == 1
+
+
+async def test_a_refusal_that_is_delivered_again_is_answered_once(realtime: World) -> None:
+    asked = delivered(realtime, "/avatar stop", actor=GUEST)
+    assert await realtime.commands.run(asked) is not None
+    assert await realtime.commands.run(asked) is None
+
+
+async def test_a_stop_is_done_and_answered_where_the_database_takes_nothing(realtime: World) -> None:
+    running = await realtime.start()
+    realtime.unwritable = set(range(100))
+    reply = await realtime.commands.run(delivered(realtime, "/avatar stop"))
+    assert reply is not None
+    assert reply.text == "Stopping the avatar…"
+    realtime.unwritable = set()
+    await realtime.until(running.closed.is_set)
+
+
+async def test_a_start_is_not_begun_where_the_database_takes_nothing(realtime: World) -> None:
+    realtime.unwritable = {0}
+    with pytest.raises(StoreError):
+        await realtime.commands.run(delivered(realtime, "/avatar start"))
+    assert realtime.running is None
+
+
+async def test_a_command_that_failed_is_done_when_it_is_delivered_again(realtime: World) -> None:
+    realtime.unwritable = {0}
+    with pytest.raises(StoreError):
+        await realtime.commands.run(delivered(realtime, "/avatar mode chat"))
+    assert await realtime.commands.run(delivered(realtime, "/avatar mode chat")) is not None
+    assert (await realtime.store.channel_settings(CHANNEL)).mode is Mode.CHAT

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 
 from adapters.avatars.simulator import Effect
-from bot.commands import Asked
-from bot.grammar import AVATAR, parse
-from bot.model import Actor, EndReason, Notice, Occasion, Role, UtteranceState
+from bot.commands.grammar import AVATAR, parse
+from bot.commands.table import Asked
+from bot.model import Actor, EndReason, Role, UtteranceState
+from bot.presentation import Notice, Occasion
 from bot.store import tables
 from tests.world import ANA, CHANNEL, World, simulated, with_policy
 
 GUEST = replace(ANA, id="guest", role=Role.VIEWER)
 SPEAKER = replace(ANA, id="speaker", role=Role.SPEAKER)
 SECOND = replace(CHANNEL, id="second")
-BOUNDS = "Give a number of seconds from 5 to 3600."
+BOUNDS = "Give a number of seconds from 5 to 3600, or `default` for what the operator has set."
 
 
 def warnings(world: World) -> list[Notice]:
@@ -36,7 +37,7 @@ async def press(world: World, verb: str, session_id: str, actor: Actor = ANA) ->
 async def test_a_channel_chooses_its_idle_time_for_the_session_that_is_open(streaming: World) -> None:
     running = await streaming.start()
     reply = await streaming.type("/avatar idle 60")
-    assert reply.text == "The avatar now leaves this channel after 60 s without a message."
+    assert reply.text == "The avatar now leaves this channel after 60 s without a message, chosen here."
     await streaming.pass_time(25)
     assert warnings(streaming) == []
     await streaming.pass_time(10)
@@ -78,7 +79,7 @@ async def test_the_time_an_avatar_takes_to_come_is_no_idle_time(streaming: World
 
 async def test_the_choice_holds_for_the_next_sessions_of_the_channel_and_for_no_other(streaming: World) -> None:
     reply = await streaming.type("/avatar idle 60")
-    assert reply.text == "The avatar now leaves this channel after 60 s without a message."
+    assert reply.text == "The avatar now leaves this channel after 60 s without a message, chosen here."
     here, there = await streaming.start(), await streaming.start(channel=SECOND)
     await streaming.pass_time(70)
     assert here.closed.is_set()
@@ -98,16 +99,45 @@ async def test_the_choice_holds_over_a_restart(streaming: World) -> None:
 
 async def test_idle_without_a_number_says_what_holds(streaming: World) -> None:
     assert (await streaming.type("/avatar idle")).text == (
-        "The avatar leaves this channel after 5 min without a message."
+        "The avatar leaves this channel after 5 min without a message, as the operator has set it."
     )
     await streaming.type("/avatar idle 120")
     assert (await streaming.type("/avatar idle")).text == (
-        "The avatar leaves this channel after 2 min without a message."
+        "The avatar leaves this channel after 2 min without a message, chosen here."
     )
     await streaming.start()
     assert (await streaming.type("/avatar idle")).text == (
-        "The avatar leaves this channel after 2 min without a message."
+        "The avatar leaves this channel after 2 min without a message, chosen here."
     )
+
+
+async def test_default_goes_back_to_what_the_operator_has_set(streaming: World) -> None:
+    await streaming.type("/avatar idle 60")
+    running = await streaming.start()
+    assert (await streaming.type("/avatar idle Default")).text == (
+        "The avatar now leaves this channel after 5 min without a message, as the operator has set it."
+    )
+    assert (await streaming.store.channel_settings(CHANNEL)).idle_timeout is None
+    assert (await streaming.type("/avatar idle")).text == (
+        "The avatar leaves this channel after 5 min without a message, as the operator has set it."
+    )
+    assert running.policy == streaming.sessions.house.policy
+    await streaming.pass_time(230)
+    assert warnings(streaming) == []
+    await streaming.pass_time(20)
+    assert len(warnings(streaming)) == 1
+    await streaming.pass_time(60)
+    assert running.closed.is_set()
+
+
+async def test_default_holds_for_the_next_session_and_over_a_restart(streaming: World) -> None:
+    await streaming.type("/avatar idle 60")
+    await streaming.type("/avatar idle default")
+    await streaming.crash()
+    await streaming.boot()
+    running = await streaming.start()
+    await streaming.pass_time(230)
+    assert not running.is_ending
 
 
 @pytest.mark.parametrize("seconds", ["4.9", "0", "-60", "3601", "inf", "nan", "soon", "60 s", "1e9"])
@@ -130,9 +160,9 @@ async def test_the_operators_ceiling_holds_also_for_what_was_chosen_before(tmp_p
         await world.crash()
         world._policy = with_policy(idle_ceiling=400.0)
         await world.boot()
-        assert (await world.type("/avatar idle 401")).text == "Give a number of seconds from 5 to 400."
+        assert (await world.type("/avatar idle 401")).text == BOUNDS.replace("3600", "400")
         assert (await world.type("/avatar idle")).text == (
-            "The avatar leaves this channel after 7 min without a message."
+            "The avatar leaves this channel after 7 min without a message, chosen here."
         )
         running = await world.start()
         await world.pass_time(410)
@@ -259,6 +289,61 @@ async def test_a_session_nobody_watches_leaves_earlier(tmp_path: Path) -> None:
         assert running.closed.is_set()
         (row,) = await world.rows(tables.sessions)
         assert row.end_reason == EndReason.IDLE
+        assert world.notices[-1].startswith("Nobody watched or wrote for a while, so the avatar has left after")
+
+
+async def test_who_does_not_watch_is_warned_with_a_button_to_keep_the_avatar(tmp_path: Path) -> None:
+    policy = with_policy(unwatched_timeout=40.0, idle_warning=15.0)
+    async with World(tmp_path, "heygen-streaming", policy=policy) as world:
+        running = await world.start()
+        await world.pass_time(20)
+        assert warnings(world) == []
+        await world.pass_time(10)
+        (warning,) = warnings(world)
+        assert warning.reply.text == "Nobody is watching or writing: the avatar leaves in 15 s unless somebody does."
+        assert [button.verb for button in warning.reply.buttons] == ["keep"]
+        assert await press(world, "keep", running.session.id) == "Good, the avatar stays."
+        await world.pass_time(20)
+        assert not running.is_ending
+        await world.pass_time(25)
+        assert running.closed.is_set()
+        assert len(warnings(world)) == 2
+
+
+async def test_a_warning_longer_than_half_the_time_without_viewers_comes_at_half_of_it(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
+        await world.start()
+        await world.pass_time(15)
+        assert warnings(world) == []
+        await world.pass_time(10)
+        (warning,) = warnings(world)
+        assert "the avatar leaves in 20 s unless somebody" in warning.reply.text
+
+
+async def test_who_opens_the_page_after_the_warning_keeps_the_avatar(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
+        running = await world.start()
+        await world.pass_time(30)
+        assert len(warnings(world)) == 1
+        with world.sessions.house.bulletin.follow(running.session.id):
+            await world.pass_time(100)
+            assert not running.is_ending
+            assert len(warnings(world)) == 1
+        await world.pass_time(30)
+        assert len(warnings(world)) == 2
+
+
+async def test_a_session_that_is_watched_is_warned_of_its_idle_end_alone(tmp_path: Path) -> None:
+    async with World(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
+        running = await world.start()
+        with world.sessions.house.bulletin.follow(running.session.id):
+            await world.pass_time(290)
+            assert [warning.reply.text for warning in warnings(world)] == [
+                "Nobody has written for a while: the avatar leaves in 60 s unless somebody writes."
+            ]
+            await world.pass_time(15)
+            assert running.closed.is_set()
+            assert world.notices[-1].startswith("Nobody wrote for a while, so the avatar has left after")
 
 
 async def test_a_session_somebody_watches_stays_its_idle_time(tmp_path: Path) -> None:

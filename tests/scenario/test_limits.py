@@ -14,7 +14,8 @@ import pytest
 from adapters.avatars.simulator import Effect
 from bot.errors import Refused
 from bot.limits import Budget, Limits
-from bot.model import Actor, Channel, EndReason, Occasion
+from bot.model import Actor, Channel, EndReason
+from bot.presentation import Occasion
 from bot.store import tables
 from tests.world import ADA, ANA, CHANNEL, World, simulated, with_policy
 

@@ -10,7 +10,9 @@ import pytest
 from adapters.avatars.liveavatar import LiveAvatar
 from adapters.avatars.rooms.page import PageCarrier
 from adapters.avatars.simulator.answers import answer_to
-from bot.model import Phase, UtteranceChanged, UtteranceState, WordsSpoken
+from bot.errors import Transient
+from bot.model import UtteranceState
+from bot.presentation import Phase, UtteranceChanged, WordsSpoken
 from bot.rooms import seats_of
 from tests import world as worlds
 from tests.world import World, simulated
@@ -56,6 +58,25 @@ async def test_an_interrupt_silences_and_keeps_what_waits(liveavatar: World) -> 
 
     await liveavatar.until(lambda: liveavatar.ended_as("and then.", UtteranceState.SPOKEN))
     assert liveavatar.spoken == ["and then."]
+
+
+async def test_what_was_sent_ahead_is_not_said_twice_where_an_interrupt_fails(
+    liveavatar: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_upstream_id: str) -> None:
+        raise Transient("the room is away", may_have_taken_effect=True)
+
+    await liveavatar.start()
+    await liveavatar.write("one two three four five six seven eight nine ten.")
+    await liveavatar.write("and then.")
+    await liveavatar.until(lambda: liveavatar.running is not None and liveavatar.running.speech.ahead)
+    monkeypatch.setattr(liveavatar.sessions.house.provider, "interrupt", fail)
+    await liveavatar.type("/avatar skip")
+    await liveavatar.write("the end.")
+
+    await liveavatar.until(lambda: liveavatar.ended_as("the end.", UtteranceState.SPOKEN))
+    assert liveavatar.spoken == ["one two three four five six seven eight nine ten.", "and then.", "the end."]
+    assert liveavatar.ended_as("and then.", UtteranceState.UNKNOWN)
 
 
 async def test_a_stop_closes_at_the_provider(liveavatar: World) -> None:

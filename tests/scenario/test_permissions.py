@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.commands import Asked
+from bot.commands.grammar import AVATAR, parse
+from bot.commands.table import Asked
 from bot.errors import Refused
-from bot.grammar import AVATAR, parse
 from bot.model import Actor, AuditEntry, Channel, Role
 from bot.permissions import EVERYWHERE, Access
 from bot.store import tables

@@ -8,13 +8,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
 from bot.cli import app
-from tests.scenario.programs import Program, Service, wait_until
+from tests.scenario.programs import Program, Service, run, wait_until
 
 BLOCKED = "You are blocked from using the avatar here."
 YOU = "console:you"
@@ -99,7 +100,45 @@ def test_stop_all_closes_the_sessions_of_the_running_bot(tmp_path: Path, service
         assert service.open_streams == 0
         bot.close_input()
         assert bot.end() == 0
-    assert audited(tmp_path / "bot.sqlite3")[-1] == ("shell:operator", "admin")
+    assert audited(tmp_path / "bot.sqlite3")[-1] == ("shell:operator", "admin stop")
+
+
+def printed(*arguments: str, **settings: str) -> Any:
+    """What a command of the shell prints for programs."""
+    return json.loads(shell(*arguments, "--json", **settings).stdout)
+
+
+def test_what_the_shell_changes_is_printed_for_programs_too(tmp_path: Path, service: Service) -> None:
+    settings = service.settings(tmp_path)
+    with Program(tmp_path, "run", "--console", **settings) as bot:
+        bot.until("Web: ")
+        for verb in ("stop", "stop-all"):
+            bot.type("/avatar start")
+            wait_until(lambda: [one["state"] for one in printed("sessions", "list", **settings)] == ["live"])
+            (listed,) = printed("sessions", "list", **settings)
+            assert printed("sessions", "cleanup", **settings) == {"closed": []}
+            which = [listed["id"]] if verb == "stop" else []
+            assert printed("sessions", verb, *which, **settings) == {"closed": [listed["id"]]}
+        assert printed("people", "block", "console:bo", **settings) == {
+            "person": "console:bo",
+            "blocked": True,
+            "changed": True,
+        }
+        assert printed("people", "unblock", "console:bo", **settings) == {
+            "person": "console:bo",
+            "blocked": False,
+            "changed": True,
+        }
+        assert service.open_streams == 0
+        bot.close_input()
+        assert bot.end() == 0
+
+
+def test_a_start_says_where_limits_in_dollars_have_no_effect(tmp_path: Path, service: Service) -> None:
+    settings = service.settings(tmp_path, LOG_LEVEL="warning", LIMIT_CHANNEL_DOLLARS="5")
+    warning = "LIMIT_CHANNEL_DOLLARS and LIMIT_WORKSPACE_DOLLARS are without effect: nobody knows the price"
+    assert warning in run(tmp_path, "run", "--console", AVATAR_PROVIDER="heygen-streaming", **settings).errors
+    assert warning not in run(tmp_path, "run", "--console", **settings).errors
 
 
 def test_the_shell_sees_what_the_running_bot_uses_of_its_limits(tmp_path: Path, service: Service) -> None:

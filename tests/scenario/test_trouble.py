@@ -19,8 +19,9 @@ import bot.errors
 from adapters.avatars.simulator import Effect
 from bot import sentences
 from bot.errors import RateLimited, Refused, Transient
-from bot.model import EndReason, Phase, SessionState, StreamState, UtteranceState
-from bot.running import RunningSession
+from bot.model import EndReason, SessionState, StreamState, UtteranceState
+from bot.presentation import Phase
+from bot.session.running import RunningSession
 from bot.store import tables
 from tests.world import ADA, KEY, PROVIDERS, World, simulated
 
@@ -602,7 +603,33 @@ async def test_an_interrupt_that_fails_is_told(streaming: World) -> None:
     await streaming.until(lambda: UtteranceState.SPEAKING in streaming.states(long("on and on")))
     await streaming.type("/avatar interrupt")
     await streaming.rest()
-    assert streaming.notices[-1].startswith("The avatar could not be interrupted.")
+    assert streaming.notices[-1].startswith("The avatar could not be interrupted: its service does not answer.")
+
+
+async def test_after_an_interrupt_that_failed_the_next_message_is_said_once_the_avatar_is_done(
+    streaming: World,
+) -> None:
+    await streaming.start()
+    fault(streaming, "interrupt", effect=Effect.STATUS, status=500)
+    await streaming.write(long("on and on"))
+    await streaming.until(lambda: UtteranceState.SPEAKING in streaming.states(long("on and on")))
+    await streaming.type("/avatar interrupt")
+    await streaming.write("and then")
+    await streaming.until(lambda: streaming.ended_as("and then", UtteranceState.SPOKEN))
+    assert streaming.spoken == [long("on and on"), "and then"]
+
+
+async def test_an_interrupt_that_failed_can_be_given_again(streaming: World) -> None:
+    await streaming.start()
+    fault(streaming, "interrupt", effect=Effect.STATUS, status=500)
+    await streaming.write(long("on and on"))
+    await streaming.until(lambda: UtteranceState.SPEAKING in streaming.states(long("on and on")))
+    await streaming.type("/avatar interrupt")
+    await streaming.rest()
+    await streaming.type("/avatar interrupt")
+    await streaming.rest()
+    assert streaming.spoken == []
+    assert "not saying anything" in (await streaming.type("/avatar interrupt")).text
 
 
 # --- closing ---------------------------------------------------------------------------------------------------------

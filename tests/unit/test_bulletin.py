@@ -3,7 +3,8 @@
 import asyncio
 
 from bot.bulletin import BACKLOG, Bulletin, Following
-from bot.model import Channel, Notice, Reply, SessionEvent
+from bot.model import Channel
+from bot.presentation import Notice, Reply, SessionEvent
 
 CHANNEL = Channel("test", "workspace", "general")
 

@@ -20,9 +20,9 @@ import typer
 
 from adapters.avatars.simulator import Simulator, SimulatorOptions
 from bot.cli import app
-from bot.commands import Entry
+from bot.commands.grammar import ADMIN, AVATAR, parse
+from bot.commands.table import Entry
 from bot.errors import SettingsError
-from bot.grammar import ADMIN, AVATAR, parse
 from bot.model import SessionState, UtteranceState
 from bot.settings import load, variables
 from tests.clock import ManualClock
@@ -194,13 +194,14 @@ def test_chat_commands_in_the_text_exist(page: Path, table: Mapping[tuple[str, s
 @every_page
 def test_shell_commands_in_the_text_exist_with_these_options(page: Path) -> None:
     known = dict(shell_commands())
+    of_the_program = {"--help", *(name for option in typer.main.get_command(app).params for name in option.opts)}
     for line in (*fenced(page), *spans(page)):
         words = shlex.split(line)[1:] if re.match(r"(\.venv/bin/)?avatar-relay( [a-z-]|$)", line) else []
         command: Command = typer.main.get_command(app)
         path: tuple[str, ...] = ()
         while words and hasattr(command, "commands"):
             path = (*path, words.pop(0))
-            assert path in known or path[-1] == "--help", line
+            assert path in known or path[-1] in of_the_program, line
             command = known.get(path, command)
         if path in known and not hasattr(command, "commands") and (words or page is COMMANDS):
             command.make_context(path[-1], words)

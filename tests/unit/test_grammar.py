@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.commands.grammar import ADMIN, AVATAR, Usage, parse
 from bot.errors import Refused
-from bot.grammar import ADMIN, AVATAR, Usage, parse
 
 USAGES = {
     (usage.group, usage.verb): usage

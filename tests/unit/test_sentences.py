@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from bot import errors, sentences
-from bot.model import EndReason, Phase, Role
+from bot.model import EndReason, Role
+from bot.presentation import Phase
 
 SECRET = "sk-very-secret"
 FAILURES = [

@@ -243,6 +243,14 @@ def test_what_is_no_person_is_refused_with_an_example(url: str, command: str, pe
     assert audit(url) == []
 
 
+def test_blocks_and_their_lifting_as_json(url: str) -> None:
+    person = {"person": "discord:1234"}
+    assert printed_json("people", "block", "discord:1234") == person | {"blocked": True, "changed": True}
+    assert printed_json("people", "block", "discord:1234") == person | {"blocked": True, "changed": False}
+    assert printed_json("people", "unblock", "discord:1234") == person | {"blocked": False, "changed": True}
+    assert printed_json("people", "unblock", "discord:1234") == person | {"blocked": False, "changed": False}
+
+
 def test_blocks_and_their_lifting_are_in_the_audit(url: str) -> None:
     said("people", "block", "discord:1234")
     said("people", "unblock", "discord:1234")
@@ -289,6 +297,22 @@ def test_stop_all_closes_every_session_that_no_bot_runs(url: str) -> None:
     closed = said("sessions", "stop-all")
     assert closed.count("Closed ") == 2
     assert said("sessions", "list") == "No open sessions.\n"
+
+
+def test_what_the_shell_closes_as_json(url: str) -> None:
+    ids = [in_store(url, lambda store: store.open_session(a_session(provider="simulator"))).id for _ in range(3)]
+    assert printed_json("sessions", "stop", ids[1]) == {"closed": [ids[1]]}
+    assert set(printed_json("sessions", "stop-all")["closed"]) == {ids[0], ids[2]}
+    assert printed_json("sessions", "stop-all") == {"closed": []}
+    last = in_store(url, lambda store: store.open_session(a_session(provider="simulator")))
+    assert printed_json("sessions", "cleanup") == {"closed": [last.id]}
+    assert printed_json("sessions", "cleanup") == {"closed": []}
+
+
+def test_what_cannot_be_closed_is_a_sentence_after_the_json(url: str) -> None:
+    result = call("sessions", "stop", "zzzzzz", "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (1, {"closed": []})
+    assert result.stderr == "There is no open session zzzzzz. `avatar-relay sessions list` shows them.\n"
 
 
 def test_what_the_shell_closes_is_in_the_audit(url: str) -> None:

@@ -27,16 +27,17 @@ from adapters.chat.console.render import (
 )
 from adapters.chat.console.terminal import dressed, typed_lines
 from bot import sentences
-from bot.commands import Asked
+from bot.commands.grammar import ADMIN, AVATAR, parse
+from bot.commands.table import Asked
 from bot.desk import Desk
 from bot.errors import AvatarRelayError, Refused
-from bot.grammar import ADMIN, AVATAR, parse
-from bot.model import Actor, Channel, Notice, Phase, Reply, Role, SessionChanged, SessionEvent, SessionView
-from bot.output import at_terminal, write_line
+from bot.model import Actor, Channel, Role
 from bot.ports import WebRoute
+from bot.presentation import Notice, Phase, Reply, SessionChanged, SessionEvent, SessionView
 from bot.relay import Message
-from bot.running import RunningSession
+from bot.session.running import RunningSession
 from bot.settings import Settings
+from bot.shell.output import at_terminal, write_line
 
 log = structlog.get_logger(__name__)
 

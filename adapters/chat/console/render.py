@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from bot.grammar import Usage
-from bot.model import Mode, Notice, Reply, SessionChanged, SessionEvent, SessionView, UtteranceChanged, UtteranceState
-from bot.output import printable
+from bot.commands.grammar import Usage
+from bot.model import Mode, UtteranceState
 from bot.ports import Clock
+from bot.presentation import Notice, Reply, SessionChanged, SessionEvent, SessionView, UtteranceChanged
 from bot.sentences import PHASES, count, dollars
+from bot.shell.output import printable
 
 LONGEST_ECHO = 200
 """Characters of a piped line that are repeated; a person knows what they wrote."""

@@ -8,7 +8,7 @@ from typing import Any, Self
 import discord
 
 from adapters.chat.discord.render import fits_button
-from bot.model import Button
+from bot.presentation import Button
 
 _STYLES = {"stop": discord.ButtonStyle.danger, "keep": discord.ButtonStyle.primary}
 

@@ -29,10 +29,10 @@ from adapters.chat.discord.reactions import Reactions
 from adapters.chat.discord.sync import sync
 from bot.desk import Desk
 from bot.errors import SettingsError
-from bot.model import Notice, SessionChanged, SessionEvent, UtteranceChanged
-from bot.output import write_line
 from bot.ports import WebRoute
+from bot.presentation import Notice, SessionChanged, SessionEvent, UtteranceChanged
 from bot.settings import Settings
+from bot.shell.output import write_line
 
 log = structlog.get_logger(__name__)
 

@@ -88,7 +88,8 @@ async def _commands(client: discord.Client, settings: Settings) -> Check:
                     return warned("Discord commands", f"not there yet in server {guild_id}", fix)
     except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
         link = invite_link(client.application_id)
-        return failed("Discord commands", f"cannot be seen ({error})", f"Invite the bot to the server again: {link}")
+        why = type(error).__name__
+        return failed("Discord commands", f"cannot be seen ({why})", f"Invite the bot to the server again: {link}")
     return passed("Discord commands", f"there, in {len(guilds)} servers")
 
 

@@ -21,11 +21,11 @@ from adapters.chat.discord.outbox import Letter, Outbox
 from adapters.chat.discord.permissions import missing_in
 from adapters.chat.discord.render import pieces_of
 from bot import sentences
-from bot.asked import Asked
+from bot.commands.asked import Asked
+from bot.commands.grammar import AVATAR, Command
 from bot.desk import Desk
 from bot.errors import AvatarRelayError
-from bot.grammar import AVATAR, Command
-from bot.model import Reply, Visibility
+from bot.presentation import Reply, Visibility
 from bot.settings import Answers
 from bot.tasks import TaskOwner
 

@@ -1,4 +1,5 @@
-"""What discord.py writes into the log about a connection that fails: one line, not a page of traceback each time.
+"""What discord.py writes into the log: one line about a connection that fails, not a page of traceback each time, and
+no request or event whole.
 
 Only expected trouble of the network is shortened; whatever else the library reports stays as it is.
 """
@@ -12,7 +13,20 @@ import discord
 from adapters.chat.discord.connection import PASSING
 
 _LOGGERS = ("discord.client", "discord.gateway", "discord.shard")
+_TELLING_ALL = ("discord.gateway", "discord.http", "discord.webhook.async_")
+"""Loggers that tell requests and events whole at DEBUG: people's words, and in addresses the tokens of interactions,
+with which anybody can answer in the bot's name for 15 minutes (docs.discord.com, receiving and responding)."""
+
 _EXPECTED = (*PASSING, discord.ConnectionClosed, discord.GatewayNotFound)
+
+
+def _is_no_payload(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
+
+
+# For good, and not by a level: that would let through what LOG_LEVEL leaves out.
+for _name in _TELLING_ALL:
+    logging.getLogger(_name).addFilter(_is_no_payload)
 
 
 class _OneLine(logging.Filter):

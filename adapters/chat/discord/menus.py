@@ -13,8 +13,8 @@ from discord import app_commands
 
 from adapters.chat.discord import words
 from adapters.chat.discord.interactions import Interactions
+from bot.commands.grammar import ADMIN, Command, Usage
 from bot.desk import Desk
-from bot.grammar import ADMIN, Command, Usage
 from bot.model import Mode
 from bot.ports import CatalogueEntry
 from bot.relay import LONGEST_MESSAGE
@@ -32,7 +32,7 @@ _OPTIONS = {
     "quality": "quality of the picture",
     "text": "the words",
     "person": "whom",
-    "seconds": "how many seconds",
+    "seconds": "how many seconds, or default",
     "session": "the session, as /avatar-admin sessions shows it",
 }
 """Descriptions of options by their names; an option that is not here is described by its name."""

@@ -4,7 +4,7 @@ from adapters.chat.discord import words
 from adapters.chat.discord.outbox import Letter, Outbox
 from adapters.chat.discord.render import escape, pieces_of, split
 from bot.desk import Desk
-from bot.model import Notice, Occasion, UtteranceChanged
+from bot.presentation import Notice, Occasion, UtteranceChanged
 from bot.settings import Answers
 
 _ON_THE_PANEL = (Occasion.LIVE, Occasion.WAITING)

@@ -13,7 +13,8 @@ import structlog
 
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.connection import PASSING, Connection
-from bot.model import Button, Channel
+from bot.model import Channel
+from bot.presentation import Button
 from bot.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)

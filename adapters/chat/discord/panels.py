@@ -16,8 +16,9 @@ from adapters.chat.discord.connection import PASSING, Connection
 from adapters.chat.discord.render import embed_of
 from bot.desk import Desk
 from bot.errors import StoreError
-from bot.model import PlacedPanel, SessionView
+from bot.model import PlacedPanel
 from bot.panel import INTERRUPT, SKIP, STOP, panel_of
+from bot.presentation import SessionView
 from bot.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from adapters.chat.slack.texts import escape, shorten
-from bot.model import Button, Reply
 from bot.panel import STOP, Panel
+from bot.presentation import Button, Reply
 
 Block = dict[str, Any]
 

@@ -4,6 +4,7 @@ slack_sdk repeats a call whose connection broke, which posts a message twice whe
 made with a client that repeats nothing but a 429, which surely had no effect (docs.slack.dev, rate limits)."""
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -118,9 +119,18 @@ _FORMS = frozenset({"users.info", "usergroups.list", "conversations.info", "oaut
 """Methods that read no JSON (docs.slack.dev, Web API, "methods supporting JSON")."""
 
 
+_WORD = re.compile(r"[a-z_]{1,64}")
+"""Every error in Slack's reference is one. Anything else is a gateway's text, which may repeat the token."""
+
+
+def refusal_in(error: SlackApiError) -> str | None:
+    """Slack's own word for why it refused, such as `not_in_channel`; None where the answer is not Slack's."""
+    data = getattr(error.response, "data", None)
+    said = data.get("error") if isinstance(data, dict) else None
+    return said if isinstance(said, str) and _WORD.fullmatch(said) else None
+
+
 def _failure(method: str, error: SlackApiError) -> Exception:
     """What slack_sdk raises both for an answer of Slack and for one that nobody can read."""
-    data = getattr(error.response, "data", None)
-    if isinstance(data, dict) and isinstance(data.get("error"), str):
-        return SlackRefused(method, data["error"])
-    return SlackUnreachable(f"{method}: no readable answer")
+    said = refusal_in(error)
+    return SlackUnreachable(f"{method}: no readable answer") if said is None else SlackRefused(method, said)

@@ -39,8 +39,8 @@ from adapters.chat.slack.web_requests import EVENTS_PATH, INSTALL_PATH, REDIRECT
 from adapters.chat.slack.workspaces import Workspaces
 from bot.desk import Desk
 from bot.errors import StoreError
-from bot.model import Notice, Occasion, Reply, SessionChanged, SessionEvent, UtteranceChanged
 from bot.ports import WebRoute
+from bot.presentation import Notice, Occasion, Reply, SessionChanged, SessionEvent, UtteranceChanged
 from bot.settings import Answers, Settings, web_secret
 
 log = structlog.get_logger(__name__)

@@ -10,12 +10,15 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from adapters.chat.slack import troubles
+from adapters.chat.slack.calls import quiet_logger, refusal_in
 from adapters.chat.slack.manifest import manifest_of, uses_http
 from bot.doctor.check import Check, Examination, failed, passed, skipped
 from bot.settings import Settings
 
 TIMEOUT = 10
 """Seconds for one question to Slack."""
+
+NOT_SLACK = "what answers at SLACK_API_URL is not Slack"
 
 
 async def examine_slack(examination: Examination) -> AsyncIterator[Check]:
@@ -30,7 +33,7 @@ async def examine_slack(examination: Examination) -> AsyncIterator[Check]:
     try:
         about = await bot.auth_test()
     except SlackApiError as error:
-        code = str(error.response.get("error", ""))
+        code = refusal_in(error) or NOT_SLACK
         yield failed("Slack bot token", code, troubles.bot_token_trouble(code) or "Try again later.")
         return
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -44,7 +47,7 @@ async def examine_slack(examination: Examination) -> AsyncIterator[Check]:
 
 
 def _client(settings: Settings, token: str) -> AsyncWebClient:
-    return AsyncWebClient(token=token, base_url=f"{settings.slack.api_url}/", timeout=TIMEOUT)
+    return AsyncWebClient(token=token, base_url=f"{settings.slack.api_url}/", timeout=TIMEOUT, logger=quiet_logger)
 
 
 def _scopes(about: AsyncSlackResponse, settings: Settings) -> Check:
@@ -72,7 +75,7 @@ async def _connection(settings: Settings) -> Check:
     try:
         await client.apps_connections_open(app_token=token.get_secret_value())
     except SlackApiError as error:
-        code = str(error.response.get("error", ""))
+        code = refusal_in(error) or NOT_SLACK
         return failed("Slack connection", code, troubles.app_token_trouble(code) or "Try again later.")
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return failed("Slack connection", f"no answer ({type(error).__name__})", "Check SLACK_API_URL and the network.")
@@ -84,7 +87,7 @@ async def _channel(bot: AsyncWebClient, channel: str, name: str) -> Check:
     try:
         about = await bot.conversations_info(channel=channel)
     except SlackApiError as error:
-        code = str(error.response.get("error", ""))
+        code = refusal_in(error) or NOT_SLACK
         fix = troubles.place_trouble(code, name) or "Check the id: it is at the end of the channel's link."
         return failed(subject, code, fix)
     except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -9,9 +9,9 @@ from adapters.chat.slack.blocks import Block, Wording, plain, section, verbatim
 from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace
 from adapters.chat.slack.texts import escape
 from bot import sentences
+from bot.commands.grammar import AVATAR, Usage
 from bot.desk import Desk
-from bot.grammar import AVATAR, Usage
-from bot.model import SessionView
+from bot.presentation import SessionView
 from bot.settings import Relay, SessionSettings
 
 log = structlog.get_logger(__name__)

@@ -28,8 +28,8 @@ from adapters.chat.slack.panels import Panels
 from adapters.chat.slack.people import People
 from adapters.chat.slack.posts import post_of
 from adapters.chat.slack.workspaces import Workspaces
+from bot.commands.grammar import ADMIN, AVATAR
 from bot.errors import StoreError
-from bot.grammar import ADMIN, AVATAR
 from bot.model import Channel
 from bot.settings import Relay, Settings
 from bot.tasks import TaskOwner

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bot.grammar import ADMIN, AVATAR, Usage
+from bot.commands.grammar import ADMIN, AVATAR, Usage
 
 ADMIN_WORD = "admin"
 """`@Avatar admin sessions` is `/avatar-admin sessions`."""

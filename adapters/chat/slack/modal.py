@@ -14,11 +14,12 @@ from adapters.chat.slack.calls import SlackRefused, SlackUnreachable
 from adapters.chat.slack.outbox import Asker, Outbox
 from adapters.chat.slack.troubles import MODAL_TOO_LATE
 from adapters.chat.slack.workspaces import Workspaces
+from bot.commands.grammar import AVATAR, Command
 from bot.desk import Desk
 from bot.errors import Refused
-from bot.grammar import AVATAR, Command
-from bot.model import Mode, Reply, Visibility
+from bot.model import Mode
 from bot.ports import CatalogueEntry
+from bot.presentation import Reply, Visibility
 from bot.settings import Quality
 
 log = structlog.get_logger(__name__)

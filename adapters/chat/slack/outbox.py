@@ -19,7 +19,8 @@ from adapters.chat.slack.calls import MOST_WAITS, PATIENCE, SlackRefused, SlackU
 from adapters.chat.slack.lanes import Lanes
 from adapters.chat.slack.troubles import place_trouble
 from adapters.chat.slack.workspaces import Workspaces
-from bot.model import Channel, Reply, Visibility
+from bot.model import Channel
+from bot.presentation import Reply, Visibility
 
 log = structlog.get_logger(__name__)
 

@@ -14,9 +14,10 @@ from adapters.chat.slack.blocks import Wording, message_of_panel
 from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace
 from adapters.chat.slack.lanes import Lanes
 from bot.errors import StoreError
-from bot.model import Channel, PlacedPanel, SessionView
+from bot.model import Channel, PlacedPanel
 from bot.panel import panel_of
 from bot.ports import Clock
+from bot.presentation import SessionView
 from bot.store.store import Store
 from bot.tasks import TaskOwner
 

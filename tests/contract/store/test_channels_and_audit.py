@@ -1,10 +1,16 @@
 """Channel settings and the audit, on both engines."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from bot.model import AuditEntry, Channel, ChannelSettings, Mode
+from bot.store.audit import REFUSED, SAME_REFUSAL
 from bot.store.store import Store
 from tests.contract.store.values import CHANNEL, NOON
+
+REFUSAL = AuditEntry(NOON, "discord:1 (Ana)", REFUSED, detail="/avatar stop in discord:guild:general: You may not.")
 
 
 async def test_a_channel_follows_the_operator_until_it_chooses(store: Store) -> None:
@@ -33,3 +39,43 @@ async def test_the_audit_tells_the_newest_first(store: Store) -> None:
     await store.audit(bare)
     assert await store.audit_entries(3) == [bare, entries[2], entries[1]]
     assert await store.audit_entries(100) == [bare, *reversed(entries)]
+
+
+async def test_the_same_refusal_of_the_same_person_is_written_once_a_minute(store: Store) -> None:
+    for second in range(0, 200, 10):
+        await store.audit(replace(REFUSAL, at=NOON + timedelta(seconds=second)))
+    times = [entry.at for entry in await store.audit_entries(100)]
+    assert times == [NOON + timedelta(seconds=second) for second in (140, 70, 0)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [replace(REFUSAL, actor="discord:2 (Bo)"), replace(REFUSAL, detail="/avatar stop in discord:guild:random: no.")],
+    ids=["another person", "another channel"],
+)
+async def test_another_refusal_is_written(store: Store, other: AuditEntry) -> None:
+    await store.audit(REFUSAL)
+    await store.audit(other)
+    assert await store.audit_entries(100) == [other, REFUSAL]
+
+
+async def test_what_is_no_refusal_is_written_every_time(store: Store) -> None:
+    stop = replace(REFUSAL, action="stop")
+    await store.audit(stop)
+    await store.audit(stop)
+    assert await store.audit_entries(100) == [stop, stop]
+
+
+async def test_a_clock_that_was_set_back_keeps_no_refusal_out(store: Store) -> None:
+    earlier = replace(REFUSAL, at=NOON - timedelta(days=1))
+    await store.audit(REFUSAL)
+    await store.audit(earlier)
+    assert await store.audit_entries(100) == [earlier, REFUSAL]
+
+
+async def test_what_is_older_than_a_moment_is_forgotten(store: Store) -> None:
+    old, new = (AuditEntry(NOON + moment, "discord:1", "start") for moment in (-SAME_REFUSAL, timedelta()))
+    await store.audit(old)
+    await store.audit(new)
+    assert await store.forget_audit(NOON) == 1
+    assert await store.audit_entries(100) == [new]

@@ -47,6 +47,13 @@ async def test_any_known_key_makes_a_duplicate_and_its_new_keys_are_known_from_t
     assert await queue_of(store, session.id) == [first]
 
 
+async def test_whether_any_key_was_recorded_can_be_looked_up(store: Store) -> None:
+    assert not await store.was_seen(["event-1", "message-1"])
+    await store.accept(["message-1"], None)
+    assert await store.was_seen(["event-1", "message-1"])
+    assert not await store.was_seen(["event-1"])
+
+
 async def test_without_keys_everything_is_accepted(store: Store) -> None:
     session = await store.open_session(a_session())
     both = [an_utterance(session), an_utterance(session)]

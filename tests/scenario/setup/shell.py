@@ -93,9 +93,12 @@ class Terminal:
                 await asyncio.sleep(0.01)
 
     async def answer(self, question: str, answer: str) -> None:
-        """Wait for a question behind what was answered before, and type."""
-        await self.until(question)
-        self.screen = self.screen.rpartition(question)[2]
+        """Wait for a question behind what was answered before, and type.
+
+        The blank behind it counts: `getpass` throws away what was typed before it has written that.
+        """
+        await self.until(f"{question} ")
+        self.screen = self.screen.rpartition(f"{question} ")[2]
         os.write(self._master, f"{answer}\n".encode())
 
     async def end(self) -> int:

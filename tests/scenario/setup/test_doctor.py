@@ -1,26 +1,23 @@
-"""`avatar-relay doctor`: what it says of what is right and of what is wrong, over real servers; it changes nothing."""
+"""`avatar-relay doctor`: what it says of this machine and of the avatar service, over real servers."""
 
 import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
 
-from adapters.avatars.simulator import Simulator
-from adapters.chat.slack.manifest import manifest_of
-from tests.livekit import LiveKitServer
-from tests.platforms.relay import KEY, settings_with
-from tests.scenario.setup.shell import Ran, run
-from tests.twins.discord import DiscordTwin
-from tests.twins.slack import SlackTwin
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
 
-PORT = {"WEB_PORT": "0"}
-
-
-def of_simulator(simulator: Simulator, **others: str) -> dict[str, str]:
-    return PORT | {"HEYGEN_API_URL": simulator.address, "HEYGEN_API_KEY": KEY} | others
-
-
-def found(ran: Ran) -> dict[str, dict[str, Any]]:
-    return {check["subject"]: check for check in json.loads(ran.out)}
+from adapters.avatars.simulator import Simulator, SimulatorOptions
+from bot.clock import SystemClock
+from bot.store import schema
+from tests.platforms.relay import KEY
+from tests.ports import free_port
+from tests.scenario.setup.examined import PORT, found, of_simulator
+from tests.scenario.setup.shell import run
 
 
 def databases(folder: Path) -> list[Path]:
@@ -55,6 +52,124 @@ async def test_wrong_key_is_named_and_not_shown(tmp_path: Path, simulator: Simul
     assert "wrong-key-of-somebody" not in ran.out + ran.err
 
 
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+async def test_bad_settings_are_a_row_each(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    bad = {"SESSION_IDLE_TIMEOUT": "soon", "WEB_PORT": "many"}
+    ran = await run(tmp_path, "doctor", *arguments, **bad)
+    assert ran.code == 1
+    assert ran.err == ""
+    rows = (
+        [f"{check['subject']} {check['found']}" for check in json.loads(ran.out)]
+        if arguments
+        else [line for line in ran.out.splitlines() if line.startswith("FAILED   settings")]
+    )
+    assert len(rows) == len(bad)
+    assert all(any(name in row for row in rows) for name in bad)
+
+
+async def test_env_file_that_others_may_read_is_a_warning(tmp_path: Path, simulator: Simulator) -> None:
+    (tmp_path / ".env").write_text(f"HEYGEN_API_KEY={KEY}\n")
+    (tmp_path / ".env").chmod(0o644)
+    settings = PORT | {"HEYGEN_API_URL": simulator.address}
+    ran = await run(tmp_path, "doctor", "--json", **settings)
+    assert (found(ran)["settings"]["outcome"], found(ran)["settings"]["fix"]) == ("warning", "chmod 600 .env")
+    (tmp_path / ".env").chmod(0o600)
+    assert found(await run(tmp_path, "doctor", "--json", **settings))["settings"]["outcome"] == "pass"
+
+
+async def test_api_that_was_switched_off_is_named_with_what_to_take_instead(tmp_path: Path) -> None:
+    async with Simulator(SimulatorOptions(api_key=SecretStr(KEY), v1_sunset=True), SystemClock()) as simulator:
+        ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, AVATAR_PROVIDER="heygen-streaming"))
+    assert ran.code == 1
+    assert "was switched off" in found(ran)["avatar service"]["found"]
+    assert "heygen-realtime" in found(ran)["avatar service"]["fix"]
+
+
+async def test_balance_and_open_streams_are_told(tmp_path: Path, simulator: Simulator) -> None:
+    settings = {"LIVEAVATAR_API_URL": simulator.address, "LIVEAVATAR_API_KEY": KEY, "AVATAR_PROVIDER": "liveavatar"}
+    ran = await run(tmp_path, "doctor", "--json", **PORT, **settings)
+    assert ran.code == 0, ran.out
+    assert "credits left" in found(ran)["avatar service"]["found"]
+    assert found(ran)["open streams"]["found"].startswith("none; ")
+
+
+async def test_voice_that_is_not_there_is_named(tmp_path: Path, simulator: Simulator) -> None:
+    ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, AVATAR_VOICE_ID="nobody"))
+    assert ran.code == 1
+    assert found(ran)["voice"]["fix"] == "Choose one of `avatar-relay voices`, and set AVATAR_VOICE_ID."
+
+
+async def test_clock_that_is_off_is_a_warning(tmp_path: Path) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=404, headers={"Date": format_datetime(datetime(2020, 1, 1, tzinfo=UTC), True)})
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        ran = await run(tmp_path, "doctor", "--json", HEYGEN_API_URL=url, HEYGEN_API_KEY=KEY, **PORT)
+    finally:
+        await runner.cleanup()
+    assert found(ran)["clock"]["outcome"] == "warning"
+    assert "s off that of 127.0.0.1" in found(ran)["clock"]["found"]
+    assert "NTP" in found(ran)["clock"]["fix"]
+
+
+@pytest.mark.parametrize(
+    ("leads", "outcome", "says"),
+    [
+        ("here", "warning", "leads here, without encryption"),
+        ("elsewhere", "failure", "leads to something else"),
+        ("nowhere", "failure", "cannot be reached"),
+        ("to nothing", "failure", "answers 404"),
+    ],
+)
+async def test_public_address_is_followed_while_no_bot_runs(
+    tmp_path: Path, simulator: Simulator, leads: str, outcome: str, says: str
+) -> None:
+    port = free_port()
+
+    async def healthy(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    other = web.Application()
+    other.router.add_get("/healthz", healthy)
+    runner = web.AppRunner(other)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        urls = {
+            "here": f"http://127.0.0.1:{port}",
+            "elsewhere": f"http://127.0.0.1:{runner.addresses[0][1]}",
+            "nowhere": f"http://127.0.0.1:{free_port()}",
+            "to nothing": f"http://127.0.0.1:{runner.addresses[0][1]}/under",
+        }
+        settings = of_simulator(simulator, WEB_PUBLIC_URL=urls[leads]) | {"WEB_PORT": str(port)}
+        ran = await run(tmp_path, "doctor", "--json", **settings)
+    finally:
+        await runner.cleanup()
+    check = found(ran)["public address"]
+    assert (check["outcome"], says in check["found"]) == (outcome, True), check
+    assert ran.code == (1 if outcome == "failure" else 0)
+
+
+async def test_older_database_is_a_warning_and_a_newer_one_a_failure(tmp_path: Path, simulator: Simulator) -> None:
+    url = f"sqlite:///{tmp_path / 'bot.db'}"
+    await schema.upgrade(url)
+    settings = of_simulator(simulator, DATABASE_URL=url)
+    assert "up to date" in found(await run(tmp_path, "doctor", "--json", **settings))["database"]["found"]
+    await schema.downgrade(url, "-1")
+    ran = await run(tmp_path, "doctor", "--json", **settings)
+    assert (ran.code, found(ran)["database"]["outcome"]) == (0, "warning")
+    with closing(sqlite3.connect(tmp_path / "bot.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'of-tomorrow'")
+    ran = await run(tmp_path, "doctor", "--json", **settings)
+    assert (ran.code, found(ran)["database"]["outcome"]) == (1, "failure")
+
+
 async def test_missing_key_is_named(tmp_path: Path) -> None:
     ran = await run(tmp_path, "doctor", "--json", **PORT)
     assert ran.code == 1
@@ -81,92 +196,3 @@ async def test_database_that_cannot_be_read_fails(tmp_path: Path, simulator: Sim
     ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, DATABASE_URL=url))
     assert ran.code == 1
     assert found(ran)["database"]["outcome"] == "failure"
-
-
-async def test_discord_that_is_right(tmp_path: Path, simulator: Simulator, discord: DiscordTwin) -> None:
-    channel = discord.add_channel(discord.add_guild("Home"), "general")
-    discord.allow(channel, "read_message_history")
-    settings = of_simulator(simulator, DISCORD_TOKEN=discord.token, DISCORD_API_URL=discord.api_url)
-    ran = await run(tmp_path, "doctor", "--json", "--channel", str(channel.id), **settings)
-    checks = found(ran)
-    assert ran.code == 0, ran.out + ran.err
-    assert checks["Discord token"]["outcome"] == "pass"
-    assert checks["Discord intents"]["outcome"] == "pass"
-    assert checks["Discord commands"]["outcome"] == "warning", "nobody has started the bot yet"
-    assert checks[f"Discord channel {channel.id}"]["found"] == "#general: nothing is missing"
-
-
-async def test_missing_permission_in_a_discord_channel_is_named(
-    tmp_path: Path, simulator: Simulator, discord: DiscordTwin
-) -> None:
-    channel = discord.add_channel(discord.add_guild("Home"), "general")
-    discord.allow(channel, "read_message_history")
-    discord.deny(channel, "embed_links")
-    settings = of_simulator(simulator, DISCORD_TOKEN=discord.token, DISCORD_API_URL=discord.api_url)
-    ran = await run(tmp_path, "doctor", "--json", "--channel", str(channel.id), **settings)
-    assert ran.code == 1
-    assert "the bot lacks Embed Links" in found(ran)[f"Discord channel {channel.id}"]["found"]
-
-
-async def test_wrong_discord_token_is_named_and_not_shown(
-    tmp_path: Path, simulator: Simulator, discord: DiscordTwin
-) -> None:
-    settings = of_simulator(simulator, DISCORD_TOKEN="wrong-token-of-a-bot", DISCORD_API_URL=discord.api_url)
-    ran = await run(tmp_path, "doctor", "--json", **settings)
-    assert ran.code == 1
-    assert found(ran)["Discord token"]["outcome"] == "failure"
-    assert "wrong-token-of-a-bot" not in ran.out + ran.err
-
-
-async def test_livekit_that_is_right_and_a_key_it_does_not_know(
-    tmp_path: Path, simulator: Simulator, livekit_server: LiveKitServer
-) -> None:
-    own = {
-        "LIVEKIT_URL": livekit_server.url,
-        "LIVEKIT_API_KEY": livekit_server.api_key,
-        "LIVEKIT_API_SECRET": livekit_server.api_secret,
-    }
-    ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, **own))
-    assert ran.code == 0, ran.out + ran.err
-    assert "accepts the key" in found(ran)["LiveKit"]["found"]
-    wrong = own | {"LIVEKIT_API_SECRET": "a-secret-nobody-knows-0123456789abcdef"}
-    ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, **wrong))
-    assert ran.code == 1
-    assert "does not accept the key" in found(ran)["LiveKit"]["found"]
-    assert "a-secret-nobody-knows" not in ran.out + ran.err
-
-
-async def test_slack_that_is_right(tmp_path: Path, simulator: Simulator, slack: SlackTwin) -> None:
-    channel = slack.add_channel("general", [slack.add_user("ana")])
-    tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "SLACK_API_URL": slack.api_url}
-    slack.configure(manifest_of(settings_with(tokens)))
-    ran = await run(tmp_path, "doctor", "--json", "--channel", channel.id, **of_simulator(simulator, **tokens))
-    checks = found(ran)
-    assert ran.code == 0, ran.out + ran.err
-    assert checks["Slack bot token"]["outcome"] == "pass"
-    assert checks["Slack scopes"]["outcome"] in ("pass", "skip")
-    assert checks["Slack connection"]["found"] == "Socket Mode is open to the bot"
-    assert checks[f"Slack channel {channel.id}"]["found"] == "#general: the bot is in it"
-
-
-async def test_slack_channel_without_the_bot_says_how_to_invite_it(
-    tmp_path: Path, simulator: Simulator, slack: SlackTwin
-) -> None:
-    channel = slack.add_channel("general", [slack.add_user("ana")], with_bot=False)
-    tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "SLACK_API_URL": slack.api_url}
-    ran = await run(tmp_path, "doctor", "--json", "--channel", channel.id, **of_simulator(simulator, **tokens))
-    assert ran.code == 1
-    assert "/invite @" in found(ran)[f"Slack channel {channel.id}"]["fix"]
-
-
-async def test_wrong_slack_tokens_are_named_and_not_shown(
-    tmp_path: Path, simulator: Simulator, slack: SlackTwin
-) -> None:
-    wrong = {"SLACK_BOT_TOKEN": "xoxb-wrong-token", "SLACK_APP_TOKEN": "xapp-wrong", "SLACK_API_URL": slack.api_url}
-    ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, **wrong))
-    assert ran.code == 1
-    assert found(ran)["Slack bot token"]["outcome"] == "failure"
-    good_bot = wrong | {"SLACK_BOT_TOKEN": slack.bot_token}
-    ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, **good_bot))
-    assert found(ran)["Slack connection"]["outcome"] == "failure"
-    assert "xoxb-wrong-token" not in ran.out + ran.err

@@ -48,7 +48,8 @@ class WebApi:
                 answer = refusal.answer
                 request.error = str(refusal)
             self._twin.clock.ring()
-            return web.json_response(answer)
+            # Every answer tells which scopes the token holds (docs.slack.dev, "auth.test").
+            return web.json_response(answer, headers={"X-OAuth-Scopes": ",".join(sorted(self._twin.scopes))})
 
         return await meet(http, self._twin.faults.take(method), request, take_effect, self._twin.clock)
 

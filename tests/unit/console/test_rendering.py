@@ -18,19 +18,9 @@ from adapters.chat.console.render import (
     status_line,
 )
 from adapters.chat.console.terminal import dress, shows_colour
-from bot.grammar import Usage
-from bot.model import (
-    Channel,
-    Mode,
-    Notice,
-    Phase,
-    Reply,
-    SessionChanged,
-    SessionView,
-    Utterance,
-    UtteranceChanged,
-    UtteranceState,
-)
+from bot.commands.grammar import Usage
+from bot.model import Channel, Mode, Utterance, UtteranceState
+from bot.presentation import Notice, Phase, Reply, SessionChanged, SessionView, UtteranceChanged
 from tests.clock import ManualClock
 
 CHANNEL = Channel("console", "local", "console")

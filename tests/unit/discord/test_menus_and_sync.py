@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+import discord
 import pytest
 
-import discord
 from adapters.chat.discord import invite_link
 from adapters.chat.discord.client import intents_for
 from adapters.chat.discord.mentions import names_in, without_mention

@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime
 
+import discord
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import discord
 from adapters.chat.discord.render import LONGEST_MESSAGE, embed_of, escape, pieces_of, split
-from bot.model import Reply
 from bot.panel import Panel
+from bot.presentation import Reply
 
 WORDS = st.text(st.sampled_from("ab .\n`*_"), max_size=9000)
 

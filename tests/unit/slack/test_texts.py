@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from adapters.chat.slack.blocks import Wording, message_of
 from adapters.chat.slack.mention import command_line
 from adapters.chat.slack.texts import decode, escape, mentions, shorten, unescape, without_mention
-from bot.grammar import ADMIN, AVATAR, Usage
-from bot.model import Reply
+from bot.commands.grammar import ADMIN, AVATAR, Usage
+from bot.presentation import Reply
 from bot.speech import make_speakable
 
 USAGES = {

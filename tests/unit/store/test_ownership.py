@@ -1,5 +1,6 @@
 """One bot per SQLite file, across real processes."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -11,14 +12,19 @@ from pathlib import Path
 import pytest
 
 from bot.errors import StoreUnavailable
-from bot.store.ownership import SqliteOwnership, holder
+from bot.store.ownership import PATIENCE, Ownership, owner_of
+from bot.tasks import end
+from tests.clock import ManualClock
 
 OWN = """
-import sys
-from bot.store.ownership import SqliteOwnership
-with SqliteOwnership(sys.argv[1]):
-    print("owns", flush=True)
-    sys.stdin.read()
+import asyncio, sys
+from bot.clock import SystemClock
+from bot.store.ownership import Ownership
+async def own():
+    async with Ownership(sys.argv[1], SystemClock(), patience=0):
+        print("owns", flush=True)
+        sys.stdin.read()
+asyncio.run(own())
 """
 
 
@@ -32,72 +38,125 @@ def another_process(url: str) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
+def at_once(url: str) -> Ownership:
+    """The ownership of somebody who does not wait."""
+    return Ownership(url, ManualClock(), patience=0)
+
+
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/relay.db"
 
 
-def test_a_second_process_is_refused_and_told_which_one_runs(url: str) -> None:
+async def test_a_second_process_is_refused_and_told_which_one_runs(url: str) -> None:
     with another_process(url) as other:
-        assert holder(url) == other.pid
+        assert await owner_of(url) == f"process {other.pid}"
         expected = (
             f"another avatar-relay (process {other.pid}) already runs on this database: "
             "stop it, or set DATABASE_URL to another file"
         )
-        with pytest.raises(StoreUnavailable) as refusal, SqliteOwnership(url):
-            pytest.fail("two processes own the file")
+        with pytest.raises(StoreUnavailable) as refusal:
+            async with at_once(url):
+                pytest.fail("two processes own the file")
         assert str(refusal.value) == expected
-        assert holder(url) == other.pid
-    assert holder(url) is None
-    with SqliteOwnership(url):
-        assert holder(url) == os.getpid()
+        assert await owner_of(url) == f"process {other.pid}"
+    assert await owner_of(url) is None
+    async with at_once(url):
+        assert await owner_of(url) == f"process {os.getpid()}"
 
 
-def test_what_a_killed_process_left_is_no_obstacle(url: str, tmp_path: Path) -> None:
+async def test_what_a_killed_process_left_is_no_obstacle(url: str, tmp_path: Path) -> None:
     with another_process(url) as other:
         other.send_signal(signal.SIGKILL)
         other.wait()
         assert (tmp_path / "relay.db.lock").read_text() == str(other.pid)
-        assert holder(url) is None
-        with SqliteOwnership(url):
-            assert holder(url) == os.getpid()
+        assert await owner_of(url) is None
+        async with at_once(url):
+            assert await owner_of(url) == f"process {os.getpid()}"
 
 
 async def test_it_can_be_taken_again_after_it_was_given_back(url: str) -> None:
     for _ in range(2):
-        async with SqliteOwnership(url):
-            assert holder(url) == os.getpid()
+        async with at_once(url):
+            assert await owner_of(url) == f"process {os.getpid()}"
             with pytest.raises(StoreUnavailable, match=f"process {os.getpid()}"):
-                SqliteOwnership(url).__enter__()
-        assert holder(url) is None
+                await at_once(url).__aenter__()
+        assert await owner_of(url) is None
 
 
-def test_two_names_of_the_file_are_one_file(url: str, tmp_path: Path) -> None:
+async def test_a_newcomer_gets_the_file_when_its_owner_ends_in_time(url: str) -> None:
+    clock = ManualClock()
+    async with at_once(url):
+        newcomer = Ownership(url, clock)
+        entering = asyncio.create_task(newcomer.__aenter__())
+        await clock.advance(PATIENCE - 1)
+        assert not entering.done()
+    await clock.advance(1)
+    assert await entering is newcomer
+    assert await owner_of(url) == f"process {os.getpid()}"
+    await newcomer.__aexit__(None, None, None)
+
+
+async def test_a_newcomer_waits_no_longer_than_its_patience(url: str) -> None:
+    clock = ManualClock()
+    async with at_once(url):
+        entering = asyncio.create_task(Ownership(url, clock).__aenter__())
+        await clock.advance(PATIENCE)
+        assert entering.done()
+        with pytest.raises(StoreUnavailable, match="already runs on this database"):
+            await entering
+
+
+async def test_a_newcomer_that_is_told_to_stop_waits_no_longer(url: str) -> None:
+    clock, stopping = ManualClock(), asyncio.Event()
+    async with at_once(url):
+        entering = asyncio.create_task(Ownership(url, clock, stopping=stopping).__aenter__())
+        await clock.advance(1)
+        assert not entering.done()
+        stopping.set()
+        await clock.advance(1)
+        with pytest.raises(StoreUnavailable, match="already runs on this database"):
+            await entering
+
+
+async def test_the_lock_of_a_file_is_never_lost(url: str) -> None:
+    clock = ManualClock()
+    async with Ownership(url, clock) as ownership:
+        keeping = asyncio.create_task(ownership.keep())
+        await clock.advance(3600)
+        assert not keeping.done()
+        assert ownership.trouble is None
+        await end(keeping)
+
+
+async def test_two_names_of_the_file_are_one_file(url: str, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
-    with SqliteOwnership(f"sqlite:///{tmp_path}/link/relay.db"), pytest.raises(StoreUnavailable):
-        SqliteOwnership(url).__enter__()
+    async with at_once(f"sqlite:///{tmp_path}/link/relay.db"):
+        with pytest.raises(StoreUnavailable):
+            await at_once(url).__aenter__()
 
 
-def test_another_file_is_free(url: str, tmp_path: Path) -> None:
-    with SqliteOwnership(url), SqliteOwnership(f"sqlite:///{tmp_path}/other.db"):
-        assert holder(url) == os.getpid()
+async def test_another_file_is_free(url: str, tmp_path: Path) -> None:
+    async with at_once(url), at_once(f"sqlite:///{tmp_path}/other.db"):
+        assert await owner_of(url) == f"process {os.getpid()}"
 
 
-def test_asking_makes_no_file(url: str, tmp_path: Path) -> None:
-    assert holder(url) is None
-    assert list(tmp_path.iterdir()) == []
+async def test_asking_makes_no_file(url: str, tmp_path: Path) -> None:
+    assert await owner_of(url) is None
+    assert not (tmp_path / "relay.db.lock").exists()
+    assert not (tmp_path / "relay.db").exists()
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql://ada@localhost/relay"])
-def test_other_databases_need_no_lock(url: str) -> None:
-    with SqliteOwnership(url), SqliteOwnership(url):
-        assert holder(url) is None
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+async def test_a_database_in_memory_needs_no_lock(url: str) -> None:
+    async with at_once(url), at_once(url):
+        assert await owner_of(url) is None
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+async def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "obstacle").write_text("")
     with pytest.raises(StoreUnavailable, match="cannot be opened for writing"):
-        SqliteOwnership(f"sqlite:///{tmp_path}/obstacle/relay.db").__enter__()
+        await at_once(f"sqlite:///{tmp_path}/obstacle/relay.db").__aenter__()
     (tmp_path / "relay.db.lock").mkdir()
     with pytest.raises(StoreUnavailable, match="cannot be locked"):
-        SqliteOwnership(f"sqlite:///{tmp_path}/relay.db").__enter__()
+        await at_once(f"sqlite:///{tmp_path}/relay.db").__aenter__()

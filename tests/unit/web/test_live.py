@@ -12,7 +12,8 @@ import pytest
 
 from bot.bulletin import BACKLOG
 from bot.errors import StoreUnavailable
-from bot.model import Mode, Phase, SessionChanged, Utterance, UtteranceChanged, UtteranceState, Word, WordsSpoken
+from bot.model import Mode, Utterance, UtteranceState, Word
+from bot.presentation import Phase, SessionChanged, UtteranceChanged, WordsSpoken
 from tests.clock import ManualClock
 from tests.unit.web.watching import CHANNEL, NONCE, Watching
 

@@ -14,7 +14,8 @@ from adapters.web.said import LONGEST_TOPIC, understand
 from adapters.web.seats import ANSWER, GRACE
 from adapters.web.visits import LOOK_AGAIN
 from bot.errors import NotReady, ProviderError, Transient
-from bot.model import Phase, RoomDoor
+from bot.model import RoomDoor
+from bot.presentation import Phase
 from bot.rooms import RoomMessage, SeatedRoom
 from tests.clock import ManualClock, settle
 from tests.unit.web.watching import Watching

@@ -10,8 +10,9 @@ from pydantic import SecretStr
 
 from adapters.web import SignedWatchLinks, WebServer
 from bot.bulletin import Bulletin
-from bot.model import Channel, Mode, Phase, RoomDoor, SessionChanged, SessionView, Word, WordsSpoken
+from bot.model import Channel, Mode, RoomDoor, Word
 from bot.ports import Clock
+from bot.presentation import Phase, SessionChanged, SessionView, WordsSpoken
 from bot.rooms import RoomSeats
 
 NONCE = "nonce-of-link"

@@ -1,0 +1,150 @@
+"""The commands of admins: see and stop what is open, see what it costs, shut people out.
+
+An admin sees and stops what is in their own workspace, an operator (`Actor.is_operator`) everything. Part of the one
+table of `bot.commands.table`.
+"""
+
+import re
+from datetime import UTC
+
+from bot import sentences
+from bot.commands.asked import Asked, Entry
+from bot.commands.clean_up import clean_up
+from bot.commands.grammar import ADMIN, Usage
+from bot.errors import Refused
+from bot.limits import Budget
+from bot.model import Channel, EndReason, Role
+from bot.permissions import EVERYWHERE, Permissions, block_of
+from bot.presentation import Reply, Visibility
+from bot.session.running import RunningSession
+from bot.session.streams import StreamCloser
+from bot.sessions import Sessions
+
+_PERSON = re.compile(r"<@!?(?P<mentioned>\w{1,64})(?:\|[^>]*)?>|@?(?P<plain>[\w.-]{1,64})")
+"""A mention as Discord (`<@123>`) and Slack (`<@U123|name>`) write it, or a bare id."""
+
+_WITH_PLATFORM = re.compile(r"[a-z]+:[\w.-]{1,64}")
+
+
+class AdminCommands:
+    """The admins' part of the table."""
+
+    def __init__(self, sessions: Sessions, permissions: Permissions, closer: StreamCloser, budget: Budget) -> None:
+        self._sessions = sessions
+        self._permissions = permissions
+        self._closer = closer
+        self._budget = budget
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The lines of the table."""
+        table = [
+            (Usage(ADMIN, "sessions", "list the open sessions"), self._list),
+            (Usage(ADMIN, "cleanup", "close what has been silent for a minute"), self._clean_up),
+            (Usage(ADMIN, "stop", "close one session", "ID", required=True), self._stop),
+            (Usage(ADMIN, "stop-all", "close every session"), self._stop_all),
+            (Usage(ADMIN, "usage", "show how long avatars were open today"), self._usage),
+            (Usage(ADMIN, "limits", "show the limits and what is left of them"), self._limits),
+            (Usage(ADMIN, "block", "shut a person out", "PERSON", required=True), self._block),
+            (Usage(ADMIN, "unblock", "let a person in again", "PERSON", required=True), self._unblock),
+        ]
+        return [Entry(usage, Role.ADMIN, run, may_repeat=True) for usage, run in table]
+
+    async def _list(self, asked: Asked) -> Reply:
+        fields = tuple((running.session.id, _line(running)) for running in self._in_reach(asked))
+        # Whose stream is not closed yet is the operator's business alone: it may be another workspace's.
+        unconfirmed = self._closer.unconfirmed if asked.actor.is_operator else 0
+        return Reply(sentences.session_list(len(fields), unconfirmed), Visibility.PRIVATE, fields)
+
+    async def _stop(self, asked: Asked) -> Reply:
+        running = self._sessions.with_id(asked.command.text)
+        if running is None or running not in self._in_reach(asked):
+            raise Refused(sentences.no_such_session(asked.command.text), stage="admin")
+        await self._sessions.stop(running, EndReason.ADMIN, asked.actor)
+        return Reply(sentences.STOPPING, Visibility.PRIVATE)
+
+    async def _stop_all(self, asked: Asked) -> Reply:
+        open_ones = [running for running in self._in_reach(asked) if not running.is_ending]
+        for running in open_ones:
+            await self._sessions.stop(running, EndReason.ADMIN, asked.actor)
+        return Reply(sentences.stopping_all(len(open_ones)), Visibility.PRIVATE)
+
+    async def _clean_up(self, asked: Asked) -> Reply:
+        report = await clean_up(self._sessions.house, self._in_reach(asked))
+        found = f"closed {sentences.count(report.ended, 'session')}, found {sentences.count(report.unowned, 'stream')}"
+        await self._sessions.audit(asked.actor, "cleanup", None, f"{found} that no session owns")
+        unowned = report.unowned if asked.actor.is_operator else 0
+        key_is_ours = self._sessions.house.policy.key_is_ours
+        return Reply(sentences.cleaned_up(report.ended, unowned, key_is_ours=key_is_ours), Visibility.PRIVATE)
+
+    async def _usage(self, asked: Asked) -> Reply:
+        spent = await self._budget.spent()
+        by_channel = {c: seconds for c, seconds in spent.by_channel.items() if _is_in_reach(c, asked)}
+        fields = [
+            (str(channel), sentences.used(seconds, self._budget.cost(seconds)))
+            for channel, seconds in sorted(by_channel.items(), key=lambda item: -item[1])
+        ]
+        total = sum(by_channel.values())
+        if len(fields) > 1:
+            fields.append(("All", sentences.used(total, self._budget.cost(total))))
+        return Reply(sentences.usage_list(bool(fields)), Visibility.PRIVATE, tuple(fields))
+
+    async def _limits(self, asked: Asked) -> Reply:
+        limits = self._budget.limits
+        shares = self._budget.shares(asked.channel, await self._budget.spent())
+        fields = [(share.what, f"{round(share.used * 100)} %") for share in shares]
+        if limits.workspace_sessions is not None:
+            here = sum(_is_same_workspace(running.session.channel, asked.channel) for running in self._sessions)
+            fields.append((sentences.sessions_at_once(limits.workspace_sessions), sentences.count(here, "session")))
+        if self._budget.lacks_price:
+            fields.append(("Limits in dollars", sentences.NO_PRICE))
+        return Reply(sentences.limits_list(bool(fields)), Visibility.PRIVATE, tuple(fields))
+
+    async def _block(self, asked: Asked) -> Reply:
+        person, workspace = block_of(_person(asked), asked.channel, asked.actor)
+        store = self._sessions.house.store
+        is_new = await store.block(person, workspace, asked.actor.key)
+        self._permissions.learn_blocks(await store.blocked())
+        await self._sessions.audit(asked.actor, "block", None, f"{person} in {workspace or 'every workspace'}")
+        return Reply(sentences.blocked(asked.command.text, is_new=is_new), Visibility.PRIVATE)
+
+    async def _unblock(self, asked: Asked) -> Reply:
+        person, workspace = block_of(_person(asked), asked.channel, asked.actor)
+        store = self._sessions.house.store
+        of_person = [block for block in await store.blocked() if block.person == person]
+        # An operator's block holds everywhere, so its lifting does too: also what admins have blocked in theirs.
+        liftable = [block for block in of_person if workspace in (EVERYWHERE, block.workspace)]
+        for block in liftable:
+            await store.unblock(person, block.workspace)
+        self._permissions.learn_blocks(await store.blocked())
+        await self._sessions.audit(asked.actor, "unblock", None, f"{person} in {workspace or 'every workspace'}")
+        if any(block.workspace == EVERYWHERE for block in of_person) and workspace != EVERYWHERE:
+            return Reply(sentences.blocked_by_operator(asked.command.text), Visibility.PRIVATE)
+        return Reply(sentences.unblocked(asked.command.text, was_blocked=bool(liftable)), Visibility.PRIVATE)
+
+    def _in_reach(self, asked: Asked) -> list[RunningSession]:
+        return [running for running in self._sessions if _is_in_reach(running.session.channel, asked)]
+
+
+def _is_in_reach(channel: Channel, asked: Asked) -> bool:
+    return asked.actor.is_operator or _is_same_workspace(channel, asked.channel)
+
+
+def _is_same_workspace(one: Channel, other: Channel) -> bool:
+    return (one.platform, one.workspace) == (other.platform, other.workspace)
+
+
+def _line(running: RunningSession) -> str:
+    view, session = running.view(), running.session
+    since = session.created_at.astimezone(UTC).strftime("%H:%M UTC")
+    waiting = sentences.count(view.queue_length, "message")
+    return f"{session.channel}, {sentences.PHASES[view.phase]}, by {session.started_by_name} since {since}, {waiting}"
+
+
+def _person(asked: Asked) -> str:
+    text = asked.command.text.strip()
+    if asked.actor.is_operator and _WITH_PLATFORM.fullmatch(text):
+        return text
+    if (found := _PERSON.fullmatch(text)) is None:
+        raise Refused(sentences.not_a_person(text), stage="grammar")
+    return f"{asked.channel.platform}:{found['mentioned'] or found['plain']}"

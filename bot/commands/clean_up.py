@@ -1,0 +1,71 @@
+"""An admin's clean-up: ends sessions nobody uses, and counts the provider's open streams that no session here owns.
+
+Which sessions are in the admin's reach is decided by the caller. Knows the provider as a port.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bot.model import EndReason
+from bot.session.house import House
+from bot.session.running import RunningSession
+from bot.tasks import end
+from bot.unowned import list_open
+
+UNUSED_AFTER = 60.0
+"""Seconds of silence after which an admin's clean-up takes a session for unused."""
+
+PATIENCE = 10.0
+"""Seconds a clean-up waits for the provider before it answers the admin."""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanUp:
+    """What a clean-up did: sessions ended, and streams the provider has open that no session here owns."""
+
+    ended: int
+    unowned: int
+
+
+async def clean_up(house: House, sessions: Iterable[RunningSession]) -> CleanUp:
+    """End those that have been silent for a minute with nothing waiting; count streams nobody here owns.
+
+    What the provider does not confirm within `PATIENCE` is not counted; its channel is told when it is. Raises
+    `StoreError`.
+    """
+    now = house.clock.monotonic()
+    unused = [running for running in sessions if _is_unused(running, now)]
+    for running in unused:
+        running.ask_to_end(EndReason.ADMIN)
+    await _wait_for_closes(house, unused)
+    owned_before = await _owned(house)
+    listed = frozenset(stream.upstream_id for stream in await list_open(house.provider) or ())
+    ended = sum(running.closed.is_set() for running in unused)
+    return CleanUp(ended, len(listed - owned_before - await _owned(house)))
+
+
+def _is_unused(running: RunningSession, now: float) -> bool:
+    return (
+        not running.is_ending
+        and not running.waiting
+        and running.speech.is_quiet
+        and now - running.speech.last_activity >= UNUSED_AFTER
+    )
+
+
+async def _wait_for_closes(house: House, sessions: Sequence[RunningSession]) -> None:
+    async def all_closed() -> None:
+        for running in sessions:
+            await running.closed.wait()
+
+    waits = [asyncio.create_task(all_closed()), asyncio.create_task(house.clock.sleep(PATIENCE))]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            await end(wait)
+
+
+async def _owned(house: House) -> frozenset[str | None]:
+    return frozenset(stream.upstream_id for stream in await house.store.unsettled_streams())

@@ -1,0 +1,320 @@
+"""The one table of what people can ask for, on every platform: who may, what it does, what is answered.
+
+A platform hands in a `Command` with its channel and actor and renders the `Reply`. Everything here answers at once:
+what takes time goes on in the session's own task and is told to the channel when it is done (rule 6)."""
+
+import asyncio
+import math
+from dataclasses import replace
+from typing import TypeVar
+
+import structlog
+
+from bot import sentences
+from bot.commands.admin import AdminCommands
+from bot.commands.asked import Asked, Entry, Run
+from bot.commands.grammar import AVATAR, Usage
+from bot.errors import Refused, StoreError
+from bot.limits import Budget
+from bot.model import EndReason, Mode, Role, Session
+from bot.permissions import Permissions
+from bot.presentation import Reply, Visibility
+from bot.relay import Message, Relay
+from bot.session.running import RunningSession
+from bot.session.streams import StreamCloser
+from bot.sessions import Sessions, Wishes
+from bot.settings import Quality
+from bot.store.audit import REFUSED
+
+log = structlog.get_logger(__name__)
+
+__all__ = ["Asked", "Commands"]
+
+_Choice = TypeVar("_Choice", Mode, Quality)
+
+AUDITED_REFUSALS = ("permission", "limit")
+"""Refusals that say something about people or money; the others are slips of the tongue."""
+
+QUEUE_SHOWN = 10
+"""Waiting messages that `queue` lists; more would flood a channel."""
+
+MIN_IDLE = 5.0
+"""Seconds: the least that a setting of a duration may be."""
+
+DEFAULT = "default"
+"""What goes back to what the operator has set."""
+
+IDLE_SUMMARY = f"how long it stays in this channel without a message; {DEFAULT}: as the operator has set it"
+
+WISHES = ("avatar", "voice", "mode", "quality")
+
+
+class Commands:
+    """The table, and how to run it."""
+
+    def __init__(
+        self, sessions: Sessions, relay: Relay, permissions: Permissions, closer: StreamCloser, budget: Budget
+    ) -> None:
+        self._sessions = sessions
+        self._relay = relay
+        self._permissions = permissions
+        self._budget = budget
+        self._starting = asyncio.Lock()
+        entries = [
+            Entry(Usage(AVATAR, "start", "bring the avatar into this channel", options=WISHES), Role.HOST, self._start),
+            Entry(Usage(AVATAR, "say", "have it say your words", "TEXT", required=True), Role.SPEAKER, self._say, True),
+            Entry(Usage(AVATAR, "ask", "have it answer you", "TEXT", required=True), Role.SPEAKER, self._ask, True),
+            _repeatable("interrupt", "silence it now, keep the queue waiting", Role.SPEAKER, self._interrupt),
+            Entry(Usage(AVATAR, "skip", "cut what it says and go on with the next"), Role.SPEAKER, self._skip),
+            Entry(Usage(AVATAR, "clear", "drop everything that waits"), Role.SPEAKER, self._clear),
+            _repeatable("queue", "show what waits", Role.VIEWER, self._queue),
+            _repeatable("mode", "repeat what you write, or answer it", Role.HOST, self._mode, "repeat|chat"),
+            _repeatable("idle", IDLE_SUMMARY, Role.HOST, self._idle, "SECONDS"),
+            _repeatable("keep", "keep it here although nobody writes", Role.SPEAKER, self._keep),
+            _repeatable("status", "show how it is doing", Role.VIEWER, self._status),
+            _repeatable("watch", "get the watch link", Role.VIEWER, self._watch),
+            _repeatable("stop", "send the avatar away", Role.HOST, self._stop),
+            _repeatable("help", "show this list", Role.VIEWER, self._help),
+            *AdminCommands(sessions, permissions, closer, budget).entries,
+        ]
+        self._in_hand: set[str] = set()
+        self._table = {(entry.usage.group, entry.usage.verb): entry for entry in entries}
+
+    @property
+    def usages(self) -> dict[tuple[str, str], Usage]:
+        """How every command is written, by group and verb."""
+        return {key: entry.usage for key, entry in self._table.items()}
+
+    async def run(self, asked: Asked) -> Reply | None:
+        """Do what was asked. Never raises `Refused`: a refusal is a private reply. None where the same command was
+        delivered and answered before. Raises `StoreError`."""
+        entry = self._table[(asked.command.group, asked.command.verb)]
+        if entry.relays or not asked.keys:
+            return await self._answer(entry, asked)
+        if not self._in_hand.isdisjoint(asked.keys):
+            return None
+        self._in_hand.update(asked.keys)
+        try:
+            return await self._answer_once(entry, asked)
+        finally:
+            self._in_hand.difference_update(asked.keys)
+
+    async def _answer_once(self, entry: Entry, asked: Asked) -> Reply | None:
+        """What a crash cuts off is delivered again by Slack. So the keys of what may be repeated are written down when
+        it is done; anything else (a start costs money, a skip cuts the next message) is rather lost than done twice."""
+        store = self._sessions.house.store
+        if not entry.may_repeat:
+            return await self._answer(entry, asked) if await store.accept(asked.keys, None) else None
+        if await store.was_seen(asked.keys):
+            return None
+        reply = await self._answer(entry, asked)
+        try:
+            await store.accept(asked.keys, None)
+        except StoreError as error:
+            log.error("a command was done, but not remembered: it may be done again", error=str(error))
+        return reply
+
+    async def _answer(self, entry: Entry, asked: Asked) -> Reply | None:
+        try:
+            actor = self._permissions.require(asked.actor, entry.role, asked.channel)
+            return await entry.run(replace(asked, actor=actor))
+        except Refused as refusal:
+            if refusal.stage in AUDITED_REFUSALS:
+                what = f"/{entry.usage.group} {entry.usage.verb} in {asked.channel}: {refusal}"
+                await self._sessions.audit(asked.actor, REFUSED, None, what)
+            return Reply(str(refusal), Visibility.PRIVATE)
+
+    # --- start and stop ----------------------------------------------------------------------------------------------
+
+    async def _start(self, asked: Asked) -> Reply:
+        options = asked.command.options
+        mode = _one_of(Mode, "mode", options["mode"]) if "mode" in options else None
+        quality = _one_of(Quality, "quality", options["quality"]) if "quality" in options else None
+        house = self._sessions.house
+        # Also where the channel or the operator has chosen it: an avatar that cannot answer would cost for nothing.
+        if (mode or (await house.store.channel_settings(asked.channel)).mode or house.policy.mode) is Mode.CHAT:
+            house.require_answers()
+        self._permissions.require_channel(asked.channel)
+        wishes = Wishes(options.get("avatar"), options.get("voice"), quality, mode)
+        # One after the other, so that no two starts both take the last place that a limit leaves.
+        async with self._starting:
+            if self._sessions.in_channel(asked.channel) is None:
+                await self._budget.require_room(asked.channel, (running.session.channel for running in self._sessions))
+            session, is_new = await self._sessions.start(asked.channel, asked.actor, wishes)
+        link = self._link(session)
+        if not is_new:
+            if session.state.is_open and (running := self._sessions.in_channel(asked.channel)) and running.is_ending:
+                raise Refused(sentences.CLOSING, stage="channel")
+            return Reply(sentences.already_running(session.started_by_name), Visibility.PRIVATE, link=link)
+        running = self._sessions.with_id(session.id)
+        policy = running.policy if running else house.policy
+        price = house.provider.capabilities.price_per_minute
+        return Reply(sentences.starting(price, policy.idle_timeout, policy.max_duration), link=link)
+
+    async def _stop(self, asked: Asked) -> Reply:
+        running = self._running(asked)
+        if running.is_ending:
+            raise Refused(sentences.CLOSING, stage="channel")
+        await self._sessions.stop(running, EndReason.STOPPED, asked.actor)
+        return Reply(sentences.STOPPING)
+
+    # --- speech ------------------------------------------------------------------------------------------------------
+
+    async def _say(self, asked: Asked) -> Reply | None:
+        return await self._relayed(asked, Mode.REPEAT)
+
+    async def _ask(self, asked: Asked) -> Reply | None:
+        return await self._relayed(asked, Mode.CHAT)
+
+    async def _relayed(self, asked: Asked, mode: Mode) -> Reply | None:
+        receipt = await self._relay.receive(
+            Message(
+                channel=asked.channel,
+                actor=asked.actor,
+                text=asked.command.text,
+                keys=asked.keys,
+                message_id=asked.message_id,
+                names=asked.names or {},
+                mode=mode,
+            )
+        )
+        if receipt.ignored is not None:
+            return None
+        return Reply(sentences.queued(receipt.ahead, live_yet=receipt.live_yet), Visibility.PRIVATE)
+
+    async def _interrupt(self, asked: Asked) -> Reply:
+        running = self._running(asked)
+        if not running.is_saying_something:
+            raise Refused(sentences.NOTHING_SAID, stage="channel")
+        running.post(running.speech.interrupt)
+        return Reply(sentences.interrupted(running.waiting))
+
+    async def _skip(self, asked: Asked) -> Reply:
+        running = self._running(asked)
+        waiting = running.waiting
+        if not running.is_saying_something and not running.speech.held:
+            raise Refused(sentences.NOTHING_SAID, stage="channel")
+        running.post(running.speech.skip)
+        return Reply(sentences.going_on(waiting) if running.speech.held else sentences.skipped(waiting))
+
+    async def _clear(self, asked: Asked) -> Reply:
+        running = self._running(asked)
+        sent_ahead = running.speech.ahead is not None
+        dropped = running.waiting - sent_ahead
+        running.post(running.speech.clear)
+        return Reply(sentences.cleared(dropped, sent_ahead=sent_ahead))
+
+    async def _queue(self, asked: Asked) -> Reply:
+        running = self._running(asked)
+        waiting = running.queued()
+        shown = [f"{_short(utterance.text)} ({utterance.author_name})" for utterance in waiting[:QUEUE_SHOWN]]
+        if len(waiting) > QUEUE_SHOWN:
+            shown.append(sentences.and_more(len(waiting) - QUEUE_SHOWN))
+        current = running.speech.current
+        return Reply(
+            sentences.queue_list(shown, _short(current.utterance.text) if current else None), Visibility.PRIVATE
+        )
+
+    async def _mode(self, asked: Asked) -> Reply:
+        running = self._sessions.in_channel(asked.channel)
+        if not asked.command.text:
+            if running is None:
+                raise Refused(sentences.NO_SESSION, stage="channel")
+            return Reply(sentences.mode_is(running.session.mode), Visibility.PRIVATE)
+        mode = _one_of(Mode, "mode", asked.command.text.lower())
+        if mode is Mode.CHAT:
+            self._sessions.house.require_answers()
+        await self._sessions.house.store.set_channel_mode(asked.channel, mode)
+        if running is None:
+            return Reply(sentences.mode_is(mode, for_next=True))
+        await running.set_mode(mode)
+        return Reply(sentences.mode_is(mode))
+
+    async def _keep(self, asked: Asked) -> Reply:
+        running = self._running(asked)
+        if running.is_ending:
+            raise Refused(sentences.CLOSING, stage="channel")
+        running.keep()
+        return Reply(sentences.KEPT, Visibility.PRIVATE)
+
+    async def _idle(self, asked: Asked) -> Reply:
+        house, running = self._sessions.house, self._sessions.in_channel(asked.channel)
+        wanted = asked.command.text.strip().lower()
+        if not wanted:
+            chosen = (await house.store.channel_settings(asked.channel)).idle_timeout
+            policy = running.policy if running else house.policy.with_idle_timeout(chosen)
+            text = sentences.idle_is(policy.idle_timeout, is_changed=False, is_own=chosen is not None)
+            return Reply(text, Visibility.PRIVATE)
+        is_own = wanted != DEFAULT
+        seconds = _idle_seconds(wanted, house.policy.idle_ceiling) if is_own else house.policy.idle_timeout
+        chosen = seconds if is_own else None
+        await house.store.set_channel_idle_timeout(asked.channel, chosen)
+        if running is not None:
+            running.set_idle_timeout(chosen)
+        return Reply(sentences.idle_is(seconds, is_changed=True, is_own=is_own))
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    async def _status(self, asked: Asked) -> Reply:
+        running = self._running(asked)
+        view = running.view()
+        fields = [
+            ("State", sentences.PHASES[view.phase]),
+            ("Mode", sentences.MODES[view.mode]),
+            ("Started by", view.started_by_name),
+            ("Waiting", sentences.count(view.queue_length, "message")),
+            ("Leaves in", sentences.duration(running.seconds_left)),
+        ]
+        if running.cost is not None:
+            fields.append(("Cost so far", f"about {sentences.dollars(running.cost)}"))
+        return Reply("The avatar in this channel:", Visibility.PRIVATE, tuple(fields), view.watch_url)
+
+    async def _watch(self, asked: Asked) -> Reply:
+        link = self._running(asked).view().watch_url
+        if link is None:
+            raise Refused(sentences.NO_LINK, stage="channel")
+        return Reply(sentences.WATCH, Visibility.PRIVATE, link=link)
+
+    async def _help(self, asked: Asked) -> Reply:
+        admin = asked.actor.role is Role.ADMIN
+        usages = [entry.usage for entry in self._table.values() if admin or entry.role is not Role.ADMIN]
+        return Reply(sentences.HELP, Visibility.PRIVATE, tuple((usage.line, usage.summary) for usage in usages))
+
+    # --- what several need -------------------------------------------------------------------------------------------
+
+    def _running(self, asked: Asked) -> RunningSession:
+        running = self._sessions.in_channel(asked.channel)
+        if asked.session_id is not None and (running is None or running.session.id != asked.session_id):
+            raise Refused(sentences.PANEL_OVER, stage="channel")
+        if running is None:
+            raise Refused(sentences.NO_SESSION, stage="channel")
+        return running
+
+    def _link(self, session: Session) -> str | None:
+        running = self._sessions.with_id(session.id)
+        return running.view().watch_url if running else self._sessions.house.links.url(session.link_nonce)
+
+
+def _repeatable(verb: str, summary: str, role: Role, run: Run, argument: str = "") -> Entry:
+    return Entry(Usage(AVATAR, verb, summary, argument), role, run, may_repeat=True)
+
+
+def _idle_seconds(text: str, ceiling: float) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not MIN_IDLE <= seconds <= ceiling:
+        raise Refused(sentences.idle_out_of_bounds(MIN_IDLE, ceiling, DEFAULT), stage="grammar")
+    return seconds
+
+
+def _one_of(kind: type[_Choice], name: str, value: str) -> _Choice:
+    try:
+        return kind(value.strip().lower())
+    except ValueError:
+        raise Refused(sentences.one_of(name, value[:40], [choice.value for choice in kind]), stage="grammar") from None
+
+
+def _short(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

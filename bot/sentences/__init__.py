@@ -1,0 +1,280 @@
+"""Every word the program says to people: one place, the same for the same thing on every platform.
+
+What happened, and what to do next. No id without meaning, no vendor's jargon, never a secret. Functions here only make
+text; who reads it is decided by the caller. The words for admins and for failures are written in modules of their own.
+"""
+# `x as x` hands a name on, by which mypy knows it for one of this module; isort would make a statement of each.
+# ruff: noqa: I001
+
+import difflib
+from collections.abc import Iterable
+from datetime import timedelta
+from decimal import Decimal
+
+from bot.sentences.amounts import count as count, dollars as dollars, duration as duration
+from bot.model import EndReason, Mode, Role
+from bot.presentation import Phase
+from bot.sentences.admin import (
+    DOLLARS_NOT_COUNTED as DOLLARS_NOT_COUNTED,
+    NO_PRICE as NO_PRICE,
+    blocked as blocked,
+    blocked_by_operator as blocked_by_operator,
+    cleaned_up as cleaned_up,
+    dollars_here as dollars_here,
+    dollars_in_workspace as dollars_in_workspace,
+    limit_is_near as limit_is_near,
+    limit_reached as limit_reached,
+    limits_list as limits_list,
+    minutes_here as minutes_here,
+    minutes_in_workspace as minutes_in_workspace,
+    no_such_session as no_such_session,
+    not_a_person as not_a_person,
+    session_list as session_list,
+    sessions_at_once as sessions_at_once,
+    stopping_all as stopping_all,
+    too_many_sessions as too_many_sessions,
+    unblocked as unblocked,
+    usage_list as usage_list,
+    used as used,
+)
+from bot.sentences.failures import (
+    failure as failure,
+    interrupt_failed as interrupt_failed,
+    session_failed as session_failed,
+    not_said as not_said,
+)
+
+MODES = {
+    Mode.REPEAT: "repeat (it says what you write)",
+    Mode.CHAT: "chat (it answers what you write)",
+}
+
+PHASES = {
+    Phase.STARTING: "starting",
+    Phase.LIVE: "live",
+    Phase.WAITING_FOR_TEXT: "waiting for text: the next message wakes the avatar",
+    Phase.WAITING_FOR_VIEWER: "waiting for the first viewer: open the watch link",
+    Phase.ENDED: "ended",
+}
+
+UNNAMED_AVATAR = "the avatar"
+NO_SESSION = "No avatar is in this channel. Start one with `/avatar start`."
+CLOSING = "The avatar in this channel is just being closed. Try again in a few seconds."
+NOTHING_SAID = "The avatar is not saying anything right now."
+EMPTY_TEXT = "There is nothing in that message that can be spoken. Write some words."
+CLOSING_PANEL = "leaving…"
+CHANNEL_DENIED = "The operator wants no avatar in this channel. Try another one."
+PANEL_OVER = "That panel belongs to an avatar that has left. Start one with `/avatar start`."
+KEPT = "Good, the avatar stays."
+NOBODY_WATCHED = "Nobody watched or wrote for a while, so the avatar has left"
+STOPPING = "Stopping the avatar…"
+STOPPED_BY_SIGNAL = "avatar-relay is shutting down"
+NO_LINK = "There is no watch link yet. Try again in a few seconds."
+WATCH = "Watch the avatar here:"
+HELP = "What you can do with the avatar. Anything else you write to it is said, or answered in chat mode:"
+
+
+# --- starting and stopping -------------------------------------------------------------------------------------------
+
+
+def starting(price: Decimal | None, idle: float, longest: float) -> str:
+    """The answer to a start that opens a session; durations in seconds."""
+    cost = f" An open minute costs up to {dollars(price)}." if price else ""
+    leaves = (
+        f"It leaves by itself after {duration(idle)} without a message, and after {duration(longest)} at the latest."
+    )
+    return f"Starting the avatar…{cost} {leaves}"
+
+
+def already_running(name: str) -> str:
+    """The answer to a start where a session is open."""
+    return f"An avatar is already in this channel, started by {name}. Everybody can watch and write to it."
+
+
+def live(mode: Mode) -> str:
+    """Told to the channel when the avatar can be watched."""
+    does = "It says what you write here." if mode is Mode.REPEAT else "It answers what you write here."
+    return f"The avatar is live. {does}"
+
+
+def waiting_for_viewer() -> str:
+    """Told to the channel when speech waits for somebody to watch."""
+    return "The avatar waits for its first viewer: open the watch link, then it speaks."
+
+
+def ended(reason: EndReason | None, lasted: timedelta, detail: str | None, cost: Decimal | None) -> str:
+    """Told to the channel, and shown on the watch page, when a session is closed."""
+    if reason in (None, EndReason.FAILED):
+        return detail or "The avatar session failed. Bring the avatar back with `/avatar start`."
+    why = (detail if reason is EndReason.IDLE else None) or {
+        EndReason.STOPPED: "The avatar has left",
+        EndReason.IDLE: "Nobody wrote for a while, so the avatar has left",
+        EndReason.MAX_DURATION: "The avatar has stayed as long as it may and has left",
+        EndReason.PROVIDER_ENDED: "The avatar service has ended the session",
+        EndReason.ADMIN: "An admin has sent the avatar away",
+        EndReason.SHUTDOWN: "The bot is shutting down, so the avatar has left",
+    }[reason]
+    if reason is EndReason.MAX_DURATION and detail:
+        return f"{detail} The avatar has left after {duration(lasted.total_seconds())}."
+    spent = f", for about {dollars(cost)}" if cost else ""
+    return f"{why} after {duration(lasted.total_seconds())}{spent}. Bring it back with `/avatar start`."
+
+
+def close_not_confirmed() -> str:
+    """Told to the channel when the provider did not confirm a close."""
+    return "The avatar service did not confirm that the stream is closed. I keep trying until it does."
+
+
+def idle_warning(seconds: float, *, is_unwatched: bool) -> str:
+    """Told to the channel before an idle session closes; `is_unwatched`: it would stay if somebody watched."""
+    if is_unwatched:
+        return f"Nobody is watching or writing: the avatar leaves in {duration(seconds)} unless somebody does."
+    return f"Nobody has written for a while: the avatar leaves in {duration(seconds)} unless somebody writes."
+
+
+def restarted() -> str:
+    """Told to the channel when a start was cut short by a restart of the bot."""
+    return "The bot was restarted while the avatar was starting. Start it again with `/avatar start`."
+
+
+def chat_not_configured(setting: str | None = None) -> str:
+    """The answer to a question, or to chat mode, where nothing can answer. `setting`: what would let this avatar."""
+    also = f", or {setting}" if setting else ""
+    return (
+        "This avatar can repeat, but it has no mind to answer with yet. "
+        f"Use `/avatar say`, or ask the operator to set CHAT_API_URL and CHAT_MODEL{also}."
+    )
+
+
+def idle_is(seconds: float, *, is_changed: bool, is_own: bool) -> str:
+    """The answer to `idle`; `is_own` says that the channel has chosen it, and does not follow the operator."""
+    now, whose = "now " if is_changed else "", "chosen here" if is_own else "as the operator has set it"
+    return f"The avatar {now}leaves this channel after {duration(seconds)} without a message, {whose}."
+
+
+def idle_out_of_bounds(least: float, most: float, word: str) -> str:
+    """The answer to an idle time that cannot be; `word` goes back to the operator's."""
+    return f"Give a number of seconds from {least:g} to {most:g}, or `{word}` for what the operator has set."
+
+
+# --- speaking --------------------------------------------------------------------------------------------------------
+
+
+def queued(position: int, *, live_yet: bool) -> str:
+    """The answer to a message that was taken; `position` is how many are before it."""
+    if not live_yet:
+        return "Taken. The avatar says it as soon as it is there."
+    if position == 0:
+        return "The avatar says it now."
+    return f"Taken. {count(position, 'message').capitalize()} before it."
+
+
+def queue_full(limit: int) -> str:
+    """The refusal of a message that found the queue full."""
+    return (
+        f"The avatar already has {count(limit, 'message')} waiting. Try again when it has said some, "
+        "or use `/avatar skip` or `/avatar clear`."
+    )
+
+
+def too_long(length: int, limit: int) -> str:
+    """The refusal of a message that is too long."""
+    return f"That message has {length:,} characters; the avatar takes at most {limit:,} at once. Please shorten it."
+
+
+def too_much(limit: int) -> str:
+    """The answer to somebody who writes more characters within a minute than allowed."""
+    return f"That is more than {limit} characters within a minute. Wait a little, then go on."
+
+
+def too_fast(limit: int) -> str:
+    """The refusal of a message from somebody who writes too much."""
+    return f"That is a lot for one avatar: at most {count(limit, 'message')} a minute from each person. Try again soon."
+
+
+def interrupted(waiting: int) -> str:
+    """The answer to an interrupt."""
+    if not waiting:
+        return "Quiet. Nothing else is waiting."
+    wait = "1 message waits" if waiting == 1 else f"{waiting} messages wait"
+    return f"Quiet. {wait}: write something or `/avatar skip` to go on, `/avatar clear` to drop them."
+
+
+def skipped(waiting: int) -> str:
+    """The answer to a skip."""
+    return (
+        f"Skipped. {count(waiting, 'message').capitalize()} left." if waiting else "Skipped. Nothing else is waiting."
+    )
+
+
+def going_on(waiting: int) -> str:
+    """The answer to a skip after an interrupt."""
+    return f"Going on with {count(waiting, 'waiting message')}."
+
+
+def cleared(number: int, *, sent_ahead: bool) -> str:
+    """The answer to a clear; `sent_ahead` says that the avatar has the next message already."""
+    text = f"Dropped {count(number, 'waiting message')}." if number else "Nothing was waiting."
+    if sent_ahead:
+        text += " The next message is with the avatar already; skip it when it comes."
+    return text
+
+
+def queue_list(lines: Iterable[str], now: str | None) -> str:
+    """The answer to `queue`."""
+    numbered = [f"{place}. {line}" for place, line in enumerate(lines, 1)]
+    if now is not None:
+        numbered.insert(0, f"Now: {now}")
+    return "\n".join(numbered) if numbered else "The queue is empty."
+
+
+def mode_is(mode: Mode, *, for_next: bool = False) -> str:
+    """The answer to `mode`."""
+    return f"{'The next avatar here starts in' if for_next else 'The avatar is now in'} mode {MODES[mode]}."
+
+
+def and_more(number: int) -> str:
+    """The last line of a list that was cut."""
+    return f"and {number} more"
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+def not_allowed(role: Role) -> str:
+    """The refusal of somebody who may not."""
+    return {
+        Role.ADMIN: "Only admins of this bot can do that. The operator names them in ADMIN_USERS.",
+        Role.HOST: "You may not start or stop the avatar here. Ask a host of this channel.",
+        Role.SPEAKER: "You may not write to the avatar here. Ask a host of this channel.",
+        Role.VIEWER: "You are blocked from using the avatar here.",
+        Role.BLOCKED: "You are blocked from using the avatar here.",
+    }[role]
+
+
+def unknown_command(word: str, known: Iterable[str]) -> str:
+    """The answer to a verb that does not exist; names one that is close, else all."""
+    known = list(known)
+    if close := difflib.get_close_matches(word, known, n=1):
+        return f"I do not know `{word}`. Did you mean `{close[0]}`?"
+    return f"I do not know `{word}`. There is: {', '.join(known)}. `/help` explains them."
+
+
+def needs_argument(command: str, argument: str) -> str:
+    """The answer to a command without its argument."""
+    return f"`{command}` needs {argument}."
+
+
+def takes_nothing(usage: str, rest: str) -> str:
+    """The answer to a command with something behind it that has no meaning there."""
+    return f"I do not understand `{rest}` there. It is written `{usage}`."
+
+
+def unknown_option(name: str, known: Iterable[str]) -> str:
+    """The answer to `name=value` with an unknown name."""
+    return f"There is no `{name}=`. There is: {', '.join(f'`{option}=`' for option in known)}."
+
+
+def one_of(name: str, value: str, choices: Iterable[str]) -> str:
+    """The answer to a choice that does not exist."""
+    return f"`{value}` is no {name}. There is: {', '.join(choices)}."

@@ -1,0 +1,98 @@
+"""What people read of a failure, with the reference that is in the log too; never the text of the error itself.
+
+Part of `bot.sentences`, which is where the rest of the program takes it from.
+"""
+
+from bot.errors import (
+    AnswerError,
+    AuthenticationFailed,
+    AvatarRelayError,
+    ConcurrencyReached,
+    Invalid,
+    NotReady,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    StoreError,
+    StreamGone,
+    Sunset,
+    Transient,
+)
+from bot.ids import new_reference
+from bot.model import UtteranceState
+from bot.sentences.amounts import duration
+
+
+def failure(error: AvatarRelayError) -> tuple[str, str]:
+    """What to tell people of a failure, and the reference that the caller must log with the error (rule 10)."""
+    reference = new_reference()
+    return f"{_what_happened(error)} (ref {reference})", reference
+
+
+def session_failed(error: AvatarRelayError) -> tuple[str, str]:
+    """What to tell of a failure that ends the session."""
+    if isinstance(error, StreamGone):
+        reference = new_reference()
+        return (
+            f"The avatar service has closed the stream. Try again with `/avatar start`. (ref {reference})",
+            reference,
+        )
+    return failure(error)
+
+
+def not_said(state: UtteranceState, error: ProviderError) -> tuple[str, str]:
+    """What to tell of a message that the avatar did not say, or may not have said."""
+    text, reference = failure(error)
+    if state is UtteranceState.UNKNOWN:
+        why = "The avatar service did not answer in time, so one message may not have been said."
+        return f"{why} I do not repeat it, to be safe. (ref {reference})", reference
+    return f"One message could not be said. {text}", reference
+
+
+def interrupt_failed(error: ProviderError) -> tuple[str, str]:
+    """What to tell when the provider did not take an interrupt."""
+    if isinstance(error, Transient):
+        reference = new_reference()
+        return (
+            "The avatar could not be interrupted: its service does not answer. It may talk on. Try again, or stop it "
+            f"with `/avatar stop`. (ref {reference})"
+        ), reference
+    text, reference = failure(error)
+    return f"The avatar could not be interrupted. {text}", reference
+
+
+def _what_happened(error: AvatarRelayError) -> str:
+    match error:
+        case AuthenticationFailed():
+            return "The avatar service does not accept the bot's key. Ask the operator to check it."
+        case QuotaExhausted():
+            return "The avatar account has no credit left. Ask the operator to top it up."
+        case ConcurrencyReached():
+            return (
+                "As many avatars as the account allows are open already. "
+                "Stop one with `/avatar stop` in its channel, or try again later."
+            )
+        case RateLimited(retry_after=seconds):
+            return f"The avatar service asks us to slow down. Try again in {duration(max(1.0, seconds))}."
+        case NotReady():
+            return "The avatar is not ready yet. Try again in a few seconds."
+        case StreamGone():
+            return "The avatar service has closed the stream. The next message opens a new one."
+        case Sunset():
+            return (
+                "The avatar service has switched this API off for good. The operator can set AVATAR_PROVIDER to "
+                "liveavatar, to heygen-realtime, or to simulator."
+            )
+        case Invalid(parameter=parameter):
+            what = f" ({parameter})" if parameter else ""
+            return f"The avatar service does not accept a value{what}. Check the avatar, the voice and the text."
+        case Transient(may_have_taken_effect=True):
+            return "The avatar service did not answer in time. If a stream was opened, it closes by itself. Try again."
+        case Transient():
+            return "The avatar service cannot be reached right now. Try again in a minute."
+        case AnswerError():
+            return "The avatar could not think of an answer. Try again, or use `/avatar say`."
+        case StoreError():
+            return "The bot cannot write to its database, so that was not taken. Ask the operator to look at the log."
+        case _:
+            return "Something went wrong. Try again, and tell the operator if it stays."

@@ -1,0 +1,59 @@
+"""What one session tells the world: its channel reads notices, its panel and its watch page follow its state.
+
+Publishes on the bulletin and decides only what is news. The sentences are from `bot.sentences`.
+"""
+
+import structlog
+
+from bot import panel, sentences
+from bot.bulletin import Bulletin
+from bot.errors import AvatarRelayError
+from bot.model import Channel
+from bot.presentation import Notice, Occasion, Phase, Reply, SessionChanged, SessionView, UtteranceChanged
+from bot.speaking.lines import Line
+
+log = structlog.get_logger(__name__)
+
+
+class Announcer:
+    """Speaks for one session."""
+
+    def __init__(self, session_id: str, channel: Channel, bulletin: Bulletin) -> None:
+        self._session_id = session_id
+        self._channel = channel
+        self._bulletin = bulletin
+        self._shown: SessionView | None = None
+
+    def announce(self, reply: Reply, occasion: Occasion) -> None:
+        """Tell the channel."""
+        self._bulletin.publish(Notice(self._channel, self._session_id, reply, occasion))
+
+    def warn_of_idle_end(self, left: float, is_unwatched: bool) -> None:
+        """Tell the channel that the session ends in `left` seconds unless somebody wants it to stay; `is_unwatched`:
+        somebody who watches would be enough."""
+        text = sentences.idle_warning(left, is_unwatched=is_unwatched)
+        self.announce(Reply(text, buttons=(panel.KEEP,)), Occasion.WARNING)
+
+    def complain(self, said: tuple[str, str], error: AvatarRelayError) -> None:
+        """Tell the channel what went wrong: a sentence with its reference, which is in the log, too."""
+        sentence, reference = said
+        log.warning("speech failed", session=self._session_id, reference=reference, error=str(error))
+        self.announce(Reply(sentence), Occasion.TROUBLE)
+
+    def tell(self, line: Line) -> None:
+        """Publish what became of a line."""
+        self._bulletin.publish(UtteranceChanged(self._channel, line.utterance, line.answer))
+
+    def show(self, view: SessionView) -> None:
+        """Publish what may be shown of the session, where it is different now."""
+        if view != self._shown:
+            waits_now = view.phase is Phase.WAITING_FOR_VIEWER
+            if waits_now and (self._shown is None or self._shown.phase is not view.phase):
+                self.announce(Reply(sentences.waiting_for_viewer(), link=view.watch_url), Occasion.WAITING)
+            self._shown = view
+            self._bulletin.publish(SessionChanged(view))
+
+    def say_goodbye(self, view: SessionView, sentence: str) -> None:
+        """Publish that the session is over, and how it ended."""
+        self._bulletin.publish(SessionChanged(view))
+        self.announce(Reply(sentence), Occasion.ENDED)

@@ -1,0 +1,37 @@
+"""What every session of a process shares, as one value."""
+
+from dataclasses import dataclass
+
+from bot.bulletin import Bulletin
+from bot.catalogue import Catalogue
+from bot.errors import Refused
+from bot.policy import SessionPolicy
+from bot.ports import AvatarProvider, ChatModel, Clock, WatchLinks
+from bot.sentences import chat_not_configured
+from bot.session.streams import StreamCloser
+from bot.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What every session shares."""
+
+    provider: AvatarProvider
+    chat_model: ChatModel | None
+    store: Store
+    closer: StreamCloser
+    bulletin: Bulletin
+    links: WatchLinks
+    clock: Clock
+    policy: SessionPolicy
+    catalogue: Catalogue
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether `chat` works here at all."""
+        return self.provider.capabilities.chat or self.chat_model is not None
+
+    def require_answers(self) -> None:
+        """Raises `Refused` with a sentence where `chat` does not work here."""
+        if not self.can_answer:
+            raise Refused(chat_not_configured(self.provider.capabilities.chat_setting), stage="mode")

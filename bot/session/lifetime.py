@@ -1,0 +1,118 @@
+"""How long a session stays: warns and ends it when idle or unwatched, ends it at its longest stay, keeps a deserving
+stream alive.
+
+Only timers and the decision; ending is done by whoever is told.
+"""
+
+from collections.abc import Callable
+
+from bot.model import EndReason
+from bot.policy import SessionPolicy
+from bot.ports import Capabilities, Clock
+from bot.sentences import NOBODY_WATCHED
+from bot.speaking.loop import SpeakingLoop
+from bot.speaking.timers import Timers
+
+ROUNDING = 0.001
+"""Seconds a timer may ring early: adding and subtracting floats is not exact, and a look must not follow itself at
+once."""
+
+LOOK_FOR_VIEWERS = 5.0
+"""Seconds between looks at whether somebody watches."""
+
+
+class Lifetime:
+    """The timers of one session."""
+
+    def __init__(
+        self,
+        policy: SessionPolicy,
+        capabilities: Capabilities,
+        clock: Clock,
+        speech: SpeakingLoop,
+        *,
+        end: Callable[[EndReason, str | None], None],
+        warn: Callable[[float, bool], None],
+        keep_alive: Callable[[], None],
+        is_watched: Callable[[], bool],
+        asked_idle: Callable[[], float],
+    ) -> None:
+        """`end` gets the reason and, where there is more to say, the words; `warn` the seconds that are left
+        and whether a viewer would put the end off. `keep_alive` is called while the session deserves its stream.
+        `is_watched` tells whether anybody has the watch page open, `asked_idle` after how many seconds of silence the
+        provider ends the stream by itself."""
+        self._policy = policy
+        self._capabilities = capabilities
+        self._is_watched = is_watched
+        self._asked_idle = asked_idle
+        self._clock = clock
+        self._speech = speech
+        self._end = end
+        self._warn = warn
+        self._keep_alive = keep_alive
+        self._timers = Timers(clock)
+        self._warned_of: float | None = None
+        self._last_watched = clock.monotonic()
+
+    def limit(self, seconds: float) -> None:
+        """End the session `seconds` from now, whatever happens in it."""
+        self._timers.start("limit", seconds, lambda: self._end(EndReason.MAX_DURATION, None))
+
+    def begin(self) -> None:
+        """The session is live: watch whether it is used."""
+        self._last_watched = self._clock.monotonic()
+        self.follow(self._policy)
+
+    def follow(self, policy: SessionPolicy) -> None:
+        """Go by another policy from now on."""
+        self._policy = policy
+        self._watch()
+        if (every := policy.keep_alive_every(self._capabilities, self._asked_idle())) is not None:
+            self._timers.start("keep alive", every, self._send_keep_alive)
+
+    def stop(self) -> None:
+        """Forget every timer."""
+        self._timers.stop()
+
+    def _watch(self) -> None:
+        """Look once, and again when the answer may be another one: activity itself touches no timer."""
+        now, is_watched = self._clock.monotonic(), self._is_watched()
+        if is_watched:
+            self._last_watched = now
+        if self._speech.current is not None:
+            self._look_in(self._policy.idle_timeout - self._policy.idle_warning)
+            return
+        leaves_at, warning, is_unwatched = self._next_end(is_watched=is_watched)
+        left = leaves_at - now
+        if left <= ROUNDING:
+            self._end(EndReason.IDLE, NOBODY_WATCHED if is_unwatched else None)
+            return
+        if left - warning > ROUNDING:
+            self._look_in(left - warning)
+            return
+        if self._warned_of != leaves_at:
+            self._warned_of = leaves_at
+            self._warn(left, is_unwatched)
+        self._look_in(left)
+
+    def _next_end(self, *, is_watched: bool) -> tuple[float, float, bool]:
+        """The moment the session ends where nothing more happens, how many seconds before it is warned, and whether one
+        viewer would put it off."""
+        policy, last = self._policy, self._speech.last_activity
+        idle_at = last + policy.idle_timeout
+        if policy.unwatched_timeout is None or is_watched:
+            return idle_at, policy.idle_warning, False
+        unwatched_at = max(self._last_watched, last) + policy.unwatched_timeout
+        if unwatched_at >= idle_at:
+            return idle_at, policy.idle_warning, False
+        return unwatched_at, min(policy.idle_warning, policy.unwatched_timeout / 2), True
+
+    def _look_in(self, seconds: float) -> None:
+        if self._policy.unwatched_timeout is not None:
+            seconds = min(seconds, LOOK_FOR_VIEWERS)
+        self._timers.start("idle", seconds, self._watch)
+
+    def _send_keep_alive(self) -> None:
+        self._keep_alive()
+        if (every := self._policy.keep_alive_every(self._capabilities, self._asked_idle())) is not None:
+            self._timers.start("keep alive", every, self._send_keep_alive)

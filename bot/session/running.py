@@ -1,0 +1,346 @@
+"""One open session, as one task: it opens the first stream, serves work in the order it came, and closes everything.
+
+All that happens to a session (a message, a command, a provider event, a timer) is put into its mailbox and done by this
+task alone, so nothing here needs a lock. Asking for the end cancels whatever the task waits for; a create under way is
+waited out first (rule 2). Knows no platform and no vendor.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from decimal import Decimal
+
+import structlog
+
+from bot import metrics, sentences
+from bot.errors import AvatarRelayError, ProviderError, StoreError
+from bot.model import EndReason, Mode, Playback, Session, SessionState, Stream, Utterance
+from bot.ports import CatalogueEntry, FirstWords
+from bot.presentation import Occasion, Phase, Reply, SessionView
+from bot.session.announcer import Announcer
+from bot.session.arrivals import Arrivals
+from bot.session.ending import Ending
+from bot.session.hearing import StreamEar
+from bot.session.house import House
+from bot.session.lifetime import Lifetime
+from bot.session.row import SessionRow
+from bot.session.streams import StreamKeeper, open_patiently
+from bot.session.views import farewell, view_of_running
+from bot.speaking.lines import greeting
+from bot.speaking.loop import SpeakingLoop
+from bot.tasks import TaskOwner
+
+log = structlog.get_logger(__name__)
+
+
+class RunningSession:
+    """An open session of this process."""
+
+    def __init__(self, session: Session, house: House, idle_timeout: float | None = None) -> None:
+        """`idle_timeout`: what the channel has chosen, seconds."""
+        self._row = SessionRow(session, house.store)
+        self.policy = house.policy.with_idle_timeout(idle_timeout)
+        self._house = house
+        self._asked_idle = self.policy.asked_idle_timeout(house.provider.capabilities)
+        self._tasks = TaskOwner()
+        self._announcer = Announcer(session.id, session.channel, house.bulletin)
+        self._mailbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
+        self._keeper = StreamKeeper(
+            session.id,
+            house.provider,
+            house.store,
+            house.closer,
+            house.clock,
+            not_confirmed=lambda: self.announce(Reply(sentences.close_not_confirmed()), Occasion.TROUBLE),
+        )
+        self._ending = Ending()
+        self._is_opening_stream = False
+        self._arrivals = Arrivals()
+        self._avatar: CatalogueEntry | None = None
+        self.quiet = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.speech = SpeakingLoop(
+            house,
+            self._keeper,
+            self._tasks,
+            post=self.post,
+            open_stream=self._open_stream,
+            tell=self._announcer.tell,
+            complain=self._announcer.complain,
+        )
+        self.ear = StreamEar(session.id, house, self._keeper, self.speech, self._tasks, self.post)
+        self._lifetime = Lifetime(
+            self.policy,
+            house.provider.capabilities,
+            house.clock,
+            self.speech,
+            end=self.ask_to_end,
+            warn=self._announcer.warn_of_idle_end,
+            keep_alive=lambda: self.post(self.ear.keep_alive),
+            is_watched=lambda: house.bulletin.watchers(session.id) > 0,
+            asked_idle=lambda: self._asked_idle,
+        )
+
+    # --- asked from outside ------------------------------------------------------------------------------------------
+
+    def post(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Have the session's task do `work`, after everything posted before."""
+        self.quiet.clear()
+        self._mailbox.put_nowait(work)
+
+    def arrive(self, utterance: Utterance) -> None:
+        """Take an utterance whose row is written. It gets in line behind every command given before it."""
+        self._arrivals.add(utterance)
+        self.post(self._take_arrived)
+
+    async def _take_arrived(self) -> None:
+        if (utterance := self._arrivals.take()) is not None:
+            self.speech.arrive(utterance)
+
+    @property
+    def waiting(self) -> int:
+        """How many utterances have been taken, or are being written down, and have not begun."""
+        return self._arrivals.expected + len(self._arrivals) + self.speech.waiting
+
+    @property
+    def ahead_of_the_next(self) -> int:
+        """How many utterances are said before the next one that arrives."""
+        return len(self._arrivals) + self.speech.waiting + (self.speech.current is not None)
+
+    @property
+    def session(self) -> Session:
+        """The session as it is now."""
+        return self._row.session
+
+    @property
+    def owes_rows(self) -> bool:
+        """Whether the rows may not say how it ended."""
+        return self._row.is_owed
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the first stream is open."""
+        return self.session.state is SessionState.LIVE
+
+    def expecting(self) -> AbstractContextManager[None]:
+        """Keep a place in the queue while the row of an utterance is being written."""
+        return self._arrivals.expecting()
+
+    async def all_written_down(self) -> None:
+        """Wait until no row of an utterance is being written."""
+        await self._arrivals.all_written_down()
+
+    def adopt(self, stream: Stream, playback: Playback | None) -> None:
+        """Go on with a stream that an earlier process opened. Before `run`."""
+        self._keeper.adopt(stream, playback)
+
+    def ask_to_end(self, reason: EndReason, detail: str | None = None) -> None:
+        """Close the session; returns at once, `closed` tells when it is done. The first reason counts."""
+        self._ending.ask(reason, detail)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the end was asked for."""
+        return self._ending.is_set
+
+    async def set_mode(self, mode: Mode) -> None:
+        """Change what becomes of the messages from now on."""
+        await self._row.set_mode(mode)
+        self._show()
+
+    def set_idle_timeout(self, seconds: float | None) -> None:
+        """Change how long the session stays without a message, from now on; None is as the operator has set it."""
+        self.policy = self._house.policy.with_idle_timeout(seconds)
+        if not self.is_ending:
+            self._lifetime.follow(self.policy)
+            self._keep_alive_soon()
+
+    def keep(self) -> None:
+        """Stay for another idle time although nobody writes; the provider's own idle timer has to know it too."""
+        self.post(self.speech.keep)
+        self._keep_alive_soon()
+
+    def _keep_alive_soon(self) -> None:
+        if self._house.provider.capabilities.keeps_alive:
+            self.post(self.ear.keep_alive)
+
+    @property
+    def stream(self) -> Stream | None:
+        """The stream that is open now."""
+        return self._keeper.current
+
+    @property
+    def playback(self) -> Playback | None:
+        """How a browser reaches the stream that is open now."""
+        return self._keeper.playback
+
+    @property
+    def is_saying_something(self) -> bool:
+        """Whether there is something to cut, or will be once the messages that just came in are looked at."""
+        return self.speech.current is not None or self.speech.is_talking_on or bool(self._arrivals)
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds from now until the session reaches its longest stay."""
+        lived = (self._house.clock.now() - self.session.created_at).total_seconds()
+        # A clock that was set back must not let it stay longer.
+        return min(self.policy.max_duration, max(0.0, self.policy.max_duration - lived))
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What the provider charges for the streams so far, US dollars, where a price is known."""
+        price = self._house.provider.capabilities.price_per_minute
+        return None if price is None else price * Decimal(str(self._keeper.paid_seconds)) / 60
+
+    def view(self) -> SessionView:
+        """What may be shown of the session now."""
+        return view_of_running(
+            self.session,
+            self._house,
+            self.speech,
+            self._keeper,
+            self._avatar,
+            waiting=self.waiting,
+            is_opening_stream=self._is_opening_stream,
+            is_ending=self.is_ending,
+        )
+
+    def queued(self) -> list[Utterance]:
+        """The utterances that have not begun, in their order."""
+        return [*self.speech.queued(), *self._arrivals]
+
+    # --- the task ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Live from the first stream to the confirmed end of the last.
+
+        Cancelled from outside, it leaves everything as it is: the next start looks after it.
+        """
+        try:
+            await self._serve_to_the_end()
+            await self._close()
+        finally:
+            self._lifetime.stop()
+            self.speech.forget_timers()
+            await self._tasks.close()
+
+    async def _serve_to_the_end(self) -> None:
+        try:
+            if not self.is_ending:
+                with self._ending.cut_short():
+                    await self._serve()
+        except AvatarRelayError as error:
+            self._row.is_owed = isinstance(error, StoreError)
+            self._fail(error)
+        except Exception as error:
+            # Whatever mistake this is, the stream costs money until it is closed, and the channel is told.
+            log.exception("session failed in an unforeseen way", session=self.session.id)
+            self._fail(AvatarRelayError(type(error).__name__))
+
+    async def _serve(self) -> None:
+        self._lifetime.limit(self.seconds_left)
+        self._tasks.start(self._learn_about_avatar(), name=f"avatar of {self.session.id}")
+        if self.session.state is SessionState.OPENING:
+            await self._open_first()
+        elif self._keeper.current is not None:
+            self.ear.listen()
+        # The wait for the first stream was nobody's silence.
+        await self.speech.keep()
+        self._lifetime.begin()
+        while not self.is_ending:
+            await self.speech.pump()
+            self._show()
+            if self._mailbox.empty() and self.speech.is_quiet:
+                self.quiet.set()
+            work = await self._mailbox.get()
+            await work()
+            while not self._mailbox.empty():
+                await self._mailbox.get_nowait()()
+
+    async def _open_first(self) -> None:
+        self._show()
+        await open_patiently(self._open_and_greet, self._house.clock)
+        await self._row.go_live(self._house.clock.now())
+        self.announce(Reply(sentences.live(self.session.mode), link=self.view().watch_url), Occasion.LIVE)
+
+    async def _open_and_greet(self) -> None:
+        if not self._house.provider.capabilities.needs_first_words:
+            await self._open_stream(None)
+            return
+        line = greeting(self.session.id, self.policy.greeting, self._house.clock)
+        await self._open_stream(FirstWords(line.utterance.id, line.utterance.text))
+        self.speech.greet(line)
+
+    async def _open_stream(self, first_words: FirstWords | None) -> None:
+        request = self.policy.stream_request(
+            self._house.provider.capabilities,
+            avatar=self.session.avatar,
+            voice=self.session.voice,
+            quality=self.session.quality,
+            remaining=self.seconds_left,
+            first_words=first_words,
+        )
+        self._asked_idle = request.idle_timeout
+        self._is_opening_stream = True
+        self._show()
+        try:
+            await self._keeper.open(request)
+        finally:
+            self._is_opening_stream = False
+        self.ear.listen()
+
+    async def _close(self) -> None:
+        """Close everything at the provider, whatever the database says: an open stream costs more than a stale row.
+        `owes_rows` tells where the rows do not say how it ended."""
+        reason, detail = self._ending.why
+        self._lifetime.stop()
+        await self._row.begin_to_close(reason, detail)
+        await self.ear.stop()
+        await self._let_the_queue_go()
+        await self._keeper.close(reason.value)
+        await self._keeper.confirmed()
+        await self._row.close(self._house.clock.now())
+        self._say_goodbye(reason)
+
+    async def _let_the_queue_go(self) -> None:
+        # Whoever is just writing down a message sees that the session ends, and drops it.
+        await self._arrivals.all_written_down()
+        while (utterance := self._arrivals.take()) is not None:
+            self.speech.arrive(utterance)
+        try:
+            await self.speech.abandon()
+        except StoreError as error:
+            self._row.is_owed = True
+            log.error("the last states of utterances could not be written", error=str(error))
+
+    def _say_goodbye(self, reason: EndReason) -> None:
+        metrics.sessions_ended.labels(reason=reason.value).inc()
+        sentence = farewell(self.session, self._house.clock.now(), self.cost)
+        self.closed.set()
+        self.quiet.set()
+        self._announcer.say_goodbye(replace(self.view(), phase=Phase.ENDED, ended=sentence), sentence)
+
+    def _fail(self, error: AvatarRelayError) -> None:
+        sentence, reference = sentences.session_failed(error)
+        log.error("session failed", session=self.session.id, reference=reference, error=str(error))
+        self._ending.note_failure(sentence)
+
+    # --- telling -----------------------------------------------------------------------------------------------------
+
+    async def _learn_about_avatar(self) -> None:
+        """Its name and picture are nice to have: a session does without them."""
+        try:
+            self._avatar = await self._house.catalogue.avatar(self.session.avatar)
+        except ProviderError as error:
+            log.info("the list of avatars cannot be had", session=self.session.id, error=str(error))
+            return
+        if not self.is_ending:
+            self._show()
+
+    def announce(self, reply: Reply, occasion: Occasion) -> None:
+        """Tell the channel."""
+        self._announcer.announce(reply, occasion)
+
+    def _show(self) -> None:
+        self._announcer.show(self.view())

@@ -1,0 +1,274 @@
+"""The streams of a session: row before call, one at a time, and a close that is not done until the provider says so.
+
+Knows the provider only as a port. Decides nothing about speech or about when a session ends.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from bot import ids, metrics
+from bot.errors import ConcurrencyReached, ProviderError, StoreError, StreamGone, Transient
+from bot.model import Playback, Stream, StreamState
+from bot.ports import AvatarProvider, Clock, StreamRequest
+from bot.store.store import Store
+from bot.tasks import TaskOwner
+
+log = structlog.get_logger(__name__)
+
+CLOSE_AGAIN = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+"""Seconds between attempts to close a stream whose end the provider has not confirmed; the last one repeats."""
+
+PATIENCE_AFTER_STOP = (1.0, 2.0, 3.0, 4.0)
+"""Seconds between attempts to open the first stream while the account is full: a slot is freed some seconds after a
+stop (observed 0.8 s to 20 s; avatar-apis 4.6 and 2.7). One that ends before it can be watched is tried as often."""
+
+
+@dataclass(slots=True, eq=False)
+class _Closing:
+    """A close under way. `tried`: the provider was asked once; `confirmed`: it has said that the stream is closed."""
+
+    session_id: str
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
+    confirmed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class StreamCloser:
+    """Closes streams and keeps at it until each is confirmed (rule 4). Shared by all sessions of the process.
+
+    A close goes on when whoever asked for it is cancelled: only `stop` gives it up.
+    """
+
+    def __init__(self, provider: AvatarProvider, store: Store, clock: Clock) -> None:
+        self._provider = provider
+        self._store = store
+        self._clock = clock
+        self._tasks = TaskOwner()
+        self._closing: dict[str, _Closing] = {}
+
+    def begin(self, stream: Stream, detail: str) -> None:
+        """Start to close a stream, unless it is being closed already."""
+        if stream.id not in self._closing:
+            closing = self._closing[stream.id] = _Closing(stream.session_id)
+            self._tasks.start(self._insist(stream, detail, closing), name=f"close stream {stream.id}")
+
+    async def close(self, stream: Stream, detail: str) -> bool:
+        """Close a stream. False where the provider did not confirm yet: then it is tried again until it does."""
+        self.begin(stream, detail)
+        closing = self._closing[stream.id]
+        await closing.tried.wait()
+        return closing.confirmed.is_set()
+
+    async def confirmed(self, session_id: str) -> None:
+        """Wait until every stream of a session that is being closed is closed."""
+        for closing in tuple(self._closing.values()):
+            if closing.session_id == session_id:
+                await closing.confirmed.wait()
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many streams are being closed again and again."""
+        return sum(closing.tried.is_set() and not closing.confirmed.is_set() for closing in self._closing.values())
+
+    async def stop(self) -> None:
+        """Give up what is still unconfirmed; its rows say so, and the next start goes on."""
+        await self._tasks.close()
+
+    async def _insist(self, stream: Stream, detail: str, closing: _Closing) -> None:
+        try:
+            await self._record(stream, StreamState.CLOSING)
+            pauses = self._pauses()
+            while not await self._attempt(stream):
+                closing.tried.set()
+                await self._clock.sleep(next(pauses))
+            closing.confirmed.set()
+            closing.tried.set()
+            pauses = self._pauses()
+            while not await self._record(stream, StreamState.CLOSED, detail):
+                await self._clock.sleep(next(pauses))
+        finally:
+            del self._closing[stream.id]
+            closing.tried.set()
+
+    @staticmethod
+    def _pauses() -> Iterator[float]:
+        return itertools.chain(CLOSE_AGAIN, itertools.repeat(CLOSE_AGAIN[-1]))
+
+    async def _attempt(self, stream: Stream) -> bool:
+        if stream.upstream_id is None:
+            return True
+        try:
+            await self._provider.close(stream.upstream_id)
+        except ProviderError as error:
+            metrics.provider_errors.labels(kind=type(error).__name__).inc()
+            log.warning("closing a stream was not confirmed", stream=stream.id, error=str(error))
+        except Exception:
+            # A mistake in a provider's client must not be why a stream stays open that costs money.
+            log.exception("closing a stream failed in an unforeseen way", stream=stream.id)
+        else:
+            return True
+        return False
+
+    async def _record(self, stream: Stream, state: StreamState, detail: str | None = None) -> bool:
+        """Write a state. A database in trouble must not keep a stream open that costs money."""
+        try:
+            await self._store.advance_stream(stream.id, state, detail=detail)
+        except StoreError as error:
+            log.error("the state of a stream could not be written", stream=stream.id, state=state, error=str(error))
+            return False
+        return True
+
+
+class StreamKeeper:
+    """The one open stream of a session, if there is one."""
+
+    def __init__(
+        self,
+        session_id: str,
+        provider: AvatarProvider,
+        store: Store,
+        closer: StreamCloser,
+        clock: Clock,
+        not_confirmed: Callable[[], None],
+    ) -> None:
+        """`not_confirmed` is called where the provider did not confirm a close at once."""
+        self._session_id = session_id
+        self._provider = provider
+        self._store = store
+        self._closer = closer
+        self._clock = clock
+        self._not_confirmed = not_confirmed
+        self._is_wanted = True
+        self._past_seconds = 0.0
+        self._open_since: float | None = None
+        self.current: Stream | None = None
+        self.playback: Playback | None = None
+
+    @property
+    def upstream_id(self) -> str | None:
+        """The provider's id of the open stream."""
+        return self.current.upstream_id if self.current else None
+
+    async def open(self, request: StreamRequest) -> None:
+        """Create a stream and wait until it can be watched. Raises `ProviderError`; then nothing is left open.
+
+        When the caller is cancelled while the create is under way, the reply is waited for first, so that the stream
+        is known and can be closed (rule 2).
+        """
+        stream = Stream(
+            id=ids.new_stream_id(),
+            session_id=self._session_id,
+            provider=self._provider.name,
+            state=StreamState.CREATING,
+            created_at=self._clock.now(),
+        )
+        self._is_wanted = True
+        asked_at = self._clock.monotonic()
+        creating = asyncio.create_task(self._create(stream, request, asked_at), name=f"create stream {stream.id}")
+        try:
+            await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            self._is_wanted = False
+            await _see_out(creating)
+            raise
+        await self._start()
+
+    @property
+    def paid_seconds(self) -> float:
+        """How long this session has had a stream open, seconds: what the provider charges for."""
+        return self._past_seconds + self._open_seconds
+
+    @property
+    def _open_seconds(self) -> float:
+        return 0.0 if self._open_since is None else self._clock.monotonic() - self._open_since
+
+    def adopt(self, stream: Stream, playback: Playback | None) -> None:
+        """Take over a stream that an earlier process opened."""
+        self.current, self.playback = stream, playback
+        open_before = (self._clock.now() - stream.created_at).total_seconds()
+        self._open_since = self._clock.monotonic() - max(0.0, open_before)
+        metrics.open_streams.inc()
+
+    async def close(self, detail: str) -> None:
+        """Close the open stream, if there is one; returns once the provider was asked, and tells where it did not
+        confirm."""
+        stream = self._let_go()
+        if stream is not None and not await self._closer.close(stream, detail):
+            self._not_confirmed()
+
+    async def lose(self, detail: str) -> None:
+        """Note that the provider has ended the stream by itself."""
+        stream = self._let_go()
+        if stream is not None:
+            await self._store.advance_stream(stream.id, StreamState.CLOSED, detail=detail)
+
+    def _let_go(self) -> Stream | None:
+        stream, self.current, self.playback = self.current, None, None
+        self._past_seconds += self._open_seconds
+        self._open_since = None
+        if stream is not None:
+            metrics.open_streams.dec()
+        return stream
+
+    async def confirmed(self) -> None:
+        """Wait until every stream this session ever had is closed at the provider."""
+        await self._closer.confirmed(self._session_id)
+
+    async def _create(self, stream: Stream, request: StreamRequest, asked_at: float) -> None:
+        await self._store.record_stream(stream)
+        if not self._is_wanted:
+            await self._store.advance_stream(stream.id, StreamState.CLOSED, detail="never asked for")
+            return
+        try:
+            upstream_id = await self._provider.create(request)
+        except ProviderError as error:
+            lost = isinstance(error, Transient) and error.may_have_taken_effect
+            await self._store.advance_stream(
+                stream.id, StreamState.LOST if lost else StreamState.CLOSED, detail=str(error)
+            )
+            raise
+        self.current = replace(stream, upstream_id=upstream_id, state=StreamState.OPEN)
+        # Charged from the request on, as far as anybody knows: a price is never shown smaller than it is.
+        self._open_since = asked_at
+        metrics.open_streams.inc()
+        await self._store.bind_stream(stream.id, upstream_id)
+
+    async def _start(self) -> None:
+        assert self.current is not None  # noqa: S101 - _create has just set it
+        stream, upstream_id = self.current, self.current.upstream_id or ""
+        try:
+            self.playback = await self._provider.start(upstream_id)
+        except ProviderError as error:
+            await self.close(f"did not start: {error}")
+            raise
+        await self._store.advance_stream(stream.id, StreamState.OPEN, hls_url=self.playback.hls_url)
+
+
+async def open_patiently(open_stream: Callable[[], Awaitable[None]], clock: Clock) -> None:
+    """Open the first stream of a session, which is worth a wait where the account is full or the stream ended at once.
+    Raises `ProviderError`."""
+    for pause in PATIENCE_AFTER_STOP:
+        try:
+            await open_stream()
+        except (ConcurrencyReached, StreamGone):
+            await clock.sleep(pause)
+        else:
+            return
+    await open_stream()
+
+
+async def _see_out(creating: asyncio.Task[None]) -> None:
+    """Wait for the reply to a create that is not wanted any more. A second cancellation, at the end of the process,
+    does not wait: the row says `creating`, and the next start looks after it."""
+    try:
+        await asyncio.wait([creating])
+    except asyncio.CancelledError:
+        creating.cancel()
+        await asyncio.wait([creating])
+        raise
+    finally:
+        if not creating.cancelled() and (error := creating.exception()) is not None:
+            log.info("a stream that was not wanted any more was not created", error=str(error))

@@ -1,0 +1,84 @@
+"""What may be shown of a session, drawn from the session and its parts; the panel and the watch page see nothing
+else."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bot.model import Session, SessionState
+from bot.ports import CatalogueEntry
+from bot.presentation import Phase, SessionView
+from bot.sentences import UNNAMED_AVATAR, ended
+from bot.session.house import House
+from bot.session.streams import StreamKeeper
+from bot.speaking.loop import SpeakingLoop
+
+
+def view_of_running(
+    session: Session,
+    house: House,
+    speech: SpeakingLoop,
+    keeper: StreamKeeper,
+    avatar: CatalogueEntry | None,
+    *,
+    waiting: int,
+    is_opening_stream: bool,
+    is_ending: bool,
+) -> SessionView:
+    """A session that this process runs. `waiting` counts utterances that have not begun."""
+    hls_url = keeper.playback.hls_url if keeper.playback else None
+    current = speech.current
+    return SessionView(
+        session_id=session.id,
+        channel=session.channel,
+        phase=_phase(session, speech, keeper, is_opening_stream=is_opening_stream, is_ending=is_ending),
+        mode=session.mode,
+        avatar=avatar.name if avatar else session.avatar or UNNAMED_AVATAR,
+        avatar_picture=avatar.picture if avatar else None,
+        started_by_name=session.started_by_name,
+        queue_length=waiting,
+        speaking=current.utterance.text if current and current.handed_over else None,
+        held=speech.held,
+        ends_at=session.created_at + timedelta(seconds=house.policy.max_duration),
+        watch_url=house.links.url(session.link_nonce) or hls_url,
+        hls_url=hls_url,
+        has_room=keeper.playback is not None and keeper.playback.has_room,
+        price_per_minute=house.provider.capabilities.price_per_minute if keeper.current else None,
+    )
+
+
+def _phase(
+    session: Session, speech: SpeakingLoop, keeper: StreamKeeper, *, is_opening_stream: bool, is_ending: bool
+) -> Phase:
+    if is_ending or session.state in (SessionState.CLOSING, SessionState.CLOSED):
+        return Phase.ENDED
+    if session.state is SessionState.OPENING or is_opening_stream:
+        return Phase.STARTING
+    if keeper.current is None:
+        return Phase.WAITING_FOR_TEXT
+    return Phase.WAITING_FOR_VIEWER if speech.waits_for_viewer else Phase.LIVE
+
+
+def view_of_row(session: Session, house: House) -> SessionView:
+    """A session that this process does not run, as its row says: over, or about to be taken up again after a
+    restart."""
+    over_at = session.closed_at or house.clock.now()
+    is_over = session.state in (SessionState.CLOSING, SessionState.CLOSED)
+    return SessionView(
+        session_id=session.id,
+        channel=session.channel,
+        phase=Phase.ENDED if is_over else Phase.STARTING,
+        mode=session.mode,
+        avatar=session.avatar or UNNAMED_AVATAR,
+        avatar_picture=None,
+        started_by_name=session.started_by_name,
+        queue_length=0,
+        speaking=None,
+        held=False,
+        ends_at=over_at if is_over else session.created_at + timedelta(seconds=house.policy.max_duration),
+        ended=farewell(session, over_at, None) if is_over else None,
+    )
+
+
+def farewell(session: Session, over_at: datetime, cost: Decimal | None) -> str:
+    """The sentence a session ends with."""
+    return ended(session.end_reason, over_at - session.created_at, session.end_detail, cost)

@@ -1,0 +1,151 @@
+"""What `avatar-relay usage`, `limits` and `people …` do, with the bot running or not; it notices within seconds. And
+what closing sessions (`bot.shell.sessions`) prints for programs.
+
+Prints plain lines or JSON through `tell`; decides no exit codes.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC
+from decimal import Decimal
+from typing import Any
+
+from bot import sentences
+from bot.errors import Refused, SettingsError
+from bot.limits import Budget, limits_of
+from bot.model import AuditEntry, Channel
+from bot.permissions import EVERYWHERE
+from bot.ports import Clock
+from bot.providers import make_provider
+from bot.settings import SIMULATOR, Settings
+from bot.shell.output import printable
+from bot.shell.sessions import OPERATOR, Tell, open_store
+
+
+async def show_usage(settings: Settings, clock: Clock, tell: Tell, *, as_json: bool) -> None:
+    """Print for how long avatars were open today, by channel, and what that costs where a price is known."""
+    async with await open_store(settings, clock) as store:
+        budget = Budget(store, clock, limits_of(settings), _price(settings, clock))
+        spent = await budget.spent()
+    rows = [(channel, seconds, budget.cost(seconds)) for channel, seconds in spent.by_channel.most_common()]
+    if as_json:
+        _print([_channel(c) | {"seconds": seconds, "dollars": _number(cost)} for c, seconds, cost in rows], tell)
+        return
+    tell(sentences.usage_list(bool(rows)))
+    for channel, seconds, cost in rows:
+        tell(f"  {printable(str(channel))}  {sentences.used(seconds, cost)}")
+
+
+async def show_limits(settings: Settings, clock: Clock, tell: Tell, *, as_json: bool) -> None:
+    """Print the limits, and how much of them each channel with an avatar today has used."""
+    async with await open_store(settings, clock) as store:
+        budget = Budget(store, clock, limits_of(settings), _price(settings, clock))
+        spent = await budget.spent()
+    shares = [(channel, list(budget.shares(channel, spent))) for channel in spent.by_channel]
+    if as_json:
+        limits = {name: _number(getattr(budget.limits, name)) for name in type(budget.limits).__slots__}
+        used = [
+            _channel(c) | {"limit": share.what, "used": round(share.used, 4)} for c, of_c in shares for share in of_c
+        ]
+        _print({"limits": limits, "used": used}, tell)
+        return
+    settings_of = {name: getattr(budget.limits, name) for name in type(budget.limits).__slots__ if name != "warn_at"}
+    chosen = {name: value for name, value in settings_of.items() if value is not None}
+    tell("Limits, and how much of them each channel has used today (UTC):" if chosen else sentences.limits_list(False))
+    for name, value in chosen.items():
+        tell(f"  LIMIT_{name.upper()}={float(value):g}")
+    if budget.lacks_price:
+        tell(f"  Limits in dollars are {sentences.NO_PRICE}.")
+    for channel, of_channel in shares:
+        for share in of_channel:
+            tell(f"  {printable(str(channel))}  {share.what}: {round(share.used * 100)} %")
+
+
+async def close_as_json(settings: Settings, clock: Clock, tell: Tell, close: Callable[[Tell], Awaitable[None]]) -> None:
+    """Have `close` close sessions, and print the ids of those that were open and are closed now, instead of its lines.
+
+    Raises what `close` raises, after the JSON where that is a `Refused`.
+    """
+    async with await open_store(settings, clock) as store:
+        before = [session.id for session in await store.open_sessions()]
+    refusal: Refused | None = None
+    try:
+        await close(_say_nothing)
+    except Refused as refused:
+        refusal = refused
+    async with await open_store(settings, clock) as store:
+        still_open = {session.id for session in await store.open_sessions()}
+    _print({"closed": [session_id for session_id in before if session_id not in still_open]}, tell)
+    if refusal is not None:
+        raise refusal
+
+
+async def block(settings: Settings, clock: Clock, tell: Tell, person: str, *, as_json: bool) -> None:
+    """Block a person (`platform:user`) everywhere. Raises `Refused` where that is no person."""
+    _check(person)
+    async with await open_store(settings, clock) as store:
+        is_new = await store.block(person, EVERYWHERE, OPERATOR)
+        await store.audit(AuditEntry(clock.now(), OPERATOR, "block", detail=f"{person} in every workspace"))
+    if as_json:
+        _print({"person": person, "blocked": True, "changed": is_new}, tell)
+    else:
+        tell(sentences.blocked(person, is_new=is_new))
+
+
+async def unblock(settings: Settings, clock: Clock, tell: Tell, person: str, *, as_json: bool) -> None:
+    """Lift every block of a person (`platform:user`). Raises `Refused` where that is no person."""
+    _check(person)
+    async with await open_store(settings, clock) as store:
+        of_person = [block for block in await store.blocked() if block.person == person]
+        for one in of_person:
+            await store.unblock(person, one.workspace)
+        await store.audit(AuditEntry(clock.now(), OPERATOR, "unblock", detail=f"{person} in every workspace"))
+    if as_json:
+        _print({"person": person, "blocked": False, "changed": bool(of_person)}, tell)
+    else:
+        tell(sentences.unblocked(person, was_blocked=bool(of_person)))
+
+
+async def show_blocked(settings: Settings, clock: Clock, tell: Tell, *, as_json: bool) -> None:
+    """Print who is blocked, where, by whom and since when."""
+    async with await open_store(settings, clock) as store:
+        blocks = await store.blocked()
+    if as_json:
+        _print([{name: str(getattr(one, name)) for name in type(one).__slots__} for one in blocks], tell)
+        return
+    tell(f"{sentences.count(len(blocks), 'block').capitalize()}.")
+    for one in blocks:
+        since = one.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        where = printable(one.workspace) or "everywhere"
+        tell(f"  {printable(one.person)}  {where}, by {printable(one.blocked_by)}, since {since}")
+
+
+def _say_nothing(_line: str) -> None:
+    """For who prints JSON instead."""
+
+
+def _check(person: str) -> None:
+    platform, _, user = person.partition(":")
+    if not platform or not user:
+        raise Refused(f"I do not know who `{person[:40]}` is: give platform:id, such as discord:1234.", stage="shell")
+
+
+def _price(settings: Settings, clock: Clock) -> Decimal | None:
+    if settings.avatar.provider == SIMULATOR:
+        return None
+    try:
+        return make_provider(settings, clock).capabilities.price_per_minute
+    except SettingsError:
+        return None
+
+
+def _channel(channel: Channel) -> dict[str, Any]:
+    return {"platform": channel.platform, "workspace": channel.workspace, "channel": channel.id}
+
+
+def _number(value: float | Decimal | None) -> float | None:
+    return None if value is None else round(float(value), 4)
+
+
+def _print(rows: Sequence[dict[str, Any]] | dict[str, Any], tell: Tell) -> None:
+    tell(json.dumps(rows, indent=2))

@@ -1,0 +1,76 @@
+"""Around every command of the shell: settings are read, the log is set up, errors become sentences and exit codes.
+
+Exit codes: 0 done, 1 it could not be done, 2 a setting or the database is not right; the output says what.
+"""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from bot.errors import AvatarRelayError, SettingsError, StoreError
+from bot.logs import configure
+from bot.settings import LogLevel, Settings, load
+from bot.shell import output
+
+ENV_FILE = Path(".env")
+
+Tell = Callable[[str], None]
+"""Prints one line."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")]
+
+
+def run_to_end(work: Coroutine[Any, Any, None]) -> None:
+    """Run a command's work in a loop of its own; what fails ends with its sentence and its exit code."""
+    try:
+        asyncio.run(work)
+    except (SettingsError, StoreError) as error:
+        fail(str(error))
+    except AvatarRelayError as error:
+        fail(str(error), code=1)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None  # before the signals were ours; 128 + SIGINT, as shells count
+
+
+def settings_of_this_place(*, quiet: bool = False) -> Settings:
+    """The settings of the environment and `.env`, with the log set up by them.
+
+    quiet: only errors are logged unless LOG_LEVEL says otherwise, for commands whose output says it all.
+    """
+    settings = read_settings(ENV_FILE)
+    if quiet and "log_level" not in settings.model_fields_set:
+        set_up_log(settings.model_copy(update={"log_level": LogLevel.ERROR}))
+    else:
+        set_up_log(settings)
+    return settings
+
+
+def read_settings(env_file: Path | None) -> Settings:
+    """The settings, or the end with a line for each that is not right."""
+    try:
+        return load(env_file)
+    except SettingsError as error:
+        fail(str(error))
+
+
+def set_up_log(settings: Settings) -> None:
+    """Log as the settings say, and mask every secret among them."""
+    configure(settings.log_level, settings.log_format, settings.secrets())
+
+
+def tell(line: str) -> None:
+    """Print one line on standard output, broken between words where a person reads it."""
+    in_terminal = sys.stdout is not None and sys.stdout.isatty()
+    output.write_line(output.broken(line, shutil.get_terminal_size().columns) if in_terminal else line)
+
+
+def fail(message: str, code: int = 2) -> NoReturn:
+    """End with a sentence on stderr."""
+    text = message[:1].upper() + message[1:]
+    typer.echo(text if text.endswith((".", "?", "!")) else f"{text}.", err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,207 @@
+"""What `avatar-relay sessions …` and `avatar-relay db …` do, with the bot running or not.
+
+While a bot runs, the shell asks it through the database; while none runs, the shell closes streams itself. Prints plain
+lines through `tell`; decides no exit codes.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC
+
+from bot import sentences
+from bot.commands.clean_up import UNUSED_AFTER
+from bot.errors import Refused, StoreUnavailable
+from bot.left_open import close_sessions
+from bot.model import AuditEntry, Session, SessionState
+from bot.ports import Clock
+from bot.providers import make_provider
+from bot.session.streams import StreamCloser
+from bot.settings import SIMULATOR, Settings, database_url_or_default
+from bot.shell.output import printable
+from bot.store import schema
+from bot.store.address import read_address
+from bot.store.audit import ADMIN_STOP
+from bot.store.ownership import Ownership, owner_of
+from bot.store.store import Store
+
+Tell = Callable[[str], None]
+
+WAIT_FOR_BOT = 20.0
+"""Seconds to wait for a running bot to close a session: its round takes 1 s, a close up to 10 s."""
+
+BOT_OBEYS_WITHIN = 5.0
+"""Seconds for a running bot to begin with a close. Where none has by then, none runs."""
+
+LOOK_EVERY = 0.25
+OPERATOR = "shell:operator"
+
+
+async def list_sessions(settings: Settings, clock: Clock, tell: Tell, *, as_json: bool = False) -> None:
+    """Print every open session, one line each."""
+    async with await open_store(settings, clock) as store:
+        sessions = await store.open_sessions()
+    if as_json:
+        tell(json.dumps([_as_json(session) for session in sessions], indent=2))
+        return
+    tell(f"{sentences.count(len(sessions), 'open session').capitalize()}.")
+    for session in sessions:
+        since = session.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        by, channel = printable(session.started_by_name), printable(str(session.channel))
+        tell(f"  {session.id}  {session.state.value:<8} {channel}  {session.provider}, by {by}, since {since}")
+
+
+async def stop_session(settings: Settings, clock: Clock, tell: Tell, session_id: str) -> None:
+    """Close one session. Raises `Refused` where there is none, or where the running bot did not close it in time."""
+    async with await open_store(settings, clock) as store:
+        session = await store.session(session_id)
+        if session is None or not session.state.is_open:
+            raise Refused(
+                f"There is no open session {session_id[:16]}. `avatar-relay sessions list` shows them.", stage="shell"
+            )
+        await _close(settings, clock, store, [session], tell)
+
+
+async def stop_all(settings: Settings, clock: Clock, tell: Tell) -> None:
+    """Close every session. Raises `Refused` where the running bot did not close them in time."""
+    async with await open_store(settings, clock) as store:
+        sessions = await store.open_sessions()
+        if not sessions:
+            tell(sentences.stopping_all(0))
+            return
+        await _close(settings, clock, store, sessions, tell)
+
+
+async def clean_up(settings: Settings, clock: Clock, tell: Tell) -> None:
+    """Close what nobody uses: with a bot running, sessions silent for a minute; without one, every open session."""
+    async with await open_store(settings, clock) as store:
+        sessions = await store.open_sessions()
+        if await _is_bot_running(settings):
+            sessions = await _unused(store, clock, sessions)
+        if not sessions:
+            tell("There is nothing to clean up.")
+            return
+        await _close(settings, clock, store, sessions, tell)
+
+
+async def upgrade_database(settings: Settings, tell: Tell) -> None:
+    """Bring the database to the newest revision."""
+    revision = await schema.upgrade(database_url_or_default(settings))
+    tell(f"The database is at revision {revision}, the newest this program knows.")
+
+
+async def show_revision(settings: Settings, tell: Tell) -> None:
+    """Print which revision the database has. Raises `StoreTooNew` where this program does not know it."""
+    url = database_url_or_default(settings)
+    revision, newest = await schema.current(url), schema.head()
+    if revision is None:
+        tell(f"There is no database yet. `avatar-relay db upgrade` makes one at revision {newest}.")
+    elif revision == newest:
+        tell(f"The database is at revision {revision}, the newest this program knows.")
+    else:
+        with suppress(StoreUnavailable):
+            await schema.verify(url)
+        tell(
+            f"The database is at revision {revision}; this program's newest is {newest}. Run `avatar-relay db upgrade`."
+        )
+
+
+async def open_store(settings: Settings, clock: Clock) -> Store:
+    """The store of a database that a bot has made. Raises `StoreError`."""
+    url = database_url_or_default(settings)
+    if await schema.current(url) is None:
+        raise StoreUnavailable(
+            f"{read_address(url)} holds nothing of avatar-relay yet: start the bot once, or check DATABASE_URL"
+        )
+    await schema.verify(url)
+    return await Store.open(url, clock)
+
+
+def _as_json(session: Session) -> dict[str, str | None]:
+    return {
+        "id": session.id,
+        "state": session.state.value,
+        "platform": session.channel.platform,
+        "workspace": session.channel.workspace,
+        "channel": session.channel.id,
+        "provider": session.provider,
+        "mode": session.mode.value,
+        "started_by": session.started_by,
+        "started_by_name": session.started_by_name,
+        "created_at": session.created_at.isoformat(),
+        "live_at": session.live_at.isoformat() if session.live_at else None,
+    }
+
+
+async def _is_bot_running(settings: Settings) -> bool:
+    return await owner_of(database_url_or_default(settings)) is not None
+
+
+async def _unused(store: Store, clock: Clock, sessions: Sequence[Session]) -> list[Session]:
+    ids = [session.id for session in sessions]
+    last, queued = await store.last_activity(ids), await store.queued_utterances(ids)
+    return [
+        session
+        for session in sessions
+        if not queued.get(session.id)
+        and (clock.now() - last.get(session.id, session.created_at)).total_seconds() >= UNUSED_AFTER
+    ]
+
+
+async def _close(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> None:
+    url = database_url_or_default(settings)
+    for session in sessions:
+        entry = AuditEntry(clock.now(), OPERATOR, ADMIN_STOP, str(session.channel), session.id)
+        await store.audit(entry)
+    if await _is_bot_running(settings):
+        _refuse_what_is_left(await _ask_the_bot(clock, store, sessions, tell))
+        return
+    # A bot that starts meanwhile waits until this is done.
+    async with Ownership(url, clock, patience=0):
+        for name in sorted({session.provider for session in sessions}):
+            await _close_at(settings, clock, store, [s for s in sessions if s.provider == name], tell)
+
+
+async def _ask_the_bot(clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> list[Session]:
+    """Have the running bot close `sessions`, and return those it has not closed in time."""
+    for session in sessions:
+        await store.request_stop(session.id, OPERATOR)
+    waiting = {session.id: session for session in sessions}
+    asked_at = clock.monotonic()
+    while waiting and (waited := clock.monotonic() - asked_at) < WAIT_FOR_BOT:
+        await clock.sleep(LOOK_EVERY)
+        still_open = {session.id: session for session in await store.open_sessions()}
+        for session_id in sorted(waiting.keys() - still_open.keys()):
+            tell(f"Closed {session_id}.")
+        waiting = {session_id: still_open[session_id] for session_id in waiting.keys() & still_open.keys()}
+        if waited > BOT_OBEYS_WITHIN and not any(s.state is SessionState.CLOSING for s in waiting.values()):
+            break
+    return [waiting[session_id] for session_id in sorted(waiting)]
+
+
+def _refuse_what_is_left(sessions: Sequence[Session]) -> None:
+    if sessions:
+        raise Refused(
+            f"The running bot has not closed {', '.join(session.id for session in sessions)} yet; it keeps trying. "
+            "Look at its log.",
+            stage="shell",
+        )
+
+
+async def _close_at(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> None:
+    async with AsyncExitStack() as stack:
+        closer = None
+        # The simulator lives inside the bot: its streams ended with it.
+        if (name := sessions[0].provider) != SIMULATOR:
+            provider = await stack.enter_async_context(make_provider(settings, clock, name))
+            closer = StreamCloser(provider, store, clock)
+            stack.push_async_callback(closer.stop)
+        unconfirmed = await close_sessions(store, closer, sessions, clock.now(), "closed from the shell")
+    for session in sessions:
+        tell(f"Closed {session.id}.")
+    if unconfirmed:
+        raise Refused(
+            f"The provider did not confirm the close of {sentences.count(unconfirmed, 'stream')}: "
+            "start the bot, which goes on trying, or look at the provider's own list.",
+            stage="shell",
+        )

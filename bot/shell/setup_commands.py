@@ -1,0 +1,161 @@
+"""The commands of the shell for setting a bot up: init, doctor, what to paste where, what can be chosen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.chats import words_for_setup
+from bot.clock import SystemClock
+from bot.doctor.check import Check, Examination
+from bot.doctor.report import as_json as checks_as_json
+from bot.doctor.report import examine, has_failed, of_bad_settings, table
+from bot.errors import SettingsError
+from bot.settings import LogLevel, Settings, known_providers, load
+from bot.setup.interview import Interview
+from bot.setup.questions import Platform
+from bot.shell import catalogue as shell_catalogue
+from bot.shell.diagnostics import diagnose
+from bot.shell.invocation import ENV_FILE, AsJson, fail, run_to_end, set_up_log, settings_of_this_place, tell
+
+setup_app = typer.Typer()
+
+Containing = Annotated[str, typer.Argument(metavar="[TEXT]", help="Only those whose name or id contains it.")]
+
+
+@setup_app.command(short_help="Ask for what a bot needs, and write .env.")
+def init(
+    platform: Annotated[Platform | None, typer.Option(help="Where people will write to the avatar.")] = None,
+    provider: Annotated[str, typer.Option(help="Who brings the avatar, a value of AVATAR_PROVIDER.")] = "",
+    no_input: Annotated[
+        bool, typer.Option("--no-input", help="Ask nothing: take every value from the environment.")
+    ] = False,
+) -> None:
+    """Ask for platform, provider, tokens and address, check each as it is given, and write `.env`.
+
+    Tokens are typed unseen. With --no-input nothing is asked: platform and provider are options, the other values come
+    from environment variables of their names, never from the command line, where others could read them.
+    """
+    set_up_log(Settings(log_level=LogLevel.ERROR))
+    ask = None if no_input else _ask
+    if ask is None and (platform is None or not provider):
+        fail("--no-input needs --platform and --provider.")
+    platform = platform or Platform(_choose("Where will people write to the avatar", [p.value for p in Platform]))
+    provider = provider or _choose("Who brings the avatar", known_providers())
+    if provider not in known_providers():
+        fail(f'--provider is "{provider[:40]}": it must be one of {", ".join(known_providers())}.')
+    run_to_end(_hold_interview(Interview(ENV_FILE, SystemClock(), tell, ask), platform, provider))
+
+
+async def _hold_interview(interview: Interview, platform: Platform, provider: str) -> None:
+    if platform is Platform.SLACK:
+        tell("No Slack app yet? At api.slack.com/apps choose Create New App, From a manifest, and paste this:")
+        typer.echo(words_for_setup("slack-manifest")(load(ENV_FILE)))
+    settings = await interview.hold(platform, provider)
+    if platform is Platform.DISCORD and settings.discord.token is not None:
+        tell(f"Invite the bot to your server: {words_for_setup('discord-invite')(settings)}")
+    console = " --console" if platform is Platform.CONSOLE else ""
+    tell(f"Start the bot with: avatar-relay run{console}")
+
+
+def _ask(words: str, unseen: bool) -> str:
+    answer: str = typer.prompt(words, default="", show_default=False, hide_input=unseen)
+    return answer
+
+
+def _choose(words: str, choices: Sequence[str]) -> str:
+    while True:
+        answer: str = typer.prompt(f"{words} ({', '.join(choices)})", default=choices[0])
+        if answer.strip().lower() in choices:
+            return answer.strip().lower()
+
+
+@setup_app.command(short_help="Check everything, and say how to mend what is wrong.")
+def doctor(
+    channel: Annotated[str, typer.Option(help="Id of a channel whose permissions are checked, too.")] = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Check settings, database, disk, web address, chat platforms, avatar service, LiveKit and clock.
+
+    Changes nothing and costs nothing. Ends with 1 where something does not work. Where no bot runs, it listens at
+    WEB_PORT for a moment, to see whether WEB_PUBLIC_URL leads there.
+    """
+    try:
+        load(ENV_FILE)
+    except SettingsError as error:
+        checks = of_bad_settings(error)
+    else:
+        checks = _look_at_everything(settings_of_this_place(quiet=True), channel or None)
+    for line in [checks_as_json(checks)] if as_json else table(checks):
+        tell(line)
+    if has_failed(checks):
+        raise typer.Exit(1)
+
+
+def _look_at_everything(settings: Settings, channel: str | None = None) -> list[Check]:
+    checks: list[Check] = []
+
+    async def look() -> None:
+        checks.extend(await examine(Examination(settings, SystemClock(), channel)))
+
+    run_to_end(look())
+    return checks
+
+
+@setup_app.command(short_help="Print the avatars you can choose.")
+def avatars(containing: Containing = "", *, as_json: AsJson = False) -> None:
+    """Print the avatars of your account at the chosen provider: AVATAR_ID takes the first column."""
+    settings = settings_of_this_place(quiet=True)
+    run_to_end(shell_catalogue.show_avatars(settings, SystemClock(), tell, containing=containing, as_json=as_json))
+
+
+@setup_app.command(short_help="Print the voices you can choose.")
+def voices(containing: Containing = "", *, as_json: AsJson = False) -> None:
+    """Print the voices of your account at the chosen provider: AVATAR_VOICE_ID takes the first column."""
+    settings = settings_of_this_place(quiet=True)
+    run_to_end(shell_catalogue.show_voices(settings, SystemClock(), tell, containing=containing, as_json=as_json))
+
+
+@setup_app.command(short_help="Print the link that invites the bot.")
+def discord_invite() -> None:
+    """Print the link that invites the bot to a Discord server, with exactly the permissions it uses."""
+    tell(_words("discord-invite"))
+
+
+@setup_app.command(short_help="Print the manifest of the Slack app.")
+def slack_manifest() -> None:
+    """Print the manifest of the Slack app for these settings: paste it where Slack makes a new app from a manifest."""
+    typer.echo(_words("slack-manifest"))
+
+
+def _words(name: str) -> str:
+    try:
+        return words_for_setup(name)(settings_of_this_place(quiet=True))
+    except SettingsError as error:
+        fail(str(error))
+
+
+@setup_app.command(short_help="Write a file to attach to a bug report.")
+def diagnostics(
+    file: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("avatar-relay-diagnostics.json"),
+) -> None:
+    """Write one file to attach to a bug report.
+
+    It holds versions, settings without secrets, what the doctor finds, and counts of rows: no message, no person, no
+    key. Read it before you send it.
+    """
+    settings = settings_of_this_place(quiet=True)
+    clock = SystemClock()
+    found: list[str] = []
+
+    async def look() -> None:
+        found.append(await diagnose(settings, clock, await examine(Examination(settings, clock))))
+
+    run_to_end(look())
+    try:
+        file.write_text(f"{found[0]}\n", encoding="utf-8")
+    except OSError as error:
+        fail(f"{file} cannot be written: {(error.strerror or 'unknown trouble').lower()}.", code=1)
+    tell(f"Written to {file}. Read it before you send it.")

@@ -1,0 +1,87 @@
+"""What the provider is asked for on behalf of one session: to say a piece of a line, and to be silent.
+
+Opens a stream where there is none. Decides nothing about what is said when, and nothing about what becomes of a piece
+that was not taken. Knows the provider as a port.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from bot import metrics
+from bot.errors import ProviderError, StreamGone
+from bot.model import Mode
+from bot.ports import AvatarProvider, Cut, FirstWords
+from bot.session.streams import StreamKeeper
+from bot.speaking.lines import Line
+from bot.speech import estimate_duration
+
+UNKNOWN_ANSWER = 10.0
+"""Seconds given to an answer whose length no provider event and no duration tells."""
+
+
+class Delivery:
+    """Brings what is to be said to the stream of a session."""
+
+    def __init__(
+        self,
+        provider: AvatarProvider,
+        keeper: StreamKeeper,
+        open_stream: Callable[[FirstWords | None], Awaitable[None]],
+    ) -> None:
+        """`open_stream` opens the next stream of the session, which `keeper` then has."""
+        self._provider = provider
+        self._capabilities = provider.capabilities
+        self._keeper = keeper
+        self._open_stream = open_stream
+
+    async def say(self, line: Line) -> float:
+        """Hand the next piece of a line to the provider. Returns how long it is expected to be spoken, seconds.
+
+        Raises `ProviderError` where the provider did not take it, and `StoreError` from opening a stream. A line whose
+        call was left without an answer, because its caller was cancelled, stays `in_flight`.
+        """
+        try:
+            seconds = await self._hand_over(line, line.pieces[0])
+        except ProviderError:
+            line.in_flight = False
+            raise
+        line.in_flight = False
+        return seconds
+
+    async def silence(self) -> None:
+        """Cut what the provider says: everything that was handed over. Raises `ProviderError` where it does not."""
+        upstream_id = self._keeper.upstream_id
+        if upstream_id is None:
+            return
+        if self._capabilities.cut is Cut.CLOSE_STREAM:
+            await self._keeper.close("interrupted")
+            return
+        try:
+            await self._provider.interrupt(upstream_id)
+        except StreamGone as error:
+            await self._keeper.lose(str(error))
+
+    async def _hand_over(self, line: Line, text: str) -> float:
+        if self._keeper.upstream_id is None:
+            first_words = None
+            if self._capabilities.needs_first_words:
+                first_words = FirstWords(line.utterance.id, text, more=not line.is_last_piece)
+                line.in_flight = True
+            await self._open_stream(first_words)
+            if first_words is not None:
+                return estimate_duration(text)
+        upstream_id = self._keeper.upstream_id
+        if upstream_id is None:
+            raise StreamGone("the stream ended while it was being opened")
+        native_answer = line.utterance.mode is Mode.CHAT and self._capabilities.chat
+        line.in_flight = True
+        with metrics.provider_seconds.time():
+            speech = await self._provider.speak(
+                upstream_id,
+                line.utterance.id,
+                text,
+                Mode.CHAT if native_answer else Mode.REPEAT,
+                more=self._capabilities.appends and not line.is_last_piece,
+            )
+        if speech.duration is not None:
+            return speech.duration
+        return UNKNOWN_ANSWER if native_answer else estimate_duration(text)

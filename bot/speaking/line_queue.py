@@ -1,0 +1,82 @@
+"""What waits to be said in one session: its order, and what people do to it before it is said. Sends nothing."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from bot import metrics
+from bot.model import UtteranceState
+from bot.speaking.line_states import LineStates
+from bot.speaking.lines import Line
+from bot.speaking.pieces import PieceSource
+from bot.store.store import Store
+
+
+class LineQueue:
+    """The lines that wait, in the order in which they were accepted. The metric of what waits counts each of them."""
+
+    def __init__(self, store: Store, pieces: PieceSource, states: LineStates, tell: Callable[[Line], None]) -> None:
+        """`pieces` stops writing answers that nobody will hear; `tell` publishes what became of a line."""
+        self._store = store
+        self._pieces = pieces
+        self._states = states
+        self._tell = tell
+        self._lines: deque[Line] = deque()
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter(self._lines)
+
+    @property
+    def first(self) -> Line | None:
+        """The line whose turn is next."""
+        return self._lines[0] if self._lines else None
+
+    def add(self, line: Line) -> None:
+        """Put a new line in its place: the order of acceptance, whoever's database answer came first."""
+        later: list[Line] = []
+        while self._lines and self._lines[-1].utterance.id > line.utterance.id:
+            later.append(self._lines.pop())
+        self._lines.append(line)
+        self._lines.extend(reversed(later))
+        metrics.waiting_utterances.inc()
+
+    def put_back(self, line: Line) -> None:
+        """Put a line whose turn had come before all others."""
+        self._lines.appendleft(line)
+        metrics.waiting_utterances.inc()
+
+    def take(self) -> Line:
+        """Take the line whose turn is next. There must be one."""
+        line = self._lines.popleft()
+        metrics.waiting_utterances.dec()
+        return line
+
+    async def reword(self, message_id: str, text: str) -> None:
+        """Say what a message says now, where it still waits. Raises `StoreError`."""
+        for line in self._of_message(message_id):
+            if await self._store.reword(line.utterance.id, text):
+                await self._pieces.stop(line)
+                line.reword(text)
+                self._tell(line)
+
+    async def withdraw(self, message_id: str) -> None:
+        """Drop a message that still waits. Raises `StoreError`."""
+        for line in self._of_message(message_id):
+            self._lines.remove(line)
+            metrics.waiting_utterances.dec()
+            await self._pieces.stop(line)
+            await self._states.finish(line, UtteranceState.DROPPED)
+
+    async def clear(self) -> None:
+        """Drop everything that waits. Raises `StoreError`; what follows the line that could not be written waits still.
+
+        One by one: a message that is being accepted meanwhile has its row already and is not one of these.
+        """
+        while self._lines:
+            await self._pieces.stop(self._lines[0])
+            await self._states.finish(self.take(), UtteranceState.DROPPED)
+
+    def _of_message(self, message_id: str) -> list[Line]:
+        return [line for line in self._lines if line.utterance.message_id == message_id]

@@ -1,0 +1,71 @@
+"""An utterance on its way to the avatar, and what is known of its way so far."""
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+from bot import ids
+from bot.model import Mode, Utterance, UtteranceState
+from bot.ports import Clock
+from bot.speaking.answers import Answering
+
+
+@dataclass(slots=True)
+class Line:
+    """An utterance on its way to the avatar.
+
+    pieces: text the provider has not got yet. answering: the answer being written for it, if one is.
+    in_flight: the provider was sent a piece and has not answered. handed_over: the provider has some of it.
+    characters, seconds: how much of it was handed over, and how long that takes to say by estimate.
+    said_until: when it is said to its end by estimate, on the clock. heard: the provider told that it began.
+    stored: whether it has a row (the greeting has none).
+    attempts: how often the provider did not take it. heard_answer: what the avatar answered by itself.
+    """
+
+    utterance: Utterance
+    pieces: deque[str] = field(default_factory=deque)
+    answering: Answering | None = None
+    in_flight: bool = False
+    handed_over: bool = False
+    characters: int = 0
+    seconds: float = 0.0
+    said_until: float = 0.0
+    heard: bool = False
+    stored: bool = True
+    attempts: int = 0
+    heard_answer: str | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the provider has all of it."""
+        return not self.pieces and (self.answering is None or self.answering.done)
+
+    @property
+    def is_last_piece(self) -> bool:
+        """Whether nothing follows the next piece."""
+        return len(self.pieces) == 1 and (self.answering is None or self.answering.done)
+
+    @property
+    def answer(self) -> str | None:
+        """What the avatar answers, as far as it is written, or was heard to answer by itself."""
+        return self.answering.whole if self.answering else self.heard_answer
+
+    def reword(self, text: str) -> None:
+        """Its message says `text` now. Nothing may have been handed over, and no answer to it may be under way."""
+        self.answering = None
+        self.pieces.clear()
+        self.utterance = replace(self.utterance, text=text)
+
+
+def greeting(session_id: str, text: str, clock: Clock) -> Line:
+    """The line a stream is opened with where it cannot be opened in silence. It has no row."""
+    utterance = Utterance(
+        id=ids.new_utterance_id(clock),
+        session_id=session_id,
+        mode=Mode.REPEAT,
+        text=text,
+        author="",
+        author_name="",
+        state=UtteranceState.SPEAKING,
+        accepted_at=clock.now(),
+    )
+    return Line(utterance, handed_over=True, stored=False)

@@ -1,0 +1,369 @@
+"""The speaking loop of one session: what is said next, when it is sent, and the four ways to stop it.
+
+One utterance is being said (`current`) and at most one has been sent ahead, where the provider allows it. Text goes
+out in pieces, so that a provider never gets more than it takes at once, and never so far ahead of the voice that its
+text-idle timer could run out while the avatar still talks. Every method runs in the session's own task, one after the
+other; time and provider events come in as further work for that task. Knows no platform and no vendor."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from bot import metrics, sentences
+from bot.errors import (
+    AuthenticationFailed,
+    AvatarRelayError,
+    ProviderError,
+    QuotaExhausted,
+    StoreError,
+    StreamGone,
+    Sunset,
+    Transient,
+)
+from bot.model import Utterance, UtteranceState
+from bot.ports import FirstWords
+from bot.session.house import House
+from bot.session.streams import StreamKeeper
+from bot.speaking.answers import Conversation
+from bot.speaking.delivery import Delivery
+from bot.speaking.line_queue import LineQueue
+from bot.speaking.line_states import LineStates
+from bot.speaking.lines import Line
+from bot.speaking.pieces import PieceSource
+from bot.speaking.playout import Playout
+from bot.speaking.progress import SpeechProgress
+from bot.speaking.timers import Timers
+from bot.speaking.verdicts import Again, judge
+from bot.speech import estimate_duration
+from bot.tasks import TaskOwner
+
+LOOK_AHEAD = 8.0
+"""Seconds of an utterance that may still be unsaid when its next piece goes out."""
+
+SEND_AHEAD = 3.0
+"""Seconds of speech that may still be unsaid when the next utterance goes out. Enough to bridge the 2.5 to 3.6 s from
+text to speech that were reported; what has been sent ahead can only be taken back by a cut, so it is no more than
+needed."""
+
+NOT_TOLD = "nothing told how far the voice had come"
+
+
+class SpeakingLoop:
+    """Order in, speech out."""
+
+    def __init__(
+        self,
+        house: House,
+        keeper: StreamKeeper,
+        tasks: TaskOwner,
+        *,
+        post: Callable[[Callable[[], Awaitable[None]]], None],
+        open_stream: Callable[[FirstWords | None], Awaitable[None]],
+        tell: Callable[[Line], None],
+        complain: Callable[[tuple[str, str], AvatarRelayError], None],
+    ) -> None:
+        """`post` hands work to the session's task, `open_stream` opens the next stream of the session. `tell` publishes
+        what became of a line, `complain` tells the channel (a sentence with its reference) and the log."""
+        self._clock = house.clock
+        self._capabilities = house.provider.capabilities
+        self._keeper = keeper
+        self._post = post
+        self._complain = complain
+        conversation = Conversation(house.chat_model, house.policy.knowledge)
+        self._pieces = PieceSource(self._capabilities, conversation, tasks, grew=partial(post, self._nothing))
+        self._states = LineStates(house.store, house.clock, tell)
+        self._queue = LineQueue(house.store, self._pieces, self._states, tell)
+        self._playout = Playout(house.clock)
+        self._delivery = Delivery(house.provider, keeper, open_stream)
+        self._timers = Timers(house.clock)
+        self._paused = False
+        self._wanted_at = house.clock.monotonic()
+        self.held = False
+        self.waits_for_viewer = False
+        self.progress = SpeechProgress(
+            self._playout,
+            self._states,
+            self._timers,
+            reports_speech=self._capabilities.reports_speech,
+            post=post,
+            tell=tell,
+        )
+
+    # --- what people do ----------------------------------------------------------------------------------------------
+
+    def arrive(self, utterance: Utterance) -> None:
+        """Put an accepted utterance in its place."""
+        self._queue.add(Line(utterance))
+        self.held = False
+        self._wanted_at = self._clock.monotonic()
+
+    async def interrupt(self) -> None:
+        """Silence now. What waits is kept, and waits until the next message or a skip."""
+        self.held = bool(self._queue or self.ahead)
+        await self._cut()
+
+    async def skip(self) -> None:
+        """Cut what is being said and go on with the next."""
+        self.held = False
+        await self._cut()
+
+    async def clear(self) -> None:
+        """Empty the queue; what is being said is said to the end."""
+        self.held = False
+        await self._queue.clear()
+
+    async def keep(self) -> None:
+        """Count as activity that somebody wants the avatar to stay."""
+        self._wanted_at = self._clock.monotonic()
+
+    async def reword(self, message_id: str, text: str) -> None:
+        """Say what a message says now, where it still waits. What has begun is said as it was."""
+        await self._queue.reword(message_id, text)
+
+    async def withdraw(self, message_id: str) -> None:
+        """Drop a message that still waits."""
+        await self._queue.withdraw(message_id)
+
+    async def abandon(self) -> None:
+        """The session closes: nothing more is said, and every utterance gets its last state.
+
+        Raises `StoreError` where some of them could not be written; all are told all the same.
+        """
+        self.forget_timers()
+        self._take_back_ahead()
+        trouble: StoreError | None = None
+        while self.current is not None or self._playout.in_doubt is not None or self._queue:
+            try:
+                await self._settle_doubt()
+                await self._abandon_current()
+                await self.clear()
+            except StoreError as error:
+                trouble = error
+        if trouble is not None:
+            raise trouble
+
+    async def _abandon_current(self) -> None:
+        line = self.current
+        if line is None:
+            return
+        await self._pieces.stop(line)
+        self._playout.remove(line)
+        if line.handed_over:
+            fate = UtteranceState.INTERRUPTED
+        else:
+            fate = UtteranceState.UNKNOWN if line.in_flight else UtteranceState.DROPPED
+        await self._states.finish(line, fate)
+
+    def forget_timers(self) -> None:
+        """Nothing wakes the loop from now on."""
+        self._timers.stop()
+
+    # --- what may be known of it -------------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> Line | None:
+        """The line that is being said, or is about to be."""
+        return self._playout.current
+
+    @property
+    def is_talking_on(self) -> bool:
+        """Whether the avatar is heard although all was to be cut: an interrupt failed."""
+        return self.current is None and self._playout.unsaid > 0
+
+    @property
+    def ahead(self) -> Line | None:
+        """The line that was sent ahead."""
+        return self._playout.ahead
+
+    @property
+    def waiting(self) -> int:
+        """How many utterances have not begun to be said."""
+        return len(self._queue) + (self.ahead is not None)
+
+    def queued(self) -> list[Utterance]:
+        """The utterances that have not begun to be said, in their order."""
+        ahead = [self.ahead] if self.ahead else []
+        return [line.utterance for line in (*ahead, *self._queue)]
+
+    @property
+    def last_activity(self) -> float:
+        """When an utterance last came or ended, or somebody wanted the avatar to stay; seconds on the clock."""
+        return max(self._wanted_at, self._states.finished_at)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is being said and nothing is about to be."""
+        return self.current is None and (not self._queue or self.held)
+
+    # --- what becomes of the stream -----------------------------------------------------------------------------------
+
+    async def stream_ended(self, why: StreamGone) -> None:
+        """The stream is gone. What was half said is settled as unknown, and told; what had been sent ahead is sent
+        again."""
+        if self.current is not None and self.current.handed_over:
+            await self._pieces.stop(self.current)
+            await self._give_up(self._fall_silent(), UtteranceState.UNKNOWN, why)
+        self._playout.fall_silent()
+        await self._settle_ahead()
+
+    def greet(self, line: Line) -> None:
+        """Note that the stream was opened with a greeting, and is saying it."""
+        self._playout.begin(line)
+        self.progress.expect(line, line.utterance.text, estimate_duration(line.utterance.text))
+
+    # --- the loop ----------------------------------------------------------------------------------------------------
+
+    async def pump(self) -> None:
+        """Send whatever may be sent now."""
+        while (line := await self._next_to_send()) is not None:
+            if not await self._send(line):
+                return
+
+    async def _next_to_send(self) -> Line | None:
+        if self.held or self._paused:
+            return None
+        line = self.current
+        if line is None:
+            if not self._queue:
+                return None
+            line = self._queue.take()
+            self._playout.begin(line)
+        self._pieces.fill(line)
+        if line.pieces:
+            return line if self._may_send_more(line) else None
+        if line.answering is not None and (error := line.answering.error) is not None:
+            self._playout.remove(line)
+            await self._states.finish(line, UtteranceState.FAILED, detail=str(error))
+            self._complain(sentences.failure(error), error)
+            return await self._next_to_send()
+        if self._may_send_ahead(line):
+            following = self._queue.take()
+            self._playout.follow_with(following)
+            self._pieces.fill(following)
+            return following
+        return None
+
+    def _may_send_more(self, line: Line) -> bool:
+        if not line.handed_over:
+            return True
+        return self._has_room(LOOK_AHEAD) if self._capabilities.appends else not self._playout.is_talking
+
+    def _may_send_ahead(self, current: Line) -> bool:
+        following = self._queue.first
+        if not (self._capabilities.sends_ahead and current.is_complete and self.ahead is None) or following is None:
+            return False
+        return not self._pieces.needs_answer(following.utterance) and self._has_room(SEND_AHEAD)
+
+    def _has_room(self, ahead: float) -> bool:
+        """Whether no more than `ahead` seconds are unsaid; wakes the loop when that becomes true."""
+        if self._playout.unsaid > ahead:
+            self._wake_in("room", self._playout.unsaid - ahead, self._nothing)
+            return False
+        return True
+
+    async def _send(self, line: Line) -> bool:
+        """Hand one piece to the provider. False where the loop has to wait before it goes on."""
+        if not line.handed_over:
+            await self._states.advance(line, UtteranceState.SENDING)
+        try:
+            seconds = await self._delivery.say(line)
+        except (AuthenticationFailed, QuotaExhausted, Sunset):
+            raise
+        except ProviderError as error:
+            metrics.provider_errors.labels(kind=type(error).__name__).inc()
+            return await self._cope(line, error)
+        text = line.pieces.popleft()
+        self.waits_for_viewer = False
+        if not line.handed_over:
+            line.handed_over = True
+            if line is self.current:
+                await self._states.advance(line, UtteranceState.SPEAKING)
+        self.progress.expect(line, text, seconds)
+        return True
+
+    # --- cutting -----------------------------------------------------------------------------------------------------
+
+    async def _cut(self) -> None:
+        silent_at = self._playout.silent_at
+        is_talking = self.is_talking_on
+        if self.current is not None:
+            await self._pieces.stop(self.current)
+            line = self._fall_silent()
+            await self._states.finish(line, UtteranceState.INTERRUPTED)
+            is_talking = is_talking or line.handed_over
+        if is_talking:
+            try:
+                await self._delivery.silence()
+            except ProviderError as error:
+                await self._bear_with(error, silent_at)
+            else:
+                self._playout.fall_silent()
+        await self._settle_ahead()
+
+    async def _bear_with(self, error: ProviderError, silent_at: float) -> None:
+        """The provider was not interrupted: it says to the end what it was given, the line sent ahead included, and
+        what is sent now is said after that."""
+        self._playout.talk_until(silent_at)
+        if (line := self._queue.first) is not None and line.utterance.state is not UtteranceState.QUEUED:
+            await self._give_up(self._queue.take(), UtteranceState.UNKNOWN, error)
+        self._complain(sentences.interrupt_failed(error), error)
+
+    def _fall_silent(self) -> Line:
+        """Take the current line out of the loop; the one sent ahead goes back to the queue, or into doubt."""
+        line = self._playout.cut()
+        self.progress.forget_the_end()
+        self._take_back_ahead()
+        return line
+
+    def _take_back_ahead(self) -> None:
+        if (line := self._playout.take_back()) is not None:
+            self._queue.put_back(line)
+
+    async def _settle_doubt(self) -> None:
+        if (line := self._playout.take_doubtful()) is not None:
+            await self._give_up(line, UtteranceState.UNKNOWN, Transient(NOT_TOLD, may_have_taken_effect=True))
+
+    async def _settle_ahead(self) -> None:
+        """Write down what became of the line that had been sent ahead."""
+        await self._settle_doubt()
+        if (line := self._queue.first) is not None and line.utterance.state is not UtteranceState.QUEUED:
+            await self._states.advance(line, UtteranceState.QUEUED)
+
+    # --- trouble -----------------------------------------------------------------------------------------------------
+
+    async def _cope(self, line: Line, error: ProviderError) -> bool:
+        """Carry out what becomes of a piece the provider did not take. True where the loop may go on at once."""
+        verdict = judge(error, line.attempts)
+        if not isinstance(verdict, Again):
+            await self._give_up(line, verdict.state, error)
+            return True
+        line.attempts += verdict.counts
+        self.waits_for_viewer = verdict.waits_for_viewer
+        if not line.handed_over:
+            self._playout.remove(line)
+            self._queue.put_back(line)
+            await self._states.advance(line, UtteranceState.QUEUED)
+        if isinstance(error, StreamGone):
+            await self._keeper.lose(str(error))
+            await self.stream_ended(error)
+        if verdict.seconds:
+            self._paused = True
+            self._wake_in("again", verdict.seconds, self._go_on)
+        return not verdict.seconds
+
+    async def _go_on(self) -> None:
+        self._paused = False
+
+    async def _give_up(self, line: Line, state: UtteranceState, error: ProviderError) -> None:
+        await self._pieces.stop(line)
+        self._playout.remove(line)
+        await self._states.finish(line, state, detail=str(error))
+        if line.stored:
+            self._complain(sentences.not_said(state, error), error)
+
+    # --- waking up ---------------------------------------------------------------------------------------------------
+
+    def _wake_in(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        self._timers.start(name, seconds, partial(self._post, work))
+
+    async def _nothing(self) -> None:
+        """Wakes the session's task, which pumps after every piece of work."""

@@ -1,0 +1,69 @@
+"""Where the text of a line comes from, and the pieces it goes out in: no more than a provider takes at once.
+
+The text is the message as it stands, or the answer that the chat model writes to it while it is already being read
+aloud. Sends nothing and knows no order.
+"""
+
+from collections.abc import Callable
+
+from bot.model import Mode, Utterance
+from bot.ports import Capabilities
+from bot.speaking.answers import Conversation
+from bot.speaking.lines import Line
+from bot.speech import split
+from bot.tasks import TaskOwner
+
+PIECE_IN_A_FLOW = 200
+"""Characters per piece where text can be appended: about 12 s of speech, well under v3's 30 s of text-idle time."""
+
+
+class PieceSource:
+    """Fills the lines of one session with the pieces to send."""
+
+    def __init__(
+        self, capabilities: Capabilities, conversation: Conversation, tasks: TaskOwner, grew: Callable[[], None]
+    ) -> None:
+        """`tasks` keeps the writing of answers; `grew` is called whenever there is more of one, or it is done."""
+        self._capabilities = capabilities
+        self._conversation = conversation
+        self._tasks = tasks
+        self._grew = grew
+
+    def needs_answer(self, utterance: Utterance) -> bool:
+        """Whether the chat model has to answer, because the provider does not do so by itself."""
+        return utterance.mode is Mode.CHAT and not self._capabilities.chat
+
+    def fill(self, line: Line) -> None:
+        """Put the pieces into a line that there are by now: all of a message, what is written so far of an answer."""
+        if self.needs_answer(line.utterance):
+            if line.answering is None:
+                line.answering = self._conversation.begin(line.utterance.text, self._tasks, self._grew)
+            line.pieces.extend(self._cut_up(line.answering.take()))
+        elif not line.handed_over and not line.pieces:
+            line.pieces.extend(self._cut_up(line.utterance.text))
+
+    async def stop(self, line: Line) -> None:
+        """Have no more written of the answer to a line, where one is being written."""
+        if line.answering is not None:
+            await self._conversation.stop(line.answering)
+
+    def _cut_up(self, text: str) -> list[str]:
+        if self._capabilities.appends:
+            return pieces_in_a_flow(text, min(self._capabilities.max_text, PIECE_IN_A_FLOW))
+        return split(text, self._capabilities.max_text)
+
+
+def pieces_in_a_flow(text: str, limit: int) -> list[str]:
+    """`text` in pieces of at most `limit` characters and the blank behind them, for a provider that joins what it gets:
+    joined they are the text again, spaces folded."""
+    pieces = split(text, limit)
+    if len(pieces) == 1 and not text[-1].isspace():
+        return pieces
+    folded = " ".join(text.split())
+    at = 0
+    for number, piece in enumerate(pieces):
+        at += len(piece)
+        if folded.startswith(" ", at) or (at == len(folded) and text[-1].isspace()):
+            pieces[number] += " "
+            at += 1
+    return pieces

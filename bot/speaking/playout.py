@@ -1,0 +1,121 @@
+"""What the provider was given to say, in its order: the line being said, the one sent ahead, and how far the voice is.
+
+Pure state on the clock: nothing here waits, sends, or writes anything down.
+"""
+
+from bot.ports import Clock
+from bot.speaking.lines import Line
+from bot.speaking.voice import Voice
+
+
+class Playout:
+    """The lines whose turn has come.
+
+    current: it is being said, or about to be. ahead: sent while `current` is being said, so that no dead air follows.
+    in_doubt: it was sent ahead, and when all was cut, nothing told whether it had begun; it must not be said again.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._voice = Voice(clock)
+        self._last_said: Line | None = None
+        self.current: Line | None = None
+        self.ahead: Line | None = None
+        self.in_doubt: Line | None = None
+
+    @property
+    def unsaid(self) -> float:
+        """Seconds until the voice has said all it was given, by estimate; below 0 where that is over."""
+        return self._voice.unsaid
+
+    @property
+    def silent_at(self) -> float:
+        """When the voice has said all it was given, by estimate; seconds on the clock."""
+        return self._voice.said_until
+
+    @property
+    def is_talking(self) -> bool:
+        """Whether the voice still has something to say of what it was given."""
+        return self._voice.talking
+
+    def begin(self, line: Line) -> None:
+        """A line's turn has come; there must be no current one."""
+        self.current = line
+
+    def follow_with(self, line: Line) -> None:
+        """A line is sent ahead; the current one must be complete."""
+        self.ahead = line
+
+    def find(self, utterance_id: str) -> Line | None:
+        """The line of an utterance that was given to the provider, the one said last included."""
+        for line in (self.current, self.ahead, self._last_said):
+            if line is not None and line.utterance.id == utterance_id:
+                return line
+        return None
+
+    def give(self, line: Line, text: str, seconds: float) -> None:
+        """The provider has taken `text` of a line, which it says for `seconds`."""
+        self._voice.give(len(text), seconds)
+        line.characters += len(text)
+        line.seconds += seconds
+        line.said_until = self._voice.said_until
+
+    def hear(self, characters: int) -> None:
+        """The voice has said so much more of the current line."""
+        self._voice.hear(characters)
+
+    def end_piece(self) -> bool:
+        """All that was given of the current line is said. Returns whether that was the whole line."""
+        self._voice.talking = False
+        return self.current is not None and self.current.is_complete and self.current.handed_over
+
+    def end_current(self) -> Line | None:
+        """The current line is said, and the one sent ahead begins. Returns what is said."""
+        line, self.current, self.ahead = self.current, self.ahead, None
+        if self.current is None:
+            self._voice.fall_silent()
+        else:
+            self._voice.go_on_with(self.current.characters, self.current.seconds)
+            self._voice.talking = True
+        if line is not None:
+            self._last_said = line
+        return line
+
+    def cut(self) -> Line:
+        """Nothing more is said of the current line, which is returned; there must be one. The one sent ahead stays to
+        be taken back, or is in doubt."""
+        assert self.current is not None  # noqa: S101 - the callers have looked
+        line, self.current = self.current, None
+        # Without a word from the provider only time tells where its voice was.
+        if self.ahead is not None and not line.heard and line.said_until <= self._clock.monotonic():
+            self.in_doubt, self.ahead = self.ahead, None
+        self._voice.fall_silent()
+        return line
+
+    def talk_until(self, moment: float) -> None:
+        """The voice was not cut after all: it is silent at `moment`, seconds on the clock."""
+        self._voice.said_until = max(moment, self._voice.said_until)
+
+    def fall_silent(self) -> None:
+        """The voice was cut."""
+        self._voice.fall_silent()
+
+    def take_back(self) -> Line | None:
+        """The line sent ahead, as if it had never been sent; it is no longer here."""
+        line, self.ahead = self.ahead, None
+        if line is not None:
+            line.pieces.clear()
+            line.handed_over = False
+        return line
+
+    def take_doubtful(self) -> Line | None:
+        """The line in doubt; it is no longer here."""
+        line, self.in_doubt = self.in_doubt, None
+        return line
+
+    def remove(self, line: Line) -> None:
+        """Have no more to do with a line that was not taken, wherever it is."""
+        if line is self.ahead:
+            self.ahead = None
+        elif line is self.current:
+            self.current = None

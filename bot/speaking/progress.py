@@ -1,0 +1,127 @@
+"""How far the avatar has come with what it was given: as the provider's events tell, by the clock where they do not.
+
+Ends each line that is said, so that the one sent ahead begins. Sends nothing; decides nothing about what is said next.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import structlog
+
+from bot.model import UtteranceState
+from bot.ports import AnswerHeard, SpeechEnded, SpeechStarted
+from bot.speaking.line_states import LineStates
+from bot.speaking.lines import Line
+from bot.speaking.playout import Playout
+from bot.speaking.timers import Timers
+
+log = structlog.get_logger(__name__)
+
+LOST_EVENT = 15.0
+"""Seconds after the estimated end at which speech counts as ended although no event said so."""
+
+TIMER_IS_EARLY = 0.05
+"""Seconds by which a timer may fire before its time."""
+
+
+class SpeechProgress:
+    """Follows the voice through the lines of a playout."""
+
+    def __init__(
+        self,
+        playout: Playout,
+        states: LineStates,
+        timers: Timers,
+        *,
+        reports_speech: bool,
+        post: Callable[[Callable[[], Awaitable[None]]], None],
+        tell: Callable[[Line], None],
+    ) -> None:
+        """`reports_speech` as in `Capabilities`. `post` hands work to the session's task, `tell` publishes what became
+        of a line."""
+        self._playout = playout
+        self._states = states
+        self._timers = timers
+        self._grace = LOST_EVENT if reports_speech else 0.0
+        self._reports_speech = reports_speech
+        self._post = post
+        self._tell = tell
+
+    @property
+    def is_feeding(self) -> bool:
+        """Whether more of what is being said is to come, so that it matters how far the voice is."""
+        current = self._playout.current
+        return current is not None and not current.is_complete
+
+    def expect(self, line: Line, text: str, seconds: float) -> None:
+        """The provider has taken `text` of a line, which it says for `seconds`."""
+        self._playout.give(line, text, seconds)
+        self._look_at_the_end()
+
+    async def heard(self, event: SpeechStarted | SpeechEnded | AnswerHeard) -> None:
+        """Take note of speech that started or ended, and of an answer, which may come after its speech has ended.
+
+        Raises `StoreError` where the state of a line could not be written.
+        """
+        match event:
+            case SpeechStarted(utterance_id):
+                if (line := await self._reached(utterance_id)) is not None:
+                    line.heard = True
+            case SpeechEnded(utterance_id):
+                if await self._reached(utterance_id) is not None:
+                    await self._end_of_piece()
+            case AnswerHeard(utterance_id, text):
+                if (line := self._playout.find(utterance_id)) is not None:
+                    line.heard_answer = text
+                    self._tell(line)
+
+    async def words_heard(self, characters: int) -> None:
+        """Take note of how far the voice is."""
+        if self.is_feeding:
+            self._playout.hear(characters)
+            self._look_at_the_end()
+
+    def forget_the_end(self) -> None:
+        """What was expected was cut: no end is to come."""
+        self._timers.forget("end")
+
+    async def _reached(self, utterance_id: str) -> Line | None:
+        """The current line, where it is this utterance. Hearing the one sent ahead means that the current one is
+        over."""
+        if (ahead := self._playout.ahead) is not None and ahead.utterance.id == utterance_id:
+            await self._end_of_current()
+        current = self._playout.current
+        return current if current is not None and current.utterance.id == utterance_id else None
+
+    def _look_at_the_end(self) -> None:
+        self._timers.start("end", self._playout.unsaid + self._grace, partial(self._post, self._end_of_time))
+
+    async def _end_of_time(self) -> None:
+        current = self._playout.current
+        if current is None or self._playout.unsaid > TIMER_IS_EARLY:
+            # Meant for speech that was cut; more has been sent since.
+            return
+        if self._reports_speech:
+            log.warning("no event told the end of speech", utterance=current.utterance.id)
+        # The time was for everything that was sent, also ahead.
+        while await self._end_of_piece():
+            pass
+
+    async def _end_of_piece(self) -> bool:
+        """Whether that was the end of the utterance."""
+        if not self._playout.end_piece():
+            return False
+        await self._end_of_current()
+        return True
+
+    async def _end_of_current(self) -> None:
+        said = self._playout.end_current()
+        begun = self._playout.current
+        if begun is None:
+            self._timers.forget("end")
+        else:
+            self._look_at_the_end()
+        if said is not None:
+            await self._states.finish(said, UtteranceState.SPOKEN)
+        if begun is not None:
+            await self._states.advance(begun, UtteranceState.SPEAKING)

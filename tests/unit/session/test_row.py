@@ -1,0 +1,109 @@
+"""The row of a session follows it, and where it cannot, it is owed until it can."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.errors import StoreError, StoreUnavailable
+from bot.model import EndReason, Mode, Session, SessionState, UtteranceState
+from bot.session.row import OwedRows, SessionRow
+from bot.store import schema
+from bot.store.store import Store
+from tests.clock import ManualClock
+from tests.contract.store.values import NOON, a_session, an_utterance
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    await schema.upgrade(f"sqlite:///{tmp_path / 'relay.db'}")
+    async with await Store.open(f"sqlite:///{tmp_path / 'relay.db'}", ManualClock()) as store:
+        yield store
+
+
+@pytest.fixture
+async def row(store: Store) -> SessionRow:
+    return SessionRow(await store.open_session(a_session()), store)
+
+
+@pytest.fixture
+def full_disk(store: Store, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Nothing can be written until it is undone."""
+
+    async def fail(_: Any) -> None:
+        raise StoreUnavailable("the test's disk is full")
+
+    monkeypatch.setattr(store._writer, "_transact", fail)
+    return monkeypatch
+
+
+async def read(store: Store, session: Session) -> Session:
+    found = await store.session(session.id)
+    assert found is not None
+    return found
+
+
+async def test_the_row_follows_the_session_to_its_end(store: Store, row: SessionRow) -> None:
+    await row.go_live(NOON)
+    assert await read(store, row.session) == row.session
+    await row.set_mode(Mode.CHAT)
+    assert await read(store, row.session) == row.session
+    await row.begin_to_close(EndReason.STOPPED, "asked to")
+    assert await read(store, row.session) == row.session
+    await row.close(NOON)
+    session = await read(store, row.session)
+    assert session == row.session
+    assert (session.state, session.mode) == (SessionState.CLOSED, Mode.CHAT)
+    assert (session.end_reason, session.end_detail) == (EndReason.STOPPED, "asked to")
+    assert not row.is_owed
+
+
+async def test_a_session_is_not_live_before_its_row_says_so(row: SessionRow, full_disk: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StoreError):
+        await row.go_live(NOON)
+    with pytest.raises(StoreError):
+        await row.set_mode(Mode.CHAT)
+    assert (row.session.state, row.session.mode) == (SessionState.OPENING, Mode.REPEAT)
+
+
+async def test_a_session_ends_although_its_row_cannot_say_so(row: SessionRow, full_disk: pytest.MonkeyPatch) -> None:
+    await row.begin_to_close(EndReason.IDLE, None)
+    assert row.is_owed
+    await row.close(NOON)
+    assert (row.session.state, row.session.end_reason) == (SessionState.CLOSED, EndReason.IDLE)
+
+
+async def test_an_owed_row_is_written_as_soon_as_it_can_be(
+    store: Store, row: SessionRow, full_disk: pytest.MonkeyPatch
+) -> None:
+    full_disk.undo()
+    waiting, said = an_utterance(row.session), an_utterance(row.session)
+    for utterance in (waiting, said):
+        await store.accept((), utterance)
+    await store.advance_utterance(said.id, UtteranceState.SPEAKING)
+    full_disk.setattr(store._writer, "_transact", _fail)
+    await row.begin_to_close(EndReason.IDLE, None)
+    await row.close(NOON)
+    owed = OwedRows(store)
+    owed.add(row.session)
+    with pytest.raises(StoreError):
+        await owed.write()
+    full_disk.undo()
+    await owed.write()
+    session = await read(store, row.session)
+    assert (session.state, session.end_reason, session.closed_at) == (SessionState.CLOSED, EndReason.IDLE, NOON)
+    assert (await store.queued_utterances([session.id]))[session.id] == []
+
+
+async def test_a_row_that_was_written_is_owed_no_longer(store: Store, row: SessionRow) -> None:
+    owed = OwedRows(store)
+    owed.add(row.session)
+    await owed.write()
+    await row.go_live(NOON)
+    await owed.write()
+    assert row.session.state is SessionState.LIVE
+
+
+async def _fail(_: Any) -> None:
+    raise StoreUnavailable("the test's disk is full")

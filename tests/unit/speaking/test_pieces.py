@@ -1,0 +1,128 @@
+"""What a line says goes out in pieces that a provider can take."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.model import Mode
+from bot.ports import Capabilities, Turn
+from bot.speaking.answers import Conversation
+from bot.speaking.lines import Line
+from bot.speaking.pieces import PIECE_IN_A_FLOW, PieceSource, pieces_in_a_flow
+from bot.tasks import TaskOwner
+from tests.contract.store.values import a_session, an_utterance
+from tests.unit.speaking.providers import capabilities
+
+texts = st.text(st.sampled_from("ab c,.!?«»…。你好 吗 한국 д é🙂"), max_size=80)
+
+LONG = " ".join(f"This is sentence number {number}." for number in range(40))
+
+
+class Slowpoke:
+    """A chat model that says half of its answer, and the rest when it may go on."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.go_on = asyncio.Event()
+
+    async def answer(self, knowledge: str, turns: Sequence[Turn]) -> AsyncIterator[str]:
+        self.asked.append(turns[-1].text)
+        yield "Well, let me "
+        await self.go_on.wait()
+        yield "think."
+
+
+@pytest.fixture
+def model() -> Slowpoke:
+    return Slowpoke()
+
+
+class Sourced:
+    """A source of pieces, and how often it said that an answer grew."""
+
+    def __init__(self, model: Slowpoke, can: Capabilities) -> None:
+        self.tasks = TaskOwner()
+        self.grew = asyncio.Event()
+        self.pieces = PieceSource(can, Conversation(model, ""), self.tasks, self.grew.set)
+
+    async def growth(self) -> None:
+        await self.grew.wait()
+        self.grew.clear()
+
+
+def a_line(text: str, mode: Mode = Mode.REPEAT) -> Line:
+    return Line(an_utterance(a_session(), text=text, mode=mode))
+
+
+@given(texts, st.integers(1, 20))
+def test_pieces_in_a_flow_join_to_the_text_again(text: str, limit: int) -> None:
+    pieces = pieces_in_a_flow(text, limit)
+    folded = " ".join(text.split())
+    behind = " " if pieces and text[-1].isspace() else ""
+    assert "".join(pieces) == (folded + behind if pieces else "")
+    assert all(len(piece.rstrip()) <= limit for piece in pieces)
+
+
+def test_a_message_is_cut_to_what_the_provider_takes_at_once(model: Slowpoke) -> None:
+    line = a_line(LONG)
+    Sourced(model, capabilities(max_text=300)).pieces.fill(line)
+    assert len(line.pieces) > 1
+    assert all(len(piece) <= 300 for piece in line.pieces)
+    assert " ".join(line.pieces) == LONG
+
+
+def test_pieces_that_can_be_appended_are_short_whatever_the_provider_takes(model: Slowpoke) -> None:
+    line = a_line(LONG)
+    Sourced(model, capabilities(max_text=10_000, appends=True)).pieces.fill(line)
+    assert all(len(piece.rstrip()) <= PIECE_IN_A_FLOW for piece in line.pieces)
+    assert "".join(line.pieces) == LONG
+
+
+def test_a_message_is_put_in_once(model: Slowpoke) -> None:
+    line = a_line("Hello there.")
+    sourced = Sourced(model, capabilities())
+    for _ in range(2):
+        sourced.pieces.fill(line)
+        assert list(line.pieces) == ["Hello there."]
+    line.pieces.clear()
+    line.handed_over = True
+    sourced.pieces.fill(line)
+    assert not line.pieces
+
+
+async def test_an_answer_comes_as_it_is_written_and_is_asked_for_once(model: Slowpoke) -> None:
+    line = a_line("How are you?", Mode.CHAT)
+    sourced = Sourced(model, capabilities())
+    sourced.pieces.fill(line)
+    assert not line.is_complete
+    await sourced.growth()
+    sourced.pieces.fill(line)
+    assert list(line.pieces) == ["Well, let"]
+    model.go_on.set()
+    await sourced.tasks.drained()
+    sourced.pieces.fill(line)
+    assert "".join(line.pieces).replace(" ", "") == "Well,letmethink."
+    assert line.is_last_piece is False
+    assert model.asked == ["How are you?"]
+
+
+async def test_an_answer_that_nobody_will_hear_is_stopped(model: Slowpoke) -> None:
+    line = a_line("How are you?", Mode.CHAT)
+    sourced = Sourced(model, capabilities())
+    sourced.pieces.fill(line)
+    await sourced.growth()
+    await sourced.pieces.stop(line)
+    await sourced.tasks.drained()
+    assert not len(sourced.tasks)
+
+
+def test_a_provider_that_answers_by_itself_gets_the_question(model: Slowpoke) -> None:
+    line = a_line("How are you?", Mode.CHAT)
+    sourced = Sourced(model, capabilities(chat=True))
+    assert not sourced.pieces.needs_answer(line.utterance)
+    sourced.pieces.fill(line)
+    assert list(line.pieces) == ["How are you?"]
+    assert model.asked == []

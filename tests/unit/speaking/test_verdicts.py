@@ -1,0 +1,64 @@
+"""What becomes of a text that the provider did not take."""
+
+import pytest
+
+from bot.errors import (
+    ConcurrencyReached,
+    Invalid,
+    NotReady,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    StreamGone,
+    Transient,
+)
+from bot.model import UtteranceState
+from bot.speaking.verdicts import LONGEST_RATE_LIMIT, PAUSES, Again, GiveUp, judge
+
+ENOUGH = len(PAUSES)
+
+
+@pytest.mark.parametrize("attempts", [0, 1, ENOUGH, 99])
+def test_a_text_that_may_have_been_taken_is_never_sent_again(attempts: int) -> None:
+    assert judge(Transient("", may_have_taken_effect=True), attempts) == GiveUp(UtteranceState.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConcurrencyReached(""),
+        Transient("", may_have_taken_effect=False),
+        StreamGone(""),
+        RateLimited("", retry_after=0),
+    ],
+)
+def test_a_text_that_surely_was_not_taken_is_sent_again_a_few_times_with_growing_pauses(error: ProviderError) -> None:
+    verdicts = [judge(error, attempts) for attempts in range(ENOUGH)]
+    pauses = [verdict.seconds for verdict in verdicts if isinstance(verdict, Again)]
+    assert len(pauses) == ENOUGH
+    assert pauses == sorted(pauses)
+    assert judge(error, ENOUGH) == GiveUp(UtteranceState.FAILED)
+
+
+def test_a_stream_that_is_gone_costs_no_time_at_first() -> None:
+    assert judge(StreamGone(""), 0) == Again(0.0)
+
+
+def test_a_rate_limit_is_kept_to() -> None:
+    assert judge(RateLimited("", retry_after=20), 0) == Again(20)
+
+
+def test_a_rate_limit_that_nobody_would_wait_for_is_told_at_once() -> None:
+    assert judge(RateLimited("", retry_after=LONGEST_RATE_LIMIT + 1), 0) == GiveUp(UtteranceState.FAILED)
+
+
+def test_a_missing_viewer_is_waited_for_as_long_as_the_session_lives() -> None:
+    verdict = judge(NotReady(""), 1000)
+    assert isinstance(verdict, Again)
+    assert verdict.waits_for_viewer
+    assert not verdict.counts
+
+
+@pytest.mark.parametrize("error", [Invalid("", parameter="text"), QuotaExhausted("")])
+def test_what_will_not_get_better_fails_at_once(error: ProviderError) -> None:
+    assert judge(error, 0) == GiveUp(UtteranceState.FAILED)
