@@ -183,7 +183,7 @@ class Commands:
         return Reply(sentences.queued(receipt.ahead, live_yet=receipt.live_yet), Visibility.PRIVATE)
 
     async def _interrupt(self, asked: Asked) -> Reply:
-        running = self._running(asked)
+        running = await self._caught_up(asked)
         if not running.is_saying_something:
             raise Refused(sentences.NOTHING_SAID, stage="channel")
         running.post(running.speech.interrupt)
@@ -205,7 +205,7 @@ class Commands:
         return Reply(sentences.cleared(dropped, sent_ahead=sent_ahead))
 
     async def _queue(self, asked: Asked) -> Reply:
-        running = self._running(asked)
+        running = await self._caught_up(asked)
         waiting = running.queued()
         shown = [f"{_short(utterance.text)} ({utterance.author_name})" for utterance in waiting[:QUEUE_SHOWN]]
         if len(waiting) > QUEUE_SHOWN:
@@ -256,7 +256,7 @@ class Commands:
     # --- looking -----------------------------------------------------------------------------------------------------
 
     async def _status(self, asked: Asked) -> Reply:
-        running = self._running(asked)
+        running = await self._caught_up(asked)
         view = running.view()
         fields = [
             ("State", sentences.PHASES[view.phase]),
@@ -288,6 +288,12 @@ class Commands:
             raise Refused(sentences.PANEL_OVER, stage="channel")
         if running is None:
             raise Refused(sentences.NO_SESSION, stage="channel")
+        return running
+
+    async def _caught_up(self, asked: Asked) -> RunningSession:
+        """The session of the channel, once what was written there before the command has its place in the queue."""
+        running = self._running(asked)
+        await running.all_written_down()
         return running
 
     def _link(self, session: Session) -> str | None:

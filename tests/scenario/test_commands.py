@@ -116,6 +116,19 @@ async def test_queue_lists_what_waits_with_its_authors(realtime: World) -> None:
     assert reply.text.splitlines()[1] == "1. second (Bo)"
 
 
+@pytest.mark.parametrize(
+    ("line", "answer"), [("/avatar interrupt", "Quiet."), ("/avatar skip", "Skipped."), ("/avatar queue", "hello")]
+)
+async def test_a_command_on_the_heels_of_a_message_comes_after_it(realtime: World, line: str, answer: str) -> None:
+    await realtime.start()
+    writing = asyncio.create_task(realtime.write("hello", key="test:1"))
+    await asyncio.sleep(0)
+    reply = await realtime.commands.run(delivered(realtime, line))
+    assert reply is not None
+    assert answer in reply.text
+    await writing
+
+
 async def test_queue_lists_messages_that_came_while_the_avatar_starts(realtime: World) -> None:
     await realtime.type("/avatar start")
     await realtime.write("early")
