@@ -1,7 +1,7 @@
-"""The pages people read: what is in them, and the blocks of docs/commands.md and docs/providers.md that are made from
-the code.
+"""The pages people read: what is in them, and what of docs/commands.md, docs/providers.md and docs/configuration.md is
+made from the code.
 
-`python -m tests.pages` writes those blocks. tests/unit/test_documentation.py looks whether the pages are true.
+`python -m tests.pages` writes it. tests/unit/test_documentation.py looks whether the pages are true.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from bot.commands.table import Entry
 from bot.ports import Capabilities, Cut
 from bot.providers import make_provider, point_at_simulator
 from bot.sentences import dollars, duration
-from bot.settings import SIMULATOR, Settings, known_providers
+from bot.settings import SIMULATOR, Settings, known_providers, variables
 from tests.world import World
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 COMMANDS = ROOT / "docs/commands.md"
 PROVIDERS = ROOT / "docs/providers.md"
+CONFIGURATION = ROOT / "docs/configuration.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "deploy/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 CHAT, SHELL, FEATURES = "chat commands", "shell help", "features"
@@ -151,6 +152,23 @@ FEATURE_ROWS: Mapping[str, Callable[[Capabilities], str]] = {
 """The rows of the table: what a reader wants to know, and the cell for a provider."""
 
 
+SETTING = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| (?:`.*?`)? ?\| (?:🔒 )?(.+) \|$", re.MULTILINE)
+"""The row of a setting: its name, and what it means in words."""
+
+
+def with_settings(page: str) -> str:
+    """`page` with the defaults of the settings, and the marks of the secret ones, as the code has them."""
+    settings = {name: (default, is_secret) for name, default, is_secret in variables()}
+
+    def row(found: re.Match[str]) -> str:
+        name, meaning = found.groups()
+        default, is_secret = settings[name]
+        shown = f" `{default}` " if default else " "
+        return f"| `{name}` |{shown}| {'🔒 ' if is_secret else ''}{meaning} |"
+
+    return SETTING.sub(row, page)
+
+
 def block_of(page: str, name: str) -> str:
     """The block of `page` that is generated under `name`."""
     found = re.search(f"<!-- generated: {name} -->\n(.*?)<!-- end of generated -->", page, re.DOTALL)
@@ -171,6 +189,7 @@ def write_blocks() -> None:
     page = COMMANDS.read_text(encoding="utf-8")
     page = with_block(with_block(page, CHAT, chat_block(table)), SHELL, shell_block())
     COMMANDS.write_text(page, encoding="utf-8")
+    CONFIGURATION.write_text(with_settings(CONFIGURATION.read_text(encoding="utf-8")), encoding="utf-8")
     page = PROVIDERS.read_text(encoding="utf-8")
     PROVIDERS.write_text(with_block(page, FEATURES, features_block(declared())), encoding="utf-8")
 

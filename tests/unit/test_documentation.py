@@ -29,6 +29,7 @@ from tests.clock import ManualClock
 from tests.pages import (
     CHAT,
     COMMANDS,
+    CONFIGURATION,
     FEATURES,
     PAGES,
     PROVIDERS,
@@ -45,13 +46,14 @@ from tests.pages import (
     shell_commands,
     spans,
     table_of_commands,
+    with_settings,
 )
 
 if TYPE_CHECKING:
     from typer._click import Command
 
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
-GUIDE = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+GUIDE = CONFIGURATION.read_text(encoding="utf-8")
 SETTINGS = list(variables())
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -73,9 +75,8 @@ def test_setting_is_in_the_example_and_in_the_guide_with_its_default(name: str, 
     assert len(IN_GUIDE[name][1]) > 20
 
 
-@pytest.mark.parametrize("name", [name for name, _, is_secret in SETTINGS if is_secret])
-def test_secret_is_marked_as_one_in_the_guide(name: str) -> None:
-    assert IN_GUIDE[name][1].startswith("🔒")
+def test_defaults_and_marks_of_secrets_are_those_of_the_code() -> None:
+    assert with_settings(GUIDE) == GUIDE, "run python -m tests.pages"
 
 
 @pytest.mark.parametrize("documented", [IN_EXAMPLE, IN_GUIDE], ids=["example", "guide"])
