@@ -177,7 +177,8 @@ def variables() -> Iterator[tuple[str, str, bool]]:
             if name not in SECTIONS or kind is not Settings:
                 default = "" if field.default is None or field.default == () else str(field.default)
                 default = default.lower() if isinstance(field.default, bool) else default
-                yield _variable(kind, name), default, "SecretStr" in str(field.annotation)
+                # An address of a database may hold a password.
+                yield _variable(kind, name), default, "SecretStr" in str(field.annotation) or name == "database_url"
 
 
 def database_url_or_default(settings: Settings) -> str:
