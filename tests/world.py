@@ -32,8 +32,9 @@ from adapters.avatars.simulator import Simulator, SimulatorOptions, SpokenText, 
 from adapters.avatars.simulator.liveavatar_catalogue import DEMO_CONTEXT
 from bot.bulletin import Bulletin
 from bot.catalogue import Catalogue
+from bot.commands.asked import Asked
 from bot.commands.grammar import ADMIN, AVATAR, parse
-from bot.commands.table import Asked, Commands
+from bot.commands.table import Commands
 from bot.errors import Refused, StoreUnavailable, Transient
 from bot.limits import Budget, Limits
 from bot.model import Actor, Channel, Role, UtteranceState

@@ -1,7 +1,6 @@
 """A chat platform in under 100 lines: people connect with `telnet 127.0.0.1 2323` and share one channel.
 
-docs/extending.md walks through it; tests/scenario/test_example.py runs it. It has no passwords: for your machine alone.
-"""
+docs/extending.md walks through it; tests/scenario/test_example.py runs it. No passwords: for your machine alone."""
 
 import asyncio
 import itertools
@@ -10,8 +9,8 @@ from contextlib import suppress
 from typing import Self
 
 from bot import sentences
+from bot.commands.asked import Asked
 from bot.commands.grammar import ADMIN, AVATAR, parse
-from bot.commands.table import Asked
 from bot.desk import Desk
 from bot.errors import AvatarRelayError, Refused
 from bot.model import Actor, Channel

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.commands.asked import Asked
 from bot.commands.grammar import parse
-from bot.commands.table import Asked
 from bot.errors import StoreError
 from bot.model import Actor, Channel, Mode, Role, UtteranceState
 from bot.presentation import Reply, Visibility

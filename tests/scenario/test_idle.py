@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from adapters.avatars.simulator import Effect
+from bot.commands.asked import Asked
 from bot.commands.grammar import AVATAR, parse
-from bot.commands.table import Asked
 from bot.model import Actor, EndReason, Role, UtteranceState
 from bot.presentation import Notice, Occasion
 from bot.store import tables

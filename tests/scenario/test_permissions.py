@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.commands.asked import Asked
 from bot.commands.grammar import AVATAR, parse
-from bot.commands.table import Asked
 from bot.errors import Refused
 from bot.model import Actor, AuditEntry, Channel, Role
 from bot.permissions import EVERYWHERE, Access

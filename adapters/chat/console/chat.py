@@ -27,8 +27,8 @@ from adapters.chat.console.render import (
 )
 from adapters.chat.console.terminal import dressed, typed_lines
 from bot import sentences
+from bot.commands.asked import Asked
 from bot.commands.grammar import ADMIN, AVATAR, parse
-from bot.commands.table import Asked
 from bot.desk import Desk
 from bot.errors import AvatarRelayError, Refused
 from bot.model import Actor, Channel, Role

@@ -25,8 +25,8 @@ from adapters.chat.slack.posts import Post
 from adapters.chat.slack.troubles import DIRECT_MESSAGE, IN_DOUBT, NOT_RELAYED, place_trouble
 from adapters.chat.slack.workspaces import Workspaces
 from bot import sentences
+from bot.commands.asked import Asked
 from bot.commands.grammar import AVATAR, Command, parse
-from bot.commands.table import Asked
 from bot.desk import Desk
 from bot.errors import AvatarRelayError, Refused, StoreError
 from bot.model import Channel
