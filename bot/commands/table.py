@@ -28,7 +28,6 @@ from bot.store.audit import REFUSED
 
 log = structlog.get_logger(__name__)
 
-__all__ = ["Asked", "Commands"]
 
 _Choice = TypeVar("_Choice", Mode, Quality)
 

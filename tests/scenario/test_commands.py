@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.avatars.simulator import Effect
 from bot.commands.asked import Asked
 from bot.commands.grammar import parse
 from bot.errors import StoreError
@@ -169,6 +170,9 @@ async def test_help_shows_admin_commands_to_admins_only(realtime: World) -> None
 
 async def test_stop_twice_says_that_it_is_being_closed(realtime: World) -> None:
     running = await realtime.start()
+    realtime.simulator.faults.add(
+        method="POST", path="/v3/avatar-realtime/*/cancel", effect=Effect.LATENCY, seconds=2.0
+    )
     await realtime.type("/avatar stop")
     assert (await realtime.type("/avatar stop")).text.startswith("The avatar in this channel is just being closed.")
     assert (await realtime.type("/avatar start")).text.startswith("The avatar in this channel is just being closed.")
