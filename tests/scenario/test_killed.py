@@ -33,7 +33,9 @@ AHEAD = "short, and sent ahead"
 CUT = " ".join(
     f"This is part {number} of what is said until somebody loses patience and cuts it off." for number in range(8)
 )
-HELD = "held by the cut"
+HELD = "held by the cut and told afterwards to everybody who has been waiting for it as patiently as anybody could"
+"""Longer than `NO_WORD_YET`, so that a bot that hears late of its beginning has not missed all of it."""
+
 AGAIN = "all is well again"
 IDLE = 40
 """Seconds of `SESSION_IDLE_TIMEOUT`."""
