@@ -20,25 +20,25 @@ from bot.catalogue import Catalogue
 from bot.commands.table import Commands
 from bot.desk import Desk
 from bot.errors import SettingsError, StoreError, StoreUnavailable
+from bot.house import House
 from bot.left_open import close_sessions, close_streams
 from bot.limits import Budget, limits_of
 from bot.listening import is_loopback, listening_trouble
 from bot.permissions import Access, Permissions
 from bot.policy import SessionPolicy
-from bot.ports import AvatarProvider, ChatAdapter, ChatModel, Clock
+from bot.ports import AvatarProvider, ChatAdapter, ChatModel, Clock, Tell
 from bot.presentation import Notice, SessionChanged, UtteranceChanged, WordsSpoken
 from bot.providers import make_provider, point_at_simulator
 from bot.relay import Relay
 from bot.rooms import seats_of
 from bot.sentences import DOLLARS_NOT_COUNTED, count
-from bot.session.house import House
-from bot.session.streams import StreamCloser
 from bot.sessions import Sessions
 from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
 from bot.store import schema
 from bot.store.address import read_address
 from bot.store.ownership import Ownership
 from bot.store.store import Store
+from bot.streams import StreamCloser
 from bot.sweeper import Sweeper
 from bot.tasks import end
 
@@ -53,8 +53,6 @@ SHOWN_BACKLOG = 100_000
 
 LINK_OUTLIVES_SESSION = 3600.0
 """Seconds that a watch link still shows why its session ended."""
-
-Tell = Callable[[str], None]
 
 __all__ = ["Application", "SimulatorOptions", "run_simulator"]
 

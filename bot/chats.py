@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from bot.desk import Desk
 from bot.errors import SettingsError
-from bot.ports import ChatAdapter
+from bot.ports import ChatAdapter, Tell
 from bot.settings import Settings
 
 CHATS = "avatar_relay.chat"
@@ -21,7 +21,6 @@ HOW_TO_START = (
     "or try everything without an account with `avatar-relay demo`."
 )
 
-Tell = Callable[[str], None]
 MakeChat = Callable[[Desk], ChatAdapter]
 
 

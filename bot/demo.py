@@ -3,11 +3,11 @@
 Needs no account, reads no `.env`, and leaves nothing behind. Only puts settings together; the running is `bot.app`.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 from bot.app import Application, SimulatorOptions
 from bot.chats import console_chat
+from bot.ports import Tell
 from bot.providers import SIMULATED_CLIENT
 from bot.settings import LogLevel, Settings, WebSettings
 from bot.shell.output import at_terminal
@@ -36,7 +36,7 @@ def demo_settings(settings: Settings, folder: Path, provider: str = SIMULATED_CL
     return settings.model_copy(update=chosen)
 
 
-async def run_demo(application: Application, tell: Callable[[str], None]) -> None:
+async def run_demo(application: Application, tell: Tell) -> None:
     """Start everything, chat until the input ends, close everything."""
     try:
         await application.start([console_chat()])

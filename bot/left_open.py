@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from bot.model import EndReason, Session, SessionState, Stream, StreamState
-from bot.session.streams import StreamCloser
 from bot.store.store import Store
+from bot.streams import StreamCloser
 
 
 async def close_sessions(

@@ -25,6 +25,10 @@ class Timer(Protocol):
         """Forget the callback; harmless when it already ran."""
 
 
+Tell = Callable[[str], None]
+"""Prints one line for whoever runs the program."""
+
+
 class Clock(Protocol):
     """Where every module gets its time from, so that tests own it."""
 

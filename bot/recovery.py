@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot.errors import ProviderError
+from bot.house import House
 from bot.model import Playback, Session, SessionState, Stream, StreamState
 from bot.ports import StreamStatus
-from bot.session.house import House
 from bot.unowned import list_open
 
 log = structlog.get_logger(__name__)

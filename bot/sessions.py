@@ -13,6 +13,7 @@ import structlog
 
 from bot import ids, metrics
 from bot.errors import StoreError
+from bot.house import House
 from bot.model import (
     Actor,
     AuditEntry,
@@ -30,7 +31,6 @@ from bot.presentation import SessionView
 from bot.recovery import settle_streams
 from bot.rooms import HasStage
 from bot.sentences import restarted
-from bot.session.house import House
 from bot.session.row import OwedRows
 from bot.session.running import RunningSession
 from bot.session.views import view_of_row

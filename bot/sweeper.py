@@ -2,7 +2,7 @@
 take, streams the provider ended, blocks, the limits of the day, old de-duplication keys, old entries of the audit.
 
 Idle and longest stay are timers of each session (`bot.session.lifetime`), closes insist by themselves
-(`bot.session.streams`).
+(`bot.streams`).
 """
 
 import asyncio

@@ -1,10 +1,13 @@
 """Which tests are slow: whole programs that are killed, packed, set up or watched. `make test` leaves them to
-`make test-slow`; CI runs both.
+`make test-slow`; CI runs both. And what undoes a log that a test has set up.
 """
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 SLOW = (
     "browser",
@@ -38,3 +41,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(path) for path in slow):
             item.add_marker("slow")
+
+
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    """Afterwards the log is as it was before the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.contextvars.clear_contextvars()
+    structlog.reset_defaults()

@@ -36,19 +36,19 @@ from bot.commands.asked import Asked
 from bot.commands.grammar import ADMIN, AVATAR, parse
 from bot.commands.table import Commands
 from bot.errors import Refused, StoreUnavailable, Transient
+from bot.house import House
 from bot.limits import Budget, Limits
 from bot.model import Actor, Channel, Role, UtteranceState
 from bot.permissions import Access, Permissions
 from bot.policy import SessionPolicy
 from bot.presentation import Notice, Reply, SessionEvent, UtteranceChanged
 from bot.relay import Message, Receipt, Relay
-from bot.session.house import House
 from bot.session.running import RunningSession
-from bot.session.streams import StreamCloser
 from bot.sessions import Recovery, Sessions
 from bot.settings import Relay as RelayRule
 from bot.store import schema
 from bot.store.store import Store
+from bot.streams import StreamCloser
 from bot.sweeper import Sweeper
 from bot.tasks import end
 from tests.clock import ManualClock

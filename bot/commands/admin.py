@@ -17,8 +17,8 @@ from bot.model import Channel, EndReason, Role
 from bot.permissions import EVERYWHERE, Permissions, block_of
 from bot.presentation import Reply, Visibility
 from bot.session.running import RunningSession
-from bot.session.streams import StreamCloser
 from bot.sessions import Sessions
+from bot.streams import StreamCloser
 
 _PERSON = re.compile(r"<@!?(?P<mentioned>\w{1,64})(?:\|[^>]*)?>|@?(?P<plain>[\w.-]{1,64})")
 """A mention as Discord (`<@123>`) and Slack (`<@U123|name>`) write it, or a bare id."""

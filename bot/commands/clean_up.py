@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bot.house import House
 from bot.model import EndReason
-from bot.session.house import House
 from bot.session.running import RunningSession
 from bot.tasks import end
 from bot.unowned import list_open

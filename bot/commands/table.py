@@ -21,10 +21,10 @@ from bot.permissions import Permissions
 from bot.presentation import Reply, Visibility
 from bot.relay import Message, Relay
 from bot.session.running import RunningSession
-from bot.session.streams import StreamCloser
 from bot.sessions import Sessions, Wishes
 from bot.settings import Quality
 from bot.store.audit import REFUSED
+from bot.streams import StreamCloser
 
 log = structlog.get_logger(__name__)
 

@@ -14,8 +14,7 @@ from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.doctor.public_address import TIMEOUT, is_bot_running
 from bot.errors import StoreError, StoreTooNew
 from bot.listening import listening_trouble
-from bot.settings import SIMULATOR, Settings, database_url_or_default
-from bot.shell.invocation import ENV_FILE
+from bot.settings import ENV_FILE, SIMULATOR, Settings, database_url_or_default
 from bot.store import schema
 from bot.store.address import read_address
 from bot.store.ownership import owner_of

@@ -9,12 +9,12 @@ from functools import partial
 import structlog
 
 from bot.errors import ProviderError, StreamGone
+from bot.house import House
 from bot.model import Stream
 from bot.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
 from bot.presentation import WordsSpoken
-from bot.session.house import House
-from bot.session.streams import StreamKeeper
 from bot.speaking.loop import SpeakingLoop
+from bot.streams import StreamKeeper
 from bot.tasks import TaskOwner, end
 
 log = structlog.get_logger(__name__)

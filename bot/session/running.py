@@ -15,6 +15,7 @@ import structlog
 
 from bot import metrics, sentences
 from bot.errors import AvatarRelayError, ProviderError, StoreError
+from bot.house import House
 from bot.model import EndReason, Mode, Playback, Session, SessionState, Stream, Utterance
 from bot.ports import CatalogueEntry, FirstWords
 from bot.presentation import Occasion, Phase, Reply, SessionView
@@ -22,13 +23,12 @@ from bot.session.announcer import Announcer
 from bot.session.arrivals import Arrivals
 from bot.session.ending import Ending
 from bot.session.hearing import StreamEar
-from bot.session.house import House
 from bot.session.lifetime import Lifetime
 from bot.session.row import SessionRow
-from bot.session.streams import StreamKeeper, open_patiently
 from bot.session.views import farewell, view_of_running
 from bot.speaking.lines import greeting
 from bot.speaking.loop import SpeakingLoop
+from bot.streams import StreamKeeper, open_patiently
 from bot.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)

@@ -4,13 +4,13 @@ else."""
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from bot.house import House
 from bot.model import Session, SessionState
 from bot.ports import CatalogueEntry
 from bot.presentation import Phase, SessionView
 from bot.sentences import UNNAMED_AVATAR, ended
-from bot.session.house import House
-from bot.session.streams import StreamKeeper
 from bot.speaking.loop import SpeakingLoop
+from bot.streams import StreamKeeper
 
 
 def view_of_running(

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from dotenv.parser import parse_stream
 from platformdirs import user_data_path
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
 from bot.errors import SettingsError
@@ -52,6 +53,7 @@ from bot.settings.sections import (
 from bot.store.address import FORMS, read_address
 
 __all__ = [
+    "ENV_FILE",
     "PROVIDERS_GROUP",
     "SECTIONS",
     "SIMULATOR",
@@ -78,6 +80,9 @@ __all__ = [
     "variables",
     "web_secret",
 ]
+
+ENV_FILE = Path(".env")
+"""Settings of the folder that the program is started in."""
 
 _PROGRAM = "avatar-relay"
 
@@ -142,7 +147,7 @@ SECTIONS: dict[str, type[Section]] = {
 """The attributes of `Settings` that are settings of their own."""
 
 
-def load(env_file: Path | None = Path(".env")) -> Settings:
+def load(env_file: Path | None = ENV_FILE) -> Settings:
     """Read every setting from the environment and `env_file`; the environment wins, an empty value counts as unset.
 
     env_file: None reads the environment alone; a file that is missing is no error.
@@ -177,8 +182,7 @@ def variables() -> Iterator[tuple[str, str, bool]]:
             if name not in SECTIONS or kind is not Settings:
                 default = "" if field.default is None or field.default == () else str(field.default)
                 default = default.lower() if isinstance(field.default, bool) else default
-                # An address of a database may hold a password.
-                yield _variable(kind, name), default, "SecretStr" in str(field.annotation) or name == "database_url"
+                yield _variable(kind, name), default, _is_secret(field)
 
 
 def database_url_or_default(settings: Settings) -> str:
@@ -235,9 +239,12 @@ def _variable(kind: type[Section], field: str) -> str:
     return f"{kind.model_config.get('env_prefix', '')}{field}".upper()
 
 
+def _is_secret(field: FieldInfo) -> bool:
+    return "SecretStr" in str(field.annotation) or not field.repr
+
+
 def _lines(kind: type[Section], error: ValidationError) -> Iterator[str]:
     for name, value in {str(detail["loc"][0]): detail["input"] for detail in error.errors(include_url=False)}.items():
         field = kind.model_fields[name]
-        is_hidden = "SecretStr" in str(field.annotation) or not field.repr
-        was = "is not right" if is_hidden else f"is {quoted(value)}"
+        was = "is not right" if _is_secret(field) else f"is {quoted(value)}"
         yield f"{_variable(kind, name)} {was}: it must be {field.description}."

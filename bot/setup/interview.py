@@ -16,11 +16,10 @@ from bot.doctor.provider import examine_provider
 from bot.doctor.public_address import examine_public_address
 from bot.doctor.report import table
 from bot.errors import SettingsError
-from bot.ports import Clock
+from bot.ports import Clock, Tell
 from bot.settings import SECTIONS, Settings, load
 from bot.setup.env_file import write_env
 from bot.setup.questions import Platform, Question, questions
-from bot.shell.invocation import Tell
 
 Ask = Callable[[str, bool], str]
 """Asks a person with these words, unseen where the second argument says so, and returns what was typed."""

@@ -15,11 +15,11 @@ from bot.errors import Refused, SettingsError
 from bot.limits import Budget, limits_of
 from bot.model import AuditEntry, Channel
 from bot.permissions import EVERYWHERE
-from bot.ports import Clock
+from bot.ports import Clock, Tell
 from bot.providers import make_provider
 from bot.settings import SIMULATOR, Settings
 from bot.shell.output import printable
-from bot.shell.sessions import OPERATOR, Tell, open_store
+from bot.shell.sessions import OPERATOR, open_store
 
 
 async def show_usage(settings: Settings, clock: Clock, tell: Tell, *, as_json: bool) -> None:

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from bot.clock import SystemClock
-from bot.ports import Clock
+from bot.ports import Clock, Tell
 from bot.settings import Settings
 from bot.shell import admin as shell_admin
 from bot.shell import sessions as shell
-from bot.shell.invocation import AsJson, Tell, run_to_end, settings_of_this_place, tell
+from bot.shell.invocation import AsJson, run_to_end, settings_of_this_place, tell
 
 admin_app = typer.Typer()
 sessions_app = typer.Typer(

@@ -6,10 +6,9 @@ from dataclasses import asdict
 
 from bot import sentences
 from bot.errors import Refused
-from bot.ports import CatalogueEntry, Clock
+from bot.ports import CatalogueEntry, Clock, Tell
 from bot.providers import make_provider
 from bot.settings import SIMULATOR, Settings
-from bot.shell.invocation import Tell
 from bot.shell.output import printable
 
 

@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 it could not be done, 2 a setting or the database is not r
 import asyncio
 import shutil
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -14,13 +14,8 @@ import typer
 
 from bot.errors import AvatarRelayError, SettingsError, StoreError
 from bot.logs import configure
-from bot.settings import LogLevel, Settings, load
+from bot.settings import ENV_FILE, LogLevel, Settings, load
 from bot.shell import output
-
-ENV_FILE = Path(".env")
-
-Tell = Callable[[str], None]
-"""Prints one line."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")]
 

@@ -5,7 +5,7 @@ lines through `tell`; decides no exit codes.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC
 
@@ -14,9 +14,8 @@ from bot.commands.clean_up import UNUSED_AFTER
 from bot.errors import Refused, StoreUnavailable
 from bot.left_open import close_sessions
 from bot.model import AuditEntry, Session, SessionState
-from bot.ports import Clock
+from bot.ports import Clock, Tell
 from bot.providers import make_provider
-from bot.session.streams import StreamCloser
 from bot.settings import SIMULATOR, Settings, database_url_or_default
 from bot.shell.output import printable
 from bot.store import schema
@@ -24,8 +23,7 @@ from bot.store.address import read_address
 from bot.store.audit import ADMIN_STOP
 from bot.store.ownership import Ownership, owner_of
 from bot.store.store import Store
-
-Tell = Callable[[str], None]
+from bot.streams import StreamCloser
 
 WAIT_FOR_BOT = 20.0
 """Seconds to wait for a running bot to close a session: its round takes 1 s, a close up to 10 s."""

@@ -12,12 +12,12 @@ from bot.doctor.check import Check, Examination
 from bot.doctor.report import as_json as checks_as_json
 from bot.doctor.report import examine, has_failed, of_bad_settings, table
 from bot.errors import SettingsError
-from bot.settings import LogLevel, Settings, known_providers, load
+from bot.settings import ENV_FILE, LogLevel, Settings, known_providers, load
 from bot.setup.interview import Interview
 from bot.setup.questions import Platform
 from bot.shell import catalogue as shell_catalogue
 from bot.shell.diagnostics import diagnose
-from bot.shell.invocation import ENV_FILE, AsJson, fail, run_to_end, set_up_log, settings_of_this_place, tell
+from bot.shell.invocation import AsJson, fail, run_to_end, set_up_log, settings_of_this_place, tell
 
 setup_app = typer.Typer()
 

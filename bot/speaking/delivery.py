@@ -10,9 +10,9 @@ from bot import metrics
 from bot.errors import ProviderError, StreamGone
 from bot.model import Mode
 from bot.ports import AvatarProvider, Cut, FirstWords
-from bot.session.streams import StreamKeeper
 from bot.speaking.lines import Line
 from bot.speech import estimate_duration
+from bot.streams import StreamKeeper
 
 UNKNOWN_ANSWER = 10.0
 """Seconds given to an answer whose length no provider event and no duration tells."""

@@ -19,10 +19,9 @@ from bot.errors import (
     Sunset,
     Transient,
 )
+from bot.house import House
 from bot.model import Utterance, UtteranceState
 from bot.ports import FirstWords
-from bot.session.house import House
-from bot.session.streams import StreamKeeper
 from bot.speaking.answers import Conversation
 from bot.speaking.delivery import Delivery
 from bot.speaking.line_queue import LineQueue
@@ -34,6 +33,7 @@ from bot.speaking.progress import SpeechProgress
 from bot.speaking.timers import Timers
 from bot.speaking.verdicts import Again, judge
 from bot.speech import estimate_duration
+from bot.streams import StreamKeeper
 from bot.tasks import TaskOwner
 
 LOOK_AHEAD = 8.0

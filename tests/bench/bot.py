@@ -13,18 +13,18 @@ from adapters.avatars.heygen_streaming import HeyGenStreaming
 from bot.bulletin import Bulletin
 from bot.catalogue import Catalogue
 from bot.clock import SystemClock
+from bot.house import House
 from bot.model import Actor, Channel
 from bot.permissions import Permissions
 from bot.policy import SessionPolicy
 from bot.ports import AvatarProvider
 from bot.relay import Relay
-from bot.session.house import House
 from bot.session.running import RunningSession
-from bot.session.streams import StreamCloser
 from bot.sessions import Sessions, Wishes
 from bot.settings import Relay as RelayRule
 from bot.store import schema
 from bot.store.store import Store
+from bot.streams import StreamCloser
 
 ACTOR = Actor("bench", "someone", "Someone")
 PROVIDERS = {"heygen-realtime": HeyGenRealtime, "heygen-streaming": HeyGenStreaming}

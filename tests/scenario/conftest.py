@@ -1,10 +1,11 @@
-"""Worlds for scenario tests."""
+"""Worlds for scenario tests, and the avatar service of those that run the real program."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.scenario.programs import Service
 from tests.world import PROVIDERS, World
 
 
@@ -27,3 +28,18 @@ async def streaming(tmp_path: Path) -> AsyncIterator[World]:
     """A bot on HeyGen's v1 API."""
     async with World(tmp_path, "heygen-streaming") as world:
         yield world
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all tests of a file."""
+    with Service.running(tmp_path_factory.mktemp("simulator")) as service:
+        yield service
+
+
+@pytest.fixture
+def service(simulator: Service) -> Iterator[Service]:
+    """The avatar service, with nothing open and nothing broken."""
+    yield simulator
+    simulator.mend()
+    simulator.end_streams()

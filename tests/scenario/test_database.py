@@ -4,21 +4,11 @@ avatar left open."""
 import contextlib
 import resource
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.scenario.programs import Program, Service, run
 
 NOT_TAKEN = "The bot cannot write to its database, so that was not taken."
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service.running(tmp_path_factory.mktemp("simulator")) as service:
-        yield service
-        service.end_streams()
 
 
 def texts(folder: Path) -> list[str]:

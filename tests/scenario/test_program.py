@@ -1,50 +1,24 @@
 """The program as people have it: a process, its input and output, its exit code, and what the service saw of it."""
 
 import contextlib
-import logging
 import re
 import signal
 import socket
 import sqlite3
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from bot.cli import app
 from tests.ports import free_port
 from tests.scenario.programs import Program, Service, run, wait_until
 
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 LONG = "this is under way when the bot is killed, and it goes on for a few seconds"
 """Spoken in 5 s: long enough that the next message has not been sent ahead yet."""
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service for all tests of this file."""
-    with Service.running(tmp_path_factory.mktemp("simulator")) as service:
-        yield service
-
-
-@pytest.fixture
-def service(simulator: Service) -> Iterator[Service]:
-    """The avatar service, with nothing open and nothing broken."""
-    yield simulator
-    simulator.mend()
-    simulator.end_streams()
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def shell(*arguments: str, **settings: str) -> Result:

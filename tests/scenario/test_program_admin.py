@@ -1,50 +1,24 @@
 """What an operator does from a shell beside the running program: it notices within seconds."""
 
 import json
-import logging
 import re
 import signal
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from bot.cli import app
 from tests.scenario.programs import Program, Service, run, wait_until
 
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 BLOCKED = "You are blocked from using the avatar here."
 YOU = "console:you"
 """Who sits at the console, who is an operator too."""
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service for all tests of this file."""
-    with Service.running(tmp_path_factory.mktemp("simulator")) as service:
-        yield service
-
-
-@pytest.fixture
-def service(simulator: Service) -> Iterator[Service]:
-    """The avatar service, with nothing open and nothing broken."""
-    yield simulator
-    simulator.mend()
-    simulator.end_streams()
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def shell(*arguments: str, **settings: str) -> Result:

@@ -28,20 +28,6 @@ LOCK = (
 )
 
 
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service for all tests of this file."""
-    with Service.running(tmp_path_factory.mktemp("simulator")) as service:
-        yield service
-
-
-@pytest.fixture
-def service(simulator: Service) -> Iterator[Service]:
-    """The avatar service, with nothing open."""
-    yield simulator
-    simulator.end_streams()
-
-
 class Server:
     """What an operator does to the database of `url` beside the bots."""
 

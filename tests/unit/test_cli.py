@@ -1,6 +1,5 @@
 """What can be typed in a shell: help, refusals, exit codes. All in this process; `test_program` runs it for real."""
 
-import logging
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -8,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from bot.cli import app
 from bot.settings import variables
 from bot.store.schema import head
+
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 KEY = {"HEYGEN_API_KEY": "a-key"}
 COMMANDS = [
@@ -40,17 +40,6 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WEB_PORT", "0")
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'bot.sqlite3'}")
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.contextvars.clear_contextvars()
-    structlog.reset_defaults()
 
 
 def call(*arguments: str, **environment: str) -> Result:

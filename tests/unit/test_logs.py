@@ -1,6 +1,5 @@
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -12,20 +11,11 @@ from bot.ids import new_reference
 from bot.logs import configure
 from bot.redaction import MASK, Redactor
 
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 SECRET = 'sk-"häsh"\\2'
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbmEifQ.c2lnbmF0dXJl"
 FORMATS = ["text", "json"]
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.contextvars.clear_contextvars()
-    structlog.reset_defaults()
 
 
 @pytest.fixture(params=FORMATS)

@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-import logging
 import shutil
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from bot.cli import app
@@ -20,6 +18,8 @@ from bot.settings import variables
 from bot.store import schema
 from bot.store.store import Store
 from tests.contract.store.values import a_session, a_stream
+
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 T = TypeVar("T")
 
@@ -45,17 +45,6 @@ def url(empty_database: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("DATABASE_URL", url)
     shutil.copy(empty_database, tmp_path / "bot.sqlite3")
     return url
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.contextvars.clear_contextvars()
-    structlog.reset_defaults()
 
 
 def call(*arguments: str, **environment: str) -> Result:

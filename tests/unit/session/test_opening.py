@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bot.errors import ConcurrencyReached, ProviderError, StreamGone, Sunset
-from bot.session.streams import PATIENCE_AFTER_STOP, open_patiently
+from bot.streams import PATIENCE_AFTER_STOP, open_patiently
 from tests.clock import ManualClock
 
 

@@ -10,9 +10,9 @@ from adapters.avatars.simulator import Effect
 from bot.errors import NotReady, ProviderError, StreamGone
 from bot.model import Session
 from bot.ports import FirstWords
-from bot.session.streams import StreamKeeper
 from bot.speaking.delivery import Delivery
 from bot.speaking.lines import Line
+from bot.streams import StreamKeeper
 from bot.tasks import end
 from tests.contract.store.values import a_session, an_utterance
 from tests.world import World

@@ -8,8 +8,8 @@ from bot.errors import Refused
 from bot.policy import SessionPolicy
 from bot.ports import AvatarProvider, ChatModel, Clock, WatchLinks
 from bot.sentences import chat_not_configured
-from bot.session.streams import StreamCloser
 from bot.store.store import Store
+from bot.streams import StreamCloser
 
 
 @dataclass(frozen=True, slots=True)
