@@ -189,7 +189,7 @@ class Commands:
         return Reply(sentences.interrupted(running.waiting))
 
     async def _skip(self, asked: Asked) -> Reply:
-        running = self._running(asked)
+        running = await self._caught_up(asked)
         waiting = running.waiting
         if not running.is_saying_something and not running.speech.held:
             raise Refused(sentences.NOTHING_SAID, stage="channel")
@@ -197,7 +197,7 @@ class Commands:
         return Reply(sentences.going_on(waiting) if running.speech.held else sentences.skipped(waiting))
 
     async def _clear(self, asked: Asked) -> Reply:
-        running = self._running(asked)
+        running = await self._caught_up(asked)
         sent_ahead = running.speech.ahead is not None
         dropped = running.waiting - sent_ahead
         running.post(running.speech.clear)

@@ -70,12 +70,12 @@ async def _known(what: str, wished: str, provider: AvatarProvider) -> Check:
 
 async def _open_streams(provider: AvatarProvider) -> Check:
     if not provider.capabilities.lists_open:
-        return skipped("open streams", "the service does not tell, nor how many may be")
+        return skipped("open streams", "the service does not say how many there are, or may be")
     try:
         streams = await provider.list_open()
     except ProviderError as error:
         return warned("open streams", f"the list cannot be had ({type(error).__name__})", "Try again later.")
-    return passed("open streams", f"{len(streams) or 'none'}; how many may be the service does not tell")
+    return passed("open streams", f"{len(streams) or 'none'}; the service does not say how many may be open")
 
 
 def _answers(examination: Examination, provider: AvatarProvider) -> Check:

@@ -118,7 +118,13 @@ async def test_queue_lists_what_waits_with_its_authors(realtime: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "answer"), [("/avatar interrupt", "Quiet."), ("/avatar skip", "Skipped."), ("/avatar queue", "hello")]
+    ("line", "answer"),
+    [
+        ("/avatar interrupt", "Quiet."),
+        ("/avatar skip", "Skipped."),
+        ("/avatar clear", "1 waiting message"),
+        ("/avatar queue", "hello"),
+    ],
 )
 async def test_a_command_on_the_heels_of_a_message_comes_after_it(realtime: World, line: str, answer: str) -> None:
     await realtime.start()
