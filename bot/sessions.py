@@ -20,11 +20,9 @@ from bot.model import (
     Channel,
     EndReason,
     Mode,
-    Playback,
     RoomDoor,
     Session,
     SessionState,
-    Stream,
     Utterance,
 )
 from bot.presentation import SessionView
@@ -248,23 +246,21 @@ class Sessions:
         """
         store = self.house.store
         sessions = [s for s in await store.open_sessions() if s.provider == self.house.provider.name]
-        unknown = await store.settle_in_flight([session.id for session in sessions])
+        in_flight = await store.settle_in_flight([session.id for session in sessions])
         chosen = await store.chosen_idle_timeouts()
         streams = await settle_streams(self.house, await store.unsettled_streams(), {s.id: s for s in sessions})
         queues = await store.queued_utterances([session.id for session in sessions])
         adopted = 0
         for session in sessions:
             running = RunningSession(session, self.house, chosen.get(session.channel))
-            adopted += self._resume(running, streams.get(session.id), queues.get(session.id, ()))
-        return Recovery(adopted, len(sessions) - adopted, unknown)
+            if (found := streams.get(session.id)) is not None:
+                running.adopt(*found, in_flight[session.id])
+            adopted += self._resume(running, queues.get(session.id, ()))
+        return Recovery(adopted, len(sessions) - adopted, sum(map(len, in_flight.values())))
 
-    def _resume(
-        self, running: RunningSession, found: tuple[Stream, Playback | None] | None, queued: Iterable[Utterance]
-    ) -> bool:
+    def _resume(self, running: RunningSession, queued: Iterable[Utterance]) -> bool:
         """Run a session again. False where it was not live, so that it only closes."""
         session = running.session
-        if found is not None:
-            running.adopt(*found)
         for utterance in queued:
             running.arrive(utterance)
         if session.state is SessionState.CLOSING and session.end_reason is not None:

@@ -6,7 +6,7 @@ waited out first (rule 2). Knows no platform and no vendor.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from decimal import Decimal
@@ -131,9 +131,10 @@ class RunningSession:
         """Wait until no row of an utterance is being written."""
         await self._arrivals.all_written_down()
 
-    def adopt(self, stream: Stream, playback: Playback | None) -> None:
-        """Go on with a stream that an earlier process opened. Before `run`."""
+    def adopt(self, stream: Stream, playback: Playback | None, in_flight: Sequence[Utterance]) -> None:
+        """Go on with a stream that an earlier process opened, and with `in_flight` left in it. Before `run`."""
         self._keeper.adopt(stream, playback)
+        self.speech.take_over(in_flight)
 
     def ask_to_end(self, reason: EndReason, detail: str | None = None) -> None:
         """Close the session; returns at once, `closed` tells when it is done. The first reason counts."""

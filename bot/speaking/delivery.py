@@ -4,11 +4,11 @@ Opens a stream where there is none. Decides nothing about what is said when, and
 that was not taken. Knows the provider as a port.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from bot import metrics
 from bot.errors import ProviderError, StreamGone
-from bot.model import Mode
+from bot.model import Mode, Utterance
 from bot.ports import AvatarProvider, Cut, FirstWords
 from bot.speaking.lines import Line
 from bot.speech import estimate_duration
@@ -16,6 +16,10 @@ from bot.streams import StreamKeeper
 
 UNKNOWN_ANSWER = 10.0
 """Seconds given to an answer whose length no provider event and no duration tells."""
+
+STILL_UNSAID = 14.0
+"""Seconds the voice may be behind text that an earlier process has appended: that goes out up to 8 s ahead of it, in
+pieces of up to 12 s, and the restart took a while."""
 
 
 class Delivery:
@@ -46,6 +50,14 @@ class Delivery:
             raise
         line.in_flight = False
         return seconds
+
+    def still_unsaid(self, in_flight: Sequence[Utterance]) -> float:
+        """How long the voice may still be at what an earlier process handed over last, by estimate; seconds."""
+        seconds = sum(
+            estimate_duration(utterance.text) if utterance.mode is Mode.REPEAT else UNKNOWN_ANSWER
+            for utterance in in_flight
+        )
+        return min(seconds, STILL_UNSAID) if self._capabilities.appends else seconds
 
     async def silence(self) -> None:
         """Cut what the provider says: everything that was handed over. Raises `ProviderError` where it does not."""

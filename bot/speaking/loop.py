@@ -5,7 +5,7 @@ out in pieces, so that a provider never gets more than it takes at once, and nev
 text-idle timer could run out while the avatar still talks. Every method runs in the session's own task, one after the
 other; time and provider events come in as further work for that task. Knows no platform and no vendor."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from bot import metrics, sentences
@@ -195,6 +195,10 @@ class SpeakingLoop:
         return self.current is None and (not self._queue or self.held)
 
     # --- what becomes of the stream -----------------------------------------------------------------------------------
+
+    def take_over(self, in_flight: Sequence[Utterance]) -> None:
+        """Note that an earlier process left this in the stream, so that the voice may still be at it."""
+        self._playout.talk_until(self._clock.monotonic() + self._delivery.still_unsaid(in_flight))
 
     async def stream_ended(self, why: StreamGone) -> None:
         """The stream is gone. What was half said is settled as unknown, and told; what had been sent ahead is sent

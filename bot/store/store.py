@@ -232,8 +232,9 @@ class Store:
         moment = self._clock.now()
         return await self._writer.write_alone(lambda connection: utterances.drop_queued(connection, session_id, moment))
 
-    async def settle_in_flight(self, session_ids: Sequence[str]) -> int:
-        """What was in flight (`sending`, `speaking`) becomes `unknown` (rule 7). Returns how many."""
+    async def settle_in_flight(self, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:
+        """What was in flight (`sending`, `speaking`) becomes `unknown` (rule 7). Returns it as it was, by session,
+        oldest first."""
         moment = self._clock.now()
         return await self._writer.write_alone(
             lambda connection: utterances.settle_in_flight(connection, session_ids, moment)

@@ -94,16 +94,22 @@ class Advance:
 
 def queued_utterances(connection: Connection, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:
     """The queue of each session, oldest first; an empty one where nothing waits."""
-    queues: dict[str, list[Utterance]] = {session_id: [] for session_id in session_ids}
-    for ids in in_portions(list(queues)):
+    return _unfinished(connection, session_ids, _IS_QUEUED)
+
+
+def _unfinished(
+    connection: Connection, session_ids: Sequence[str], condition: sa.ColumnElement[bool]
+) -> dict[str, list[Utterance]]:
+    found: dict[str, list[Utterance]] = {session_id: [] for session_id in session_ids}
+    for ids in in_portions(list(found)):
         # Both conditions: SQLite uses a partial index only where the query repeats its condition.
         of_sessions = utterances.c.session_id.in_(ids)
-        query = sa.select(utterances).where(of_sessions, utterance_is_unfinished, _IS_QUEUED)
+        query = sa.select(utterances).where(of_sessions, utterance_is_unfinished, condition)
         query = query.order_by(utterances.c.session_id, utterances.c.id)
         for row in connection.execute(query):
             utterance = read_utterance(row)
-            queues[utterance.session_id].append(utterance)
-    return queues
+            found[utterance.session_id].append(utterance)
+    return found
 
 
 def reword(connection: Connection, utterance_id: str, text: str) -> bool:
@@ -117,9 +123,13 @@ def drop_queued(connection: Connection, session_id: str, moment: datetime) -> in
     return _end(connection, [session_id], _IS_QUEUED, UtteranceState.DROPPED, moment)
 
 
-def settle_in_flight(connection: Connection, session_ids: Sequence[str], moment: datetime) -> int:
-    """What was in flight becomes `unknown` (rule 7). Returns how many."""
-    return _end(connection, session_ids, _IS_IN_FLIGHT, UtteranceState.UNKNOWN, moment)
+def settle_in_flight(
+    connection: Connection, session_ids: Sequence[str], moment: datetime
+) -> dict[str, list[Utterance]]:
+    """What was in flight becomes `unknown` (rule 7). Returns it as it was, by session, oldest first."""
+    in_flight = _unfinished(connection, session_ids, _IS_IN_FLIGHT)
+    _end(connection, session_ids, _IS_IN_FLIGHT, UtteranceState.UNKNOWN, moment)
+    return in_flight
 
 
 def _end(

@@ -137,6 +137,36 @@ async def test_what_was_queued_is_said_once_and_what_was_in_flight_is_not_said_a
     assert world.heard == [long, "queued one", "queued two"]
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_what_waited_counts_as_spoken_only_once_the_voice_has_come_to_it(provider: str, tmp_path: Path) -> None:
+    """The next bot did not hear how far the voice is with what the dead one gave it."""
+    async with World(tmp_path, provider) as world:
+        await world.start()
+        await world.write(SPEECH)
+        await world.write("a short one")
+        await world.until(lambda: world.states(SPEECH)[-1:] == [UtteranceState.SPEAKING])
+        await world.crash()
+        await world.boot()
+        await world.until(lambda: world.ended_as("a short one", UtteranceState.SPOKEN))
+        texts = [text for view in world.simulator.streams() for text in view.spoken]
+        assert [text.state for text in texts if text.asked.strip() == "a short one"] == ["spoken"]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_what_the_dead_bot_left_in_the_stream_can_be_cut(provider: str, tmp_path: Path) -> None:
+    async with World(tmp_path, provider) as world:
+        await world.start()
+        await world.write(SPEECH)
+        await world.until(lambda: world.states(SPEECH)[-1:] == [UtteranceState.SPEAKING])
+        await world.pass_time(1)
+        await world.crash()
+        await world.boot()
+        assert (await world.type("/avatar interrupt")).text.startswith("Quiet.")
+        await world.pass_time(1)
+        texts = [text for view in world.simulator.streams() for text in view.spoken]
+        assert [text.state for text in texts if text.asked.strip() == SPEECH] == ["interrupted"]
+
+
 async def test_a_start_that_was_cut_short_is_told_and_the_channel_can_start_again(world: World) -> None:
     await world.type("/avatar start")
     await world.crash()
