@@ -1,12 +1,16 @@
 """The web server: routes, their errors as pages, its life from `start` to `stop`. What routes do lives elsewhere."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
+from typing import Any
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import server_logger
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from adapters.web import pages as page
@@ -31,6 +35,17 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 _log = structlog.get_logger(__name__)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class _ServerLog(logging.LoggerAdapter[logging.Logger]):
+    """What aiohttp's server writes into the log, without an error and a traceback for each request that is no HTTP:
+    anybody may send those, as often as they like. It answers them with 400 by itself."""
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **others: Any) -> None:
+        if isinstance(exc_info, HttpProcessingError):
+            self.debug("a request was no HTTP: %s", type(exc_info).__name__)
+        else:
+            super().exception(msg, *args, exc_info=exc_info, **others)
 
 
 class WebServer:
@@ -79,7 +94,13 @@ class WebServer:
 
     async def start(self) -> str:
         """Listen, and return the local base URL without a last slash. Raises OSError where the port cannot be had."""
-        runner = web.AppRunner(self.app, access_log=None, handle_signals=False, shutdown_timeout=PATIENCE)
+        runner = web.AppRunner(
+            self.app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=PATIENCE,
+            logger=_ServerLog(server_logger, {}),
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port).start()

@@ -52,6 +52,9 @@ TEXTS = (
     "=" * 9,
 )
 
+KINDS = ("hello", "visit", "ask", "keep", "give", "door", "seated", "left", "published", "heard")
+"""What a watch page may say, by its `type`."""
+
 
 def _repeat(part: str, size: int) -> str:
     return (part * (size // len(part) + 1))[:size]

@@ -15,7 +15,7 @@ from bot.commands.grammar import ADMIN, AVATAR, Command, Usage, parse
 from bot.errors import LinkInvalid, Refused
 from bot.speech import estimate_duration, make_speakable, split
 from tests.clock import ManualClock
-from tests.fuzz.corpus import TEXTS, repeated
+from tests.fuzz.corpus import KINDS, TEXTS, repeated
 from tests.fuzz.growth import grows_linearly
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
@@ -152,7 +152,6 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-KINDS = ("hello", "visit", "ask", "keep", "give", "door", "seated", "left", "published", "heard")
 NAMES = ("visitor", "plays", "room", "id", "topic", "data")
 SAYINGS = st.builds(
     lambda kind, others: json.dumps({"type": kind, **others}),

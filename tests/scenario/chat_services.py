@@ -161,6 +161,10 @@ class ServedProgram:
             await self._process.wait()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def output(self) -> str:
         return self._files["stdout"].read_text()
 

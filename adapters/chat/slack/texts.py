@@ -6,6 +6,8 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
+from adapters.chat.slack.troubles import SOMEBODY
+
 _SPECIAL = re.compile(r"<([^<>]*)>")
 """Slack escapes every `<` and `>` that a person typed, so what is left of them is its own."""
 
@@ -13,6 +15,10 @@ _ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
 _ENTITY = re.compile("|".join(_ENTITIES))
 _BROADCASTS = ("here", "channel", "everyone")
 _UNTOLD = "private channel"
+
+MOST_LOOKED_UP = 20
+"""Names that are looked up for one message. Each may cost a call, of which Slack allows about a hundred a minute, and
+what is written after it in the channel waits."""
 
 NameOf = Callable[[str], Awaitable[str]]
 
@@ -27,12 +33,16 @@ class Decoded:
 
 async def decode(raw: str, *, person: NameOf, group: NameOf) -> Decoded:
     """Read what Slack delivered. `person` and `group` give the name behind an id; what Slack names itself is not
-    looked up."""
+    looked up, and whoever else is named after `MOST_LOOKED_UP` others is somebody."""
     names: dict[str, str] = {}
+    looked_up = 0
     for kind, token, told in _mentions(raw):
         if token in names:
             continue
-        names[token] = told or (await (person if kind == "@" else group)(token[2:-1].rpartition("^")[2]))
+        if not told and looked_up < MOST_LOOKED_UP:
+            looked_up += 1
+            told = await (person if kind == "@" else group)(token[2:-1].rpartition("^")[2])
+        names[token] = told or SOMEBODY
     return Decoded(_plain(raw), names)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adapters.chat.slack.blocks import Wording, message_of
 from adapters.chat.slack.mention import command_line
-from adapters.chat.slack.texts import decode, escape, mentions, shorten, unescape, without_mention
+from adapters.chat.slack.texts import MOST_LOOKED_UP, decode, escape, mentions, shorten, unescape, without_mention
 from bot.commands.grammar import ADMIN, AVATAR, Usage
 from bot.presentation import Reply
 from bot.speech import make_speakable
@@ -33,6 +33,19 @@ async def group(group_id: str) -> str:
 async def read(raw: str) -> tuple[str, dict[str, str]]:
     decoded = await decode(raw, person=person, group=group)
     return decoded.text, decoded.names
+
+
+async def test_a_message_that_names_everybody_has_only_some_of_them_looked_up() -> None:
+    asked: list[str] = []
+
+    async def look_up(each: str) -> str:
+        asked.append(each)
+        return f"name of {each}"
+
+    decoded = await decode("".join(f"<@U{number}>" for number in range(1000)), person=look_up, group=look_up)
+    assert len(asked) == MOST_LOOKED_UP
+    assert decoded.names["<@U0>"] == "name of U0"
+    assert decoded.names["<@U999>"] == "somebody"
 
 
 @given(st.text())
