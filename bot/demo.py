@@ -16,7 +16,7 @@ PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
 """The APIs that the simulator speaks."""
 
 WELCOME = """\
-This is avatar-relay with a simulated avatar: nothing here costs money.
+This is avatar-relay with a simulated avatar: nothing here costs money. Prices are shown as the real service has them.
 Type /avatar start, open the link in a browser, and write something.
 /help shows every command."""
 

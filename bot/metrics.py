@@ -1,8 +1,22 @@
 """What operators can alert on, as Prometheus metrics. No label names a channel, a person or a session."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import asyncio
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+
+def _count_tasks() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0  # asked outside of a loop, where there are none
+
 
 registry = CollectorRegistry(auto_describe=True)
+ProcessCollector(registry=registry)
+
+tasks = Gauge("avatar_relay_tasks", "Pieces of work this process has under way", registry=registry)
+tasks.set_function(_count_tasks)
 
 sessions_started = Counter("avatar_relay_sessions_started", "Sessions started", registry=registry)
 sessions_ended = Counter("avatar_relay_sessions_ended", "Sessions ended, by reason", ["reason"], registry=registry)

@@ -137,11 +137,11 @@ async def _is_bot_running(settings: Settings) -> bool:
 
 async def _unused(store: Store, clock: Clock, sessions: Sequence[Session]) -> list[Session]:
     ids = [session.id for session in sessions]
-    last, queued = await store.last_activity(ids), await store.queued_utterances(ids)
+    last, busy = await store.last_activity(ids), await store.busy_sessions(ids)
     return [
         session
         for session in sessions
-        if not queued.get(session.id)
+        if session.id not in busy
         and (clock.now() - last.get(session.id, session.created_at)).total_seconds() >= UNUSED_AFTER
     ]
 

@@ -227,6 +227,10 @@ class Store:
         """The queue of each of the sessions, oldest first; an empty list where nothing waits."""
         return await self._database.read(lambda connection: utterances.queued_utterances(connection, session_ids))
 
+    async def busy_sessions(self, session_ids: Sequence[str]) -> set[str]:
+        """Which of the sessions have something waiting, or being said."""
+        return await self._database.read(lambda connection: utterances.busy_sessions(connection, session_ids))
+
     async def drop_queued(self, session_id: str) -> int:
         """Drop what waits in a session's queue. Returns how many."""
         moment = self._clock.now()

@@ -97,6 +97,16 @@ def queued_utterances(connection: Connection, session_ids: Sequence[str]) -> dic
     return _unfinished(connection, session_ids, _IS_QUEUED)
 
 
+def busy_sessions(connection: Connection, session_ids: Sequence[str]) -> set[str]:
+    """Which of the sessions have something waiting, or being said."""
+    busy: set[str] = set()
+    for ids in in_portions(session_ids):
+        of_sessions = utterances.c.session_id.in_(ids)
+        query = sa.select(utterances.c.session_id).where(of_sessions, utterance_is_unfinished).distinct()
+        busy.update(connection.execute(query).scalars())
+    return busy
+
+
 def _unfinished(
     connection: Connection, session_ids: Sequence[str], condition: sa.ColumnElement[bool]
 ) -> dict[str, list[Utterance]]:

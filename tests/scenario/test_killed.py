@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from bot.model import UtteranceState
-from tests.scenario.killing import Mortal, Nursery
+from tests.scenario.nursery import Mortal, Nursery
 from tests.scenario.programs import KEY, Service, wait_until
 
 PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")

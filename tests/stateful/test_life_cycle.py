@@ -1,6 +1,9 @@
 """Anything people, providers, networks and power cuts can do to sessions, in any order, with the rules of the house
 checked after every step (rules 1, 2, 4, 5 and 7).
 
+The whole bot is in this process with a clock that only the test moves, so that a step may end between two instants, and
+what was found is found again; `test_program.py` does the like with the real program.
+
 `HYPOTHESIS_PROFILE=thorough` looks for longer.
 """
 
@@ -15,24 +18,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from adapters.avatars.simulator import Effect, Simulator
+from adapters.avatars.simulator import Simulator
 from bot.errors import Refused
 from bot.model import Channel, SessionState, StreamState, UtteranceState
 from bot.relay import Message
 from bot.store import tables
 from bot.tasks import end
 from tests.clock import ClockElsewhere
+from tests.faults import FAULTS
 from tests.world import ADA, ANA, World, simulated
 
 CHANNELS = tuple(Channel("test", "workspace", name) for name in ("general", "random"))
-FAULTS: dict[str, dict[str, Any]] = {
-    "refused": {"effect": Effect.REFUSED_BEFORE},
-    "reply lost": {"effect": Effect.LOST_REPLY},
-    "too many requests": {"effect": Effect.STATUS, "status": 429, "retry_after": 1},
-    "server error": {"effect": Effect.STATUS, "status": 500},
-    "garbage": {"effect": Effect.GARBAGE},
-    "slow": {"effect": Effect.LATENCY, "seconds": 2.5},
-}
 # The id of a stream ends in a digit or in a to f, "words" does not.
 CALLS = {
     "heygen-streaming": (

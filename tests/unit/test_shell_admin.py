@@ -13,11 +13,13 @@ from typer.testing import CliRunner, Result
 
 from bot.cli import app
 from bot.clock import SystemClock
-from bot.model import AuditEntry, Channel, StreamState
-from bot.settings import variables
+from bot.model import AuditEntry, Channel, StreamState, UtteranceState
+from bot.settings import load, variables
+from bot.shell.sessions import clean_up
 from bot.store import schema
+from bot.store.ownership import Ownership
 from bot.store.store import Store
-from tests.contract.store.values import a_session, a_stream
+from tests.contract.store.values import a_session, a_stream, an_utterance
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
@@ -286,6 +288,22 @@ def test_stop_all_closes_every_session_that_no_bot_runs(url: str) -> None:
     closed = said("sessions", "stop-all")
     assert closed.count("Closed ") == 2
     assert said("sessions", "list") == "No open sessions.\n"
+
+
+def test_beside_a_bot_nothing_is_cleaned_up_that_says_something_long(url: str) -> None:
+    long_ago = datetime.now(UTC) - timedelta(minutes=5)
+    session = in_store(url, lambda store: store.open_session(a_session(created_at=long_ago)))
+    utterance = an_utterance(session, accepted_at=long_ago)
+
+    async def beside_a_bot() -> None:
+        async with Ownership(url, SystemClock()):
+            lines: list[str] = []
+            await clean_up(load(None), SystemClock(), lines.append)
+            assert lines == ["There is nothing to clean up."]
+
+    in_store(url, lambda store: store.accept((), utterance))
+    in_store(url, lambda store: store.advance_utterance(utterance.id, UtteranceState.SPEAKING))
+    asyncio.run(beside_a_bot())
 
 
 def test_what_the_shell_closes_as_json(url: str) -> None:

@@ -252,6 +252,17 @@ async def test_the_last_activity_is_the_newest_acceptance_or_end(store: Store, c
     assert await store.last_activity([]) == {}
 
 
+async def test_busy_is_who_has_something_waiting_or_being_said(store: Store) -> None:
+    sessions = {state: await store.open_session(a_session()) for state in UtteranceState}
+    for state, session in sessions.items():
+        utterance = an_utterance(session)
+        await store.accept((), utterance)
+        await store.advance_utterance(utterance.id, state)
+    silent = await store.open_session(a_session())
+    ids = [session.id for session in (*sessions.values(), silent)]
+    assert await store.busy_sessions(ids) == {sessions[state].id for state in UtteranceState if not state.is_final}
+
+
 async def test_old_keys_are_forgotten(store: Store, clock: ManualClock) -> None:
     await store.accept(["old"], None)
     await clock.advance(10)
