@@ -74,6 +74,7 @@ class Capabilities:
     max_duration: seconds after which it ends a stream by itself.
     price_per_minute: US dollars while a stream is open; None where nobody knows.
     chat_setting: the variable that would let it answer by itself, where there is one.
+    confirms_text: it answers that it took a text; without it only `events` tell that a text has arrived.
     """
 
     chat: bool
@@ -90,6 +91,7 @@ class Capabilities:
     max_duration: float
     price_per_minute: Decimal | None
     chat_setting: str | None = None
+    confirms_text: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""Open streams of the provider that no row owns: a create whose reply was lost, or somebody else's on the same key.
+"""Open streams of the provider that no row has open: a create whose reply was lost, one that we took for ended, or
+somebody else's on the same key.
 
 What may belong to somebody else is counted and told, never touched, unless the operator says that the key is ours alone
 (`AVATAR_KEY_EXCLUSIVE`). Knows no vendor.
@@ -48,9 +49,9 @@ class Unowned:
         return len(self._seen)
 
     async def look_after(self, listed: Sequence[OpenStream]) -> list[str]:
-        """Take note of who is unowned among the provider's open streams, and close them where the key is ours alone.
+        """Take note of who is unowned among the provider's open streams, and close those that are surely ours, at the
+        second look.
 
-        A stream is closed at the second look, and never while a create is under way, whose reply may name it yet.
         Returns the upstream ids of those that were closed. Raises `StoreError`.
         """
         rows = await self._store.unsettled_streams()
@@ -60,18 +61,23 @@ class Unowned:
         metrics.unowned_streams.set(len(unowned))
         if new := self._seen - before:
             log.warning("the provider has open streams that no session here owns", streams=len(new))
-        if not self._key_is_ours or any(row.upstream_id is None for row in rows):
-            return []
-        return [upstream_id for upstream_id in before & self._seen if await self._close(unowned[upstream_id])]
+        seen_twice = before & self._seen
+        known = await self._store.known_upstream_ids(self._provider.name, seen_twice) if seen_twice else set()
+        # While a create is under way, its reply may name an unknown one yet.
+        if self._key_is_ours and all(row.upstream_id is not None for row in rows):
+            ours = seen_twice
+        else:
+            ours = seen_twice & known
+        return [each for each in ours if await self._close(unowned[each], is_known=each in known)]
 
-    async def _close(self, stream: OpenStream) -> bool:
+    async def _close(self, stream: OpenStream, *, is_known: bool) -> bool:
         try:
             await self._provider.close(stream.upstream_id)
         except ProviderError as error:
             log.warning("a stream that no session owns could not be closed; I try again", error=str(error))
             return False
         metrics.reconciled.labels(what="closed, no session owned it").inc()
-        if (row := await self._row_of(stream)) is not None:
+        if not is_known and (row := await self._row_of(stream)) is not None:
             await self._store.bind_stream(row.id, stream.upstream_id)
             await self._store.advance_stream(row.id, StreamState.CLOSED, detail="found by listing, and closed")
         return True

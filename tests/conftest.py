@@ -25,6 +25,7 @@ SLOW = (
     "scenario/test_killed.py",
     "scenario/test_program.py",
     "scenario/test_program_admin.py",
+    "scenario/test_room_failures.py",
     "scenario/test_secrets.py",
     "scenario/test_secrets_in_chat.py",
     "scenario/test_secrets_refused.py",

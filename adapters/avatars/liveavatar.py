@@ -53,6 +53,8 @@ CAPABILITIES = Capabilities(
     needs_first_words=False,
     cut=Cut.NATIVE,
     reports_speech=True,
+    # A command is a message in a room, which nobody answers.
+    confirms_text=False,
     # An interrupt drops the speech and the whole queue.
     sends_ahead=True,
     lists_open=True,

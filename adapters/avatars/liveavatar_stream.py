@@ -106,6 +106,4 @@ class LiveAvatarStream:
         yield StreamEnded(self._kept.ended or "never started")
 
     async def _command(self, event_type: str, event_id: str, **fields: str) -> None:
-        if self.room is None:
-            raise StreamGone("the session has no room yet")
-        await self.room.send(RoomMessage(COMMANDS, {"event_id": event_id, "event_type": event_type, **fields}))
+        await self._kept.send(RoomMessage(COMMANDS, {"event_id": event_id, "event_type": event_type, **fields}))

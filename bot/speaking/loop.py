@@ -86,6 +86,7 @@ class SpeakingLoop:
             reports_speech=self._capabilities.reports_speech,
             post=post,
             tell=tell,
+            doubt=None if self._capabilities.confirms_text else self._doubt,
         )
 
     # --- what people do ----------------------------------------------------------------------------------------------
@@ -324,7 +325,10 @@ class SpeakingLoop:
 
     async def _settle_doubt(self) -> None:
         if (line := self._playout.take_doubtful()) is not None:
-            await self._give_up(line, UtteranceState.UNKNOWN, Transient(NOT_TOLD, may_have_taken_effect=True))
+            await self._doubt(line)
+
+    async def _doubt(self, line: Line) -> None:
+        await self._give_up(line, UtteranceState.UNKNOWN, Transient(NOT_TOLD, may_have_taken_effect=True))
 
     async def _settle_ahead(self) -> None:
         """Write down what became of the line that had been sent ahead."""

@@ -36,9 +36,10 @@ class SpeechProgress:
         reports_speech: bool,
         post: Callable[[Callable[[], Awaitable[None]]], None],
         tell: Callable[[Line], None],
+        doubt: Callable[[Line], Awaitable[None]] | None = None,
     ) -> None:
         """`reports_speech` as in `Capabilities`. `post` hands work to the session's task, `tell` publishes what became
-        of a line."""
+        of a line. `doubt` ends one of which nothing ever told that it began; without it, it counts as said."""
         self._playout = playout
         self._states = states
         self._timers = timers
@@ -46,6 +47,7 @@ class SpeechProgress:
         self._reports_speech = reports_speech
         self._post = post
         self._tell = tell
+        self._doubt = doubt
 
     @property
     def is_feeding(self) -> bool:
@@ -68,7 +70,8 @@ class SpeechProgress:
                 if (line := await self._reached(utterance_id)) is not None:
                     line.heard = True
             case SpeechEnded(utterance_id):
-                if await self._reached(utterance_id) is not None:
+                if (line := await self._reached(utterance_id)) is not None:
+                    line.heard = True
                     await self._end_of_piece()
             case AnswerHeard(utterance_id, text):
                 if (line := self._playout.find(utterance_id)) is not None:
@@ -121,7 +124,9 @@ class SpeechProgress:
             self._timers.forget("end")
         else:
             self._look_at_the_end()
-        if said is not None:
+        if said is not None and self._doubt is not None and said.stored and not said.heard:
+            await self._doubt(said)
+        elif said is not None:
             await self._states.finish(said, UtteranceState.SPOKEN)
         if begun is not None:
             await self._states.advance(begun, UtteranceState.SPEAKING)

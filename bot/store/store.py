@@ -5,7 +5,7 @@ Every method is one transaction, runs the same statements on SQLite and PostgreS
 statements are in the modules named after what they are on; nothing here decides what the life of a session should be.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from types import TracebackType
 
@@ -199,6 +199,12 @@ class Store:
     async def lost_streams(self, provider: str) -> list[Stream]:
         """Every stream of a provider whose create got no reply and whose id is still not known."""
         return await self._database.read(lambda connection: streams.lost_streams(connection, provider))
+
+    async def known_upstream_ids(self, provider: str, upstream_ids: Collection[str]) -> set[str]:
+        """Which of the provider's ids of streams a row has, whatever its state."""
+        return await self._database.read(
+            lambda connection: streams.known_upstream_ids(connection, provider, upstream_ids)
+        )
 
     async def streams_since(self, moment: datetime) -> list[StreamUse]:
         """For how long streams were open of those that were open at `moment` or later."""

@@ -3,13 +3,14 @@
 No transaction begins or ends here and nothing waits: `bot.store.store` runs these.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bot.model import Channel, Stream, StreamState, StreamUse
-from bot.store.rows import read_stream, stream_row
+from bot.store.rows import in_portions, read_stream, stream_row
 from bot.store.tables import sessions, stream_is_unsettled, streams
 
 # A stream given up as lost may still be found at the provider and closed; `closed` is never left.
@@ -65,6 +66,17 @@ def lost_streams(connection: Connection, provider: str) -> list[Stream]:
     is_lost = sa.and_(streams.c.state == StreamState.LOST, streams.c.upstream_id.is_(None))
     query = sa.select(streams).where(streams.c.provider == provider, is_lost).order_by(streams.c.created_at)
     return [read_stream(row) for row in connection.execute(query)]
+
+
+def known_upstream_ids(connection: Connection, provider: str, upstream_ids: Collection[str]) -> set[str]:
+    """Which of the provider's ids a row has, whatever its state."""
+    known: set[str] = set()
+    for ids in in_portions(sorted(upstream_ids)):
+        # The second condition for the partial index.
+        of_provider = (streams.c.provider == provider, streams.c.upstream_id.is_not(None))
+        query = sa.select(streams.c.upstream_id).where(*of_provider, streams.c.upstream_id.in_(ids))
+        known.update(connection.execute(query).scalars())
+    return known
 
 
 def streams_since(connection: Connection, moment: datetime) -> list[StreamUse]:

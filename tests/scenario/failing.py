@@ -121,15 +121,16 @@ class Gate:
         try:
             request = await reader.readuntil(b"\n")
             method, path, _ = request.decode().split(" ", 2)
-            self.requests.append(f"{method} {path.partition('?')[0]}")
-            if self._last is not None and fnmatchcase(self.requests[-1], self._last):
+            asked = f"{method} {path.partition('?')[0]}"
+            self.requests.append(asked)
+            if self._last is not None and fnmatchcase(asked, self._last):
                 await self._shut()
             back, there = await asyncio.open_connection(self._host, self._port)
             try:
                 there.write(request)
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(_pour(reader, there))
-                    await _answer(back, writer)
+                    group.create_task(self._pour(asked, reader, there))
+                    await self._answer(await back.readuntil(b"\n"), back, writer)
             finally:
                 there.transport.abort()
         except* (OSError, asyncio.IncompleteReadError):
@@ -137,23 +138,21 @@ class Gate:
         finally:
             writer.close()
 
+    async def _answer(self, status: bytes, back: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on what is answered, of which `status` is the first line."""
+        # The next request takes another connection. One that becomes a WebSocket stays what it is.
+        writer.write(status if b" 101 " in status else status + b"Connection: close\r\n")
+        while data := await back.read(CHUNK):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
 
-async def _answer(back: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    status = await back.readuntil(b"\n")
-    # The next request takes another connection. One that becomes a WebSocket stays what it is.
-    writer.write(status if b" 101 " in status else status + b"Connection: close\r\n")
-    while data := await back.read(CHUNK):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-
-
-async def _pour(reader: asyncio.StreamReader, there: asyncio.StreamWriter) -> None:
-    """Pass on what is asked. Who hangs up hangs up at the other end, too."""
-    while data := await reader.read(CHUNK):
-        there.write(data)
-        await there.drain()
-    there.transport.abort()
+    async def _pour(self, request: str, reader: asyncio.StreamReader, there: asyncio.StreamWriter) -> None:
+        """Pass on what is asked with `METHOD PATH`. Who hangs up hangs up at the other end, too."""
+        while data := await reader.read(CHUNK):
+            there.write(data)
+            await there.drain()
+        there.transport.abort()
 
 
 class Talk(Program):

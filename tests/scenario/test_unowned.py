@@ -199,3 +199,16 @@ async def test_a_provider_that_cannot_list_is_left_alone(tmp_path: Path) -> None
         await world.pass_time(60)
         assert not running.is_ending
         assert len(world.open_streams) == 1
+
+
+async def test_a_stream_that_a_row_names_is_ours_and_closed_although_others_use_the_key(shared: World) -> None:
+    """However it came to be taken for ended: nobody else looks after it."""
+    running = await shared.start()
+    stream = running.stream
+    assert stream is not None
+    stranger = await open_by_somebody_else(shared)
+    await running.ear.stream_ended(stream.id, "taken for ended")
+    assert len(shared.open_streams) == 2
+    await shared.pass_time(TWO_LOOKS)
+    assert [view.id for view in shared.open_streams] == [stranger]
+    assert await closed_by_us(shared) == [stream.upstream_id]

@@ -39,6 +39,17 @@ class KeptRoom:
         """See `Room.door`; None while it is not entered."""
         return await self.room.door() if self.room is not None else None
 
+    async def send(self, message: RoomMessage) -> None:
+        """See `Room.send`; `Transient` also while the room of a stream that lives is being entered again."""
+        if self.room is None:
+            raise StreamGone("the stream has no room yet")
+        try:
+            await self.room.send(message)
+        except StreamGone:
+            if self._is_over():
+                raise
+            raise Transient("the room is being entered again", may_have_taken_effect=False) from None
+
     async def end(self, reason: str) -> None:
         """The stream is over. Only the first reason counts."""
         self.ended = self.ended or reason

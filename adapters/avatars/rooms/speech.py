@@ -115,6 +115,9 @@ class RoomSpeech:
         said = self._find(source)
         if said is None or not text:
             return
+        if source is not None:
+            # The report of its beginning may have been lost.
+            yield from self._started(source)
         # Whether a chunk repeats what came before is not documented.
         fresh = text[len(said.heard) :] if said.heard and text.startswith(said.heard) else text
         said.heard = (said.heard + fresh)[-LONGEST_TEXT:]
@@ -127,6 +130,8 @@ class RoomSpeech:
             said = self._ended[-1] if source is None and self._ended and text else None
             if said is None:
                 return
+        if source is not None:
+            yield from self._started(source)
         if not said.heard:
             yield from self._words(text)
         said.heard = text

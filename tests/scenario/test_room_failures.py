@@ -1,0 +1,295 @@
+"""Every frame between the program and the avatar in its room fails in every way: what people read, and what is said.
+
+LiveAvatar alone: v3 has no rooms, and v1 takes its commands over HTTP and gets no stand-in room from the simulator.
+
+A lane is a program of its own, with a simulator and a gate (`room_gate`), that lives through one session for each of
+its failures. The lanes run side by side; they mostly wait. In an ordinary run every second way is lived through; with
+RELAY_EVERY_POINT=1 or HYPOTHESIS_PROFILE=thorough all of them.
+"""
+
+import re
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.avatars.simulator.answers import answer_to
+from adapters.avatars.simulator.liveavatar_catalogue import DEMO_CONTEXT
+from tests.scenario.failing import Talk
+from tests.scenario.programs import KEY, Program, Service, wait_until
+from tests.scenario.room_gate import ROOM, WELCOME, RoomGate, Way
+from tests.scenario.test_call_failures import CALM, MAYBE_SAID, NOT_CUT, REFERENCE, STEP
+
+LANES = 6
+
+SPEED = 5
+"""How fast the simulator is."""
+
+SLOWNESS = 1.5
+"""Seconds of real time that the way back into the room takes where it is slow."""
+
+LONG = ["and on it goes until somebody cuts it"] * 9
+
+TO_THE_ROOM = (Way.CUT, Way.CUT_AFTER, Way.SWALLOWED, Way.LATE)
+TO_THE_BOT = tuple(way for way in Way if way is not Way.CUT_AFTER)
+NOT_ARRIVING = (Way.CUT, Way.SWALLOWED)
+COMPLETE = (Way.LATE, Way.TWICE)
+"""Nothing is lost."""
+BREAKING = (Way.CUT, Way.CUT_AFTER, Way.NOT_TEXT)
+"""The connection is lost, and the room is entered again."""
+
+END = re.compile(r"^  (said|answered|cut|not sure it was said|failed|dropped): (.*)$", re.MULTILINE)
+"""The line that tells what became of a message, or of the question before an answer."""
+
+
+# --- the frames ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A kind of frame, and the turn of the talk in which it comes.
+
+    told: the sentences that people read. answer: the kind of frame that tells that this one took effect.
+    may_be_doubted: whether the program may be left without a word that a message was begun, and then says so.
+    is_alone: the end of a message is waited for before another is written. meanwhile: what is typed while the bot, cut
+    off, is on its way back into the room.
+    """
+
+    event_type: str
+    turn: str
+    ways: Sequence[Way] = TO_THE_BOT
+    told: Sequence[str] = ()
+    answer: str = ""
+    may_be_doubted: bool = False
+    is_alone: bool = False
+    meanwhile: str | None = None
+
+
+TURNS = {"start": "/avatar start", "say": "{}", "ask": "/avatar ask {}", "interrupt": "/avatar interrupt"}
+"""What is typed for the frame to be sent. `listen`: nothing, with a long message being said. `drop`: nothing, and the
+service ends the session in the middle of it."""
+
+BEGIN, END_OF_IT = "avatar.speak_started", "avatar.speak_ended"
+FRAMES = [
+    # First, so that the lanes wait together: the program gives an end that is not told 15 s.
+    Frame(END_OF_IT, "say", NOT_ARRIVING, is_alone=True),
+    Frame(BEGIN, "say", NOT_ARRIVING, may_be_doubted=True, is_alone=True),
+    Frame(END_OF_IT, "ask", [Way.SWALLOWED, Way.NOT_TEXT, Way.LATE]),
+    Frame(BEGIN, "ask", [Way.TWICE, Way.CUT, Way.WRONG_FIELDS], may_be_doubted=True),
+    Frame("avatar.speak_text", "say", [Way.CUT_AFTER, Way.LATE], answer=BEGIN, may_be_doubted=True),
+    Frame("avatar.speak_response", "ask", [Way.CUT_AFTER, Way.LATE], answer=BEGIN, may_be_doubted=True),
+    Frame("avatar.interrupt", "interrupt", TO_THE_ROOM, answer=END_OF_IT),
+    Frame("session.stopped", "drop", told=[MAYBE_SAID]),
+    Frame(WELCOME, "start"),
+    Frame(BEGIN, "say", may_be_doubted=True),
+    Frame("avatar.transcription.chunk", "listen"),
+    Frame("avatar.transcription", "say"),
+    Frame(END_OF_IT, "say"),
+    Frame("avatar.transcription.chunk", "ask"),
+    Frame("avatar.transcription", "ask"),
+    Frame(END_OF_IT, "interrupt"),
+    # Nothing ever told of them.
+    Frame("avatar.speak_text", "say", [Way.SWALLOWED], [MAYBE_SAID], is_alone=True),
+    Frame("avatar.speak_text", "say", NOT_ARRIVING, [MAYBE_SAID]),
+    Frame("avatar.speak_response", "ask", NOT_ARRIVING, [MAYBE_SAID]),
+    # People write while the bot is on its way back into the room.
+    Frame(BEGIN, "say", [Way.CUT], may_be_doubted=True, meanwhile="{}"),
+    Frame("avatar.transcription.chunk", "listen", [Way.CUT], [NOT_CUT], meanwhile="/avatar interrupt"),
+    Frame("avatar.transcription.chunk", "listen", [Way.CUT], [NOT_CUT], meanwhile="/avatar skip"),
+]
+
+
+# --- a session in which a frame fails --------------------------------------------------------------------------------
+
+
+@dataclass
+class Session:
+    """One session of a program that is in the room through a gate. A `frame` fails in it, in one `way`."""
+
+    service: Service
+    gate: RoomGate
+    bot: Talk
+    frame: Frame
+    way: Way
+
+    def __post_init__(self) -> None:
+        self.first, self.second = f"{self.way}, the first", f"{self.way}, the second"
+        self.is_long = self.frame.turn in ("interrupt", "listen", "drop")
+        if self.is_long:
+            self.first = " ".join([self.first, *LONG])
+        self.streams_before = len(self.service.streams)
+        self.bot.turn()
+
+    def live(self) -> None:
+        """From the start to the stop, and what must be so afterwards."""
+        self._lead_up()
+        entries, requests = self.gate.entries, self.gate.requests_of(ROOM)
+        if self.frame.meanwhile is not None:
+            method, path = ROOM.split()
+            self.service.break_with(effect="latency", method=method, path=path, seconds=SLOWNESS * SPEED)
+        self.gate.fail_next(self.frame.event_type, self.way, self.frame.answer)
+        self._take_the_turn()
+        self.gate.wait_for_failure()
+        if self.frame.turn == "start":
+            self.bot.hear("The avatar is live.")
+        if self.frame.meanwhile is not None:
+            self.gate.wait_for(ROOM, requests + 1)
+            self.bot.type(self.frame.meanwhile.format(self.second))
+        elif self.way in BREAKING and self.frame.turn != "drop":
+            self.gate.wait_for_entries(entries + 1 + (self.frame.turn == "start"))
+        self._go_on()
+        self._check_what_is_heard()
+        self._check_what_is_told()
+
+    def _lead_up(self) -> None:
+        if self.frame.turn == "start":
+            return
+        self.bot.type("/avatar start")
+        self.bot.hear("The avatar is live.")
+        if self.is_long:
+            self.bot.type(self.first)
+            self.bot.hear("  saying: ")
+            wait_until(lambda: self.first in self._heard())
+
+    def _take_the_turn(self) -> None:
+        if self.frame.turn == "drop":
+            self.service.break_with(drop_stream=self.service.streams[-1]["id"])
+        elif self.frame.turn != "listen":
+            self.bot.type(TURNS[self.frame.turn].format(self.first))
+
+    def _go_on(self) -> None:
+        """All is well again: a message is said, and the avatar leaves."""
+        if self.frame.is_alone or self.frame.turn == "drop":
+            self.bot.hear("  said: ", "  not sure it was said: ")
+        if self.frame.meanwhile != "{}":
+            self.bot.type(self.second)
+        self.bot.hear(f"  said: {self.second}")
+        self.bot.type("/avatar stop")
+        self.bot.hear("The avatar has left after")
+
+    def _check_what_is_told(self) -> None:
+        trouble = [line for line in self.bot.new.splitlines() if not CALM.match(line)]
+        told = [*self.frame.told]
+        if self.frame.may_be_doubted and self.way not in COMPLETE and "\n  not sure it was said: " in self.bot.new:
+            told.append(MAYBE_SAID)
+        assert [REFERENCE.sub("", line) for line in trouble] == told, self.bot.new
+
+    def _check_what_is_heard(self) -> None:
+        heard = self._heard()
+        assert len(heard) == len(set(heard)), f"said twice: {heard}"
+        ends = END.findall(self.bot.new)
+        assert len(ends) == (1 if self.frame.turn == "start" else 2), f"not one end each: {ends}"
+        said = {text for end, text in ends if end in ("said", "answered")}
+        assert said <= {*heard, *map(answer_to, heard)}, f"not said: {said} {heard}"
+        streams = self.service.streams[self.streams_before :]
+        assert len(streams) == (2 if self.frame.turn == "drop" else 1), f"other streams: {streams}"
+
+    def _heard(self) -> list[str]:
+        """What the avatar was heard to say in this session, at least in part; of an answer, the question."""
+        return [
+            text["asked"].strip()
+            for stream in self.service.streams[self.streams_before :]
+            for text in stream["spoken"]
+            if text["state"] in ("speaking", "spoken", "interrupted")
+        ]
+
+
+# --- the walk --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Lane:
+    """A program with a simulator and a gate of its own. `cases` are for all lanes: who is done takes the next one.
+    `starting`: how many programs may start at once."""
+
+    cases: deque[tuple[Frame, Way]]
+    folder: Path
+    starting: threading.Semaphore
+
+    def walk(self) -> list[str]:
+        """Live through every failure. Returns what went wrong."""
+        failed = []
+        with self._simulator() as service, RoomGate(service.url) as gate:
+            while self.cases:
+                # A program that failed may have left a session behind, which is not the business of the next one.
+                with self._bot(gate, self.folder / f"{len(self.cases)}") as bot:
+                    try:
+                        self._live_through(service, gate, bot)
+                    except AssertionError as error:
+                        failed.append(f"{error}")
+                service.end_streams()
+                service.mend()
+                gate.mend()
+        return failed
+
+    def _live_through(self, service: Service, gate: RoomGate, bot: Talk) -> None:
+        """As many failures as one program can live through."""
+        while (case := self._next_case()) is not None:
+            frame, way = case
+            try:
+                Session(service, gate, bot, frame, way).live()
+                assert service.open_streams == 0, "a stream is left open"
+            except AssertionError as error:
+                raise AssertionError(f"{frame.event_type} ({frame.turn}), {way}: {error}") from None
+        bot.close_input()
+        assert bot.end() == 0
+
+    def _next_case(self) -> tuple[Frame, Way] | None:
+        try:
+            return self.cases.popleft()
+        except IndexError:
+            return None
+
+    @contextmanager
+    def _simulator(self) -> Iterator[Service]:
+        folder = self.folder / "service"
+        folder.mkdir(parents=True)
+        with ExitStack() as stack:
+            with self.starting:
+                arguments = ("simulator", "--port", "0", "--concurrency", "50", "--speed", f"{SPEED}")
+                program = stack.enter_context(Program(folder, *arguments))
+                program.until("The simulator runs at")
+            yield Service.found_in(program.output)
+
+    @contextmanager
+    def _bot(self, gate: RoomGate, folder: Path) -> Iterator[Talk]:
+        folder.mkdir()
+        settings: dict[str, Any] = {
+            "AVATAR_PROVIDER": "liveavatar",
+            "AVATAR_KEY_EXCLUSIVE": "true",
+            "SESSION_IDLE_TIMEOUT": "900",
+            "LIVEAVATAR_API_URL": gate.url,
+            "LIVEAVATAR_API_KEY": KEY,
+            "LIVEAVATAR_CONTEXT_ID": DEMO_CONTEXT,
+        }
+        with ExitStack() as stack:
+            with self.starting:
+                bot = stack.enter_context(
+                    Talk(folder, "run", "--console", **Service(gate.url).settings(folder, **settings))
+                )
+                bot.until("Web: ")
+            yield bot
+
+
+def some_of(ways: Sequence[Way], number: int) -> Sequence[Way]:
+    """The ways that are lived through now; of a single one that is always it."""
+    step = min(STEP, len(ways))
+    return ways[number % step :: step]
+
+
+@pytest.mark.timeout(480)
+def test_a_frame_that_fails_is_told_at_most_once_and_says_nothing_twice_and_leaves_nothing_open(
+    tmp_path: Path,
+) -> None:
+    cases = deque((frame, way) for number, frame in enumerate(FRAMES) for way in some_of(frame.ways, number))
+    starting = threading.Semaphore(2)
+    lanes = [Lane(cases, tmp_path / f"{number}", starting) for number in range(LANES)]
+    with ThreadPoolExecutor(LANES) as pool:
+        failed = [line for lines in pool.map(Lane.walk, lanes) for line in lines]
+    assert not failed, "\n\n".join(failed)
