@@ -66,7 +66,7 @@ QUERIES = [*(rule["expr"] for rule in RULES), *dashboard_queries()]
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_metric_of_an_alert_or_a_panel_exists(query: str, samples: set[str]) -> None:
-    named = set(re.findall(r"\bavatar_relay_\w+", query))
+    named = set(re.findall(r"\b(?:avatar_relay|process)_\w+", query))
     assert named or query in ("prometheus", 'up{job="avatar-relay"} == 0')
     assert named <= samples
 
