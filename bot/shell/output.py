@@ -15,7 +15,8 @@ import textwrap
 NARROWEST = 40
 """Columns of a terminal below which lines are left to it to break."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Of the terminal, and of the direction of what follows, which would show it in another order than it has."""
 
 
 def prepare() -> None:
@@ -58,11 +59,17 @@ def at_terminal() -> bool:
 
 
 def broken(text: str, columns: int) -> str:
-    """Text as lines no wider than `columns`, broken between words and all indented like the first.
+    """Text with its lines no wider than `columns`, broken between words and indented like the line they were.
 
     A word that is wider, such as a link, stays whole.
     """
-    if len(text) <= columns or columns < NARROWEST:
+    if columns < NARROWEST:
+        return text
+    return "\n".join(_broken_line(line, columns) for line in text.split("\n"))
+
+
+def _broken_line(text: str, columns: int) -> str:
+    if len(text) <= columns:
         return text
     indent = " " * (len(text) - len(text.lstrip(" ")))
     return textwrap.fill(
