@@ -1,9 +1,9 @@
 """Two hundred channels talk for an hour while things go wrong at random: the memory of the program stays flat, no task
 and no file is left over, nothing is said twice, and what the provider has open is what the rows say.
 
-The program is a process of its own between a local Slack and the avatar service (`town`), with a clock that is ten
-times as fast. The hour is a short one, in fewer channels, in an ordinary run; HYPOTHESIS_PROFILE=thorough takes all of
-it, on every provider.
+The program is a process of its own between a local Slack and the avatar service (`town`), with a clock that is fast.
+The hour is a short one, in fewer channels, in an ordinary run; HYPOTHESIS_PROFILE=thorough takes all of it, on every
+provider.
 """
 
 import asyncio
@@ -30,8 +30,9 @@ ROUND = 30.0
 """Seconds of simulated time."""
 
 WARM_UP = ROUNDS // 2
-SPEED = 10.0
-"""Seconds of the program per second of the machine: what two cores can do for 200 channels."""
+SPEED = 5.0 if THOROUGH else 10.0
+"""Seconds of the program per second of the machine: what two cores can do for so many channels. A program that is out
+of breath hears of the end of speech seconds late."""
 
 GROWTH = 1.05
 """How much more memory the end may take than the end of the warm-up."""
@@ -116,7 +117,7 @@ async def until_in_step(town: Town) -> None:
         wrong.intersection_update(out_of_step(town))
         return not wrong
 
-    await town.until(are_mended)
+    await town.until(are_mended, every=0.2)
 
 
 async def rest_everywhere(town: Town) -> dict[str, float]:
@@ -128,7 +129,7 @@ async def rest_everywhere(town: Town) -> dict[str, float]:
     return await town.measure()
 
 
-@pytest.mark.timeout(1800 if THOROUGH else 240)
+@pytest.mark.timeout(2400 if THOROUGH else 240)
 async def test_an_hour_of_talk_and_trouble_leaves_nothing_behind(town: Town) -> None:
     talk = Talk(town, seed=4711)
     warm: dict[str, float] = {}
@@ -154,6 +155,7 @@ def check_the_books(town: Town) -> None:
     states = Counter(UtteranceState(row["state"]) for row in rows)
     assert all(state.is_final for state in states), states
     assert states[UtteranceState.SPOKEN] > len(rows) / 3, states
-    heard = Counter(town.heard)
-    assert max(heard[row["text"]] for row in rows) == 1, heard.most_common(3)
+    heard = Counter(text for text in town.heard if text.startswith("message"))
+    twice = {text for text, times in heard.items() if times > 1}
+    assert not twice, [text for view in town.simulator.streams() for text in view.spoken if text.asked.strip() in twice]
     assert {row["text"] for row in rows if row["state"] == "spoken"} <= set(heard)

@@ -117,12 +117,12 @@ class Town:
         await self.slack.until(lambda: not self.slack.connections)
         return code
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until something is true while the program runs."""
+    async def until(self, condition: Callable[[], object], *, every: float = 0.02) -> None:
+        """Wait until something is true while the program runs, with a look `every` so many seconds of the machine."""
         async with asyncio.timeout(PATIENCE):
             while not condition():
                 assert self.bot.is_there(), self.bot.errors
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(every)
 
     async def pass_time(self, seconds: float) -> None:
         """Let so many seconds of the program pass."""
