@@ -216,9 +216,9 @@ class Service:
 
     @classmethod
     @contextmanager
-    def running(cls, folder: Path) -> Iterator["Service"]:
-        """`avatar-relay simulator`, until the block ends."""
-        with Program(folder, "simulator", "--port", "0", "--concurrency", "50") as program:
+    def running(cls, folder: Path, *options: str) -> Iterator["Service"]:
+        """`avatar-relay simulator`, until the block ends. `options` are further ones of the command."""
+        with Program(folder, "simulator", "--port", "0", "--concurrency", "50", *options) as program:
             program.until("The simulator runs at")
             yield cls.found_in(program.output)
             program.send(signal.SIGTERM)

@@ -26,21 +26,9 @@ TIME_TO_END = 10.0
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service for all tests of this file."""
-    folder = tmp_path_factory.mktemp("simulator")
-    with Program(folder, "simulator", "--port", "0", "--concurrency", "50", "--auto-viewer") as program:
-        program.until("The simulator runs at")
-        yield Service.found_in(program.output)
-        program.send(signal.SIGTERM)
-        assert program.end() == 0
-
-
-@pytest.fixture
-def service(simulator: Service) -> Iterator[Service]:
-    """The avatar service, with nothing open and nothing broken."""
-    yield simulator
-    simulator.mend()
-    simulator.end_streams()
+    """One service for all tests of this file, with somebody watching every stream."""
+    with Service.running(tmp_path_factory.mktemp("simulator"), "--auto-viewer") as service:
+        yield service
 
 
 def settings(service: Service, folder: Path, provider: str, **others: str) -> dict[str, str]:
