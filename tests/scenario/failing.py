@@ -1,24 +1,30 @@
 """The real program at one end, a simulator at the other, and a gate between them: for calls of the program that fail.
 
 The gate passes on what it gets, writes down each request, and can be shut, so that connections are refused, or cut, so
-that those there are break. The simulator produces all other ways to fail. Knows no provider and no story; that is the
-business of the tests.
+that those there are break. The simulator produces all other ways to fail. A lane has programs of its own and lives
+through its failures beside others, since all of them mostly wait. Knows no story; that is the business of the tests.
 """
 
 import asyncio
+import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
-from tests.scenario.programs import PATIENCE, Program
+from tests.scenario.programs import KEY, PATIENCE, Program, Service
 
 Result = TypeVar("Result")
+
+STEP = 1 if "RELAY_EVERY_POINT" in os.environ or os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 2
+"""Of so many ways to fail one is lived through now."""
 
 LONG_PATIENCE = 100.0
 """Seconds that a line may take to come: a call that is never answered takes the program 30 s."""
@@ -153,6 +159,46 @@ class Gate:
             there.write(data)
             await there.drain()
         there.transport.abort()
+
+
+@dataclass
+class Lane:
+    """The programs of some failures, in `folder`. starting: how many programs of all lanes may start at once."""
+
+    folder: Path
+    starting: threading.Semaphore
+
+    @contextmanager
+    def service(self, *, speed: float, auto_viewer: bool = True) -> Iterator[Service]:
+        """An avatar service for this lane alone, so many times as fast as a real one."""
+        folder = self.folder / "service"
+        folder.mkdir(parents=True)
+        watched = ["--auto-viewer"] if auto_viewer else []
+        arguments = ("simulator", "--port", "0", "--concurrency", "50", "--speed", f"{speed}", *watched)
+        with ExitStack() as stack:
+            with self.starting:
+                program = stack.enter_context(Program(folder, *arguments))
+                program.until("The simulator runs at")
+            yield Service.found_in(program.output)
+
+    @contextmanager
+    def bot(self, gate: Gate, folder: Path, **settings: str) -> Iterator["Talk"]:
+        """A bot with a console that talks to the service behind the gate; it owns the key and is in no hurry."""
+        folder.mkdir()
+        settings = {
+            "AVATAR_KEY_EXCLUSIVE": "true",
+            "SESSION_IDLE_TIMEOUT": "900",
+            "LIVEAVATAR_API_URL": gate.url,
+            "LIVEAVATAR_API_KEY": KEY,
+            **settings,
+        }
+        with ExitStack() as stack:
+            with self.starting:
+                bot = stack.enter_context(
+                    Talk(folder, "run", "--console", **Service(gate.url).settings(folder, **settings))
+                )
+                bot.until("Web: ")
+            yield bot
 
 
 class Talk(Program):

@@ -6,14 +6,13 @@ lane lives through every second way, another half than its neighbour; with RELAY
 HYPOTHESIS_PROFILE=thorough through all of them.
 """
 
-import os
 import re
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,9 @@ import pytest
 from bot import sentences
 from bot.errors import AnswerError, RateLimited, Transient
 from bot.model import UtteranceState
-from tests.scenario.failing import Gate, Talk
-from tests.scenario.programs import KEY, Program, Service, wait_until
-
-STEP = 1 if "RELAY_EVERY_POINT" in os.environ or os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 2
-"""Of so many ways one is lived through now."""
+from tests.scenario.failing import STEP, Gate, Lane, Talk
+from tests.scenario.programs import KEY, Service, wait_until
+from tests.scenario.told import MAYBE_SAID, NO_REPLY, NOT_CUT, trouble_in, words
 
 SILENT, REFUSED, BUSY_ONCE, BUSY, SLOW = "silent", "refused", "429 once", "429 for long", "slow"
 WAYS: Mapping[str, Mapping[str, Any]] = {
@@ -60,12 +57,6 @@ SLOWNESS = 1.0
 # --- what is told ----------------------------------------------------------------------------------------------------
 
 
-def words(said: tuple[str, str]) -> str:
-    """A sentence without its reference."""
-    return said[0].partition(" (ref ")[0]
-
-
-NO_REPLY = Transient("", may_have_taken_effect=True)
 NOBODY = Transient("", may_have_taken_effect=False)
 LIMITED = RateLimited("", retry_after=1)
 LIMITED_FOR_LONG = RateLimited("", retry_after=NEXT_MINUTES)
@@ -82,11 +73,8 @@ def each(usual: str | None, **others: str | None) -> Told:
 
 
 UNANSWERED, UNREACHABLE, SLOW_DOWN = (words(sentences.failure(error)) for error in (NO_REPLY, NOBODY, LIMITED))
-MAYBE_SAID = words(sentences.not_said(UtteranceState.UNKNOWN, NO_REPLY))
 NOT_SAID = words(sentences.not_said(UtteranceState.FAILED, LIMITED_FOR_LONG))
-NOT_CUT, NOT_CUT_NOBODY, NOT_CUT_LIMITED = (
-    words(sentences.interrupt_failed(error)) for error in (NO_REPLY, NOBODY, LIMITED_FOR_LONG)
-)
+NOT_CUT_NOBODY, NOT_CUT_LIMITED = (words(sentences.interrupt_failed(error)) for error in (NOBODY, LIMITED_FOR_LONG))
 NOT_CONFIRMED = sentences.close_not_confirmed()
 NO_THOUGHT = words(sentences.failure(AnswerError("")))
 
@@ -101,17 +89,6 @@ ENTERED = {way: [UNREACHABLE] for way in WAYS} | {REFUSED: [NOT_CONFIRMED, UNREA
 SAID = each(MAYBE_SAID, refused=None, busy=NOT_SAID)
 CUT = each(NOT_CUT, refused=NOT_CUT_NOBODY, busy=NOT_CUT_LIMITED)
 CLOSED = each(NOT_CONFIRMED, silent=None)
-
-CALM = re.compile(
-    r"> |  (Watch|saying|said|cut|answering|answered|not sure it was said|failed|dropped): |$|"
-    r"Starting the avatar… |The avatar is live\. |Stopping the avatar…$|The avatar has left after |"
-    r"Taken\. |The avatar says it now\.$|The avatar waits for its first viewer: |\(Waiting until |"
-    r"Quiet\. |Skipped\. |The avatar now leaves this channel after |Closed no sessions\.|Going on with "
-)
-"""The lines that tell of no trouble."""
-
-REFERENCE = re.compile(r" \(ref [0-9a-z]{8}\)$")
-
 
 # --- the calls -------------------------------------------------------------------------------------------------------
 
@@ -321,8 +298,7 @@ class Session:
         self.bot.hear("The avatar has left after")
 
     def _check_what_is_told(self) -> None:
-        trouble = [line for line in self.bot.new.splitlines() if not CALM.match(line)]
-        assert [REFERENCE.sub("", line) for line in trouble] == self.told, self.bot.new
+        assert trouble_in(self.bot.new) == self.told, self.bot.new
 
     def _check_what_is_heard(self) -> None:
         streams = self.service.streams[self.streams_before :]
@@ -343,23 +319,21 @@ class Session:
 
 
 @dataclass
-class Lane:
-    """The program, simulator and gate of one call. `starting`: how many programs may start at once."""
+class CallLane(Lane):
+    """Everything that befalls one call."""
 
     provider: str
     call: Call
     ways: Sequence[str]
-    folder: Path
-    starting: threading.Semaphore
 
     def walk(self) -> list[str]:
         """Live through every way in which the call fails. Returns what went wrong."""
         failed, ways = [], deque(self.ways)
-        with self._simulator() as service, Gate(service.url) as gate:
+        with self.service(speed=SPEED[self.provider]) as service, Gate(service.url) as gate:
             while ways:
                 # A program that failed may have left a session behind, which is not the business of the next one.
                 folder = self.folder / f"{len(ways)}"
-                with self._bot(gate, folder) as bot:
+                with self.bot(gate, folder, **self._settings(gate)) as bot:
                     try:
                         self._live_through(ways, service, gate, bot, folder)
                     except AssertionError as error:
@@ -384,44 +358,15 @@ class Lane:
         bot.close_input()
         assert bot.end() == 0
 
+    def _settings(self, gate: Gate) -> dict[str, str]:
+        answers = {"CHAT_API_URL": f"{gate.url}/v1", "CHAT_API_KEY": KEY, "CHAT_MODEL": "simulator"}
+        return {"AVATAR_PROVIDER": self.provider, **answers}
+
     def _lost_until(self, way: str) -> int:
         """How many creates have taken effect by then without the program knowing of what they opened."""
         if self.call.request != CREATE[self.provider] or self.call.told is not CREATED:
             return 0
         return sum(lived in WITH_EFFECT for lived in self.ways[: self.ways.index(way) + 1])
-
-    @contextmanager
-    def _simulator(self) -> Iterator[Service]:
-        folder = self.folder / "service"
-        folder.mkdir(parents=True)
-        speed = f"{SPEED[self.provider]}"
-        arguments = ("simulator", "--port", "0", "--concurrency", "50", "--auto-viewer", "--speed", speed)
-        with ExitStack() as stack:
-            with self.starting:
-                program = stack.enter_context(Program(folder, *arguments))
-                program.until("The simulator runs at")
-            yield Service.found_in(program.output)
-
-    @contextmanager
-    def _bot(self, gate: Gate, folder: Path) -> Iterator[Talk]:
-        folder.mkdir()
-        settings = {
-            "AVATAR_PROVIDER": self.provider,
-            "AVATAR_KEY_EXCLUSIVE": "true",
-            "SESSION_IDLE_TIMEOUT": "900",
-            "LIVEAVATAR_API_URL": gate.url,
-            "LIVEAVATAR_API_KEY": KEY,
-            "CHAT_API_URL": f"{gate.url}/v1",
-            "CHAT_API_KEY": KEY,
-            "CHAT_MODEL": "simulator",
-        }
-        with ExitStack() as stack:
-            with self.starting:
-                bot = stack.enter_context(
-                    Talk(folder, "run", "--console", **Service(gate.url).settings(folder, **settings))
-                )
-                bot.until("Web: ")
-            yield bot
 
 
 @pytest.mark.timeout(480)
@@ -431,9 +376,9 @@ def test_a_call_that_fails_is_told_once_and_creates_says_and_leaves_nothing_twic
 ) -> None:
     starting = threading.Semaphore(2)
     lanes = [
-        Lane(provider, call, [*WAYS][number % STEP :: STEP], tmp_path / f"{number}", starting)
+        CallLane(tmp_path / f"{number}", starting, provider, call, [*WAYS][number % STEP :: STEP])
         for number, call in enumerate(CALLS[provider])
     ]
     with ThreadPoolExecutor(len(lanes)) as pool:
-        failed = [line for lines in pool.map(Lane.walk, lanes) for line in lines]
+        failed = [line for lines in pool.map(CallLane.walk, lanes) for line in lines]
     assert not failed, "\n\n".join(failed)

@@ -10,26 +10,26 @@ RELAY_EVERY_POINT=1 or HYPOTHESIS_PROFILE=thorough all of them.
 import re
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from adapters.avatars.simulator.answers import answer_to
 from adapters.avatars.simulator.liveavatar_catalogue import DEMO_CONTEXT
-from tests.scenario.failing import Talk
-from tests.scenario.programs import KEY, Program, Service, wait_until
+from tests.scenario.failing import STEP, Lane, Talk
+from tests.scenario.programs import Service, wait_until
 from tests.scenario.room_gate import ROOM, WELCOME, RoomGate, Way
-from tests.scenario.test_call_failures import CALM, MAYBE_SAID, NOT_CUT, REFERENCE, STEP
+from tests.scenario.told import MAYBE_SAID, NOT_CUT, trouble_in
 
 LANES = 6
 
 SPEED = 5
 """How fast the simulator is."""
+
+SETTINGS = {"AVATAR_PROVIDER": "liveavatar", "LIVEAVATAR_CONTEXT_ID": DEMO_CONTEXT}
 
 SLOWNESS = 1.5
 """Seconds of real time that the way back into the room takes where it is slow."""
@@ -174,11 +174,10 @@ class Session:
         self.bot.hear("The avatar has left after")
 
     def _check_what_is_told(self) -> None:
-        trouble = [line for line in self.bot.new.splitlines() if not CALM.match(line)]
         told = [*self.frame.told]
         if self.frame.may_be_doubted and self.way not in COMPLETE and "\n  not sure it was said: " in self.bot.new:
             told.append(MAYBE_SAID)
-        assert [REFERENCE.sub("", line) for line in trouble] == told, self.bot.new
+        assert trouble_in(self.bot.new) == told, self.bot.new
 
     def _check_what_is_heard(self) -> None:
         heard = self._heard()
@@ -204,21 +203,18 @@ class Session:
 
 
 @dataclass
-class Lane:
-    """A program with a simulator and a gate of its own. `cases` are for all lanes: who is done takes the next one.
-    `starting`: how many programs may start at once."""
+class RoomLane(Lane):
+    """The failures of frames. `cases` are for all lanes: who is done takes the next one."""
 
     cases: deque[tuple[Frame, Way]]
-    folder: Path
-    starting: threading.Semaphore
 
     def walk(self) -> list[str]:
         """Live through every failure. Returns what went wrong."""
         failed = []
-        with self._simulator() as service, RoomGate(service.url) as gate:
+        with self.service(speed=SPEED, auto_viewer=False) as service, RoomGate(service.url) as gate:
             while self.cases:
                 # A program that failed may have left a session behind, which is not the business of the next one.
-                with self._bot(gate, self.folder / f"{len(self.cases)}") as bot:
+                with self.bot(gate, self.folder / f"{len(self.cases)}", **SETTINGS) as bot:
                     try:
                         self._live_through(service, gate, bot)
                     except AssertionError as error:
@@ -246,36 +242,6 @@ class Lane:
         except IndexError:
             return None
 
-    @contextmanager
-    def _simulator(self) -> Iterator[Service]:
-        folder = self.folder / "service"
-        folder.mkdir(parents=True)
-        with ExitStack() as stack:
-            with self.starting:
-                arguments = ("simulator", "--port", "0", "--concurrency", "50", "--speed", f"{SPEED}")
-                program = stack.enter_context(Program(folder, *arguments))
-                program.until("The simulator runs at")
-            yield Service.found_in(program.output)
-
-    @contextmanager
-    def _bot(self, gate: RoomGate, folder: Path) -> Iterator[Talk]:
-        folder.mkdir()
-        settings: dict[str, Any] = {
-            "AVATAR_PROVIDER": "liveavatar",
-            "AVATAR_KEY_EXCLUSIVE": "true",
-            "SESSION_IDLE_TIMEOUT": "900",
-            "LIVEAVATAR_API_URL": gate.url,
-            "LIVEAVATAR_API_KEY": KEY,
-            "LIVEAVATAR_CONTEXT_ID": DEMO_CONTEXT,
-        }
-        with ExitStack() as stack:
-            with self.starting:
-                bot = stack.enter_context(
-                    Talk(folder, "run", "--console", **Service(gate.url).settings(folder, **settings))
-                )
-                bot.until("Web: ")
-            yield bot
-
 
 def some_of(ways: Sequence[Way], number: int) -> Sequence[Way]:
     """The ways that are lived through now; of a single one that is always it."""
@@ -289,7 +255,7 @@ def test_a_frame_that_fails_is_told_at_most_once_and_says_nothing_twice_and_leav
 ) -> None:
     cases = deque((frame, way) for number, frame in enumerate(FRAMES) for way in some_of(frame.ways, number))
     starting = threading.Semaphore(2)
-    lanes = [Lane(cases, tmp_path / f"{number}", starting) for number in range(LANES)]
+    lanes = [RoomLane(tmp_path / f"{number}", starting, cases) for number in range(LANES)]
     with ThreadPoolExecutor(LANES) as pool:
-        failed = [line for lines in pool.map(Lane.walk, lanes) for line in lines]
+        failed = [line for lines in pool.map(RoomLane.walk, lanes) for line in lines]
     assert not failed, "\n\n".join(failed)

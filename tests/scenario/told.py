@@ -1,0 +1,33 @@
+"""What people read on the console when something fails: which lines tell of trouble, and the sentences that more than
+one test expects."""
+
+import re
+
+from bot import sentences
+from bot.errors import Transient
+from bot.model import UtteranceState
+
+_CALM = re.compile(
+    r"> |  (Watch|saying|said|cut|answering|answered|not sure it was said|failed|dropped): |$|"
+    r"Starting the avatar… |The avatar is live\. |Stopping the avatar…$|The avatar has left after |"
+    r"Taken\. |The avatar says it now\.$|The avatar waits for its first viewer: |\(Waiting until |"
+    r"Quiet\. |Skipped\. |The avatar now leaves this channel after |Closed no sessions\.|Going on with "
+)
+"""The lines that tell of no trouble."""
+
+_REFERENCE = re.compile(r" \(ref [0-9a-z]{8}\)$")
+
+
+def trouble_in(output: str) -> list[str]:
+    """The lines that tell of trouble, without their references."""
+    return [_REFERENCE.sub("", line) for line in output.splitlines() if not _CALM.match(line)]
+
+
+def words(said: tuple[str, str]) -> str:
+    """A sentence without its reference."""
+    return said[0].partition(" (ref ")[0]
+
+
+NO_REPLY = Transient("", may_have_taken_effect=True)
+MAYBE_SAID = words(sentences.not_said(UtteranceState.UNKNOWN, NO_REPLY))
+NOT_CUT = words(sentences.interrupt_failed(NO_REPLY))
