@@ -37,7 +37,7 @@ MISTAKES = ("Traceback", "task failed", "unforeseen", "ResourceWarning")
 class Town:
     """As an async context manager: everything but the program, which `start` starts.
 
-    channels: how many there are, spread over `workspaces`. settings: further variables of the program.
+    channels: how many there are, with everybody in them. settings: further variables of the program.
     """
 
     def __init__(
