@@ -113,7 +113,7 @@ def test_settings_of_an_example_exist(page: Path) -> None:
             assert found[1] in known, line
 
 
-OF_OTHERS = re.compile(r"(AVATAR_RELAY|SIMULATOR|POSTGRES|TELNET|DUPLICATE|PARTICIPANT|ROOM)_\w+")
+OF_OTHERS = re.compile(r"((AVATAR_)?RELAY|HYPOTHESIS|SIMULATOR|POSTGRES|TELNET|DUPLICATE|PARTICIPANT|ROOM)_\w+")
 """Names in capitals that are no settings of the bot: of the tests, the simulator, the examples, and of LiveKit."""
 
 
