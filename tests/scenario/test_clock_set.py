@@ -31,7 +31,8 @@ BACK_AND_FORTH = pytest.mark.parametrize("jump", [-HOUR, 400 * DAY], ids=["back"
 LATE = 5.0
 """Seconds of the program by which a look of the test at it may be late: a quarter of a second of the machine."""
 
-pytestmark = pytest.mark.parametrize("provider", PROVIDERS)
+on_every_provider = pytest.mark.parametrize("provider", PROVIDERS)
+on_one_provider = pytest.mark.parametrize("provider", PROVIDERS[:1])
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,7 @@ def only_stream(town: Town) -> StreamView:
 # --- the time of day is set ------------------------------------------------------------------------------------------
 
 
+@on_every_provider
 @BACK_AND_FORTH
 async def test_everything_is_said_once_and_in_order_and_the_avatar_leaves_in_time(
     nursery: Nursery, tmp_path: Path, provider: str, jump: float
@@ -109,6 +111,7 @@ async def test_everything_is_said_once_and_in_order_and_the_avatar_leaves_in_tim
         await town.stop()
 
 
+@on_every_provider
 @pytest.mark.parametrize(
     ("jump", "reason"), [(-30 * DAY, EndReason.IDLE), (30 * DAY, EndReason.MAX_DURATION)], ids=["back", "forth"]
 )
@@ -131,6 +134,7 @@ async def test_a_clock_that_is_wrong_at_the_next_start_keeps_no_session_for_ever
 # --- summer time -----------------------------------------------------------------------------------------------------
 
 
+@on_one_provider
 @pytest.mark.parametrize(
     "change",
     [datetime(2027, 3, 28, 1, 0, tzinfo=UTC), datetime(2027, 10, 31, 1, 0, tzinfo=UTC)],
@@ -157,6 +161,7 @@ async def test_summer_time_that_begins_or_ends_meanwhile_is_not_noticed(
 # --- it stands still -------------------------------------------------------------------------------------------------
 
 
+@on_every_provider
 async def test_who_stood_still_for_longer_than_the_provider_waits_goes_on_without_saying_anything_twice(
     nursery: Nursery, tmp_path: Path, provider: str
 ) -> None:
@@ -175,6 +180,7 @@ async def test_who_stood_still_for_longer_than_the_provider_waits_goes_on_withou
         await town.stop()
 
 
+@on_one_provider
 async def test_a_nap_changes_nothing(nursery: Nursery, tmp_path: Path, provider: str) -> None:
     async with town_of(nursery, tmp_path, provider) as town:
         town.bot.send(signal.SIGSTOP)
