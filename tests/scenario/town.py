@@ -160,9 +160,15 @@ class Town:
 
     @property
     def heard(self) -> list[str]:
-        """What people have heard, in its order, without greetings. What was cut at its very beginning counts as not
-        heard: the program, busy or dead, need not have learnt that it began."""
-        texts = [text for view in self.simulator.streams() for text in view.spoken if text.starts_at is not None]
+        """What people have heard, in its order, without greetings.
+
+        What was cut at its very beginning counts as not heard: the program, busy or dead, need not have learnt that it
+        began. And nobody hears a stream of v3 whose playback the program was never told: it had ended by then.
+        """
+        unseen = self.rows("SELECT upstream_id FROM streams WHERE provider = 'heygen-realtime' AND hls_url IS NULL")
+        without = {row["upstream_id"] for row in unseen}
+        streams = [view for view in self.simulator.streams() if view.id not in without]
+        texts = [text for view in streams for text in view.spoken if text.starts_at is not None]
         return [
             text.asked.strip()
             for text in sorted(texts, key=lambda text: text.starts_at or 0.0)

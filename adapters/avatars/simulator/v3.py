@@ -6,6 +6,7 @@ Checks requests and drives `V3Stream`s; the states and timers are theirs. Facts:
 import base64
 import binascii
 import uuid
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -150,9 +151,10 @@ class V3Api:
                 await stream.change(wait)
             else:
                 break
-        # The fields of the last event are not in the specification; its name is.
-        await response.write(f"event: end\ndata: {encode({'reason': stream.status.value})}\n\n".encode())
-        await response.write_eof()
+        # The fields of the last event are not in the specification; its name is. Who asked may have hung up by now.
+        with suppress(ConnectionResetError):
+            await response.write(f"event: end\ndata: {encode({'reason': stream.status.value})}\n\n".encode())
+            await response.write_eof()
         return response
 
     def _find(self, request: web.BaseRequest, stream_id: str) -> V3Stream:
