@@ -103,8 +103,12 @@ class SpeakingLoop:
         await self._cut()
 
     async def skip(self) -> None:
-        """Cut what is being said and go on with the next."""
-        self.held = False
+        """Cut what is being said, or is about to be, and go on with the next."""
+        if self.is_quiet or self.is_talking_on:
+            self.held = False
+        elif self.current is None:
+            # Written in the same moment, or skipped twice: its turn has come, and nobody has had time to begin it.
+            self._playout.begin(self._queue.take())
         await self._cut()
 
     async def clear(self) -> None:

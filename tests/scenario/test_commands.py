@@ -136,6 +136,32 @@ async def test_a_command_on_the_heels_of_a_message_comes_after_it(realtime: Worl
     await writing
 
 
+@pytest.mark.parametrize("line", ["/avatar interrupt", "/avatar skip"])
+async def test_what_is_cut_on_its_heels_is_not_said_to_its_end(realtime: World, line: str) -> None:
+    await realtime.start()
+    # Its greeting is over, or that would be what is cut.
+    await realtime.pass_time(10)
+    writing = asyncio.create_task(realtime.write("a message that takes a while to be said", key="test:1"))
+    await asyncio.sleep(0)
+    await realtime.commands.run(delivered(realtime, line))
+    await writing
+    await realtime.pass_time(20)
+    assert realtime.states("a message that takes a while to be said")[-1] is UtteranceState.INTERRUPTED
+
+
+async def test_two_skips_in_one_moment_skip_two_messages(realtime: World) -> None:
+    await realtime.start()
+    texts = [f"the {place} message, which takes a while to be said" for place in ("first", "second", "third")]
+    for text in texts:
+        await realtime.write(text)
+    await realtime.until(lambda: realtime.states(texts[0])[-1:] == [UtteranceState.SPEAKING])
+    for _ in range(2):
+        await realtime.type("/avatar skip")
+    await realtime.until(lambda: realtime.ended_as(texts[2], UtteranceState.SPOKEN))
+    assert [realtime.states(text)[-1] for text in texts[:2]] == [UtteranceState.INTERRUPTED] * 2
+    assert texts[1] not in realtime.heard
+
+
 async def test_queue_lists_messages_that_came_while_the_avatar_starts(realtime: World) -> None:
     await realtime.type("/avatar start")
     await realtime.write("early")
