@@ -1,36 +1,27 @@
 """Which characters of a message exist for speech: no controls, no invisible junk, one Unicode form.
 
-Joiners stay where they make an emoji or shape Persian and Indic words. Every pattern here is a character class or a
-class followed by a bounded part, so the work grows with the length of the text.
+Joiners stay where they shape Persian and Indic words. Every pattern here is a character class or a class followed by a
+bounded part, so the work grows with the length of the text.
 """
 
 import re
 import unicodedata
 
-# Emoji and their relatives, without the regional indicators (flags have no joiners). A block list rather than the
-# property, because `unicodedata` does not have it and does not know the emoji that are newer than the interpreter.
-_PICTURES = "©®\u203c\u2049\u2122\u2139\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001f1e5\U0001f200-\U0001faff"
-_PICTURE = re.compile(f"[{_PICTURES}]")
-_SAYABLE_PICTURE = re.compile("[©®\u2122\u2300-\u23ff\u2600-\u27bf\u2b50\u2b55\U0001f000-\U0001faff]")
-
 # Controls, bidi marks and overrides, zero-width and filler characters, variation selectors that change no emoji,
-# private use, surrogates, noncharacters. ZWNJ, ZWJ, VS15, VS16 and tags are judged by their neighbours below.
+# private use, surrogates, noncharacters. What pictures are made of besides (VS15, VS16, tags) follows; joiners are judged
+# by their neighbours.
 _JUNK = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
     r"\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0d\ufeff\uffa0\ufff0-\uffff"
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U0010ffff]+"
 )
 _NEW_LINE = re.compile("\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
-_TAGS = re.compile("(\U0001f3f4[\U000e0020-\U000e007f]{1,30})?[\U000e0020-\U000e007f]*")
-_VARIATION = re.compile("[\ufe0e\ufe0f]+")
+_REMAINS = re.compile("[\ufe0e\ufe0f\U000e0020-\U000e007f]+")
 _JOINERS = re.compile("[\u200c\u200d]+")
 # Arabic, Syriac, the Indic blocks to Sinhala, Myanmar, Khmer: where a joiner or non-joiner is spelling, not junk.
 _JOINING = re.compile(
     "[\u0600-\u07bf\u0840-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff\ufb50-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc]"
 )
-_KEYCAP_BASE = frozenset("0123456789#*")
-_KEYCAP = "\u20e3"
-
 _MOST_MARKS = 30
 """Marks on one character: the limit of the Stream-Safe Text Format (UAX #15, section 13). No language comes near it,
 and normalisation takes quadratic time over longer runs."""
@@ -43,9 +34,7 @@ def tidy(text: str) -> str:
     text = _NEW_LINE.sub("\n", _JUNK.sub("", text))
     if text.isascii():
         return text
-    text = _TAGS.sub(_flag_tags, text.replace("\u2800", " "))
-    text = _VARIATION.sub(_variation, text)
-    text = _JOINERS.sub(_joiner, text)
+    text = _JOINERS.sub(_joiner, _REMAINS.sub("", text.replace("\u2800", " ")))
     return unicodedata.normalize("NFC", _with_bounded_marks(text))
 
 
@@ -55,8 +44,8 @@ def is_wordish(character: str) -> bool:
 
 
 def is_speakable(text: str) -> bool:
-    """Whether anything in `text` can be said: a letter, a digit or an emoji."""
-    return any(map(str.isalnum, text)) or _SAYABLE_PICTURE.search(text) is not None
+    """Whether anything in `text` can be said: a letter or a digit."""
+    return any(map(str.isalnum, text))
 
 
 def around(match: re.Match[str]) -> tuple[str, str]:
@@ -65,23 +54,11 @@ def around(match: re.Match[str]) -> tuple[str, str]:
     return match.string[start - 1 : start] if start else "", match.string[end : end + 1]
 
 
-def _flag_tags(match: re.Match[str]) -> str:
-    return match[1] or ""
-
-
-def _variation(match: re.Match[str]) -> str:
-    before, after = around(match)
-    belongs = _PICTURE.match(before) or (before in _KEYCAP_BASE and after == _KEYCAP)
-    return match[0][0] if belongs else ""
-
-
 def _joiner(match: re.Match[str]) -> str:
     before, after = around(match)
     if len(match[0]) > 1:
         return ""
-    in_word = _JOINING.match(before) and _JOINING.match(after)
-    in_emoji = match[0] == "\u200d" and _PICTURE.match(after) and (before == "\ufe0f" or _PICTURE.match(before))
-    return match[0] if in_word or in_emoji else ""
+    return match[0] if _JOINING.match(before) and _JOINING.match(after) else ""
 
 
 def _with_bounded_marks(text: str) -> str:

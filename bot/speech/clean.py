@@ -19,8 +19,12 @@ from bot.speech.markup import (
     unescape,
     unwrap_blocks,
     unwrap_emphasis,
+    unwrap_tables,
 )
+from bot.speech.letters import with_ordinary_letters
+from bot.speech.pictures import without_pictures
 from bot.speech.runs import shorten_phrases, shorten_runs
+from bot.speech.spoilers import hide_spoilers
 
 _ROUNDS = 5
 """One does the work and one sees that it is done; nested markup takes one or two more."""
@@ -31,7 +35,8 @@ _SIGNS = re.compile(r"[\"-&(-+/:-@\[-`{-~-]")
 def make_speakable(text: str, names: Mapping[str, str] = {}) -> str:
     """Return what of `text` can be said, on one line, or the empty string where nothing can.
 
-    Mentions, custom emoji, links, code and times become words, markup and invisible characters go, runs are shortened.
+    Mentions, custom emoji, links, code and times become words, what is hidden becomes `spoiler`, letters in fancy dress
+    become ordinary ones; markup, pictures and invisible characters go, runs are shortened.
 
     text: the message as the platform gives it; where the platform escapes `&`, `<` and `>`, already decoded.
     names: display names by raw token, such as `{"<@123>": "Ana", "<#55>": "general"}`.
@@ -46,6 +51,10 @@ def make_speakable(text: str, names: Mapping[str, str] = {}) -> str:
 
 
 def _clean(text: str) -> str:
+    if "|" in text:
+        text = hide_spoilers(text)
+    if not text.isascii():
+        text = with_ordinary_letters(without_pictures(text))
     text = tidy(text)
     if "`" in text:
         text = replace_code(text)
@@ -60,6 +69,8 @@ def _clean(text: str) -> str:
         text = replace_at_signs(text)
     if "\\" in text:
         text = unescape(text)
+    if "|" in text:
+        text = unwrap_tables(text)
     text = unwrap_emphasis(unwrap_blocks(text))
     text = " ".join(shorten_phrases(text.split()))
     return text if is_speakable(text) else ""

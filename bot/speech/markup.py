@@ -1,4 +1,4 @@
-"""Takes the markup of chat platforms off the words: mentions, custom emoji, code, lists, emphasis, spoilers.
+"""Takes the markup of chat platforms off the words: mentions, custom emoji, code, lists, tables, emphasis.
 
 The forms of Discord and Slack are told apart by their shape alone, so one set of rules serves every platform. Linear
 time: each pattern is anchored at a delimiter, stops at the next delimiter of its kind, and repeats nothing ambiguous.
@@ -40,9 +40,9 @@ _AT = re.compile(r"(?<![\w@])@++(?=\w)")
 _EVERYONE = re.compile(r"(?<![\w@])@(?:everyone|here|channel)(?!\w)")
 # Headings, subtext, quotes and bullets, nested or not. Slack quotes need no space after their sign.
 _BLOCK_MARKS = re.compile(r"^[ \t]*+(?:(?:#{1,3}|-#|[-*•◦▪])[ \t]++|>{1,3}(?:[ \t]++|(?=[^\W\d])))++", re.MULTILINE)
+_ROW = re.compile(r"\|(?!\|).*(?<!\|)\|")
 _RULE = re.compile(r"^[ \t]*+([-=_*])\1\1++[ \t]*+$", re.MULTILINE)
-# The sign in a keycap emoji is no emphasis.
-_EMPHASIS = re.compile("[*_~|]+(?!\ufe0f?\u20e3)")
+_EMPHASIS = re.compile("[*_~|]+")
 
 
 def put_names(text: str, names: Mapping[str, str]) -> str:
@@ -106,8 +106,13 @@ def unwrap_blocks(text: str) -> str:
     return _BLOCK_MARKS.sub("", _RULE.sub("", text))
 
 
+def unwrap_tables(text: str) -> str:
+    """`| Berlin | 3.7 |` becomes `Berlin, 3.7.`, and the line that parts a table from its head goes."""
+    return "\n".join(_row(line) if "|" in line else line for line in text.split("\n"))
+
+
 def unwrap_emphasis(text: str) -> str:
-    """Drop marks of emphasis and spoilers where they touch a word, paired or not.
+    """Drop marks of emphasis where they touch a word, paired or not.
 
     They stay where they stand for something: `2 * 3`, `2*3`, `snake_case`, `~5 minutes`.
     """
@@ -166,6 +171,16 @@ def _shortcode(match: re.Match[str]) -> str:
 
 def _inline_code(match: re.Match[str]) -> str:
     return match[2] if len(match[2]) <= _LONGEST_INLINE_CODE else _CODE
+
+
+def _row(line: str) -> str:
+    bare = line.strip()
+    if not bare.strip(" \t|:-"):
+        return ""
+    if not _ROW.fullmatch(bare):
+        return line
+    row = ", ".join(filter(None, map(str.strip, bare.split("|"))))
+    return f"{row}." if is_wordish(row[-1]) else row
 
 
 def _stray_backticks(match: re.Match[str]) -> str:

