@@ -4,7 +4,6 @@ Keeps the last turns of a session's conversation. Knows nothing of streams or of
 """
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ import structlog
 
 from bot.errors import AnswerError
 from bot.ports import ChatModel, Turn
+from bot.speech import SpeakableStream
 from bot.tasks import TaskOwner, end
 
 log = structlog.get_logger(__name__)
@@ -20,19 +20,16 @@ REMEMBERED_TURNS = 12
 """Turns of a conversation that go to the model: enough for a thread of talk, bounded in cost."""
 
 
-UNSPACED_OR_SPACE = re.compile(r"[\s\u2e80-\ud7a3\uff00-\uffef]")
-"""After these a text can be cut between words: white space, and scripts without spaces (CJK radicals to Hangul,
-full-width forms)."""
-
-SILENT = str.maketrans("", "", "*`#")
-"""Marks of a formatted text that a voice should not say, should the model use them after all."""
-
-
 class Answering:
-    """One answer while it is being written. Text gathers until it is taken, so that a slow provider gets fewer and
-    longer fragments and a quick one gets them as they come."""
+    """One answer while it is being written. What can be said of it gathers until it is taken, so that a slow provider
+    gets fewer and longer fragments and a quick one gets them as they come.
+
+    whole: the answer as the model wrote it. The last word waits for the next one until the answer is done, so that the
+    text that ends an answer is always known to be its end.
+    """
 
     def __init__(self) -> None:
+        self._speakable = SpeakableStream()
         self._text = ""
         self.is_empty = True
         self.whole = ""
@@ -42,16 +39,21 @@ class Answering:
 
     def add(self, fragment: str) -> None:
         """Put a fragment behind what waits."""
-        spoken = fragment.translate(SILENT)
-        self._text += spoken
-        self.is_empty = self.is_empty and not spoken.strip()
         self.whole += fragment
+        self._gather(self._speakable.add(fragment))
+
+    def finish(self) -> None:
+        """No more fragments come."""
+        self._gather(self._speakable.finish())
 
     def take(self) -> str:
-        """What has gathered since the last time, without the last word unless the answer is done."""
-        cut = len(self._text) if self.done else _last_border(self._text)
-        taken, self._text = self._text[:cut], self._text[cut:]
+        """What has gathered since the last time."""
+        taken, self._text = self._text, ""
         return taken
+
+    def _gather(self, spoken: str) -> None:
+        self._text += spoken
+        self.is_empty = self.is_empty and not spoken
 
 
 class Conversation:
@@ -81,6 +83,7 @@ class Conversation:
             async for fragment in self._model.answer(self._knowledge, tuple(self._turns)):
                 answering.add(fragment)
                 grew()
+            answering.finish()
             if answering.is_empty:
                 raise AnswerError("the chat model answered nothing that can be spoken")
         except AnswerError as error:
@@ -89,6 +92,7 @@ class Conversation:
             # The boundary to a client we may not know: an answer that is never done would hold the queue for ever.
             log.exception("answering failed in an unforeseen way")
             answering.error = AnswerError(f"the chat model: {type(error).__name__}")
+        answering.finish()
         answering.done = True
         if answering.error is None:
             self._remember(answering)
@@ -97,12 +101,3 @@ class Conversation:
     def _remember(self, answering: Answering) -> None:
         if answering.whole and not (self._turns and self._turns[-1].from_avatar):
             self._turns.append(Turn(answering.whole, from_avatar=True))
-
-
-def _last_border(text: str) -> int:
-    """Where the last whole word ends that has another behind it: the very last word is kept back until the answer is
-    done, so that the text that ends an answer is always known to be its end."""
-    for border in range(len(text) - 1, 0, -1):
-        if UNSPACED_OR_SPACE.match(text[border - 1]) and text[border:].strip():
-            return border
-    return 0

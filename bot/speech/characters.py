@@ -8,8 +8,8 @@ import re
 import unicodedata
 
 # Controls, bidi marks and overrides, zero-width and filler characters, variation selectors that change no emoji,
-# private use, surrogates, noncharacters. What pictures are made of besides (VS15, VS16, tags) follows; joiners are judged
-# by their neighbours.
+# private use, surrogates, noncharacters. What pictures are made of besides (VS15, VS16, tags) follows, and joiners are
+# judged by their neighbours.
 _JUNK = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
     r"\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0d\ufeff\uffa0\ufff0-\uffff"

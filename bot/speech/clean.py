@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 
 from bot.speech.characters import is_speakable, tidy
+from bot.speech.letters import with_ordinary_letters
 from bot.speech.links import replace_addresses, unwrap_masked_links
 from bot.speech.markup import (
     put_names,
@@ -21,7 +22,6 @@ from bot.speech.markup import (
     unwrap_emphasis,
     unwrap_tables,
 )
-from bot.speech.letters import with_ordinary_letters
 from bot.speech.pictures import without_pictures
 from bot.speech.runs import shorten_phrases, shorten_runs
 from bot.speech.spoilers import hide_spoilers

@@ -1,9 +1,10 @@
-"""Letters and digits in fancy dress become ordinary ones: `𝓗𝓮𝓵𝓵𝓸`, `Ｈｅｌｌｏ` and `Ⓐⓑⓒ` are words to people, and no voice
-can read them.
+"""Letters and digits in fancy dress become ordinary ones: `𝓗𝓮𝓵𝓵𝓸`, `Ｈｅｌｌｏ` and `Ⓐⓑⓒ` are words to people, not to
+voices.
 
-Only what Unicode calls a compatibility form of Latin or Greek letters and of digits, and the negative circles and squares
-that it forgot. What other scripts write stays as it is, half-width kana, conjoining Hangul and Arabic presentation forms
-included: voices of those languages know them. So do signs that mean more than their letters (`²`, `½`, `™`, `№`, `℃`).
+Only what Unicode calls a compatibility form of Latin or Greek letters and of digits, and the black circles and squares
+that it forgot. What other scripts write stays as it is, half-width kana, conjoining Hangul and Arabic presentation
+forms included: voices of those languages know them. So do signs that mean more than their letters (`²`, `½`, `™`, `№`,
+`℃`).
 """
 
 import re
@@ -69,8 +70,10 @@ _TO_LETTERS = str.maketrans(_RAISED)
 
 
 def with_ordinary_letters(text: str) -> str:
-    """Return `text` with ordinary letters and digits in place of their compatibility forms. Raised letters count from two
-    on: `ᵗʰ` is a word's end or small writing, one alone is an exponent or a sound."""
+    """Return `text` with ordinary letters and digits in place of their compatibility forms.
+
+    Raised letters count from two on: `ᵗʰ` is the end of a word or small writing, one alone is an exponent or a sound.
+    """
     if not _IN_BLOCKS.search(text):
         return text
     text = _FORMS.sub(lambda match: _LETTERS[match[0]], text)

@@ -1,9 +1,9 @@
 """Pictures are shown, not said: an emoji goes, and the words around it stay as far apart as they were.
 
-Which characters are pictures is what the `emoji` package knows. What it counts among them although people write it as a
-sign or a letter stays: `©`, `®`, `™`, `‼`, `⁉` always, and `Ⓜ`, `🅰`, `㊗` and their like where nothing asks for the
-picture of them (U+FE0F). A digit, `#` and `*` are pictures only as keycaps. Linear time: a picture is a class followed by
-bounded parts, and what joins two of them stands between them.
+Which characters are pictures is what the `emoji` package knows. What it counts among them although people write it as
+a sign or a letter stays: `©`, `®`, `™`, `‼`, `⁉` always, and `Ⓜ`, `🅰`, `㊗` and their like where nothing asks for the
+picture of them (U+FE0F). A digit, `#` and `*` are pictures only as keycaps. Linear time: a picture is a class followed
+by bounded parts, and what joins two of them stands between them.
 """
 
 import re

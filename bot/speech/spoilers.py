@@ -1,4 +1,4 @@
-"""What somebody hid stays hidden: `||the butler||` is said as `spoiler`, and with it captions, panels and logs say no more.
+"""What somebody hid stays hidden: `||the butler||` is said as `spoiler`, and captions, panels and logs say no more.
 
 The rule is Discord's, on every platform: a pair of bars hides everything between them, over lines and other markup, and
 a bar without a partner hides nothing. Code and escaped bars are shown, so they hide nothing either; in doubt it is

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from bot.errors import AnswerError
 from bot.ports import Turn
 from bot.speaking.answers import REMEMBERED_TURNS, Answering, Conversation
+from bot.speech import make_speakable
 from bot.tasks import TaskOwner, end
 
-texts = st.text(st.sampled_from("ab c,.!?«»…。你好 吗 한국 д é🙂"), max_size=80)
+texts = st.text(st.sampled_from("ab c,.!?«»…。你好 吗 한국 д é🙂"), max_size=40)
 
 
 class Parrot:
@@ -43,8 +44,8 @@ def test_the_last_word_is_kept_back_until_the_answer_is_done() -> None:
     assert answering.take() == "Good "
     answering.add("ing, dear ")
     assert answering.take() == "morning, "
-    answering.done = True
-    assert answering.take() == "dear "
+    answering.finish()
+    assert answering.take() == "dear"
 
 
 def test_a_script_without_blanks_can_be_taken_character_by_character() -> None:
@@ -58,8 +59,8 @@ def test_marks_of_formatting_are_not_spoken_and_not_kept_back_as_last_word() -> 
     answering.add("**Very** good ")
     answering.add("`**`")
     assert answering.take() == "Very "
-    answering.done = True
-    assert answering.take() == "good "
+    answering.finish()
+    assert answering.take() == "good"
     assert answering.whole == "**Very** good `**`"
 
 
@@ -71,10 +72,11 @@ def test_nothing_of_an_answer_is_lost_or_said_twice(fragments: list[str], looks:
         if look:
             taken += answering.take()
     before_the_end = taken
-    answering.done = True
+    answering.finish()
     taken += answering.take()
-    assert taken == "".join(fragments)
-    assert not taken.strip() or taken[len(before_the_end) :].strip(), "the end of an answer must be known to be its end"
+    assert taken == make_speakable("".join(fragments))
+    assert answering.is_empty == (not taken)
+    assert not taken or taken[len(before_the_end) :], "the end of an answer must be known to be its end"
 
 
 async def test_a_question_and_its_answer_are_remembered_for_the_next_question() -> None:
@@ -99,7 +101,7 @@ async def test_a_long_conversation_is_bounded() -> None:
 
 
 async def test_failures_are_kept_with_the_answer() -> None:
-    for model in (Parrot("So ", fails=True), Parrot(), Parrot(" ", "\n"), Parrot("**"), None):
+    for model in (Parrot("So ", fails=True), Parrot(), Parrot(" ", "\n"), Parrot("**"), Parrot("🎉"), None):
         answering = await answered(Conversation(model, ""), "why?")
         assert answering.done
         assert isinstance(answering.error, AnswerError)

@@ -99,7 +99,7 @@ SAID = {
     "one\r\n\r\n  two\tthree": "one two three",
     "\ud83d lone": "lone",
     # tables
-    "| City | People |\n|:---|---:|\n| New York | 8 |\n| *Berlin* |  | 3.7 |": "City, People. New York, 8. Berlin, 3.7.",
+    "| City | Size |\n|:---|---:|\n| New York | 8 |\n| *Berlin* |  | 3.7 |": "City, Size. New York, 8. Berlin, 3.7.",
     "City | People\n--- | ---\nBerlin | 3.7": "City People Berlin 3.7",
     "yes|no": "yes no",
     # nothing

@@ -89,7 +89,7 @@ def test_every_picture_that_the_package_knows_goes_whole() -> None:
 @settings(max_examples=200, deadline=None)
 def test_only_flag_letters_that_lost_their_partner_are_left_of_pictures(text: str) -> None:
     said = make_speakable(text)
-    assert not any(0x1F000 <= ord(character) or character in "\u200d\ufe0f\u20e3" for character in said)
+    assert not any(ord(character) >= 0x1F000 or character in "\u200d\ufe0f\u20e3" for character in said)
 
 
 @given(st.text(st.characters(min_codepoint=0x370, max_codepoint=0xABFF, categories=["Lo", "Lu", "Ll"]), max_size=20))
