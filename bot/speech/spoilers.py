@@ -24,6 +24,11 @@ def hide_spoilers(text: str) -> str:
     return _SHOWN_OR_HIDDEN.sub(_hide, text)
 
 
+def mask_spoilers(text: str) -> str:
+    """The same for what is shown where nothing can be hidden; code stays as it is."""
+    return _SHOWN_OR_HIDDEN.sub(lambda match: match[0] if match["hidden"] is None else _hide(match), text)
+
+
 def _hide(match: re.Match[str]) -> str:
     if match["hidden"] is None:
         return match[0] if match[0] == r"\\" else match[0].replace(r"\|", " ").replace("|", " ")

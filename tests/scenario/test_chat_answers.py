@@ -233,3 +233,34 @@ async def test_nothing_is_opened_for_a_chat_that_nothing_can_answer(tmp_path: Pa
         assert "CHAT_API_URL" in reply.text
         assert not world.simulator.streams()
         assert (await world.type("/avatar start mode=repeat")).text.startswith("Starting")
+
+
+MARKDOWN = """# Berlin
+
+**Berlin** is the [capital](https://example.com/c). See https://example.com/x.
+
+| City | People |
+|---|---|
+| New York | 8 million |
+
+- ~~no~~ _yes_, the killer is ||the butler||! 🎉
+"""
+SPOKEN = "Berlin Berlin is the capital. See a link. City, People. New York, 8 million. no yes, the killer is spoiler!"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+async def test_marks_of_an_answer_reach_no_voice_however_it_is_cut(
+    realtime: World, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    model: Any = realtime.sessions.house.chat_model
+
+    async def formatted(knowledge: str, turns: Any) -> Any:
+        for at in range(0, len(MARKDOWN), size):
+            yield MARKDOWN[at : at + size]
+
+    monkeypatch.setattr(model, "answer", formatted)
+    await realtime.start()
+    await realtime.type(f"/avatar ask {QUESTION}")
+    await realtime.until(lambda: realtime.ended_as(QUESTION, UtteranceState.SPOKEN))
+    assert " ".join(said(realtime).split()) == SPOKEN
+    assert answers(realtime, QUESTION)[-1] == MARKDOWN

@@ -14,6 +14,7 @@ from bot.errors import Transient
 from bot.model import UtteranceState
 from bot.presentation import Phase, UtteranceChanged, WordsSpoken
 from bot.rooms import seats_of
+from bot.store import tables
 from tests import world as worlds
 from tests.world import World, simulated
 
@@ -36,6 +37,18 @@ async def test_messages_are_spoken_in_order_with_captions(liveavatar: World) -> 
     assert liveavatar.spoken == ["one two three.", "four five six."]
     words = [word.text for event in liveavatar.events if isinstance(event, WordsSpoken) for word in event.words]
     assert words == ["one", "two", "three.", "four", "five", "six."]
+
+
+async def test_what_is_hidden_or_a_picture_is_neither_said_nor_in_the_captions(liveavatar: World) -> None:
+    await liveavatar.start()
+    await liveavatar.write("the killer is ||the butler||! 😀 𝓗𝓮𝓵𝓵𝓸")
+    await liveavatar.until(lambda: liveavatar.spoken)
+
+    assert liveavatar.spoken == ["the killer is spoiler! Hello"]
+    words = [word.text for event in liveavatar.events if isinstance(event, WordsSpoken) for word in event.words]
+    assert words == ["the", "killer", "is", "spoiler!", "Hello"]
+    assert "butler" not in repr(liveavatar.events)
+    assert "butler" not in repr(await liveavatar.rows(tables.utterances))
 
 
 async def test_an_answer_of_the_avatars_own_is_shown_in_the_channel(liveavatar: World) -> None:

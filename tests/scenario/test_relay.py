@@ -103,7 +103,7 @@ async def test_who_writes_too_much_is_slowed_down_and_others_and_admins_are_not(
         assert (await world.write("later")).utterance is not None
 
 
-@pytest.mark.parametrize("text", ["", "   ", "\u200b\u2060", "**", "\x00\x01"])
+@pytest.mark.parametrize("text", ["", "   ", "\u200b\u2060", "**", "\x00\x01", "😀🎉", "1️⃣", "🇩🇪", "|| ||"])
 async def test_nothing_speakable_is_refused_kindly(world: World, text: str) -> None:
     assert await refusal(world, text) == "There is nothing in that message that can be spoken. Write some words."
 
@@ -115,7 +115,7 @@ async def test_a_message_that_is_too_long_names_the_limit(world: World) -> None:
 
 
 async def test_control_characters_and_markup_are_not_spoken(world: World) -> None:
-    await world.write("**Hello**\x07 ||world||, see https://example.com/x?y=z")
+    await world.write("**Hello**\x07 ~~world~~, see https://example.com/x?y=z")
     await world.until(lambda: world.heard)
     assert world.heard == ["Hello world, see a link"]
 

@@ -10,6 +10,7 @@ from bot.ports import Clock
 from bot.presentation import Notice, Reply, SessionChanged, SessionEvent, SessionView, UtteranceChanged
 from bot.sentences import PHASES, count, dollars
 from bot.shell.output import printable
+from bot.speech import mask_spoilers
 
 LONGEST_ECHO = 200
 """Characters of a piped line that are repeated; a person knows what they wrote."""
@@ -66,7 +67,7 @@ def lines_of_event(event: SessionEvent) -> list[Line]:
             tone = Tone.TROUBLE if utterance.state in _TROUBLE else Tone.QUIET
             marks = _ANSWER_MARKS if utterance.mode is Mode.CHAT else _MARKS
             mark = marks.get(utterance.state, _MARKS[utterance.state])
-            said = answer if answer and utterance.state is UtteranceState.SPOKEN else utterance.text
+            said = mask_spoilers(answer) if answer and utterance.state is UtteranceState.SPOKEN else utterance.text
             return [Line(printable(f"  {mark} {said}"), tone)]
         case SessionChanged() | _:
             return []

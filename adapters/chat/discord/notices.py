@@ -2,7 +2,7 @@
 
 from adapters.chat.discord import words
 from adapters.chat.discord.outbox import Letter, Outbox
-from adapters.chat.discord.render import escape, pieces_of, split
+from adapters.chat.discord.render import answer_of, escape, pieces_of, split
 from bot.desk import Desk
 from bot.presentation import Notice, Occasion, UtteranceChanged
 from bot.settings import Answers
@@ -28,7 +28,7 @@ class Notices:
 
     def show_answer(self, event: UtteranceChanged) -> None:
         """Write down what the avatar has answered, under the question where that is a message."""
-        utterance, answer = event.utterance, (event.answer or "").strip()
+        utterance, answer = event.utterance, answer_of((event.answer or "").strip())
         if self._answers is Answers.OFF or not answer or not utterance.state.is_final:
             return
         if utterance.message_id is None:

@@ -37,6 +37,11 @@ def _escape(text: str) -> str:
     return discord.utils.escape_mentions(discord.utils.escape_markdown(text, ignore_links=False))
 
 
+def answer_of(markdown: str) -> str:
+    """What a chat model wrote, which Discord understands as it stands, but for mentions: they are only text."""
+    return discord.utils.escape_mentions(markdown)
+
+
 def pieces_of(reply: Reply) -> list[str]:
     """A reply as the contents of one or more messages. The link is among them only where no button can carry it."""
     # In Markdown a line break is kept as it is; facts are lines of their own.

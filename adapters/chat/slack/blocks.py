@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from adapters.chat.slack.mrkdwn import mrkdwn_of, parts_of
 from adapters.chat.slack.texts import escape, shorten
 from bot.panel import STOP, Panel
 from bot.presentation import Button, Reply
@@ -53,6 +54,16 @@ def message_of(reply: Reply, wording: Wording, *, session_id: str = "") -> dict[
     return {
         "text": shorten(escape(_plain(text, reply.fields, wording)), LONGEST_MESSAGE),
         "blocks": blocks[:MOST_BLOCKS],
+    }
+
+
+def message_of_answer(markdown: str) -> dict[str, Any]:
+    """What a chat model wrote as the `text` and `blocks` of a message."""
+    parts = parts_of(markdown, LONGEST_TEXT)
+    text = mrkdwn_of(markdown)
+    return {
+        "text": text if len(text) <= LONGEST_MESSAGE else shorten(escape(markdown), LONGEST_MESSAGE),
+        "blocks": [section(part) for part in parts[:MOST_BLOCKS]],
     }
 
 

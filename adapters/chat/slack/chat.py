@@ -40,7 +40,7 @@ from adapters.chat.slack.workspaces import Workspaces
 from bot.desk import Desk
 from bot.errors import StoreError
 from bot.ports import WebRoute
-from bot.presentation import Notice, Occasion, Reply, SessionChanged, SessionEvent, UtteranceChanged
+from bot.presentation import Notice, Occasion, SessionChanged, SessionEvent, UtteranceChanged
 from bot.settings import Answers, Settings, web_secret
 
 log = structlog.get_logger(__name__)
@@ -267,7 +267,7 @@ class SlackChat:
         thread = answered_in(utterance.message_id)
         if session.answers is Answers.THREAD and thread is None:
             thread = ts_of(utterance.message_id) if utterance.message_id else self._panels.ts_of(utterance.session_id)
-        self._outbox.say(event.channel, Reply(event.answer), thread=thread)
+        self._outbox.show_answer(event.channel, event.answer, thread=thread)
 
 
 def _authorizer(workspaces: Workspaces) -> Callable[..., Awaitable[AuthorizeResult | None]]:

@@ -14,7 +14,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from adapters.chat.slack.blocks import Wording, message_of
+from adapters.chat.slack.blocks import Wording, message_of, message_of_answer
 from adapters.chat.slack.calls import MOST_WAITS, PATIENCE, SlackRefused, SlackUnreachable, quiet_logger
 from adapters.chat.slack.lanes import Lanes
 from adapters.chat.slack.troubles import place_trouble
@@ -69,6 +69,12 @@ class Outbox:
         """Tell a channel, in one of its threads where `thread` names one."""
         message = message_of(reply, self._wording, session_id=session_id)
         self._outgoing.put(channel, partial(self._post, channel, message, thread, None))
+
+    def show_answer(self, channel: Channel, markdown: str, *, thread: str | None = None) -> None:
+        """Show a channel what a chat model wrote, in one of its threads where `thread` names one."""
+        message = message_of_answer(markdown)
+        if message["blocks"]:
+            self._outgoing.put(channel, partial(self._post, channel, message, thread, None))
 
     async def _post(
         self, channel: Channel, message: Mapping[str, Any], thread: str | None, asker: Asker | None

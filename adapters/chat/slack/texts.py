@@ -6,6 +6,8 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
+from emoji import EMOJI_DATA
+
 from adapters.chat.slack.troubles import SOMEBODY
 
 _SPECIAL = re.compile(r"<([^<>]*)>")
@@ -15,6 +17,11 @@ _ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
 _ENTITY = re.compile("|".join(_ENTITIES))
 _BROADCASTS = ("here", "channel", "everyone")
 _UNTOLD = "private channel"
+
+_PICTURE_NAME = re.compile(r"(?<!\w)(?P<name>:[a-z0-9_+'-]+:)(?::skin-tone-[2-6]:)?(?!\w)")
+_PICTURES = {name: picture for picture, known in EMOJI_DATA.items() for name in (known["en"], *known.get("alias", ()))}
+"""Slack delivers the pictures that every platform has by their names, which are mostly these. A workspace's own have a
+name and no character."""
 
 MOST_LOOKED_UP = 20
 """Names that are looked up for one message. Each may cost a call, of which Slack allows about a hundred a minute, and
@@ -78,12 +85,26 @@ def shorten(text: str, limit: int) -> str:
 
 
 def _plain(raw: str) -> str:
-    """Tokens become bare ones, links what a person reads, and everything between them loses its entities."""
+    """Tokens become bare ones, links what a person reads, and everything between them loses its entities and gets its
+    pictures."""
     parts, last = [], 0
     for found in _SPECIAL.finditer(raw):
-        parts += [unescape(raw[last : found.start()]), _shown(found[1])]
+        parts += [_typed(raw[last : found.start()]), _shown(found[1])]
         last = found.end()
-    return "".join([*parts, unescape(raw[last:])])
+    return "".join([*parts, _typed(raw[last:])])
+
+
+def _typed(text: str) -> str:
+    """What a person typed, with the pictures in it as characters, as other platforms deliver them."""
+    return _PICTURE_NAME.sub(_picture, unescape(text))
+
+
+def _picture(match: re.Match[str]) -> str:
+    name = match["name"]
+    country = re.fullmatch(":flag-([a-z]{2}):", name)
+    if country is not None:
+        return "".join(chr(0x1F1E6 + ord(letter) - ord("a")) for letter in country[1])
+    return _PICTURES.get(name) or _PICTURES.get(name.replace("-", "_")) or match[0]
 
 
 def _shown(body: str) -> str:

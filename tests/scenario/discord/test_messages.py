@@ -1,5 +1,7 @@
 """Messages on Discord: what is relayed, in which order, and what their authors can still change."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from tests.platforms.discord import DiscordDriver
@@ -149,6 +151,23 @@ async def test_answer_stands_under_the_question(live: DiscordDriver) -> None:
     await live.until_read("stand-in for a language model")
     answer = next(message for message in live.twin.messages(live.channel) if "stand-in" in message.content)
     assert answer.reply_to is asked
+
+
+async def test_answer_keeps_its_markup_and_calls_nobody(live: DiscordDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def formatted(knowledge: str, turns: object) -> AsyncIterator[str]:
+        yield "**Berlin** is the [capital](https://example.com/c), "
+        yield "@everyone and <@123456789012345678>: ||hidden||"
+
+    await live.command("/avatar mode chat")
+    monkeypatch.setattr(live.bot.desk.sessions.house.chat_model, "answer", formatted)
+    await live.twin.write(live.channel, live.people[ANA], "what is Berlin?", mentions=[live.twin.bot])
+    await live.until_read("**Berlin**")
+    answer = live.twin.messages(live.channel)[-1].content
+    assert answer.startswith("**Berlin** is the [capital](https://example.com/c), ")
+    assert answer.endswith("||hidden||")
+    assert "@everyone" not in answer
+    assert "<@123456789012345678>" not in answer
+    assert "hidden" not in " ".join(live.bot.spoken)
 
 
 async def test_answer_goes_into_a_thread_where_the_operator_wants_it(open_chat: Open) -> None:

@@ -1,6 +1,7 @@
 """Messages in a Slack channel: which reach the avatar, how often, and what becomes of edits and deletions."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,27 @@ async def test_order_is_the_order_of_posting_although_a_name_is_slow_to_find(sla
     held.release()
     await slack.bot.until(lambda: len(slack.bot.spoken) == 3)
     assert slack.bot.spoken == ["zero", "one", "two"]
+
+
+async def test_answer_is_shown_in_slacks_own_markup_and_calls_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def formatted(knowledge: str, turns: object) -> AsyncIterator[str]:
+        yield "**Berlin** is the [capital](https://exam"
+        yield "ple.com/c), <!here> <@U1>. ||hidden|| [x](javascript:y)"
+
+    environment = {"SESSION_ANSWERS": "message", "SESSION_MODE": "chat", "AVATAR_PROVIDER": "heygen-realtime"}
+    async with SlackDriver(tmp_path, environment=environment) as slack:
+        await started(slack)
+        monkeypatch.setattr(slack.bot.desk.sessions.house.chat_model, "answer", formatted)
+        await say(slack, "what is Berlin?")
+        answer = (
+            await slack.twin.until(lambda: [m for m in slack.twin.messages(slack.channel) if "capital" in m.text])
+        )[-1]
+        shown = "*Berlin* is the <https://example.com/c|capital>, &lt;!here&gt; &lt;@U1&gt;. spoiler x"
+        assert [block["text"]["text"] for block in answer.blocks] == [shown]
+        assert answer.text == shown
+        assert slack.bot.spoken == ["Berlin is the capital, everyone someone. spoiler x"]
 
 
 async def test_answers_go_below_the_message_where_the_operator_says_so(tmp_path: Path) -> None:

@@ -99,6 +99,21 @@ async def test_each_form_is_decoded_once(raw: str, text: str, names: dict[str, s
     assert await read(raw) == (text, names)
 
 
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ("falcon :grinning::tada: great", "falcon great"),
+        (":+1: :wave::skin-tone-3: ok :woman-shrugging: :flag-de:", "ok"),
+        (":smile:", ""),
+        ("well :party_parrot: done", "well party parrot done"),
+        ("at 10:30:45, ratio 1:100:1", "at 10:30:45, ratio 1:100:1"),
+    ],
+)
+async def test_pictures_are_pictures_by_name_too_and_a_workspaces_own_keep_theirs(raw: str, said: str) -> None:
+    text, names = await read(raw)
+    assert make_speakable(text, names) == said
+
+
 async def test_names_are_said_and_ids_are_not() -> None:
     text, names = await read("morning <@U1>, meet <!subteam^S1> in <#C1|general>")
     assert make_speakable(text, names) == "morning Ana, meet crew in general"

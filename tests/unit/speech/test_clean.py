@@ -49,6 +49,7 @@ SAID = {
     "Yes.No.Maybe e.g. this, i.e. that": "Yes.No.Maybe e.g. this, i.e. that",
     "[the plan](https://example.com/x_(y)) is": "the plan is",
     '[plan](<https://example.com> "title")': "plan",
+    "[run](javascript:alert(1)) [call](tel:123) [notes](./notes.md)": "run call notes",
     "array[0](x) stays": "array[0](x) stays",
     # code
     "run ```py\nx = 1\n``` now": "run some code now",
