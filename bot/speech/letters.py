@@ -51,22 +51,20 @@ def _forms(*blocks: tuple[int, int]) -> Iterator[str]:
     return (chr(point) for first, last in blocks for point in range(first, last + 1))
 
 
-_LETTERS = {form: ordinary for form in _forms(*_BLOCKS) if (ordinary := _ordinary(form))}
-_LETTERS |= {chr(first + place): chr(ord("A") + place) for first in _BLACK for place in range(26)}
-_FORMS = re.compile(f"[{''.join(_LETTERS)}]")
+_LETTERS = {ord(form): ordinary for form in _forms(*_BLOCKS) if (ordinary := _ordinary(form))}
+_LETTERS |= {first + place: chr(ord("A") + place) for first in _BLACK for place in range(26)}
 _IN_BLOCKS = re.compile(
     f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in (*_BLOCKS, *_SUPERSCRIPTS))}\U0001f1e6-\U0001f1ff]"
 )
 """A few ranges: what most messages of any script are found to have none of, at once."""
 
 _RAISED = {
-    form: chr(int(point, 16))
+    ord(form): chr(int(point, 16))
     for form in _forms(*_SUPERSCRIPTS)
     for tag, _, point in (unicodedata.decomposition(form).partition(" "),)
     if tag == "<super>" and re.fullmatch("[A-Za-z]", chr(int(point, 16)))
 }
-_RAISED_RUN = re.compile(f"[{''.join(_RAISED)}]{{2,}}")
-_TO_LETTERS = str.maketrans(_RAISED)
+_RAISED_RUN = re.compile(f"[{''.join(map(chr, _RAISED))}]{{2,}}")
 
 
 def with_ordinary_letters(text: str) -> str:
@@ -76,5 +74,4 @@ def with_ordinary_letters(text: str) -> str:
     """
     if not _IN_BLOCKS.search(text):
         return text
-    text = _FORMS.sub(lambda match: _LETTERS[match[0]], text)
-    return _RAISED_RUN.sub(lambda match: match[0].translate(_TO_LETTERS), text)
+    return _RAISED_RUN.sub(lambda match: match[0].translate(_RAISED), text.translate(_LETTERS))

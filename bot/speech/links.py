@@ -21,7 +21,7 @@ _IN_ADDRESS = rf"[^\s<>\"`|{_UNSPACED}]"
 
 _MASKED = re.compile(
     r"!?\[([^\[\]]*+)\]\(\s{0,3}<?(?:[a-z][a-z0-9+.-]{1,30}:|www\.|\.{0,2}/|\#)(?:[^()\s]|\([^()\s]*+\))*+"
-    r"(?:\s{1,3}(?:\"[^\"()]*+\"|'[^'()]*+'))?\s{0,3}\)",
+    r"(?:(?:\s{1,3}(?:\"[^\"()]*+\"|'[^'()]*+'))?\s{0,3}\)|(?!\S))",
     re.IGNORECASE,
 )
 _WITH_SCHEME = re.compile(rf"([a-z][a-z0-9]{{1,15}})://({_IN_ADDRESS}++)", re.IGNORECASE)
@@ -40,7 +40,7 @@ _ENDINGS_WITH_PATH = _SURE_ENDINGS | frozenset(_COUNTRIES_AND_FASHIONS.split())
 
 
 def unwrap_masked_links(text: str) -> str:
-    """`[the plan](https://example.com)` becomes `the plan`."""
+    """`[the plan](https://example.com)` becomes `the plan`, also where its address breaks off."""
     return _MASKED.sub(lambda match: match[1] if match[1].strip() else set_apart(match, LINK), text)
 
 

@@ -50,6 +50,7 @@ SAID = {
     "[the plan](https://example.com/x_(y)) is": "the plan is",
     '[plan](<https://example.com> "title")': "plan",
     "[run](javascript:alert(1)) [call](tel:123) [notes](./notes.md)": "run call notes",
+    "see [the plan](https://exam": "see the plan",
     "array[0](x) stays": "array[0](x) stays",
     # code
     "run ```py\nx = 1\n``` now": "run some code now",
