@@ -5,6 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import SecretStr
+
 from adapters.chat.slack import SlackChat
 from adapters.chat.slack.manifest import manifest_of
 from tests.platforms.driver import ADA, ANA, BEN, PATIENT
@@ -102,6 +104,11 @@ class SlackDriver:
         messages = [message for message in self.twin.messages(self.channel) if message.bot_id]
         private = [one for person in self.people.values() for one in self.twin.ephemerals(self.channel, person)]
         return [*messages, *private]
+
+    def use_token(self, token: str) -> None:
+        """Another bot token for the next run."""
+        slack = self.bot._settings.slack.model_copy(update={"bot_token": SecretStr(token)})
+        self.bot._settings = self.bot._settings.model_copy(update={"slack": slack})
 
     async def restart(self) -> None:
         """Kill the bot and start the next one."""

@@ -1,4 +1,5 @@
-"""Slack Connect: a channel that another company shares. Their people speak, and do no more; nothing is lost in silence."""
+"""Slack Connect: a channel that another company shares. Their people speak and do no more, and nothing is lost in
+silence."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -47,12 +48,16 @@ class Guests:
         return found
 
 
-@pytest.fixture(params=["workspace", "organisation"])
+@pytest.fixture
 async def guests(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Guests]:
     async with SlackDriver(tmp_path, environment={"SESSION_RELAY": "all"}) as slack:
-        yield Guests(slack, grid=request.param == "organisation")
+        yield Guests(slack, grid=getattr(request, "param", False))
 
 
+of_any_company = pytest.mark.parametrize("guests", [False, True], ids=["workspace", "organisation"], indirect=True)
+
+
+@of_any_company
 async def test_what_another_company_writes_is_spoken_in_the_workspace_that_authorised_it(guests: Guests) -> None:
     slack = guests.slack
     await slack.command("/avatar start")
@@ -100,6 +105,7 @@ async def test_message_shortcut_of_another_company_is_speech(guests: Guests) -> 
     await slack.bot.until(lambda: slack.bot.spoken == ["say this", "say this"])
 
 
+@of_any_company
 @pytest.mark.parametrize("line", ["start", "admin sessions"])
 async def test_who_cannot_be_looked_up_is_taken_for_what_the_event_says(guests: Guests, line: str) -> None:
     guests.slack.twin.fail_next("users.info", Refused("user_not_found"), times=5)
@@ -123,7 +129,7 @@ async def test_operator_can_name_somebody_of_another_company(guests: Guests) -> 
     relay, commands = slack.bot.desk.relay, slack.bot.desk.commands
     relay._permissions = commands._permissions = Permissions(Access(hosts=frozenset({f"slack:{guests.zoe.id}"})))
     await guests.write("@Avatar start")
-    await slack.until_read("Starting the avatar")
+    await guests.told("Starting the avatar")
 
 
 async def test_two_companies_with_the_app_share_one_avatar(tmp_path: Path) -> None:
