@@ -1,6 +1,7 @@
 """Slack for the scenarios of every platform: the real adapter with the real slack-bolt against a local Slack."""
 
 import re
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -71,6 +72,14 @@ class SlackDriver:
     async def write(self, text: str, *, by: str = ANA) -> None:
         """Write a message that mentions the app."""
         await self.twin.write(self.channel, self.people[by], f"@{self.twin.bot.name} {text}")
+
+    async def remark(self, text: str, *, by: str = ANA, pictures: int = 0) -> Callable[[], Collection[str]]:
+        """Write a message among people; its marks, as they are whenever asked."""
+        files = [f"picture-{number}.png" for number in range(pictures)]
+        message = await self.twin.write(self.channel, self.people[by], text, files=files)
+        for delivery in message.deliveries:
+            await delivery.acknowledged()
+        return lambda: message.reactions
 
     async def press(self, label: str, *, by: str = ANA) -> str:
         """Press a button of the newest panel; one that is a link opens it."""
