@@ -36,7 +36,7 @@ from adapters.chat.slack.panels import Panels
 from adapters.chat.slack.people import People
 from adapters.chat.slack.reactions import Reactions
 from adapters.chat.slack.sockets import Sockets
-from adapters.chat.slack.web_requests import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH, WebRequests
+from adapters.chat.slack.web_requests import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH, WebRequests, is_slacks
 from adapters.chat.slack.workspaces import Workspaces
 from bot.desk import Desk
 from bot.errors import StoreError
@@ -232,8 +232,8 @@ class SlackChat:
     async def _take(self, envelope: dict[str, Any]) -> dict[str, Any] | None:
         """Hand a Socket Mode envelope to bolt, and return what it is acknowledged with; None where it is not."""
         payload = envelope.get("payload")
-        if not isinstance(payload, dict):
-            log.info("Slack sent something that nobody listens to", kind=str(envelope.get("type")))
+        if not isinstance(payload, dict) or not is_slacks(payload):
+            log.warning("Slack sent something that cannot be read", kind=str(envelope.get("type")))
             return {}
         headers: dict[str, str | Sequence[str]] = {RETRY_HEADER: str(envelope.get("retry_attempt", 0))}
         request = AsyncBoltRequest(mode="socket_mode", body=payload, headers=headers)

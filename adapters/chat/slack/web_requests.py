@@ -89,16 +89,26 @@ def _is_readable(body: str, content_type: str) -> bool:
     try:
         if content_type == _FORM:
             form = parse_qs(body, strict_parsing=True)
-            return all(_is_slacks(json.loads(payload)) for payload in form.get("payload", ()))
-        return _is_slacks(json.loads(body))
+            return all(is_slacks(json.loads(payload)) for payload in form.get("payload", ()))
+        return is_slacks(json.loads(body))
     except (ValueError, RecursionError):
         return False
 
 
-def _is_slacks(payload: object) -> bool:
+def is_slacks(payload: object) -> bool:
     """Whether it has the shape that bolt relies on before it hands a request to any listener."""
     if not isinstance(payload, dict):
         return False
-    event = payload.get("event", {})
     names = (payload.get("team_id"), payload.get("enterprise_id"))
-    return isinstance(event, dict) and all(name is None or isinstance(name, str) for name in names)
+    if not isinstance(payload.get("event", {}), dict) or not all(
+        name is None or isinstance(name, str) for name in names
+    ):
+        return False
+    match payload.get("type"):
+        case "block_actions":
+            actions = payload.get("actions")
+            return isinstance(actions, list) and bool(actions) and all(isinstance(action, dict) for action in actions)
+        case "view_submission" | "view_closed":
+            return isinstance(payload.get("view"), dict)
+        case _:
+            return True

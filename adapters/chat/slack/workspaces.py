@@ -107,7 +107,7 @@ class Workspaces:
         organisation: the one whose installation serves the workspace, where Slack said so.
         """
         known = self._known.get(team_id)
-        if known is not None and organisation in (None, known.organisation):
+        if not team_id or (known is not None and organisation in (None, known.organisation)):
             return known
         async with self._finding:
             if organisation is not None:

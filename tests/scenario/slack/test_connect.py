@@ -124,6 +124,21 @@ async def test_our_own_people_keep_what_they_may_in_a_shared_channel(guests: Gue
     await slack.until_read("The avatar has left")
 
 
+async def test_channel_that_the_other_company_hosts_is_as_good(guests: Guests) -> None:
+    slack, twin = guests.slack, guests.slack.twin
+    ana = slack.people[ANA]
+    place = twin.add_channel("theirs", [guests.zoe, ana], with_bot=False, team=guests.team)
+    twin.share(place, twin.team, with_bot=True)
+    assert "Starting the avatar" in await slack.answer(await twin.slash(place, ana, "/avatar", "start"))
+    await twin.until(lambda: any("live" in text_of(message) for message in twin.messages(place)))
+    for author in (ana, guests.zoe):
+        mention = await twin.write(place, author, f"@Avatar hello from {author.name}")
+        assert mention.deliveries[0].payload["team_id"] == guests.team.id
+    await slack.bot.until(lambda: slack.bot.spoken == ["hello from ana", "hello from zoe"])
+    (running,) = slack.bot.desk.sessions
+    assert running.session.channel.workspace == twin.team.id
+
+
 async def test_operator_can_name_somebody_of_another_company(guests: Guests) -> None:
     slack = guests.slack
     relay, commands = slack.bot.desk.relay, slack.bot.desk.commands

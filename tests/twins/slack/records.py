@@ -125,7 +125,7 @@ class Team:
     @property
     def is_org_install(self) -> bool:
         """Whether it is the organisation that installed the app."""
-        return self.installation is not self.own
+        return self.enterprise is not None and self.installation is self.enterprise.installation
 
     @property
     def side(self) -> str:

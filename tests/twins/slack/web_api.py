@@ -54,6 +54,10 @@ class WebApi:
         return await meet(http, self._twin.faults.take(method), request, take_effect, self._twin.clock)
 
     def _team_of(self, token: str) -> Team | None:
+        """The workspace of a token; of an organisation that gave the app to none, one that stands for it."""
+        for enterprise in self._twin.enterprises.values():
+            if token in enterprise.installation.tokens and not enterprise.granted:
+                return Team(enterprise.id, enterprise.name, enterprise.domain, enterprise, enterprise.installation)
         return next((team for team in self._twin.teams.values() if token in team.tokens), None)
 
     async def _do(self, method: str, token: str, args: Payload, request: Request) -> Payload:
