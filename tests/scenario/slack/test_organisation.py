@@ -223,3 +223,24 @@ async def test_another_company_does_not_become_part_of_the_organisation(grid: Gr
     assert "You may not" in await grid.slack.answer(await twin.click(panel, button["action_id"], zoe))
     await twin.write(grid.channels[0], zoe, "good morning")
     await grid.slack.bot.until(lambda: grid.slack.bot.spoken == ["good morning"])
+
+
+async def test_channel_that_another_company_hosts_belongs_to_the_organisation(grid: Grid) -> None:
+    """Such an event may name no workspace of ours at all."""
+    await grid.install()
+    twin, nora = grid.slack.twin, grid.people[0]
+    partner = twin.add_team("Partner")
+    zoe = twin.add_user("zoe", team=partner)
+    place = twin.add_channel("theirs", [zoe, nora], with_bot=False, team=partner)
+    twin.share(place, grid.teams[0], with_bot=True)
+    mention = await twin.write(place, zoe, "@Avatar start")
+    assert {mention.deliveries[0].payload[name] for name in ("team_id", "context_team_id")} == {partner.id}
+    private = await twin.until(lambda: twin.ephemerals(place, zoe))
+    assert "You may not start" in text_of(private[0])
+    await twin.write(place, nora, "@Avatar start")
+    await twin.until(lambda: any("live" in text_of(message) for message in twin.messages(place)))
+    await twin.write(place, zoe, "@Avatar good morning")
+    await grid.slack.bot.until(lambda: grid.slack.bot.spoken == ["good morning"])
+    await grid.slack.restart()
+    assert "Stopping" in await grid.command(0, "stop", place)
+    await grid.slack.bot.until(lambda: grid.slack.bot.open_streams == 0)
