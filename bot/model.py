@@ -106,6 +106,7 @@ class Actor:
 
     groups: the platform's ids of the roles (Discord) or user groups (Slack) the person has.
     is_operator: runs the bot, and so is an admin in every workspace; other admins are so in their own.
+    is_external: belongs to another company, which only shares the channel; what that allows is in `bot.permissions`.
     """
 
     platform: str
@@ -115,6 +116,7 @@ class Actor:
     is_bot: bool = False
     groups: frozenset[str] = frozenset()
     is_operator: bool = False
+    is_external: bool = False
 
     @property
     def key(self) -> str:

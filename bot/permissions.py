@@ -1,6 +1,8 @@
 """Who may do what, where. The last word on every command and message; platforms only say what they know of a person.
 
-A block wins over everything, then the operator's own lists, then what the platform says.
+A block wins over everything, then the operator's own lists, then what the platform says. Whoever belongs to another
+company may speak and no more, whatever the platform or a group says: only the operator can give them more, by naming
+the person.
 """
 
 from collections.abc import Iterable
@@ -66,14 +68,19 @@ class Permissions:
         places = (EVERYWHERE, _workspace(channel))
         if any((actor.key, place) in self._blocked for place in places) or actor.role is Role.BLOCKED:
             return Role.BLOCKED
-        names = {actor.key, *(f"{actor.platform}:{group}" for group in actor.groups)}
-        if actor.role is Role.ADMIN or self._is_operator(actor) or names & access.admins:
+        names = self._names_of(actor)
+        if (actor.role is Role.ADMIN and not actor.is_external) or self._is_operator(actor) or names & access.admins:
             return Role.ADMIN
-        if not _names(access.hosts, actor.platform) or names & access.hosts:
+        if names & access.hosts or not (actor.is_external or _names(access.hosts, actor.platform)):
             return min(actor.role, Role.HOST)
         if not _names(access.speakers, actor.platform) or names & access.speakers:
             return min(actor.role, Role.SPEAKER)
         return min(actor.role, Role.VIEWER)
+
+    def _names_of(self, actor: Actor) -> set[str]:
+        """What the operator's lists may call an actor. Groups are our own: nobody of another company is in one."""
+        groups = () if actor.is_external else actor.groups
+        return {actor.key, *(f"{actor.platform}:{group}" for group in groups)}
 
     def _is_operator(self, actor: Actor) -> bool:
         return actor.is_operator or actor.key in self._access.operators

@@ -2,7 +2,8 @@
 
 own and other bots -> already seen -> channel rule -> permission -> clean -> room in the queue -> rate per user -> one
 transaction with the de-duplication keys (rule 7). A stage lets a message pass, ignores it in silence, or refuses it
-with a sentence. Knows no platform: adapters say who wrote, where, and whether the avatar was addressed."""
+with a sentence, which only reads who addressed the avatar: of a message among people the receipt says no more than
+that it was not taken. Knows no platform: adapters say who wrote, where, and whether the avatar was addressed."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
@@ -35,7 +36,8 @@ class Message:
     """A chat message as an adapter hands it in.
 
     keys: what the platform's deliveries of this one message have in common, for de-duplication; a console has none.
-    addressed: it mentions the bot, replies to it, or is a command; else only `SESSION_RELAY=all` relays it.
+    addressed: it mentions the bot, replies to it, or is a command; else only `SESSION_RELAY=all` relays it, and nobody
+    is told off for it.
     names: raw tokens in the text (mentions, channels) and what people call them.
     mode: overrides the mode of the session (`say`, `ask`).
     """
@@ -52,12 +54,22 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a message. `utterance` is None where it was ignored; `ahead` counts what is said before it."""
+    """What became of a message. `utterance` is None where it was ignored; `ahead` counts what is said before it.
+
+    is_missed: its author, who did not address the avatar, would expect to hear it, so a mark may say that it was not
+    taken.
+    """
 
     utterance: Utterance | None = None
     ahead: int = 0
     live_yet: bool = True
     ignored: str | None = None
+    is_missed: bool = False
+
+
+_NOT_MISSED = ("clean", "permission")
+"""Refusals that do not even get a mark on a message among people: without words there is nothing to hear, and who may
+not speak is not shown to everybody."""
 
 
 class Ignored(Exception):
@@ -87,7 +99,16 @@ class Relay:
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     async def receive(self, message: Message) -> Receipt:
-        """Take a message in. Raises `Refused` with the sentence for its author, and `StoreError`."""
+        """Take a message in. Raises `Refused` with the sentence for an author who addressed the avatar, and
+        `StoreError`."""
+        try:
+            return await self._receive(message)
+        except Refused as refusal:
+            if message.addressed or message.mode is not None:
+                raise
+            return Receipt(ignored=str(refusal), is_missed=refusal.stage not in _NOT_MISSED)
+
+    async def _receive(self, message: Message) -> Receipt:
         try:
             self._pass_bots(message)
             self._pass_seen(message)
@@ -190,7 +211,7 @@ class Relay:
 
     def _pass_clean(self, message: Message) -> str:
         if len(message.text) > LONGEST_MESSAGE:
-            raise Refused(sentences.too_long(len(message.text), LONGEST_MESSAGE), stage="clean")
+            raise Refused(sentences.too_long(len(message.text), LONGEST_MESSAGE), stage="length")
         text = make_speakable(message.text, message.names)
         if not text:
             raise Refused(sentences.EMPTY_TEXT, stage="clean")

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,6 +78,14 @@ class ConsoleDriver:
     async def write(self, text: str, *, by: str = ANA) -> None:
         """Type a message."""
         await self.command(text, by=by)
+
+    async def remark(self, text: str, *, by: str = ANA, pictures: int = 0) -> Callable[[], Collection[str]]:
+        """In a console everything that is typed is for the avatar."""
+        raise NotImplementedError
+
+    def seen(self) -> list[str]:
+        """Every line on the screen."""
+        return self._screen.splitlines()
 
     async def until_read(self, fragment: str) -> None:
         """Wait until it has been printed."""

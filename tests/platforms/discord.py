@@ -1,6 +1,7 @@
 """Discord as a platform of the scenarios: the real discord.py client over the local Discord of the tests."""
 
 import re
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -127,6 +128,15 @@ class DiscordDriver:
     async def write(self, text: str, *, by: str = ANA) -> None:
         """Write a message that mentions the bot."""
         await self.twin.write(self.channel, self.people[by], text, mentions=[self.twin.bot])
+
+    async def remark(self, text: str, *, by: str = ANA, pictures: int = 0) -> Callable[[], Collection[str]]:
+        """Write a message among people; its marks, as they are whenever asked."""
+        message = await self.twin.write(self.channel, self.people[by], text, attachments=pictures)
+        return lambda: message.reactions
+
+    def seen(self) -> list[Message]:
+        """Every message of the bot in the channel."""
+        return [message for message in self.twin.messages(self.channel) if message.author is self.twin.bot]
 
     async def until_read(self, fragment: str) -> None:
         """Wait until a message or panel in the channel shows it."""

@@ -4,6 +4,7 @@ Each platform has a driver of its own (`console.py`, `discord.py`, `slack.py`) t
 client library and a local server; `test_every_platform.py` has the one list of scenarios and knows no platform.
 """
 
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -41,6 +42,13 @@ class Driver(AbstractAsyncContextManager["Driver"], Protocol):
 
     async def write(self, text: str, *, by: str = ANA) -> None:
         """Write a message that is meant for the avatar (it mentions the bot where that matters)."""
+
+    async def remark(self, text: str, *, by: str = ANA, pictures: int = 0) -> Callable[[], Collection[str]]:
+        """Write a message among people, which only `SESSION_RELAY=all` relays; its marks, as they are whenever asked.
+        A console has none."""
+
+    def seen(self) -> Sequence[object]:
+        """Every message of the bot, to all or to one person."""
 
     async def until_read(self, fragment: str) -> None:
         """Wait until somebody in the channel can read `fragment` (a message or the panel, as it is now)."""

@@ -1,9 +1,12 @@
 """Slack for the scenarios of every platform: the real adapter with the real slack-bolt against a local Slack."""
 
 import re
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from pydantic import SecretStr
 
 from adapters.chat.slack import SlackChat
 from adapters.chat.slack.manifest import manifest_of
@@ -70,6 +73,14 @@ class SlackDriver:
         """Write a message that mentions the app."""
         await self.twin.write(self.channel, self.people[by], f"@{self.twin.bot.name} {text}")
 
+    async def remark(self, text: str, *, by: str = ANA, pictures: int = 0) -> Callable[[], Collection[str]]:
+        """Write a message among people; its marks, as they are whenever asked."""
+        files = [f"picture-{number}.png" for number in range(pictures)]
+        message = await self.twin.write(self.channel, self.people[by], text, files=files)
+        for delivery in message.deliveries:
+            await delivery.acknowledged()
+        return lambda: message.reactions
+
     async def press(self, label: str, *, by: str = ANA) -> str:
         """Press a button of the newest panel; one that is a link opens it."""
         button = next(button for button in buttons_of(self.newest_panel()) if button["text"]["text"] == label)
@@ -102,6 +113,11 @@ class SlackDriver:
         messages = [message for message in self.twin.messages(self.channel) if message.bot_id]
         private = [one for person in self.people.values() for one in self.twin.ephemerals(self.channel, person)]
         return [*messages, *private]
+
+    def use_token(self, token: str) -> None:
+        """Another bot token for the next run."""
+        slack = self.bot._settings.slack.model_copy(update={"bot_token": SecretStr(token)})
+        self.bot._settings = self.bot._settings.model_copy(update={"slack": slack})
 
     async def restart(self) -> None:
         """Kill the bot and start the next one."""

@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot import sentences
 from bot.errors import Refused
-from bot.model import Actor, Role, UtteranceState
+from bot.model import Actor, Mode, Role, UtteranceState
+from bot.permissions import Access, Permissions
+from bot.sessions import Wishes
 from bot.settings import Relay as RelayRule
 from bot.store import tables
-from tests.world import ADA, ANA, World, with_policy
+from tests.world import ADA, ANA, CHANNEL, World, with_policy
 
 BOT = Actor("test", "bot", "Other bot", is_bot=True)
 
@@ -112,6 +115,50 @@ async def test_a_message_that_is_too_long_names_the_limit(world: World) -> None:
     assert await refusal(world, "x" * 4001) == (
         "That message has 4,001 characters; the avatar takes at most 4,000 at once. Please shorten it."
     )
+
+
+REFUSALS: dict[str, tuple[dict[str, Any], str, Actor, bool]] = {
+    "no words": ({}, "\u200b", ANA, False),
+    "too long": ({}, "x" * 4001, ANA, True),
+    "too fast": ({"user_rate": 1}, "again", ANA, True),
+    "too much": ({"user_characters": 8}, "a lot of words", ANA, True),
+    "queue full": ({"policy": with_policy(queue_limit=0)}, "no room", ANA, True),
+    "not a speaker": ({}, "may I", replace(ANA, role=Role.VIEWER), False),
+    "blocked": ({}, "let me in", replace(ANA, role=Role.BLOCKED), False),
+    "channel denied": ({"access": Access(channels_denied=frozenset({"test:general"}))}, "hello", ANA, False),
+    "no mind": ({"chat_model": False, "policy": with_policy(mode=Mode.CHAT)}, "hello", ANA, True),
+}
+"""What makes a relay refuse, and whether who wrote among people may see by a mark that it did."""
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+async def test_who_did_not_address_the_avatar_gets_no_sentence(tmp_path: Path, case: str) -> None:
+    options, text, actor, is_missed = REFUSALS[case]
+    access = options.get("access")
+    others = {name: value for name, value in options.items() if name != "access"}
+    async with World(tmp_path, rule=RelayRule.ALL, **others) as world:
+        await world.sessions.start(CHANNEL, ANA, Wishes())
+        running = world.sessions.in_channel(CHANNEL)
+        assert running is not None
+        await world.until(lambda: running.is_live)
+        if access is not None:
+            world.relay._permissions = Permissions(access)
+        if case == "too fast":
+            await world.write("once", actor)
+        receipt = await world.write(text, actor, addressed=False)
+        assert (receipt.utterance, receipt.is_missed) == (None, is_missed)
+        sentence = await refusal(world, text, actor)
+        assert receipt.ignored == sentence
+
+
+async def test_message_among_people_while_the_avatar_leaves_is_missed(tmp_path: Path) -> None:
+    async with World(tmp_path, rule=RelayRule.ALL) as world:
+        running = await world.start()
+        await world.type("/avatar stop")
+        receipt = await world.write("wait for me", addressed=False)
+        assert running.is_ending
+        assert receipt.is_missed
+        assert receipt.ignored == sentences.CLOSING
 
 
 async def test_control_characters_and_markup_are_not_spoken(world: World) -> None:

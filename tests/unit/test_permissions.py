@@ -49,6 +49,34 @@ def test_an_admin_of_the_platform_is_no_operator() -> None:
     assert not actor.is_operator
 
 
+EXTERNAL = Actor("discord", "9", "Zoe", role=Role.ADMIN, groups=frozenset({"77"}), is_external=True)
+"""Somebody of another company, an admin there."""
+
+
+@pytest.mark.parametrize(
+    ("access", "most"),
+    [
+        (Access(), Role.SPEAKER),
+        (Access(hosts=frozenset({"discord:77"})), Role.SPEAKER),
+        (Access(admins=frozenset({"discord:77"})), Role.SPEAKER),
+        (Access(speakers=frozenset({"discord:2"})), Role.VIEWER),
+        (Access(speakers=frozenset({"discord:77"})), Role.VIEWER),
+        (Access(speakers=frozenset({"discord:9"})), Role.SPEAKER),
+        (Access(hosts=frozenset({"discord:9"})), Role.HOST),
+        (Access(admins=frozenset({"discord:9"})), Role.ADMIN),
+        (Access(operators=frozenset({"discord:9"})), Role.ADMIN),
+    ],
+)
+def test_somebody_of_another_company_speaks_at_most_unless_the_operator_names_them(access: Access, most: Role) -> None:
+    actor = Permissions(access).recognise(EXTERNAL, HERE)
+    assert actor.role is most
+    assert Permissions(access).recognise(actor, HERE).role is most, "asked twice"
+
+
+def test_blocked_person_of_another_company_can_do_nothing() -> None:
+    assert blocked("discord:guild", "discord:9").recognise(EXTERNAL, HERE).role is Role.BLOCKED
+
+
 def test_an_operator_of_one_platform_is_nobody_on_another() -> None:
     with pytest.raises(Refused):
         Permissions(Access(operators=frozenset({"slack:1"}))).require(GUEST, Role.ADMIN, HERE)

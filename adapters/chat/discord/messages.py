@@ -95,15 +95,20 @@ class Messages:
                     names=names_in(text, message.guild, message.mentions),
                 )
             )
-            if receipt.utterance is not None and self._desk.settings.session.reactions:
+            if receipt.is_missed:
+                self._mark_not_spoken(channel, message)
+            elif receipt.utterance is not None and self._desk.settings.session.reactions:
                 # Told here, since the core tells only what becomes of it from now on.
                 self._reactions.show(channel, receipt.utterance)
         except Refused as refusal:
-            self._refuse(channel, message, str(refusal), aloud=is_addressed)
+            self._refuse(channel, message, str(refusal))
         except AvatarRelayError as error:
             sentence, reference = sentences.failure(error)
             log.error("a message was not taken", reference=reference, error=str(error))
-            self._refuse(channel, message, sentence, aloud=True)
+            if is_addressed:
+                self._refuse(channel, message, sentence)
+            else:
+                self._mark_not_spoken(channel, message)
 
     async def _change(self, channel: Channel, message: discord.Message, me: discord.ClientUser) -> None:
         if not message.content and not self._can_read(message, me):
@@ -121,12 +126,16 @@ class Messages:
     def _can_read(self, message: discord.Message, me: discord.ClientUser) -> bool:
         return self._reads_all or me in message.mentions
 
-    def _refuse(self, channel: Channel, message: discord.Message, sentence: str, *, aloud: bool) -> None:
-        now = self._desk.clock.monotonic()
-        key = (channel, message.author.id, sentence)
+    def _mark_not_spoken(self, channel: Channel, message: discord.Message) -> None:
         if self._desk.settings.session.reactions:
             self._reactions.mark(channel, message.id, NOT_SPOKEN)
-        if not aloud or now - self._refusals.get(key, -_SAME_REFUSAL) < _SAME_REFUSAL:
+
+    def _refuse(self, channel: Channel, message: discord.Message, sentence: str) -> None:
+        """Tell the author, who addressed the bot, why."""
+        now = self._desk.clock.monotonic()
+        key = (channel, message.author.id, sentence)
+        self._mark_not_spoken(channel, message)
+        if now - self._refusals.get(key, -_SAME_REFUSAL) < _SAME_REFUSAL:
             return
         self._refusals[key] = now
         self._refusals.move_to_end(key)

@@ -5,7 +5,7 @@ made with a client that repeats nothing but a 429, which surely had no effect (d
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import aiohttp
@@ -48,7 +48,12 @@ class SlackUnreachable(Exception):
 
 
 class Workspace:
-    """The app in one workspace: who it is there, and its calls."""
+    """The app in one workspace: who it is there, and its calls.
+
+    organisation: whose installation serves it, where that is not its own; `team_id` may be the organisation itself,
+    where nobody can tell the workspace.
+    colleagues: ids of the workspaces and the organisation whose people belong to the same company.
+    """
 
     def __init__(
         self,
@@ -59,6 +64,8 @@ class Workspace:
         bot_id: str,
         api_url: str,
         session: aiohttp.ClientSession,
+        organisation: str | None = None,
+        colleagues: Collection[str] = (),
         on_useless: Callable[["Workspace", str], None] = lambda _workspace, _error: None,
     ) -> None:
         """`on_useless` is told once the token no longer works, with Slack's error."""
@@ -66,12 +73,20 @@ class Workspace:
         self.token = token
         self.bot_user = bot_user
         self.bot_id = bot_id
+        self.organisation = organisation
+        self._colleagues = colleagues
         self._on_useless = on_useless
         self._posting = web_client(token, api_url, session)
         self._asking = web_client(token, api_url, session, repeat=True)
 
+    def employs(self, teams: Iterable[str]) -> bool:
+        """Whether somebody of these workspaces and organisations belongs to the company that installed the app."""
+        return any(team in (self.team_id, self.organisation) or team in self._colleagues for team in teams)
+
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         """Call `method`. Raises `SlackRefused` and `SlackUnreachable`."""
+        if self.organisation is not None and method in _OF_ONE_WORKSPACE:
+            arguments["team_id"] = self.team_id
         client = self._posting if method in POSTS else self._asking
         try:
             return await call(client, method, **arguments)
@@ -115,7 +130,11 @@ async def call(client: AsyncWebClient, method: str, **arguments: Any) -> dict[st
     return dict(response.data) if isinstance(response.data, dict) else {}
 
 
-_FORMS = frozenset({"users.info", "usergroups.list", "conversations.info", "oauth.v2.access"})
+_OF_ONE_WORKSPACE = frozenset({"usergroups.list"})
+"""Methods that must be told the workspace where the token is an organisation's (docs.slack.dev, organization-ready
+apps)."""
+
+_FORMS = frozenset({"auth.teams.list", "users.info", "usergroups.list", "conversations.info", "oauth.v2.access"})
 """Methods that read no JSON (docs.slack.dev, Web API, "methods supporting JSON")."""
 
 

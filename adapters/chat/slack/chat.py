@@ -5,7 +5,7 @@ goes through `panels`, `reactions` and `outbox` to Slack."""
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -30,12 +30,13 @@ from adapters.chat.slack.listeners import Listeners
 from adapters.chat.slack.manifest import uses_http
 from adapters.chat.slack.message_ids import answered_in, ts_of
 from adapters.chat.slack.modal import Modals
+from adapters.chat.slack.origins import Origins
 from adapters.chat.slack.outbox import Outbox
 from adapters.chat.slack.panels import Panels
 from adapters.chat.slack.people import People
 from adapters.chat.slack.reactions import Reactions
 from adapters.chat.slack.sockets import Sockets
-from adapters.chat.slack.web_requests import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH, WebRequests
+from adapters.chat.slack.web_requests import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH, WebRequests, is_slacks
 from adapters.chat.slack.workspaces import Workspaces
 from bot.desk import Desk
 from bot.errors import StoreError
@@ -78,7 +79,7 @@ class SlackChat:
         slack = self._settings.slack
         self._store = desk.sessions.house.store
         secret = slack.signing_secret
-        self._web = WebRequests(secret.get_secret_value()) if uses_http(self._settings) and secret else None
+        self._web = WebRequests(secret.get_secret_value(), desk.clock) if uses_http(self._settings) and secret else None
         self._installations, self._pages = None, None
         if slack.client_id:
             self._installations = Installations(self._store, web_secret(self._settings))
@@ -112,25 +113,28 @@ class SlackChat:
         self._incoming, self._outgoing = Lanes("slack in", at_once=CHANNELS_AT_ONCE), Lanes("slack out")
         self._departures = Departures(desk.sessions)
         self._workspaces = Workspaces(
-            self._settings.slack, self._session, self._installations, self._departures.token_is_useless
+            self._settings.slack, self._session, self._installations, desk.clock, self._departures.token_is_useless
         )
         self._departures.workspaces = self._workspaces
         self._people = People(desk.clock)
         self._outbox = Outbox(self._outgoing, self._workspaces, self._session, wording)
         self._reactions = Reactions(self._outgoing, self._workspaces)
-        self._intake = Intake(desk, self._incoming, self._workspaces, self._people, self._outbox)
+        self._intake = Intake(desk, self._incoming, self._workspaces, self._people, self._outbox, self._reactions)
         self._panels = Panels(
             self._store, desk.clock, self._outgoing, self._workspaces.of, wording, self._intake.cannot_show
         )
         self._listeners = Listeners(
             self._settings,
+            desk.clock,
             self._workspaces,
+            Origins(self._workspaces, desk.sessions),
             self._intake,
             self._people,
             self._panels,
             Modals(desk, self._workspaces, self._outbox),
             Home(desk, wording),
             self._departures,
+            self._outbox,
         )
         self._app = self._make_app()
         self._listeners.listen(self._app)
@@ -161,7 +165,7 @@ class SlackChat:
 
     async def run(self) -> None:
         """Connect and serve. Raises `SettingsError` for a token that is not accepted, or no longer."""
-        await self._workspaces.sign_in(self._desk.clock)
+        await self._workspaces.sign_in()
         if self._pages:
             self._pages.workspaces, self._pages.session = self._workspaces, self._session
         await self._redraw()
@@ -209,13 +213,14 @@ class SlackChat:
         between would lose it. The listeners of commands acknowledge first and return at once.
 
         Bolt reads variables that are ours too: with `SLACK_CLIENT_ID` and `SLACK_CLIENT_SECRET` it makes an OAuth flow
-        of its own, which only its own server would ever ask; who we are is decided by `authorize` alone.
+        of its own, which only its own server would ever ask. Whose something is decide the listeners, with `Origins`:
+        bolt would acknowledge what it cannot place, and nobody would ever hear of it.
         """
         return AsyncApp(
             name="avatar-relay",
             logger=quiet_logger,
             client=AsyncWebClient(base_url=f"{self._settings.slack.api_url.rstrip('/')}/", logger=quiet_logger),
-            authorize=_authorizer(self._workspaces),  # type: ignore[arg-type] # None is what bolt expects for "not installed"
+            authorize=_authorize,
             process_before_response=True,
             request_verification_enabled=False,
             ssl_check_enabled=False,
@@ -227,7 +232,8 @@ class SlackChat:
     async def _take(self, envelope: dict[str, Any]) -> dict[str, Any] | None:
         """Hand a Socket Mode envelope to bolt, and return what it is acknowledged with; None where it is not."""
         payload = envelope.get("payload")
-        if not isinstance(payload, dict):
+        if not isinstance(payload, dict) or not is_slacks(payload):
+            log.warning("Slack sent something that cannot be read", kind=str(envelope.get("type")))
             return {}
         headers: dict[str, str | Sequence[str]] = {RETRY_HEADER: str(envelope.get("retry_attempt", 0))}
         request = AsyncBoltRequest(mode="socket_mode", body=payload, headers=headers)
@@ -270,23 +276,6 @@ class SlackChat:
         self._outbox.show_answer(event.channel, event.answer, thread=thread)
 
 
-def _authorizer(workspaces: Workspaces) -> Callable[..., Awaitable[AuthorizeResult | None]]:
-    """Tells bolt who the app is where a request comes from; bolt refuses what comes from elsewhere.
-
-    A function, because bolt looks at the names of the arguments and stumbles over a method's `self`. What it raises,
-    `StoreError`, reaches the listeners' answer to failures, and the request is not acknowledged.
-    """
-
-    async def authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult | None:
-        workspace = await workspaces.find(team_id or enterprise_id or "")
-        if workspace is None:
-            return None
-        return AuthorizeResult(
-            enterprise_id=enterprise_id,
-            team_id=workspace.team_id,
-            bot_token=workspace.token,
-            bot_id=workspace.bot_id,
-            bot_user_id=workspace.bot_user,
-        )
-
-    return authorize
+async def _authorize(enterprise_id: str | None, team_id: str | None) -> AuthorizeResult:
+    """Lets everything that is Slack's through to the listeners, without a token: they make the calls."""
+    return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id)

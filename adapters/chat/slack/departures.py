@@ -1,6 +1,8 @@
-"""When the app is no longer in a channel or a workspace: the avatars there leave, because nobody could stop them."""
+"""When the app is no longer in a channel, a workspace or an organisation: the avatars there leave, because nobody could
+stop them."""
 
 import asyncio
+from collections.abc import Collection
 
 import structlog
 
@@ -37,26 +39,45 @@ class Departures:
         except StoreError as error:
             log.error("leaving a channel could not be written down", error=str(error))
 
-    async def leave_workspace(self, workspace: Workspace) -> None:
-        """The app was uninstalled, or its tokens were revoked."""
-        own = self.workspaces.own
+    async def leave_installation(self, workspace: Workspace) -> None:
+        """The app was uninstalled, or its tokens were revoked; with an organisation's, in all of its workspaces."""
+        is_own = self._is_own(workspace)
+        installed = workspace.organisation or workspace.team_id
+        teams = {installed, workspace.team_id, *self.workspaces.teams(installed)}
         try:
-            team = workspace.team_id
-            await self.workspaces.remove(team)
-            await self._sessions.leave_channels(
-                lambda channel: (channel.platform, channel.workspace) == ("slack", team), "the app was uninstalled"
-            )
+            await self.workspaces.remove(installed)
+            await self._leave_teams(teams)
         except StoreError as error:
             log.error("an uninstallation could not be written down", error=str(error))
-        if own is workspace:
+        if is_own:
             self._fail(UNINSTALLED)
+
+    async def team_access(self, organisation: str, teams: Collection[str], *, is_granted: bool) -> None:
+        """An organisation has given the app to some of its workspaces, or taken it from them."""
+        try:
+            if is_granted:
+                await self.workspaces.admit(organisation, teams)
+                return
+            await self.workspaces.expel(organisation, teams)
+            await self._leave_teams(teams)
+        except StoreError as error:
+            log.error("where the app is installed could not be written down", error=str(error))
+
+    async def _leave_teams(self, teams: Collection[str]) -> None:
+        await self._sessions.leave_channels(
+            lambda channel: channel.platform == "slack" and channel.workspace in teams, "the app was uninstalled"
+        )
+
+    def _is_own(self, workspace: Workspace) -> bool:
+        own = self.workspaces.own
+        return own is not None and (own is workspace or own.team_id == workspace.organisation)
 
     def token_is_useless(self, workspace: Workspace, error: str) -> None:
         """A call said that the token of a workspace no longer works."""
-        if self.workspaces.own is workspace:
+        if self._is_own(workspace):
             self._fail(bot_token_trouble(error) or UNINSTALLED)
         else:
-            self._tasks.start(self.leave_workspace(workspace), name="slack token useless")
+            self._tasks.start(self.leave_installation(workspace), name="slack token useless")
 
     async def close(self) -> None:
         """End what is still under way."""

@@ -18,6 +18,9 @@ from bot.settings import Settings
 TIMEOUT = 10
 """Seconds for one question to Slack."""
 
+MOST_NAMED = 20
+"""Workspaces of an organisation that are named."""
+
 NOT_SLACK = "what answers at SLACK_API_URL is not Slack"
 
 
@@ -26,7 +29,11 @@ async def examine_slack(examination: Examination) -> AsyncIterator[Check]:
     settings = examination.settings
     slack = settings.slack
     if slack.bot_token is None:
-        why = "installed by workspaces (SLACK_CLIENT_ID)" if slack.client_id else "SLACK_BOT_TOKEN is not set"
+        why = (
+            "installed by workspaces and organisations (SLACK_CLIENT_ID)"
+            if slack.client_id
+            else "SLACK_BOT_TOKEN is not set"
+        )
         yield skipped("Slack", why)
         return
     bot = _client(settings, slack.bot_token.get_secret_value())
@@ -40,10 +47,26 @@ async def examine_slack(examination: Examination) -> AsyncIterator[Check]:
         yield failed("Slack", f"cannot be reached ({type(error).__name__})", "Check SLACK_API_URL and the network.")
         return
     yield passed("Slack bot token", f"belongs to {about.get('user')} in {about.get('team')}")
+    if about.get("is_enterprise_install"):
+        yield await _organisation(bot, str(about.get("team")))
     yield _scopes(about, settings)
     yield await _connection(settings)
     if examination.channel is not None and not examination.channel.isdecimal():
         yield await _channel(bot, examination.channel, str(about.get("user")))
+
+
+async def _organisation(bot: AsyncWebClient, name: str) -> Check:
+    """Whether a workspace of the organisation has the app: the installation alone gives it to none."""
+    subject = f"Slack organisation {name}"
+    try:
+        teams = (await bot.auth_teams_list(limit=MOST_NAMED)).get("teams") or []
+    except SlackApiError as error:
+        return failed(subject, refusal_in(error) or NOT_SLACK, "Try again later.")
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return failed(subject, f"cannot be looked at ({type(error).__name__})", "Try again later.")
+    if not teams:
+        return failed(subject, "no workspace has the app", "Add it to one, on the admin page of the organisation.")
+    return passed(subject, f"the app is in {', '.join(str(team.get('name')) for team in teams)}")
 
 
 def _client(settings: Settings, token: str) -> AsyncWebClient:

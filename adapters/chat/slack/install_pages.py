@@ -13,10 +13,9 @@ import structlog
 from aiohttp import web
 
 from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, call, web_client
-from adapters.chat.slack.installations import Installation
 from adapters.chat.slack.manifest import SCOPES
 from adapters.chat.slack.web_requests import REDIRECT_PATH
-from adapters.chat.slack.workspaces import Workspaces
+from adapters.chat.slack.workspaces import Workspaces, described
 from bot.errors import StoreError
 from bot.ports import Clock
 from bot.settings import Settings
@@ -30,6 +29,10 @@ STATE_LASTS = 600
 COOKIE = "avatar-relay-slack-state"
 
 DONE = "The avatar is installed. Invite it into a channel of {team}, then type /{command} start there."
+DONE_FOR_ALL = (
+    "The avatar is installed for the organisation {team}. Now add the app to the workspaces that should have it, on "
+    "the admin page of the organisation. There, invite it into a channel and type /{command} start."
+)
 REFUSED = "Slack did not install the app. Begin again from the installation page."
 NOT_YOURS = "This installation was not begun in this browser, or too long ago. Begin again from the installation page."
 TRY_LATER = "Slack or the database did not answer. Try again in a minute."
@@ -73,19 +76,19 @@ class InstallPages:
                 return _page(NOT_YOURS, 400)
             if request.query.get("error") or not code:
                 return _page(REFUSED, 400)
-            team = await self._take(code)
+            done = await self._take(code)
         except SlackRefused as refusal:
             log.warning("an installation was refused", error=refusal.error)
             return _page(REFUSED, 400)
         except (SlackUnreachable, StoreError) as error:
             log.error("an installation failed", error=str(error))
             return _page(TRY_LATER, 503)
-        answer = _page(DONE.format(team=team, command=self._settings.slack.command), 200)
+        answer = _page(done, 200)
         answer.del_cookie(COOKIE, path=REDIRECT_PATH)
         return answer
 
     async def _take(self, code: str) -> str:
-        """Exchange the code, and keep the installation. Returns the name of the workspace."""
+        """Exchange the code, and keep the installation. Returns what to tell whoever installed the app."""
         if self.workspaces is None or self.session is None:
             raise SlackUnreachable("the bot is not up yet")
         slack = self._settings.slack
@@ -96,11 +99,20 @@ class InstallPages:
             arguments["redirect_uri"] = redirect
         granted = await call(web_client(None, slack.api_url, self.session), "oauth.v2.access", **arguments)
         token = str(granted["access_token"])
-        who = await call(web_client(token, slack.api_url, self.session, repeat=True), "auth.test")
-        team = granted.get("team") or granted.get("enterprise") or {}
-        team_id = str(team.get("id") or who["team_id"])
-        await self.workspaces.add(Installation(team_id, token, str(who["user_id"]), str(who.get("bot_id", ""))))
-        return str(team.get("name") or "your workspace")
+        client = web_client(token, slack.api_url, self.session, repeat=True)
+        who = await call(client, "auth.test")
+        team, enterprise = granted.get("team") or {}, granted.get("enterprise") or {}
+        # What was granted has the last word: it says for whom the token is.
+        told = {
+            "is_enterprise_install": granted.get("is_enterprise_install"),
+            "enterprise_id": enterprise.get("id") or who.get("enterprise_id"),
+            "team_id": team.get("id") or who["team_id"],
+        }
+        installation = await described({**who, **told}, token, client)
+        await self.workspaces.add(installation)
+        if installation.is_of_organisation:
+            return DONE_FOR_ALL.format(team=enterprise.get("name") or "your company", command=slack.command)
+        return DONE.format(team=team.get("name") or "your workspace", command=slack.command)
 
     @property
     def _redirect_uri(self) -> str | None:

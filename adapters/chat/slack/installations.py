@@ -1,4 +1,5 @@
-"""The workspaces that installed the app over OAuth, kept in the project's database with their tokens encrypted.
+"""The workspaces and organisations that installed the app over OAuth, kept in the project's database with their tokens
+encrypted.
 
 The key is derived from the web secret (HKDF, RFC 5869): with another secret the tokens cannot be read any more, and the
 app has to be installed again."""
@@ -23,12 +24,29 @@ PURPOSE = b"avatar-relay: Slack installations, version 1"
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The app in one workspace. The token is kept out of `repr`."""
+    """The app in one workspace, or in an organisation (Enterprise Grid). The token is kept out of `repr`.
+
+    team_id: the id of the workspace, or of the organisation.
+    enterprise_id: the organisation that a workspace belongs to; empty where it belongs to none, or nobody told.
+    teams: the workspaces of the organisation that are known to have the app.
+    """
 
     team_id: str
     token: str = field(repr=False)
     bot_user: str
     bot_id: str
+    enterprise_id: str = ""
+    teams: tuple[str, ...] = ()
+
+    @property
+    def is_of_organisation(self) -> bool:
+        """Whether one token serves many workspaces."""
+        return is_organisation(self.team_id)
+
+
+def is_organisation(team_id: str) -> bool:
+    """Whether an id is that of an organisation: Slack's begin with E, and those of workspaces with T."""
+    return team_id.startswith("E")
 
 
 class Installations:
@@ -40,7 +58,7 @@ class Installations:
         self._fernet = Fernet(_key(secret))
 
     async def keep(self, installation: Installation) -> None:
-        """Remember a workspace, or what is new about it. Raises `StoreError`."""
+        """Remember a workspace or an organisation, or what is new about it. Raises `StoreError`."""
         sealed = self._fernet.encrypt(json.dumps(asdict(installation)).encode()).decode()
         await self._store.keep_installation("slack", installation.team_id, sealed)
 
@@ -50,10 +68,16 @@ class Installations:
         if sealed is None:
             return None
         try:
-            return Installation(**json.loads(self._fernet.decrypt(sealed.encode())))
-        except (InvalidToken, ValueError, TypeError):
+            kept = json.loads(self._fernet.decrypt(sealed.encode()))
+            return Installation(**{**kept, "teams": tuple(kept.get("teams", ()))})
+        except (InvalidToken, ValueError, TypeError, AttributeError):
             log.error("an installation cannot be decrypted: WEB_SECRET has changed; install the Slack app again")
             return None
+
+    async def organisations(self) -> list[Installation]:
+        """The organisations that installed the app. Raises `StoreError`."""
+        ids = filter(is_organisation, await self._store.installed_in("slack"))
+        return [found for team_id in ids if (found := await self.read(team_id)) is not None]
 
     async def forget(self, team_id: str) -> None:
         """The app was removed from a workspace. Raises `StoreError`."""

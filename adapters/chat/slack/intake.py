@@ -22,6 +22,7 @@ from adapters.chat.slack.message_ids import message_id_of
 from adapters.chat.slack.outbox import Asker, Outbox
 from adapters.chat.slack.people import People
 from adapters.chat.slack.posts import Post
+from adapters.chat.slack.reactions import Reactions
 from adapters.chat.slack.troubles import DIRECT_MESSAGE, IN_DOUBT, NOT_RELAYED, place_trouble
 from adapters.chat.slack.workspaces import Workspaces
 from bot import sentences
@@ -44,13 +45,22 @@ _NO_BOT_HERE = {"channel_not_found", "not_in_channel", "is_archived"}
 class Intake:
     """Takes in what people do."""
 
-    def __init__(self, desk: Desk, incoming: Lanes, workspaces: Workspaces, people: People, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        incoming: Lanes,
+        workspaces: Workspaces,
+        people: People,
+        outbox: Outbox,
+        reactions: Reactions,
+    ) -> None:
         """`incoming`: one lane for each channel."""
         self._desk = desk
         self._incoming = incoming
         self._workspaces = workspaces
         self._people = people
         self._outbox = outbox
+        self._reactions = reactions
         self._starters: dict[Channel, Asker] = {}
         self._changes = Changes()
         self._in_doubt: deque[str] = deque(maxlen=REMEMBERED)
@@ -107,7 +117,7 @@ class Intake:
         if starts:
             await self._require_presence(workspace, asker.channel)
             self._starters[asker.channel] = asker
-        actor = await self._people.actor(workspace, asker.user)
+        actor = await self._people.actor(workspace, asker.user, asker.team)
         asked = Asked(command, asker.channel, actor, keys, message_id, names, session_id)
         reply = await self._desk.commands.run(asked)
         if reply is None:
@@ -152,8 +162,8 @@ class Intake:
             await self._receive(post, raw, addressed=True)
 
     def overheard(self, post: Post) -> asyncio.Future[bool]:
-        """A message in a channel that mentions nobody of ours."""
-        return self._recorded(post, self._overheard)
+        """A message in a channel that mentions nobody of ours: nobody is told anything, a mark is the most."""
+        return self._recorded(post, self._overheard, addressed=False)
 
     async def _overheard(self, post: Post, _asker: Asker) -> None:
         await self._receive(post, post.raw, addressed=False)
@@ -161,11 +171,18 @@ class Intake:
     async def _receive(self, post: Post, raw: str, *, addressed: bool) -> None:
         if not addressed and self._desk.sessions.in_channel(post.channel) is None:
             return
-        actor = await self._people.actor(post.workspace, post.user)
-        decoded = await self._decode(post.workspace, raw)
-        await self._desk.relay.receive(
+        workspace = await self._workspace(post.channel)
+        actor = await self._people.actor(workspace, post.user, post.team)
+        decoded = await self._decode(workspace, raw)
+        receipt = await self._desk.relay.receive(
             Message(post.channel, actor, decoded.text, post.keys, post.message_id, addressed, decoded.names)
         )
+        if receipt.is_missed:
+            self._mark_not_said(post)
+
+    def _mark_not_said(self, post: Post) -> None:
+        if self._desk.settings.session.reactions:
+            self._reactions.mark_not_said(post.channel, post.message_id)
 
     def edited(self, workspace: Workspace, channel: Channel, message: Payload) -> asyncio.Future[bool] | None:
         """A message was edited: what still waits is said as it reads now."""
@@ -190,21 +207,24 @@ class Intake:
 
     # --- what all have in common -------------------------------------------------------------------------------------
 
-    def _recorded(self, post: Post, take: Callable[[Post, Asker], Awaitable[None]]) -> asyncio.Future[bool]:
+    def _recorded(
+        self, post: Post, take: Callable[[Post, Asker], Awaitable[None]], *, addressed: bool = True
+    ) -> asyncio.Future[bool]:
         """Take a post in after what came before it in its channel. The future tells whether that is stored."""
         stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        asker = Asker(post.channel, post.user, post.thread)
+        asker = Asker(post.channel, post.user, post.thread, team=post.team)
 
         async def record() -> None:
             raw = self._changes.text_now(post.channel, post.ts, post.raw)
             if raw is not None:
                 await take(replace(post, raw=raw), asker)
 
-        self._incoming.put(post.channel, partial(self._record, post, asker, record, stored))
+        told = asker if addressed else None
+        self._incoming.put(post.channel, partial(self._record, post, told, record, stored))
         return stored
 
     async def _record(
-        self, post: Post, asker: Asker, record: Callable[[], Awaitable[None]], stored: asyncio.Future[bool]
+        self, post: Post, asker: Asker | None, record: Callable[[], Awaitable[None]], stored: asyncio.Future[bool]
     ) -> None:
         """Do it. What the database did not take comes again, so the person only hears of it when that was in vain."""
         trouble: StoreError | None = None
@@ -220,7 +240,8 @@ class Intake:
                 self._in_doubt.append(post.message_id)
                 log.warning("a message could not be taken in and is expected again", error=str(error))
 
-        await self._guarded(asker, attempt)
+        if not await self._guarded(asker, attempt) and asker is None:
+            self._mark_not_said(post)
         _settle(stored, is_stored=trouble is None)
 
     def _changed(self, channel: Channel, change: Callable[[], Awaitable[None]]) -> asyncio.Future[bool]:
@@ -247,8 +268,8 @@ class Intake:
     def _later(self, asker: Asker, work: Callable[[], Awaitable[None]]) -> None:
         self._incoming.put(asker.channel, partial(self._guarded, asker, work))
 
-    async def _guarded(self, asker: Asker | None, work: Callable[[], Awaitable[None]]) -> None:
-        """Do it; whatever goes wrong becomes a sentence for who asked."""
+    async def _guarded(self, asker: Asker | None, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do it; whatever goes wrong becomes a sentence for who asked, where somebody did. Whether all went well."""
         try:
             await work()
         except Refused as refusal:
@@ -260,9 +281,10 @@ class Intake:
             sentence, reference = sentences.failure(AvatarRelayError("unexpected"))
             log.error("something could not be taken in", reference=reference, exc_info=error)
         else:
-            return
+            return True
         if asker is not None:
             self._outbox.tell(asker, Reply(sentence, Visibility.PRIVATE))
+        return False
 
     async def _workspace(self, channel: Channel) -> Workspace:
         workspace = await self._workspaces.find(channel.workspace)

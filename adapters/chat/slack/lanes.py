@@ -19,7 +19,7 @@ LONGEST_LANE = 1000
 LONG_WORK = 1.0
 """Seconds after which work gives its room to others: it is waiting, for Slack's rate limit for example."""
 
-Work = Callable[[], Awaitable[None]]
+Work = Callable[[], Awaitable[object]]
 
 
 class Lanes:

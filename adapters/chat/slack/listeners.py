@@ -7,6 +7,7 @@ cause is stored, so that a crash loses none."""
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -23,20 +24,30 @@ from adapters.chat.slack.home import Home
 from adapters.chat.slack.intake import Intake
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
 from adapters.chat.slack.modal import CALLBACK, ModalAnswer, Modals, read_submission
-from adapters.chat.slack.outbox import Asker
+from adapters.chat.slack.origins import Claim, Origins, author_team, claim_of
+from adapters.chat.slack.outbox import Asker, Outbox
 from adapters.chat.slack.panels import Panels
 from adapters.chat.slack.people import People
-from adapters.chat.slack.posts import post_of
+from adapters.chat.slack.posts import Post, post_of
+from adapters.chat.slack.rate_limited_log import RateLimitedLog
+from adapters.chat.slack.troubles import NOT_INSTALLED
 from adapters.chat.slack.workspaces import Workspaces
 from bot.commands.grammar import ADMIN, AVATAR
 from bot.errors import StoreError
 from bot.model import Channel
+from bot.ports import Clock
+from bot.presentation import Reply, Visibility
 from bot.settings import Relay, Settings
 from bot.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
 
 Payload = Mapping[str, Any]
+_NOT_OURS = "something came from a workspace in which the Slack app is not installed, and was left out"
+
+_FAREWELLS = ("app_uninstalled", "tokens_revoked")
+"""Events that end an installation; they come together, so the second finds none."""
+
 Stored = asyncio.Future[bool]
 """Whether what an event causes is stored."""
 
@@ -53,16 +64,22 @@ class Listeners:
     def __init__(
         self,
         settings: Settings,
+        clock: Clock,
         workspaces: Workspaces,
+        origins: Origins,
         intake: Intake,
         people: People,
         panels: Panels,
         modals: Modals,
         home: Home,
         departures: Departures,
+        outbox: Outbox,
     ) -> None:
         self._settings = settings
+        self._log = RateLimitedLog(clock)
         self._workspaces = workspaces
+        self._origins = origins
+        self._outbox = outbox
         self._intake = intake
         self._people = people
         self._panels = panels
@@ -87,7 +104,8 @@ class Listeners:
         app.event(re.compile(r"subteam_\w+"))(self._event(self._groups_changed))
         app.event(re.compile(r"(channel|group)_(archive|deleted|left)"))(self._event(self._channel_gone))
         app.event("member_left_channel")(self._event(self._member_left))
-        app.event(re.compile(r"app_uninstalled|tokens_revoked"))(self._event(self._uninstalled))
+        app.event(re.compile("|".join(_FAREWELLS)))(self._event(self._uninstalled))
+        app.event(re.compile(r"team_access_(granted|revoked)"))(self._event(self._team_access_changed))
 
     async def close(self) -> None:
         """End what is still under way."""
@@ -98,7 +116,9 @@ class Listeners:
     def _slash(self, group: str) -> Callable[..., Awaitable[None]]:
         async def listener(ack: AsyncAck, body: dict[str, Any]) -> None:
             await ack()
-            asker = _asker(body, str(body["channel_id"]), response_url=body.get("response_url"))
+            asker = await self._asker(body, str(body["channel_id"]), response_url=body.get("response_url"))
+            if asker is None:
+                return
             words = str(body.get("text", ""))
             if group == AVATAR and words.split() == ["start", "choose"]:
                 self._tasks.start(self._modals.open(asker, str(body["trigger_id"])), name="slack modal")
@@ -117,18 +137,21 @@ class Listeners:
         if place is None:
             return
         thread = body.get("message", {}).get("thread_ts")
-        asker = _asker(body, str(place), thread=thread, response_url=body.get("response_url"))
-        self._intake.pressed(verb, action.get("value"), asker, _interaction_keys(body))
+        asker = await self._asker(body, str(place), thread=thread, response_url=body.get("response_url"))
+        if asker is not None:
+            self._intake.pressed(verb, action.get("value"), asker, _interaction_keys(body))
 
     async def _say_this(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
-        asker = _asker(body, str(body["channel"]["id"]), response_url=body.get("response_url"))
-        self._intake.say(str(body["message"].get("text", "")), asker, _interaction_keys(body))
+        asker = await self._asker(body, str(body["channel"]["id"]), response_url=body.get("response_url"))
+        if asker is not None:
+            self._intake.say(str(body["message"].get("text", "")), asker, _interaction_keys(body))
 
     async def _start_here(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
-        asker = _asker(body, "")
-        self._tasks.start(self._modals.open(asker, str(body["trigger_id"])), name="slack modal")
+        asker = await self._asker(body, "")
+        if asker is not None:
+            self._tasks.start(self._modals.open(asker, str(body["trigger_id"])), name="slack modal")
 
     async def _submitted(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         answer: ModalAnswer = read_submission(body["view"], no_answers=self._modals.no_answers)
@@ -136,12 +159,26 @@ class Listeners:
             await ack(response_action="errors", errors=dict(answer.errors))
             return
         await ack()
-        asker = _asker(body, answer.channel)
-        self._intake.ordered(answer.command, asker, (f"slack:view:{body['view']['id']}",))
+        asker = await self._asker(body, answer.channel)
+        if asker is not None:
+            self._intake.ordered(answer.command, asker, (f"slack:view:{body['view']['id']}",))
+
+    async def _asker(
+        self, body: Payload, channel: str, *, thread: str | None = None, response_url: str | None = None
+    ) -> Asker | None:
+        """Who asks; None where the app is not installed there, which they are told. Raises `StoreError`."""
+        user = str(body.get("user_id") or body.get("user", {}).get("id"))
+        workspace = await self._origins.workspace(body)
+        if workspace is None:
+            self._log.warning(_NOT_OURS, kind=str(body.get("type") or body.get("command")))
+            nowhere = Asker(Channel("slack", "", channel), user, response_url=response_url)
+            self._outbox.tell(nowhere, Reply(NOT_INSTALLED, Visibility.PRIVATE))
+            return None
+        return Asker(self._origins.channel(workspace, channel), user, thread, response_url, author_team(body))
 
     # --- events ------------------------------------------------------------------------------------------------------
 
-    def _event(self, take: Callable[[Workspace, Payload, Delivery], Stored | None]) -> Callable[..., Awaitable[None]]:
+    def _event(self, take: "Callable[[Heard], Stored | None]") -> Callable[..., Awaitable[None]]:
         """A listener that returns, and so lets bolt acknowledge the event, once what the event causes is stored.
 
         It raises `NotStored` where the database is in trouble, and `TimeoutError` where storing takes too long; what
@@ -150,22 +187,27 @@ class Listeners:
 
         async def listener(body: dict[str, Any], request: AsyncBoltRequest) -> None:
             async with asyncio.timeout(STORED_WITHIN):
-                workspace = await self._workspaces.find(_team(body))
+                workspace = await self._origins.workspace(body)
+                event = body["event"]
                 if workspace is None:
+                    if event.get("type") not in _FAREWELLS:
+                        self._log.warning(_NOT_OURS, kind=str(event.get("type")))
                     return
-                stored = take(workspace, body["event"], delivery_of(request))
+                heard = Heard(workspace, event, delivery_of(request), author_team(body), claim_of(body))
+                stored = take(heard)
                 if stored is not None and not await asyncio.shield(stored):
                     raise NotStored
 
         return listener
 
-    def _mention(self, workspace: Workspace, event: Payload, delivery: Delivery) -> Stored | None:
-        if not _is_of_a_person(event, workspace):
+    def _mention(self, heard: "Heard") -> Stored | None:
+        if not _is_of_a_person(heard.event, heard.workspace):
             return None
-        return self._intake.mentioned(post_of(workspace, event, delivery))
+        return self._intake.mentioned(self._post(heard))
 
-    def _message(self, workspace: Workspace, event: Payload, delivery: Delivery) -> Stored | None:
-        channel = Channel("slack", workspace.team_id, str(event["channel"]))
+    def _message(self, heard: "Heard") -> Stored | None:
+        workspace, event = heard.workspace, heard.event
+        channel = self._channel(heard)
         subtype = event.get("subtype")
         if subtype == "message_changed":
             return self._edited(workspace, channel, event)
@@ -178,8 +220,14 @@ class Listeners:
             return None
         elif not texts.mentions(str(event.get("text", "")), workspace.bot_user):
             # The same post with a mention comes as `app_mention` too, and is taken in there.
-            return self._intake.overheard(post_of(workspace, event, delivery))
+            return self._intake.overheard(self._post(heard))
         return None
+
+    def _post(self, heard: "Heard") -> Post:
+        return post_of(heard.workspace, self._channel(heard), heard.event, heard.delivery, heard.team)
+
+    def _channel(self, heard: "Heard") -> Channel:
+        return self._origins.channel(heard.workspace, str(heard.event["channel"]))
 
     def _edited(self, workspace: Workspace, channel: Channel, event: Payload) -> Stored | None:
         message, before = event.get("message", {}), event.get("previous_message", {})
@@ -196,26 +244,55 @@ class Listeners:
             if kind == "panel":
                 self._panels.found(channel, session_id, str(event["ts"]))
 
-    def _home_opened(self, workspace: Workspace, event: Payload, _delivery: Delivery) -> None:
-        if event.get("tab") == "home":
-            self._tasks.start(self._home.publish(workspace, str(event["user"])), name="slack home")
+    def _home_opened(self, heard: "Heard") -> None:
+        if heard.event.get("tab") == "home":
+            self._tasks.start(self._home.publish(heard.workspace, str(heard.event["user"])), name="slack home")
 
-    def _groups_changed(self, workspace: Workspace, _event: Payload, _delivery: Delivery) -> None:
-        self._people.forget_groups(workspace.team_id)
+    def _groups_changed(self, heard: "Heard") -> None:
+        workspace = heard.workspace
+        others = self._workspaces.teams(workspace.organisation) if workspace.organisation else ()
+        self._people.forget_groups(workspace.team_id, *others)
 
-    def _channel_gone(self, workspace: Workspace, event: Payload, _delivery: Delivery) -> None:
-        what = str(event["type"]).rpartition("_")[2]
-        channel = Channel("slack", workspace.team_id, str(event["channel"]))
-        self._tasks.start(self._departures.leave_channel(channel, what), name="slack channel gone")
+    def _channel_gone(self, heard: "Heard") -> None:
+        self._leave(heard, str(heard.event["type"]).rpartition("_")[2])
 
-    def _member_left(self, workspace: Workspace, event: Payload, delivery: Delivery) -> None:
-        if event.get("user") == workspace.bot_user:
-            self._channel_gone(workspace, {**event, "type": "channel_left"}, delivery)
+    def _member_left(self, heard: "Heard") -> None:
+        if heard.event.get("user") == heard.workspace.bot_user:
+            self._leave(heard, "left")
 
-    def _uninstalled(self, workspace: Workspace, event: Payload, _delivery: Delivery) -> None:
-        if event["type"] == "tokens_revoked" and not event.get("tokens", {}).get("bot"):
+    def _leave(self, heard: "Heard", what: str) -> None:
+        self._tasks.start(self._departures.leave_channel(self._channel(heard), what), name="slack channel gone")
+
+    def _uninstalled(self, heard: "Heard") -> None:
+        if heard.event["type"] == "tokens_revoked" and not heard.event.get("tokens", {}).get("bot"):
             return
-        self._tasks.start(self._departures.leave_workspace(workspace), name="slack uninstalled")
+        workspace, organisation = heard.workspace, heard.workspace.organisation
+        if organisation is None or heard.claim.organisation == organisation:
+            leaving = self._departures.leave_installation(workspace)
+        else:
+            # It is one workspace's, and the organisation may still have its own.
+            leaving = self._departures.team_access(organisation, [workspace.team_id], is_granted=False)
+        self._tasks.start(leaving, name="slack uninstalled")
+
+    def _team_access_changed(self, heard: "Heard") -> None:
+        organisation = heard.workspace.organisation
+        if organisation is None:
+            return
+        teams = [team for team in heard.event.get("team_ids") or () if isinstance(team, str)]
+        is_granted = heard.event["type"] == "team_access_granted"
+        changing = self._departures.team_access(organisation, teams, is_granted=is_granted)
+        self._tasks.start(changing, name="slack team access")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An event, whose installation heard it, and whom its author belongs to. `claim`: what it says of its origin."""
+
+    workspace: Workspace
+    event: Payload
+    delivery: Delivery
+    team: str | None
+    claim: Claim
 
 
 async def _failed(error: Exception, body: dict[str, Any]) -> BoltResponse:
@@ -227,17 +304,6 @@ async def _failed(error: Exception, body: dict[str, Any]) -> BoltResponse:
     # that is not acknowledged the person is told.
     log.error("something from Slack was not understood", exc_info=error)
     return BoltResponse(status=200 if "event" in body else 500)
-
-
-def _team(body: Payload) -> str:
-    """The workspace something came from; the organisation where the app is installed in all of it."""
-    team = body.get("team_id") or (body.get("team") or {}).get("id")
-    return str(team or body.get("enterprise_id") or (body.get("enterprise") or {}).get("id") or "")
-
-
-def _asker(body: Payload, channel: str, *, thread: str | None = None, response_url: str | None = None) -> Asker:
-    user = body.get("user_id") or body.get("user", {}).get("id")
-    return Asker(Channel("slack", _team(body), channel), str(user), thread, response_url)
 
 
 def _interaction_keys(body: Payload) -> tuple[str, ...]:

@@ -50,6 +50,9 @@ EVENTS = (
 )
 """The event subscriptions of the bot."""
 
+EVENTS_OF_ORGANISATIONS = ("team_access_granted", "team_access_revoked")
+"""Those of an app that can be installed for a whole organisation (Enterprise Grid)."""
+
 
 def manifest(settings: Settings) -> str:
     """The manifest as JSON text: Socket Mode, or HTTP under `WEB_PUBLIC_URL` where `SLACK_SIGNING_SECRET` is set and
@@ -66,6 +69,8 @@ def manifest_of(settings: Settings) -> dict[str, Any]:
     """The manifest as a value."""
     http = uses_http(settings)
     address = settings.web.public_url or "https://avatar.example.com"
+    # Only an app that others install can be installed for an organisation, and only that hears of its workspaces.
+    events = sorted((*EVENTS, *EVENTS_OF_ORGANISATIONS)) if settings.slack.client_id else list(EVENTS)
     at_us: dict[str, Any] = {"request_url": f"{address.rstrip('/')}{EVENTS_PATH}"} if http else {}
     oauth: dict[str, Any] = {"scopes": {"bot": list(SCOPES)}}
     if settings.slack.client_id:
@@ -102,9 +107,9 @@ def manifest_of(settings: Settings) -> dict[str, Any]:
         },
         "oauth_config": oauth,
         "settings": {
-            "event_subscriptions": {**at_us, "bot_events": list(EVENTS)},
+            "event_subscriptions": {**at_us, "bot_events": events},
             "interactivity": {"is_enabled": True, **at_us},
-            "org_deploy_enabled": False,
+            "org_deploy_enabled": bool(settings.slack.client_id),
             "socket_mode_enabled": not http,
             "token_rotation_enabled": False,
         },

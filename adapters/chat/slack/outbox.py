@@ -33,12 +33,15 @@ class Asker:
     """Somebody who is to be answered: who, in which thread, and the interaction's own way back where there is one.
 
     A response URL works where the app is not in the channel, five times within 30 minutes (docs.slack.dev).
+
+    team: whom they belong to, as the payload says (`origins.author_team`); None where it does not.
     """
 
     channel: Channel
     user: str
     thread: str | None = None
     response_url: str | None = None
+    team: str | None = None
 
 
 class Outbox:

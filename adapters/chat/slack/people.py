@@ -1,6 +1,7 @@
 """Who somebody is in Slack: name, admin or not, bot or not, user groups. Asked once, remembered for a while.
 
-A person who cannot be looked up is an ordinary member: the core decides what they may do."""
+A person who cannot be looked up is an ordinary member, unless what Slack sent says that they belong to another company:
+the core decides what they may do."""
 
 import asyncio
 from collections import OrderedDict
@@ -26,11 +27,12 @@ MOST_PEOPLE = 5000
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What Slack says of somebody."""
+    """What Slack says of somebody. `teams`: the workspaces and organisations they belong to; none where nobody told."""
 
     name: str
     is_admin: bool = False
     is_bot: bool = False
+    teams: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ class People:
         self._groups: dict[str, tuple[float, Mapping[str, Group]]] = {}
         self._reading: dict[str, asyncio.Lock] = {}
 
-    async def actor(self, workspace: Workspace, user_id: str) -> Actor:
-        """The person as the core knows actors."""
+    async def actor(self, workspace: Workspace, user_id: str, team: str | None = None) -> Actor:
+        """The person as the core knows actors. `team`: whom they belong to, as far as what they did says."""
         person, groups = await asyncio.gather(self.person(workspace, user_id), self.groups(workspace))
         return Actor(
             "slack",
@@ -60,6 +62,7 @@ class People:
             role=Role.ADMIN if person.is_admin else Role.HOST,
             is_bot=person.is_bot,
             groups=frozenset(group_id for group_id, group in groups.items() if user_id in group.members),
+            is_external=not workspace.employs(person.teams or {team or workspace.team_id}),
         )
 
     async def person(self, workspace: Workspace, user_id: str) -> Person:
@@ -74,7 +77,7 @@ class People:
         except (SlackRefused, SlackUnreachable) as error:
             log.info("a person could not be looked up", error=str(error))
             return known[1] if known else Person(SOMEBODY)
-        person = _person_of(answer.get("user", {}))
+        person = _person_of(answer.get("user", {}), workspace)
         self._people[key] = (self._clock.monotonic(), person)
         while len(self._people) > MOST_PEOPLE:
             self._people.popitem(last=False)
@@ -108,16 +111,34 @@ class People:
             self._groups[workspace.team_id] = (self._clock.monotonic(), groups)
             return groups
 
-    def forget_groups(self, team_id: str) -> None:
-        """The groups of a workspace have changed."""
-        self._groups.pop(team_id, None)
+    def forget_groups(self, *team_ids: str) -> None:
+        """The groups of workspaces have changed."""
+        for team_id in team_ids:
+            self._groups.pop(team_id, None)
 
 
-def _person_of(user: Mapping[str, Any]) -> Person:
-    profile = user.get("profile") or {}
+def _person_of(user: Mapping[str, Any], workspace: Workspace) -> Person:
+    profile, enterprise = user.get("profile") or {}, user.get("enterprise_user") or {}
     names = (profile.get("display_name"), profile.get("real_name"), user.get("real_name"), user.get("name"))
+    teams = {user.get("team_id"), enterprise.get("enterprise_id"), *(enterprise.get("teams") or ())}
     return Person(
         name=next((str(name) for name in names if name), SOMEBODY),
-        is_admin=bool(user.get("is_admin") or user.get("is_owner")),
+        is_admin=_is_admin(user, workspace),
         is_bot=bool(user.get("is_bot")),
+        teams=frozenset(team for team in teams if isinstance(team, str)),
+    )
+
+
+def _is_admin(user: Mapping[str, Any], workspace: Workspace) -> bool:
+    """Whether somebody is an admin of this workspace. An organisation's token sees the people of all workspaces: an
+    admin of another one is none here, and one of the organisation is one everywhere."""
+    of_organisation = user.get("enterprise_user") or {}
+    if workspace.organisation is None or user.get("team_id") == workspace.team_id:
+        of_workspace = bool(user.get("is_admin") or user.get("is_owner"))
+    else:
+        of_workspace = False
+    return of_workspace or bool(
+        workspace.organisation is not None
+        and of_organisation.get("enterprise_id") == workspace.organisation
+        and (of_organisation.get("is_admin") or of_organisation.get("is_owner"))
     )

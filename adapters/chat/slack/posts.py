@@ -12,7 +12,11 @@ from bot.model import Channel
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A message. `keys` name the event and the message; `is_last`: Slack does not bring it again."""
+    """A message. `keys` name the event and the message; `is_last`: Slack does not bring it again.
+
+    workspace: whose installation heard it; `channel` may be known under another one (`origins.Origins.channel`).
+    team: whom its author belongs to, as the event says; None where it does not.
+    """
 
     workspace: Workspace
     channel: Channel
@@ -23,11 +27,13 @@ class Post:
     keys: tuple[str, ...]
     thread: str | None
     is_last: bool
+    team: str | None = None
 
 
-def post_of(workspace: Workspace, event: Mapping[str, Any], delivery: Delivery) -> Post:
+def post_of(
+    workspace: Workspace, channel: Channel, event: Mapping[str, Any], delivery: Delivery, team: str | None
+) -> Post:
     """The post that a `message` or `app_mention` event tells of."""
-    channel = Channel("slack", workspace.team_id, str(event["channel"]))
     return Post(
         workspace=workspace,
         channel=channel,
@@ -38,4 +44,5 @@ def post_of(workspace: Workspace, event: Mapping[str, Any], delivery: Delivery) 
         keys=(f"slack:event:{delivery.event_id}", f"slack:msg:{channel.workspace}:{channel.id}:{event['ts']}"),
         thread=thread_of(event),
         is_last=delivery.is_last,
+        team=team,
     )

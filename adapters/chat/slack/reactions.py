@@ -45,9 +45,15 @@ class Reactions:
     def mark(self, channel: Channel, utterance: Utterance) -> None:
         """Show what became of the message that an utterance was made from; a command has none."""
         mark = _MARKS.get(utterance.state)
-        if mark is None or utterance.message_id is None:
-            return
-        place = (channel, ts_of(utterance.message_id))
+        if mark is not None and utterance.message_id is not None:
+            self._mark(channel, utterance.message_id, mark)
+
+    def mark_not_said(self, channel: Channel, message_id: str) -> None:
+        """Show that a message was not taken."""
+        self._mark(channel, message_id, NOT_SAID)
+
+    def _mark(self, channel: Channel, message_id: str, mark: str) -> None:
+        place = (channel, ts_of(message_id))
         if mark != WAITS and place not in self._wanted:
             # Also where we do not know of it: it may be from before a restart.
             self._shown.setdefault(place, WAITS)

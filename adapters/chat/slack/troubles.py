@@ -48,6 +48,7 @@ IN_DOUBT = (
     "The database was in trouble, so I am not sure that this was done. Look with `/avatar status`, then try again."
 )
 SAID_ELSEWHERE = "Answered in the channel."
+NOT_INSTALLED = "The app is not installed in this workspace any more. Ask an admin of it to install the app again."
 UNINSTALLED = (
     "The Slack app was removed from its workspace: install it again, then set SLACK_BOT_TOKEN to its new token."
 )

@@ -1,7 +1,9 @@
 """HTTP mode: Slack's requests at the project's web server, let in only with a true and fresh signature.
 
-Whatever is forged, old or malformed gets 401 before anything looks into it (docs.slack.dev, verifying requests)."""
+Whatever is forged, old or malformed gets 401 before anything looks into it (docs.slack.dev, verifying requests), and
+one line a minute in the log."""
 
+import hmac
 import json
 from collections.abc import Sequence
 from urllib.parse import parse_qs
@@ -10,11 +12,18 @@ from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_sdk.signature import Clock as WallClock
 from slack_sdk.signature import SignatureVerifier
+
+from adapters.chat.slack.rate_limited_log import RateLimitedLog
+from bot.ports import Clock
 
 EVENTS_PATH = "/slack/events"
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
+
+OLDEST = 300
+"""Seconds that a request's timestamp may differ from this machine's clock; as Slack demands it."""
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -22,8 +31,11 @@ _FORM = "application/x-www-form-urlencoded"
 class WebRequests:
     """Takes what Slack sends: events, commands, interactivity, and the check of the address."""
 
-    def __init__(self, signing_secret: str) -> None:
+    def __init__(self, signing_secret: str, clock: Clock, wall_clock: WallClock | None = None) -> None:
+        """`wall_clock` tells the age of requests; `clock` the pauses between lines of the log."""
         self._verifier = SignatureVerifier(signing_secret)
+        self._wall_clock = wall_clock or WallClock()
+        self._log = RateLimitedLog(clock)
         self.app: AsyncApp | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -31,21 +43,45 @@ class WebRequests:
         try:
             body = (await request.read()).decode()
         except UnicodeDecodeError:
-            return web.Response(status=401)
+            return self._refuse("a request to Slack's address is no text")
         headers = {name.lower(): value for name, value in request.headers.items()}
-        if not self._is_true(body, headers) or not _is_readable(body, request.content_type):
-            return web.Response(status=401)
+        if (age := self._age_of_true(body, headers)) is None:
+            return self._refuse(
+                "a request to Slack's address is not signed with SLACK_SIGNING_SECRET: that is wrong, or somebody else "
+                "asks"
+            )
+        if abs(age) > OLDEST:
+            return self._refuse(
+                "a request from Slack is refused because of its time: this machine's clock and Slack's differ, or it "
+                "was sent again; set the clock (NTP)",
+                clock_is_ahead_by_seconds=age,
+            )
+        if not _is_readable(body, request.content_type):
+            return self._refuse("a request from Slack cannot be read")
         if self.app is None:
             return web.Response(status=503, headers={"Retry-After": "5"})
         passed: dict[str, str | Sequence[str]] = dict(headers)
         return await to_aiohttp_response(await self.app.async_dispatch(AsyncBoltRequest(body=body, headers=passed)))
 
-    def _is_true(self, body: str, headers: dict[str, str]) -> bool:
-        try:
-            return self._verifier.is_valid_request(body, headers)
-        except (ValueError, TypeError):
-            # A timestamp that is no number.
-            return False
+    def _refuse(self, why: str, **details: object) -> web.Response:
+        self._log.warning(why, **details)
+        return web.Response(status=401)
+
+    def _age_of_true(self, body: str, headers: dict[str, str]) -> int | None:
+        """Seconds since a request was signed, below 0 where Slack's clock is ahead of ours; None where its signature is
+        not true for its timestamp, whatever that says."""
+        timestamp, signature = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
+        if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= _LONGEST_TIMESTAMP):
+            return None
+        # The verifier's own check also looks at the age, and does not say which of the two was wrong.
+        true = self._verifier.generate_signature(timestamp=timestamp, body=body) or ""
+        if not hmac.compare_digest(true.encode(), signature.encode()):
+            return None
+        return round(self._wall_clock.now()) - int(timestamp)
+
+
+_LONGEST_TIMESTAMP = 12
+"""Digits of seconds since 1970, and some to spare."""
 
 
 def _is_readable(body: str, content_type: str) -> bool:
@@ -53,16 +89,26 @@ def _is_readable(body: str, content_type: str) -> bool:
     try:
         if content_type == _FORM:
             form = parse_qs(body, strict_parsing=True)
-            return all(_is_slacks(json.loads(payload)) for payload in form.get("payload", ()))
-        return _is_slacks(json.loads(body))
+            return all(is_slacks(json.loads(payload)) for payload in form.get("payload", ()))
+        return is_slacks(json.loads(body))
     except (ValueError, RecursionError):
         return False
 
 
-def _is_slacks(payload: object) -> bool:
+def is_slacks(payload: object) -> bool:
     """Whether it has the shape that bolt relies on before it hands a request to any listener."""
     if not isinstance(payload, dict):
         return False
-    event = payload.get("event", {})
     names = (payload.get("team_id"), payload.get("enterprise_id"))
-    return isinstance(event, dict) and all(name is None or isinstance(name, str) for name in names)
+    if not isinstance(payload.get("event", {}), dict) or not all(
+        name is None or isinstance(name, str) for name in names
+    ):
+        return False
+    match payload.get("type"):
+        case "block_actions":
+            actions = payload.get("actions")
+            return isinstance(actions, list) and bool(actions) and all(isinstance(action, dict) for action in actions)
+        case "view_submission" | "view_closed":
+            return isinstance(payload.get("view"), dict)
+        case _:
+            return True

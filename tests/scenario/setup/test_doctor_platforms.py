@@ -121,6 +121,26 @@ async def test_slack_channel_without_the_bot_says_how_to_invite_it(
     assert "/invite @" in found(ran)[f"Slack channel {channel.id}"]["fix"]
 
 
+async def test_organisation_is_told_which_of_its_workspaces_have_the_app(
+    tmp_path: Path, simulator: Simulator, slack: SlackTwin
+) -> None:
+    acme = slack.add_enterprise("Acme")
+    north = slack.add_team("Acme North", enterprise=acme)
+    channel = slack.add_channel("general", [slack.add_user("nora", team=north)], team=north)
+    token = slack.install(acme)
+    tokens = {"SLACK_BOT_TOKEN": token, "SLACK_APP_TOKEN": slack.app_token, "SLACK_API_URL": slack.api_url}
+    settings = of_simulator(simulator, **tokens)
+    ran = await run(tmp_path, "doctor", "--json", "--channel", channel.id, **settings)
+    assert ran.code == 0, ran.out + ran.err
+    assert found(ran)["Slack organisation Acme"]["found"] == "the app is in Acme North"
+    assert found(ran)[f"Slack channel {channel.id}"]["outcome"] == "pass"
+    acme.granted.clear()
+    slack.add_team("Acme South", enterprise=acme, granted=False)
+    ran = await run(tmp_path, "doctor", "--json", **settings)
+    assert ran.code == 1
+    assert "Add it to one" in found(ran)["Slack organisation Acme"]["fix"]
+
+
 async def test_wrong_slack_tokens_are_named_and_not_shown(
     tmp_path: Path, simulator: Simulator, slack: SlackTwin
 ) -> None:

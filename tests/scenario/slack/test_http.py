@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.platforms.driver import ANA
 from tests.platforms.slack import SlackDriver
@@ -60,6 +61,30 @@ async def test_what_is_not_from_slack_is_refused_and_touches_nothing(
     await slack.write("say something good")
     await slack.bot.until(lambda: slack.bot.spoken == ["something good"])
     assert all(request.method != "users.info" for request in slack.twin.requests[calls:])
+
+
+CLOCKS_DIFFER = "a request from Slack is refused because of its time"
+NOT_SIGNED = "a request to Slack's address is not signed"
+
+
+async def test_request_that_is_too_old_says_by_how_much_the_clocks_differ_and_once(slack: SlackDriver) -> None:
+    with capture_logs() as log:
+        for _ in range(5):
+            assert (await slack.twin.send_old()).status == 401
+    (line,) = [entry for entry in log if entry["event"].startswith(CLOCKS_DIFFER)]
+    assert line["log_level"] == "warning"
+    assert 595 <= line["clock_is_ahead_by_seconds"] <= 640
+    assert not [entry for entry in log if entry["event"].startswith(NOT_SIGNED)]
+
+
+async def test_forgeries_fill_no_log_and_say_nothing_of_the_clock(slack: SlackDriver) -> None:
+    with capture_logs() as log:
+        for _ in range(3):
+            for how in (slack.twin.send_forged, slack.twin.send_unsigned, slack.twin.send_malformed):
+                assert (await how()).status == 401
+    lines = [entry["event"] for entry in log if "Slack" in entry["event"]]
+    assert len(lines) == 1
+    assert lines[0].startswith(NOT_SIGNED)
 
 
 async def test_an_event_that_slack_repeats_is_taken_once(slack: SlackDriver) -> None:

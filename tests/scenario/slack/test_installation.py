@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.platforms.slack import SlackDriver, local_address, text_of
-from tests.twins.slack import SlackTwin, Team
+from tests.twins.slack import Enterprise, SlackTwin, Team
 
 BACK = "https://watch.example.com/slack/oauth_redirect"
 
@@ -30,7 +30,7 @@ class Browser:
             assert "HttpOnly" in answer.headers["Set-Cookie"]
             return answer.headers["Location"]
 
-    async def agree(self, location: str, team: Team) -> str:
+    async def agree(self, location: str, team: Team | Enterprise) -> str:
         """Agree at Slack; the query it sends back with."""
         async with self._session.get(f"{location}&team={team.id}", allow_redirects=False) as answer:
             assert answer.headers["Location"].startswith(BACK)

@@ -35,8 +35,14 @@ People (a user, channel or team may be given as its record or its id; names work
     add_user(name, *, is_admin=False, is_owner=False, is_bot=False, locale="en-US", team=None) -> User
     add_channel(name, members=(), *, kind="public"|"private"|"im", with_bot=True, team=None) -> Channel
     add_usergroup(handle, members=(), *, team=None) -> UserGroup;  await change_usergroup(group, members)
-    add_team(name, *, installed=False) -> Team      another workspace, with `team.bot`, `team.bot_token` once installed
-    await write(channel, user, text, *, thread_ts=None, raw=False) -> Message   `@name`, `#channel`, `@group`, `@here`
+    add_team(name, *, installed=False) -> Team   another workspace, with `team.bot`, `team.bot_token` once installed
+    add_enterprise(name) -> Enterprise   an organisation (Enterprise Grid); add_team(..., enterprise=...) makes its
+                            workspaces, `authorize(enterprise, user)` installs for all of them; await grant(team),
+                            withdraw(team) give it to one more, or take it from one
+    share(channel, *teams, with_bot=False)   the channel is in these workspaces, too: by Slack Connect, where they are
+                            another company's
+    await write(channel, user, text, *, thread_ts=None, raw=False, files=()) -> Message
+                            `@name`, `#channel`, `@group`, `@here`
                             and links become what Slack makes of them; & < > are escaped; `raw=True` sends as is;
                             a mention of the bot yields `app_mention` and `message` (see `message.deliveries`)
     await edit_message(message, text), await delete_message(message)
@@ -85,7 +91,7 @@ OAuth
 from tests.twins.slack.delivery import Delivery, Interaction, Timing
 from tests.twins.slack.faults import Dropped, Garbage, Held, RateLimited, Refused, ServerError, Slow
 from tests.twins.slack.http_delivery import Answer
-from tests.twins.slack.records import Channel, Ephemeral, Message, Request, Team, User, UserGroup, View
+from tests.twins.slack.records import Channel, Enterprise, Ephemeral, Message, Request, Team, User, UserGroup, View
 from tests.twins.slack.socket_mode import Connection
 from tests.twins.slack.twin import SlackTwin
 
@@ -95,6 +101,7 @@ __all__ = [
     "Connection",
     "Delivery",
     "Dropped",
+    "Enterprise",
     "Ephemeral",
     "Garbage",
     "Held",

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.twins.slack.people import People
-from tests.twins.slack.records import Channel, Message, Payload, Team
+from tests.twins.slack.records import Channel, Message, Payload, Team, User
 
 
 class Refusal(Exception):
@@ -37,11 +37,23 @@ class Caller:
 
         Names (`#general`) are not found here: `chat.postMessage` still takes them, a careful app does not use them."""
         channel = self.twin.channels.get(str(name))
-        if channel is None or channel.deleted or channel.team is not self.team:
+        if channel is None or channel.deleted or self.team not in channel.teams:
             raise Refusal("channel_not_found")
-        if channel.kind != "public" and not channel.with_bot:
+        if channel.kind != "public" and not self.is_in(channel):
             raise Refusal("channel_not_found")
         return channel
+
+    def is_in(self, channel: Channel) -> bool:
+        """Whether the caller's bot is a member of a channel."""
+        return self.team.bot.id in channel.members
+
+    def person(self, name: object) -> User | None:
+        """The person of this id whom the caller may know: of its workspace, its organisation, or a shared channel."""
+        user = self.twin.users.get(str(name))
+        if user is None or user.team is self.team or (self.team.is_org_install and user.team.side == self.team.side):
+            return user
+        shared = any(self.team in channel.teams and name in channel.members for channel in self.twin.channels.values())
+        return user if shared else None
 
     def message(self, channel: Channel, ts: object, error: str = "message_not_found") -> Message:
         message = channel.messages.get(str(ts))

@@ -13,9 +13,9 @@ def _place_to_post(caller: Caller, args: Payload, *, public: bool = True) -> Cha
     channel = caller.twin.direct(person) if person and person.team is caller.team else caller.channel(args["channel"])
     if channel.archived:
         raise Refusal("is_archived")
-    if not channel.with_bot and not (public and "chat:write.public" in caller.team.scopes):
+    if not caller.is_in(channel) and not (public and "chat:write.public" in caller.team.scopes):
         raise Refusal("not_in_channel")
-    if not channel.with_bot:
+    if not caller.is_in(channel):
         caller.need("chat:write.public")
     if channel.restricted:
         raise Refusal("restricted_action")
@@ -92,7 +92,7 @@ async def get_permalink(caller: Caller, args: Payload) -> Payload:
 
 def _reaction(caller: Caller, args: Payload) -> tuple[Message, str]:
     channel = caller.channel(args["channel"])
-    if not channel.with_bot:
+    if not caller.is_in(channel):
         raise Refusal("not_in_channel")
     if channel.archived:
         raise Refusal("is_archived")

@@ -18,16 +18,24 @@ def _page(everything: Sequence[Any], args: Payload, name: str) -> Payload:
 
 
 async def auth_test(caller: Caller, args: Payload) -> Payload:
-    team = caller.team
+    team, enterprise = caller.team, caller.team.enterprise
+    place = enterprise if enterprise is not None and team.is_org_install else team
     return {
-        "url": f"https://{team.domain}.slack.example.com/",
-        "team": team.name,
+        "url": f"https://{place.domain}.slack.example.com/",
+        "team": place.name,
         "user": team.bot.name,
-        "team_id": team.id,
+        "team_id": place.id,
         "user_id": team.bot.id,
         "bot_id": team.bot_id,
-        "is_enterprise_install": False,
-    }
+        "is_enterprise_install": team.is_org_install,
+    } | ({"enterprise_id": enterprise.id} if enterprise is not None else {})
+
+
+async def auth_teams_list(caller: Caller, args: Payload) -> Payload:
+    """The workspaces that a token has access to."""
+    enterprise = caller.team.enterprise
+    teams = enterprise.granted if enterprise is not None and caller.team.is_org_install else [caller.team]
+    return _page([{"id": team.id, "name": team.name} for team in teams], args, "teams")
 
 
 async def auth_revoke(caller: Caller, args: Payload) -> Payload:
@@ -58,10 +66,10 @@ async def conversation_list(caller: Caller, args: Payload) -> Payload:
     seen = [
         channel.shown()
         for channel in caller.twin.channels.values()
-        if channel.team is caller.team
+        if caller.team in channel.teams
         and channel.kind in wanted
         and not channel.deleted
-        and (channel.kind == "public" or channel.with_bot)
+        and (channel.kind == "public" or caller.is_in(channel))
         and not (channel.archived and args.get("exclude_archived"))
     ]
     return _page(seen, args, "channels")
@@ -77,7 +85,7 @@ async def join(caller: Caller, args: Payload) -> Payload:
         raise Refusal("method_not_supported_for_channel_type")
     if channel.archived:
         raise Refusal("is_archived")
-    if channel.with_bot:
+    if caller.is_in(channel):
         return {"channel": channel.shown(), "warning": "already_in_channel"}
     await caller.twin.invite_bot(channel)
     return {"channel": channel.shown()}
@@ -94,7 +102,7 @@ async def open_conversation(caller: Caller, args: Payload) -> Payload:
 
 async def replies(caller: Caller, args: Payload) -> Payload:
     channel = caller.channel(args["channel"])
-    if not channel.with_bot:
+    if not caller.is_in(channel):
         raise Refusal("not_in_channel")
     caller.message(channel, args["ts"], "thread_not_found")
     thread = [m.shown() for m in caller.twin.messages(channel) if args["ts"] in (m.ts, m.thread_ts)]
@@ -102,9 +110,11 @@ async def replies(caller: Caller, args: Payload) -> Payload:
 
 
 async def user_info(caller: Caller, args: Payload) -> Payload:
-    user = caller.twin.users.get(args["user"])
-    if user is None or user.team is not caller.team:
+    user = caller.person(args["user"])
+    if user is None:
         raise Refusal("user_not_found")
+    if user.team.side != caller.team.side:
+        return {"user": user.shown_to_others()}
     return {"user": user.shown(with_locale=bool(args.get("include_locale")))}
 
 
@@ -141,6 +151,7 @@ async def bot_info(caller: Caller, args: Payload) -> Payload:
 CALLS: dict[str, Call] = {
     "apps.uninstall": uninstall,
     "auth.revoke": auth_revoke,
+    "auth.teams.list": auth_teams_list,
     "auth.test": auth_test,
     "bots.info": bot_info,
     "conversations.info": conversation_info,

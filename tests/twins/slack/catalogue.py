@@ -29,6 +29,7 @@ METHODS: dict[str, Method] = {
     "apps.connections.open": Method("connections:write", app_token=True),
     "apps.uninstall": Method(arguments=_WHO, required=("client_id", "client_secret")),
     "auth.revoke": Method(arguments={"test": "boolean"}),
+    "auth.teams.list": Method(arguments={"cursor": "string", "limit": "number", "include_icon": "boolean"}),
     "auth.test": Method(),
     "bots.info": Method("users:read", {"bot": "string", "team_id": "string"}),
     "chat.delete": Method("chat:write"),
@@ -71,6 +72,10 @@ METHODS: dict[str, Method] = {
     "views.update": Method(),
 }
 
+OF_ONE_WORKSPACE = {"conversations.list", "usergroups.list", "usergroups.users.list", "users.list"}
+"""Methods to which an organisation's token must say the workspace: `missing_argument` else (docs.slack.dev,
+organization-ready apps)."""
+
 EVENTS: dict[str, str] = {
     "app_home_opened": "",
     "app_mention": "app_mentions:read",
@@ -95,6 +100,8 @@ EVENTS: dict[str, str] = {
     "subteam_created": "usergroups:read",
     "subteam_members_changed": "usergroups:read",
     "subteam_updated": "usergroups:read",
+    "team_access_granted": "",
+    "team_access_revoked": "",
     "tokens_revoked": "",
 }
 """Subscription name to the scope it needs; `member_…_channel` needs `groups:read` in a private channel."""

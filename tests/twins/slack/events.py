@@ -12,7 +12,7 @@ from tests.twins.slack.delivery import Attempt, Delivery, Timing
 from tests.twins.slack.records import Channel, Payload, Team, new_id
 from tests.twins.slack.world import World
 
-ALWAYS = ("app_uninstalled", "tokens_revoked")
+ALWAYS = ("app_uninstalled", "team_access_granted", "team_access_revoked", "tokens_revoked")
 """What an app hears although its tokens no longer work."""
 
 
@@ -35,9 +35,18 @@ class Events(World):
         self.owner = TaskOwner()
 
     def emit(
-        self, event: Payload, team: Team, subscription: str = "", *, channel: Channel | None = None
+        self,
+        event: Payload,
+        team: Team,
+        subscription: str = "",
+        *,
+        channel: Channel | None = None,
+        author: Team | None = None,
     ) -> list[Delivery]:
-        """Send an event if the app is to have it. Returns the delivery, or an empty list."""
+        """Send an event to the installation of `team`, if it is to have it. Returns the delivery, or an empty list.
+
+        channel, author: where it happened and whose person did it, for the outer ids of a shared channel.
+        """
         name = subscription or str(event["type"])
         scope = EVENTS[name]
         if channel is not None and channel.kind == "private" and scope == "channels:read":
@@ -48,7 +57,7 @@ class Events(World):
             return []
         self.used_subscriptions.add(name)
         self.used_scopes |= {scope} - {""}
-        return [self.start(Delivery("events_api", self.callback(event, team), team, self.clock))]
+        return [self.start(Delivery("events_api", self.callback(event, team, channel, author), team, self.clock))]
 
     def start(self, delivery: Delivery) -> Delivery:
         """Begin the attempts."""
@@ -80,12 +89,21 @@ class Events(World):
         delivery.lost = not delivery.done
         self.clock.ring()
 
-    def callback(self, event: Payload, team: Team) -> Payload:
-        """The outer event."""
+    def callback(
+        self, event: Payload, team: Team, channel: Channel | None = None, author: Team | None = None
+    ) -> Payload:
+        """The outer event. In a shared channel the outer ids are those of the author's workspace, for a mention those
+        of the channel's host, and only `authorizations` tells the installation (bolt-python, tests of
+        `request/internals.py`, has such payloads)."""
+        host = channel.team if channel is not None else team
+        outer = host if event["type"] == "app_mention" else author or team
+        owner = team.enterprise if team.is_org_install else None
         return {
             "token": "verification-token-nobody-should-use",
-            "team_id": team.id,
-            "context_team_id": team.id,
+            "team_id": outer.id,
+            "enterprise_id": outer.enterprise.id if outer.enterprise else None,
+            "context_team_id": host.id,
+            "context_enterprise_id": host.enterprise.id if host.enterprise else None,
             "api_app_id": self.app_id,
             "event": event,
             "type": "event_callback",
@@ -93,12 +111,12 @@ class Events(World):
             "event_time": int(time.time()),
             "authorizations": [
                 {
-                    "enterprise_id": None,
-                    "team_id": team.id,
+                    "enterprise_id": team.enterprise.id if team.enterprise else None,
+                    "team_id": None if owner else team.id,
                     "user_id": team.bot.id,
                     "is_bot": True,
-                    "is_enterprise_install": False,
+                    "is_enterprise_install": owner is not None,
                 }
             ],
-            "is_ext_shared_channel": False,
+            "is_ext_shared_channel": channel is not None and channel.is_ext_shared,
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.twins.slack.delivery import Delivery, Interaction
 from tests.twins.slack.events import Events
-from tests.twins.slack.records import Channel, Ephemeral, Message, Payload, User, View
+from tests.twins.slack.records import Channel, Ephemeral, Message, Payload, Team, User, View
 from tests.twins.slack.responses import Responses
 from tests.twins.slack.wording import as_message
 from tests.twins.slack.world import ChannelLike, UserLike
@@ -26,7 +26,7 @@ class Interactions(Events):
         command."""
         place = self.channel(channel)
         person = self.user(user, place.team)
-        if "commands" not in place.team.scopes or (self.commands and command not in self.commands):
+        if "commands" not in person.team.scopes or (self.commands and command not in self.commands):
             raise ValueError(f"{command} is not installed")
         if self.commands.get(command, True):
             text = as_message(self, place.team, text, named=True)
@@ -66,7 +66,8 @@ class Interactions(Events):
         if isinstance(place, Message):
             payload["message"] = place.shown()
         payload["channel"] = {"id": place.channel.id, "name": place.channel.name}
-        return await self._interact("interactive", payload | self._person(person), person, place.channel, origin=place)
+        payload |= self._person(person, self._clicked_team(place, person))
+        return await self._interact("interactive", payload, person, place.channel, origin=place)
 
     async def shortcut(self, message: Message, callback_id: str, user: UserLike) -> Interaction:
         """A message shortcut; the message may be in a channel that the bot is not in."""
@@ -141,6 +142,7 @@ class Interactions(Events):
         return interaction
 
     def _who(self, person: User) -> Payload:
+        enterprise = person.team.enterprise
         return {
             "token": "verification-token-nobody-should-use",
             "team_id": person.team.id,
@@ -148,20 +150,33 @@ class Interactions(Events):
             "user_id": person.id,
             "user_name": person.name,
             "api_app_id": self.app_id,
-            "is_enterprise_install": "false",
-        }
+            "is_enterprise_install": "true" if person.team.is_org_install else "false",
+        } | ({"enterprise_id": enterprise.id, "enterprise_name": enterprise.name} if enterprise else {})
 
-    def _person(self, person: User) -> Payload:
+    def _person(self, person: User, team: Team | None = None) -> Payload:
+        """Who did it. `team`: the workspace of the message that was used. Else it is the person's own, and for an
+        organisation's installation none at all (slack_bolt, `request/internals.py`)."""
         user = {"id": person.id, "username": person.name, "name": person.name, "team_id": person.team.id}
+        is_org = (team or person.team).is_org_install
+        place = team or person.team
+        owner = place.enterprise
+        shown = {"id": place.id, "domain": place.domain}
+        shown |= {"enterprise_id": owner.id, "enterprise_name": owner.name} if owner else {}
         return {
             "token": "verification-token-nobody-should-use",
             "user": user,
-            "team": {"id": person.team.id, "domain": person.team.domain},
-            "enterprise": None,
-            "is_enterprise_install": False,
+            "team": None if is_org and team is None else shown,
+            "enterprise": owner.shown() if owner else None,
+            "is_enterprise_install": is_org,
             "api_app_id": self.app_id,
             "action_ts": f"{time.time():.6f}",
         }
+
+    def _clicked_team(self, place: Message | Ephemeral, person: User) -> Team:
+        """The workspace whose app posted a message."""
+        author = self.users.get(place.user) if isinstance(place, Message) else None
+        teams = [team for team in place.channel.teams if author is None or team.bot is author]
+        return person.team if person.team in teams else (teams or [place.channel.team])[0]
 
 
 def _elements(blocks: list[Payload]) -> list[tuple[Payload, Payload]]:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tests.twins.slack.calling import Refusal
 from tests.twins.slack.people import People
-from tests.twins.slack.records import Payload, Team, User, new_id
+from tests.twins.slack.records import Enterprise, Payload, Team, User, new_id
 from tests.twins.slack.world import UserLike
 
 LIFE = 600.0
@@ -17,9 +17,9 @@ LIFE = 600.0
 
 @dataclass
 class Grant:
-    """A code that was handed out."""
+    """A code that was handed out, for a workspace or an organisation."""
 
-    team: Team
+    place: Team | Enterprise
     user: User
     scopes: set[str]
     redirect_uri: str | None
@@ -37,11 +37,14 @@ class OAuth:
         self.redirect_uri = ""
         """What the app's configuration names; used where the request names none."""
 
-    def authorize(self, team: Team, user: UserLike, redirect_uri: str | None = None, scopes: str = "") -> str:
+    def authorize(
+        self, place: Team | Enterprise, user: UserLike, redirect_uri: str | None = None, scopes: str = ""
+    ) -> str:
         """The person agrees; the code that Slack sends along to the redirect page."""
         asked = set(scopes.split(",")) - {""} or set(self._twin.scopes)
         code = new_id("code-")
-        self._grants[code] = Grant(team, self._twin.user(user, team), asked, redirect_uri, self._twin.now())
+        team = place if isinstance(place, Team) else place.granted[0]
+        self._grants[code] = Grant(place, self._twin.user(user, team), asked, redirect_uri, self._twin.now())
         return code
 
     async def page(self, http: web.Request) -> web.Response:
@@ -50,10 +53,12 @@ class OAuth:
         target = query.get("redirect_uri") or self.redirect_uri
         if query.get("client_id") != self._twin.client_id or not target:
             return web.Response(status=400, text="invalid_client_id or no redirect_uri")
-        team = self._twin.teams[query["team"]] if "team" in query else self.installing or self._twin.team
+        places: dict[str, Team | Enterprise] = {**self._twin.teams, **self._twin.enterprises}
+        place = places[query["team"]] if "team" in query else self.installing or self._twin.team
+        team = place if isinstance(place, Team) else place.granted[0]
         people = [user for user in self._twin.users.values() if user.team is team and not user.is_bot]
         person = query.get("user") or (people[0] if people else self._twin.add_user("installer", team=team))
-        code = self.authorize(team, person, query.get("redirect_uri"), query.get("scope", ""))
+        code = self.authorize(place, person, query.get("redirect_uri"), query.get("scope", ""))
         back = urlencode({"code": code, "state": query.get("state", "")})
         raise web.HTTPFound(f"{target}?{back}")
 
@@ -71,16 +76,18 @@ class OAuth:
         if grant.redirect_uri is not None and args.get("redirect_uri") != grant.redirect_uri:
             raise Refusal("bad_redirect_uri")
         grant.used = True
-        token = self._twin.install(grant.team)
-        grant.team.scopes = set(grant.scopes)
+        token, place = self._twin.install(grant.place), grant.place
+        installation = place.own if isinstance(place, Team) else place.installation
+        installation.scopes = set(grant.scopes)
+        enterprise = place.enterprise if isinstance(place, Team) else place
         return {
             "app_id": self._twin.app_id,
             "authed_user": {"id": grant.user.id},
             "scope": ",".join(sorted(grant.scopes)),
             "token_type": "bot",
             "access_token": token,
-            "bot_user_id": grant.team.bot.id,
-            "team": {"id": grant.team.id, "name": grant.team.name},
-            "enterprise": None,
-            "is_enterprise_install": False,
+            "bot_user_id": installation.bot.id,
+            "team": {"id": place.id, "name": place.name} if isinstance(place, Team) else None,
+            "enterprise": enterprise.shown() if enterprise is not None else None,
+            "is_enterprise_install": not isinstance(place, Team),
         }

@@ -3,11 +3,11 @@
 Each action changes the world first and then tells the app of it, as Slack does."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tests.twins.slack.delivery import Delivery
 from tests.twins.slack.events import Events
-from tests.twins.slack.records import Channel, Message, Payload, Team, UserGroup, new_id
+from tests.twins.slack.records import Channel, Enterprise, Message, Payload, Team, UserGroup, new_id
 from tests.twins.slack.wording import as_message
 from tests.twins.slack.world import ChannelLike, UserLike
 
@@ -18,15 +18,24 @@ class People(Events):
     """The person's side, apart from commands and interactions."""
 
     async def write(
-        self, channel: ChannelLike, user: UserLike, text: str, *, thread_ts: str | None = None, raw: bool = False
+        self,
+        channel: ChannelLike,
+        user: UserLike,
+        text: str,
+        *,
+        thread_ts: str | None = None,
+        raw: bool = False,
+        files: Sequence[str] = (),
     ) -> Message:
-        """A person (or another bot) writes; `@Avatar …` is a mention. `raw` sends the text over the wire as it is.
+        """A person (or another bot) writes; `@Avatar …` is a mention. `raw` sends the text over the wire as it is;
+        `files` are names of what they upload with it.
 
         A mention of the bot comes as two events with different ids, `app_mention` and `message`."""
         place = self.channel(channel)
         person = self.user(user, place.team)
-        wire = text if raw else as_message(self, place.team, text)
-        message = Message(self.new_ts(), place, person.id, wire, thread_ts=thread_ts)
+        wire = text if raw else as_message(self, next(iter(self.hearers(place)), place.team), text)
+        message = Message(self.new_ts(), place, person.id, wire, thread_ts=thread_ts, team=person.team)
+        message.files = [{"id": new_id("F"), "name": name, "mode": "hosted"} for name in files]
         if person.is_bot:
             message.bot_id = new_id("B")
         self.say(message)
@@ -38,27 +47,34 @@ class People(Events):
         message.channel.messages[message.ts] = message
         event = message.shown() | {"client_msg_id": new_id("m")} if not message.bot_id else message.shown()
         self.mention(message, event)
-        message.deliveries += self.tell(message.channel, event | {"event_ts": message.ts})
+        message.deliveries += self.tell(message.channel, event | {"event_ts": message.ts}, message.author_team)
         self.clock.ring()
 
     def mention(self, message: Message, event: Payload) -> None:
         """`app_mention`, if the bot is mentioned by somebody else in a channel it is in."""
-        place, bot = message.channel, message.channel.team.bot
-        if f"<@{bot.id}>" not in message.text or message.user == bot.id or not place.with_bot or place.kind == "im":
-            return
-        mention = event | {"type": "app_mention", "channel": place.id, "event_ts": message.ts}
-        message.deliveries += self.emit(mention, place.team)
+        place, author = message.channel, message.author_team
+        for team in self.hearers(place):
+            bot = team.bot
+            if f"<@{bot.id}>" not in message.text or message.user == bot.id or place.kind == "im":
+                continue
+            mention = event | {"type": "app_mention", "channel": place.id, "event_ts": message.ts}
+            if place.is_ext_shared:
+                # `team` is the host's, and the author's side is told only where it is another one.
+                theirs = {"user_team": author.side, "source_team": author.side, "user_profile": {"team": author.side}}
+                mention |= {"team": place.team.id} | (theirs if author is not place.team else {})
+            message.deliveries += self.emit(mention, team, channel=place, author=author)
 
-    def tell(self, channel: Channel, event: Payload) -> list[Delivery]:
-        """A `message` event, if the bot is in the channel."""
-        if not channel.with_bot:
-            return []
+    def tell(self, channel: Channel, event: Payload, author: Team) -> list[Delivery]:
+        """A `message` event, if the bot is in the channel; once, however many installations are in it."""
         event = event | {"type": "message", "channel": channel.id, "channel_type": channel.type}
-        return self.emit(event, channel.team, MESSAGE_SUBSCRIPTIONS[channel.type])
+        for team in self.hearers(channel)[:1]:
+            return self.emit(event, team, MESSAGE_SUBSCRIPTIONS[channel.type], channel=channel, author=author)
+        return []
 
     async def edit_message(self, message: Message, text: str, *, raw: bool = False) -> Message:
         """The author changes the words: `message_changed`, and `app_mention` if the bot is mentioned only now."""
-        before, mentioned = message.shown(), f"<@{message.channel.team.bot.id}>" in message.text
+        bots = [team.bot.id for team in message.channel.teams]
+        before, mentioned = message.shown(), any(f"<@{bot}>" in message.text for bot in bots)
         message.text = text if raw else as_message(self, message.channel.team, text)
         message.edits += 1
         message.edited_ts = self.new_ts()
@@ -72,7 +88,7 @@ class People(Events):
         """`message_changed`, with the message as it is and as it was."""
         now = self.new_ts()
         event = {"subtype": "message_changed", "message": message.shown(), "previous_message": before, "hidden": True}
-        message.deliveries += self.tell(message.channel, event | {"ts": now, "event_ts": now})
+        message.deliveries += self.tell(message.channel, event | {"ts": now, "event_ts": now}, message.author_team)
         self.clock.ring()
 
     async def delete_message(self, message: Message) -> None:
@@ -85,7 +101,8 @@ class People(Events):
         now = self.new_ts()
         message.deleted = True
         event = {"subtype": "message_deleted", "deleted_ts": message.ts, "previous_message": message.shown()}
-        message.deliveries += self.tell(message.channel, event | {"hidden": True, "ts": now, "event_ts": now})
+        event |= {"hidden": True, "ts": now, "event_ts": now}
+        message.deliveries += self.tell(message.channel, event, message.author_team)
         self.clock.ring()
 
     async def react(self, message: Message, user: UserLike, name: str) -> None:
@@ -164,22 +181,47 @@ class People(Events):
         await asyncio.sleep(0)
         return sent
 
-    async def uninstall(self, team: Team | None = None) -> list[Delivery]:
+    async def uninstall(self, team: Team | Enterprise | None = None) -> list[Delivery]:
         """The app is removed from the workspace: its tokens end, `tokens_revoked` and `app_uninstalled` come."""
         place = team or self.team
         sent = await self.revoke_tokens(place)
-        sent += self.emit({"type": "app_uninstalled", "event_ts": self.new_ts()}, place)
+        sent += self._farewell({"type": "app_uninstalled", "event_ts": self.new_ts()}, place)
         await asyncio.sleep(0)
         return sent
 
-    async def revoke_tokens(self, team: Team | None = None) -> list[Delivery]:
+    async def revoke_tokens(self, team: Team | Enterprise | None = None) -> list[Delivery]:
         """The bot token ends: `tokens_revoked`, and `token_revoked` for each call."""
         place = team or self.team
-        self.void_tokens(place, "token_revoked")
-        event = {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [place.bot.id]}, "event_ts": self.new_ts()}
-        sent = self.emit(event, place)
+        installation = place.installation
+        self.void_tokens(installation, "token_revoked")
+        tokens = {"oauth": [], "bot": [installation.bot.id]}
+        sent = self._farewell({"type": "tokens_revoked", "tokens": tokens, "event_ts": self.new_ts()}, place)
         await asyncio.sleep(0)
         return sent
+
+    async def grant(self, team: Team) -> list[Delivery]:
+        """An organisation gives the app to one more of its workspaces: `team_access_granted`."""
+        assert team.enterprise is not None
+        team.enterprise.granted.append(team)
+        return self._farewell({"type": "team_access_granted", "team_ids": [team.id]}, team.enterprise)
+
+    async def withdraw(self, team: Team) -> list[Delivery]:
+        """An organisation takes the app from one of its workspaces: `team_access_revoked`."""
+        assert team.enterprise is not None
+        team.enterprise.granted.remove(team)
+        return self._farewell({"type": "team_access_revoked", "team_ids": [team.id]}, team.enterprise)
+
+    def _farewell(self, event: Payload, place: Team | Enterprise) -> list[Delivery]:
+        """An event about the installation itself; an organisation's names no workspace and authorises nobody
+        (bolt-python, `test_events_org_apps.py`)."""
+        if isinstance(place, Team):
+            return self.emit(event, place)
+        heard = Team("", place.name, place.domain, place, place.installation)
+        payload = self.callback(event, heard) | {"team_id": None, "authorizations": []}
+        if event["type"] not in self.subscriptions:
+            return []
+        self.used_subscriptions.add(str(event["type"]))
+        return [self.start(Delivery("events_api", payload, heard, self.clock))]
 
     async def _membership(self, channel: Channel, user: str, *, joined: bool) -> list[Delivery]:
         if joined:

@@ -31,13 +31,14 @@ class User:
     is_bot: bool = False
     locale: str = "en-US"
     deleted: bool = False
+    is_org_admin: bool = False
 
     @property
     def display_name(self) -> str:
         return self.name
 
     def shown(self, *, with_locale: bool = False) -> Payload:
-        """The user object of `users.info`."""
+        """The user object of `users.info`. `enterprise_user` as in @slack/web-api's `UsersInfoResponse`."""
         profile = {"real_name": self.name, "display_name": self.display_name, "team": self.team.id}
         user: Payload = {
             "id": self.id,
@@ -57,16 +58,27 @@ class User:
             "tz_offset": 0,
             "updated": 0,
         }
+        if (enterprise := self.team.enterprise) is not None:
+            user["enterprise_user"] = {
+                "id": self.id,
+                "enterprise_id": enterprise.id,
+                "enterprise_name": enterprise.name,
+                "is_admin": self.is_org_admin,
+                "is_owner": False,
+                "teams": [self.team.id],
+            }
         return user | ({"locale": self.locale} if with_locale else {})
+
+    def shown_to_others(self) -> Payload:
+        """The user object that another company gets in Slack Connect: no word of who is an admin."""
+        hidden = ("is_admin", "is_owner", "is_primary_owner", "is_restricted", "is_ultra_restricted", "updated")
+        return {name: value for name, value in self.shown().items() if name not in hidden} | {"is_stranger": False}
 
 
 @dataclass(eq=False)
-class Team:
-    """A workspace, and the app's installation in it."""
+class Installation:
+    """The app in a workspace, or in all workspaces of an organisation."""
 
-    id: str
-    name: str
-    domain: str
     bot: User = field(init=False)
     bot_id: str = field(default_factory=lambda: new_id("B"))
     tokens: dict[str, str] = field(default_factory=dict)
@@ -78,6 +90,75 @@ class Team:
     @property
     def installed(self) -> bool:
         return self.tokens.get(self.bot_token) == "live"
+
+
+@dataclass(eq=False)
+class Enterprise:
+    """An organisation (Enterprise Grid), and the app's installation for it. `granted`: its workspaces with the app."""
+
+    id: str
+    name: str
+    domain: str
+    installation: Installation = field(default_factory=Installation)
+    granted: list["Team"] = field(default_factory=list)
+
+    def shown(self) -> Payload:
+        return {"id": self.id, "name": self.name}
+
+
+@dataclass(eq=False)
+class Team:
+    """A workspace, perhaps one of an organisation, and the app's installation in it: its own, or the organisation's."""
+
+    id: str
+    name: str
+    domain: str
+    enterprise: Enterprise | None = None
+    own: Installation = field(default_factory=Installation)
+
+    @property
+    def installation(self) -> Installation:
+        """The one that serves it: the organisation's where that is installed and was given to it."""
+        shared = self.enterprise is not None and self in self.enterprise.granted
+        return self.enterprise.installation if self.enterprise and shared else self.own
+
+    @property
+    def is_org_install(self) -> bool:
+        """Whether it is the organisation that installed the app."""
+        return self.enterprise is not None and self.installation is self.enterprise.installation
+
+    @property
+    def side(self) -> str:
+        """How Slack Connect calls the company: its organisation, where it has one."""
+        return self.enterprise.id if self.enterprise else self.id
+
+    @property
+    def bot(self) -> User:
+        return self.installation.bot
+
+    @property
+    def bot_id(self) -> str:
+        return self.installation.bot_id
+
+    @property
+    def bot_token(self) -> str:
+        return self.installation.bot_token
+
+    @property
+    def tokens(self) -> dict[str, str]:
+        return self.installation.tokens
+
+    @property
+    def scopes(self) -> set[str]:
+        return self.installation.scopes
+
+    @scopes.setter
+    def scopes(self, scopes: set[str]) -> None:
+        self.installation.scopes = scopes
+
+    @property
+    def installed(self) -> bool:
+        return self.installation.installed
 
 
 @dataclass(eq=False)
@@ -104,13 +185,17 @@ class UserGroup:
 
 @dataclass(eq=False)
 class Channel:
-    """A channel or a direct conversation. `kind`: "public", "private" or "im"."""
+    """A channel or a direct conversation. `kind`: "public", "private" or "im".
+
+    team: whose it is, the host's in Slack Connect; `others`: the workspaces that share it.
+    """
 
     id: str
     team: Team
     name: str
     kind: str
     members: list[str]
+    others: list[Team] = field(default_factory=list)
     archived: bool = False
     deleted: bool = False
     restricted: bool = False
@@ -124,7 +209,17 @@ class Channel:
 
     @property
     def with_bot(self) -> bool:
-        return self.team.bot.id in self.members
+        return any(team.bot.id in self.members for team in self.teams)
+
+    @property
+    def teams(self) -> list[Team]:
+        """Every workspace that has the channel, its own first."""
+        return [self.team, *self.others]
+
+    @property
+    def is_ext_shared(self) -> bool:
+        """Whether another company shares it (Slack Connect), and not only another workspace of the organisation."""
+        return any(other.side != self.team.side for other in self.others)
 
     def shown(self) -> Payload:
         """The conversation object of `conversations.info`."""
@@ -140,14 +235,20 @@ class Channel:
             "is_archived": self.archived,
             "is_member": self.with_bot,
             "is_general": False,
-            "is_shared": False,
+            "is_shared": bool(self.others),
+            "is_ext_shared": self.is_ext_shared,
             "context_team_id": self.team.id,
         }
 
 
 @dataclass(eq=False)
 class Message:
-    """A message in a channel. `args`: the call that posted it last, for a message of the bot."""
+    """A message in a channel.
+
+    args: the call that posted it last, for a message of the bot.
+    team: its author's, where that is not the channel's.
+    files: what was uploaded with it.
+    """
 
     ts: str
     channel: Channel
@@ -163,11 +264,19 @@ class Message:
     edited_ts: str | None = None
     deleted: bool = False
     deliveries: "list[Delivery]" = field(default_factory=list)
+    team: Team | None = None
+    files: list[Payload] = field(default_factory=list)
+
+    @property
+    def author_team(self) -> Team:
+        return self.team or self.channel.team
 
     def shown(self) -> Payload:
         """The message object of events, payloads and answers."""
-        team = self.channel.team
+        team = self.author_team
         message: Payload = {"type": "message", "user": self.user, "text": self.text, "ts": self.ts, "team": team.id}
+        if self.files:
+            message |= {"subtype": "file_share", "files": self.files, "upload": False}
         if self.blocks:
             message["blocks"] = self.blocks
         if self.thread_ts:
@@ -229,7 +338,7 @@ class View:
             "id": self.id,
             "team_id": self.team.id,
             "app_id": app_id,
-            "app_installed_team_id": self.team.id,
+            "app_installed_team_id": self.team.side if self.team.is_org_install else self.team.id,
             "bot_id": bot_id,
             "hash": self.hash,
             "root_view_id": self.root_id,

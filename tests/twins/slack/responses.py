@@ -97,7 +97,7 @@ class Responses:
         """A new message, for the person alone or for the channel."""
         text, blocks = str(body.get("text", "")), with_block_ids(body.get("blocks", []))
         if body.get("response_type") == "in_channel":
-            team = channel.team
+            team = next(iter(self._twin.hearers(channel)), channel.team)
             message = Message(self._twin.new_ts(), channel, team.bot.id, text, blocks, body.get("thread_ts"))
             message.bot_id, message.args = team.bot_id, body | {"app_id": self._twin.app_id}
             interaction.replies.append(message)

@@ -13,7 +13,7 @@ from tests.twins.slack.http_delivery import Answer, HttpDelivery, Malformed
 from tests.twins.slack.interactions import Interactions
 from tests.twins.slack.oauth import OAuth
 from tests.twins.slack.people import People
-from tests.twins.slack.records import Payload, Team
+from tests.twins.slack.records import Enterprise, Payload, Team
 from tests.twins.slack.responses import Responses
 from tests.twins.slack.socket_mode import Connection, SocketMode
 from tests.twins.slack.web_api import WebApi
@@ -141,7 +141,7 @@ class SlackTwin(People, Interactions):
             self.violation(f"the twin broke at {request.path}: {error!r}")
             raise
 
-    def authorize(self, team: Team, user: UserLike, redirect_uri: str | None = None) -> str:
+    def authorize(self, team: Team | Enterprise, user: UserLike, redirect_uri: str | None = None) -> str:
         """A person agrees to install the app; the code that their browser brings to the redirect page."""
         return self._oauth.authorize(team, user, redirect_uri)
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.twins.slack import calls_chat, calls_views, calls_workspace
 from tests.twins.slack.calling import Call, Caller, Refusal
-from tests.twins.slack.catalogue import KINDS, METHODS, Method
+from tests.twins.slack.catalogue import KINDS, METHODS, OF_ONE_WORKSPACE, Method
 from tests.twins.slack.oauth import OAuth
 from tests.twins.slack.people import People
 from tests.twins.slack.records import Payload, Request, Team
@@ -54,6 +54,10 @@ class WebApi:
         return await meet(http, self._twin.faults.take(method), request, take_effect, self._twin.clock)
 
     def _team_of(self, token: str) -> Team | None:
+        """The workspace of a token; of an organisation that gave the app to none, one that stands for it."""
+        for enterprise in self._twin.enterprises.values():
+            if token in enterprise.installation.tokens and not enterprise.granted:
+                return Team(enterprise.id, enterprise.name, enterprise.domain, enterprise, enterprise.installation)
         return next((team for team in self._twin.teams.values() if token in team.tokens), None)
 
     async def _do(self, method: str, token: str, args: Payload, request: Request) -> Payload:
@@ -81,7 +85,29 @@ class WebApi:
             raise Refusal("invalid_auth")
         if (state := request.team.tokens[token]) != "live":
             raise Refusal(state)
-        return Caller(self._twin, request.team, token)
+        team = request.team
+        if team.is_org_install:
+            team = request.team = self._workspace_meant(team, request)
+        return Caller(self._twin, team, token)
+
+    def _workspace_meant(self, team: Team, request: Request) -> Team:
+        """The workspace that a call with an organisation's token is about: what it names, whose channel or person it is
+        about; else any, where that makes no difference."""
+        args, enterprise = request.args, team.enterprise
+        assert enterprise is not None
+        if request.method in OF_ONE_WORKSPACE and "team_id" not in args:
+            self._twin.violation(f"{request.method}: an organisation's token needs team_id")
+            raise Refusal(
+                "missing_argument", response_metadata={"messages": ["[ERROR] missing required field: team_id"]}
+            )
+        channel = self._twin.channels.get(str(args.get("channel")))
+        person = self._twin.users.get(str(args.get("user_id") or args.get("user")))
+        trigger = self._twin.trigger_ids.get(str(args.get("trigger_id")))
+        opener = self._twin.users.get(trigger[1]) if trigger else None
+        named = [self._twin.teams.get(str(args.get("team_id")))]
+        named += channel.teams if channel else []
+        named += [who.team for who in (person, opener) if who is not None and channel is None]
+        return next((one for one in named if one in enterprise.granted), team)
 
     def _open_socket(self, token: str) -> Payload:
         if not token:

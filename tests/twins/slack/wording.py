@@ -6,11 +6,16 @@ In a message `@ana` becomes `<@U…>`, `#general` `<#C…|general>`, `@group` `<
 
 import re
 
-from tests.twins.slack.records import Team
+from tests.twins.slack.records import Team, User
 from tests.twins.slack.world import World
 
 _SPECIAL = re.compile(r"https?://[^\s<>]+|(?<![\w@#])[@#][\w.-]*\w")
 BROADCASTS = ("here", "channel", "everyone")
+
+
+def _is_of(user: User, team: Team) -> bool:
+    """Whether a name means this user in a workspace; of the app's users the one whose installation serves it."""
+    return user is team.bot or (user.team is team and not (user.is_bot and user.name == team.bot.name))
 
 
 def escape(text: str) -> str:
@@ -37,7 +42,7 @@ def _special(world: World, team: Team, word: str, named: bool) -> str:
     if name in BROADCASTS:
         return f"<!{name}>"
     for user in world.users.values():
-        if user.name.lower() == name.lower() and user.team is team:
+        if user.name.lower() == name.lower() and _is_of(user, team):
             return f"<@{user.id}|{user.name}>" if named else f"<@{user.id}>"
     for group in world.usergroups.values():
         if group.handle == name and group.team is team:

@@ -13,7 +13,9 @@ from tests.twins.slack.delivery import Delivery, Timing
 from tests.twins.slack.faults import Fault, Faults
 from tests.twins.slack.records import (
     Channel,
+    Enterprise,
     Ephemeral,
+    Installation,
     Message,
     Request,
     Team,
@@ -46,6 +48,7 @@ class World:
         self.used_scopes: set[str] = set()
         self.used_subscriptions: set[str] = set()
         self.teams: dict[str, Team] = {}
+        self.enterprises: dict[str, Enterprise] = {}
         self.users: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}
         self.usergroups: dict[str, UserGroup] = {}
@@ -78,30 +81,57 @@ class World:
         self._last_ts = max(time.time(), self._last_ts + 0.000_002)
         return f"{self._last_ts:.6f}"
 
-    def add_team(self, name: str, *, installed: bool = False) -> Team:
-        """Another workspace; `installed` gives it a bot token at once."""
-        team = Team(new_id("T"), name, name.lower().replace(" ", "-"))
+    def add_team(
+        self, name: str, *, installed: bool = False, enterprise: Enterprise | None = None, granted: bool = True
+    ) -> Team:
+        """Another workspace; `installed` gives it a bot token at once. One of an organisation has the organisation's
+        app, unless that was not `granted` to it."""
+        team = Team(new_id("T"), name, name.lower().replace(" ", "-"), enterprise)
         self.teams[team.id] = team
-        team.bot = self.add_user(self._bot_name.lower(), is_bot=True, team=team)
+        team.own.bot = self.add_user(self._bot_name.lower(), is_bot=True, team=team)
+        if enterprise is not None:
+            if not hasattr(enterprise.installation, "bot"):
+                enterprise.installation.bot = self.add_user(self._bot_name.lower(), is_bot=True, team=team)
+            if granted:
+                enterprise.granted.append(team)
         if installed:
             self.install(team)
         return team
 
-    def install(self, team: Team) -> str:
-        """Give the app a bot token for this workspace, with the scopes it asks for now. The token before stays live."""
-        team.bot_token = f"xoxb-{team.id}-{len(team.tokens) + 1}"
-        team.tokens[team.bot_token] = "live"
-        team.scopes = set(self.scopes)
-        return team.bot_token
+    def add_enterprise(self, name: str) -> Enterprise:
+        """An organisation (Enterprise Grid); `add_team(..., enterprise=...)` gives it workspaces."""
+        enterprise = Enterprise(new_id("E"), name, name.lower().replace(" ", "-"))
+        self.enterprises[enterprise.id] = enterprise
+        return enterprise
+
+    def install(self, place: Team | Enterprise) -> str:
+        """Give the app a bot token for this workspace or organisation, with the scopes it asks for now. The token
+        before stays live."""
+        installation = place.own if isinstance(place, Team) else place.installation
+        installation.bot_token = f"xoxb-{place.id}-{len(installation.tokens) + 1}"
+        installation.tokens[installation.bot_token] = "live"
+        installation.scopes = set(self.scopes)
+        return installation.bot_token
+
+    def share(self, channel: "ChannelLike", *teams: Team, with_bot: bool = False) -> None:
+        """Share a channel with other workspaces: those of another company have it by Slack Connect. `with_bot`: the app
+        of each of them is in it, too."""
+        place = self.channel(channel)
+        place.others += teams
+        place.members += [team.bot.id for team in teams if with_bot]
 
     def deactivate(self, team: Team | None = None) -> None:
         """Calls with this workspace's tokens are refused with `account_inactive`."""
-        self.void_tokens(team or self.team, "account_inactive")
+        self.void_tokens((team or self.team).installation, "account_inactive")
 
-    def void_tokens(self, team: Team, error: str) -> None:
-        """Calls with this workspace's tokens are refused with `error` from now on."""
-        team.tokens = dict.fromkeys(team.tokens, error)
+    def void_tokens(self, installation: Installation, error: str) -> None:
+        """Calls with the tokens of this installation are refused with `error` from now on."""
+        installation.tokens = dict.fromkeys(installation.tokens, error)
         self.clock.ring()
+
+    def hearers(self, channel: Channel) -> list[Team]:
+        """The workspaces whose app is in a channel; Slack delivers an event to the first of them."""
+        return [team for team in channel.teams if team.installed and team.bot.id in channel.members]
 
     def add_user(
         self,
