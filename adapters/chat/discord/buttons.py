@@ -40,6 +40,11 @@ class SessionButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"a
         interaction.client.dispatch("panel_press", interaction, self.verb, self.session_id)
 
 
+def is_of_a_session(custom_id: str) -> bool:
+    """Whether a button with this id is one of ours, from this run or an earlier one."""
+    return SessionButton.__discord_ui_compiled_template__.fullmatch(custom_id) is not None
+
+
 def view_of(
     buttons: Sequence[Button], session_id: str, link: str | None, *, disabled: bool = False
 ) -> discord.ui.View | None:

@@ -12,6 +12,7 @@ import discord
 
 from adapters.chat.discord import words
 from adapters.chat.discord.permissions import invite_link, missing_in
+from adapters.chat.discord.sync import SyncFailed, ours, registered
 from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.errors import SettingsError
 from bot.settings import Answers, Relay, Settings
@@ -77,24 +78,22 @@ async def _commands(client: discord.Client, settings: Settings) -> Check:
     assert client.application_id is not None  # noqa: S101 - logging in has told it
     guilds = settings.discord.guild_ids
     fix = "Start the bot once: it makes them."
+    subject = "Discord commands"
     try:
         async with asyncio.timeout(TIMEOUT):
             if not guilds:
-                known = await client.http.get_global_commands(client.application_id)
-                return _count("Discord commands", len(known), "in every server", fix)
+                number = len(ours(await registered(client, None)))
+                return passed(subject, f"{number}, in every server") if number else warned(subject, "not there yet", fix)
             for guild_id in guilds:
-                known = await client.http.get_guild_commands(client.application_id, guild_id)
-                if not known:
-                    return warned("Discord commands", f"not there yet in server {guild_id}", fix)
-    except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-        link = invite_link(client.application_id)
-        why = type(error).__name__
-        return failed("Discord commands", f"cannot be seen ({why})", f"Invite the bot to the server again: {link}")
-    return passed("Discord commands", f"there, in {len(guilds)} servers")
-
-
-def _count(subject: str, number: int, where: str, fix: str) -> Check:
-    return passed(subject, f"{number}, {where}") if number else warned(subject, "not there yet", fix)
+                if not ours(await registered(client, guild_id)):
+                    return warned(subject, f"not there yet in server {guild_id}", fix)
+    except SyncFailed as error:
+        again = "The bot tries again by itself; look at the network and at Discord's status page."
+        invite = f"Invite the bot to the server again: {invite_link(client.application_id)}"
+        return failed(subject, f"cannot be seen ({error})", invite if error.is_no_member else again)
+    except TimeoutError:
+        return failed(subject, f"cannot be seen (no answer within {TIMEOUT:.0f} s)", "Try again later.")
+    return passed(subject, f"there, in {len(guilds)} servers")
 
 
 async def _channel(client: discord.Client, channel_id: int, settings: Settings) -> Check:

@@ -60,6 +60,9 @@ class Interactions:
     def press(self, interaction: Interaction, verb: str, session_id: str) -> None:
         """Answer the press of a button."""
         command = Command(AVATAR, verb)
+        if (AVATAR, verb) not in self._desk.commands.usages:
+            self.say(interaction, words.NOT_MINE)
+            return
         self._begin(interaction, lambda: self._run(interaction, command, session_id=session_id), public=False)
 
     def say_this(self, interaction: Interaction, message: discord.Message) -> None:

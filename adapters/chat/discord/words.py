@@ -15,10 +15,13 @@ INTENT_MISSING = (
 UNREACHABLE = "Discord cannot be reached right now"
 DISCONNECTED = "the connection to Discord is down; it is being taken up again"
 CONNECTING = "the bot is still connecting to Discord"
+REGISTERING = "the commands are still being registered with Discord"
 
 LEAVING = "The bot is just being shut down. Try again in a minute."
 ONLY_IN_SERVERS = "I bring an avatar into the channels of a server. Invite me to one and type `/avatar start` there."
 UNREADABLE = "I cannot read that message. Mention me in it, or leave the mention on when you reply to me."
+NO_ACTIVITY = "I have no activity to launch. Type `/avatar start` in a channel to bring an avatar there."
+NOT_MINE = "I do not know that button or form any more. Use `/avatar help` to see what there is."
 COMMAND_CHANGED = "That command has changed since your Discord learned it. Reload Discord (Ctrl+R) and try again."
 BROKEN = "Something went wrong. Try again, and tell the operator if it stays."
 SAY_THIS = "Let the avatar say this"
@@ -51,6 +54,11 @@ def connected(name: str, servers: int, link: str) -> str:
 def not_in_server(guild_id: int, link: str) -> str:
     """The line for an entry of `DISCORD_GUILD_IDS` where the commands cannot be put."""
     return f"Discord: the commands cannot be put into server {guild_id} of DISCORD_GUILD_IDS. Invite it: {link}"
+
+
+def not_registered(request: str) -> str:
+    """Why the commands may be missing or old, for `/readyz` and the log; `request` is what failed, and how."""
+    return f"the commands could not be registered with Discord, so they may be missing or old ({request})"
 
 
 def answered_late(name: str) -> str:

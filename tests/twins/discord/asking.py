@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.twins.discord import shapes
-from tests.twins.discord.commands import CHAT_INPUT, MESSAGE, USER, CommandHidden
+from tests.twins.discord.commands import CHAT_INPUT, ENTRY_POINT, MESSAGE, USER, CommandHidden
 from tests.twins.discord.components import parts
 from tests.twins.discord.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, SUBMIT, Interaction, Interactions, owners
 from tests.twins.discord.permissions import permissions_in
@@ -108,6 +108,12 @@ async def use_context_menu(
     else:
         data["resolved"] = _resolved(channel, [target])
     return await interactions.send(*_made(interactions, COMMAND, channel, user, data, None))
+
+
+async def launch(interactions: Interactions, channel: Channel, user: User) -> Interaction:
+    """Sends the use of the application's entry point, as from the app launcher."""
+    command = next(one for one in interactions.commands.all(None) if one["type"] == ENTRY_POINT)
+    return await interactions.send(*_made(interactions, COMMAND, channel, user, _command(command), None))
 
 
 async def press(

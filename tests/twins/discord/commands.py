@@ -13,10 +13,10 @@ from tests.twins.discord.errors import Refused, invalid
 from tests.twins.discord.permissions import BITS, permissions_in
 from tests.twins.discord.world import Channel, User, World
 
-CHAT_INPUT, USER, MESSAGE = 1, 2, 3
+CHAT_INPUT, USER, MESSAGE, ENTRY_POINT = 1, 2, 3, 4
 SUB_COMMAND, SUB_COMMAND_GROUP = 1, 2
 _TYPES: dict[int, tuple[type, ...]] = {3: (str,), 4: (int,), 5: (bool,), 10: (int, float)}
-_KINDS = {USER: "user", MESSAGE: "message"}
+_KINDS = {USER: "user", MESSAGE: "message", ENTRY_POINT: "entry point"}
 
 
 class CommandHidden(Exception):
@@ -46,9 +46,16 @@ class Commands:
             raise invalid("name", "Application command names must be unique")
         if sum(kind == CHAT_INPUT for _, kind in keys) > 100:
             raise Refused(30032)
+        if any(kind == ENTRY_POINT for _, kind in kept) and not any(kind == ENTRY_POINT for _, kind in keys):
+            raise Refused(50240)
         made = [self._made(scope, body, kept.get(key)) for body, key in zip(bodies, keys, strict=True)]
         self._scopes[scope] = {int(command["id"]): command for command in made}
         return made
+
+    def enable_activities(self) -> dict[str, Any]:
+        """What switching Activities on does: the application has an entry point, which the app itself answers."""
+        launch = {"name": "launch", "type": ENTRY_POINT, "description": "Launch an activity", "handler": 1}
+        return self.put(None, launch | {"integration_types": [0, 1], "contexts": [0, 1, 2]})
 
     def put(self, scope: int | None, body: dict[str, Any]) -> dict[str, Any]:
         """Adds one, or replaces the one of the same name and type."""

@@ -155,6 +155,10 @@ class People(Places):
         """Uses an entry of the context menu of a message or a user."""
         return await asking.use_context_menu(self.interactions, channel, user, command, target, anyway=anyway)
 
+    async def launch(self, channel: Channel, user: User) -> Interaction:
+        """Uses the entry point of an application with Activities (`interactions.commands.enable_activities`)."""
+        return await asking.launch(self.interactions, channel, user)
+
     async def submit_modal(self, user: User, shown: Interaction, values: Mapping[str, str]) -> Interaction:
         """Submits the modal that answered `shown`, with the text of each field by its custom_id."""
         return await asking.submit(self.interactions, user, shown, values)
