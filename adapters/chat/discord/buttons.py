@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import discord
 
+from adapters.chat.discord.permissions import INVITE
 from adapters.chat.discord.render import fits_button
 from bot.presentation import Button
 
@@ -51,7 +52,8 @@ def view_of(
     """The buttons under a message, None where there are none. A link takes the place of the button for `watch`."""
     view = discord.ui.View(timeout=None)
     if link and fits_button(link):
-        view.add_item(discord.ui.Button(style=discord.ButtonStyle.link, label="Watch", url=link))
+        label = "Invite me" if link.startswith(INVITE) else "Watch"
+        view.add_item(discord.ui.Button(style=discord.ButtonStyle.link, label=label, url=link))
         buttons = [button for button in buttons if button.verb != "watch"]
     for button in buttons:
         view.add_item(SessionButton(button, session_id, disabled=disabled))

@@ -83,7 +83,9 @@ async def _commands(client: discord.Client, settings: Settings) -> Check:
         async with asyncio.timeout(TIMEOUT):
             if not guilds:
                 number = len(ours(await registered(client, None)))
-                return passed(subject, f"{number}, in every server") if number else warned(subject, "not there yet", fix)
+                return (
+                    passed(subject, f"{number}, in every server") if number else warned(subject, "not there yet", fix)
+                )
             for guild_id in guilds:
                 if not ours(await registered(client, guild_id)):
                     return warned(subject, f"not there yet in server {guild_id}", fix)

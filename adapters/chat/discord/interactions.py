@@ -18,7 +18,7 @@ from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.connection import PASSING
 from adapters.chat.discord.mentions import names_in
 from adapters.chat.discord.outbox import Letter, Outbox
-from adapters.chat.discord.permissions import missing_in
+from adapters.chat.discord.presence import not_a_member, obstacle
 from adapters.chat.discord.render import pieces_of
 from bot import sentences
 from bot.commands.asked import Asked
@@ -168,9 +168,11 @@ class Interactions:
         message: discord.Message | None = None,
     ) -> Reply | None:
         if interaction.guild_id is None or interaction.channel_id is None:
-            return Reply(words.ONLY_IN_SERVERS, Visibility.PRIVATE)
-        if command.verb == "start" and (missing := self._missing(interaction)):
-            return Reply(words.missing_permissions(missing), Visibility.PRIVATE)
+            return not_a_member(interaction)
+        if (command.group, command.verb) == (AVATAR, "start"):
+            opens_threads = self._desk.settings.session.answers is Answers.THREAD
+            if (refusal := await obstacle(interaction, opens_threads=opens_threads)) is not None:
+                return refusal
         return await self._desk.commands.run(
             Asked(
                 command,
@@ -187,10 +189,3 @@ class Interactions:
         running = self._desk.sessions.in_channel(channel_of(interaction.guild_id or 0, interaction.channel_id or 0))
         buttons = reply.buttons if running else ()
         return view_of(buttons, running.session.id if running else "", reply.link)
-
-    def _missing(self, interaction: Interaction) -> list[str]:
-        return missing_in(
-            interaction.app_permissions,
-            in_thread=isinstance(interaction.channel, discord.Thread),
-            opens_threads=self._desk.settings.session.answers is Answers.THREAD,
-        )

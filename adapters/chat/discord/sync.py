@@ -23,8 +23,6 @@ OUR_TYPES = (1, 2, 3)
 """Slash commands and the entries of context menus; an entry point is 4."""
 REQUEST_TIME = 60.0
 """Seconds of one request, the waits that Discord's rate limits ask for included."""
-_LONGEST_REASON = 120
-"""Characters of what Discord gave as its reason."""
 _NOT_THERE = (403, 404)
 _NO_MEMBER = (10004, 50001)
 """Unknown Guild and Missing Access: the bot was not invited to that server, or without the scope for commands."""
@@ -120,8 +118,8 @@ async def ask(request: str, answer: Awaitable[T]) -> T:
     except discord.RateLimited as error:
         raise SyncFailed(request, "Discord wants us to wait", status=429, wait=error.retry_after) from error
     except discord.HTTPException as error:
-        said = " ".join(error.text.split())[:_LONGEST_REASON] if error.code else ""
-        how = f"HTTP {error.status}" + (f" ({said})" if said else "")
+        # Its words are not quoted: what answers there need not be Discord, and may repeat what it was sent.
+        how = f"HTTP {error.status}" + (f", Discord's code {error.code}" if error.code else "")
         raise SyncFailed(request, how, status=error.status, code=error.code, wait=_wait_in(error)) from error
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise SyncFailed(request, f"no answer ({type(error).__name__})") from error

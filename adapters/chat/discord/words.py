@@ -19,6 +19,12 @@ REGISTERING = "the commands are still being registered with Discord"
 
 LEAVING = "The bot is just being shut down. Try again in a minute."
 ONLY_IN_SERVERS = "I bring an avatar into the channels of a server. Invite me to one and type `/avatar start` there."
+NOT_A_MEMBER = (
+    "I am not a member of this server, only my commands are here, so nobody would see the avatar. "
+    "Ask who manages the server to invite me with this link, then try again."
+)
+LOCKED = "This thread is locked, and I may not write in it. Ask a moderator to unlock it, or use another channel."
+CANNOT_SEE = "I cannot see this channel. Mention me in it to add me, if it is a private thread; then try again."
 UNREADABLE = "I cannot read that message. Mention me in it, or leave the mention on when you reply to me."
 NO_ACTIVITY = "I have no activity to launch. Type `/avatar start` in a channel to bring an avatar there."
 NOT_MINE = "I do not know that button or form any more. Use `/avatar help` to see what there is."
@@ -30,6 +36,7 @@ BOT_REMOVED = "the bot was removed from the server"
 CHANNEL_DELETED = "the channel was deleted"
 THREAD_DELETED = "the thread was deleted"
 THREAD_ARCHIVED = "the thread was archived"
+NOT_SHOWN = "its panel could not be posted"
 THREAD_LEFT = "the bot was removed from the thread"
 
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from operator import eq
 from typing import Any
 
 import structlog
@@ -22,7 +23,7 @@ from adapters.chat.slack.message_ids import message_id_of
 from adapters.chat.slack.outbox import Asker, Outbox
 from adapters.chat.slack.people import People
 from adapters.chat.slack.posts import Post
-from adapters.chat.slack.troubles import DIRECT_MESSAGE, IN_DOUBT, NOT_RELAYED, place_trouble
+from adapters.chat.slack.troubles import DIRECT_MESSAGE, IN_DOUBT, NOT_RELAYED, NOT_SHOWN, TOO_LONG, place_trouble
 from adapters.chat.slack.workspaces import Workspaces
 from bot import sentences
 from bot.commands.asked import Asked
@@ -38,7 +39,8 @@ log = structlog.get_logger(__name__)
 
 Payload = Mapping[str, Any]
 
-_NO_BOT_HERE = {"channel_not_found", "not_in_channel", "is_archived"}
+_OF_PEOPLE = ("im:read", "mpim:read")
+"""Scopes that tell of direct messages and group messages; the app does without."""
 
 
 class Intake:
@@ -60,6 +62,10 @@ class Intake:
         sentence = place_trouble(error, self._workspaces.bot_name)
         if sentence and (asker := self._starters.get(channel)) is not None:
             self._outbox.tell(asker, Reply(sentence))
+        if sentence and error != TOO_LONG:
+            # Nobody could see it or stop it, and it costs money.
+            leave = partial(self._desk.sessions.leave_channels, partial(eq, channel), NOT_SHOWN)
+            self._incoming.put(channel, partial(self._guarded, None, leave))
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
@@ -120,17 +126,22 @@ class Intake:
         self._outbox.answer(asker, reply)
 
     async def _require_presence(self, workspace: Workspace, channel: Channel) -> None:
-        """An avatar costs money: do not bring one where nobody could be heard. Raises `Refused`."""
+        """An avatar costs money: do not bring one where nobody could be heard, nor where that is not sure. Raises
+        `Refused`."""
         if channel.id.startswith("D"):
             raise Refused(DIRECT_MESSAGE, stage="channel")
         try:
             found = (await workspace.call("conversations.info", channel=channel.id)).get("channel", {})
         except SlackRefused as refusal:
-            if refusal.error in _NO_BOT_HERE and (why := place_trouble(refusal.error, self._workspaces.bot_name)):
-                raise Refused(why, stage="channel") from None
-            return
+            if refusal.needed in _OF_PEOPLE:
+                # A conversation between people, in which no app can be.
+                raise Refused(DIRECT_MESSAGE, stage="channel") from None
+            why = place_trouble(refusal.error, self._workspaces.bot_name) or sentences.not_sure_of_channel("Slack")
+            raise Refused(why, stage="channel") from None
         except SlackUnreachable:
-            return
+            raise Refused(sentences.not_sure_of_channel("Slack"), stage="channel") from None
+        if found.get("is_im") or found.get("is_mpim"):
+            raise Refused(DIRECT_MESSAGE, stage="channel")
         error = "is_archived" if found.get("is_archived") else None if found.get("is_member") else "not_in_channel"
         if error and (why := place_trouble(error, self._workspaces.bot_name)):
             raise Refused(why, stage="channel")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import discord
@@ -131,7 +132,7 @@ FAULTS = {
     "429 with an hour": (Fault.rate_limit(3600), "Discord wants us to wait"),
     "403": (Fault.refuse(20012, status=403), "HTTP 403"),
     "404 without a code": (Fault.refuse(0, status=404), "HTTP 404"),
-    "400": (Fault.refuse(50035), "HTTP 400 (Invalid Form Body)"),
+    "400": (Fault.refuse(50035), "HTTP 400, Discord's code 50035"),
     "no list": (Fault.nonsense('{"commands": []}'), "the answer is no list of commands"),
     "list of something": (Fault.nonsense('["avatar"]'), "the answer is no list of commands"),
     "a page": (Fault.nonsense("<html>busy</html>", "text/html"), "the answer is no list of commands"),
@@ -245,7 +246,7 @@ async def test_pauses_grow_to_ten_minutes() -> None:
         twin.fail_next("GET", COMMANDS, Fault.server_error(503), times=9)
         async with syncing(twin, clock) as commands:
             for number, pause in enumerate([5, 10, 20, 40, 80, 160, 320, 600, 600], 1):
-                await twin.until(lambda number=number: twin.count("GET", COMMANDS) == number)
+                await twin.until(partial(has_asked, twin, number))
                 await noted(commands)
                 await clock.advance(pause - 0.1)
                 assert twin.count("GET", COMMANDS) == number
@@ -264,6 +265,11 @@ async def test_wait_that_discord_asks_for_is_waited_out() -> None:
             assert twin.count("GET", COMMANDS) == 1
             await clock.advance(1)
             await until(lambda: commands.trouble is None)
+
+
+def has_asked(twin: DiscordTwin, number: int) -> bool:
+    """Whether the commands have been asked for so many times."""
+    return twin.count("GET", COMMANDS) == number
 
 
 async def noted(commands: CommandSync) -> None:

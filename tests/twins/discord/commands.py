@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.twins.discord.errors import Refused, invalid
 from tests.twins.discord.permissions import BITS, permissions_in
-from tests.twins.discord.world import Channel, User, World
+from tests.twins.discord.world import Channel, Guild, User, World
 
 CHAT_INPUT, USER, MESSAGE, ENTRY_POINT = 1, 2, 3, 4
 SUB_COMMAND, SUB_COMMAND_GROUP = 1, 2
@@ -107,7 +107,7 @@ class Commands:
 
     def find(self, channel: Channel, user: User, name: str, kind: int, *, anyway: bool = False) -> dict[str, Any]:
         """The command that the user finds in the channel. Raises CommandHidden."""
-        if channel.deleted or (channel.guild is not None and not channel.guild.has_bot):
+        if channel.deleted or (channel.guild is not None and not _is_offered(channel.guild)):
             raise CommandHidden("the channel is gone, or the bot is not in its guild any more")
         scopes: list[int | None] = [channel.guild.id, None] if channel.guild else [None]
         for scope in scopes:
@@ -138,6 +138,10 @@ class Commands:
                 inner = self.typed(option, path[1:], values, focused=focused)
                 return [{"name": option["name"], "type": option["type"], "options": inner}]
         raise CommandHidden(f"{command['name']} has no {path[0]!r}, only {[option['name'] for option in known]}")
+
+
+def _is_offered(guild: Guild) -> bool:
+    return guild.has_bot or guild.has_commands
 
 
 def _check_shape(body: Mapping[str, Any], where: str) -> None:

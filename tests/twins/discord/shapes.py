@@ -171,7 +171,11 @@ def guild(one: Guild, world: World) -> dict[str, Any]:
         "member_count": len(one.members),
         "members": [member(one, world.bot)],
         "channels": [channel(each) for each in places if not each.is_thread],
-        "threads": [channel(each, bot=world.bot) for each in places if each.is_thread and not each.archived],
+        "threads": [
+            channel(each, bot=world.bot)
+            for each in places
+            if each.is_thread and not (each.archived or each.without_bot)
+        ],
         "voice_states": [],
         "presences": [],
         "stage_instances": [],

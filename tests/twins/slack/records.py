@@ -104,7 +104,7 @@ class UserGroup:
 
 @dataclass(eq=False)
 class Channel:
-    """A channel or a direct conversation. `kind`: "public", "private" or "im"."""
+    """A channel or a direct conversation. `kind`: "public", "private", "im" or "mpim" (several people)."""
 
     id: str
     team: Team
@@ -120,7 +120,7 @@ class Channel:
     @property
     def type(self) -> str:
         """`channel_type` of message events."""
-        return {"public": "channel", "private": "group", "im": "im"}[self.kind]
+        return {"public": "channel", "private": "group", "im": "im", "mpim": "mpim"}[self.kind]
 
     @property
     def with_bot(self) -> bool:
@@ -135,7 +135,7 @@ class Channel:
             "is_channel": self.kind == "public",
             "is_group": self.kind == "private",
             "is_im": self.kind == "im",
-            "is_mpim": False,
+            "is_mpim": self.kind == "mpim",
             "is_private": self.kind != "public",
             "is_archived": self.archived,
             "is_member": self.with_bot,
