@@ -190,9 +190,12 @@ class RelayClient(discord.AutoShardedClient):
         self.listeners.places.channel_gone(gone.thread_id, words.THREAD_DELETED)
 
     async def on_raw_thread_update(self, change: discord.RawThreadUpdateEvent) -> None:
-        """A thread was changed, perhaps archived."""
+        """A thread was changed, perhaps archived or locked."""
         data: Mapping[str, Any] = change.data
-        if (data.get("thread_metadata") or {}).get("archived"):
+        if change.thread is not None:
+            # By now it is as the event says.
+            self.listeners.places.thread_changed(change.thread)
+        elif (data.get("thread_metadata") or {}).get("archived"):
             self.listeners.places.channel_gone(change.thread_id, words.THREAD_ARCHIVED)
 
     async def on_thread_remove(self, thread: discord.Thread) -> None:

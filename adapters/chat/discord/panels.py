@@ -15,6 +15,7 @@ import structlog
 from adapters.chat.discord import words
 from adapters.chat.discord.actors import PLATFORM
 from adapters.chat.discord.buttons import view_of
+from adapters.chat.discord.closed_threads import may_be_written_in
 from adapters.chat.discord.connection import PASSING, Connection
 from adapters.chat.discord.render import embed_of
 from bot.desk import Desk
@@ -178,6 +179,8 @@ class Panels:
             except discord.NotFound as error:
                 if error.code != _UNKNOWN_MESSAGE:
                     raise
+                if not await self._connection.request("channel", partial(may_be_written_in, channel=view.channel)):
+                    return
                 # Somebody deleted it. A session that goes on needs one.
                 placed.message_id, placed.nonce = None, secrets.randbits(62)
         if placed.message_id is None and not panel_of(view).is_over:

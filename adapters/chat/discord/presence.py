@@ -9,6 +9,7 @@ import discord
 import structlog
 
 from adapters.chat.discord import words
+from adapters.chat.discord.closed_threads import is_locked
 from adapters.chat.discord.connection import PASSING
 from adapters.chat.discord.permissions import invite_link, missing_in
 from bot import sentences
@@ -45,8 +46,7 @@ def _lacking(interaction: discord.Interaction[Any], *, opens_threads: bool) -> s
     missing = missing_in(granted, in_thread=thread is not None, opens_threads=opens_threads)
     if missing:
         return words.missing_permissions(missing)
-    is_locked = thread is not None and thread.locked and not granted.manage_threads
-    return words.LOCKED if is_locked else None
+    return words.LOCKED if thread is not None and is_locked(thread, granted) else None
 
 
 async def _hidden(interaction: discord.Interaction[Any], guild: discord.Guild) -> str | None:

@@ -37,6 +37,7 @@ CHANNEL_DELETED = "the channel was deleted"
 THREAD_DELETED = "the thread was deleted"
 THREAD_ARCHIVED = "the thread was archived"
 NOT_SHOWN = "its panel could not be posted"
+THREAD_LOCKED = "the thread was locked"
 THREAD_LEFT = "the bot was removed from the thread"
 
 

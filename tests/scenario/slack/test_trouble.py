@@ -11,8 +11,16 @@ from adapters.chat.slack.troubles import DIRECT_MESSAGE
 from bot.errors import SettingsError
 from tests.platforms.driver import ANA, BEN
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, text_of
-from tests.twins.slack import Dropped, Garbage, Held, RateLimited, Refused, ServerError
+from tests.twins.slack import Channel, Dropped, Garbage, Held, RateLimited, Refused, ServerError
 from tests.twins.slack.faults import Fault
+
+
+def posts_in(slack: SlackDriver, place: Channel) -> int:
+    """How often the app has tried to write in a channel."""
+    return sum(
+        request.method == "chat.postMessage" and request.args.get("channel") == place.id
+        for request in slack.twin.requests
+    )
 
 
 async def started(slack: SlackDriver) -> None:
@@ -219,8 +227,12 @@ async def test_the_avatar_leaves_a_channel_that_goes_away(slack: SlackDriver, ho
     place = slack.twin.add_channel("gone", [slack.people[ANA], slack.people[BEN]], kind=kind)
     await slack.answer(await slack.twin.slash(place, slack.people[ANA], "/avatar", "start"))
     await slack.bot.until(lambda: slack.bot.open_streams == 1)
+    await slack.bot.until(lambda: any(is_panel(message) for message in slack.twin.messages(place)))
     await getattr(slack.twin, how)(place)
-    await slack.bot.until(lambda: slack.bot.open_streams == 0)
+    before = posts_in(slack, place)
+    await slack.bot.until(lambda: len(slack.bot.desk.sessions) == 0 and slack.bot.open_streams == 0)
+    await slack.bot.stop()
+    assert posts_in(slack, place) == before
 
 
 async def test_the_panel_works_after_a_crash_and_closes_with_the_reason(slack: SlackDriver) -> None:

@@ -133,6 +133,12 @@ class Places:
         self._changed("THREAD_UPDATE", thread)
         await self.gateway.flush()
 
+    async def reopen_thread(self, thread: Channel) -> None:
+        """Somebody opens an archived thread again, as the client does before a message is sent there."""
+        thread.archived = False
+        self._changed("THREAD_UPDATE", thread)
+        await self.gateway.flush()
+
     async def lock_thread(self, thread: Channel) -> None:
         """A moderator locks a thread that stays open."""
         thread.locked = True
