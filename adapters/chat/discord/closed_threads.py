@@ -25,7 +25,7 @@ def is_locked(thread: discord.Thread, granted: discord.Permissions) -> bool:
 async def may_be_written_in(client: discord.Client, channel: Channel) -> bool:
     """Whether a message opens nothing that was closed. Raises `discord.HTTPException`.
 
-    discord.py forgets a thread that is archived, and knows none of a time without it: what it does not know is asked for.
+    discord.py forgets a thread that is archived, and knows none of a time without it: Discord is asked for those.
     """
     guild = client.get_guild(int(channel.workspace))
     place = guild.get_channel_or_thread(int(channel.id)) if guild is not None else None

@@ -17,6 +17,7 @@ from adapters.chat.discord.actors import actor_of, channel_of
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.connection import PASSING
 from adapters.chat.discord.mentions import names_in
+from adapters.chat.discord.message_words import words_of
 from adapters.chat.discord.outbox import Letter, Outbox
 from adapters.chat.discord.presence import not_a_member, obstacle
 from adapters.chat.discord.render import pieces_of
@@ -67,7 +68,7 @@ class Interactions:
 
     def say_this(self, interaction: Interaction, message: discord.Message) -> None:
         """Have the avatar say a message somebody pointed at."""
-        command = Command(AVATAR, "say", message.content)
+        command = Command(AVATAR, "say", words_of(message))
         self._begin(interaction, lambda: self._run(interaction, command, message=message), public=False)
 
     def say(self, interaction: Interaction, sentence: str) -> None:

@@ -90,7 +90,7 @@ class Channel:
 
 @dataclass(eq=False)
 class Message:
-    """A message and what became of it."""
+    """A message and what became of it. `more`: what a person's client adds (`message_snapshots`, `poll`, ...)."""
 
     id: int
     channel: Channel
@@ -114,6 +114,7 @@ class Message:
     deleted: bool = False
     reactions: dict[str, list[int]] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ephemeral(self) -> bool:

@@ -163,6 +163,7 @@ class Message:
     edited_ts: str | None = None
     deleted: bool = False
     deliveries: "list[Delivery]" = field(default_factory=list)
+    attachments: list[Payload] = field(default_factory=list)
 
     def shown(self) -> Payload:
         """The message object of events, payloads and answers."""
@@ -170,6 +171,8 @@ class Message:
         message: Payload = {"type": "message", "user": self.user, "text": self.text, "ts": self.ts, "team": team.id}
         if self.blocks:
             message["blocks"] = self.blocks
+        if self.attachments:
+            message["attachments"] = self.attachments
         if self.thread_ts:
             message["thread_ts"] = self.thread_ts
         if self.bot_id:
