@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from operator import eq
 from pathlib import Path
 
 from adapters.avatars.simulator import Effect
@@ -235,7 +237,7 @@ async def test_channel_that_is_gone_reads_nothing_any_more(tmp_path: Path) -> No
             before = len(world.notices)
             if already_ending:
                 running.ask_to_end(EndReason.IDLE)
-            await world.sessions.leave_channels(lambda channel: True, "the channel was archived")
+            await world.sessions.leave_channels(partial(eq, CHANNEL), "the channel was archived")
             await world.until(running.closed.is_set)
             await world.pass_time(1.0)
             assert world.notices[before:] == []

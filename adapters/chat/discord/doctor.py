@@ -39,9 +39,7 @@ async def examine_discord(examination: Examination) -> AsyncIterator[Check]:
             yield failed("Discord token", "Discord does not accept it", words.TOKEN_REFUSED)
             return
         except (discord.HTTPException, aiohttp.ClientError, OSError, KeyError, TypeError) as error:
-            yield failed(
-                "Discord", f"cannot be reached ({type(error).__name__})", "Check DISCORD_API_URL and the network."
-            )
+            yield failed("Discord", f"cannot be reached ({_how(error)})", "Check DISCORD_API_URL and the network.")
             return
         yield passed("Discord token", f"belongs to {application.name}")
         yield _intents(application, settings)
@@ -65,6 +63,13 @@ def invite(settings: Settings) -> str:
         raise SettingsError(words.TOKEN_REFUSED) from None
 
 
+def _how(error: Exception) -> str:
+    """What went wrong, with the request where there was an answer to it."""
+    if isinstance(error, discord.HTTPException) and isinstance(error.response, aiohttp.ClientResponse):
+        return f"{error.response.method} {error.response.url.path}: HTTP {error.status}"
+    return type(error).__name__
+
+
 def _intents(application: discord.AppInfo, settings: Settings) -> Check:
     if settings.session.relay is not Relay.ALL:
         return passed("Discord intents", "none of the privileged ones is needed")
@@ -82,10 +87,8 @@ async def _commands(client: discord.Client, settings: Settings) -> Check:
     try:
         async with asyncio.timeout(TIMEOUT):
             if not guilds:
-                number = len(ours(await registered(client, None)))
-                return (
-                    passed(subject, f"{number}, in every server") if number else warned(subject, "not there yet", fix)
-                )
+                known = len(ours(await registered(client, None)))
+                return passed(subject, f"{known}, in every server") if known else warned(subject, "not there yet", fix)
             for guild_id in guilds:
                 if not ours(await registered(client, guild_id)):
                     return warned(subject, f"not there yet in server {guild_id}", fix)

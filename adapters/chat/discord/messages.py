@@ -12,6 +12,7 @@ import structlog
 
 from adapters.chat.discord import words
 from adapters.chat.discord.actors import actor_of, channel_of
+from adapters.chat.discord.connection import PASSING
 from adapters.chat.discord.mentions import names_in, without_mention
 from adapters.chat.discord.message_words import words_of
 from adapters.chat.discord.outbox import Letter, Outbox
@@ -150,5 +151,5 @@ def _addresses(message: discord.Message, me: discord.ClientUser) -> bool:
 async def _decline(message: discord.Message) -> None:
     try:
         await message.channel.send(words.ONLY_IN_SERVERS)
-    except discord.HTTPException as error:
+    except (discord.HTTPException, *PASSING) as error:
         log.info("a direct message could not be answered", error=str(error))

@@ -10,6 +10,7 @@ import structlog
 from adapters.chat.discord import words
 from adapters.chat.discord.actors import PLATFORM
 from adapters.chat.discord.closed_threads import why_closed
+from adapters.chat.discord.connection import PASSING
 from bot.desk import Desk
 from bot.errors import StoreError
 from bot.model import Channel
@@ -61,7 +62,7 @@ class Places:
                 why = await _why_gone(client, channel)
                 if why is not None:
                     await self._desk.sessions.leave_channels(partial(eq, channel), why)
-            except (discord.HTTPException, StoreError, OSError) as error:
+            except (discord.HTTPException, StoreError, *PASSING) as error:
                 log.info("a channel could not be looked up", channel=str(channel), error=str(error))
 
 

@@ -1,6 +1,5 @@
 """Where the words of a Discord message stand, and which of them people read: relayed, and from the context menu."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -78,14 +77,14 @@ def queued(chat: DiscordDriver) -> list[str]:
 
 
 @pytest.fixture
-async def busy(open_chat: Open) -> AsyncIterator[DiscordDriver]:
+async def busy(open_chat: Open) -> DiscordDriver:
     """The bot with an avatar that is talking for long, so that everything else waits; it hears every message."""
     chat = await open_chat(environment={"SESSION_RELAY": "all", "QUEUE_LIMIT": "100", "USER_RATE": "0"}, speed=5.0)
     await bring_avatar(chat)
     await chat.write(LONG)
     (running,) = chat.bot.desk.sessions
     await chat.bot.until(lambda: (line := running.speech.current) and line.utterance.text.startswith(LONG[:20]))
-    yield chat
+    return chat
 
 
 WANTED = [" ".join(said.split()) for _, _, said in ROWS.values() if said]

@@ -36,8 +36,8 @@ class People(Places):
         """Writes a message. Each of `mentions` that the text does not name is put before the text as <@id>.
 
         A reply mentions the author it replies to, as the client does by default [D]. `webhook` makes it a webhook's
-        message, `message_type` a system message (7: a member joined), `attachments` that many files, `more` further fields of
-        the message, such as `poll`.
+        message, `message_type` a system message (7: a member joined), `attachments` that many files, `more` further
+        fields of the message, such as `poll`.
         """
         text = "".join(f"{user.mention} " for user in mentions if user.mention not in text) + text
         files = [self._file(number) for number in range(attachments)]
