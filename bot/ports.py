@@ -302,7 +302,7 @@ class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
 
     @property
     def trouble(self) -> str | None:
-        """Why messages cannot come in right now, for `/readyz`; None while they can."""
+        """Why messages or commands cannot come in right now, or not all of them, for `/readyz`; None while they can."""
 
     async def run(self) -> None:
         """Connect and serve until cancelled, or until there is nothing left to read.

@@ -125,11 +125,14 @@ class Sessions:
         await self.audit(actor, ADMIN_STOP if reason is EndReason.ADMIN else "stop", running.session)
 
     async def leave_channels(self, gone: Callable[[Channel], bool], why: str) -> None:
-        """End the sessions of channels that are no longer there for the bot. `why` goes to the log and the audit."""
+        """End the sessions of channels that are no longer there for the bot, or closed to it; nothing is said in them
+        any more, also where the session ends already. `why` goes to the log and the audit."""
         for running in self:
-            if gone(running.session.channel) and not running.is_ending:
-                running.ask_to_end(EndReason.STOPPED, why)
-                await self.audit(NOBODY, "channel gone", running.session, why)
+            if gone(running.session.channel):
+                is_news = not running.is_ending
+                running.lose_channel(why)
+                if is_news:
+                    await self.audit(NOBODY, "channel gone", running.session, why)
 
     async def view(self, session_id: str) -> SessionView | None:
         """What a panel shows of a session, whatever became of it; None where it never was."""

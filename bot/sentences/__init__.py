@@ -91,6 +91,11 @@ def already_running(name: str) -> str:
     return f"An avatar is already in this channel, started by {name}. Everybody can watch and write to it."
 
 
+def not_sure_of_channel(platform: str) -> str:
+    """The refusal of a start where the platform (`Discord`) does not say whether the avatar could be seen there."""
+    return f"{platform} does not tell me whether I can write in this channel, so I opened nothing. Try again soon."
+
+
 def live(mode: Mode) -> str:
     """Told to the channel when the avatar can be watched."""
     does = "It says what you write here." if mode is Mode.REPEAT else "It answers what you write here."

@@ -23,10 +23,17 @@ class Announcer:
         self._channel = channel
         self._bulletin = bulletin
         self._shown: SessionView | None = None
+        self._is_silent = False
+
+    def fall_silent(self) -> None:
+        """The channel reads nothing any more, not even a goodbye: it may have been closed on purpose, and on Discord
+        a message would open it again. The panel and the watch page still follow."""
+        self._is_silent = True
 
     def announce(self, reply: Reply, occasion: Occasion) -> None:
         """Tell the channel."""
-        self._bulletin.publish(Notice(self._channel, self._session_id, reply, occasion))
+        if not self._is_silent:
+            self._bulletin.publish(Notice(self._channel, self._session_id, reply, occasion))
 
     def warn_of_idle_end(self, left: float, is_unwatched: bool) -> None:
         """Tell the channel that the session ends in `left` seconds unless somebody wants it to stay; `is_unwatched`:
@@ -42,7 +49,8 @@ class Announcer:
 
     def tell(self, line: Line) -> None:
         """Publish what became of a line."""
-        self._bulletin.publish(UtteranceChanged(self._channel, line.utterance, line.answer))
+        answer = None if self._is_silent else line.answer
+        self._bulletin.publish(UtteranceChanged(self._channel, line.utterance, answer))
 
     def show(self, view: SessionView) -> None:
         """Publish what may be shown of the session, where it is different now."""

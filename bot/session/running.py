@@ -140,6 +140,11 @@ class RunningSession:
         """Close the session; returns at once, `closed` tells when it is done. The first reason counts."""
         self._ending.ask(reason, detail)
 
+    def lose_channel(self, why: str) -> None:
+        """Close the session, and say nothing in its channel any more: that is gone, or to stay as closed as it is."""
+        self._announcer.fall_silent()
+        self.ask_to_end(EndReason.STOPPED, why)
+
     @property
     def is_ending(self) -> bool:
         """Whether the end was asked for."""

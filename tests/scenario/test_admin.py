@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from operator import eq
 from pathlib import Path
 
 from adapters.avatars.simulator import Effect
 from bot.model import Actor, AuditEntry, Channel, EndReason, Role
 from bot.permissions import Access
+from bot.presentation import SessionChanged
 from bot.store import tables
 from tests.world import ADA, ANA, CHANNEL, World, simulated
 
@@ -224,3 +227,19 @@ async def test_sessions_of_a_channel_that_is_gone_are_closed_and_the_others_stay
             (str(CHANNEL), "the bot was removed"),
             (str(SECOND), "the bot was removed"),
         }
+
+
+async def test_channel_that_is_gone_reads_nothing_any_more(tmp_path: Path) -> None:
+    async with World(tmp_path, options=ROOMY) as world:
+        for already_ending in (False, True):
+            running = await world.start()
+            await world.until(lambda running=running: running.is_live)
+            before = len(world.notices)
+            if already_ending:
+                running.ask_to_end(EndReason.IDLE)
+            await world.sessions.leave_channels(partial(eq, CHANNEL), "the channel was archived")
+            await world.until(running.closed.is_set)
+            await world.pass_time(1.0)
+            assert world.notices[before:] == []
+            # The panel and the page still learn of it.
+            assert [event for event in world.events if isinstance(event, SessionChanged)][-1].view.ended

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import discord
 
+from adapters.chat.discord.permissions import INVITE
 from adapters.chat.discord.render import fits_button
 from bot.presentation import Button
 
@@ -40,13 +41,19 @@ class SessionButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"a
         interaction.client.dispatch("panel_press", interaction, self.verb, self.session_id)
 
 
+def is_of_a_session(custom_id: str) -> bool:
+    """Whether a button with this id is one of ours, from this run or an earlier one."""
+    return SessionButton.__discord_ui_compiled_template__.fullmatch(custom_id) is not None
+
+
 def view_of(
     buttons: Sequence[Button], session_id: str, link: str | None, *, disabled: bool = False
 ) -> discord.ui.View | None:
     """The buttons under a message, None where there are none. A link takes the place of the button for `watch`."""
     view = discord.ui.View(timeout=None)
     if link and fits_button(link):
-        view.add_item(discord.ui.Button(style=discord.ButtonStyle.link, label="Watch", url=link))
+        label = "Invite me" if link.startswith(INVITE) else "Watch"
+        view.add_item(discord.ui.Button(style=discord.ButtonStyle.link, label=label, url=link))
         buttons = [button for button in buttons if button.verb != "watch"]
     for button in buttons:
         view.add_item(SessionButton(button, session_id, disabled=disabled))

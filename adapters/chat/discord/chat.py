@@ -16,6 +16,7 @@ import structlog
 from adapters.chat.discord import words
 from adapters.chat.discord.actors import PLATFORM
 from adapters.chat.discord.client import Listeners, RelayClient
+from adapters.chat.discord.command_sync import CommandSync
 from adapters.chat.discord.connection import Connection
 from adapters.chat.discord.interactions import Interactions
 from adapters.chat.discord.library_log import shortened
@@ -26,7 +27,6 @@ from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.permissions import invite_link
 from adapters.chat.discord.places import Places
 from adapters.chat.discord.reactions import Reactions
-from adapters.chat.discord.sync import sync
 from bot.desk import Desk
 from bot.errors import SettingsError
 from bot.ports import WebRoute
@@ -63,6 +63,7 @@ class DiscordChat:
         self._interactions = Interactions(desk, outbox)
         self._messages = Messages(desk, outbox, reactions)
         self._places = Places(desk)
+        self._commands = CommandSync(desk.clock, desk.settings.discord.guild_ids)
         self._client: RelayClient | None = None
         self._trouble: str = words.CONNECTING
 
@@ -77,7 +78,9 @@ class DiscordChat:
         client = self._client
         if client is None or not client.has_connected:
             return self._trouble
-        return None if client.hears_everything and not client.is_closed() else words.DISCONNECTED
+        if not client.hears_everything or client.is_closed():
+            return words.DISCONNECTED
+        return self._commands.trouble
 
     async def __aenter__(self) -> Self:
         # Process-wide, since discord.py has it nowhere else; one process talks to one Discord.
@@ -135,7 +138,9 @@ class DiscordChat:
                 if error.code == _TOKEN_REFUSED:
                     raise SettingsError(words.TOKEN_REFUSED) from None
                 log.warning("Discord has closed the connection", code=error.code)
-            except (discord.HTTPException, discord.GatewayNotFound, aiohttp.ClientError, OSError) as error:
+            except (
+                discord.HTTPException, discord.RateLimited, discord.GatewayNotFound, aiohttp.ClientError, OSError,
+            ) as error:  # fmt: skip
                 self._trouble = words.UNREACHABLE
                 log.warning(words.UNREACHABLE, error=str(error) or repr(error), again_in=round(pause))
             had_connected = self._client is not None and self._client.has_connected
@@ -145,13 +150,12 @@ class DiscordChat:
             await self._desk.clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 
     async def _serve(self) -> None:
-        listeners = Listeners(self._interactions, self._messages, self._panels, self._places)
+        listeners = Listeners(self._interactions, self._messages, self._panels, self._places, self._commands)
         client = self._client = RelayClient(self._desk, listeners)
         await self._log_in(client)
         link = invite_link(_application(client))
-        for guild_id in await sync(client.tree, self._desk.settings.discord.guild_ids):
-            write_line(words.not_in_server(guild_id, link))
         self._connection.open(client)
+        registering = asyncio.create_task(self._commands.run(client, client.tree), name="discord commands")
         connecting = asyncio.create_task(client.connect(), name="discord gateway")
         try:
             ready = asyncio.create_task(client.wait_until_ready(), name="discord ready")
@@ -164,8 +168,9 @@ class DiscordChat:
             await asyncio.shield(connecting)
         finally:
             # The client itself stays until the bot leaves, so that goodbyes can be said over it.
+            registering.cancel()
             connecting.cancel()
-            await asyncio.gather(connecting, return_exceptions=True)
+            await asyncio.gather(registering, connecting, return_exceptions=True)
 
     async def _log_in(self, client: RelayClient) -> None:
         token, url = self._desk.settings.discord.token, self._desk.settings.discord.api_url

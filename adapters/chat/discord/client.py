@@ -12,17 +12,21 @@ import yarl
 from discord import app_commands
 
 from adapters.chat.discord import words
-from adapters.chat.discord.buttons import SessionButton
+from adapters.chat.discord.buttons import SessionButton, is_of_a_session
+from adapters.chat.discord.command_sync import CommandSync
 from adapters.chat.discord.interactions import Interactions
 from adapters.chat.discord.menus import build
 from adapters.chat.discord.messages import Messages
 from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.places import Places
-from adapters.chat.discord.sync import sync_guild
+from adapters.chat.discord.sync import OUR_TYPES
 from bot.desk import Desk
 from bot.settings import Relay
 
 log = structlog.get_logger(__name__)
+
+LONGEST_WAIT = 60.0
+"""Seconds that discord.py itself waits out where Discord limits requests."""
 
 # The bot does not talk in voice channels: what voice would need is not worth a warning.
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
@@ -36,10 +40,20 @@ class Listeners:
     messages: Messages
     panels: Panels
     places: Places
+    commands: CommandSync
 
 
 class Commands(app_commands.CommandTree["RelayClient"]):
     """The command tree, with a sentence for what it cannot make sense of."""
+
+    async def interaction_check(self, interaction: discord.Interaction["RelayClient"], /) -> bool:
+        """Answer commands of a kind that is not made here, such as the entry point of an Activity: discord.py 2.7.1
+        knows no such kind and stumbles over it."""
+        data: Any = interaction.data
+        if data.get("type", 1) in OUR_TYPES:
+            return True
+        self.client.listeners.interactions.say(interaction, words.NO_ACTIVITY)
+        return False
 
     async def on_error(
         self, interaction: discord.Interaction["RelayClient"], error: app_commands.AppCommandError, /
@@ -62,6 +76,8 @@ class RelayClient(discord.AutoShardedClient):
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
+            # Longer waits come as an error: a request that is cut off within one would hold up all others for good.
+            max_ratelimit_timeout=LONGEST_WAIT,
         )
         self.listeners = listeners
         self._guild_ids = settings.discord.guild_ids
@@ -125,6 +141,13 @@ class RelayClient(discord.AutoShardedClient):
 
     # --- buttons and messages ----------------------------------------------------------------------------------------
 
+    async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
+        """Something was used; discord.py hands on what it knows, and is silent about buttons and forms of others."""
+        if interaction.type in (discord.InteractionType.component, discord.InteractionType.modal_submit):
+            data: Any = interaction.data
+            if not is_of_a_session(str(data.get("custom_id"))):
+                self.listeners.interactions.say(interaction, words.NOT_MINE)
+
     async def on_panel_press(self, interaction: discord.Interaction[Any], verb: str, session_id: str) -> None:
         """A button was pressed."""
         self.listeners.interactions.press(interaction, verb, session_id)
@@ -152,7 +175,7 @@ class RelayClient(discord.AutoShardedClient):
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """The bot was added to a server: one of `DISCORD_GUILD_IDS` may not have taken the commands before."""
         if guild.id in self._guild_ids:
-            await sync_guild(self.tree, guild.id)
+            self.listeners.commands.again()
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed from a server; an outage is another event."""
@@ -167,9 +190,12 @@ class RelayClient(discord.AutoShardedClient):
         self.listeners.places.channel_gone(gone.thread_id, words.THREAD_DELETED)
 
     async def on_raw_thread_update(self, change: discord.RawThreadUpdateEvent) -> None:
-        """A thread was changed, perhaps archived."""
+        """A thread was changed, perhaps archived or locked."""
         data: Mapping[str, Any] = change.data
-        if (data.get("thread_metadata") or {}).get("archived"):
+        if change.thread is not None:
+            # By now it is as the event says.
+            self.listeners.places.thread_changed(change.thread)
+        elif (data.get("thread_metadata") or {}).get("archived"):
             self.listeners.places.channel_gone(change.thread_id, words.THREAD_ARCHIVED)
 
     async def on_thread_remove(self, thread: discord.Thread) -> None:

@@ -67,6 +67,7 @@ class Connection:
                 if attempt == _TRIES:
                     raise
                 log.info("Discord did not take a request; trying again", what=what, error=str(error) or repr(error))
-            await self._clock.sleep(pause)
+                asked = error.retry_after if isinstance(error, discord.RateLimited) else 0.0
+            await self._clock.sleep(max(pause, min(asked, _REQUEST_TIME)))
             pause *= 2
         raise TimeoutError(f"{what}: no connection to Discord")

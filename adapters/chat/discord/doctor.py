@@ -12,6 +12,7 @@ import discord
 
 from adapters.chat.discord import words
 from adapters.chat.discord.permissions import invite_link, missing_in
+from adapters.chat.discord.sync import SyncFailed, ours, registered
 from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.errors import SettingsError
 from bot.settings import Answers, Relay, Settings
@@ -38,9 +39,7 @@ async def examine_discord(examination: Examination) -> AsyncIterator[Check]:
             yield failed("Discord token", "Discord does not accept it", words.TOKEN_REFUSED)
             return
         except (discord.HTTPException, aiohttp.ClientError, OSError, KeyError, TypeError) as error:
-            yield failed(
-                "Discord", f"cannot be reached ({type(error).__name__})", "Check DISCORD_API_URL and the network."
-            )
+            yield failed("Discord", f"cannot be reached ({_how(error)})", "Check DISCORD_API_URL and the network.")
             return
         yield passed("Discord token", f"belongs to {application.name}")
         yield _intents(application, settings)
@@ -64,6 +63,13 @@ def invite(settings: Settings) -> str:
         raise SettingsError(words.TOKEN_REFUSED) from None
 
 
+def _how(error: Exception) -> str:
+    """What went wrong, with the request where there was an answer to it."""
+    if isinstance(error, discord.HTTPException) and isinstance(error.response, aiohttp.ClientResponse):
+        return f"{error.response.method} {error.response.url.path}: HTTP {error.status}"
+    return type(error).__name__
+
+
 def _intents(application: discord.AppInfo, settings: Settings) -> Check:
     if settings.session.relay is not Relay.ALL:
         return passed("Discord intents", "none of the privileged ones is needed")
@@ -77,24 +83,22 @@ async def _commands(client: discord.Client, settings: Settings) -> Check:
     assert client.application_id is not None  # noqa: S101 - logging in has told it
     guilds = settings.discord.guild_ids
     fix = "Start the bot once: it makes them."
+    subject = "Discord commands"
     try:
         async with asyncio.timeout(TIMEOUT):
             if not guilds:
-                known = await client.http.get_global_commands(client.application_id)
-                return _count("Discord commands", len(known), "in every server", fix)
+                known = len(ours(await registered(client, None)))
+                return passed(subject, f"{known}, in every server") if known else warned(subject, "not there yet", fix)
             for guild_id in guilds:
-                known = await client.http.get_guild_commands(client.application_id, guild_id)
-                if not known:
-                    return warned("Discord commands", f"not there yet in server {guild_id}", fix)
-    except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-        link = invite_link(client.application_id)
-        why = type(error).__name__
-        return failed("Discord commands", f"cannot be seen ({why})", f"Invite the bot to the server again: {link}")
-    return passed("Discord commands", f"there, in {len(guilds)} servers")
-
-
-def _count(subject: str, number: int, where: str, fix: str) -> Check:
-    return passed(subject, f"{number}, {where}") if number else warned(subject, "not there yet", fix)
+                if not ours(await registered(client, guild_id)):
+                    return warned(subject, f"not there yet in server {guild_id}", fix)
+    except SyncFailed as error:
+        again = "The bot tries again by itself; look at the network and at Discord's status page."
+        invite = f"Invite the bot to the server again: {invite_link(client.application_id)}"
+        return failed(subject, f"cannot be seen ({error})", invite if error.is_no_member else again)
+    except TimeoutError:
+        return failed(subject, f"cannot be seen (no answer within {TIMEOUT:.0f} s)", "Try again later.")
+    return passed(subject, f"there, in {len(guilds)} servers")
 
 
 async def _channel(client: discord.Client, channel_id: int, settings: Settings) -> Check:

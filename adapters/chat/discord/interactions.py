@@ -17,8 +17,9 @@ from adapters.chat.discord.actors import actor_of, channel_of
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.connection import PASSING
 from adapters.chat.discord.mentions import names_in
+from adapters.chat.discord.message_words import words_of
 from adapters.chat.discord.outbox import Letter, Outbox
-from adapters.chat.discord.permissions import missing_in
+from adapters.chat.discord.presence import not_a_member, obstacle
 from adapters.chat.discord.render import pieces_of
 from bot import sentences
 from bot.commands.asked import Asked
@@ -60,11 +61,14 @@ class Interactions:
     def press(self, interaction: Interaction, verb: str, session_id: str) -> None:
         """Answer the press of a button."""
         command = Command(AVATAR, verb)
+        if (AVATAR, verb) not in self._desk.commands.usages:
+            self.say(interaction, words.NOT_MINE)
+            return
         self._begin(interaction, lambda: self._run(interaction, command, session_id=session_id), public=False)
 
     def say_this(self, interaction: Interaction, message: discord.Message) -> None:
         """Have the avatar say a message somebody pointed at."""
-        command = Command(AVATAR, "say", message.content)
+        command = Command(AVATAR, "say", words_of(message))
         self._begin(interaction, lambda: self._run(interaction, command, message=message), public=False)
 
     def say(self, interaction: Interaction, sentence: str) -> None:
@@ -165,9 +169,11 @@ class Interactions:
         message: discord.Message | None = None,
     ) -> Reply | None:
         if interaction.guild_id is None or interaction.channel_id is None:
-            return Reply(words.ONLY_IN_SERVERS, Visibility.PRIVATE)
-        if command.verb == "start" and (missing := self._missing(interaction)):
-            return Reply(words.missing_permissions(missing), Visibility.PRIVATE)
+            return not_a_member(interaction)
+        if (command.group, command.verb) == (AVATAR, "start"):
+            opens_threads = self._desk.settings.session.answers is Answers.THREAD
+            if (refusal := await obstacle(interaction, opens_threads=opens_threads)) is not None:
+                return refusal
         return await self._desk.commands.run(
             Asked(
                 command,
@@ -184,10 +190,3 @@ class Interactions:
         running = self._desk.sessions.in_channel(channel_of(interaction.guild_id or 0, interaction.channel_id or 0))
         buttons = reply.buttons if running else ()
         return view_of(buttons, running.session.id if running else "", reply.link)
-
-    def _missing(self, interaction: Interaction) -> list[str]:
-        return missing_in(
-            interaction.app_permissions,
-            in_thread=isinstance(interaction.channel, discord.Thread),
-            opens_threads=self._desk.settings.session.answers is Answers.THREAD,
-        )

@@ -45,9 +45,8 @@ Answer = Callable[[discord.Interaction[Any], str], Coroutine[Any, Any, list[app_
 
 
 def build(tree: app_commands.CommandTree[Any], desk: Desk, interactions: Interactions) -> None:
-    """Put every command into the tree: into `DISCORD_GUILD_IDS` where that is set, else for every server."""
-    guilds = [discord.Object(number) for number in desk.settings.discord.guild_ids]
-    scope: Any = guilds or discord.utils.MISSING
+    """Put every command into the tree. In no server's scope, also where they are registered in `DISCORD_GUILD_IDS`: so
+    each is understood from wherever Discord has a copy of it, an old one included."""
     groups: dict[str, app_commands.Group] = {}
     for usage in desk.commands.usages.values():
         if usage.group not in groups:
@@ -60,8 +59,8 @@ def build(tree: app_commands.CommandTree[Any], desk: Desk, interactions: Interac
     menu = app_commands.ContextMenu(name=words.SAY_THIS, callback=say_this)
     menu.guild_only = True
     for group in groups.values():
-        tree.add_command(group, guilds=scope)
-    tree.add_command(menu, guilds=scope)
+        tree.add_command(group)
+    tree.add_command(menu)
 
 
 def _group(name: str) -> app_commands.Group:

@@ -12,7 +12,9 @@ import structlog
 
 from adapters.chat.discord import words
 from adapters.chat.discord.actors import actor_of, channel_of
+from adapters.chat.discord.connection import PASSING
 from adapters.chat.discord.mentions import names_in, without_mention
+from adapters.chat.discord.message_words import words_of
 from adapters.chat.discord.outbox import Letter, Outbox
 from adapters.chat.discord.reactions import NOT_SPOKEN, Reactions
 from adapters.chat.discord.render import escape, split
@@ -79,7 +81,7 @@ class Messages:
     async def _take(self, message: discord.Message, me: discord.ClientUser, *, is_addressed: bool) -> None:
         assert message.guild is not None  # noqa: S101 - direct messages went another way
         channel = channel_of(message.guild.id, message.channel.id)
-        text = without_mention(message.content, me.id)
+        text = without_mention(words_of(message), me.id)
         rights = message.author.guild_permissions if isinstance(message.author, discord.Member) else _NONE
         try:
             if not message.content and is_addressed and not self._can_read(message, me):
@@ -115,7 +117,7 @@ class Messages:
             # What it says now cannot be read, and what its author took back must not be said.
             await self._desk.relay.withdraw(channel, str(message.id))
             return
-        text = without_mention(message.content, me.id)
+        text = without_mention(words_of(message), me.id)
         names = names_in(text, message.guild, message.mentions)
         await self._desk.relay.reword(channel, str(message.id), text, names)
 
@@ -158,5 +160,5 @@ def _addresses(message: discord.Message, me: discord.ClientUser) -> bool:
 async def _decline(message: discord.Message) -> None:
     try:
         await message.channel.send(words.ONLY_IN_SERVERS)
-    except discord.HTTPException as error:
+    except (discord.HTTPException, *PASSING) as error:
         log.info("a direct message could not be answered", error=str(error))

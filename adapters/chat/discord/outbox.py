@@ -7,11 +7,13 @@ import secrets
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import discord
 import structlog
 
 from adapters.chat.discord.buttons import view_of
+from adapters.chat.discord.closed_threads import may_be_written_in
 from adapters.chat.discord.connection import PASSING, Connection
 from bot.model import Channel
 from bot.presentation import Button
@@ -81,6 +83,9 @@ class Outbox:
 
     async def _send(self, channel: Channel, letter: Letter) -> None:
         try:
+            if not await self._connection.request("channel", partial(may_be_written_in, channel=channel)):
+                log.info("a message was left out, as its thread is closed", channel=str(channel))
+                return
             place, reply_to = int(channel.id), letter.reply_to
             if letter.thread is not None and reply_to is not None and await self._open_thread(channel, letter):
                 # A thread that was opened under a message has the message's id.

@@ -6,12 +6,16 @@ store, so that the next run of the bot finds it, and is forgotten when it has be
 
 import asyncio
 import secrets
+from functools import partial
+from operator import eq
 
 import discord
 import structlog
 
+from adapters.chat.discord import words
 from adapters.chat.discord.actors import PLATFORM
 from adapters.chat.discord.buttons import view_of
+from adapters.chat.discord.closed_threads import may_be_written_in
 from adapters.chat.discord.connection import PASSING, Connection
 from adapters.chat.discord.render import embed_of
 from bot.desk import Desk
@@ -144,6 +148,9 @@ class Panels:
         except discord.HTTPException as error:
             log.warning("a panel could not be drawn", session=view.session_id, error=str(error))
             is_gone = isinstance(error, discord.NotFound)
+            if placed.message_id is None and isinstance(error, discord.Forbidden | discord.NotFound):
+                # Nobody could see it or stop it, and it costs money.
+                await self._desk.sessions.leave_channels(partial(eq, view.channel), words.NOT_SHOWN)
         if placed.view is view:
             placed.settle()
         if not is_gone and not panel_of(view).is_over:
@@ -172,6 +179,8 @@ class Panels:
             except discord.NotFound as error:
                 if error.code != _UNKNOWN_MESSAGE:
                     raise
+                if not await self._connection.request("channel", partial(may_be_written_in, channel=view.channel)):
+                    return
                 # Somebody deleted it. A session that goes on needs one.
                 placed.message_id, placed.nonce = None, secrets.randbits(62)
         if placed.message_id is None and not panel_of(view).is_over:

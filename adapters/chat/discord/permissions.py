@@ -13,6 +13,8 @@ _TITLES = {
 }
 """Names as Discord's own settings show them, by those of discord.py."""
 
+INVITE = "https://discord.com/oauth2/authorize?"
+"""What every invite link begins with."""
 SCOPES = ("bot", "applications.commands")
 
 

@@ -9,6 +9,8 @@ import structlog
 
 from adapters.chat.discord import words
 from adapters.chat.discord.actors import PLATFORM
+from adapters.chat.discord.closed_threads import why_closed
+from adapters.chat.discord.connection import PASSING
 from bot.desk import Desk
 from bot.errors import StoreError
 from bot.model import Channel
@@ -31,6 +33,11 @@ class Places:
     def channel_gone(self, channel_id: int, why: str) -> None:
         """A channel or thread was deleted, archived or closed to the bot."""
         self._leave(lambda channel: channel.id == str(channel_id), why)
+
+    def thread_changed(self, thread: discord.Thread) -> None:
+        """A thread was changed, perhaps archived or locked."""
+        if (why := why_closed(thread)) is not None:
+            self.channel_gone(thread.id, why)
 
     def look_around(self, client: discord.Client) -> None:
         """After a fresh connection: end what was lost while nobody told us."""
@@ -55,7 +62,7 @@ class Places:
                 why = await _why_gone(client, channel)
                 if why is not None:
                     await self._desk.sessions.leave_channels(partial(eq, channel), why)
-            except (discord.HTTPException, StoreError, OSError) as error:
+            except (discord.HTTPException, StoreError, *PASSING) as error:
                 log.info("a channel could not be looked up", channel=str(channel), error=str(error))
 
 
@@ -64,11 +71,14 @@ async def _why_gone(client: discord.Client, channel: Channel) -> str | None:
     guild = client.get_guild(int(channel.workspace))
     if guild is None:
         return words.BOT_REMOVED
+    known = guild.get_channel_or_thread(int(channel.id))
+    if isinstance(known, discord.Thread):
+        return why_closed(known)
     # A server that is out of order has no channels for a while.
-    if guild.unavailable or guild.get_channel_or_thread(int(channel.id)) is not None:
+    if guild.unavailable or known is not None:
         return None
     try:
         found = await client.fetch_channel(int(channel.id))
     except discord.NotFound:
         return words.CHANNEL_DELETED
-    return words.THREAD_ARCHIVED if isinstance(found, discord.Thread) and found.archived else None
+    return why_closed(found) if isinstance(found, discord.Thread) else None

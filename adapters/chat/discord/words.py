@@ -15,10 +15,19 @@ INTENT_MISSING = (
 UNREACHABLE = "Discord cannot be reached right now"
 DISCONNECTED = "the connection to Discord is down; it is being taken up again"
 CONNECTING = "the bot is still connecting to Discord"
+REGISTERING = "the commands are still being registered with Discord"
 
 LEAVING = "The bot is just being shut down. Try again in a minute."
 ONLY_IN_SERVERS = "I bring an avatar into the channels of a server. Invite me to one and type `/avatar start` there."
+NOT_A_MEMBER = (
+    "I am not a member of this server, only my commands are here, so nobody would see the avatar. "
+    "Ask who manages the server to invite me with this link, then try again."
+)
+LOCKED = "This thread is locked, and I may not write in it. Ask a moderator to unlock it, or use another channel."
+CANNOT_SEE = "I cannot see this channel. Mention me in it to add me, if it is a private thread; then try again."
 UNREADABLE = "I cannot read that message. Mention me in it, or leave the mention on when you reply to me."
+NO_ACTIVITY = "I have no activity to launch. Type `/avatar start` in a channel to bring an avatar there."
+NOT_MINE = "I do not know that button or form any more. Use `/avatar help` to see what there is."
 COMMAND_CHANGED = "That command has changed since your Discord learned it. Reload Discord (Ctrl+R) and try again."
 BROKEN = "Something went wrong. Try again, and tell the operator if it stays."
 SAY_THIS = "Let the avatar say this"
@@ -27,6 +36,8 @@ BOT_REMOVED = "the bot was removed from the server"
 CHANNEL_DELETED = "the channel was deleted"
 THREAD_DELETED = "the thread was deleted"
 THREAD_ARCHIVED = "the thread was archived"
+NOT_SHOWN = "its panel could not be posted"
+THREAD_LOCKED = "the thread was locked"
 THREAD_LEFT = "the bot was removed from the thread"
 
 
@@ -51,6 +62,11 @@ def connected(name: str, servers: int, link: str) -> str:
 def not_in_server(guild_id: int, link: str) -> str:
     """The line for an entry of `DISCORD_GUILD_IDS` where the commands cannot be put."""
     return f"Discord: the commands cannot be put into server {guild_id} of DISCORD_GUILD_IDS. Invite it: {link}"
+
+
+def not_registered(request: str) -> str:
+    """Why the commands may be missing or old, for `/readyz` and the log; `request` is what failed, and how."""
+    return f"the commands could not be registered with Discord, so they may be missing or old ({request})"
 
 
 def answered_late(name: str) -> str:

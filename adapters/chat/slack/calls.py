@@ -36,11 +36,13 @@ quiet_logger.setLevel(logging.CRITICAL)
 
 
 class SlackRefused(Exception):
-    """Slack answered that it does not do it. `error` is its own word, such as `not_in_channel`."""
+    """Slack answered that it does not do it. `error` is its own word, such as `not_in_channel`; `needed` is the scope
+    that is missing, where it says so."""
 
-    def __init__(self, method: str, error: str) -> None:
+    def __init__(self, method: str, error: str, needed: str = "") -> None:
         super().__init__(f"{method}: {error}")
         self.error = error
+        self.needed = needed
 
 
 class SlackUnreachable(Exception):
@@ -152,4 +154,7 @@ def refusal_in(error: SlackApiError) -> str | None:
 def _failure(method: str, error: SlackApiError) -> Exception:
     """What slack_sdk raises both for an answer of Slack and for one that nobody can read."""
     said = refusal_in(error)
-    return SlackUnreachable(f"{method}: no readable answer") if said is None else SlackRefused(method, said)
+    if said is None:
+        return SlackUnreachable(f"{method}: no readable answer")
+    data = error.response.data
+    return SlackRefused(method, said, str(data.get("needed", "")) if isinstance(data, dict) else "")

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from operator import eq
 from typing import Any
 
 import structlog
@@ -17,13 +18,14 @@ from adapters.chat.slack import texts
 from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace
 from adapters.chat.slack.deliveries import REMEMBERED, Changes
 from adapters.chat.slack.lanes import Lanes
-from adapters.chat.slack.mention import command_line
+from adapters.chat.slack.mention import command_line, is_to_be_said
 from adapters.chat.slack.message_ids import message_id_of
+from adapters.chat.slack.message_words import joined, own_words, shared_words
 from adapters.chat.slack.outbox import Asker, Outbox
 from adapters.chat.slack.people import People
 from adapters.chat.slack.posts import Post
 from adapters.chat.slack.reactions import Reactions
-from adapters.chat.slack.troubles import DIRECT_MESSAGE, IN_DOUBT, NOT_RELAYED, place_trouble
+from adapters.chat.slack.troubles import DIRECT_MESSAGE, IN_DOUBT, NOT_RELAYED, NOT_SHOWN, TOO_LONG, place_trouble
 from adapters.chat.slack.workspaces import Workspaces
 from bot import sentences
 from bot.commands.asked import Asked
@@ -39,7 +41,8 @@ log = structlog.get_logger(__name__)
 
 Payload = Mapping[str, Any]
 
-_NO_BOT_HERE = {"channel_not_found", "not_in_channel", "is_archived"}
+_OF_PEOPLE = ("im:read", "mpim:read")
+"""Scopes that tell of direct messages and group messages; the app does without."""
 
 
 class Intake:
@@ -70,6 +73,10 @@ class Intake:
         sentence = place_trouble(error, self._workspaces.bot_name)
         if sentence and (asker := self._starters.get(channel)) is not None:
             self._outbox.tell(asker, Reply(sentence))
+        if sentence and error != TOO_LONG:
+            # Nobody could see it or stop it, and it costs money.
+            leave = partial(self._desk.sessions.leave_channels, partial(eq, channel), NOT_SHOWN)
+            self._incoming.put(channel, partial(self._guarded, None, leave))
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
@@ -130,17 +137,22 @@ class Intake:
         self._outbox.answer(asker, reply)
 
     async def _require_presence(self, workspace: Workspace, channel: Channel) -> None:
-        """An avatar costs money: do not bring one where nobody could be heard. Raises `Refused`."""
+        """An avatar costs money: do not bring one where nobody could be heard, nor where that is not sure. Raises
+        `Refused`."""
         if channel.id.startswith("D"):
             raise Refused(DIRECT_MESSAGE, stage="channel")
         try:
             found = (await workspace.call("conversations.info", channel=channel.id)).get("channel", {})
         except SlackRefused as refusal:
-            if refusal.error in _NO_BOT_HERE and (why := place_trouble(refusal.error, self._workspaces.bot_name)):
-                raise Refused(why, stage="channel") from None
-            return
+            if refusal.needed in _OF_PEOPLE:
+                # A conversation between people, in which no app can be.
+                raise Refused(DIRECT_MESSAGE, stage="channel") from None
+            known = place_trouble(refusal.error, self._workspaces.bot_name)
+            raise Refused(known or sentences.not_sure_of_channel("Slack"), stage="channel") from None
         except SlackUnreachable:
-            return
+            raise Refused(sentences.not_sure_of_channel("Slack"), stage="channel") from None
+        if found.get("is_im") or found.get("is_mpim"):
+            raise Refused(DIRECT_MESSAGE, stage="channel")
         error = "is_archived" if found.get("is_archived") else None if found.get("is_member") else "not_in_channel"
         if error and (why := place_trouble(error, self._workspaces.bot_name)):
             raise Refused(why, stage="channel")
@@ -153,20 +165,24 @@ class Intake:
 
     async def _mentioned(self, post: Post, asker: Asker) -> None:
         raw = texts.without_mention(post.raw, post.workspace.bot_user)
-        found = command_line(raw, self._desk.commands.usages)
+        # What was forwarded is never a command, and a mention of the bot with it is no question for help.
+        found = command_line(raw, self._desk.commands.usages) if raw or not post.shared else None
         if found is not None:
-            await self._run_line(*found, asker, post.keys, post.message_id)
+            group, line = found
+            if post.shared and is_to_be_said(found):
+                line = f"{line} {post.shared}"
+            await self._run_line(group, line, asker, post.keys, post.message_id)
         elif self._desk.settings.session.relay is Relay.OFF:
             raise Refused(NOT_RELAYED, stage="channel")
         else:
-            await self._receive(post, raw, addressed=True)
+            await self._receive(post, joined(raw, post.shared), addressed=True)
 
     def overheard(self, post: Post) -> asyncio.Future[bool]:
         """A message in a channel that mentions nobody of ours: nobody is told anything, a mark is the most."""
         return self._recorded(post, self._overheard, addressed=False)
 
     async def _overheard(self, post: Post, _asker: Asker) -> None:
-        await self._receive(post, post.raw, addressed=False)
+        await self._receive(post, joined(post.raw, post.shared), addressed=False)
 
     async def _receive(self, post: Post, raw: str, *, addressed: bool) -> None:
         if not addressed and self._desk.sessions.in_channel(post.channel) is None:
@@ -191,13 +207,13 @@ class Intake:
         return self._changed(channel, partial(self._edited, workspace, channel, message))
 
     async def _edited(self, workspace: Workspace, channel: Channel, message: Payload) -> None:
-        raw = str(message.get("text", ""))
+        raw = own_words(message)
         if texts.mentions(raw, workspace.bot_user):
             raw = texts.without_mention(raw, workspace.bot_user)
             found = command_line(raw, self._desk.commands.usages)
-            if found is not None and found[0] == AVATAR and found[1].partition(" ")[0].lower() in ("say", "ask"):
+            if found is not None and is_to_be_said(found):
                 raw = found[1].partition(" ")[2]
-        decoded = await self._decode(workspace, raw)
+        decoded = await self._decode(workspace, joined(raw, shared_words(message)))
         await self._desk.relay.reword(channel, message_id_of(message), decoded.text, decoded.names)
 
     def deleted(self, channel: Channel, message: Payload) -> asyncio.Future[bool]:

@@ -23,6 +23,7 @@ from adapters.chat.slack.departures import Departures
 from adapters.chat.slack.home import Home
 from adapters.chat.slack.intake import Intake
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
+from adapters.chat.slack.message_words import words_of
 from adapters.chat.slack.modal import CALLBACK, ModalAnswer, Modals, read_submission
 from adapters.chat.slack.origins import Claim, Origins, author_team, claim_of
 from adapters.chat.slack.outbox import Asker, Outbox
@@ -54,7 +55,7 @@ Stored = asyncio.Future[bool]
 STORED_WITHIN = 2.0
 """Seconds of real time after which an event that is not stored is left to be delivered again; Slack waits 3 s."""
 
-_SPOKEN_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
+_SPOKEN_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message", "message_share")
 """Subtypes of message events in which a person says something; the others tell of joins, topics and the like."""
 
 
@@ -145,7 +146,7 @@ class Listeners:
         await ack()
         asker = await self._asker(body, str(body["channel"]["id"]), response_url=body.get("response_url"))
         if asker is not None:
-            self._intake.say(str(body["message"].get("text", "")), asker, _interaction_keys(body))
+            self._intake.say(words_of(body["message"]), asker, _interaction_keys(body))
 
     async def _start_here(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
@@ -232,7 +233,7 @@ class Listeners:
     def _edited(self, workspace: Workspace, channel: Channel, event: Payload) -> Stored | None:
         message, before = event.get("message", {}), event.get("previous_message", {})
         # Slack also calls it a change when a link gets its preview, or a thread its first answer.
-        if not _is_of_a_person(message, workspace) or message.get("text") == before.get("text"):
+        if not _is_of_a_person(message, workspace) or words_of(message) == words_of(before):
             return None
         return self._intake.edited(workspace, channel, message)
 

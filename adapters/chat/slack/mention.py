@@ -30,6 +30,12 @@ def command_line(words: str, usages: Mapping[tuple[str, str], Usage]) -> tuple[s
     return group, line
 
 
+def is_to_be_said(command: tuple[str, str]) -> bool:
+    """Whether the command, as `command_line` found it, has words for the avatar."""
+    group, line = command
+    return group == AVATAR and line.partition(" ")[0].lower() in ("say", "ask")
+
+
 def _split(words: str) -> tuple[str, str]:
     verb, _, rest = words.strip().partition(" ")
     return verb, rest

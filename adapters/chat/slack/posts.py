@@ -7,12 +7,14 @@ from typing import Any
 from adapters.chat.slack.calls import Workspace
 from adapters.chat.slack.deliveries import Delivery
 from adapters.chat.slack.message_ids import message_id_of, thread_of
+from adapters.chat.slack.message_words import own_words, shared_words
 from bot.model import Channel
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A message. `keys` name the event and the message; `is_last`: Slack does not bring it again.
+    """A message. `raw` is what its author wrote, `shared` what they forwarded with it, both as Slack writes them.
+    `keys` name the event and the message; `is_last`: Slack does not bring it again.
 
     workspace: whose installation heard it; `channel` may be known under another one (`origins.Origins.channel`).
     team: whom its author belongs to, as the event says; None where it does not.
@@ -28,6 +30,7 @@ class Post:
     thread: str | None
     is_last: bool
     team: str | None = None
+    shared: str = ""
 
 
 def post_of(
@@ -38,11 +41,12 @@ def post_of(
         workspace=workspace,
         channel=channel,
         user=str(event["user"]),
-        raw=str(event.get("text", "")),
+        raw=own_words(event),
         ts=str(event["ts"]),
         message_id=message_id_of(event),
         keys=(f"slack:event:{delivery.event_id}", f"slack:msg:{channel.workspace}:{channel.id}:{event['ts']}"),
         thread=thread_of(event),
         is_last=delivery.is_last,
         team=team,
+        shared=shared_words(event),
     )

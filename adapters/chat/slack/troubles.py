@@ -47,6 +47,8 @@ MODAL_TOO_LATE = "Slack did not open the window in time. Try again, or type `/av
 IN_DOUBT = (
     "The database was in trouble, so I am not sure that this was done. Look with `/avatar status`, then try again."
 )
+TOO_LONG = "msg_too_long"
+NOT_SHOWN = "its panel could not be posted"
 SAID_ELSEWHERE = "Answered in the channel."
 NOT_INSTALLED = "The app is not installed in this workspace any more. Ask an admin of it to install the app again."
 UNINSTALLED = (

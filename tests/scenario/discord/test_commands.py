@@ -7,7 +7,7 @@ import pytest
 from tests.platforms.discord import DiscordDriver, answer_of, read
 from tests.platforms.driver import ADA, ANA, BEN, PATIENT
 from tests.scenario.discord.conftest import Open, bring_avatar
-from tests.twins.discord import CommandHidden, Fault, shapes
+from tests.twins.discord import CommandHidden, Fault
 
 PUT_GLOBAL = ("PUT", "/applications/{application_id}/commands")
 PUT_GUILD = ("PUT", "/applications/{application_id}/guilds/{guild_id}/commands")
@@ -203,11 +203,7 @@ async def test_commands_come_with_the_invitation_to_a_server_that_was_named_befo
     chat.reconfigure({"DISCORD_GUILD_IDS": str(later.id)})
     await chat.connect()
     await chat.bot.until(lambda: chat.client.has_been_ready)
-    later.has_bot = True
-    shape = shapes.guild(later, chat.twin.world)
-    # An invitation says nothing of it; the end of an outage says False.
-    shape.pop("unavailable", None)
-    chat.twin.gateway.dispatch("GUILD_CREATE", shape, guild=later)
+    chat.twin.invite_bot(later)
     await chat.twin.until(lambda: chat.twin.visible_commands(later) == NAMES)
 
 

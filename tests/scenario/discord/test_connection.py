@@ -92,11 +92,12 @@ async def test_api_that_is_not_discord_is_one_sentence(open_chat: Open) -> None:
     chat.bot._application = None
 
 
-async def test_api_that_is_away_is_waited_for_without_a_hot_loop(open_chat: Open) -> None:
+@pytest.mark.parametrize("fault", [Fault.server_error(503), Fault.rate_limit(3600)])
+async def test_api_that_is_away_is_waited_for_without_a_hot_loop(open_chat: Open, fault: Fault) -> None:
     chat = await open_chat()
     await chat.bot.kill()
     before = chat.twin.count("GET", "/users/@me")
-    chat.twin.fail_next("GET", "/users/@me", Fault.server_error(503), times=3)
+    chat.twin.fail_next("GET", "/users/@me", fault, times=3)
     await chat.bot.start()
     await chat.bot.until(lambda: chat.bot.adapter.trouble == "Discord cannot be reached right now")
     await chat.bot.until(lambda: chat.bot.adapter.trouble is None)

@@ -1,8 +1,15 @@
 """Servers, channels and threads that go away while an avatar is in them: its session ends, and no stream stays open."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
-from tests.platforms.discord import DiscordDriver
+from adapters.chat.discord.actors import channel_of
+from adapters.chat.discord.outbox import Letter
+from bot.model import EndReason
+from tests.platforms.discord import DiscordDriver, answer_of, read
+from tests.platforms.driver import ANA, LONG
+from tests.twins.discord import Channel
 
 
 async def gone(chat: DiscordDriver) -> None:
@@ -47,3 +54,140 @@ async def test_channel_that_was_deleted_while_the_bot_was_away_ends_its_session(
     await live.twin.delete_channel(live.channel)
     await live.connect()
     await gone(live)
+
+
+# --- closed places stay closed ---------------------------------------------------------------------------------------
+
+
+async def live_in_thread(chat: DiscordDriver) -> Channel:
+    """A thread with a live avatar."""
+    thread = chat.twin.add_thread(chat.channel)
+    await chat.slash("/avatar start", channel=thread)
+    await chat.twin.until(lambda: any("live" in message.text for message in chat.twin.messages(thread)))
+    return thread
+
+
+async def everything_shown(chat: DiscordDriver) -> None:
+    """Wait until the adapter has nothing left to show."""
+    await chat.chat._panels.drained()
+    await chat.chat._outbox.drained()
+
+
+def posts_in(chat: DiscordDriver, channel: Channel) -> int:
+    """How often the bot has tried to write there."""
+    return sum(
+        request.method == "POST" and request.path == f"/channels/{channel.id}/messages"
+        for request in chat.twin.requests
+    )
+
+
+async def archive(chat: DiscordDriver, thread: Channel) -> None:
+    await chat.twin.archive_thread(thread)
+
+
+async def archive_and_lock(chat: DiscordDriver, thread: Channel) -> None:
+    await chat.twin.archive_thread(thread, locked=True)
+
+
+async def lock(chat: DiscordDriver, thread: Channel) -> None:
+    await chat.twin.lock_thread(thread)
+
+
+async def delete(chat: DiscordDriver, thread: Channel) -> None:
+    await chat.twin.delete_channel(thread)
+
+
+async def delete_with_channel(chat: DiscordDriver, thread: Channel) -> None:
+    await chat.twin.delete_channel(chat.channel)
+
+
+async def kick(chat: DiscordDriver, thread: Channel) -> None:
+    await chat.twin.kick_bot(chat.guild)
+
+
+Close = Callable[[DiscordDriver, Channel], Awaitable[None]]
+
+
+@pytest.mark.parametrize("close", [archive, archive_and_lock, lock, delete, delete_with_channel, kick])
+@pytest.mark.parametrize("what", ["silent", "answering"])
+async def test_nothing_is_written_where_the_place_is_closed(chat: DiscordDriver, close: Close, what: str) -> None:
+    thread = await live_in_thread(chat)
+    if what == "answering":
+        await answer_of(await chat.slash("/avatar mode chat", channel=thread))
+        await chat.twin.write(thread, chat.people[ANA], LONG, mentions=[chat.twin.bot])
+        (running,) = chat.bot.desk.sessions
+        await chat.bot.until(lambda: running.speech.current is not None)
+    await everything_shown(chat)
+    before = posts_in(chat, thread)
+    await close(chat, thread)
+    was_archived = thread.archived
+    await gone(chat)
+    await everything_shown(chat)
+    assert posts_in(chat, thread) == before
+    assert thread.archived == was_archived
+
+
+async def test_thread_that_was_archived_while_the_bot_was_away_stays_archived(chat: DiscordDriver) -> None:
+    thread = await live_in_thread(chat)
+    await chat.bot.kill()
+    await chat.twin.archive_thread(thread)
+    await chat.connect()
+    await gone(chat)
+    await everything_shown(chat)
+    assert thread.archived
+
+
+async def test_session_that_ended_while_its_thread_was_archived_says_no_goodbye(chat: DiscordDriver) -> None:
+    thread = await live_in_thread(chat)
+    (running,) = chat.bot.desk.sessions
+    await chat.bot.kill()
+    await chat.twin.archive_thread(thread)
+    # Asked from the shell: it closes before the bot has looked around.
+    await chat.bot.start()
+    chat.bot.desk.sessions.with_id(running.session.id).ask_to_end(EndReason.ADMIN)
+    await gone(chat)
+    await chat.bot.until(lambda: chat.bot.adapter.trouble is None)
+    await everything_shown(chat)
+    assert thread.archived
+
+
+async def test_goodbye_is_tried_once_where_the_bot_may_no_longer_write(live: DiscordDriver) -> None:
+    live.twin.deny(live.channel, "send_messages")
+    before = posts_in(live, live.channel)
+    await live.command("/avatar stop")
+    await gone(live)
+    await everything_shown(live)
+    assert posts_in(live, live.channel) == before + 1
+
+
+async def test_message_that_waits_for_a_thread_does_not_open_it(chat: DiscordDriver) -> None:
+    thread = chat.twin.add_thread(chat.channel)
+    await chat.twin.archive_thread(thread)
+    chat.chat._outbox.post(channel_of(chat.guild.id, thread.id), Letter(["too late"]))
+    await everything_shown(chat)
+    assert thread.archived
+    assert chat.twin.messages(thread) == []
+
+
+async def test_thread_that_people_open_again_hears_the_bot(chat: DiscordDriver) -> None:
+    thread = await live_in_thread(chat)
+    await chat.twin.archive_thread(thread)
+    await gone(chat)
+    await chat.twin.reopen_thread(thread)
+    await chat.twin.write(thread, chat.people[ANA], "anybody?", mentions=[chat.twin.bot])
+    await chat.twin.until(lambda: any("No avatar is in" in read(message) for message in chat.twin.messages(thread)))
+
+
+async def test_who_may_manage_threads_stays_in_a_locked_one(chat: DiscordDriver) -> None:
+    thread = await live_in_thread(chat)
+    chat.twin.allow(chat.channel, "manage_threads")
+    await chat.twin.lock_thread(thread)
+    await chat.twin.write(thread, chat.people[ANA], "still here", mentions=[chat.twin.bot])
+    await chat.bot.until(lambda: chat.bot.spoken == ["still here"])
+
+
+async def test_message_in_an_open_place_costs_no_further_look(live: DiscordDriver) -> None:
+    await live.command("/avatar mode chat")
+    await live.twin.write(live.channel, live.people[ANA], "who are you?", mentions=[live.twin.bot])
+    await live.until_read("stand-in for a language model")
+    assert live.twin.count("GET", "/channels/{channel_id}") == 0

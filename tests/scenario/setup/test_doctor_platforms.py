@@ -8,7 +8,7 @@ from tests.livekit import LiveKitServer
 from tests.platforms.relay import settings_with
 from tests.scenario.setup.examined import found, of_simulator
 from tests.scenario.setup.shell import run
-from tests.twins.discord import DiscordTwin
+from tests.twins.discord import DiscordTwin, Fault
 from tests.twins.slack import SlackTwin
 
 
@@ -42,6 +42,25 @@ async def test_server_whose_commands_cannot_be_seen_is_answered_with_the_invite_
     ran = await run(tmp_path, "doctor", "--json", **settings, DISCORD_GUILD_IDS="1234")
     assert ran.code == 1
     assert "https://discord.com/oauth2/authorize" in found(ran)["Discord commands"]["fix"]
+
+
+async def test_entry_point_of_an_activity_is_no_command_of_ours(
+    tmp_path: Path, simulator: Simulator, discord: DiscordTwin
+) -> None:
+    discord.interactions.commands.enable_activities()
+    settings = of_simulator(simulator, DISCORD_TOKEN=discord.token, DISCORD_API_URL=discord.api_url)
+    ran = await run(tmp_path, "doctor", "--json", **settings)
+    assert found(ran)["Discord commands"]["found"] == "not there yet"
+
+
+async def test_request_for_the_commands_that_failed_is_named(
+    tmp_path: Path, simulator: Simulator, discord: DiscordTwin
+) -> None:
+    discord.fail_next("GET", "/applications/{application_id}/commands", Fault.refuse(0, status=404))
+    settings = of_simulator(simulator, DISCORD_TOKEN=discord.token, DISCORD_API_URL=discord.api_url)
+    ran = await run(tmp_path, "doctor", "--json", **settings)
+    assert ran.code == 1
+    assert found(ran)["Discord commands"]["found"] == "cannot be seen (GET /applications/…/commands: HTTP 404)"
 
 
 async def test_missing_permission_in_a_discord_channel_is_named(

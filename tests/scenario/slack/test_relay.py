@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.chat.slack.manifest import SAY_THIS
 from tests.platforms.driver import ANA, BEN
 from tests.platforms.slack import SlackDriver, text_of
 from tests.twins.slack import Held, Message
@@ -164,3 +165,76 @@ async def test_answers_go_below_the_message_where_the_operator_says_so(tmp_path:
             lambda: [seen for seen in slack.twin.messages(slack.channel) if seen.thread_ts == question.ts]
         )
         assert text_of(below[0])
+
+
+# --- forwarded messages ----------------------------------------------------------------------------------------------
+
+
+async def elsewhere(slack: SlackDriver, text: str) -> Message:
+    """A message of Ben's in another channel."""
+    other = slack.twin.add_channel("other", [slack.people[BEN]], with_bot=False)
+    return await slack.twin.write(other, slack.people[BEN], text)
+
+
+async def test_forwarded_message_is_said_by_who_forwards_it(tmp_path: Path) -> None:
+    async with SlackDriver(tmp_path, environment={"SESSION_RELAY": "all"}) as slack:
+        await started(slack)
+        first = await elsewhere(slack, "good morning")
+        await slack.twin.write(slack.channel, slack.people[ANA], "", forwards=first)
+        await slack.bot.until(lambda: slack.bot.spoken == ["good morning"])
+        await slack.twin.write(slack.channel, slack.people[ANA], "Ben says", forwards=first)
+        await slack.bot.until(lambda: len(slack.bot.spoken) == 2)
+        assert slack.bot.spoken[1].split() == ["Ben", "says", "good", "morning"]
+
+
+@pytest.mark.parametrize("own", ["", " look at this", " say"])
+async def test_mention_with_a_forwarded_message_says_it(slack: SlackDriver, own: str) -> None:
+    await started(slack)
+    forwarded = await elsewhere(slack, "good morning")
+    await slack.twin.write(slack.channel, slack.people[ANA], f"@Avatar{own}", forwards=forwarded)
+    await slack.bot.until(lambda: slack.bot.spoken)
+    assert slack.bot.spoken[0].split() == [*own.replace("say", "").split(), "good", "morning"]
+
+
+async def test_forwarded_words_are_no_command_and_keep_none_from_being_one(slack: SlackDriver) -> None:
+    await started(slack)
+    forwarded = await elsewhere(slack, "stop")
+    await slack.twin.write(slack.channel, slack.people[ANA], "@Avatar", forwards=forwarded)
+    await slack.bot.until(lambda: slack.bot.spoken == ["stop"])
+    assert len(slack.bot.desk.sessions) == 1
+    await slack.twin.write(slack.channel, slack.people[ANA], "@Avatar stop", forwards=forwarded)
+    await slack.bot.until(lambda: len(slack.bot.desk.sessions) == 0)
+
+
+async def test_preview_that_is_added_later_is_no_edit(slack: SlackDriver) -> None:
+    await started(slack)
+    await say(slack, LONG)
+    waits = await say(slack, "hello there")
+    await slack.bot.until(lambda: waiting(slack) == ["hello there"])
+    before = waits.shown()
+    waits.attachments = [{"from_url": "https://example.com", "title": "A page", "text": "what it is about"}]
+    slack.twin.changed(waits, before)
+    await slack.bot.until(lambda: all(delivery.done for delivery in waits.deliveries))
+    assert waiting(slack) == ["hello there"]
+
+
+async def test_edit_keeps_what_was_forwarded_with_it(slack: SlackDriver) -> None:
+    await started(slack)
+    await say(slack, LONG)
+    forwarded = await elsewhere(slack, "good morning")
+    waits = await slack.twin.write(slack.channel, slack.people[ANA], "@Avatar as it was:", forwards=forwarded)
+    await slack.bot.until(lambda: waiting(slack))
+    await slack.twin.edit_message(waits, "@Avatar as it is:")
+    await slack.bot.until(lambda: [text.split() for text in waiting(slack)] == [["as", "it", "is:", "good", "morning"]])
+
+
+async def test_shortcut_says_a_forwarded_message_and_one_of_an_app(slack: SlackDriver) -> None:
+    await started(slack)
+    forwarding = await slack.twin.write(
+        slack.channel, slack.people[BEN], "", forwards=await elsewhere(slack, "good morning")
+    )
+    await slack.answer(await slack.twin.shortcut(forwarding, SAY_THIS, slack.people[ANA]))
+    of_an_app = await slack.twin.write(slack.channel, slack.people[BEN], "")
+    of_an_app.blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "the build is green"}}]
+    await slack.answer(await slack.twin.shortcut(of_an_app, SAY_THIS, slack.people[ANA]))
+    await slack.bot.until(lambda: slack.bot.spoken == ["good morning", "the build is green"])

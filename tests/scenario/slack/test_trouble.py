@@ -7,10 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from adapters.chat.slack.troubles import DIRECT_MESSAGE
 from bot.errors import SettingsError
 from tests.platforms.driver import ANA, BEN
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, text_of
-from tests.twins.slack import Dropped, Held, RateLimited, Refused, ServerError
+from tests.twins.slack import Channel, Dropped, Garbage, Held, RateLimited, Refused, ServerError
+from tests.twins.slack.faults import Fault
+
+
+def posts_in(slack: SlackDriver, place: Channel) -> int:
+    """How often the app has tried to write in a channel."""
+    return sum(
+        request.method == "chat.postMessage" and request.args.get("channel") == place.id
+        for request in slack.twin.requests
+    )
 
 
 async def started(slack: SlackDriver) -> None:
@@ -180,6 +190,35 @@ async def test_a_channel_where_only_some_may_post_is_named_to_who_started(slack:
     slack.twin.restrict(slack.channel)
     await slack.command("/avatar start")
     await slack.until_read("Only some people may post")
+    await slack.bot.until(lambda: len(slack.bot.desk.sessions) == 0 and slack.bot.open_streams == 0)
+
+
+async def test_group_messages_are_no_place_for_an_avatar(slack: SlackDriver) -> None:
+    several = slack.twin.add_channel("several", [slack.people[ANA], slack.people[BEN]], kind="mpim", with_bot=False)
+    command = await slack.twin.slash(several, slack.people[ANA], "/avatar", "start")
+    assert await slack.answer(command) == DIRECT_MESSAGE
+    # The app asks about it with a scope that it does not have, which is the answer.
+    slack.twin.violations.clear()
+    assert slack.bot.simulator.streams() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (Refused("missing_scope"), "The app lacks a permission here"),
+        (Refused("internal_error"), "so I opened nothing"),
+        (Refused("team_access_not_granted"), "so I opened nothing"),
+        (ServerError(), "so I opened nothing"),
+        (Garbage(), "so I opened nothing"),
+        (Dropped(), "so I opened nothing"),
+    ],
+)
+async def test_nothing_is_opened_where_slack_does_not_say_that_the_app_is_there(
+    slack: SlackDriver, fault: Fault, says: str
+) -> None:
+    slack.twin.fail_next("conversations.info", fault, times=5)
+    assert says in await slack.command("/avatar start")
+    assert slack.bot.simulator.streams() == []
 
 
 @pytest.mark.parametrize("how", ["archive", "delete_channel", "remove_bot"])
@@ -188,8 +227,12 @@ async def test_the_avatar_leaves_a_channel_that_goes_away(slack: SlackDriver, ho
     place = slack.twin.add_channel("gone", [slack.people[ANA], slack.people[BEN]], kind=kind)
     await slack.answer(await slack.twin.slash(place, slack.people[ANA], "/avatar", "start"))
     await slack.bot.until(lambda: slack.bot.open_streams == 1)
+    await slack.bot.until(lambda: any(is_panel(message) for message in slack.twin.messages(place)))
     await getattr(slack.twin, how)(place)
-    await slack.bot.until(lambda: slack.bot.open_streams == 0)
+    before = posts_in(slack, place)
+    await slack.bot.until(lambda: len(slack.bot.desk.sessions) == 0 and slack.bot.open_streams == 0)
+    await slack.bot.stop()
+    assert posts_in(slack, place) == before
 
 
 async def test_the_panel_works_after_a_crash_and_closes_with_the_reason(slack: SlackDriver) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.twins.discord import shapes
-from tests.twins.discord.commands import CHAT_INPUT, MESSAGE, USER, CommandHidden
+from tests.twins.discord.commands import CHAT_INPUT, ENTRY_POINT, MESSAGE, USER, CommandHidden
 from tests.twins.discord.components import parts
 from tests.twins.discord.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, SUBMIT, Interaction, Interactions, owners
-from tests.twins.discord.permissions import permissions_in
+from tests.twins.discord.permissions import EVERYONE, permissions_in
 from tests.twins.discord.world import Channel, Message, Role, User
 
 
@@ -31,7 +31,7 @@ def _made(
         "data": data,
         "channel": shapes.channel(channel),
         "channel_id": str(channel.id),
-        "app_permissions": str(permissions_in(channel, world.bot)),
+        "app_permissions": str(_app_permissions(channel, world.bot)),
         "locale": user.locale,
         "entitlements": [],
         "authorizing_integration_owners": owners(channel),
@@ -48,6 +48,12 @@ def _made(
     if message is not None:
         payload["message"] = shapes.message(message, bot=world.bot)
     return one, payload
+
+
+def _app_permissions(channel: Channel, bot: User) -> int:
+    """What `app_permissions` says: where only the commands are, it is not 0, as if the bot could work there."""
+    guild = channel.guild
+    return EVERYONE if guild is not None and not guild.has_bot else permissions_in(channel, bot)
 
 
 def _command(command: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,6 +114,12 @@ async def use_context_menu(
     else:
         data["resolved"] = _resolved(channel, [target])
     return await interactions.send(*_made(interactions, COMMAND, channel, user, data, None))
+
+
+async def launch(interactions: Interactions, channel: Channel, user: User) -> Interaction:
+    """Sends the use of the application's entry point, as from the app launcher."""
+    command = next(one for one in interactions.commands.all(None) if one["type"] == ENTRY_POINT)
+    return await interactions.send(*_made(interactions, COMMAND, channel, user, _command(command), None))
 
 
 async def press(

@@ -11,12 +11,12 @@ from typing import Any
 
 from tests.twins.discord.errors import Refused, invalid
 from tests.twins.discord.permissions import BITS, permissions_in
-from tests.twins.discord.world import Channel, User, World
+from tests.twins.discord.world import Channel, Guild, User, World
 
-CHAT_INPUT, USER, MESSAGE = 1, 2, 3
+CHAT_INPUT, USER, MESSAGE, ENTRY_POINT = 1, 2, 3, 4
 SUB_COMMAND, SUB_COMMAND_GROUP = 1, 2
 _TYPES: dict[int, tuple[type, ...]] = {3: (str,), 4: (int,), 5: (bool,), 10: (int, float)}
-_KINDS = {USER: "user", MESSAGE: "message"}
+_KINDS = {USER: "user", MESSAGE: "message", ENTRY_POINT: "entry point"}
 
 
 class CommandHidden(Exception):
@@ -46,9 +46,16 @@ class Commands:
             raise invalid("name", "Application command names must be unique")
         if sum(kind == CHAT_INPUT for _, kind in keys) > 100:
             raise Refused(30032)
+        if any(kind == ENTRY_POINT for _, kind in kept) and not any(kind == ENTRY_POINT for _, kind in keys):
+            raise Refused(50240)
         made = [self._made(scope, body, kept.get(key)) for body, key in zip(bodies, keys, strict=True)]
         self._scopes[scope] = {int(command["id"]): command for command in made}
         return made
+
+    def enable_activities(self) -> dict[str, Any]:
+        """What switching Activities on does: the application has an entry point, which the app itself answers."""
+        launch = {"name": "launch", "type": ENTRY_POINT, "description": "Launch an activity", "handler": 1}
+        return self.put(None, launch | {"integration_types": [0, 1], "contexts": [0, 1, 2]})
 
     def put(self, scope: int | None, body: dict[str, Any]) -> dict[str, Any]:
         """Adds one, or replaces the one of the same name and type."""
@@ -100,7 +107,7 @@ class Commands:
 
     def find(self, channel: Channel, user: User, name: str, kind: int, *, anyway: bool = False) -> dict[str, Any]:
         """The command that the user finds in the channel. Raises CommandHidden."""
-        if channel.deleted or (channel.guild is not None and not channel.guild.has_bot):
+        if channel.deleted or (channel.guild is not None and not _is_offered(channel.guild)):
             raise CommandHidden("the channel is gone, or the bot is not in its guild any more")
         scopes: list[int | None] = [channel.guild.id, None] if channel.guild else [None]
         for scope in scopes:
@@ -131,6 +138,10 @@ class Commands:
                 inner = self.typed(option, path[1:], values, focused=focused)
                 return [{"name": option["name"], "type": option["type"], "options": inner}]
         raise CommandHidden(f"{command['name']} has no {path[0]!r}, only {[option['name'] for option in known]}")
+
+
+def _is_offered(guild: Guild) -> bool:
+    return guild.has_bot or guild.has_commands
 
 
 def _check_shape(body: Mapping[str, Any], where: str) -> None:

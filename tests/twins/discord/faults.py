@@ -22,6 +22,8 @@ class Fault:
     retry_after: float = 0.0
     everywhere: bool = False
     gate: asyncio.Event | None = None
+    text: str = ""
+    content_type: str = "application/json"
 
     @classmethod
     def rate_limit(cls, retry_after: float = 0.05, *, everywhere: bool = False) -> Self:
@@ -42,6 +44,11 @@ class Fault:
     def refuse(cls, code: int, *, status: int | None = None) -> Self:
         """A refusal with a JSON error code (50013, 50001, 10008, ...), its usual status unless another is given."""
         return cls("refuse", status or 0, code)
+
+    @classmethod
+    def nonsense(cls, text: str, content_type: str = "application/json") -> Self:
+        """An answer with status 200 that is not Discord's; nothing is done."""
+        return cls("nonsense", 200, text=text, content_type=content_type)
 
     @classmethod
     def hold(cls, gate: asyncio.Event) -> Self:

@@ -7,7 +7,7 @@ sockets of the connected clients.
 import re
 from collections.abc import Mapping, Sequence
 
-from tests.twins.discord import asking
+from tests.twins.discord import asking, shapes
 from tests.twins.discord.interactions import Interaction, Interactions
 from tests.twins.discord.places import Places
 from tests.twins.discord.world import Channel, Message, User
@@ -31,15 +31,19 @@ class People(Places):
         webhook: bool = False,
         message_type: int = 0,
         attachments: int = 0,
+        more: Mapping[str, object] | None = None,
     ) -> Message:
         """Writes a message. Each of `mentions` that the text does not name is put before the text as <@id>.
 
         A reply mentions the author it replies to, as the client does by default [D]. `webhook` makes it a webhook's
-        message, `message_type` a system message (7: a member joined), `attachments` that many files.
+        message, `message_type` a system message (7: a member joined), `attachments` that many files, `more` further
+        fields of the message, such as `poll`.
         """
         text = "".join(f"{user.mention} " for user in mentions if user.mention not in text) + text
         files = [self._file(number) for number in range(attachments)]
-        message = self.world.new_message(channel, author, content=text, type=message_type, attachments=files)
+        message = self.world.new_message(
+            channel, author, content=text, type=message_type, attachments=files, more=dict(more or {})
+        )
         if webhook:
             message.webhook_id = self.world.snowflake()
         if reply_to is not None:
@@ -51,6 +55,12 @@ class People(Places):
         self.gateway.dispatch_message("MESSAGE_CREATE", message)
         await self.gateway.flush()
         return message
+
+    async def forward(self, channel: Channel, author: User, message: Message) -> Message:
+        """Forwards a message: the new one has no content of its own, and says nothing of who wrote the old one [D]."""
+        reference = {"type": 1, "message_id": str(message.id), "channel_id": str(message.channel.id)}
+        more = {"message_reference": reference, "message_snapshots": [shapes.snapshot(message)]}
+        return await self.write(channel, author, "", more=more)
 
     async def edit_message(self, message: Message, text: str) -> None:
         """The author edits a message."""
@@ -154,6 +164,10 @@ class People(Places):
     ) -> Interaction:
         """Uses an entry of the context menu of a message or a user."""
         return await asking.use_context_menu(self.interactions, channel, user, command, target, anyway=anyway)
+
+    async def launch(self, channel: Channel, user: User) -> Interaction:
+        """Uses the entry point of an application with Activities (`interactions.commands.enable_activities`)."""
+        return await asking.launch(self.interactions, channel, user)
 
     async def submit_modal(self, user: User, shown: Interaction, values: Mapping[str, str]) -> Interaction:
         """Submits the modal that answered `shown`, with the text of each field by its custom_id."""

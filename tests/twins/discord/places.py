@@ -30,11 +30,15 @@ class Places:
         self._changed("CHANNEL_CREATE", channel)
         return channel
 
-    def add_thread(self, parent: Channel, name: str = "thread", *, private: bool = False) -> Channel:
-        """A thread in a text channel; the bot sees it and is a member of it."""
+    def add_thread(
+        self, parent: Channel, name: str = "thread", *, private: bool = False, without_bot: bool = False
+    ) -> Channel:
+        """A thread in a text channel; the bot sees it and is a member of it, unless it is private and `without_bot`."""
         kind = PRIVATE_THREAD if private else PUBLIC_THREAD
         thread = self.world.new_channel(name, kind, guild=parent.guild, parent=parent, owner=self.world.keeper)
-        self._changed("THREAD_CREATE", thread)
+        thread.without_bot = without_bot
+        if not without_bot:
+            self._changed("THREAD_CREATE", thread)
         return thread
 
     def add_forum_post(self, forum: Channel, author: User, title: str, text: str) -> Channel:
@@ -44,6 +48,21 @@ class Places:
         first = self.world.new_message(post, author, id=post.id, content=text)
         self.gateway.dispatch_message("MESSAGE_CREATE", first)
         return post
+
+    def add_commands_alone(self, name: str = "Elsewhere") -> Guild:
+        """A guild that added the application with the scope `applications.commands` alone: the bot is not in it."""
+        guild = self.world.new_guild(name)
+        guild.has_bot, guild.has_commands = False, True
+        del guild.members[self.bot.id]
+        return guild
+
+    def invite_bot(self, guild: Guild) -> None:
+        """The bot is added to a guild; an invitation says nothing of `unavailable`, the end of an outage says False."""
+        guild.has_bot = True
+        guild.members.setdefault(self.bot.id, set())
+        shape = shapes.guild(guild, self.world)
+        shape.pop("unavailable", None)
+        self.gateway.dispatch("GUILD_CREATE", shape, guild=guild, intent=GUILDS)
 
     def add_user(self, name: str, *, guild: Guild | None = None, bot: bool = False, locale: str = "en-US") -> User:
         """A person, a member of `guild` when one is given."""
@@ -111,6 +130,18 @@ class Places:
     async def archive_thread(self, thread: Channel, *, locked: bool = False) -> None:
         """Archives a thread."""
         thread.archived, thread.locked = True, locked
+        self._changed("THREAD_UPDATE", thread)
+        await self.gateway.flush()
+
+    async def reopen_thread(self, thread: Channel) -> None:
+        """Somebody opens an archived thread again, as the client does before a message is sent there."""
+        thread.archived = False
+        self._changed("THREAD_UPDATE", thread)
+        await self.gateway.flush()
+
+    async def lock_thread(self, thread: Channel) -> None:
+        """A moderator locks a thread that stays open."""
+        thread.locked = True
         self._changed("THREAD_UPDATE", thread)
         await self.gateway.flush()
 

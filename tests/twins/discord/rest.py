@@ -123,6 +123,9 @@ class Rest:
             if incoming.transport is not None:
                 incoming.transport.abort()
             return web.Response(status=500)
+        if fault.kind == "nonsense":
+            request.status = fault.status
+            return web.Response(body=fault.text.encode(), headers={"Content-Type": fault.content_type})
         if fault.kind == "refuse":
             refused = Refused(fault.code, status=fault.status or None)
             return self._respond(request, refused.status, refused.body)

@@ -30,7 +30,7 @@ def _channel(twin: DiscordTwin, request: Request, *permissions: str) -> Channel:
     if channel is None or channel.deleted:
         raise Refused(10003)
     guild = channel.guild
-    if (guild is not None and not guild.has_bot) or not may(channel, twin.bot, "view_channel"):
+    if (guild is not None and not guild.has_bot) or channel.without_bot or not may(channel, twin.bot, "view_channel"):
         raise Refused(50001)
     for permission in permissions:
         if not may(channel, twin.bot, permission):
@@ -143,7 +143,7 @@ def _check_sending(twin: DiscordTwin, channel: Channel, request: Request) -> Non
     wanted += ["attach_files"] if request.files else []
     if not all(may(channel, twin.bot, permission) for permission in wanted):
         raise Refused(50013)
-    if channel.archived and channel.locked:
+    if channel.locked and not may(channel, twin.bot, "manage_threads"):
         raise Refused(50083)
     if request.body.get("message_reference") and not may(channel, twin.bot, "read_message_history"):
         raise Refused(160002)

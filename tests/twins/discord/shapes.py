@@ -171,7 +171,11 @@ def guild(one: Guild, world: World) -> dict[str, Any]:
         "member_count": len(one.members),
         "members": [member(one, world.bot)],
         "channels": [channel(each) for each in places if not each.is_thread],
-        "threads": [channel(each, bot=world.bot) for each in places if each.is_thread and not each.archived],
+        "threads": [
+            channel(each, bot=world.bot)
+            for each in places
+            if each.is_thread and not (each.archived or each.without_bot)
+        ],
         "voice_states": [],
         "presences": [],
         "stage_instances": [],
@@ -199,7 +203,7 @@ def message(one: Message, *, bot: User | None = None, nested: bool = False) -> d
         "flags": one.flags,
         "pinned": False,
         "tts": False,
-    }
+    } | one.more
     if one.nonce is not None:
         shape["nonce"] = one.nonce
     if one.webhook_id is not None:
@@ -214,6 +218,14 @@ def message(one: Message, *, bot: User | None = None, nested: bool = False) -> d
             replied = one.reply_to
             shape["referenced_message"] = None if replied is None or replied.deleted else message(replied, nested=True)
     return shape
+
+
+def snapshot(one: Message) -> dict[str, Any]:
+    """What a forwarded message carries of the one that was forwarded [S]: its words, and not whose they are."""
+    whole = message(one)
+    kept = ("type", "content", "mentions", "mention_roles", "attachments", "embeds", "timestamp", "edited_timestamp",
+            "flags", "components", "sticker_items")  # fmt: skip
+    return {"message": {name: whole[name] for name in kept if name in whole}}
 
 
 def _reaction(emoji: str, users: list[int], bot: User | None) -> dict[str, Any]:
@@ -239,7 +251,8 @@ def stripped(shape: dict[str, Any], one: Message, bot: User, intents: int) -> di
         shape["referenced_message"] = stripped(replied, one.reply_to, bot, intents)
     if intents & 1 << 15 or own or one.channel.guild is None or bot in one.mentions:
         return shape
-    return shape | {"content": "", "embeds": [], "attachments": [], "components": []}
+    shown = {name: value for name, value in shape.items() if name not in ("poll", "message_snapshots")}
+    return shown | {"content": "", "embeds": [], "attachments": [], "components": []}
 
 
 def interaction_metadata(one: Interaction, owners: dict[str, str]) -> dict[str, Any]:

@@ -44,7 +44,8 @@ class Role:
 
 @dataclass(eq=False)
 class Guild:
-    """A server; `members` maps user ids to the ids of their roles."""
+    """A server; `members` maps user ids to the ids of their roles. `has_commands`: without the bot itself, the
+    application was added for its commands alone."""
 
     id: int
     name: str
@@ -54,11 +55,13 @@ class Guild:
     members: dict[int, set[int]] = field(default_factory=dict)
     available: bool = True
     has_bot: bool = True
+    has_commands: bool = False
 
 
 @dataclass(eq=False)
 class Channel:
-    """A channel, thread or direct-message channel; `overwrites` maps role and user ids to (allowed, denied) bits."""
+    """A channel, thread or direct-message channel; `overwrites` maps role and user ids to (allowed, denied) bits.
+    `without_bot`: a private thread that the bot was not added to."""
 
     id: int
     name: str
@@ -71,6 +74,7 @@ class Channel:
     archived: bool = False
     locked: bool = False
     deleted: bool = False
+    without_bot: bool = False
     overwrites: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -86,7 +90,7 @@ class Channel:
 
 @dataclass(eq=False)
 class Message:
-    """A message and what became of it."""
+    """A message and what became of it. `more`: what a person's client adds (`message_snapshots`, `poll`, ...)."""
 
     id: int
     channel: Channel
@@ -110,6 +114,7 @@ class Message:
     deleted: bool = False
     reactions: dict[str, list[int]] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
 
     @property
     def ephemeral(self) -> bool:

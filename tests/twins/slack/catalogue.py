@@ -5,7 +5,7 @@ for private ones, `im:…` for direct messages."""
 
 from dataclasses import dataclass, field
 
-KINDS = {"public": "channels", "private": "groups", "im": "im"}
+KINDS = {"public": "channels", "private": "groups", "im": "im", "mpim": "mpim"}
 
 
 @dataclass(frozen=True)

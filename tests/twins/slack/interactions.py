@@ -32,7 +32,12 @@ class Interactions(Events):
             text = as_message(self, place.team, text, named=True)
         payload = self._who(person) | {
             "channel_id": place.id,
-            "channel_name": {"public": place.name, "private": "privategroup", "im": "directmessage"}[place.kind],
+            "channel_name": {
+                "public": place.name,
+                "private": "privategroup",
+                "im": "directmessage",
+                "mpim": "mpdm-several",
+            }[place.kind],
             "command": command,
             "text": text,
         }

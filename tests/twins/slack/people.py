@@ -26,9 +26,10 @@ class People(Events):
         thread_ts: str | None = None,
         raw: bool = False,
         files: Sequence[str] = (),
+        forwards: Message | None = None,
     ) -> Message:
         """A person (or another bot) writes; `@Avatar …` is a mention. `raw` sends the text over the wire as it is;
-        `files` are names of what they upload with it.
+        `files` are names of what they upload with it; `forwards` is a message that is forwarded with it.
 
         A mention of the bot comes as two events with different ids, `app_mention` and `message`."""
         place = self.channel(channel)
@@ -36,6 +37,8 @@ class People(Events):
         wire = text if raw else as_message(self, next(iter(self.hearers(place)), place.team), text)
         message = Message(self.new_ts(), place, person.id, wire, thread_ts=thread_ts, team=person.team)
         message.files = [{"id": new_id("F"), "name": name, "mode": "hosted"} for name in files]
+        if forwards is not None:
+            message.attachments = [_forwarded(forwards)]
         if person.is_bot:
             message.bot_id = new_id("B")
         self.say(message)
@@ -246,3 +249,21 @@ class People(Events):
         self.clock.ring()
         await asyncio.sleep(0)
         return sent
+
+
+def _forwarded(message: Message) -> Payload:
+    """The attachment that a forwarded message comes as: undocumented, known from what Slack sends."""
+    address = f"https://example.slack.com/archives/{message.channel.id}/p{message.ts.replace('.', '')}"
+    return {
+        "id": 1,
+        "is_share": True,
+        "is_msg_unfurl": True,
+        "ts": message.ts,
+        "author_id": message.user,
+        "channel_id": message.channel.id,
+        "from_url": address,
+        "original_url": address,
+        "fallback": f"[a day] somebody: {message.text}",
+        "text": message.text,
+        "mrkdwn_in": ["text"],
+    }

@@ -185,7 +185,7 @@ class UserGroup:
 
 @dataclass(eq=False)
 class Channel:
-    """A channel or a direct conversation. `kind`: "public", "private" or "im".
+    """A channel or a direct conversation. `kind`: "public", "private", "im" or "mpim" (several people).
 
     team: whose it is, the host's in Slack Connect; `others`: the workspaces that share it.
     """
@@ -205,7 +205,7 @@ class Channel:
     @property
     def type(self) -> str:
         """`channel_type` of message events."""
-        return {"public": "channel", "private": "group", "im": "im"}[self.kind]
+        return {"public": "channel", "private": "group", "im": "im", "mpim": "mpim"}[self.kind]
 
     @property
     def with_bot(self) -> bool:
@@ -230,7 +230,7 @@ class Channel:
             "is_channel": self.kind == "public",
             "is_group": self.kind == "private",
             "is_im": self.kind == "im",
-            "is_mpim": False,
+            "is_mpim": self.kind == "mpim",
             "is_private": self.kind != "public",
             "is_archived": self.archived,
             "is_member": self.with_bot,
@@ -266,6 +266,7 @@ class Message:
     deliveries: "list[Delivery]" = field(default_factory=list)
     team: Team | None = None
     files: list[Payload] = field(default_factory=list)
+    attachments: list[Payload] = field(default_factory=list)
 
     @property
     def author_team(self) -> Team:
@@ -279,6 +280,8 @@ class Message:
             message |= {"subtype": "file_share", "files": self.files, "upload": False}
         if self.blocks:
             message["blocks"] = self.blocks
+        if self.attachments:
+            message["attachments"] = self.attachments
         if self.thread_ts:
             message["thread_ts"] = self.thread_ts
         if self.bot_id:
