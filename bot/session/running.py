@@ -77,7 +77,7 @@ class RunningSession:
             self.speech,
             end=self.ask_to_end,
             warn=self._announcer.warn_of_idle_end,
-            keep_alive=lambda: self.post(self.ear.keep_alive),
+            keep_alive=self.ear.keep_alive,
             is_watched=lambda: house.bulletin.watchers(session.id) > 0,
             asked_idle=lambda: self._asked_idle,
         )
@@ -164,7 +164,7 @@ class RunningSession:
 
     def _keep_alive_soon(self) -> None:
         if self._house.provider.capabilities.keeps_alive:
-            self.post(self.ear.keep_alive)
+            self.ear.keep_alive()
 
     @property
     def stream(self) -> Stream | None:
@@ -246,6 +246,8 @@ class RunningSession:
             await self._open_first()
         elif self._keeper.current is not None:
             self.ear.listen()
+            # Nobody has kept it since the last process ended, and its next keep-alive may come too late.
+            self._keep_alive_soon()
         # The wait for the first stream was nobody's silence.
         await self.speech.keep()
         self._lifetime.begin()
