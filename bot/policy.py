@@ -12,8 +12,8 @@ MARGIN = 60.0
 """Seconds that the provider's own limits lie above ours: it is the safety net for a dead bot, not the one who ends."""
 
 BRIDGED = 90.0
-"""Seconds of silence after which a stream ends whose bot is dead, if keep-alives hold it open until then: what an orphan
-costs. No shorter, because a keep-alive may be lost and the next one may be late."""
+"""Seconds of silence after which a stream ends whose bot is dead, if keep-alives can hold it open while the bot lives:
+what an orphan costs. No shorter, because a keep-alive may be lost and the next one may be late."""
 
 KEEP_ALIVES = 3
 """Keep-alives in one idle time of the provider, so that one that is lost ends nothing."""
@@ -57,6 +57,8 @@ class SessionPolicy:
         quality: str,
         remaining: float,
         first_words: FirstWords | None,
+        speed: float | None = None,
+        language: str | None = None,
     ) -> StreamRequest:
         """What to ask of the provider for a stream of a session that may run `remaining` seconds more (rule 3)."""
         return StreamRequest(
@@ -67,6 +69,8 @@ class SessionPolicy:
             idle_timeout=self.asked_idle_timeout(capabilities),
             max_duration=min(capabilities.max_duration, remaining + MARGIN),
             first_words=first_words,
+            speed=speed,
+            language=language,
         )
 
     def asked_idle_timeout(self, capabilities: Capabilities) -> float:
@@ -85,6 +89,6 @@ class SessionPolicy:
 
 
 def keep_alive_every(capabilities: Capabilities, asked: float) -> float | None:
-    """Seconds between keep-alives of a stream that was opened with the idle timeout `asked`; None where the provider has
-    none. They go out also while the avatar speaks, which resets no provider's timer for certain."""
+    """Seconds between keep-alives of a stream that was opened with the idle timeout `asked`; None where the provider
+    has none. They go out also while the avatar speaks, which resets no provider's timer for certain."""
     return asked / KEEP_ALIVES if capabilities.keeps_alive else None

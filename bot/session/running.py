@@ -68,6 +68,7 @@ class RunningSession:
             open_stream=self._open_stream,
             tell=self._announcer.tell,
             complain=self._announcer.complain,
+            speed=session.speed,
         )
         self.ear = StreamEar(session.id, house, self._keeper, self.speech, self._tasks, self.post)
         self._lifetime = Lifetime(
@@ -283,6 +284,8 @@ class RunningSession:
             quality=self.session.quality,
             remaining=self.seconds_left,
             first_words=first_words,
+            speed=self.session.speed,
+            language=self.session.language,
         )
         self._asked_idle = request.idle_timeout
         self._is_opening_stream = True
