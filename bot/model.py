@@ -130,6 +130,7 @@ class Session:
 
     `link_nonce` names the session in the watch link; a new nonce revokes every link handed out before.
     `stop_requested_by` is how another process (the shell) asks the owner of the session to close it.
+    `speed` (1 is as usual) and `language` (a code) are what was asked for at the start; None follows the operator.
     """
 
     id: str
@@ -149,6 +150,8 @@ class Session:
     end_reason: EndReason | None = None
     end_detail: str | None = None
     stop_requested_by: str | None = None
+    speed: float | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

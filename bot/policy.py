@@ -11,6 +11,13 @@ from bot.ports import Capabilities, FirstWords, StreamRequest
 MARGIN = 60.0
 """Seconds that the provider's own limits lie above ours: it is the safety net for a dead bot, not the one who ends."""
 
+BRIDGED = 90.0
+"""Seconds of silence after which a stream ends whose bot is dead, if keep-alives can hold it open while the bot lives:
+what an orphan costs. No shorter, because a keep-alive may be lost and the next one may be late."""
+
+KEEP_ALIVES = 3
+"""Keep-alives in one idle time of the provider, so that one that is lost ends nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionPolicy:
@@ -50,6 +57,8 @@ class SessionPolicy:
         quality: str,
         remaining: float,
         first_words: FirstWords | None,
+        speed: float | None = None,
+        language: str | None = None,
     ) -> StreamRequest:
         """What to ask of the provider for a stream of a session that may run `remaining` seconds more (rule 3)."""
         return StreamRequest(
@@ -60,18 +69,26 @@ class SessionPolicy:
             idle_timeout=self.asked_idle_timeout(capabilities),
             max_duration=min(capabilities.max_duration, remaining + MARGIN),
             first_words=first_words,
+            speed=speed,
+            language=language,
         )
 
     def asked_idle_timeout(self, capabilities: Capabilities) -> float:
         """Seconds of silence after which the provider is asked to end a stream by itself (rule 3)."""
         shortest, longest = capabilities.idle_limit
-        return min(longest, max(shortest, self.idle_timeout + MARGIN))
+        wanted = self.idle_timeout + MARGIN
+        if capabilities.keeps_alive:
+            wanted = min(wanted, BRIDGED)
+        return min(longest, max(shortest, wanted))
 
-    def keep_alive_every(self, capabilities: Capabilities, asked: float) -> float | None:
-        """Seconds between keep-alives, None where the idle timeout asked of the provider outlasts ours anyway.
+    def unattended_limit(self, capabilities: Capabilities) -> float:
+        """Seconds after the last activity of a session by which its stream has ended at the provider, if nobody looked
+        after it any more at some moment within its idle time."""
+        kept = self.idle_timeout if capabilities.keeps_alive else 0.0
+        return kept + self.asked_idle_timeout(capabilities)
 
-        asked: what it was when the stream was opened; the channel may have changed its own since.
-        """
-        if not capabilities.keeps_alive or asked >= self.idle_timeout + MARGIN:
-            return None
-        return asked / 3
+
+def keep_alive_every(capabilities: Capabilities, asked: float) -> float | None:
+    """Seconds between keep-alives of a stream that was opened with the idle timeout `asked`; None where the provider
+    has none. They go out also while the avatar speaks, which resets no provider's timer for certain."""
+    return asked / KEEP_ALIVES if capabilities.keeps_alive else None

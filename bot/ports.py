@@ -75,6 +75,10 @@ class Capabilities:
     price_per_minute: US dollars while a stream is open; None where nobody knows.
     chat_setting: the variable that would let it answer by itself, where there is one.
     confirms_text: it answers that it took a text; without it only `events` tell that a text has arrived.
+    qualities: the picture qualities it takes; empty where it has no choice.
+    speeds: the slowest and the fastest speech a stream may be asked for, 1 is as usual; None where it has no choice.
+    speed: how fast a stream speaks that asks for nothing, as the operator has set it.
+    takes_language: a stream may be asked to speak a language.
     """
 
     chat: bool
@@ -92,6 +96,10 @@ class Capabilities:
     price_per_minute: Decimal | None
     chat_setting: str | None = None
     confirms_text: bool = True
+    qualities: tuple[str, ...] = ()
+    speeds: tuple[float, float] | None = None
+    speed: float = 1.0
+    takes_language: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +116,11 @@ class StreamRequest:
     """What a new stream should be.
 
     avatar, voice: the provider's ids; an empty string is the provider's default, where it has one.
-    quality: `low`, `medium` or `high`; ignored where the provider has no choice.
+    quality: one of the provider's `qualities`; ignored where it has no choice.
     knowledge: what the avatar knows when it answers by itself; may be empty.
     idle_timeout, max_duration: seconds, already fitted into the provider's limits.
     first_words: spoken at once; given exactly when `needs_first_words`.
+    speed: within the provider's `speeds`; language: a code such as `de`. None follows the operator's settings.
     """
 
     avatar: str
@@ -121,6 +130,8 @@ class StreamRequest:
     idle_timeout: float
     max_duration: float
     first_words: FirstWords | None = None
+    speed: float | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,17 @@ SIMULATED_CLIENT = "heygen-realtime"
 
 
 def make_provider(settings: Settings, clock: Clock, name: str | None = None) -> AvatarProvider:
-    """The provider with a name, by default the chosen one. Raises `SettingsError` where it is unknown or has no key."""
+    """The provider with a name, by default the chosen one. Raises `SettingsError` where it is unknown or has no key,
+    and where the chosen one has no such quality of picture."""
+    is_chosen = name is None
     name = name or settings.avatar.provider
     found = {entry.name: entry for entry in entry_points(group=PROVIDERS_GROUP)}
     if name not in found:
         raise SettingsError(f'AVATAR_PROVIDER is "{name}": it must be one of {", ".join(known_providers())}.')
     provider: AvatarProvider = found[name].load().from_settings(settings, clock)
+    qualities, wanted = provider.capabilities.qualities, settings.avatar.quality
+    if is_chosen and qualities and wanted not in qualities:
+        raise SettingsError(f'AVATAR_QUALITY is "{wanted}": with {name} it must be one of {", ".join(qualities)}.')
     return provider
 
 

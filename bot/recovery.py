@@ -64,7 +64,7 @@ def _over_at(house: House, stream: Stream, last_activity: datetime | None) -> da
     """When a stream that was found closed was so at the latest, by the limits it was given: what it cost while
     nobody here was looking must not count for longer."""
     capabilities = house.provider.capabilities
-    idle = timedelta(seconds=house.policy.asked_idle_timeout(capabilities))
+    idle = timedelta(seconds=house.policy.unattended_limit(capabilities))
     longest = timedelta(seconds=capabilities.max_duration)
     begun = stream.created_at
     return min(house.clock.now(), max(begun, last_activity or begun) + idle, begun + longest)

@@ -50,6 +50,8 @@ class Wishes:
     voice: str | None = None
     quality: str | None = None
     mode: Mode | None = None
+    speed: float | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ class Sessions:
             started_by=actor.key,
             started_by_name=actor.name,
             created_at=clock.now(),
+            speed=wishes.speed,
+            language=wishes.language,
         )
         in_force = await store.open_session(session)
         if in_force.id != session.id:

@@ -63,8 +63,8 @@ def anchors(page: Path) -> set[str]:
 
 
 async def table_of_commands(folder: Path) -> Mapping[tuple[str, str], Entry]:
-    """The commands of a bot that is made for this in `folder`."""
-    async with World(folder) as world:
+    """The commands of a bot that is made for this in `folder`, with a provider that has every option."""
+    async with World(folder, "liveavatar") as world:
         return dict(world.commands._table)
 
 
@@ -131,6 +131,10 @@ def _idle(able: Capabilities) -> str:
     return f"after {duration(shortest)} to {duration(longest)}"
 
 
+def _speeds(able: Capabilities) -> str:
+    return "as usual" if able.speeds is None else f"{able.speeds[0]:g} to {able.speeds[1]:g}"
+
+
 FEATURE_ROWS: Mapping[str, Callable[[Capabilities], str]] = {
     "Answers what people write": _answers,
     "Any number of people watch at once": lambda able: "yes" if able.many_viewers else "one seat",
@@ -144,6 +148,9 @@ FEATURE_ROWS: Mapping[str, Callable[[Capabilities], str]] = {
     "Begins with words (`AVATAR_GREETING`)": lambda able: _yes(able.needs_first_words),
     "Can be kept open while nobody writes": lambda able: _yes(able.keeps_alive),
     "Says which streams are open (for `cleanup`)": lambda able: _yes(able.lists_open),
+    "Speed of speech (`/avatar start speed=`)": _speeds,
+    "Takes a language (`/avatar start language=`)": lambda able: _yes(able.takes_language),
+    "Picture quality": lambda able: ", ".join(able.qualities).replace("_", " ") or "no choice",
     "Characters in one text": lambda able: f"{able.max_text:,}",
     "Closes by itself when silent": _idle,
     "Longest stream": lambda able: duration(able.max_duration),

@@ -45,6 +45,7 @@ from bot.presentation import Notice, Reply, SessionEvent, UtteranceChanged
 from bot.relay import Message, Receipt, Relay
 from bot.session.running import RunningSession
 from bot.sessions import Recovery, Sessions
+from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions
 from bot.settings import Relay as RelayRule
 from bot.store import schema
 from bot.store.store import Store
@@ -147,6 +148,7 @@ class World:
         access: Access | None = None,
         limits: Limits | None = None,
         user_characters: int = 0,
+        provider_options: LiveAvatarOptions | HeyGenStreamingOptions | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.url = url or f"sqlite:///{folder / 'world.sqlite3'}"
@@ -162,6 +164,7 @@ class World:
         self._access = access
         self._limits = limits or Limits()
         self._user_characters = user_characters
+        self._provider_options = provider_options
         self._around = AsyncExitStack()
         self._bot = AsyncExitStack()
         self._watching: asyncio.Task[None] | None = None
@@ -212,7 +215,10 @@ class World:
             "heygen-streaming": HeyGenStreaming,
             "liveavatar": partial(LiveAvatar, context_id=DEMO_CONTEXT),
         }[self.provider_name]
-        provider = await self._bot.enter_async_context(make(self._api_key, self.simulator.address, self.clock))
+        chosen = {} if self._provider_options is None else {"options": self._provider_options}
+        provider = await self._bot.enter_async_context(
+            make(self._api_key, self.simulator.address, self.clock, **chosen)
+        )
         self._wire_up(provider)
         model = None
         if self._with_chat_model:

@@ -8,7 +8,8 @@ stream; every other call takes the API key, which also reaches streams that anot
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -23,6 +24,7 @@ from adapters.avatars.rooms.bot_in_room import BotCarrier
 from adapters.avatars.rooms.choice import bot_carrier_for
 from adapters.avatars.rooms.kept import KeptRoom
 from adapters.avatars.rooms.page import PageCarrier
+from adapters.avatars.streaming_body import new_body
 from adapters.avatars.streaming_catalogue import avatars_in, rows_of, voices_in
 from adapters.avatars.streaming_room import StreamingRoom
 from bot.errors import Invalid, NotReady, StreamGone, Sunset, Transient
@@ -39,7 +41,7 @@ from bot.ports import (
     StreamStatus,
 )
 from bot.rooms import RoomSeats
-from bot.settings import Settings
+from bot.settings import HeyGenStreamingOptions, Settings
 
 LONGEST_SPEECH = 3600.0
 """Seconds; a task is at most 900 characters, so a longer `duration_ms` is a mistake of the other side."""
@@ -64,6 +66,9 @@ CAPABILITIES = Capabilities(
     max_duration=600.0,
     # 0.2 credits a minute; what a credit costs in dollars depends on the plan, so nobody knows.
     price_per_minute=None,
+    qualities=("low", "medium", "high"),
+    speeds=(0.5, 1.5),
+    takes_language=True,
 )
 
 
@@ -71,7 +76,6 @@ class HeyGenStreaming(HeyGenAccount):
     """`bot.ports.AvatarProvider` over v1."""
 
     name = "heygen-streaming"
-    capabilities = CAPABILITIES
 
     def __init__(
         self,
@@ -80,10 +84,13 @@ class HeyGenStreaming(HeyGenAccount):
         clock: Clock,
         *,
         bot: BotCarrier | None = None,
+        options: HeyGenStreamingOptions | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """See `HeyGenAccount`. `bot` enters the rooms and shows them to everybody; without it pages watch them."""
+        """See `HeyGenAccount`. `bot` enters the rooms and shows them to everybody; without it pages watch them.
+        `options` are what the operator has chosen of v1's own."""
         super().__init__(api_key, api_url, clock, transport=transport)
+        self.use_options(options)
         # How to watch each open stream: only `streaming.new` tells it, and only once.
         self._playbacks: dict[str, Playback] = {}
         self.seats = RoomSeats()
@@ -95,7 +102,14 @@ class HeyGenStreaming(HeyGenAccount):
         """See `HeyGenAccount`. Raises `SettingsError` also where there is no way into rooms."""
         made = super().from_settings(settings, clock)
         made.bot = bot_carrier_for(settings, clock)
+        made.use_options(settings.heygen_streaming)
         return made
+
+    def use_options(self, options: HeyGenStreamingOptions | None) -> None:
+        """Open streams as the operator has chosen, from now on."""
+        rate = options.voice_rate if options is not None else None
+        self._options = options
+        self.capabilities = replace(CAPABILITIES, speed=rate or CAPABILITIES.speed)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -106,7 +120,7 @@ class HeyGenStreaming(HeyGenAccount):
 
     async def create(self, request: StreamRequest) -> str:
         """Mint a token and open a stream with it. A retry mints another: the first may be used up."""
-        body = _new_body(request)
+        body = new_body(request, self._options, CAPABILITIES.idle_limit)
 
         async def once() -> Answer:
             token = await self._token()
@@ -277,24 +291,6 @@ class HeyGenStreaming(HeyGenAccount):
             if upstream_id is not None and state not in ("closing", "closed"):
                 found.append((upstream_id, state, _moment(shapes.field(row, "created_at"))))
         return found
-
-
-def _new_body(request: StreamRequest) -> Mapping[str, object]:
-    shortest, longest = CAPABILITIES.idle_limit
-    body: dict[str, object] = {
-        "version": "v2",
-        "quality": request.quality,
-        # Browsers decode H264 in hardware everywhere; the default is VP8.
-        "video_encoding": "H264",
-        "activity_idle_timeout": int(min(longest, max(shortest, request.idle_timeout))),
-    }
-    if request.avatar:
-        body["avatar_id"] = request.avatar
-    if request.voice:
-        body["voice"] = {"voice_id": request.voice}
-    if request.knowledge:
-        body["knowledge_base"] = request.knowledge
-    return body
 
 
 def _names_a_parameter(refusal: NotReady | Invalid) -> bool:

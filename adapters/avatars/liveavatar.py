@@ -43,7 +43,7 @@ from bot.ports import (
     StreamStatus,
 )
 from bot.rooms import RoomSeats
-from bot.settings import Settings
+from bot.settings import LiveAvatarOptions, Settings
 
 CAPABILITIES = Capabilities(
     # With a context alone: without one a question meets silence, and no error (avatar-apis 4.3).
@@ -67,6 +67,9 @@ CAPABILITIES = Capabilities(
     max_duration=1200.0,
     # 2 credits a minute, at the dearest listed price of a credit, $0.12. Larger plans pay $0.19.
     price_per_minute=Decimal("0.24"),
+    qualities=("low", "medium", "high", "very_high"),
+    speeds=(0.8, 1.2),
+    takes_language=True,
 )
 
 SANDBOX_DURATION = 60.0
@@ -90,13 +93,15 @@ class LiveAvatar:
         *,
         context_id: str = "",
         sandbox: bool = False,
+        options: LiveAvatarOptions | None = None,
         carrier: Callable[[RoomSeats], Carrier] = lambda seats: ChosenCarrier(PageCarrier(seats)),
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`api_url` has no path; `carrier` makes what takes commands into rooms; `transport` replaces the network in
-        tests of single answers."""
+        """`api_url` has no path; `options` are what the operator has chosen of voice and context; `carrier` makes what
+        takes commands into rooms; `transport` replaces the network in tests of single answers."""
         self.seats = RoomSeats()
-        self.capabilities = replace(CAPABILITIES, chat=bool(context_id))
+        speed = options.voice_speed if options is not None else None
+        self.capabilities = replace(CAPABILITIES, chat=bool(context_id), speed=speed or CAPABILITIES.speed)
         if sandbox:
             self.capabilities = replace(self.capabilities, max_duration=SANDBOX_DURATION, price_per_minute=Decimal(0))
         self._clock = clock
@@ -105,7 +110,7 @@ class LiveAvatar:
         refusals = LiveAvatarRefusals(api_key.get_secret_value())
         self._catalogue = LiveAvatarCatalogue(self._connection, refusals.of_account, sandbox=sandbox)
         self._sessions = LiveAvatarSessions(
-            self._connection, refusals, self._catalogue, context_id, sandbox, self.capabilities.max_duration
+            self._connection, refusals, self._catalogue, context_id, sandbox, self.capabilities.max_duration, options
         )
         self._streams: dict[str, LiveAvatarStream] = {}
 
@@ -121,6 +126,7 @@ class LiveAvatar:
             clock,
             context_id=account.context_id,
             sandbox=account.sandbox,
+            options=settings.liveavatar_options,
             carrier=carrier_for(settings, clock),
         )
 

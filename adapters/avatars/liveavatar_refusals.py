@@ -24,6 +24,12 @@ _CULPRITS = {
     "voice_id": "voice",
     "context_id": "context",
     "max_session_duration": "max_duration",
+    "speed": "speed",
+    "language": "language",
+    "voice_settings": "voice settings",
+    "llm_configuration_id": "LLM configuration",
+    "dynamic_variables": "dynamic variables",
+    "quality": "quality",
 }
 _IN_WORDS = (
     (re.compile(r"\bvoice(_id)?\b", re.IGNORECASE), "voice"),

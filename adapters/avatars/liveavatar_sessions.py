@@ -10,11 +10,13 @@ from pydantic import SecretStr
 
 from adapters import shapes
 from adapters.avatars.connection import Answer, Connection, Repeat
+from adapters.avatars.liveavatar_body import session_body
 from adapters.avatars.liveavatar_catalogue import LiveAvatarCatalogue
 from adapters.avatars.liveavatar_refusals import LiveAvatarRefusals
 from bot.errors import Invalid, StreamGone, Transient
 from bot.model import Playback
 from bot.ports import OpenStream, StreamRequest
+from bot.settings import LiveAvatarOptions
 
 EVERY_PAGE = 1000
 """Pages of the list of open sessions that are read: all of them, and not without end."""
@@ -38,6 +40,7 @@ class LiveAvatarSessions:
     context_id: str
     sandbox: bool
     longest: float
+    options: LiveAvatarOptions | None = None
     _asks_for_duration: bool = field(default=True, init=False)
 
     async def mint(self, request: StreamRequest) -> Minted:
@@ -117,18 +120,15 @@ class LiveAvatarSessions:
                 yield OpenStream(session_id, _moment(shapes.field(row, "created_at")))
 
     def _body(self, request: StreamRequest, avatar: str) -> Mapping[str, object]:
-        persona = {"voice_id": request.voice, "context_id": self.context_id}
         duration = int(min(self.longest, max(1.0, request.max_duration)))
-        return {
-            "mode": "FULL",
-            "avatar_id": avatar,
-            "is_sandbox": self.sandbox,
-            # Nobody's open microphone may set the avatar talking.
-            "interactivity_type": "PUSH_TO_TALK",
-            "video_settings": {"quality": request.quality, "encoding": "H264"},
-            "avatar_persona": {name: value for name, value in persona.items() if value},
-            **({"max_session_duration": duration} if self._asks_for_duration else {}),
-        }
+        return session_body(
+            request,
+            self.options,
+            avatar=avatar,
+            context_id=self.context_id,
+            sandbox=self.sandbox,
+            duration=duration if self._asks_for_duration else None,
+        )
 
     def _gives_in(self, refusal: Invalid) -> bool:
         """Whether to ask again without a duration. A plan that allows less than we ask for sets its own limit where

@@ -26,6 +26,12 @@ from bot.errors import (
 
 _PARAMETERS = {"avatar_id": "avatar", "avatar_name": "avatar", "voice_id": "voice", "delta": "text"}
 
+_IN_PROSE = {
+    "voice.rate": "speed", "language": "language", "quality": "quality", "avatar": "avatar", "voice": "voice",
+    "text": "text",
+}  # fmt: skip
+"""What v1 may name in a message, the more precise first."""
+
 _CONCURRENCY = re.compile(r"concurren|too many (open|active|running) (streams|sessions)", re.IGNORECASE)
 _CREDIT = re.compile(r"quota|credit|insufficient balance", re.IGNORECASE)
 _NO_SESSION = re.compile(r"session (is )?(not found|closed|does not exist)|session state wrong: clos", re.IGNORECASE)
@@ -186,4 +192,4 @@ class Refusals:
 
 def _parameter_in(message: str) -> str | None:
     """The field v1 complains about, which it tells only in prose, if at all."""
-    return next((word for word in ("avatar", "voice", "text") if word in message.lower()), None)
+    return next((name for word, name in _IN_PROSE.items() if word in message.lower()), None)

@@ -34,7 +34,8 @@ class Usage:
     """How a command is written and what it does; help, menus and documentation are made from this.
 
     argument: what follows the verb, for people (`TEXT`); required: whether it must be there.
-    options: the names that `name=value` may have.
+    options: the names that `name=value` may have; `choices` are their values to choose from, where they are few.
+    not_offered: further names, read so that the command can say why it does not take them here.
     """
 
     group: str
@@ -43,6 +44,8 @@ class Usage:
     argument: str = ""
     required: bool = False
     options: tuple[str, ...] = ()
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    not_offered: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
@@ -74,7 +77,7 @@ def _options(usage: Usage, rest: str) -> tuple[dict[str, str], str]:
     options: dict[str, str] = {}
     while usage.options and (found := _OPTION.match(rest)):
         name = found["name"]
-        if name not in usage.options:
+        if name not in usage.options and name not in usage.not_offered:
             raise Refused(sentences.unknown_option(name[:40], usage.options), stage="grammar")
         options[name] = found["plain"] if found["quoted"] is None else found["quoted"]
         rest = rest[found.end() :]

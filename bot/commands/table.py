@@ -6,7 +6,6 @@ what takes time goes on in the session's own task and is told to the channel whe
 import asyncio
 import math
 from dataclasses import replace
-from typing import TypeVar
 
 import structlog
 
@@ -14,22 +13,20 @@ from bot import sentences
 from bot.commands.admin import AdminCommands
 from bot.commands.asked import Asked, Entry, Run
 from bot.commands.grammar import AVATAR, Usage
+from bot.commands.wishes import choices, not_offered, offered, one_of, read_wishes
 from bot.errors import Refused, StoreError
 from bot.limits import Budget
 from bot.model import EndReason, Mode, Role, Session
 from bot.permissions import Permissions
+from bot.ports import Capabilities
 from bot.presentation import Reply, Visibility
 from bot.relay import Message, Relay
 from bot.session.running import RunningSession
-from bot.sessions import Sessions, Wishes
-from bot.settings import Quality
+from bot.sessions import Sessions
 from bot.store.audit import REFUSED
 from bot.streams import StreamCloser
 
 log = structlog.get_logger(__name__)
-
-
-_Choice = TypeVar("_Choice", Mode, Quality)
 
 AUDITED_REFUSALS = ("permission", "limit")
 """Refusals that say something about people or money; the others are slips of the tongue."""
@@ -45,8 +42,6 @@ DEFAULT = "default"
 
 IDLE_SUMMARY = f"how long it stays in this channel without a message; {DEFAULT}: as the operator has set it"
 
-WISHES = ("avatar", "voice", "mode", "quality")
-
 
 class Commands:
     """The table, and how to run it."""
@@ -60,7 +55,7 @@ class Commands:
         self._budget = budget
         self._starting = asyncio.Lock()
         entries = [
-            Entry(Usage(AVATAR, "start", "bring the avatar into this channel", options=WISHES), Role.HOST, self._start),
+            Entry(_start_usage(sessions.house.provider.capabilities), Role.HOST, self._start),
             Entry(Usage(AVATAR, "say", "have it say your words", "TEXT", required=True), Role.SPEAKER, self._say, True),
             Entry(Usage(AVATAR, "ask", "have it answer you", "TEXT", required=True), Role.SPEAKER, self._ask, True),
             _repeatable("interrupt", "silence it now, keep the queue waiting", Role.SPEAKER, self._interrupt),
@@ -126,15 +121,12 @@ class Commands:
     # --- start and stop ----------------------------------------------------------------------------------------------
 
     async def _start(self, asked: Asked) -> Reply:
-        options = asked.command.options
-        mode = _one_of(Mode, "mode", options["mode"]) if "mode" in options else None
-        quality = _one_of(Quality, "quality", options["quality"]) if "quality" in options else None
         house = self._sessions.house
+        wishes = read_wishes(asked.command.options, house.provider.capabilities)
         # Also where the channel or the operator has chosen it: an avatar that cannot answer would cost for nothing.
-        if (mode or (await house.store.channel_settings(asked.channel)).mode or house.policy.mode) is Mode.CHAT:
+        if (wishes.mode or (await house.store.channel_settings(asked.channel)).mode or house.policy.mode) is Mode.CHAT:
             house.require_answers()
         self._permissions.require_channel(asked.channel)
-        wishes = Wishes(options.get("avatar"), options.get("voice"), quality, mode)
         # One after the other, so that no two starts both take the last place that a limit leaves.
         async with self._starting:
             if self._sessions.in_channel(asked.channel) is None:
@@ -220,7 +212,7 @@ class Commands:
             if running is None:
                 raise Refused(sentences.NO_SESSION, stage="channel")
             return Reply(sentences.mode_is(running.session.mode), Visibility.PRIVATE)
-        mode = _one_of(Mode, "mode", asked.command.text.lower())
+        mode = one_of(tuple(Mode), "mode", asked.command.text)
         if mode is Mode.CHAT:
             self._sessions.house.require_answers()
         await self._sessions.house.store.set_channel_mode(asked.channel, mode)
@@ -260,6 +252,7 @@ class Commands:
         fields = [
             ("State", sentences.PHASES[view.phase]),
             ("Mode", sentences.MODES[view.mode]),
+            *_chosen(running.session),
             ("Started by", view.started_by_name),
             ("Waiting", sentences.count(view.queue_length, "message")),
             ("Leaves in", sentences.duration(running.seconds_left)),
@@ -314,11 +307,21 @@ def _idle_seconds(text: str, ceiling: float) -> float:
     return seconds
 
 
-def _one_of(kind: type[_Choice], name: str, value: str) -> _Choice:
-    try:
-        return kind(value.strip().lower())
-    except ValueError:
-        raise Refused(sentences.one_of(name, value[:40], [choice.value for choice in kind]), stage="grammar") from None
+def _start_usage(capabilities: Capabilities) -> Usage:
+    return Usage(
+        AVATAR,
+        "start",
+        "bring the avatar into this channel",
+        options=offered(capabilities),
+        choices=choices(capabilities),
+        not_offered=not_offered(capabilities),
+    )
+
+
+def _chosen(session: Session) -> list[tuple[str, str]]:
+    """How it was asked to speak, where somebody asked."""
+    speed = [] if session.speed is None else [("Speed", f"{session.speed:g}")]
+    return speed if session.language is None else [*speed, ("Language", session.language)]
 
 
 def _short(text: str, limit: int = 60) -> str:

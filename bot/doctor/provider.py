@@ -7,7 +7,7 @@ from bot.errors import AuthenticationFailed, ProviderError, SettingsError, Sunse
 from bot.ports import AvatarProvider
 from bot.providers import make_provider
 from bot.sentences import dollars
-from bot.settings import SIMULATOR
+from bot.settings import SIMULATOR, Settings, options_set
 
 
 async def examine_provider(examination: Examination) -> AsyncIterator[Check]:
@@ -29,6 +29,7 @@ async def examine_provider(examination: Examination) -> AsyncIterator[Check]:
         yield await _known("avatar", settings.avatar.id, provider)
         yield await _known("voice", settings.avatar.voice_id, provider)
         yield await _open_streams(provider)
+    yield _options(settings)
     yield _answers(examination, provider)
 
 
@@ -76,6 +77,22 @@ async def _open_streams(provider: AvatarProvider) -> Check:
     except ProviderError as error:
         return warned("open streams", f"the list cannot be had ({type(error).__name__})", "Try again later.")
     return passed("open streams", f"{len(streams) or 'none'}; the service does not say how many may be open")
+
+
+def _options(settings: Settings) -> Check:
+    chosen = settings.avatar.provider
+    found = list(options_set(settings))
+    idle = [variable for provider, variable, _ in found if provider != chosen]
+    if idle:
+        return warned(
+            "options", f"{', '.join(idle)} has no effect with {chosen}", "Remove it, or choose another AVATAR_PROVIDER."
+        )
+    shown = ", ".join(f"{variable}={_short(value)}" for _, variable, value in found)
+    return passed("options", shown or "nothing chosen, as the service does by itself")
+
+
+def _short(value: str, limit: int = 60) -> str:
+    return value if len(value) <= limit else value[: limit - 1] + "…"
 
 
 def _answers(examination: Examination, provider: AvatarProvider) -> Check:

@@ -283,3 +283,17 @@ def unknown_option(name: str, known: Iterable[str]) -> str:
 def one_of(name: str, value: str, choices: Iterable[str]) -> str:
     """The answer to a choice that does not exist."""
     return f"`{value}` is no {name}. There is: {', '.join(choices)}."
+
+
+NO_SPEED = "This avatar service has one speed of speech. Start it without `speed=`."
+NO_LANGUAGE = "With this avatar service the voice decides the language. Start it without `language=`."
+
+
+def speed_out_of_bounds(value: str, slowest: float, fastest: float) -> str:
+    """The answer to a speed that the avatar service does not have."""
+    return f"`{value}` is not a speed. Give a number from {slowest:g} (slow) to {fastest:g} (fast); 1 is as usual."
+
+
+def not_a_language(value: str) -> str:
+    """The answer to a language that is written in no known way."""
+    return f"`{value}` is not a language code. Give one such as `en`, `de` or `pt-BR`."

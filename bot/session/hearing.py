@@ -40,6 +40,7 @@ class StreamEar:
         self._tasks = tasks
         self._post = post
         self._listening: asyncio.Task[None] | None = None
+        self._keeping_alive: asyncio.Task[None] | None = None
 
     def listen(self) -> None:
         """Begin to listen to the stream that is open now."""
@@ -50,6 +51,7 @@ class StreamEar:
         """Listen no longer."""
         listening, self._listening = self._listening, None
         await end(listening)
+        await end(self._keeping_alive)
 
     async def stream_ended(self, stream_id: str, reason: str) -> None:
         """Note that the provider no longer has a stream open; work for the session's task."""
@@ -58,13 +60,23 @@ class StreamEar:
             await self._keeper.lose(reason)
             await self._speech.stream_ended(StreamGone(f"the provider ended the stream: {reason}"))
 
-    async def keep_alive(self) -> None:
-        """Reset the provider's idle timer; work for the session's task."""
-        if (upstream_id := self._keeper.upstream_id) is not None:
-            try:
-                await self._house.provider.keep_alive(upstream_id)
-            except ProviderError as error:
-                log.warning("keep-alive failed", session=self._session_id, error=str(error))
+    def keep_alive(self) -> None:
+        """Reset the provider's idle timer. No message waits for the answer; a keep-alive without one by the time of the
+        next is given up for that."""
+        if self._keeping_alive is not None:
+            self._keeping_alive.cancel()
+            self._keeping_alive = None
+        if (stream := self._keeper.current) is not None:
+            name = f"keep {stream.id} alive"
+            self._keeping_alive = self._tasks.start(self._reset_idle_timer(stream), name=name)
+
+    async def _reset_idle_timer(self, stream: Stream) -> None:
+        try:
+            await self._house.provider.keep_alive(stream.upstream_id or "")
+        except StreamGone as gone:
+            self._post(partial(self.stream_ended, stream.id, str(gone)))
+        except ProviderError as error:
+            log.warning("keep-alive failed", session=self._session_id, error=str(error))
 
     async def _hear(self, stream: Stream) -> None:
         try:

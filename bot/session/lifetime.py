@@ -7,7 +7,7 @@ Only timers and the decision; ending is done by whoever is told.
 from collections.abc import Callable
 
 from bot.model import EndReason
-from bot.policy import SessionPolicy
+from bot.policy import SessionPolicy, keep_alive_every
 from bot.ports import Capabilities, Clock
 from bot.sentences import NOBODY_WATCHED
 from bot.speaking.loop import SpeakingLoop
@@ -67,8 +67,7 @@ class Lifetime:
         """Go by another policy from now on."""
         self._policy = policy
         self._watch()
-        if (every := policy.keep_alive_every(self._capabilities, self._asked_idle())) is not None:
-            self._timers.start("keep alive", every, self._send_keep_alive)
+        self._keep_alive_later()
 
     def stop(self) -> None:
         """Forget every timer."""
@@ -114,5 +113,8 @@ class Lifetime:
 
     def _send_keep_alive(self) -> None:
         self._keep_alive()
-        if (every := self._policy.keep_alive_every(self._capabilities, self._asked_idle())) is not None:
+        self._keep_alive_later()
+
+    def _keep_alive_later(self) -> None:
+        if (every := keep_alive_every(self._capabilities, self._asked_idle())) is not None:
             self._timers.start("keep alive", every, self._send_keep_alive)

@@ -68,6 +68,7 @@ class RunningSession:
             open_stream=self._open_stream,
             tell=self._announcer.tell,
             complain=self._announcer.complain,
+            speed=session.speed,
         )
         self.ear = StreamEar(session.id, house, self._keeper, self.speech, self._tasks, self.post)
         self._lifetime = Lifetime(
@@ -77,7 +78,7 @@ class RunningSession:
             self.speech,
             end=self.ask_to_end,
             warn=self._announcer.warn_of_idle_end,
-            keep_alive=lambda: self.post(self.ear.keep_alive),
+            keep_alive=self.ear.keep_alive,
             is_watched=lambda: house.bulletin.watchers(session.id) > 0,
             asked_idle=lambda: self._asked_idle,
         )
@@ -169,7 +170,7 @@ class RunningSession:
 
     def _keep_alive_soon(self) -> None:
         if self._house.provider.capabilities.keeps_alive:
-            self.post(self.ear.keep_alive)
+            self.ear.keep_alive()
 
     @property
     def stream(self) -> Stream | None:
@@ -251,6 +252,8 @@ class RunningSession:
             await self._open_first()
         elif self._keeper.current is not None:
             self.ear.listen()
+            # Nobody has kept it since the last process ended, and its next keep-alive may come too late.
+            self._keep_alive_soon()
         # The wait for the first stream was nobody's silence.
         await self.speech.keep()
         self._lifetime.begin()
@@ -286,6 +289,8 @@ class RunningSession:
             quality=self.session.quality,
             remaining=self.seconds_left,
             first_words=first_words,
+            speed=self.session.speed,
+            language=self.session.language,
         )
         self._asked_idle = request.idle_timeout
         self._is_opening_stream = True

@@ -6,7 +6,7 @@ value may be; `.env.example` and `docs/configuration.md` explain each setting, a
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import unquote
@@ -33,6 +33,7 @@ from bot.settings.kinds import (
     database_address,
     quoted,
 )
+from bot.settings.provider_options import HeyGenStreamingOptions, LiveAvatarOptions
 from bot.settings.sections import (
     PROVIDERS_GROUP,
     SIMULATOR,
@@ -62,7 +63,9 @@ __all__ = [
     "CarrierChoice",
     "ChatModelSettings",
     "HeyGenSettings",
+    "HeyGenStreamingOptions",
     "LimitSettings",
+    "LiveAvatarOptions",
     "LiveAvatarSettings",
     "LiveKitSettings",
     "LogFormat",
@@ -77,6 +80,7 @@ __all__ = [
     "database_url_or_default",
     "known_providers",
     "load",
+    "options_set",
     "variables",
     "web_secret",
 ]
@@ -108,6 +112,8 @@ class Settings(Section):
     avatar: Annotated[AvatarSettings, NoDecode] = Field(default_factory=AvatarSettings)
     heygen: Annotated[HeyGenSettings, NoDecode] = Field(default_factory=HeyGenSettings)
     liveavatar: Annotated[LiveAvatarSettings, NoDecode] = Field(default_factory=LiveAvatarSettings)
+    heygen_streaming: Annotated[HeyGenStreamingOptions, NoDecode] = Field(default_factory=HeyGenStreamingOptions)
+    liveavatar_options: Annotated[LiveAvatarOptions, NoDecode] = Field(default_factory=LiveAvatarOptions)
     livekit: Annotated[LiveKitSettings, NoDecode] = Field(default_factory=LiveKitSettings)
     chat_model: Annotated[ChatModelSettings, NoDecode] = Field(default_factory=ChatModelSettings)
     discord: Annotated[DiscordSettings, NoDecode] = Field(default_factory=DiscordSettings)
@@ -135,6 +141,8 @@ SECTIONS: dict[str, type[Section]] = {
     "avatar": AvatarSettings,
     "heygen": HeyGenSettings,
     "liveavatar": LiveAvatarSettings,
+    "heygen_streaming": HeyGenStreamingOptions,
+    "liveavatar_options": LiveAvatarOptions,
     "livekit": LiveKitSettings,
     "chat_model": ChatModelSettings,
     "discord": DiscordSettings,
@@ -145,6 +153,9 @@ SECTIONS: dict[str, type[Section]] = {
     "limit": LimitSettings,
 }
 """The attributes of `Settings` that are settings of their own."""
+
+_OPTIONS_OF = {"heygen-streaming": "heygen_streaming", "liveavatar": "liveavatar_options"}
+"""The sections that hold for one provider, by its name."""
 
 
 def load(env_file: Path | None = ENV_FILE) -> Settings:
@@ -183,6 +194,22 @@ def variables() -> Iterator[tuple[str, str, bool]]:
                 default = "" if field.default is None or field.default == () else str(field.default)
                 default = default.lower() if isinstance(field.default, bool) else default
                 yield _variable(kind, name), default, _is_secret(field)
+
+
+def options_set(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """What is set of the options of each provider: whose it is, the variable, and its value as one would write it."""
+    for provider, attribute in _OPTIONS_OF.items():
+        section = getattr(settings, attribute)
+        for name in type(section).model_fields:
+            if name in section.model_fields_set and (value := getattr(section, name)) not in (None, ""):
+                yield provider, _variable(type(section), name), _written(value)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, Mapping):
+        # Their names: the texts may be long, and are for the avatar.
+        return ", ".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def database_url_or_default(settings: Settings) -> str:

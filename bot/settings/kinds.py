@@ -117,6 +117,7 @@ class Quality(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
+    VERY_HIGH = "very_high"
 
 
 class CarrierChoice(StrEnum):

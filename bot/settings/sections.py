@@ -68,7 +68,7 @@ class AvatarSettings(Section):
     provider: str = Field(default="heygen-realtime", description="the name of a provider")
     id: str = words("")
     voice_id: str = words("")
-    quality: Annotated[Quality, AnyCase] = Field(default=Quality.MEDIUM, description="low, medium or high")
+    quality: Annotated[Quality, AnyCase] = Field(default=Quality.MEDIUM, description="low, medium, high or very_high")
     key_exclusive: bool = Field(default=False, description="true or false")
     carrier: Annotated[CarrierChoice, AnyCase] = Field(default=CarrierChoice.AUTO, description="auto, page or bot")
     knowledge: str = words("")

@@ -30,12 +30,15 @@ class Delivery:
         provider: AvatarProvider,
         keeper: StreamKeeper,
         open_stream: Callable[[FirstWords | None], Awaitable[None]],
+        speed: float | None = None,
     ) -> None:
-        """`open_stream` opens the next stream of the session, which `keeper` then has."""
+        """`open_stream` opens the next stream of the session, which `keeper` then has. `speed`: as the session asked
+        for; None is as the operator has set it."""
         self._provider = provider
         self._capabilities = provider.capabilities
         self._keeper = keeper
         self._open_stream = open_stream
+        self._speed = speed or self._capabilities.speed
 
     async def say(self, line: Line) -> float:
         """Hand the next piece of a line to the provider. Returns how long it is expected to be spoken, seconds.
@@ -54,7 +57,7 @@ class Delivery:
     def still_unsaid(self, in_flight: Sequence[Utterance]) -> float:
         """How long the voice may still be at what an earlier process handed over last, by estimate; seconds."""
         seconds = sum(
-            estimate_duration(utterance.text) if utterance.mode is Mode.REPEAT else UNKNOWN_ANSWER
+            self._estimate(utterance.text) if utterance.mode is Mode.REPEAT else UNKNOWN_ANSWER
             for utterance in in_flight
         )
         return min(seconds, STILL_UNSAID) if self._capabilities.appends else seconds
@@ -80,7 +83,7 @@ class Delivery:
                 line.in_flight = True
             await self._open_stream(first_words)
             if first_words is not None:
-                return estimate_duration(text)
+                return self._estimate(text)
         upstream_id = self._keeper.upstream_id
         if upstream_id is None:
             raise StreamGone("the stream ended while it was being opened")
@@ -96,4 +99,7 @@ class Delivery:
             )
         if speech.duration is not None:
             return speech.duration
-        return UNKNOWN_ANSWER if native_answer else estimate_duration(text)
+        return UNKNOWN_ANSWER if native_answer else self._estimate(text)
+
+    def _estimate(self, text: str) -> float:
+        return estimate_duration(text) / self._speed

@@ -60,9 +60,11 @@ class SpeakingLoop:
         open_stream: Callable[[FirstWords | None], Awaitable[None]],
         tell: Callable[[Line], None],
         complain: Callable[[tuple[str, str], AvatarRelayError], None],
+        speed: float | None = None,
     ) -> None:
         """`post` hands work to the session's task, `open_stream` opens the next stream of the session. `tell` publishes
-        what became of a line, `complain` tells the channel (a sentence with its reference) and the log."""
+        what became of a line, `complain` tells the channel (a sentence with its reference) and the log. `speed`: how
+        fast the session speaks, where that was chosen."""
         self._clock = house.clock
         self._capabilities = house.provider.capabilities
         self._keeper = keeper
@@ -73,7 +75,7 @@ class SpeakingLoop:
         self._states = LineStates(house.store, house.clock, tell)
         self._queue = LineQueue(house.store, self._pieces, self._states, tell)
         self._playout = Playout(house.clock)
-        self._delivery = Delivery(house.provider, keeper, open_stream)
+        self._delivery = Delivery(house.provider, keeper, open_stream, speed)
         self._timers = Timers(house.clock)
         self._paused = False
         self._wanted_at = house.clock.monotonic()

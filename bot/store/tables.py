@@ -95,6 +95,8 @@ sessions = sa.Table(
     sa.Column("end_reason", _choice(EndReason, "end_reason")),
     sa.Column("end_detail", sa.Text),
     sa.Column("stop_requested_by", sa.String),
+    sa.Column("speed", sa.Float),
+    sa.Column("language", sa.String),
 )
 
 session_is_open = sa.type_coerce(sessions.c.state, sa.String) != sa.literal_column(f"'{SessionState.CLOSED.value}'")

@@ -31,6 +31,16 @@ def test_the_text_after_the_verb_is_kept_as_it_was_written() -> None:
     assert parse("say   Good  morning, x=1!", USAGES, AVATAR).text == "Good  morning, x=1!"
 
 
+def test_an_option_that_is_not_offered_is_read_so_that_the_command_can_say_why() -> None:
+    usage = Usage(AVATAR, "start", "start it", options=("mode",), not_offered=("speed",))
+    usages = {(AVATAR, "start"): usage}
+    assert parse("start speed=2 mode=chat", usages, AVATAR).options == {"speed": "2", "mode": "chat"}
+    assert usage.line == "/avatar start [mode=…]"
+    with pytest.raises(Refused) as refused:
+        parse("start tempo=2", usages, AVATAR)
+    assert str(refused.value) == "There is no `tempo=`. There is: `mode=`."
+
+
 def test_a_verb_may_be_written_in_capitals() -> None:
     assert parse("STOP", USAGES, AVATAR).verb == "stop"
 

@@ -152,7 +152,7 @@ BAD = [
     ("SESSION_MAX_DURATION", "nan", f'SESSION_MAX_DURATION is "nan": {SECONDS}'),
     ("SESSION_RELAY", "some", 'SESSION_RELAY is "some": it must be off, mentions or all.'),
     ("SESSION_MODE", "sing", 'SESSION_MODE is "sing": it must be repeat or chat.'),
-    ("AVATAR_QUALITY", "4k", 'AVATAR_QUALITY is "4k": it must be low, medium or high.'),
+    ("AVATAR_QUALITY", "4k", 'AVATAR_QUALITY is "4k": it must be low, medium, high or very_high.'),
     ("LOG_LEVEL", "loud", 'LOG_LEVEL is "loud": it must be debug, info, warning or error.'),
     ("LOG_FORMAT", "xml", 'LOG_FORMAT is "xml": it must be text or json.'),
     ("QUEUE_LIMIT", "0", 'QUEUE_LIMIT is "0": it must be a whole number from 1 to 1000.'),

@@ -3,8 +3,9 @@
 GET    /simulator/meter     {"apis": {API: READING}, "total": READING}, where API is "heygen-streaming",
                             "heygen-realtime" or "liveavatar", and READING is {"open", "opened", "peak", "seconds",
                             "dollars"}; dollars are a string.
-GET    /simulator/streams   {"streams": [...]}, the oldest first, each with its texts in the order of posting and what
-                            became of them: queued, speaking, spoken, interrupted, dropped.
+GET    /simulator/streams   {"streams": [...]}, the oldest first, each with the body it was opened with (`request`), and
+                            with its texts in the order of posting and what became of them: queued, speaking, spoken,
+                            interrupted, dropped.
 GET    /simulator/faults    {"faults": [...]}: what is still going to happen.
 POST   /simulator/faults    one of
                             {"effect": "status", "method": "POST", "path": "/v3/avatar-realtime/*/text", "times": 2,
@@ -119,7 +120,7 @@ def _stream(view: StreamView) -> JsonObject:
     return {
         "id": view.id, "api": view.api, "state": view.state, "opened_at": view.opened_at.isoformat(),
         "seconds": round(view.seconds, 3), "dollars": f"{view.dollars:.4f}", "avatar": view.avatar, "voice": view.voice,
-        "ended": view.ended, "spoken": [_spoken(spoken) for spoken in view.spoken],
+        "ended": view.ended, "request": view.request, "spoken": [_spoken(spoken) for spoken in view.spoken],
     }  # fmt: skip
 
 

@@ -19,7 +19,13 @@ from adapters.avatars.simulator.liveavatar_bodies import (
     StopSession,
     TranscriptQuery,
 )
-from adapters.avatars.simulator.liveavatar_catalogue import SANDBOX_AVATAR, Contexts, avatar_named, voice_named
+from adapters.avatars.simulator.liveavatar_catalogue import (
+    DEMO_LLM_CONFIGURATION,
+    SANDBOX_AVATAR,
+    Contexts,
+    avatar_named,
+    voice_named,
+)
 from adapters.avatars.simulator.liveavatar_session import MINUTE, LiveAvatarSession, Plan
 from adapters.avatars.simulator.liveavatar_wire import (
     CONCURRENCY_LIMIT,
@@ -45,6 +51,7 @@ class _Token:
 
     session_id: str
     config: FullSession
+    body: JsonObject
     is_used: bool = False
 
 
@@ -77,7 +84,7 @@ class LiveAvatarApi:
             raise refusal("The simulator knows LiveAvatar's FULL mode only")
         config = await self._validation.body(request, FullSession)
         token, session_id = _session_token(), str(uuid.uuid4())
-        self._tokens[token] = _Token(session_id, config)
+        self._tokens[token] = _Token(session_id, config, body)
         if len(self._tokens) > _UNSTARTED:
             del self._tokens[next(iter(self._tokens))]
         return success({"session_id": session_id, "session_token": token})
@@ -101,6 +108,7 @@ class LiveAvatarApi:
             raise refusal("Session concurrency limit reached", 403, CONCURRENCY_LIMIT)
         token.is_used = True
         session = LiveAvatarSession(token.session_id, service.clock, service.options, plan, self._can_pay)
+        session.request = token.body
         service.streams.add(session)
         session.room = service.rooms.open(session, session)
         try:
@@ -128,7 +136,7 @@ class LiveAvatarApi:
         voice_id = avatar.default_voice if persona is None or persona.voice_id is None else str(persona.voice_id)
         if voice_id is None or voice_named(voice_id) is None:
             raise refusal("Voice not found")
-        if config.llm_configuration_id is not None:
+        if config.llm_configuration_id is not None and str(config.llm_configuration_id) != DEMO_LLM_CONFIGURATION:
             raise refusal(f"LLM configuration with id '{config.llm_configuration_id}' not found in your space")
         allowed = self._service.options.liveavatar_max_duration
         seconds = config.max_session_duration or allowed
@@ -141,6 +149,7 @@ class LiveAvatarApi:
         return Plan(
             avatar.id, voice_id, config.is_sandbox, seconds, config.interactivity_type == "PUSH_TO_TALK",
             context is not None, context_id, "" if context is None else context.opening_text,
+            1.0 if persona is None or persona.voice_settings is None else persona.voice_settings.speed,
         )  # fmt: skip
 
     def _can_pay(self) -> bool:

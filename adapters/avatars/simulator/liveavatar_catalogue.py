@@ -20,6 +20,8 @@ SANDBOX_AVATAR = "dd73ea75-1218-4ef3-92ce-606d5f7fbc0a"
 """Wayne, the one avatar of the real service that the sandbox has."""
 DEMO_VOICE = "c2527536-6d1f-4412-a643-53a3497dada9"
 DEMO_CONTEXT = "5b9dba8a-aa31-11f0-a6ee-066a7fa2e369"
+DEMO_LLM_CONFIGURATION = "7e1d9f52-3c0b-4a64-9d27-5b8f0c6a1e34"
+"""Ours: the one LLM configuration of the simulated account."""
 CREDIT = Decimal("0.1")
 """Dollars; what a credit costs beyond the larger plans."""
 

@@ -28,7 +28,8 @@ CREDITS_PER_MINUTE = 2
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a session was configured with; it cannot be changed later. `has_context` is whether a model answers."""
+    """What a session was configured with; it cannot be changed later. `has_context` is whether a model answers, `speed`
+    how fast the voice speaks."""
 
     avatar: str
     voice: str
@@ -38,6 +39,7 @@ class Plan:
     has_context: bool
     context_id: str | None = None
     opening_text: str = ""
+    speed: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class LiveAvatarSession(LiveStream):
         self._absent_since: float | None = self.opened_at
         self._greeted = False
         self._commanded: set[str] = set()
-        self._narration = Narration(options.speech)
+        self._speech = options.speech.at(plan.speed)
+        self._narration = Narration(self._speech)
         self.start_audio()
         self.arm()
 
@@ -216,7 +219,7 @@ class LiveAvatarSession(LiveStream):
             self._say("speak_response", answer_to(asked), source, asked)
 
     def _say(self, kind: str, text: str, source: str | None, asked: str | None = None) -> None:
-        duration = self._options.speech.duration(text)
+        duration = self._speech.duration(text)
         speech_id = str(uuid.uuid4()) if source is None else source
         self._narration.add(self.timeline.say(speech_id, kind, text, self.position, duration, asked))
         self.tell()

@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from adapters.avatars.simulator.options import Price
 from adapters.avatars.simulator.speech import Fate, Timeline
+from adapters.avatars.simulator.wire import JsonObject
 from bot.ports import Clock, Timer
 
 _TOLERANCE = 1e-6
@@ -36,7 +37,8 @@ class SpokenText:
 
 @dataclass(frozen=True, slots=True)
 class StreamView:
-    """A stream as the control shows it. `seconds` is how long it was or is open; `ended` says why it is over."""
+    """A stream as the control shows it. `seconds` is how long it was or is open; `ended` says why it is over; `request`
+    is the body it was opened with."""
 
     id: str
     api: str
@@ -48,6 +50,7 @@ class StreamView:
     voice: str
     spoken: tuple[SpokenText, ...]
     ended: str | None
+    request: JsonObject
 
 
 class LiveStream(ABC):
@@ -68,6 +71,8 @@ class LiveStream(ABC):
         self.ended_at: float | None = None
         self.ended_utc: datetime | None = None
         self.ended: str | None = None
+        self.request: JsonObject = {}
+        """The body it was opened with, as it came."""
         self.timeline = Timeline()
         self.on_end: Callable[[LiveStream], None] | None = None
         self._timer: Timer | None = None
@@ -183,7 +188,7 @@ class LiveStream(ABC):
         """The stream as the control shows it."""
         return StreamView(
             self.id, self.api, self.state, self.opened_utc, self.seconds, self.dollars, self.avatar, self.voice,
-            tuple(self._spoken()), self.ended,
+            tuple(self._spoken()), self.ended, self.request,
         )  # fmt: skip
 
     def _spoken(self) -> Iterator[SpokenText]:

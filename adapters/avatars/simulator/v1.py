@@ -58,6 +58,11 @@ _NEW_CHOICES: Mapping[str, tuple[str, ...]] = {
 _VOICE_FIELDS: Mapping[str, type] = {"voice_id": str, "rate": float, "emotion": str, "elevenlabs_settings": dict}
 _EMOTIONS = ("excited", "serious", "friendly", "soothing", "broadcaster")
 _RATES = (0.5, 1.5)
+_ELEVENLABS_FIELDS: Mapping[str, type] = {
+    "stability": float, "similarity_boost": float, "style": float, "use_speaker_boost": bool, "model_id": str,
+}  # fmt: skip
+_STT_FIELDS: Mapping[str, type] = {"provider": str, "confidence": float}
+_STT_PROVIDERS = ("deepgram", "gladia")
 _SESSION_FIELD: Mapping[str, type] = {"session_id": str}
 _TASK_FIELDS: Mapping[str, type] = {
     "session_id": str, "text": str, "task_type": str, "task_mode": str, "interrupt": bool,
@@ -105,12 +110,14 @@ class V1Api:
         if caller.token is not None and not service.account.is_unused(caller.token):
             raise unauthorized()
         idle = _checked_idle(body)
-        avatar, voice = _checked_persona(body)
+        avatar, voice, rate = _checked_persona(body)
+        _check_listening(body)
         if service.account.is_used_up:
             raise refusal(QUOTA_NOT_ENOUGH, "quota not enough")
         if service.streams.count_open(V1) >= service.options.v1_concurrency:
             raise refusal(CONCURRENT_LIMIT, _CONCURRENT_LIMIT_MESSAGE)
-        session = V1Session(_session_id(), service.clock, service.options, avatar, voice, idle)
+        session = V1Session(_session_id(), service.clock, service.options, avatar, voice, idle, rate)
+        session.request = body
         service.streams.add(session)
         if caller.token is not None:
             service.account.use_token(caller.token, session.id)
@@ -240,7 +247,8 @@ def _checked_idle(body: JsonObject) -> float:
     return idle
 
 
-def _checked_persona(body: JsonObject) -> tuple[str, str]:
+def _checked_persona(body: JsonObject) -> tuple[str, str, float]:
+    """Avatar, voice, and how fast it speaks."""
     for name, choices in _NEW_CHOICES.items():
         if body.get(name) is not None and body[name] not in choices:
             raise refusal(INVALID_PARAMETER, f"invalid parameter: {name}")
@@ -250,9 +258,7 @@ def _checked_persona(body: JsonObject) -> tuple[str, str]:
     voice = body.get("voice") or {}
     if not isinstance(voice, dict):
         raise refusal(INVALID_PARAMETER, "invalid parameter: voice")
-    for name, value in voice.items():
-        if name not in _VOICE_FIELDS or (value is not None and not is_a(value, _VOICE_FIELDS[name])):
-            raise refusal(INVALID_PARAMETER, f"invalid parameter: voice.{name[:80]}")
+    _check_fields(voice, _VOICE_FIELDS, "voice")
     rate, emotion, voice_id = voice.get("rate"), voice.get("emotion"), voice.get("voice_id") or ""
     if isinstance(rate, int | float) and not _RATES[0] <= rate <= _RATES[1]:
         raise refusal(INVALID_PARAMETER, "invalid parameter: voice.rate")
@@ -260,7 +266,28 @@ def _checked_persona(body: JsonObject) -> tuple[str, str]:
         raise refusal(INVALID_PARAMETER, "invalid parameter: voice.emotion")
     if voice_id and (voice_id not in VOICE_BY_ID or not VOICE_BY_ID[f"{voice_id}"].realtime):
         raise refusal(INVALID_PARAMETER, "invalid parameter: voice.voice_id")
-    return avatar, f"{voice_id}"
+    elevenlabs = voice.get("elevenlabs_settings") or {}
+    if isinstance(elevenlabs, dict):
+        _check_fields(elevenlabs, _ELEVENLABS_FIELDS, "voice.elevenlabs_settings")
+    return avatar, f"{voice_id}", float(rate) if isinstance(rate, int | float) else 1.0
+
+
+def _check_listening(body: JsonObject) -> None:
+    stt = body.get("stt_settings") or {}
+    if isinstance(stt, dict):
+        _check_fields(stt, _STT_FIELDS, "stt_settings")
+        if stt.get("provider") not in (None, *_STT_PROVIDERS):
+            raise refusal(INVALID_PARAMETER, "invalid parameter: stt_settings.provider")
+
+
+def _check_fields(fields: JsonObject, types: Mapping[str, type], place: str) -> None:
+    """These fields, of these types. All their numbers but `rate`, which has limits of its own, are shares of 1; nobody
+    recorded what a number outside gets."""
+    for name, value in fields.items():
+        is_right = value is None or (name in types and is_a(value, types[name]))
+        is_share = isinstance(value, int | float) and not isinstance(value, bool) and name != "rate"
+        if name not in types or not is_right or (is_share and not 0 <= float(f"{value}") <= 1):
+            raise refusal(INVALID_PARAMETER, f"invalid parameter: {place}.{name[:80]}")
 
 
 def _session_id() -> str:

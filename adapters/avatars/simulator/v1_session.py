@@ -32,11 +32,19 @@ class SessionState(IntEnum):
 
 
 class V1Session(LiveStream):
-    """One session. `idle_timeout` in seconds; tasks and keep-alives reset it, speech by itself does not."""
+    """One session. `idle_timeout` in seconds; tasks and keep-alives reset it, speech by itself does not. `rate` is how
+    fast the voice speaks."""
 
     def __init__(
-        self, id: str, clock: Clock, options: SimulatorOptions, avatar: str, voice: str, idle_timeout: float  # noqa: A002 - the field's word
-    ) -> None:  # fmt: skip
+        self,
+        id: str,  # noqa: A002 - the field's word
+        clock: Clock,
+        options: SimulatorOptions,
+        avatar: str,
+        voice: str,
+        idle_timeout: float,
+        rate: float = 1.0,
+    ) -> None:
         super().__init__(id, V1, options.v1_price, clock, avatar, voice)
         self._options = options
         self._idle_timeout = idle_timeout
@@ -46,7 +54,8 @@ class V1Session(LiveStream):
         self._viewer_at: float | None = None
         self._closed_by: tuple[float, str] | None = None
         self._room: Room = NoRoom()
-        self._narration = Narration(options.speech)
+        self._speech = options.speech.at(rate)
+        self._narration = Narration(self._speech)
         self.arm()
 
     @property
@@ -112,7 +121,7 @@ class V1Session(LiveStream):
         """Speak a text as it is (`repeat`) or the answer to it, behind everything that is being said."""
         text = asked if kind == "repeat" else answer_to(asked)
         self.touch()
-        duration = self._options.speech.duration(text)
+        duration = self._speech.duration(text)
         speech = self.timeline.say(str(uuid.uuid4()), kind, text, self.position, duration, asked)
         if not isinstance(self._room, NoRoom):
             self._narration.add(speech)

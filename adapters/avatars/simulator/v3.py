@@ -97,6 +97,7 @@ class V3Api:
                 "Too many concurrent sessions. Retry after the duration specified in the Retry-After header."
             )
         stream = V3Stream(str(uuid.uuid4()), service.clock, service.options, kind, avatar, voice or "")
+        stream.request = {"type": kind.value, "avatar_id": avatar, "voice_id": voice}
         service.streams.add(stream)
         return stream
 

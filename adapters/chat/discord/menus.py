@@ -13,12 +13,11 @@ from discord import app_commands
 
 from adapters.chat.discord import words
 from adapters.chat.discord.interactions import Interactions
+from bot import languages
 from bot.commands.grammar import ADMIN, Command, Usage
 from bot.desk import Desk
-from bot.model import Mode
 from bot.ports import CatalogueEntry
 from bot.relay import LONGEST_MESSAGE
-from bot.settings import Quality
 
 _MOST_CHOICES = 25
 _LONGEST_CHOICE = 100
@@ -30,13 +29,15 @@ _OPTIONS = {
     "voice": "which voice",
     "mode": "say what is written, or answer it",
     "quality": "quality of the picture",
+    "speed": "how fast it speaks, 1.0 is as usual",
+    "language": "which language it speaks",
     "text": "the words",
     "person": "whom",
     "seconds": "how many seconds, or default",
     "session": "the session, as /avatar-admin sessions shows it",
 }
 """Descriptions of options by their names; an option that is not here is described by its name."""
-_CHOICES = {"mode": [mode.value for mode in Mode], "quality": [quality.value for quality in Quality]}
+_LANGUAGES = [CatalogueEntry(code, name) for code, name in languages.OFFERED.items()]
 _RENAMED = {"id": "session"}
 _PERSON = "person"
 """An option that Discord fills in with somebody; the core reads a mention."""
@@ -80,7 +81,7 @@ def _command(usage: Usage, desk: Desk, interactions: Interactions) -> app_comman
 
     # discord.py reads the options of a command from the signature of its callback.
     required = {argument} if usage.required else set()
-    parameters = [_parameter(name, is_required=name in required) for name in names]
+    parameters = [_parameter(name, usage, is_required=name in required) for name in names]
     first = inspect.Parameter("interaction", inspect.Parameter.POSITIONAL_ONLY, annotation=discord.Interaction)
     run.__signature__ = inspect.Signature([first, *parameters])  # type: ignore[attr-defined]
     command = app_commands.Command[Any, ..., None](
@@ -110,19 +111,19 @@ def _argument_name(usage: Usage) -> str | None:
     return _RENAMED.get(name, name)
 
 
-def _parameter(name: str, *, is_required: bool) -> inspect.Parameter:
+def _parameter(name: str, usage: Usage, *, is_required: bool) -> inspect.Parameter:
     text: Any = discord.User if name == _PERSON else app_commands.Range[str, 1, _LONGEST_TEXT]
     if is_required:
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=text)
     # A choice is a plain text to discord.py; it does not take one with a length.
-    annotation: Any = str if name in _CHOICES else text
+    annotation: Any = str if name in usage.choices else text
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation | None, default=None)
 
 
 def _choices(name: str, usage: Usage) -> list[str]:
     if name == usage.verb and "|" in usage.argument:
         return usage.argument.split("|")
-    return _CHOICES.get(name, [])
+    return list(usage.choices.get(name, ()))
 
 
 def _text(value: str | discord.User) -> str:
@@ -138,11 +139,17 @@ def _sentence(text: str) -> str:
 
 def _completion(name: str, desk: Desk) -> Answer | None:
     catalogue = desk.sessions.house.catalogue
-    if name not in ("avatar", "voice"):
+    lists: dict[str, Callable[[], Sequence[CatalogueEntry]]] = {
+        "avatar": lambda: catalogue.known_avatars,
+        "voice": lambda: catalogue.known_voices,
+        "language": lambda: _LANGUAGES,
+    }
+    entries = lists.get(name)
+    if entries is None:
         return None
 
     async def complete(_interaction: discord.Interaction[Any], typed: str) -> list[app_commands.Choice[str]]:
-        return matching(catalogue.known_avatars if name == "avatar" else catalogue.known_voices, typed)
+        return matching(entries(), typed)
 
     return complete
 

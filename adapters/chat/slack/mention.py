@@ -24,7 +24,7 @@ def command_line(words: str, usages: Mapping[tuple[str, str], Usage]) -> tuple[s
     usage = usages.get((group, verb.lower()))
     if usage is None:
         return None
-    names_option = any(rest.strip().startswith(f"{option}=") for option in usage.options)
+    names_option = any(rest.strip().startswith(f"{option}=") for option in (*usage.options, *usage.not_offered))
     if rest.strip() and not usage.argument and not names_option:
         return None
     return group, line

@@ -1,4 +1,4 @@
-"""The start window: avatar, voice, mode, quality and, where it was opened without one, the channel.
+"""The start window: avatar, voice, mode, quality, speed and language, and the channel where it was opened without one.
 
 Offered by the global shortcut and by `/avatar start choose`; a plain `/avatar start` starts at once. Its choices
 come from what the catalogue remembers, because a window must be opened within 3 s (docs.slack.dev, trigger ids)."""
@@ -14,13 +14,13 @@ from adapters.chat.slack.calls import SlackRefused, SlackUnreachable
 from adapters.chat.slack.outbox import Asker, Outbox
 from adapters.chat.slack.troubles import MODAL_TOO_LATE
 from adapters.chat.slack.workspaces import Workspaces
-from bot.commands.grammar import AVATAR, Command
+from bot import languages
+from bot.commands.grammar import AVATAR, Command, Usage
 from bot.desk import Desk
 from bot.errors import Refused
 from bot.model import Mode
 from bot.ports import CatalogueEntry
 from bot.presentation import Reply, Visibility
-from bot.settings import Quality
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +68,8 @@ class Modals:
         if workspace is None:
             return
         catalogue = self._desk.sessions.house.catalogue
-        view = start_view(asker.channel.id, catalogue.known_avatars, catalogue.known_voices)
+        usage = self._desk.commands.usages[AVATAR, "start"]
+        view = start_view(asker.channel.id, usage, catalogue.known_avatars, catalogue.known_voices)
         try:
             await workspace.call("views.open", trigger_id=trigger_id, view=view)
         except (SlackRefused, SlackUnreachable) as error:
@@ -77,8 +78,10 @@ class Modals:
                 self._outbox.tell(asker, Reply(MODAL_TOO_LATE, Visibility.PRIVATE))
 
 
-def start_view(channel: str, avatars: Sequence[CatalogueEntry], voices: Sequence[CatalogueEntry]) -> dict[str, Any]:
-    """The window for `channel`, or for one to choose where it is empty."""
+def start_view(
+    channel: str, usage: Usage, avatars: Sequence[CatalogueEntry], voices: Sequence[CatalogueEntry]
+) -> dict[str, Any]:
+    """The window for `channel`, or for one to choose where it is empty. `usage` is how the command is typed."""
     blocks: list[Block] = []
     if channel:
         blocks.append(section(f"In <#{channel}>"))
@@ -95,7 +98,11 @@ def start_view(channel: str, avatars: Sequence[CatalogueEntry], voices: Sequence
     if voices:
         blocks.append(_select("voice", "Voice", [(entry.id, entry.name) for entry in voices]))
     blocks.append(_select("mode", "Mode", [(mode.value, text) for mode, text in _CHOICES.items()]))
-    blocks.append(_select("quality", "Quality", [(quality.value, quality.value.title()) for quality in Quality]))
+    blocks.append(_select("quality", "Quality", [(value, _spoken(value)) for value in usage.choices["quality"]]))
+    if "speed" in usage.options:
+        blocks.append(_select("speed", "Speed of speech", [(value, value) for value in usage.choices["speed"]]))
+    if "language" in usage.options:
+        blocks.append(_select("language", "Language", list(languages.OFFERED.items())))
     return {
         "type": "modal",
         "callback_id": CALLBACK,
@@ -118,13 +125,17 @@ def read_submission(view: Mapping[str, Any], *, no_answers: str | None) -> Modal
     options = {
         name: str(state["selected_option"]["value"])
         for name, state in values.items()
-        if name in ("avatar", "voice", "mode", "quality") and state.get("selected_option")
+        if name != "channel" and state.get("selected_option")
     }
     channel = str(view.get("private_metadata") or values.get("channel", {}).get("selected_conversation") or "")
     errors = {}
     if options.get("mode") == Mode.CHAT and no_answers:
         errors["mode"] = no_answers.replace("`", "")
     return ModalAnswer(channel, Command(AVATAR, "start", "", options), errors)
+
+
+def _spoken(value: str) -> str:
+    return value.replace("_", " ").title()
 
 
 def _select(name: str, label: str, choices: Sequence[tuple[str, str]]) -> Block:

@@ -22,6 +22,8 @@ async def test_a_session_comes_back_as_it_was_written(store: Store) -> None:
         end_reason=EndReason.PROVIDER_ENDED,
         end_detail="the avatar went home: 再见 🦜",
         stop_requested_by="slack:U1",
+        speed=1.15,
+        language="pt-BR",
     )
     await store.open_session(session)
     assert await store.session(session.id) == session

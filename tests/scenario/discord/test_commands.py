@@ -1,6 +1,7 @@
 """Slash commands, the context menu and completions, over the real discord.py client."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -126,6 +127,43 @@ async def test_avatars_and_voices_are_completed_by_name(chat: DiscordDriver) -> 
     typing = await chat.twin.autocomplete(chat.channel, chat.people[ANA], "avatar start", "voice", wanted.name[:4], {})
     await typing.acknowledged()
     assert wanted.id in [choice["value"] for choice in typing.choices]
+
+
+LIVEAVATAR = {"AVATAR_PROVIDER": "liveavatar"}
+
+
+def start_options(chat: DiscordDriver) -> dict[str, list[str]]:
+    """The options of `/avatar start` as Discord has them, each with its choices."""
+    (avatar,) = [command for command in chat.twin.interactions.commands.all(None) if command["name"] == "avatar"]
+    (start,) = [option for option in avatar["options"] if option["name"] == "start"]
+    return {option["name"]: [choice["value"] for choice in option.get("choices") or ()] for option in start["options"]}
+
+
+async def test_speed_and_language_are_offered_where_the_service_has_them(open_chat: Open) -> None:
+    chat = await open_chat(environment=LIVEAVATAR)
+    options = start_options(chat)
+    assert options["speed"] == ["0.8", "0.9", "1.0", "1.1", "1.2"]
+    assert options["quality"] == ["low", "medium", "high", "very_high"]
+    typing = await chat.twin.autocomplete(chat.channel, chat.people[ANA], "avatar start", "language", "ger", {})
+    await typing.acknowledged()
+    assert [(choice["name"], choice["value"]) for choice in typing.choices] == [("German", "de")]
+    await chat.command("/avatar start speed=1.1 language=de")
+    (running,) = chat.bot.desk.sessions
+    assert (running.session.speed, running.session.language) == (1.1, "de")
+
+
+async def test_speed_and_language_are_not_offered_where_the_service_has_neither(chat: DiscordDriver) -> None:
+    assert set(start_options(chat)) == {"avatar", "voice", "mode", "quality"}
+    assert start_options(chat)["quality"] == ["low", "medium", "high"]
+
+
+async def test_a_start_that_discord_still_offers_from_another_service_is_refused_in_words(open_chat: Open) -> None:
+    chat = await open_chat(environment=LIVEAVATAR)
+    capabilities = chat.bot.desk.sessions.house.provider.capabilities
+    chat.bot.desk.sessions.house.provider.capabilities = replace(capabilities, speeds=None)
+    answer = await chat.command("/avatar start speed=1.1")
+    assert "one speed of speech" in answer
+    assert chat.bot.open_streams == 0
 
 
 async def test_message_is_said_from_the_context_menu(live: DiscordDriver) -> None:

@@ -93,6 +93,42 @@ async def test_balance_and_open_streams_are_told(tmp_path: Path, simulator: Simu
     assert found(ran)["open streams"]["found"].startswith("none; ")
 
 
+OPTIONS = {
+    "LIVEAVATAR_LANGUAGE": "german",
+    "LIVEAVATAR_VOICE_SPEED": "0.9",
+    "LIVEAVATAR_DYNAMIC_VARIABLES": '{"event": "fair"}',
+}
+
+
+async def test_what_is_set_of_the_services_own_options_is_shown(tmp_path: Path, simulator: Simulator) -> None:
+    settings = {"LIVEAVATAR_API_URL": simulator.address, "LIVEAVATAR_API_KEY": KEY, "AVATAR_PROVIDER": "liveavatar"}
+    ran = await run(tmp_path, "doctor", "--json", **PORT, **settings, **OPTIONS)
+    assert found(ran)["options"]["outcome"] == "pass"
+    assert found(ran)["options"]["found"] == (
+        "LIVEAVATAR_LANGUAGE=de, LIVEAVATAR_VOICE_SPEED=0.9, LIVEAVATAR_DYNAMIC_VARIABLES=event"
+    )
+
+
+async def test_options_of_another_service_are_a_warning(tmp_path: Path, simulator: Simulator) -> None:
+    ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, LIVEAVATAR_VOICE_SPEED="0.9"))
+    assert ran.code == 0
+    assert found(ran)["options"]["outcome"] == "warning"
+    assert found(ran)["options"]["found"] == "LIVEAVATAR_VOICE_SPEED has no effect with heygen-realtime"
+
+
+async def test_an_option_out_of_range_is_a_row(tmp_path: Path) -> None:
+    ran = await run(tmp_path, "doctor", "--json", LIVEAVATAR_VOICE_SPEED="1.3")
+    assert ran.code == 1
+    assert found(ran)["settings"]["found"] == 'LIVEAVATAR_VOICE_SPEED is "1.3": it must be a number from 0.8 to 1.2.'
+
+
+async def test_a_quality_the_service_does_not_have_is_named(tmp_path: Path, simulator: Simulator) -> None:
+    settings = of_simulator(simulator, AVATAR_PROVIDER="heygen-streaming", AVATAR_QUALITY="very_high")
+    ran = await run(tmp_path, "doctor", "--json", **settings)
+    assert ran.code == 1
+    assert "with heygen-streaming it must be one of low, medium, high" in found(ran)["avatar service"]["found"]
+
+
 async def test_voice_that_is_not_there_is_named(tmp_path: Path, simulator: Simulator) -> None:
     ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, AVATAR_VOICE_ID="nobody"))
     assert ran.code == 1

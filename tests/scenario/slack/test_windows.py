@@ -29,6 +29,32 @@ async def test_the_start_window_offers_what_the_account_has_and_starts_it(slack:
     assert (session.voice, session.quality) == (voice, "low")
 
 
+async def test_the_start_window_offers_speed_and_language_where_the_service_has_them(tmp_path: Path) -> None:
+    async with SlackDriver(tmp_path, environment={"AVATAR_PROVIDER": "liveavatar"}) as slack:
+        await slack.twin.slash(slack.channel, slack.people[ANA], "/avatar", "start choose")
+        view = await opened(slack)
+        fields = {block["block_id"]: block for block in view.blocks if block["type"] == "input"}
+        values = {
+            name: [option["value"] for option in fields[name]["element"]["options"]]
+            for name in ("speed", "language", "quality")
+        }
+        assert values["speed"] == ["0.8", "0.9", "1.0", "1.1", "1.2"]
+        assert values["quality"] == ["low", "medium", "high", "very_high"]
+        assert {"de", "en", "fr"} < set(values["language"])
+        await (await slack.twin.submit_view(view, {"speed": "0.9", "language": "de"})).acknowledged()
+        await slack.until_read("Starting the avatar")
+        session = next(iter(slack.bot.desk.sessions)).session
+        assert (session.speed, session.language) == (0.9, "de")
+
+
+async def test_speed_and_language_are_typed_as_well(tmp_path: Path) -> None:
+    async with SlackDriver(tmp_path, environment={"AVATAR_PROVIDER": "liveavatar"}) as slack:
+        assert "0.8 (slow) to 1.2 (fast)" in await slack.command("/avatar start speed=2")
+        assert "Starting" in await slack.command("/avatar start speed=1.2 language=pt-br")
+        session = next(iter(slack.bot.desk.sessions)).session
+        assert (session.speed, session.language) == (1.2, "pt-BR")
+
+
 async def test_a_plain_start_starts_at_once(slack: SlackDriver) -> None:
     assert "Starting" in await slack.command("/avatar start")
     assert slack.twin.views == []

@@ -14,7 +14,7 @@ from bot.presentation import Reply
 from bot.speech import make_speakable
 
 USAGES = {
-    (AVATAR, "start"): Usage(AVATAR, "start", "", options=("avatar", "mode")),
+    (AVATAR, "start"): Usage(AVATAR, "start", "", options=("avatar", "mode"), not_offered=("speed",)),
     (AVATAR, "say"): Usage(AVATAR, "say", "", "TEXT", required=True),
     (AVATAR, "stop"): Usage(AVATAR, "stop", ""),
     (AVATAR, "help"): Usage(AVATAR, "help", ""),
@@ -135,6 +135,7 @@ def test_the_mention_that_addresses_the_avatar_is_taken_off() -> None:
         ("say good morning", (AVATAR, "say good morning")),
         ("say", (AVATAR, "say")),
         ("start mode=chat", (AVATAR, "start mode=chat")),
+        ("start speed=1.1", (AVATAR, "start speed=1.1")),
         ("admin sessions", (ADMIN, "sessions")),
         ("stop it please", None),
         ("help me with this", None),

@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.avatars.simulator import Effect
 from bot.errors import NotReady, ProviderError, StreamGone
-from bot.model import Session
+from bot.model import Mode, Session
 from bot.ports import FirstWords
 from bot.speaking.delivery import Delivery
 from bot.speaking.lines import Line
+from bot.speech import estimate_duration
 from bot.streams import StreamKeeper
 from bot.tasks import end
 from tests.contract.store.values import a_session, an_utterance
@@ -116,6 +120,19 @@ async def test_a_stream_that_ends_while_it_is_opened_is_gone(speaker: Speaker) -
     with pytest.raises(StreamGone):
         await delivery.say(line)
     assert not line.in_flight
+
+
+async def test_a_voice_that_is_slower_is_given_more_time(speaker: Speaker) -> None:
+    text = "A long speech that takes its time."
+    said = an_utterance(speaker._session, text=text, mode=Mode.REPEAT)
+
+    def unsaid(speed: float | None, operators: float = 1.0) -> float:
+        provider: Any = copy(speaker.world.sessions.house.provider)
+        provider.capabilities = replace(provider.capabilities, speed=operators)
+        return Delivery(provider, speaker.keeper, speaker._open_stream, speed).still_unsaid([said])
+
+    assert unsaid(None) == estimate_duration(text)
+    assert unsaid(0.5) == unsaid(None, 0.5) == unsaid(0.5, 1.5) == 2 * estimate_duration(text)
 
 
 async def test_silence_cuts_what_was_handed_over_and_keeps_the_stream(speaker: Speaker) -> None:
