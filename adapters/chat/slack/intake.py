@@ -5,7 +5,7 @@ may come again, and de-duplication is the core's: it gets the id of the event an
 because one post may come as two events with two ids."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -38,6 +38,10 @@ log = structlog.get_logger(__name__)
 
 Payload = Mapping[str, Any]
 
+_REMEMBERED_ASKERS = 1000
+"""People whose last question is remembered, for something that is told to them later: where they asked, and the way
+back."""
+
 _NO_BOT_HERE = {"channel_not_found", "not_in_channel", "is_archived"}
 
 
@@ -52,6 +56,7 @@ class Intake:
         self._people = people
         self._outbox = outbox
         self._starters: dict[Channel, Asker] = {}
+        self._askers: OrderedDict[tuple[Channel, str], Asker] = OrderedDict()
         self._changes = Changes()
         self._in_doubt: deque[str] = deque(maxlen=REMEMBERED)
 
@@ -60,6 +65,10 @@ class Intake:
         sentence = place_trouble(error, self._workspaces.bot_name)
         if sentence and (asker := self._starters.get(channel)) is not None:
             self._outbox.tell(asker, Reply(sentence))
+
+    def asker(self, channel: Channel, user: str) -> Asker:
+        """How to tell one person something: in the thread and over the way back of what they asked last there."""
+        return self._askers.get((channel, user)) or Asker(channel, user)
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
@@ -102,6 +111,7 @@ class Intake:
         message_id: str | None = None,
         session_id: str | None = None,
     ) -> None:
+        self._remember(asker)
         workspace = await self._workspace(asker.channel)
         starts = (command.group, command.verb) == (AVATAR, "start")
         if starts:
@@ -118,6 +128,12 @@ class Intake:
             # The channel gets the panel; what it costs and the way in are for who started it.
             reply = Reply(reply.text, Visibility.PRIVATE, reply.fields, reply.link, reply.buttons)
         self._outbox.answer(asker, reply)
+
+    def _remember(self, asker: Asker) -> None:
+        self._askers[asker.channel, asker.user] = asker
+        self._askers.move_to_end((asker.channel, asker.user))
+        while len(self._askers) > _REMEMBERED_ASKERS:
+            self._askers.popitem(last=False)
 
     async def _require_presence(self, workspace: Workspace, channel: Channel) -> None:
         """An avatar costs money: do not bring one where nobody could be heard. Raises `Refused`."""
