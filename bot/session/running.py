@@ -209,7 +209,7 @@ class RunningSession:
             self._keeper,
             self._avatar,
             waiting=self.waiting,
-            is_opening_stream=self._is_opening_stream,
+            is_opening_stream=self._is_opening_stream or self.ear.avatar_is_away,
             is_ending=self.is_ending,
         )
 
@@ -230,6 +230,7 @@ class RunningSession:
         finally:
             self._lifetime.stop()
             self.speech.forget_timers()
+            self.ear.forget_timers()
             await self._tasks.close()
 
     async def _serve_to_the_end(self) -> None:
