@@ -24,14 +24,16 @@ from bot.house import House
 from bot.left_open import close_sessions, close_streams
 from bot.limits import Budget, limits_of
 from bot.listening import is_loopback, listening_trouble
+from bot.model import UtteranceState
 from bot.permissions import Access, Permissions
 from bot.policy import SessionPolicy
 from bot.ports import AvatarProvider, ChatAdapter, ChatModel, Clock, Tell
-from bot.presentation import Notice, SessionChanged, UtteranceChanged, WordsSpoken
+from bot.presentation import LeftUnsaid, Notice, SessionChanged, UtteranceChanged, WordsSpoken
 from bot.providers import make_provider, point_at_simulator
 from bot.relay import Relay
 from bot.rooms import seats_of
 from bot.sentences import DOLLARS_NOT_COUNTED, count
+from bot.session.unsaid import tell_left
 from bot.sessions import Sessions
 from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
 from bot.store import schema
@@ -99,6 +101,8 @@ class Application:
         self._adapters = [make(self.desk) for make in chats]
         self._permissions.learn_blocks(await store.blocked())
         await self._start_web(store, settings)
+        # From here on, so that the platforms are told also of sessions that end while they are still entered.
+        self._following = self._stack.enter_context(self.bulletin.follow(backlog=SHOWN_BACKLOG))
         await self._recover()
 
     async def serve(self) -> None:
@@ -110,13 +114,12 @@ class Application:
         async with AsyncExitStack() as entered:
             for adapter in self._adapters:
                 await entered.enter_async_context(adapter)
-            following = entered.enter_context(self.bulletin.follow(backlog=SHOWN_BACKLOG))
-            showing = asyncio.create_task(_show(following, {adapter.name: adapter for adapter in self._adapters}))
+            showing = asyncio.create_task(_show(self._following, {adapter.name: adapter for adapter in self._adapters}))
             try:
                 await self._run_until_stopped()
             finally:
                 await self._close_sessions()
-                following.close()
+                self._following.close()
                 await showing
 
     async def _run_until_stopped(self) -> None:
@@ -267,7 +270,10 @@ class Application:
                 self._tell(f"{name}, the provider chosen before, may have streams open that I cannot close: {error}")
                 continue
             detail, now = "the provider was changed", self._clock.now()
+            waited = await house.store.queued_utterances([session.id for session in of_name])
             unconfirmed = await close_sessions(house.store, closer, of_name, now, detail)
+            for session in of_name:
+                tell_left(session, waited[session.id], UtteranceState.DROPPED, self.bulletin)
             owned = {session.id for session in of_name}
             others = [s for s in streams if s.provider == name and s.session_id not in owned]
             unconfirmed += await close_streams(house.store, closer, others, detail)
@@ -358,7 +364,7 @@ async def _show(following: Following, adapters: Mapping[str, ChatAdapter]) -> No
         match event:
             case SessionChanged(view):
                 channel = view.channel
-            case UtteranceChanged(channel) | Notice(channel):
+            case UtteranceChanged(channel) | Notice(channel) | LeftUnsaid(channel):
                 pass
             case WordsSpoken():
                 continue

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
 
-from bot.presentation import Notice, SessionChanged, SessionEvent, UtteranceChanged, WordsSpoken
+from bot.presentation import LeftUnsaid, Notice, SessionChanged, SessionEvent, UtteranceChanged, WordsSpoken
 
 BACKLOG = 256
 """Events kept for a follower that is behind; a panel or a page can be redrawn from the newest ones."""
@@ -105,5 +105,5 @@ def _session_of(event: SessionEvent) -> str:
             return view.session_id
         case UtteranceChanged(_, utterance):
             return utterance.session_id
-        case WordsSpoken(session_id) | Notice(_, session_id):
+        case WordsSpoken(session_id) | Notice(_, session_id) | LeftUnsaid(_, session_id):
             return session_id

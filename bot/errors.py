@@ -14,6 +14,7 @@ AvatarRelayError
     ├── ConcurrencyReached   as many streams as the account allows are open
     ├── RateLimited          too many requests; `retry_after` seconds
     ├── NotReady             the stream cannot take this yet (no viewer, still connecting)
+    │   └── AvatarAway       somebody is in the avatar's room, and the avatar is not
     ├── StreamGone           the stream is closed, finished or unknown
     ├── Sunset               the provider has switched this API off for good
     ├── Invalid              the provider does not accept a value; `parameter` where it says which
@@ -96,6 +97,10 @@ class RateLimited(ProviderError):
 
 class NotReady(ProviderError):
     """The stream cannot take this yet, and surely did not."""
+
+
+class AvatarAway(NotReady):
+    """Somebody is in the avatar's room to speak to it, and it is not there, or not there yet."""
 
 
 class StreamGone(ProviderError):

@@ -194,7 +194,14 @@ class StreamEnded:
     reason: str
 
 
-StreamEvent = SpeechStarted | WordsHeard | SpeechEnded | AnswerHeard | StreamEnded
+@dataclass(frozen=True, slots=True)
+class AvatarSeen:
+    """Whether the avatar is in its room, as whoever is in it sees it; None from when nobody is there to look."""
+
+    is_here: bool | None
+
+
+StreamEvent = SpeechStarted | WordsHeard | SpeechEnded | AnswerHeard | StreamEnded | AvatarSeen
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,4 +119,24 @@ class Notice:
     occasion: Occasion = Occasion.TROUBLE
 
 
-SessionEvent = SessionChanged | UtteranceChanged | WordsSpoken | Notice
+@dataclass(frozen=True, slots=True)
+class UnsaidWords:
+    """What one person is told of their words that were not said. `person` is an actor's key, `platform:id`; `reply` is
+    for them alone."""
+
+    person: str
+    name: str
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class LeftUnsaid:
+    """Words were not said, or may not have been, of people who had read that they were taken: the session has ended, or
+    the bot died in the middle of them. Each person is there once, however much of theirs waited."""
+
+    channel: Channel
+    session_id: str
+    people: tuple[UnsaidWords, ...]
+
+
+SessionEvent = SessionChanged | UtteranceChanged | WordsSpoken | Notice | LeftUnsaid

@@ -244,6 +244,8 @@ class Relay:
             if running.is_ending:
                 await self._sessions.house.store.advance_utterance(utterance.id, UtteranceState.DROPPED)
                 raise Refused(sentences.CLOSING, stage="queue")
+            if message.mode is not None:
+                running.promise(utterance.id)
             ahead = running.ahead_of_the_next
             running.arrive(utterance)
         return Receipt(utterance, ahead, running.is_live)

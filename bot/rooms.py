@@ -12,11 +12,17 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from bot.errors import NotReady, ProviderError, StreamGone, Transient
+from bot.errors import AvatarAway, NotReady, ProviderError, StreamGone, Transient
 from bot.model import RoomDoor
+from bot.ports import AvatarSeen
 
 BACKLOG = 512
 """Messages of a room that are kept for a reader that is behind; a page that floods us loses its own oldest ones."""
+
+
+AVATAR_LIMIT = 30.0
+"""Seconds an avatar may be away from its room while somebody is there; then its stream is closed. v3 streams were seen
+to take 14 s to come, LiveAvatar's rooms 2 to 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +41,20 @@ class Publication:
     message: RoomMessage
 
 
+RoomNews = RoomMessage | AvatarSeen
+"""What a room brings: what is said in it, and whether the avatar is there."""
+
+
 class Inbox:
-    """Messages of one room on their way to one reader."""
+    """News of one room on their way to one reader."""
 
     def __init__(self) -> None:
-        self._arrived: deque[RoomMessage] = deque(maxlen=BACKLOG)
+        self._arrived: deque[RoomNews] = deque(maxlen=BACKLOG)
         self._changed = asyncio.Event()
         self.is_closed = False
 
-    def put(self, message: RoomMessage) -> None:
-        """Take a message, unless the room is closed."""
+    def put(self, message: RoomNews) -> None:
+        """Take what happened, unless the room is closed."""
         if not self.is_closed:
             self._arrived.append(message)
             self._changed.set()
@@ -54,7 +64,7 @@ class Inbox:
         self.is_closed = True
         self._changed.set()
 
-    async def messages(self) -> AsyncIterator[RoomMessage]:
+    async def messages(self) -> AsyncIterator[RoomNews]:
         """What arrives, until the room is closed. For one reader at a time; the next one goes on from there."""
         while True:
             while self._arrived:
@@ -73,6 +83,7 @@ class SeatedRoom:
         self._seats = seats
         self._upstream_id = upstream_id
         self._seat: Seat | None = None
+        self._avatar_is_here: bool | None = None
         self._inbox = Inbox()
 
     @property
@@ -83,16 +94,19 @@ class SeatedRoom:
     async def publish(self, message: RoomMessage) -> None:
         """Have the page publish `message`; returns once it says that it did.
 
-        Raises `NotReady` where nobody has the seat or the page left before it was given the message, `Transient` where
-        it left with it, `StreamGone` where the room was closed. Cancelled, it takes back what the page was not given.
+        Raises `NotReady` where nobody has the seat or the page left before it was given the message, `AvatarAway` where
+        a page is in the room and does not find the avatar, `Transient` where the page left with the message,
+        `StreamGone` where the room was closed. Cancelled, it takes back what the page was not given.
         """
         if self._inbox.is_closed:
             raise StreamGone("the room was closed here")
+        if self._avatar_is_here is False:
+            raise AvatarAway("a page is in the room, and the avatar is not")
         if self._seat is None:
             raise NotReady("nobody watches, so nobody can speak in the room")
         await self._seat.publish(message)
 
-    def messages(self) -> AsyncIterator[RoomMessage]:
+    def messages(self) -> AsyncIterator[RoomNews]:
         """What pages report, until the room is closed; see `Inbox`."""
         return self._inbox.messages()
 
@@ -113,6 +127,12 @@ class SeatedRoom:
         """Note that a page has left, unless another one has the seat by now."""
         if self._seat is seat:
             self._seat = None
+
+    def see(self, *, is_here: bool | None) -> None:
+        """A page that may enter the room says whether the avatar is there; None: the page is no longer there itself."""
+        before, self._avatar_is_here = self._avatar_is_here, is_here
+        if before != is_here and False in (before, is_here):
+            self._inbox.put(AvatarSeen(is_here))
 
     def hear(self, seat: "Seat", message: RoomMessage) -> None:
         """Take a report of the page that has the seat; what others say is not believed."""
@@ -205,7 +225,13 @@ class RoomSeats:
             return None
         seat = Seat(room)
         room.seat(seat)
+        room.see(is_here=True)
         return seat
+
+    def see(self, upstream_id: str, *, is_here: bool | None) -> None:
+        """See `SeatedRoom.see`; nothing where commands of the stream do not go through a page."""
+        if (room := self._rooms.get(upstream_id)) is not None:
+            room.see(is_here=is_here)
 
     def forget(self, upstream_id: str, room: SeatedRoom) -> None:
         """A room was closed."""

@@ -24,6 +24,7 @@ from bot.model import (
     Session,
     SessionState,
     Utterance,
+    UtteranceState,
 )
 from bot.presentation import SessionView
 from bot.recovery import settle_streams
@@ -31,6 +32,7 @@ from bot.rooms import HasStage
 from bot.sentences import restarted
 from bot.session.row import OwedRows
 from bot.session.running import RunningSession
+from bot.session.unsaid import tell_left
 from bot.session.views import view_of_row
 from bot.store.audit import ADMIN_STOP
 from bot.tasks import TaskOwner
@@ -262,6 +264,7 @@ class Sessions:
             running = RunningSession(session, self.house, chosen.get(session.channel))
             if (found := streams.get(session.id)) is not None:
                 running.adopt(*found, in_flight[session.id])
+            tell_left(session, in_flight[session.id], UtteranceState.UNKNOWN, self.house.bulletin)
             adopted += self._resume(running, queues.get(session.id, ()))
         return Recovery(adopted, len(sessions) - adopted, sum(map(len, in_flight.values())))
 

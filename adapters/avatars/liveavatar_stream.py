@@ -17,7 +17,7 @@ from adapters.avatars.rooms.kept import Ask, KeptRoom
 from adapters.avatars.rooms.speech import RoomSpeech
 from bot.errors import NotReady, ProviderError, StreamGone, Transient
 from bot.model import Mode, Playback, RoomDoor
-from bot.ports import Clock, StreamEnded, StreamEvent
+from bot.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
 from bot.rooms import RoomMessage
 from bot.tasks import end
 
@@ -96,6 +96,9 @@ class LiveAvatarStream:
         """The events, in order, until `StreamEnded`. For one follower at a time; the next goes on from there."""
         async with aclosing(self._kept.messages()) as messages:
             async for message in messages:
+                if isinstance(message, AvatarSeen):
+                    yield message
+                    continue
                 if message.topic != REPORTS:
                     continue
                 for event in self._speech.happened(message):

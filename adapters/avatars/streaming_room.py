@@ -11,7 +11,7 @@ from adapters import shapes
 from adapters.avatars.rooms.kept import KeptRoom
 from adapters.avatars.rooms.speech import RoomSpeech
 from bot.model import Mode, Playback, RoomDoor
-from bot.ports import Clock, StreamEnded, StreamEvent
+from bot.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
 from bot.rooms import RoomMessage
 
 _SAME = {
@@ -60,6 +60,9 @@ class StreamingRoom:
         """What was reported, until the stream is closed here."""
         async with aclosing(self._room.messages()) as messages:
             async for message in messages:
+                if isinstance(message, AvatarSeen):
+                    yield message
+                    continue
                 for event in self._speech.happened(_as_liveavatar_says(message)):
                     # v1 tells no end; what says so comes from a page that is mistaken.
                     if not isinstance(event, StreamEnded):

@@ -18,6 +18,7 @@ from adapters.web.links import SignedWatchLinks
 from adapters.web.messages import (
     Close,
     Message,
+    SessionMessage,
     encode,
     session_message,
     words_message,
@@ -69,6 +70,7 @@ class _Viewer:
         self._socket = socket
         self.signed = signed
         self._view = view
+        self._shown: SessionMessage | None = None
         self.visit = RoomVisit(live.rooms, nonce, view, self._write)
         self.dismissed: asyncio.Future[Close] = asyncio.get_running_loop().create_future()
 
@@ -92,7 +94,7 @@ class _Viewer:
                 if not await self._show(nonce):
                     return Close.REVOKED
             else:
-                await self._write(_news(events, self._live.clock))
+                await self._write(self._unlike_before(_news(events, self._live.clock)))
                 self._note(_newest_view(events) or self._view)
             events.clear()
             if self._view.phase is Phase.ENDED:
@@ -134,10 +136,22 @@ class _Viewer:
         if view is None:
             return False
         self._note(view)
-        await self._write([session_message(view, self._live.clock.now())])
+        self._shown = session_message(view, self._live.clock.now())
+        await self._write([self._shown])
         if view.phase is Phase.ENDED:
             self.dismiss(Close.ENDED)
         return True
+
+    def _unlike_before(self, messages: list[Message]) -> list[Message]:
+        """Without a state of the session that looks to a page as the one it has."""
+        news: list[Message] = []
+        for message in messages:
+            if message["type"] == "session":
+                if self._shown is not None and {**self._shown, "now": message["now"]} == message:
+                    continue
+                self._shown = message
+            news.append(message)
+        return news
 
     def _note(self, view: SessionView) -> None:
         self._view = view

@@ -4,6 +4,7 @@
 {"type": "visit", "visitor": KEY}                  I am this visitor; the same key after a reload
 {"type": "ask"} {"type": "keep"} {"type": "give"}  about the seat
 {"type": "door"}                                   I am out of the room and would like to enter it again
+{"type": "avatar", "room": ROOM, "is_here": BOOL}  I am in this room, and the avatar is there, or is not
 {"type": "seated", "room": ROOM}                   I play both tracks of this room
 {"type": "left"}                                   I am out of the room
 {"type": "published", "id": ID}                    what I was to publish is published
@@ -57,6 +58,14 @@ class WantsDoor:
 
 
 @dataclass(frozen=True, slots=True)
+class Avatar:
+    """Is in the room, and sees whether the avatar is there."""
+
+    room: str
+    is_here: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Seated:
     """Plays both of the avatar's tracks."""
 
@@ -82,7 +91,7 @@ class Heard:
     message: RoomMessage
 
 
-Said = Hello | Visit | Ask | Keep | Give | WantsDoor | Seated | Left | Published | Heard
+Said = Hello | Visit | Ask | Keep | Give | WantsDoor | Avatar | Seated | Left | Published | Heard
 
 _BARE: Mapping[str, Said] = {
     "hello": Hello(),
@@ -106,6 +115,8 @@ def understand(text: str) -> Said | None:
             return _BARE.get(kind)
         case {"type": "visit", "visitor": str(visitor), "plays": bool(plays)} if size == 3:
             return Visit(visitor, plays) if _VISITOR.fullmatch(visitor) else None
+        case {"type": "avatar", "room": str(room), "is_here": bool(is_here)} if size == 3 and _ID.fullmatch(room):
+            return Avatar(room, is_here)
         case {"type": "seated", "room": str(room)} if size == 2 and _ID.fullmatch(room):
             return Seated(room)
         case {"type": "published", "id": str(name)} if size == 2 and _ID.fullmatch(name):

@@ -14,7 +14,7 @@ from aiohttp import ClientConnectionResetError
 
 from adapters.web.desk import Desk
 from adapters.web.messages import Message, door_message, enters_room, publish_message, room_of, seat_message
-from adapters.web.said import Ask, Give, Heard, Keep, Left, Published, Said, Seated, Visit, WantsDoor
+from adapters.web.said import Ask, Avatar, Give, Heard, Keep, Left, Published, Said, Seated, Visit, WantsDoor
 from adapters.web.seats import SeatLine, Standing
 from bot.errors import ProviderError
 from bot.model import RoomDoor
@@ -87,6 +87,8 @@ class RoomVisit:
         match said:
             case Visit(visitor, plays):
                 self._arrive(visitor, plays=plays)
+            case Avatar(room, is_here):
+                self._look(room, is_here=is_here)
             case Seated(room):
                 self._sit(room)
             case Left():
@@ -182,11 +184,20 @@ class RoomVisit:
     def _key(self, visitor: str) -> tuple[str, str]:
         return self._view.session_id, visitor
 
-    def _sit(self, room: str) -> None:
+    def _look(self, room: str, *, is_here: bool) -> None:
+        if (door := self._seat_door(room)) is not None:
+            self._rooms.seats.see(door.upstream_id, is_here=is_here)
+
+    def _seat_door(self, room: str) -> RoomDoor | None:
+        """The door this page went through into `room`, where it may have the seat there."""
         door = self._door
-        if self._visitor is None or self._seat is not None or door is None or not door.is_seat:
-            return
-        if room_of(door) != room or not self._may_enter:
+        if self._visitor is None or door is None or not door.is_seat or room_of(door) != room or not self._may_enter:
+            return None
+        return door
+
+    def _sit(self, room: str) -> None:
+        door = self._seat_door(room)
+        if self._visitor is None or self._seat is not None or door is None:
             return
         self._line.note_playing(self._visitor)
         self._seat = self._rooms.seats.sit(door.upstream_id)
@@ -200,6 +211,8 @@ class RoomVisit:
                 await self._write([publish_message(publication)])
 
     def _stand_up(self) -> None:
+        if self._door is not None and self._door.is_seat:
+            self._rooms.seats.see(self._door.upstream_id, is_here=None)
         if self._seat is not None:
             self._seat.leave()
             self._seat = None

@@ -7,7 +7,7 @@ text; who reads it is decided by the caller. The words for admins and for failur
 # ruff: noqa: I001
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -71,6 +71,10 @@ STOPPING = "Stopping the avatar…"
 STOPPED_BY_SIGNAL = "avatar-relay is shutting down"
 NO_LINK = "There is no watch link yet. Try again in a few seconds."
 WATCH = "Watch the avatar here:"
+QUOTED = 3
+"""Texts, or names of people, that are told; of more only how many."""
+LONGEST_QUOTE = 60
+"""Characters of a text that are repeated to its author."""
 HELP = "What you can do with the avatar. Anything else you write to it is said, or answered in chat mode:"
 
 
@@ -195,6 +199,44 @@ def too_much(limit: int) -> str:
 def too_fast(limit: int) -> str:
     """The refusal of a message from somebody who writes too much."""
     return f"That is a lot for one avatar: at most {count(limit, 'message')} a minute from each person. Try again soon."
+
+
+def left_unsaid(unsaid: Sequence[str], in_doubt: Sequence[str]) -> str:
+    """Told to somebody who had read that these texts were taken: the first were not said, the others perhaps not."""
+    told = []
+    if unsaid:
+        again = "it" if len(unsaid) == 1 else "them"
+        told.append(
+            f"The avatar left before it said {_yours(unsaid)}. "
+            f"Send {again} again when there is an avatar here: `/avatar start` brings one."
+        )
+    if in_doubt:
+        whose = _yours(in_doubt)
+        again = "it" if len(in_doubt) == 1 else "them"
+        told.append(f"{whose[:1].upper()}{whose[1:]} may not have been said. I do not repeat {again}, to be safe.")
+    return " ".join(told)
+
+
+def left_unsaid_of(names: Sequence[str]) -> str:
+    """Told to the channel where `left_unsaid` does not reach people any more."""
+    more = len(names) - QUOTED
+    shown = [*names[:QUOTED], *([count(more, "other")] if more > 0 else [])]
+    who = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return f"Not everything was said: some words that {who} gave the avatar are missing."
+
+
+def _yours(texts: Sequence[str]) -> str:
+    shown = [f"“{_quote(text)}”" for text in texts[:QUOTED]]
+    if len(texts) == 1:
+        return f"your message {shown[0]}"
+    more = f" {and_more(len(texts) - QUOTED)}" if len(texts) > QUOTED else ""
+    return f"{len(texts)} of your messages ({', '.join(shown)}{more})"
+
+
+def _quote(text: str) -> str:
+    # Backquotes stand for code on every platform, and would take the rest of the sentence with them.
+    line = " ".join(text.replace("`", "'").split())
+    return line if len(line) <= LONGEST_QUOTE else f"{line[: LONGEST_QUOTE - 1]}…"
 
 
 def interrupted(waiting: int) -> str:

@@ -6,6 +6,7 @@ Part of `bot.sentences`, which is where the rest of the program takes it from.
 from bot.errors import (
     AnswerError,
     AuthenticationFailed,
+    AvatarAway,
     AvatarRelayError,
     ConcurrencyReached,
     Invalid,
@@ -74,6 +75,8 @@ def _what_happened(error: AvatarRelayError) -> str:
             )
         case RateLimited(retry_after=seconds):
             return f"The avatar service asks us to slow down. Try again in {duration(max(1.0, seconds))}."
+        case AvatarAway():
+            return "The avatar did not come into its room, so its stream was closed. Try again in a minute."
         case NotReady():
             return "The avatar is not ready yet. Try again in a few seconds."
         case StreamGone():

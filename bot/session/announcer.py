@@ -9,7 +9,17 @@ from bot import panel, sentences
 from bot.bulletin import Bulletin
 from bot.errors import AvatarRelayError
 from bot.model import Channel
-from bot.presentation import Notice, Occasion, Phase, Reply, SessionChanged, SessionView, UtteranceChanged
+from bot.presentation import (
+    LeftUnsaid,
+    Notice,
+    Occasion,
+    Phase,
+    Reply,
+    SessionChanged,
+    SessionView,
+    UnsaidWords,
+    UtteranceChanged,
+)
 from bot.speaking.lines import Line
 
 log = structlog.get_logger(__name__)
@@ -51,6 +61,11 @@ class Announcer:
         """Publish what became of a line."""
         answer = None if self._is_silent else line.answer
         self._bulletin.publish(UtteranceChanged(self._channel, line.utterance, answer))
+
+    def tell_people(self, people: tuple[UnsaidWords, ...]) -> None:
+        """Tell people what was not said of their words; nothing where nobody is concerned."""
+        if people:
+            self._bulletin.publish(LeftUnsaid(self._channel, self._session_id, people))
 
     def show(self, view: SessionView) -> None:
         """Publish what may be shown of the session, where it is different now."""

@@ -1,5 +1,5 @@
-"""What the provider says of a session's stream, handed to the session's task; and how the stream is kept from its own
-idle end. Knows no vendor; decides nothing about speech.
+"""What the provider says of a session's stream, handed to the session's task; how the stream is kept from its own idle
+end; and that no stream stays open whose avatar is missing. Knows no vendor; decides nothing about speech.
 """
 
 import asyncio
@@ -8,12 +8,14 @@ from functools import partial
 
 import structlog
 
-from bot.errors import ProviderError, StreamGone
+from bot.errors import AvatarAway, ProviderError, StreamGone
 from bot.house import House
 from bot.model import Stream
-from bot.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
+from bot.ports import AnswerHeard, AvatarSeen, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
 from bot.presentation import WordsSpoken
+from bot.rooms import AVATAR_LIMIT
 from bot.speaking.loop import SpeakingLoop
+from bot.speaking.timers import Timers
 from bot.streams import StreamKeeper
 from bot.tasks import TaskOwner, end
 
@@ -21,7 +23,10 @@ log = structlog.get_logger(__name__)
 
 
 class StreamEar:
-    """Listens to the one open stream of a session."""
+    """Listens to the one open stream of a session.
+
+    avatar_is_away: somebody is in the avatar's room, and it is not there.
+    """
 
     def __init__(
         self,
@@ -41,22 +46,31 @@ class StreamEar:
         self._post = post
         self._listening: asyncio.Task[None] | None = None
         self._keeping_alive: asyncio.Task[None] | None = None
+        self._timers = Timers(house.clock)
+        self.avatar_is_away = False
 
     def listen(self) -> None:
         """Begin to listen to the stream that is open now."""
+        self._stop_missing()
         if (stream := self._keeper.current) is not None:
             self._listening = self._tasks.start(self._hear(stream), name=f"listen {stream.id}")
 
     async def stop(self) -> None:
         """Listen no longer."""
+        self._stop_missing()
         listening, self._listening = self._listening, None
         await end(listening)
         await end(self._keeping_alive)
+
+    def forget_timers(self) -> None:
+        """Nothing is done by itself from now on."""
+        self._timers.stop()
 
     async def stream_ended(self, stream_id: str, reason: str) -> None:
         """Note that the provider no longer has a stream open; work for the session's task."""
         if self._is_current(stream_id):
             log.info("the provider ended a stream", session=self._session_id, stream=stream_id, reason=reason)
+            self._stop_missing()
             await self._keeper.lose(reason)
             await self._speech.stream_ended(StreamGone(f"the provider ended the stream: {reason}"))
 
@@ -89,6 +103,8 @@ class StreamEar:
                             self._post(partial(self._speech.progress.words_heard, characters))
                     case StreamEnded(reason):
                         self._post(partial(self.stream_ended, stream.id, reason))
+                    case AvatarSeen(is_here):
+                        self._post(partial(self._seen, stream.id, is_here))
                     case _:
                         self._post(partial(self._heard, stream, event))
         except ProviderError as error:
@@ -97,6 +113,25 @@ class StreamEar:
     async def _heard(self, stream: Stream, event: SpeechStarted | SpeechEnded | AnswerHeard) -> None:
         if self._is_current(stream.id):
             await self._speech.progress.heard(event)
+
+    async def _seen(self, stream_id: str, is_here: bool | None) -> None:
+        """Take note of whether the avatar is in its room. Where nobody looks, nobody can say that it is missing."""
+        if not self._is_current(stream_id):
+            return
+        if is_here is not False:
+            self._stop_missing()
+        elif not self.avatar_is_away:
+            self.avatar_is_away = True
+            self._timers.start("avatar", AVATAR_LIMIT, partial(self._post, partial(self._miss, stream_id)))
+
+    async def _miss(self, stream_id: str) -> None:
+        """The avatar has not come for too long: the session fails by this, so that its stream is closed, and told."""
+        if self._is_current(stream_id) and self.avatar_is_away:
+            raise AvatarAway(f"the avatar was not in its room for {AVATAR_LIMIT:g} s")
+
+    def _stop_missing(self) -> None:
+        self.avatar_is_away = False
+        self._timers.forget("avatar")
 
     def _is_current(self, stream_id: str) -> bool:
         return self._keeper.current is not None and self._keeper.current.id == stream_id

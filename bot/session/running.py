@@ -25,8 +25,9 @@ from bot.session.ending import Ending
 from bot.session.hearing import StreamEar
 from bot.session.lifetime import Lifetime
 from bot.session.row import SessionRow
+from bot.session.unsaid import UnsaidPromises
 from bot.session.views import farewell, view_of_running
-from bot.speaking.lines import greeting
+from bot.speaking.lines import Line, greeting
 from bot.speaking.loop import SpeakingLoop
 from bot.streams import StreamKeeper, open_patiently
 from bot.tasks import TaskOwner
@@ -45,6 +46,7 @@ class RunningSession:
         self._asked_idle = self.policy.asked_idle_timeout(house.provider.capabilities)
         self._tasks = TaskOwner()
         self._announcer = Announcer(session.id, session.channel, house.bulletin)
+        self._promises = UnsaidPromises()
         self._mailbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._keeper = StreamKeeper(
             session.id,
@@ -66,7 +68,7 @@ class RunningSession:
             self._tasks,
             post=self.post,
             open_stream=self._open_stream,
-            tell=self._announcer.tell,
+            tell=self._tell,
             complain=self._announcer.complain,
             speed=session.speed,
         )
@@ -94,6 +96,10 @@ class RunningSession:
         """Take an utterance whose row is written. It gets in line behind every command given before it."""
         self._arrivals.add(utterance)
         self.post(self._take_arrived)
+
+    def promise(self, utterance_id: str) -> None:
+        """The author of an utterance that is about to arrive reads that it was taken, and hears if it is not said."""
+        self._promises.make(utterance_id)
 
     async def _take_arrived(self) -> None:
         if (utterance := self._arrivals.take()) is not None:
@@ -209,7 +215,7 @@ class RunningSession:
             self._keeper,
             self._avatar,
             waiting=self.waiting,
-            is_opening_stream=self._is_opening_stream,
+            is_opening_stream=self._is_opening_stream or self.ear.avatar_is_away,
             is_ending=self.is_ending,
         )
 
@@ -230,6 +236,7 @@ class RunningSession:
         finally:
             self._lifetime.stop()
             self.speech.forget_timers()
+            self.ear.forget_timers()
             await self._tasks.close()
 
     async def _serve_to_the_end(self) -> None:
@@ -331,6 +338,7 @@ class RunningSession:
         self.closed.set()
         self.quiet.set()
         self._announcer.say_goodbye(replace(self.view(), phase=Phase.ENDED, ended=sentence), sentence)
+        self._announcer.tell_people(self._promises.take_broken())
 
     def _fail(self, error: AvatarRelayError) -> None:
         sentence, reference = sentences.session_failed(error)
@@ -352,6 +360,11 @@ class RunningSession:
     def announce(self, reply: Reply, occasion: Occasion) -> None:
         """Tell the channel."""
         self._announcer.announce(reply, occasion)
+
+    def _tell(self, line: Line) -> None:
+        self._announcer.tell(line)
+        if line.utterance.state.is_final:
+            self._promises.settle(line.utterance, is_left=self.session.state is SessionState.CLOSING)
 
     def _show(self) -> None:
         self._announcer.show(self.view())

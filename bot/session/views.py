@@ -24,7 +24,8 @@ def view_of_running(
     is_opening_stream: bool,
     is_ending: bool,
 ) -> SessionView:
-    """A session that this process runs. `waiting` counts utterances that have not begun."""
+    """A session that this process runs. `waiting` counts utterances that have not begun; `is_opening_stream` is so also
+    while the avatar is missing in its room."""
     hls_url = keeper.playback.hls_url if keeper.playback else None
     current = speech.current
     return SessionView(

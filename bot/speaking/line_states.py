@@ -1,6 +1,7 @@
 """How a line gets from one state to the next: written into its row, noted in the line, then told.
 
-Knows nothing of order or of the provider. A line without a row (the greeting) changes its state silently.
+Knows nothing of order or of the provider. A line without a row (the greeting) changes its state silently, and so does
+one that people already know to wait: it is tried again every few seconds while nobody watches, and waits all the same.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,9 @@ class LineStates:
         if line.stored:
             await self._store.advance_utterance(line.utterance.id, state)
         line.utterance = replace(line.utterance, state=state)
-        if line.stored:
+        still_waits = line.told is UtteranceState.QUEUED and state in (UtteranceState.QUEUED, UtteranceState.SENDING)
+        if line.stored and not still_waits:
+            line.told = state
             self._tell(line)
 
     async def finish(self, line: Line, state: UtteranceState, detail: str | None = None) -> None:

@@ -19,6 +19,7 @@ class Line:
     said_until: when it is said to its end by estimate, on the clock. heard: the provider told that it began.
     stored: whether it has a row (the greeting has none).
     attempts: how often the provider did not take it. heard_answer: what the avatar answered by itself.
+    told: the state that was told last.
     """
 
     utterance: Utterance
@@ -33,6 +34,7 @@ class Line:
     stored: bool = True
     attempts: int = 0
     heard_answer: str | None = None
+    told: UtteranceState | None = None
 
     @property
     def is_complete(self) -> bool:

@@ -346,7 +346,7 @@ class SpeakingLoop:
 
     async def _cope(self, line: Line, error: ProviderError) -> bool:
         """Carry out what becomes of a piece the provider did not take. True where the loop may go on at once."""
-        verdict = judge(error, line.attempts)
+        verdict = judge(error, line.attempts, is_open=self._keeper.current is not None)
         if not isinstance(verdict, Again):
             await self._give_up(line, verdict.state, error)
             return True

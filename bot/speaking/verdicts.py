@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bot.errors import ConcurrencyReached, NotReady, ProviderError, RateLimited, StreamGone, Transient
+from bot.errors import AvatarAway, ConcurrencyReached, NotReady, ProviderError, RateLimited, StreamGone, Transient
 from bot.model import UtteranceState
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -34,18 +34,18 @@ class GiveUp:
 Verdict = Again | GiveUp
 
 
-def judge(error: ProviderError, attempts: int) -> Verdict:
+def judge(error: ProviderError, attempts: int, *, is_open: bool = True) -> Verdict:
     """Decide on a text after `attempts` earlier failures. A text that may have been taken is never sent again (rule
-    5)."""
+    5). `is_open`: there is a stream that waits; without one each attempt opens another, which costs."""
     may_try = attempts < len(PAUSES)
     match error:
-        case NotReady():
-            return Again(LOOK_FOR_VIEWER, counts=False, waits_for_viewer=True)
+        case NotReady() if is_open:
+            return Again(LOOK_FOR_VIEWER, counts=False, waits_for_viewer=not isinstance(error, AvatarAway))
         case RateLimited(retry_after=seconds) if may_try and seconds <= LONGEST_RATE_LIMIT:
             return Again(max(PAUSES[attempts], seconds))
         case StreamGone() if may_try:
             return Again(PAUSES[attempts] if attempts else 0.0)
-        case ConcurrencyReached() | Transient(may_have_taken_effect=False) if may_try:
+        case NotReady() | ConcurrencyReached() | Transient(may_have_taken_effect=False) if may_try:
             return Again(PAUSES[attempts])
         case Transient(may_have_taken_effect=True):
             return GiveUp(UtteranceState.UNKNOWN)

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from bot.errors import AvatarAway
 from bot.model import RoomDoor
+from bot.ports import AvatarSeen
 from bot.presentation import Phase
 from bot.rooms import RoomMessage, SeatedRoom
 from tests.browser.avatar_room import AvatarRoom
@@ -255,6 +257,38 @@ async def test_the_page_carries_what_is_said_in_the_room(
         assert [await anext(messages) for _ in events] == [RoomMessage("agent-response", event) for event in events]
     await page.page.goto("about:blank")
     await eventually(lambda: not room.has_viewer)
+
+
+async def test_the_page_tells_of_an_avatar_that_is_not_in_its_room(
+    watching: Watching, visit: Visitor, livekit_server: LiveKitServer
+) -> None:
+    avatar = AvatarRoom(livekit_server)
+    room: SeatedRoom = watching.seats.open(avatar.name)
+    watching.open_room(avatar.door(), phase=Phase.WAITING_FOR_VIEWER)
+    page = await visit(watching.page)
+    news = room.messages()
+    try:
+        async with asyncio.timeout(20):
+            assert await anext(news) == AvatarSeen(is_here=False)
+        with pytest.raises(AvatarAway):
+            await room.publish(RoomMessage("agent-control", {}))
+
+        await avatar.join()
+        await page.until_playing()
+        await eventually(lambda: room.has_viewer)
+        async with asyncio.timeout(20):
+            assert await anext(news) == AvatarSeen(is_here=True)
+
+        await avatar._room.disconnect()
+        async with asyncio.timeout(20):
+            assert await anext(news) == AvatarSeen(is_here=False)
+        assert not room.has_viewer
+
+        await page.page.goto("about:blank")
+        async with asyncio.timeout(20):
+            assert await anext(news) == AvatarSeen(is_here=None)
+    finally:
+        await avatar.leave()
 
 
 async def test_the_page_follows_the_session_to_its_next_room(

@@ -91,6 +91,10 @@ class ConsoleDriver:
         """Wait until it has been printed."""
         await self.bot.until(lambda: fragment in self._screen)
 
+    async def until_told_unsaid(self, text: str, *, by: str = ANA) -> None:
+        """Whoever sits there reads of every message how it ended."""
+        await self.until_read(f"dropped: {text}")
+
     async def press(self, label: str, *, by: str = ANA) -> str:
         """A console has nothing to press."""
         raise NotImplementedError

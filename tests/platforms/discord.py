@@ -11,7 +11,7 @@ from adapters.chat.discord import DiscordChat
 from adapters.chat.discord.client import RelayClient
 from bot.commands.grammar import Command, parse
 from bot.settings import Settings
-from tests.platforms.driver import ADA, ANA, BEN, PATIENT
+from tests.platforms.driver import ADA, ANA, BEN, PATIENT, UNSAID
 from tests.platforms.relay import SPEED, RunningBot, settings_with
 from tests.twins.discord import Channel, DiscordTwin, Interaction, Message, User
 
@@ -141,6 +141,15 @@ class DiscordDriver:
     async def until_read(self, fragment: str) -> None:
         """Wait until a message or panel in the channel shows it."""
         await self.twin.until(lambda: any(fragment in read(message) for message in self.twin.messages(self.channel)))
+
+    async def until_told_unsaid(self, text: str, *, by: str = ANA) -> None:
+        """Wait until a message only this person sees says so."""
+        await self.twin.until(lambda: any(UNSAID in read(one) and text in read(one) for one in self.told_alone(by)))
+
+    def told_alone(self, by: str = ANA) -> list[Message]:
+        """What only this person sees besides the answers to commands."""
+        asked = [one for one in self.twin.interactions.all if one.user is self.people[by]]
+        return [message for one in asked for message in one.followups if message.ephemeral]
 
     async def press(self, label: str, *, by: str = ANA) -> str:
         """Press a button of the newest panel."""

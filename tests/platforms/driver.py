@@ -17,6 +17,9 @@ BEN = "ben"
 ADA = "ada"
 """Somebody the platform calls an admin."""
 
+UNSAID = "The avatar left before it said"
+"""How the sentence begins for words that the end of a session left unsaid."""
+
 PATIENT = 30.0
 """Seconds for deadlines of a platform that a scenario is not about: a machine that is busy, or stands still for some
 seconds, does not miss them."""
@@ -52,6 +55,9 @@ class Driver(AbstractAsyncContextManager["Driver"], Protocol):
 
     async def until_read(self, fragment: str) -> None:
         """Wait until somebody in the channel can read `fragment` (a message or the panel, as it is now)."""
+
+    async def until_told_unsaid(self, text: str, *, by: str = ANA) -> None:
+        """Wait until the author of a command reads, alone, that its `text` was not said."""
 
     async def press(self, label: str, *, by: str = ANA) -> str:
         """Press a button of the newest panel; what the person reads as the answer."""

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.chat.slack import SlackChat
 from adapters.chat.slack.manifest import manifest_of
-from tests.platforms.driver import ADA, ANA, BEN, PATIENT
+from tests.platforms.driver import ADA, ANA, BEN, PATIENT, UNSAID
 from tests.platforms.relay import RunningBot, settings_with
 from tests.twins.slack import Ephemeral, Interaction, Message, SlackTwin, Timing
 
@@ -80,6 +80,14 @@ class SlackDriver:
         for delivery in message.deliveries:
             await delivery.acknowledged()
         return lambda: message.reactions
+
+    async def until_told_unsaid(self, text: str, *, by: str = ANA) -> None:
+        """Wait until a message only this person sees says so."""
+        await self.bot.until(lambda: any(UNSAID in told and text in told for told in self.told_alone(by)))
+
+    def told_alone(self, by: str = ANA) -> list[str]:
+        """What only this person sees."""
+        return [text_of(one) for one in self.twin.ephemerals(self.channel, self.people[by])]
 
     async def press(self, label: str, *, by: str = ANA) -> str:
         """Press a button of the newest panel; one that is a link opens it."""

@@ -10,10 +10,11 @@ import pytest
 from adapters.avatars.liveavatar import LiveAvatar
 from adapters.avatars.rooms.page import PageCarrier
 from adapters.avatars.simulator.answers import answer_to
-from bot.errors import Transient
-from bot.model import UtteranceState
-from bot.presentation import Phase, UtteranceChanged, WordsSpoken
-from bot.rooms import seats_of
+from bot.errors import AvatarAway, Transient
+from bot.model import EndReason, UtteranceState
+from bot.presentation import LeftUnsaid, Phase, SessionChanged, UtteranceChanged, WordsSpoken
+from bot.rooms import RoomSeats, seats_of
+from bot.session.running import RunningSession
 from bot.store import tables
 from tests import world as worlds
 from tests.world import World, simulated
@@ -134,6 +135,14 @@ async def test_after_a_crash_the_room_is_closed_and_the_next_message_opens_anoth
     assert after.id != before.id
 
 
+@pytest.fixture
+async def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """Commands go through a page."""
+    monkeypatch.setattr(worlds, "LiveAvatar", partial(LiveAvatar, carrier=PageCarrier))
+    async with World(tmp_path, "liveavatar") as world:
+        yield world
+
+
 async def test_with_nobody_in_the_seat_the_queue_waits_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,3 +162,133 @@ async def test_with_nobody_in_the_seat_the_queue_waits_and_says_so(
 
         assert publication.message.data["text"] == "is anybody there?"
         await world.until(lambda: running.view().phase is Phase.LIVE)
+
+
+# --- an avatar that is not in its room -------------------------------------------------------------------------------
+
+MISSING = "The avatar did not come into its room, so its stream was closed. Try again in a minute."
+
+
+def phases(world: World) -> list[Phase]:
+    """What people saw, one after the other."""
+    return [event.view.phase for event in world.events if isinstance(event, SessionChanged)]
+
+
+async def test_while_nobody_watches_what_becomes_of_a_message_is_told_once(carried: World) -> None:
+    running = await carried.start()
+    await carried.write("is anybody there?")
+    await carried.until(lambda: running.view().phase is Phase.WAITING_FOR_VIEWER)
+    told, shown = carried.states("is anybody there?"), len(phases(carried))
+    assert told == [UtteranceState.SENDING, UtteranceState.QUEUED]
+
+    await carried.pass_time(120)
+
+    assert carried.states("is anybody there?") == told
+    assert len(phases(carried)) == shown
+    assert sum("first viewer" in notice for notice in carried.notices) == 1
+
+
+@pytest.mark.parametrize("away", [1.0, 4.0, 29.0])
+async def test_what_is_written_while_the_avatar_is_away_is_said_when_it_is_back(liveavatar: World, away: float) -> None:
+    await liveavatar.start()
+    (stream,) = liveavatar.open_streams
+    liveavatar.simulator.move_avatar(stream.id, is_here=False)
+    await liveavatar.rest()
+    await liveavatar.write("there you are.")
+    await liveavatar.type("/avatar say and once more.")
+    await liveavatar.pass_time(away)
+    assert phases(liveavatar)[-1] is Phase.STARTING
+
+    liveavatar.simulator.move_avatar(stream.id, is_here=True)
+
+    await liveavatar.until(lambda: liveavatar.ended_as("and once more.", UtteranceState.SPOKEN))
+    assert liveavatar.spoken == ["there you are.", "and once more."]
+    assert phases(liveavatar)[-1] is Phase.LIVE
+    assert not any("may not have been said" in notice for notice in liveavatar.notices)
+
+
+async def test_an_avatar_that_stays_away_is_closed_and_told(liveavatar: World) -> None:
+    running = await liveavatar.start()
+    (stream,) = liveavatar.open_streams
+    liveavatar.simulator.move_avatar(stream.id, is_here=False)
+    await liveavatar.rest()
+    await liveavatar.type("/avatar say is anybody there?")
+    await liveavatar.pass_time(29)
+    assert not running.is_ending
+
+    await liveavatar.pass_time(2)
+
+    assert running.closed.is_set()
+    assert running.session.end_reason is EndReason.FAILED
+    assert liveavatar.notices[-1].startswith(MISSING)
+    assert liveavatar.open_streams == []
+    (left,) = [event for event in liveavatar.events if isinstance(event, LeftUnsaid)]
+    assert "left before it said your message “is anybody there?”" in left.people[0].reply.text
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+async def test_an_avatar_that_a_page_never_finds_in_its_room_is_closed_and_told(
+    carried: World, *, is_written: bool
+) -> None:
+    running = await carried.start()
+    seats, upstream_id = carried_by(running)
+    if is_written:
+        await carried.write("is anybody there?")
+        await carried.until(lambda: running.view().phase is Phase.WAITING_FOR_VIEWER)
+
+    seats.see(upstream_id, is_here=False)
+    await carried.pass_time(29)
+    assert running.view().phase is Phase.STARTING
+    assert not running.is_ending
+    await carried.pass_time(2)
+
+    assert running.closed.is_set()
+    assert carried.notices[-1].startswith(MISSING)
+    assert carried.open_streams == []
+
+
+async def test_an_avatar_that_comes_late_stays(carried: World) -> None:
+    running = await carried.start()
+    seats, upstream_id = carried_by(running)
+    for _ in range(3):
+        seats.see(upstream_id, is_here=False)
+        await carried.pass_time(20)
+        seats.see(upstream_id, is_here=True)
+        await carried.pass_time(20)
+    assert not running.is_ending
+    assert running.view().phase is Phase.LIVE
+
+
+async def test_where_nobody_looks_no_avatar_is_missing(carried: World) -> None:
+    """The page that did not find it has left: it may have come since, and waits for a viewer."""
+    running = await carried.start()
+    seats, upstream_id = carried_by(running)
+    await carried.write("is anybody there?")
+    seats.see(upstream_id, is_here=False)
+    await carried.pass_time(10)
+    seats.see(upstream_id, is_here=None)
+    await carried.pass_time(60)
+    assert not running.is_ending
+    assert running.view().phase is Phase.WAITING_FOR_VIEWER
+
+
+async def test_a_stream_that_opens_without_its_avatar_again_and_again_costs_no_more_than_five_attempts(
+    liveavatar: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def start(_upstream_id: str) -> None:
+        raise AvatarAway("it does not come")
+
+    await liveavatar.start()
+    (stream,) = liveavatar.open_streams
+    monkeypatch.setattr(liveavatar.sessions.house.provider, "start", start)
+    liveavatar.simulator.drop_stream(stream.id)
+    await liveavatar.write("is anybody there?")
+
+    await liveavatar.until(lambda: liveavatar.ended_as("is anybody there?", UtteranceState.FAILED))
+    assert liveavatar.open_streams == []
+
+
+def carried_by(running: RunningSession) -> tuple[RoomSeats, str]:
+    """The seats of the provider, and the session's room among them."""
+    assert running.stream is not None
+    return seats_of(running._house.provider), running.stream.upstream_id or ""

@@ -18,6 +18,7 @@ FAILURES = [
     errors.ConcurrencyReached(SECRET),
     errors.RateLimited(SECRET, retry_after=7),
     errors.NotReady(SECRET),
+    errors.AvatarAway(SECRET),
     errors.StreamGone(SECRET),
     errors.Sunset(SECRET),
     errors.Invalid(SECRET, parameter="voice"),

@@ -7,13 +7,14 @@ bot republishes (`stage`), never this room.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from adapters import shapes
 from adapters.avatars.rooms.carrier import VIEWER
-from bot.errors import Invalid, StreamGone, Transient
+from bot.errors import AvatarAway, Invalid, StreamGone, Transient
 from bot.model import Playback, RoomDoor
-from bot.rooms import Inbox, RoomMessage
+from bot.ports import AvatarSeen
+from bot.rooms import AVATAR_LIMIT, Inbox, RoomMessage, RoomNews
 
 if TYPE_CHECKING:
     from livekit import rtc
@@ -25,11 +26,18 @@ if TYPE_CHECKING:
 JOIN_LIMIT = 15.0
 """Seconds to join a room."""
 
-AVATAR_LIMIT = 30.0
-"""Seconds until the avatar's two tracks are there; v3 streams were seen to take 14 s, LiveAvatar's rooms 2 to 5."""
-
 SEND_LIMIT = 10.0
 """Seconds to publish a message."""
+
+Change = Literal[
+    "participant_connected",
+    "track_published",
+    "track_subscribed",
+    "participant_disconnected",
+    "track_unpublished",
+    "track_unsubscribed",
+    "disconnected",
+]
 
 MISSING = "The bot cannot join rooms: install avatar-relay[livekit], or set AVATAR_CARRIER=page"
 
@@ -42,7 +50,8 @@ class BotCarrier:
         self._make_stage = make_stage
 
     async def enter(self, upstream_id: str, playback: Playback) -> "BotRoom":
-        """Join, and wait until the avatar is there. Raises `Transient`, and `Invalid` without the extra."""
+        """Join, and wait until the avatar is there. Raises `Transient`, `AvatarAway` where it does not come, and
+        `Invalid` without the extra."""
         try:
             from livekit import rtc
         except ImportError:
@@ -75,20 +84,27 @@ class BotRoom:
         self._inbox = Inbox()
         self._is_left = False
         self._changed = asyncio.Event()
+        self._was_here = False
         room.on("data_received", self._hear)
         room.on("disconnected", lambda _: self._inbox.close())
-        for name in ("participant_connected", "track_published", "track_subscribed", "disconnected"):
-            room.on(name, lambda *_: self._changed.set())
+        for name in get_args(Change):
+            room.on(name, lambda *_: self._look())
 
     async def wait_for_avatar(self) -> None:
-        """Until the bot gets picture and sound of a participant: v1 takes no words before. Raises `TimeoutError`."""
-        async with asyncio.timeout(AVATAR_LIMIT):
-            while not self._has_avatar():
-                self._changed.clear()
-                if self._inbox.is_closed:
-                    raise TimeoutError
-                await self._changed.wait()
-        self.is_ready = True
+        """Until the bot gets picture and sound of a participant: v1 takes no words before. Raises `AvatarAway`, and
+        `TimeoutError` where the connection is lost meanwhile."""
+        try:
+            async with asyncio.timeout(AVATAR_LIMIT):
+                while not self._has_avatar():
+                    self._changed.clear()
+                    if self._inbox.is_closed:
+                        break
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AvatarAway("the avatar did not come into its room") from None
+        if not self._has_avatar():
+            raise TimeoutError
+        self.is_ready = self._was_here = True
 
     async def door(self) -> RoomDoor | None:
         """Into the stage, if there is one."""
@@ -100,6 +116,8 @@ class BotRoom:
             raise StreamGone("the room was left")
         if not self.room.isconnected():
             raise Transient("the connection to the room is lost", may_have_taken_effect=False)
+        if not self._has_avatar():
+            raise AvatarAway("the avatar is not in its room")
         payload = json.dumps(message.data, ensure_ascii=False)
         try:
             async with asyncio.timeout(SEND_LIMIT):
@@ -109,8 +127,8 @@ class BotRoom:
                 f"the room did not take a command ({type(trouble).__name__})", may_have_taken_effect=True
             ) from None
 
-    def messages(self) -> AsyncIterator[RoomMessage]:
-        """What came over the data channel."""
+    def messages(self) -> AsyncIterator[RoomNews]:
+        """What came over the data channel, and whether the avatar is there."""
         return self._inbox.messages()
 
     async def leave(self) -> None:
@@ -122,6 +140,15 @@ class BotRoom:
         finally:
             await self.room.disconnect()
             self._inbox.close()
+
+    def _look(self) -> None:
+        """Somebody came or went."""
+        self._changed.set()
+        is_here = self._has_avatar()
+        # Until it was there once, `wait_for_avatar` decides.
+        if self.is_ready and is_here != self._was_here and self.room.isconnected():
+            self._was_here = is_here
+            self._inbox.put(AvatarSeen(is_here))
 
     def _has_avatar(self) -> bool:
         return any(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from bot.model import Playback, RoomDoor
-from bot.rooms import RoomMessage
+from bot.rooms import RoomMessage, RoomNews
 
 VIEWER = "client"
 """The identity that viewers have (avatar-apis 5): what it says is not the avatar's word."""
@@ -25,11 +25,13 @@ class Room(Protocol):
     async def send(self, message: RoomMessage) -> None:
         """Publish a message; returns once it is out.
 
-        Raises `NotReady` while nobody is there to publish it, `StreamGone` where the room was left, and `Transient`.
+        Raises `NotReady` while nobody is there to publish it, `AvatarAway` while the avatar is not there to hear it,
+        `StreamGone` where the room was left, and `Transient`.
         """
 
-    def messages(self) -> AsyncIterator[RoomMessage]:
-        """What the avatar says on the data channel, until the room was left or the connection to it is lost for good.
+    def messages(self) -> AsyncIterator[RoomNews]:
+        """What the avatar says on the data channel, and whether it is there, until the room was left or the connection
+        to it is lost for good.
 
         For one reader at a time; the next one goes on from there.
         """

@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 
 from adapters.avatars.rooms.carrier import Carrier, Room
-from bot.errors import RateLimited, StreamGone, Transient
+from bot.errors import AvatarAway, RateLimited, StreamGone, Transient
 from bot.model import Playback, RoomDoor
-from bot.ports import Clock, StreamStatus
-from bot.rooms import RoomMessage
+from bot.ports import AvatarSeen, Clock, StreamStatus
+from bot.rooms import RoomMessage, RoomNews
 
 LONGEST_PAUSE = 15.0
 """Seconds between attempts to get back into the room of a stream that the provider says is open."""
@@ -56,35 +56,47 @@ class KeptRoom:
         if self.room is not None:
             await self.room.leave()
 
-    async def messages(self) -> AsyncGenerator[RoomMessage, None]:
-        """What is said in the room, until the stream is over. For one reader at a time; the next goes on from there."""
-        pause = 0.0
+    async def messages(self) -> AsyncGenerator[RoomNews, None]:
+        """What is said in the room, and whether the avatar is missing there, until the stream is over. For one reader
+        at a time; the next goes on from there."""
+        pause, is_missing = 0.0, False
         while not self._is_over() and self.room is not None:
             since = self._clock.monotonic()
             async for message in self.room.messages():
+                is_missing = message.is_here is False if isinstance(message, AvatarSeen) else is_missing
                 yield message
                 if self._is_over():
                     break
             if not self._is_over():
                 pause = 0.0 if self._clock.monotonic() - since > LONGEST_PAUSE else pause
-                await self._come_back(pause)
+                try:
+                    is_back = await self._come_back(pause)
+                except AvatarAway:
+                    is_missing = True
+                    yield AvatarSeen(is_here=False)
+                else:
+                    if is_back and is_missing:
+                        is_missing = False
+                        yield AvatarSeen(is_here=True)
                 pause = min(LONGEST_PAUSE, max(1.0, pause * 2))
 
     def _is_over(self) -> bool:
         return self.ended is not None
 
-    async def _come_back(self, pause: float) -> None:
-        """The connection to the room is lost: enter it again after `pause` seconds, unless the stream is over."""
+    async def _come_back(self, pause: float) -> bool:
+        """The connection to the room is lost: enter it again after `pause` seconds, unless the stream is over. Whether
+        it was entered. Raises `AvatarAway` where the avatar is not in it."""
         # Spread out who lost the connection together. No secret depends on it.
         await self._clock.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
         with suppress(Transient, RateLimited):
             status = await self._ask()
             if not status.is_open:
                 await self.end(status.detail or "ended")
-                return
-            if self.room is not None and self.address is not None:
+            elif self.room is not None and self.address is not None:
                 await self.room.leave()
                 await self._enter(self.address)
+                return True
+        return False
 
     async def _enter(self, address: Playback) -> Room:
         room = await self._carrier.enter(self._upstream_id, address)

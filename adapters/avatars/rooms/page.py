@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from bot.errors import Transient
 from bot.model import Playback, RoomDoor
-from bot.rooms import RoomMessage, RoomSeats, SeatedRoom
+from bot.rooms import RoomMessage, RoomNews, RoomSeats, SeatedRoom
 
 CONFIRM_LIMIT = 5.0
 """Seconds a page may take to say that it has published. It is a hop over its WebSocket and back."""
@@ -44,7 +44,7 @@ class PageRoom:
         except TimeoutError:
             raise Transient("the page did not say that it published a command", may_have_taken_effect=True) from None
 
-    def messages(self) -> AsyncIterator[RoomMessage]:
+    def messages(self) -> AsyncIterator[RoomNews]:
         """What pages report."""
         return self._room.messages()
 

@@ -3,6 +3,7 @@ JSON text frames on a WebSocket. No real service has such rooms.
 
 A stand-in room is known by its address, `ws://HOST/simulator/rooms/SESSION_ID`; the token travels as `?token=`. A frame
 in either direction is `{"topic": "agent-control" | "agent-response", "data": {...}}`. Entering it is being its viewer.
+Whether the avatar is there, which LiveKit would show, is a frame of the topic `avatar`: `{"is_here": true | false}`.
 """
 
 import asyncio
@@ -14,12 +15,14 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from adapters import shapes
-from bot.errors import StreamGone, Transient
+from bot.errors import AvatarAway, StreamGone, Transient
 from bot.model import Playback, RoomDoor
-from bot.rooms import Inbox, RoomMessage
+from bot.ports import AvatarSeen
+from bot.rooms import Inbox, RoomMessage, RoomNews
 from bot.tasks import end
 
 PATH = "/simulator/rooms/"
+PRESENCE = "avatar"
 
 CONNECT_LIMIT = 10.0
 """Seconds to connect, and to send one frame."""
@@ -73,6 +76,7 @@ class StandInRoom:
         self._socket = socket
         self._inbox = Inbox()
         self._is_left = False
+        self._avatar_is_here = True
         self._reader = asyncio.create_task(self._read(), name="read a stand-in room")
 
     async def door(self) -> RoomDoor | None:
@@ -85,6 +89,8 @@ class StandInRoom:
             raise StreamGone("the room was left")
         if self._socket.closed:
             raise Transient("the connection to the stand-in room is lost", may_have_taken_effect=False)
+        if not self._avatar_is_here:
+            raise AvatarAway("the avatar is not in its room")
         frame = json.dumps({"topic": message.topic, "data": message.data}, ensure_ascii=False)
         try:
             async with asyncio.timeout(CONNECT_LIMIT):
@@ -94,7 +100,7 @@ class StandInRoom:
                 f"the stand-in room did not take a command ({type(trouble).__name__})", may_have_taken_effect=True
             ) from None
 
-    def messages(self) -> AsyncIterator[RoomMessage]:
+    def messages(self) -> AsyncIterator[RoomNews]:
         """The frames that came."""
         return self._inbox.messages()
 
@@ -112,7 +118,10 @@ class StandInRoom:
                     continue
                 value = shapes.parsed(frame.data.encode())
                 topic, data = shapes.text(shapes.field(value, "topic")), shapes.field(value, "data")
-                if topic is not None and isinstance(data, dict):
+                if topic == PRESENCE:
+                    self._avatar_is_here = shapes.field(data, "is_here") is not False
+                    self._inbox.put(AvatarSeen(self._avatar_is_here))
+                elif topic is not None and isinstance(data, dict):
                     self._inbox.put(RoomMessage(topic, data))
         finally:
             self._inbox.close()

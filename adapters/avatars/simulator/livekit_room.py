@@ -43,7 +43,9 @@ class LiveKitRooms:
 
     is_real = True
 
-    def __init__(self, server: LiveKitServer) -> None:
+    def __init__(self, server: LiveKitServer, *, avatar_comes: bool = True) -> None:
+        """`avatar_comes`: whether avatars come into their rooms by themselves."""
+        self._avatar_comes = avatar_comes
         self._rtc = _load()
         self._server = server
         self._key = RoomKey(server.api_key, server.api_secret)
@@ -52,10 +54,17 @@ class LiveKitRooms:
 
     def open(self, stream: LiveStream, occupant: Occupant) -> "_LiveKitRoom":
         """Make the room of a stream; joining it makes it."""
-        room = _LiveKitRoom(self._rtc, self._server.url, self._key, stream, occupant)
+        room = _LiveKitRoom(self._rtc, self._server.url, self._key, stream, occupant, avatar_is_here=self._avatar_comes)
         self._rooms.add(room)
         self._tasks.start(self._run(room), name=f"room {stream.id}")
         return room
+
+    def move_avatar(self, room: str, *, is_here: bool) -> None:
+        """The avatar leaves its room, or comes back."""
+        one = next((one for one in self._rooms if one.stream_id == room), None)
+        if one is None:
+            raise KeyError(room)
+        one.move_avatar(is_here=is_here)
 
     async def _run(self, room: "_LiveKitRoom") -> None:
         try:
@@ -97,22 +106,39 @@ def _load() -> ModuleType:
 class _LiveKitRoom:
     """One room, from the avatar's joining to the room's end. `run` does all the work, in a task of its own."""
 
-    def __init__(self, rtc: Any, url: str, key: RoomKey, stream: LiveStream, occupant: Occupant) -> None:
+    def __init__(
+        self, rtc: Any, url: str, key: RoomKey, stream: LiveStream, occupant: Occupant, *, avatar_is_here: bool
+    ) -> None:
         self._rtc = rtc
         self._url = url
         self._key = key
         self._stream = stream
         self._occupant = occupant
         self._outbox: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
+        self._is_closing = False
+        self._is_wanted = avatar_is_here
+        self._moved = asyncio.Event()
         self._settled = asyncio.Event()
         self._failure: str | None = None
         self._present: set[str] = set()
         self._subscribed: set[str] = set()
         self.gone = asyncio.Event()
 
+    @property
+    def stream_id(self) -> str:
+        """The stream, whose name the room has."""
+        return self._stream.id
+
+    def move_avatar(self, *, is_here: bool) -> None:
+        """The avatar leaves the room, or comes (back) into it."""
+        self._is_wanted = is_here
+        self._moved.set()
+        if not is_here:
+            self._outbox.put_nowait(None)
+
     def send(self, topic: str, message: Json) -> None:
-        """Send to everybody in the room, reliably and in order."""
-        if self._outbox.qsize() < _MOST_WAITING:
+        """Send to everybody in the room, reliably and in order; what the avatar says elsewhere nobody hears."""
+        if self._is_wanted and self._outbox.qsize() < _MOST_WAITING:
             self._outbox.put_nowait((topic, encode(message).encode()))
 
     async def ready(self) -> None:
@@ -123,9 +149,29 @@ class _LiveKitRoom:
 
     def close(self) -> None:
         """The room ends when everything before this was sent."""
+        self._is_closing = True
+        self._moved.set()
         self._outbox.put_nowait(None)
 
     async def run(self) -> None:
+        """Be in the room until `close`, except while the avatar is away."""
+        try:
+            while not self._is_closing:
+                if self._is_wanted:
+                    await self._visit()
+                    if self._failure is not None:
+                        return
+                else:
+                    # Whoever starts a session is told its room, whether or not an avatar ever comes there.
+                    self._settled.set()
+                    self._moved.clear()
+                    await self._moved.wait()
+        finally:
+            self._failure = self._failure or "the room was closed"
+            self._settled.set()
+            self.gone.set()
+
+    async def _visit(self) -> None:
         """Join, publish, stay until `close`, leave, delete the room; in another order LiveKit logs complaints."""
         room: rtc.Room = self._rtc.Room()
         video = self._rtc.VideoSource(media.WIDTH, media.HEIGHT)
@@ -135,18 +181,17 @@ class _LiveKitRoom:
             is_in = await self._join(room, video, audio)
             if is_in:
                 await self._stay(room, video, audio)
-                await asyncio.sleep(_LAST_WORDS_SECONDS)
+                if self._is_closing:
+                    await asyncio.sleep(_LAST_WORDS_SECONDS)
         finally:
-            if is_in:
+            if is_in and self._is_wanted:
                 self._lost()
-            self._failure = self._failure or "the room was closed"
-            self._settled.set()
             await room.disconnect()
             await video.aclose()
             await audio.aclose()
-            if is_in:
+            self._subscribed.clear()
+            if is_in and (self._is_closing or self._is_wanted):
                 await self._delete()
-            self.gone.set()
 
     async def _join(self, room: "rtc.Room", video: "rtc.VideoSource", audio: "rtc.AudioSource") -> bool:
         self._listen(room)
@@ -213,7 +258,7 @@ class _LiveKitRoom:
 
     def _lost(self) -> None:
         """The avatar is no longer in the room; where it was asked to leave, the stream is over already."""
-        if self._stream.is_open:
+        if self._stream.is_open and self._is_wanted:
             self._stream.fail("The LiveKit room was lost.")
 
     async def _stay(self, room: "rtc.Room", video: "rtc.VideoSource", audio: "rtc.AudioSource") -> None:

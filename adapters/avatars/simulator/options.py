@@ -84,6 +84,7 @@ class SimulatorOptions:
     v3_idle_waits_for_speech: the idle time starts after the last word instead (undocumented which).
     v3_max: after which any stream ends.
     v3_cancelled_status: what a cancelled stream shows (undocumented).
+    avatar_comes: whether an avatar comes into its room; else it stays away until it is sent there (`Simulator`).
     livekit: where rooms are made; None for the stand-in, a WebSocket of the simulator instead of a room.
     liveavatar_concurrency: active sessions; the next one gets 403 with 4032.
     liveavatar_max_duration: of a session, seconds; what the plan allows, and what a session gets that asks for nothing.
@@ -117,6 +118,7 @@ class SimulatorOptions:
     v3_max: float = 3600.0
     v3_cancelled_status: Literal["completed", "error"] = "completed"
     v3_price: Price = V3_PRICE
+    avatar_comes: bool = True
     livekit: LiveKitServer | None = None
     liveavatar_concurrency: int = 3
     liveavatar_max_duration: int = 1200

@@ -3,6 +3,7 @@
 `GET /simulator/rooms/<session id>?token=<token>` with the token of the session. JSON text frames in both directions,
 `{"topic": "agent-control", "data": {...}}` to the avatar and `{"topic": "agent-response", "data": {...}}` from it. One
 connection for each identity: whoever joins again removes the earlier one. Pictures and sound are the HLS stream.
+Whether the avatar is there is a frame of the topic `avatar`, `{"is_here": true | false}`, on entering where it is not.
 The close codes are 4000 and LiveKit's number of the reason.
 """
 
@@ -32,6 +33,7 @@ _LARGEST_FRAME = 64 * 1024
 _MOST_WAITING = 1000
 """Messages that a slow reader may be behind before it has to leave."""
 _PATH = "/simulator/rooms/"
+_PRESENCE = "avatar"
 
 
 @dataclass(slots=True, eq=False)
@@ -58,8 +60,9 @@ class _Seat:
 class _SocketRoom:
     """A room whose participants are connections."""
 
-    def __init__(self, occupant: Occupant, forget: Callable[[], object]) -> None:
+    def __init__(self, occupant: Occupant, forget: Callable[[], object], *, avatar_is_here: bool) -> None:
         self.occupant = occupant
+        self._avatar_is_here = avatar_is_here
         self._forget = forget
         self._seats: dict[str, _Seat] = {}
 
@@ -86,7 +89,19 @@ class _SocketRoom:
             earlier.leave(DUPLICATE_IDENTITY)
         seat = self._seats[identity] = _Seat()
         self.occupant.joined(identity)
+        if not self._avatar_is_here:
+            self.move_avatar(is_here=False)
         return seat
+
+    def move_avatar(self, *, is_here: bool) -> None:
+        """The avatar leaves, or is there again."""
+        self._avatar_is_here = is_here
+        self.send(_PRESENCE, {"is_here": is_here})
+
+    def receive(self, topic: str, message: Json) -> None:
+        """Somebody sent data. Nobody hears it while the avatar is away."""
+        if self._avatar_is_here:
+            self.occupant.receive(topic, message)
 
     def leave(self, identity: str, seat: _Seat) -> None:
         """Somebody is gone, unless another one came in their place."""
@@ -107,8 +122,16 @@ class SocketRooms:
 
     def open(self, stream: LiveStream, occupant: Occupant) -> _SocketRoom:
         """Make the room of a stream."""
-        room = self._rooms[stream.id] = _SocketRoom(occupant, lambda: self._rooms.pop(stream.id, None))
+        room = self._rooms[stream.id] = _SocketRoom(
+            occupant,
+            lambda: self._rooms.pop(stream.id, None),
+            avatar_is_here=self._service.options.avatar_comes,
+        )
         return room
+
+    def move_avatar(self, room: str, *, is_here: bool) -> None:
+        """The avatar leaves its room, or is there again."""
+        self._rooms[room].move_avatar(is_here=is_here)
 
     def url(self, request: web.BaseRequest, room: str) -> str:
         """Where the WebSocket is."""
@@ -138,7 +161,7 @@ class SocketRooms:
         seat = room.enter(identity)
         sending = asyncio.get_running_loop().create_task(_send(socket, seat), name=f"room {name}")
         try:
-            await _receive(socket, room.occupant)
+            await _receive(socket, room)
         finally:
             room.leave(identity, seat)
             sending.cancel()
@@ -156,7 +179,7 @@ async def _send(socket: web.WebSocketResponse, seat: _Seat) -> None:
     await socket.close(code=code, message=reason.encode())
 
 
-async def _receive(socket: web.WebSocketResponse, occupant: Occupant) -> None:
+async def _receive(socket: web.WebSocketResponse, room: _SocketRoom) -> None:
     async for frame in socket:
         if frame.type is not WSMsgType.TEXT:
             continue
@@ -165,4 +188,4 @@ async def _receive(socket: web.WebSocketResponse, occupant: Occupant) -> None:
         except (ValueError, RecursionError):
             continue  # as in a LiveKit room, where data that is no command has no effect
         if isinstance(message, dict) and isinstance(message.get("topic"), str):
-            occupant.receive(message["topic"], message.get("data"))
+            room.receive(message["topic"], message.get("data"))

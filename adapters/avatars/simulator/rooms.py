@@ -58,6 +58,9 @@ class Rooms(Protocol):
     def open(self, stream: LiveStream, occupant: Occupant) -> Room:
         """Make the room of a stream; the avatar is on its way into it."""
 
+    def move_avatar(self, room: str, *, is_here: bool) -> None:
+        """The avatar leaves its room, where nothing reaches it, or comes back. Raises KeyError for an unknown room."""
+
     def url(self, request: web.BaseRequest, room: str) -> str:
         """The address that this client joins at."""
 

@@ -60,7 +60,9 @@ class Simulator:
         self._v1, self._v3, self._hls = V1Api(self._service), V3Api(self._service), Hls(self._service)
         self._v3_catalogue = V3Catalogue(self._service)
         sockets = SocketRooms(self._service)
-        self._service.rooms = sockets if options.livekit is None else LiveKitRooms(options.livekit)
+        self._service.rooms = (
+            sockets if options.livekit is None else (LiveKitRooms(options.livekit, avatar_comes=options.avatar_comes))
+        )
         liveavatar = LiveAvatar(self._service)
         self._routes: dict[tuple[str, str], Handler] = {
             **self._v1.routes,
@@ -155,6 +157,10 @@ class Simulator:
         if stream is None:
             raise KeyError(stream_id)
         stream.fail(message)
+
+    def move_avatar(self, stream_id: str, *, is_here: bool) -> None:
+        """The avatar leaves the room of a stream, or comes back. Raises KeyError for one that has no room."""
+        self._service.rooms.move_avatar(stream_id, is_here=is_here)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path

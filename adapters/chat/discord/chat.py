@@ -30,7 +30,7 @@ from adapters.chat.discord.reactions import Reactions
 from bot.desk import Desk
 from bot.errors import SettingsError
 from bot.ports import WebRoute
-from bot.presentation import Notice, SessionChanged, SessionEvent, UtteranceChanged
+from bot.presentation import LeftUnsaid, Notice, SessionChanged, SessionEvent, UtteranceChanged
 from bot.settings import Settings
 from bot.shell.output import write_line
 
@@ -111,6 +111,8 @@ class DiscordChat:
                 self._panels.show(view)
             case Notice():
                 self._notices.show(event)
+            case LeftUnsaid():
+                self._interactions.tell_people(event)
             case UtteranceChanged(channel, utterance):
                 if self._desk.settings.session.reactions:
                     self._reactions.show(channel, utterance)

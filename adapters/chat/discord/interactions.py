@@ -5,6 +5,7 @@ the same, and the answer finds another way. Decides nothing about sessions.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -26,7 +27,8 @@ from bot.commands.asked import Asked
 from bot.commands.grammar import AVATAR, Command
 from bot.desk import Desk
 from bot.errors import AvatarRelayError
-from bot.presentation import Reply, Visibility
+from bot.model import Channel
+from bot.presentation import LeftUnsaid, Reply, UnsaidWords, Visibility
 from bot.settings import Answers
 from bot.tasks import TaskOwner
 
@@ -42,6 +44,10 @@ _ACKNOWLEDGE_TIME = 5.0
 """Seconds; after 3 Discord takes no acknowledgement any more."""
 _ANSWER_TIME = 60.0
 """Seconds, waiting for rate limits included."""
+_TOKEN_LIFE = 14 * 60.0
+"""Seconds in which more can be told to whoever gave a command. Discord takes 15 minutes, by its own clock."""
+_REMEMBERED = 1000
+"""People whose newest interaction is remembered for that."""
 
 
 class Interactions:
@@ -51,6 +57,7 @@ class Interactions:
         self._desk = desk
         self._outbox = outbox
         self._tasks = TaskOwner()
+        self._newest: OrderedDict[tuple[Channel, int], tuple[float, Interaction, asyncio.Task[None]]] = OrderedDict()
         self.is_leaving = False
 
     def command(self, interaction: Interaction, command: Command) -> None:
@@ -79,6 +86,11 @@ class Interactions:
 
         self._begin(interaction, answer, public=False)
 
+    def tell_people(self, event: LeftUnsaid) -> None:
+        """Tell people what was not said of their words: each alone where Discord still takes that, the others together
+        in the channel."""
+        self._tasks.start(self._tell_people(event), name=f"what was not said in {event.channel}")
+
     async def close(self) -> None:
         """Give up what has not been answered."""
         await self._tasks.close()
@@ -90,7 +102,14 @@ class Interactions:
     # --- acknowledge, work, answer -----------------------------------------------------------------------------------
 
     def _begin(self, interaction: Interaction, work: Callable[[], Awaitable[Reply | None]], *, public: bool) -> None:
-        self._tasks.start(self._serve(interaction, work, public=public), name=f"interaction {interaction.id}")
+        task = self._tasks.start(self._serve(interaction, work, public=public), name=f"interaction {interaction.id}")
+        if interaction.guild_id is None or interaction.channel_id is None:
+            return
+        person = channel_of(interaction.guild_id, interaction.channel_id), interaction.user.id
+        self._newest[person] = self._desk.clock.monotonic(), interaction, task
+        self._newest.move_to_end(person)
+        while len(self._newest) > _REMEMBERED:
+            self._newest.popitem(last=False)
 
     async def _serve(
         self, interaction: Interaction, work: Callable[[], Awaitable[Reply | None]], *, public: bool
@@ -157,6 +176,31 @@ class Interactions:
         channel = channel_of(interaction.guild_id, interaction.channel_id)
         # The link may be for the asker alone; what everybody may have is on the panel.
         self._outbox.post(channel, Letter(pieces_of(replace(reply, link=None))))
+
+    # --- told later --------------------------------------------------------------------------------------------------
+
+    async def _tell_people(self, event: LeftUnsaid) -> None:
+        are_told = await asyncio.gather(*(self._tell_later(event.channel, words) for words in event.people))
+        missed = [words.name for words, is_told in zip(event.people, are_told, strict=True) if not is_told]
+        if missed:
+            sentence = sentences.left_unsaid_of(missed)
+            self._outbox.post(event.channel, Letter(pieces_of(Reply(sentence))))
+
+    async def _tell_later(self, channel: Channel, words: UnsaidWords) -> bool:
+        """Tell one person, after the answer to what they asked last. False where nobody but them could tell how."""
+        person = words.person.partition(":")[2]
+        newest = self._newest.get((channel, int(person))) if person.isdecimal() else None
+        if newest is None or self._desk.clock.monotonic() - newest[0] > _TOKEN_LIFE:
+            return False
+        _, interaction, answering = newest
+        try:
+            async with asyncio.timeout(_ANSWER_TIME):
+                await asyncio.wait([answering])
+                await self._follow_up(interaction, words.reply, pieces_of(words.reply))
+        except (discord.HTTPException, *PASSING) as error:
+            log.info("somebody could not be told alone", error=str(error) or repr(error))
+            return False
+        return True
 
     # --- the work ----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """Light feedback: a reaction on each message says whether it waits, was said, or was not said.
 
 The reactions of a channel are put one after another; of a message that has gone further meanwhile only the newest
-state is shown. Where the bot may not react there are none, and nobody is bothered with it.
+state is shown, and a mark that stands is not put again. Where the bot may not react there are none, and nobody is
+bothered with it.
 """
 
 from collections import OrderedDict
@@ -33,6 +34,9 @@ _LINGER = 0.5
 """Seconds before the first mark: what is said at once is never shown as waiting, and the request for its speech does
 not stand behind one for a reaction (measured: a millisecond or two)."""
 
+_REMEMBERED = 1000
+"""Messages whose mark is remembered; to put one again that was forgotten changes nothing."""
+
 
 class Reactions:
     """One line of messages to mark for each channel."""
@@ -41,6 +45,7 @@ class Reactions:
         self._connection = connection
         self._clock = clock
         self._wanted: dict[Channel, OrderedDict[int, str]] = {}
+        self._shown: OrderedDict[int, str] = OrderedDict()
         self._tasks = TaskOwner()
 
     def show(self, channel: Channel, utterance: Utterance) -> None:
@@ -51,6 +56,8 @@ class Reactions:
     def mark(self, channel: Channel, message_id: int, mark: str) -> None:
         """Put `mark` on a message in the place of the one before."""
         wanted = self._wanted.get(channel)
+        if self._shown.get(message_id) == mark and message_id not in (wanted or ()):
+            return
         if wanted is None:
             self._wanted[channel] = OrderedDict([(message_id, mark)])
             self._tasks.start(self._put_all(channel), name=f"reactions in {channel}")
@@ -75,6 +82,9 @@ class Reactions:
             del self._wanted[channel]
 
     async def _put(self, channel_id: int, message_id: int, mark: str) -> None:
+        if self._shown.get(message_id) == mark:
+            return
+
         async def put(client: discord.Client) -> None:
             message = client.get_partial_messageable(channel_id).get_partial_message(message_id)
             await message.add_reaction(mark)
@@ -86,6 +96,7 @@ class Reactions:
 
         try:
             await self._connection.request("reaction", put)
+            self._remember(message_id, mark)
             if mark != QUEUED:
                 # An earlier run of the bot may have put it, so this does not depend on what is remembered.
                 await self._connection.request("reaction", take_back)
@@ -94,3 +105,9 @@ class Reactions:
             return
         except (discord.HTTPException, *PASSING) as error:
             log.info("a reaction was not possible", channel=channel_id, error=str(error) or repr(error))
+
+    def _remember(self, message_id: int, mark: str) -> None:
+        self._shown[message_id] = mark
+        self._shown.move_to_end(message_id)
+        while len(self._shown) > _REMEMBERED:
+            self._shown.popitem(last=False)

@@ -41,7 +41,7 @@ from adapters.chat.slack.workspaces import Workspaces
 from bot.desk import Desk
 from bot.errors import StoreError
 from bot.ports import WebRoute
-from bot.presentation import Notice, Occasion, SessionChanged, SessionEvent, UtteranceChanged
+from bot.presentation import LeftUnsaid, Notice, Occasion, SessionChanged, SessionEvent, UtteranceChanged
 from bot.settings import Answers, Settings, web_secret
 
 log = structlog.get_logger(__name__)
@@ -261,6 +261,9 @@ class SlackChat:
                     self._panels.after_the_last(session_id, say)
                 elif occasion not in _SHOWN_BY_THE_PANEL:
                     say()
+            case LeftUnsaid(channel=channel, people=people):
+                for words in people:
+                    self._outbox.tell(self._intake.asker(channel, words.person.partition(":")[2]), words.reply)
             case _:
                 pass
 

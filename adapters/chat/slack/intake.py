@@ -5,7 +5,7 @@ may come again, and de-duplication is the core's: it gets the id of the event an
 because one post may come as two events with two ids."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -44,6 +44,10 @@ Payload = Mapping[str, Any]
 _OF_PEOPLE = ("im:read", "mpim:read")
 """Scopes that tell of direct messages and group messages; the app does without."""
 
+_REMEMBERED_ASKERS = 1000
+"""People whose last question is remembered, for something that is told to them later: where they asked, and the way
+back."""
+
 
 class Intake:
     """Takes in what people do."""
@@ -65,6 +69,7 @@ class Intake:
         self._outbox = outbox
         self._reactions = reactions
         self._starters: dict[Channel, Asker] = {}
+        self._askers: OrderedDict[tuple[Channel, str], Asker] = OrderedDict()
         self._changes = Changes()
         self._in_doubt: deque[str] = deque(maxlen=REMEMBERED)
 
@@ -77,6 +82,10 @@ class Intake:
             # Nobody could see it or stop it, and it costs money.
             leave = partial(self._desk.sessions.leave_channels, partial(eq, channel), NOT_SHOWN)
             self._incoming.put(channel, partial(self._guarded, None, leave))
+
+    def asker(self, channel: Channel, user: str) -> Asker:
+        """How to tell one person something: in the thread and over the way back of what they asked last there."""
+        return self._askers.get((channel, user)) or Asker(channel, user)
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
@@ -119,6 +128,7 @@ class Intake:
         message_id: str | None = None,
         session_id: str | None = None,
     ) -> None:
+        self._remember(asker)
         workspace = await self._workspace(asker.channel)
         starts = (command.group, command.verb) == (AVATAR, "start")
         if starts:
@@ -135,6 +145,12 @@ class Intake:
             # The channel gets the panel; what it costs and the way in are for who started it.
             reply = Reply(reply.text, Visibility.PRIVATE, reply.fields, reply.link, reply.buttons)
         self._outbox.answer(asker, reply)
+
+    def _remember(self, asker: Asker) -> None:
+        self._askers[asker.channel, asker.user] = asker
+        self._askers.move_to_end((asker.channel, asker.user))
+        while len(self._askers) > _REMEMBERED_ASKERS:
+            self._askers.popitem(last=False)
 
     async def _require_presence(self, workspace: Workspace, channel: Channel) -> None:
         """An avatar costs money: do not bring one where nobody could be heard, nor where that is not sure. Raises

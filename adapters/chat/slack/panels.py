@@ -40,6 +40,7 @@ class Placed:
     ts: str | None = None
     wanted: SessionView | None = None
     shown: SessionView | None = None
+    drawn: dict[str, object] | None = None
     drawn_at: float = float("-inf")
     posted: bool = False
     complained: bool = False
@@ -113,7 +114,7 @@ class Panels:
         placed = self._placed.get(session_id)
         if placed is None or placed.ts is not None or placed.channel != channel:
             return
-        placed.ts = ts
+        placed.ts, placed.drawn = ts, None
         self._tasks.start(self._remember(placed), name=f"slack panel {session_id} found")
         if placed.wanted is not None:
             self.change(placed.wanted)
@@ -173,10 +174,12 @@ class Panels:
         try:
             if workspace is None:
                 log.info("the panel of a workspace without the app stays as it is", session=view.session_id)
-            elif placed.ts is not None:
-                await workspace.call("chat.update", channel=channel.id, ts=placed.ts, **message)
-            else:
+            elif placed.ts is None:
                 await self._post(placed, workspace, channel, message)
+                placed.drawn = message
+            elif message != placed.drawn:
+                await workspace.call("chat.update", channel=channel.id, ts=placed.ts, **message)
+                placed.drawn = message
         except SlackRefused as refusal:
             log.info("a panel cannot be drawn", session=view.session_id, error=refusal.error)
             if placed.ts is None:

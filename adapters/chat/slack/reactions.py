@@ -1,7 +1,9 @@
 """Small feedback on people's messages: a reaction that says whether a message waits, was said, or was not.
 
-A message shows at most one of them; one that changes before it was drawn is drawn once."""
+A message shows at most one of them; one that changes before it was drawn is drawn once, and a mark that stands is not
+put again."""
 
+from collections import OrderedDict
 from functools import partial
 
 import structlog
@@ -30,17 +32,20 @@ _MARKS = {
 _AS_WISHED = {"already_reacted", "no_reaction", "message_not_found"}
 """Errors after which everything is as it should be."""
 
+_REMEMBERED = 1000
+"""Messages whose mark is remembered; to put one again that was forgotten changes nothing."""
+
 Place = tuple[Channel, str]
 
 
 class Reactions:
-    """The marks on messages that are not settled yet."""
+    """The marks on messages."""
 
     def __init__(self, outgoing: Lanes, workspaces: Workspaces) -> None:
         self._outgoing = outgoing
         self._workspaces = workspaces
         self._wanted: dict[Place, str] = {}
-        self._shown: dict[Place, str] = {}
+        self._shown: OrderedDict[Place, str] = OrderedDict()
 
     def mark(self, channel: Channel, utterance: Utterance) -> None:
         """Show what became of the message that an utterance was made from; a command has none."""
@@ -54,9 +59,12 @@ class Reactions:
 
     def _mark(self, channel: Channel, message_id: str, mark: str) -> None:
         place = (channel, ts_of(message_id))
-        if mark != WAITS and place not in self._wanted:
-            # Also where we do not know of it: it may be from before a restart.
-            self._shown.setdefault(place, WAITS)
+        if place not in self._wanted:
+            if self._shown.get(place) == mark:
+                return
+            if mark != WAITS:
+                # Also where we do not know of it: it may be from before a restart.
+                self._shown.setdefault(place, WAITS)
         self._wanted[place] = mark
         self._outgoing.put(("reactions", channel), partial(self._draw, place))
 
@@ -68,16 +76,21 @@ class Reactions:
         shown = self._shown.pop(place, None)
         if shown is not None and shown != wanted:
             await self._call(workspace, "reactions.remove", place, shown)
-        await self._call(workspace, "reactions.add", place, wanted)
-        if wanted == WAITS:
+        if shown == wanted or await self._call(workspace, "reactions.add", place, wanted):
             self._shown[place] = wanted
+        while len(self._shown) > _REMEMBERED:
+            self._shown.popitem(last=False)
 
-    async def _call(self, workspace: Workspace, method: str, place: Place, name: str) -> None:
+    async def _call(self, workspace: Workspace, method: str, place: Place, name: str) -> bool:
+        """Whether everything is as it should be afterwards."""
         channel, ts = place
         try:
             await workspace.call(method, channel=channel.id, timestamp=ts, name=name)
         except SlackRefused as refusal:
             if refusal.error not in _AS_WISHED:
                 log.info("a reaction was not taken", error=refusal.error)
+                return False
         except SlackUnreachable as error:
             log.info("a reaction did not arrive", error=str(error))
+            return False
+        return True

@@ -27,6 +27,7 @@ export class RoomPlayer {
     this.ousted = false; // somebody else came in with the same name
     this.attempts = 0;
     this.isReported = false;
+    this.toldMissing = false; // the server was told that the avatar is not in the room
     this.kept = [];
     this.heardSince = 0;
     this.heardCount = 0;
@@ -43,6 +44,7 @@ export class RoomPlayer {
     if (this.room && this.door?.room === door.room) {
       this.door = door; // only the line to the server was away
       this.isReported = false;
+      this.toldMissing = false;
       this.look();
       return;
     }
@@ -101,6 +103,7 @@ export class RoomPlayer {
     if (this.sound) video.srcObject.addTrack(this.sound);
     if (video.muted !== muted) video.muted = muted;
     this.kinds.add(track.kind);
+    this.tellOfAvatar();
     this.play();
     this.look();
   }
@@ -113,6 +116,7 @@ export class RoomPlayer {
     }
     this.kinds.delete(track.kind);
     this.stopCarrying();
+    this.tellOfAvatar();
     if (!this.kinds.has("video")) this.note({ showing: false });
   }
 
@@ -173,8 +177,19 @@ export class RoomPlayer {
   }
 
   stopCarrying() {
-    if (this.isReported && this.door?.is_seat) this.say({ type: "left" });
-    this.isReported = false;
+    if ((this.isReported || this.toldMissing) && this.door?.is_seat) this.say({ type: "left" });
+    this.isReported = this.toldMissing = false;
+  }
+
+  // The server cannot look into the room: an avatar that is missing there is closed after a while.
+  tellOfAvatar() {
+    if (this.room?.state !== "connected" || !this.door.is_seat) return;
+    const isHere = [...this.room.remoteParticipants.values()].some(
+      ({ trackPublications }) => new Set([...trackPublications.values()].map(({ kind }) => kind)).size > 1,
+    );
+    if (isHere !== this.toldMissing) return;
+    this.toldMissing = !isHere;
+    this.say({ type: "avatar", room: this.door.room, is_here: isHere });
   }
 
   // --- trouble
@@ -221,6 +236,7 @@ export class RoomPlayer {
 
   // Paused from outside, by unplugged headphones for one: going on is for the person to say.
   watch() {
+    this.tellOfAvatar();
     if (this.showing && this.video.paused && document.visibilityState === "visible") this.note({ blocked: true });
   }
 

@@ -8,19 +8,29 @@ from dataclasses import replace
 
 import aiohttp
 import pytest
+from livekit import api
 from pydantic import SecretStr
 
 from adapters.avatars.liveavatar import LiveAvatar
-from adapters.avatars.rooms.bot_in_room import BotCarrier
+from adapters.avatars.rooms.bot_in_room import BotCarrier, BotRoom
 from adapters.avatars.rooms.carrier import Carrier
 from adapters.avatars.rooms.choice import ChosenCarrier
 from adapters.avatars.rooms.page import PageCarrier
 from adapters.avatars.simulator import Effect, LiveKitServer, Simulator, SimulatorOptions
 from adapters.avatars.simulator.liveavatar_catalogue import DEMO_CONTEXT, SANDBOX_AVATAR
 from bot.clock import SystemClock
-from bot.errors import ConcurrencyReached, Invalid, NotReady, ProviderError, StreamGone, Transient
+from bot.errors import AvatarAway, ConcurrencyReached, Invalid, NotReady, ProviderError, StreamGone, Transient
 from bot.model import Mode, Playback
-from bot.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, StreamRequest, WordsHeard
+from bot.ports import (
+    AnswerHeard,
+    AvatarSeen,
+    SpeechEnded,
+    SpeechStarted,
+    StreamEnded,
+    StreamEvent,
+    StreamRequest,
+    WordsHeard,
+)
 from bot.rooms import RoomMessage, RoomSeats
 from tests.contract.avatars.world import KEY, eventually, liveavatar_id
 from tests.livekit import LiveKitServer as Server
@@ -310,10 +320,13 @@ async def test_a_slot_that_is_freed_late_is_told_as_too_many() -> None:
 
 
 @asynccontextmanager
-async def on_livekit(server: Server, **account: object) -> AsyncIterator[tuple[LiveAvatar, Simulator]]:
+async def on_livekit(
+    server: Server, *, avatar_comes: bool = True, **account: object
+) -> AsyncIterator[tuple[LiveAvatar, Simulator]]:
     livekit = LiveKitServer(server.url, server.api_key, SecretStr(server.api_secret))
     carrier: MakeCarrier = lambda _: BotCarrier()  # noqa: E731
-    async with liveavatar(carrier, SimulatorOptions(livekit=livekit), 1.0, **account) as made:
+    options = SimulatorOptions(livekit=livekit, avatar_comes=avatar_comes)
+    async with liveavatar(carrier, options, 1.0, **account) as made:
         yield made
 
 
@@ -345,6 +358,70 @@ async def test_an_interrupt_silences_a_real_room(livekit_server: Server) -> None
         await provider.interrupt(upstream_id)
 
         await eventually(lambda: simulator.streams()[0].spoken[0].state == "interrupted")
+
+
+async def test_nothing_is_said_into_a_real_room_without_its_avatar(livekit_server: Server) -> None:  # noqa: F811
+    async with on_livekit(livekit_server) as (provider, simulator):
+        upstream_id, _ = await opened(provider)
+        following = asyncio.create_task(events_until(provider, upstream_id, SpeechEnded("u")))
+        simulator.move_avatar(upstream_id, is_here=False)
+        await eventually(lambda: not room_of(provider, upstream_id)._has_avatar())
+        with pytest.raises(AvatarAway):
+            await provider.speak(upstream_id, "u", "Is anybody there?")
+        await provider.interrupt(upstream_id)
+
+        simulator.move_avatar(upstream_id, is_here=True)
+        await eventually(lambda: room_of(provider, upstream_id)._has_avatar())
+        await provider.speak(upstream_id, "u", "There you are.")
+
+        events = [event for event in await following if not isinstance(event, WordsHeard)]
+        assert events[:4] == [AvatarSeen(False), AvatarSeen(True), SpeechStarted("u"), SpeechEnded("u")]
+        assert [text.asked for text in simulator.streams()[0].spoken] == ["There you are."]
+
+
+def room_of(provider: LiveAvatar, upstream_id: str) -> BotRoom:
+    room = provider._streams[upstream_id].room
+    assert isinstance(room, BotRoom)
+    return room
+
+
+async def test_a_real_room_whose_avatar_never_comes_is_not_opened(
+    livekit_server: Server,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("adapters.avatars.rooms.bot_in_room.AVATAR_LIMIT", 0.5)
+    async with on_livekit(livekit_server, avatar_comes=False) as (provider, simulator):
+        upstream_id = await provider.create(REQUEST)
+
+        with pytest.raises(AvatarAway):
+            await provider.start(upstream_id)
+        await provider.close(upstream_id)
+
+        assert simulator.streams()[0].ended is not None
+
+
+async def test_a_real_room_that_is_entered_again_without_its_avatar_says_so(
+    livekit_server: Server,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with on_livekit(livekit_server) as (provider, simulator):
+        upstream_id, _ = await opened(provider)
+        monkeypatch.setattr("adapters.avatars.rooms.bot_in_room.AVATAR_LIMIT", 0.5)
+        first = room_of(provider, upstream_id)
+        simulator.move_avatar(upstream_id, is_here=False)
+        await eventually(lambda: not first._has_avatar())
+        events = aiter(provider.events(upstream_id))
+        assert await anext(events) == AvatarSeen(False)
+        async with api.LiveKitAPI(livekit_server.url, livekit_server.api_key, livekit_server.api_secret) as livekit:
+            thrown_out = api.RoomParticipantIdentity(room=upstream_id, identity="client")
+            await livekit.room.remove_participant(thrown_out)
+        assert await anext(events) == AvatarSeen(False)
+        monkeypatch.undo()
+
+        simulator.move_avatar(upstream_id, is_here=True)
+
+        assert await anext(events) == AvatarSeen(True)
+        await provider.close(upstream_id)
 
 
 async def test_a_real_room_that_the_provider_closes_ends_the_stream(livekit_server: Server) -> None:  # noqa: F811

@@ -47,3 +47,16 @@ async def test_a_greeting_is_neither_written_nor_told(ground: Ground) -> None:
     await ground.states.finish(line, UtteranceState.SPOKEN)
     assert line.utterance.state is UtteranceState.SPOKEN
     assert ground.told == []
+
+
+async def test_a_line_that_people_know_to_wait_is_tried_again_in_silence(ground: Ground) -> None:
+    line = await ground.line("Hello.")
+    for _ in range(20):
+        await ground.states.advance(line, UtteranceState.SENDING)
+        await ground.states.advance(line, UtteranceState.QUEUED)
+    assert ground.row(line) == ("Hello.", "queued")
+    assert ground.told == [("Hello.", UtteranceState.SENDING), ("Hello.", UtteranceState.QUEUED)]
+
+    await ground.states.advance(line, UtteranceState.SENDING)
+    await ground.states.advance(line, UtteranceState.SPEAKING)
+    assert ground.told[2:] == [("Hello.", UtteranceState.SPEAKING)]

@@ -3,6 +3,7 @@
 import pytest
 
 from bot.errors import (
+    AvatarAway,
     ConcurrencyReached,
     Invalid,
     NotReady,
@@ -62,3 +63,17 @@ def test_a_missing_viewer_is_waited_for_as_long_as_the_session_lives() -> None:
 @pytest.mark.parametrize("error", [Invalid("", parameter="text"), QuotaExhausted("")])
 def test_what_will_not_get_better_fails_at_once(error: ProviderError) -> None:
     assert judge(error, 0) == GiveUp(UtteranceState.FAILED)
+
+
+def test_an_avatar_that_is_away_is_waited_for_and_no_viewer_is_asked_for() -> None:
+    verdict = judge(AvatarAway(""), 1000)
+    assert isinstance(verdict, Again)
+    assert not verdict.waits_for_viewer
+    assert not verdict.counts
+
+
+@pytest.mark.parametrize("error", [NotReady(""), AvatarAway("")])
+def test_without_a_stream_that_waits_each_attempt_counts(error: ProviderError) -> None:
+    verdicts = [judge(error, attempts, is_open=False) for attempts in range(ENOUGH)]
+    assert [verdict.counts for verdict in verdicts if isinstance(verdict, Again)] == [True] * ENOUGH
+    assert judge(error, ENOUGH, is_open=False) == GiveUp(UtteranceState.FAILED)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -14,7 +15,7 @@ from bot.bulletin import BACKLOG
 from bot.errors import StoreUnavailable
 from bot.model import Mode, Utterance, UtteranceState, Word
 from bot.presentation import Phase, SessionChanged, UtteranceChanged, WordsSpoken
-from tests.clock import ManualClock
+from tests.clock import ManualClock, settle
 from tests.unit.web.watching import CHANNEL, NONCE, Watching
 
 PATIENCE = 5.0
@@ -100,6 +101,17 @@ async def test_changes_and_words_follow_the_snapshot(watching: Watching, client:
                 {"text": "morning", "at": now + 0.25, "until": now + 0.5},
             ],
         }
+
+
+async def test_what_looks_to_a_page_as_before_is_not_sent_again(
+    watching: Watching, client: aiohttp.ClientSession
+) -> None:
+    async with await connect(client, watching) as socket:
+        await hear(socket)
+        for price, queue in [(Decimal(1), 2), (Decimal(2), 7), (None, 7), (None, 2)]:
+            watching.change(price_per_minute=price, queue_length=queue)
+            await settle()
+        assert [(await hear(socket))["queue"] for _ in range(2)] == [7, 2]
 
 
 async def test_another_session_is_not_heard(watching: Watching, client: aiohttp.ClientSession) -> None:

@@ -13,8 +13,9 @@ import pytest
 from adapters.web.said import LONGEST_TOPIC, understand
 from adapters.web.seats import ANSWER, GRACE
 from adapters.web.visits import LOOK_AGAIN
-from bot.errors import NotReady, ProviderError, Transient
+from bot.errors import AvatarAway, NotReady, ProviderError, Transient
 from bot.model import RoomDoor
+from bot.ports import AvatarSeen
 from bot.presentation import Phase
 from bot.rooms import RoomMessage, SeatedRoom
 from tests.clock import ManualClock, settle
@@ -174,6 +175,45 @@ async def test_a_page_that_leaves_with_a_message_may_have_said_it(
         with pytest.raises(Transient):
             await publishing
         assert not room.has_viewer
+
+
+async def test_a_page_in_the_room_says_whether_the_avatar_is_there(
+    watching: Watching, client: aiohttp.ClientSession
+) -> None:
+    room = open_room(watching)
+    news = room.messages()
+    async with visit(client, watching, "ada") as ada:
+        name = (await ada.next("door"))["room"]
+        await ada.say(type="avatar", room=name, is_here=False)
+        assert await anext(news) == AvatarSeen(is_here=False)
+        with pytest.raises(AvatarAway):
+            await room.publish(SPEAK)
+        await ada.say(type="seated", room=name)
+        assert await anext(news) == AvatarSeen(is_here=True)
+        await ada.say(type="left")
+        await ada.say(type="avatar", room=name, is_here=False)
+        assert await anext(news) == AvatarSeen(is_here=False)
+    # Whoever looked is gone, so nobody can say that it is missing.
+    assert await anext(news) == AvatarSeen(is_here=None)
+    with pytest.raises(NotReady) as nobody:
+        await room.publish(SPEAK)
+    assert not isinstance(nobody.value, AvatarAway)
+
+
+async def test_a_page_without_the_seat_says_nothing_of_the_avatar(
+    watching: Watching, client: aiohttp.ClientSession
+) -> None:
+    room = open_room(watching)
+    async with visit(client, watching, "ada") as ada, visit(client, watching, "ben") as ben:
+        name = (await ada.next("door"))["room"]
+        await ben.place("waiting")
+        await ben.say(type="avatar", room=name, is_here=False)
+        await ben.asked_again()
+        await ada.say(type="avatar", room="another", is_here=False)
+        await ada.asked_again()
+        with pytest.raises(NotReady) as nobody:
+            await room.publish(SPEAK)
+        assert not isinstance(nobody.value, AvatarAway)
 
 
 async def test_who_waits_can_neither_sit_nor_report(watching: Watching, client: aiohttp.ClientSession) -> None:
@@ -371,6 +411,10 @@ async def test_a_page_that_carries_may_not_say_everything(watching: Watching, cl
         {"type": "visit", "visitor": "x" * 16, "plays": True, "more": 1},
         {"type": "seated"},
         {"type": "seated", "room": 7},
+        {"type": "avatar", "room": "x"},
+        {"type": "avatar", "room": "x", "is_here": 1},
+        {"type": "avatar", "room": "x" * 65, "is_here": True},
+        {"type": "avatar", "room": "x", "is_here": False, "more": 1},
         {"type": "published", "id": ""},
         {"type": "published", "id": "x" * 65},
         {"type": "heard", "topic": "t"},

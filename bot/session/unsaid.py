@@ -1,0 +1,62 @@
+"""Who has read that their words were taken, and is told where the end of a session leaves them unsaid.
+
+A command is answered ("Taken. 1 message before it."), so its author has to hear how that ended; a message that was
+written in the channel has its mark, which says so. Collects and groups; who is reached how is up to the platform.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from bot import sentences
+from bot.bulletin import Bulletin
+from bot.model import Session, Utterance, UtteranceState
+from bot.presentation import LeftUnsaid, Reply, UnsaidWords, UtteranceChanged, Visibility
+
+
+class UnsaidPromises:
+    """The promises of one session that are not kept."""
+
+    def __init__(self) -> None:
+        self._made: set[str] = set()
+        self._broken: list[Utterance] = []
+
+    def make(self, utterance_id: str) -> None:
+        """The author of an utterance reads that it was taken."""
+        self._made.add(utterance_id)
+
+    def settle(self, utterance: Utterance, *, is_left: bool) -> None:
+        """An utterance has reached a final state. `is_left`: because nothing more is said in the session."""
+        # Of what an earlier process took only the row is known: what is no message of the channel was a command.
+        was_promised = utterance.id in self._made or utterance.message_id is None
+        self._made.discard(utterance.id)
+        if is_left and was_promised and utterance.state in (UtteranceState.DROPPED, UtteranceState.UNKNOWN):
+            self._broken.append(utterance)
+
+    def take_broken(self) -> tuple[UnsaidWords, ...]:
+        """What everybody concerned is told, each of them once; nothing is left to tell afterwards."""
+        by_author: dict[str, list[Utterance]] = {}
+        for utterance in self._broken:
+            by_author.setdefault(utterance.author, []).append(utterance)
+        self._broken.clear()
+        return tuple(_words_for(author, utterances) for author, utterances in by_author.items())
+
+
+def tell_left(session: Session, utterances: Iterable[Utterance], state: UtteranceState, bulletin: Bulletin) -> None:
+    """Tell that an earlier process left these utterances, which are in `state` now and are not said any more."""
+    promises = UnsaidPromises()
+    for utterance in utterances:
+        left = replace(utterance, state=state)
+        bulletin.publish(UtteranceChanged(session.channel, left))
+        promises.settle(left, is_left=True)
+    if people := promises.take_broken():
+        bulletin.publish(LeftUnsaid(session.channel, session.id, people))
+
+
+def _words_for(author: str, utterances: Iterable[Utterance]) -> UnsaidWords:
+    texts: dict[UtteranceState, list[str]] = {UtteranceState.DROPPED: [], UtteranceState.UNKNOWN: []}
+    name = ""
+    for utterance in utterances:
+        texts[utterance.state].append(utterance.text)
+        name = utterance.author_name
+    sentence = sentences.left_unsaid(texts[UtteranceState.DROPPED], texts[UtteranceState.UNKNOWN])
+    return UnsaidWords(author, name, Reply(sentence, Visibility.PRIVATE))
