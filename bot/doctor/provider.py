@@ -29,7 +29,6 @@ async def examine_provider(examination: Examination) -> AsyncIterator[Check]:
         yield await _known("avatar", settings.avatar.id, provider)
         yield await _known("voice", settings.avatar.voice_id, provider)
         yield await _open_streams(provider)
-    yield _answers(examination, provider)
 
 
 async def _account(provider: AvatarProvider) -> Check:
@@ -76,14 +75,3 @@ async def _open_streams(provider: AvatarProvider) -> Check:
     except ProviderError as error:
         return warned("open streams", f"the list cannot be had ({type(error).__name__})", "Try again later.")
     return passed("open streams", f"{len(streams) or 'none'}; the service does not say how many may be open")
-
-
-def _answers(examination: Examination, provider: AvatarProvider) -> Check:
-    model = examination.settings.chat_model.model
-    if provider.capabilities.chat:
-        return passed("answers", "the avatar answers by itself")
-    if model:
-        return passed("answers", f"the chat model {model} answers")
-    setting = provider.capabilities.chat_setting
-    also = f", or {setting}" if setting else ""
-    return warned("answers", "the avatar repeats only", f"Set CHAT_API_URL and CHAT_MODEL{also} to let it answer.")
