@@ -74,6 +74,12 @@ class Conversation:
         """Stop writing an answer that nobody will hear; what was taken of it stays in the conversation."""
         await end(answering.task)
 
+    async def break_off(self, answering: Answering, error: AnswerError) -> None:
+        """Stop writing an answer, which ends with what there is of it by now; `error` is why."""
+        await self.stop(answering)
+        answering.error = answering.error or error
+        answering.done = True
+
     def forget(self, answering: Answering) -> None:
         """Have nobody remember an answer that was not heard, nor its question."""
         self._exchanges = [exchange for exchange in self._exchanges if exchange[1] is not answering]

@@ -54,9 +54,7 @@ class PieceSource:
     async def break_off(self, line: Line, error: AnswerError) -> None:
         """Have no more written of the answer to a line; what there is by now is all of it, and `error` is why."""
         if line.answering is not None:
-            await self._conversation.stop(line.answering)
-            line.answering.error = line.answering.error or error
-            line.answering.done = True
+            await self._conversation.break_off(line.answering, error)
 
     def _cut_up(self, text: str) -> list[str]:
         if self._capabilities.appends:
