@@ -160,7 +160,7 @@ class Application:
         return point_at_simulator(settings, self.simulator.address, options.api_key)
 
     async def _enter_chat_model(self, settings: Settings) -> ChatModel | None:
-        model = OpenAICompatible.from_settings(settings, self._clock)
+        model = make_chat_model(settings, self._clock)
         return None if model is None else await self._stack.enter_async_context(model)
 
     def _desk_over(
@@ -309,6 +309,11 @@ class Application:
         if left := len(self.desk.sessions):
             self._tell(f"{count(left, 'session').capitalize()} could not be closed in time; the next start goes on.")
             log.error("sessions could not be closed in time", sessions=left)
+
+
+def make_chat_model(settings: Settings, clock: Clock) -> OpenAICompatible | None:
+    """The chat model that the settings name, not entered yet; None where they name none."""
+    return OpenAICompatible.from_settings(settings, clock)
 
 
 async def run_simulator(

@@ -7,7 +7,7 @@ AvatarRelayError
 │   └── StoreTooNew          a newer avatar-relay has already migrated it
 ├── Refused                  a person may not or cannot do this now; the message is the sentence to show
 ├── LinkInvalid              a watch link is forged, expired or revoked
-├── AnswerError              the chat model could not answer
+├── AnswerError              the chat model could not answer, or not to the end; `why` says of which kind it is
 └── ProviderError            an avatar provider refused or failed
     ├── AuthenticationFailed the key is wrong, or may not do this
     ├── QuotaExhausted       no credit left
@@ -22,6 +22,8 @@ AvatarRelayError
 
 No message of these errors carries a key, a token or a URL with one in it (rule 9).
 """
+
+from enum import StrEnum
 
 
 class AvatarRelayError(Exception):
@@ -62,8 +64,33 @@ class LinkInvalid(AvatarRelayError):
         self.why = why
 
 
+class AnswerTrouble(StrEnum):
+    """What keeps a chat model from answering, or from answering to the end."""
+
+    KEY = "key"
+    MODEL = "model"
+    ADDRESS = "address"
+    """Nothing of a chat API is there."""
+    UNREACHABLE = "unreachable"
+    BUSY = "busy"
+    """Too many requests, or no credit."""
+    TIME = "time"
+    """It took longer than an answer may."""
+    LENGTH = "length"
+    """It reached the most it may write."""
+    FILTER = "filter"
+    """A filter of its service stopped it."""
+    BROKEN_OFF = "broken off"
+    """The connection or the server ended before the answer did."""
+    OTHER = "other"
+
+
 class AnswerError(AvatarRelayError):
-    """The chat model could not answer. The message is for the log, not for chat."""
+    """The chat model could not answer, or not to the end. The message is for the log, not for chat."""
+
+    def __init__(self, message: str, *, why: AnswerTrouble = AnswerTrouble.OTHER) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 class ProviderError(AvatarRelayError):

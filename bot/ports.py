@@ -288,7 +288,8 @@ class ChatModel(Protocol):
     """A language model that answers where the provider cannot."""
 
     def answer(self, knowledge: str, turns: Sequence[Turn]) -> AsyncIterator[str]:
-        """Stream the answer to the last turn, in fragments as they come. Raises `AnswerError`."""
+        """Stream the answer to the last turn, in fragments as they come. `turns` begin and end with a person's, and the
+        speakers take turns. Raises `AnswerError`, also after fragments where the answer is not whole; ends in time."""
 
 
 # --- chat platform ---------------------------------------------------------------------------------------------------

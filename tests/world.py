@@ -157,6 +157,8 @@ class World:
         self.provider_name = provider
         self._policy = policy or SessionPolicy()
         self._with_chat_model = chat_model
+        self.chat_url = ""
+        """The chat API, where it is another one than the simulator's. Before the bot boots."""
         self._user_rate = user_rate
         self._rule = rule
         self._api_key = api_key
@@ -222,7 +224,7 @@ class World:
         self._wire_up(provider)
         model = None
         if self._with_chat_model:
-            model = OpenAICompatible(KEY, f"{self.simulator.address}/v1", "simulator", self.clock)
+            model = OpenAICompatible(KEY, self.chat_url or f"{self.simulator.address}/v1", "simulator", self.clock)
             # One reading of the certificates of the world is enough for all worlds.
             model._client = HttpxAiohttpClient(
                 verify=_trust(), timeout=openai_compatible.TIMEOUT, limits=openai_compatible.LIMITS

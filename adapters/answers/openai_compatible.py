@@ -4,37 +4,48 @@ It asks and passes fragments on; it keeps no conversation and knows no avatar. N
 people wrote.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 import httpx
 import stamina
+import structlog
 from httpx_aiohttp import HttpxAiohttpClient
 from pydantic import SecretStr
 
 from adapters import server_sent_events, shapes
-from adapters.quoting import masked
-from bot.errors import AnswerError
+from adapters.answers.frames import end, has_choice, words
+from adapters.answers.messages import messages_of
+from adapters.answers.refusals import refusal
+from adapters.answers.thoughts import Thoughts
+from bot.errors import AnswerError, AnswerTrouble
 from bot.ports import Clock, Turn
 from bot.settings import Settings
+from bot.time_limit import time_limit
+
+log = structlog.get_logger(__name__)
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0, pool=10.0)
-"""Seconds: 10 to connect, 30 until the first and between any two fragments."""
+"""Seconds: 10 to connect, 30 without a sign of life. Comments and thoughts are signs of life: the time in which words
+must come is bounded by `ANSWER_LIMIT`, and by `bot.speaking.answer_waits`."""
 
 ANSWER_LIMIT = 120.0
 """Seconds for a whole answer, however steadily it trickles."""
 
 LONGEST_ANSWER = 2000
-"""Characters. Two minutes of speech; what comes after the last whole word within them is not spoken."""
+"""Characters. Two minutes of speech; what comes after the last whole word within them is not spoken, and told."""
 
-MOST_TURNS = 20
-"""Turns of the conversation that are sent along, the newest."""
+MOST_TURNS = 21
+"""Turns of the conversation that are sent along, the newest; odd, as people have the first and the last word."""
 
 LARGEST_REFUSAL = 64 << 10
+"""Bytes."""
+
+LARGEST_ANSWER = 1 << 20
+"""Bytes of an answer that comes at once; its thoughts may be long."""
 
 LIMITS = httpx.Limits(max_connections=1024, keepalive_expiry=15.0)
 
@@ -48,6 +59,10 @@ DEFAULT_KNOWLEDGE = "You are a friendly host who answers the people in the chat.
 
 class _Passing(Exception):
     """A refusal that may pass and had no effect worth caring about: nothing of the answer has been spoken yet."""
+
+    def __init__(self, error: AnswerError) -> None:
+        super().__init__()
+        self.error = error
 
 
 class OpenAICompatible:
@@ -95,27 +110,41 @@ class OpenAICompatible:
             await client.aclose()
 
     async def answer(self, knowledge: str, turns: Sequence[Turn]) -> AsyncGenerator[str, None]:
-        """Stream the answer to the last turn. Raises `AnswerError`, also after fragments, and where nothing came."""
+        """Stream the answer to the last turn, without the model's thoughts. Raises `AnswerError`, also after fragments
+        where the answer is not whole, and where nothing came."""
+        deadline = self._clock.monotonic() + ANSWER_LIMIT
         failure: AnswerError
         try:
-            response = await self._opened(knowledge, turns)
+            async with self._in_time(deadline):
+                response = await self._opened(knowledge, turns)
             try:
                 async with aclosing(self._fragments(response)) as fragments, aclosing(_shortened(fragments)) as answer:
-                    async for fragment in answer:
+                    while (fragment := await self._next(answer, deadline)) is not None:
                         yield fragment
             finally:
                 await response.aclose()
-        except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError, _Passing) as trouble:
-            cause = trouble.__cause__ or trouble
-            failure = AnswerError(
-                str(trouble) if isinstance(trouble, _Passing) else f"the chat model: {type(cause).__name__}"
-            )
+        except TimeoutError:
+            failure = AnswerError(f"the chat model was not done after {ANSWER_LIMIT:.0f} s", why=AnswerTrouble.TIME)
+        except _Passing as trouble:
+            failure = trouble.error
+        except (httpx.ConnectError, httpx.ConnectTimeout) as trouble:
+            failure = AnswerError(_kind_of(trouble), why=AnswerTrouble.UNREACHABLE)
+        except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as trouble:
+            failure = AnswerError(_kind_of(trouble), why=AnswerTrouble.BROKEN_OFF)
         except server_sent_events.Unreadable as trouble:
-            failure = AnswerError(f"the chat model: {trouble}")
+            failure = AnswerError(f"the chat model: {trouble}", why=AnswerTrouble.BROKEN_OFF)
         else:
             return
         # Raised out here so that no request, with its key, hangs on the error as its context.
         raise failure
+
+    async def _next(self, answer: AsyncGenerator[str, None], deadline: float) -> str | None:
+        async with self._in_time(deadline):
+            return await anext(answer, None)
+
+    def _in_time(self, deadline: float) -> AbstractAsyncContextManager[None]:
+        # Whatever arrives: comments, thoughts and empty fragments keep a connection alive for ever.
+        return time_limit(self._clock, deadline - self._clock.monotonic())
 
     async def _opened(self, knowledge: str, turns: Sequence[Turn]) -> httpx.Response:
         """The beginning of an answer. Nothing has been said yet, so what may pass is tried again, twice.
@@ -142,79 +171,82 @@ class OpenAICompatible:
         headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         if self._api_key is not None:
             headers["Authorization"] = f"Bearer {self._api_key.get_secret_value()}"
-        body = {"model": self._model, "stream": True, "messages": _messages(knowledge, turns)}
+        system = f"{knowledge.strip() or DEFAULT_KNOWLEDGE}\n\n{MANNER}"
+        body = {"model": self._model, "stream": True, "messages": messages_of(system, turns, MOST_TURNS)}
         request = client.build_request("POST", self._url, json=body, headers=headers)
-        async with asyncio.timeout(ANSWER_LIMIT):
-            response = await client.send(request, stream=True)
+        response = await client.send(request, stream=True)
         if response.status_code == 200:
             return response
         try:
-            async with asyncio.timeout(ANSWER_LIMIT):
-                said = self._refusal(response.status_code, await _bounded(response))
+            refused = self._refusal(response.status_code, await _bounded(response, LARGEST_REFUSAL))
         finally:
             await response.aclose()
         if response.status_code == 429 or response.status_code >= 500:
-            raise _Passing(said)
-        raise AnswerError(said)
+            raise _Passing(refused)
+        raise refused
 
-    def _refusal(self, status: int, content: bytes) -> str:
-        body = shapes.parsed(content)
-        message = shapes.text(shapes.field(body, "error", "message"), shapes.LONGEST_URL) or shapes.text(
-            shapes.field(body, "error"), shapes.LONGEST_URL
-        )
-        secret = "" if self._api_key is None else self._api_key.get_secret_value()
-        quoted = masked(message or "", (secret,))
-        return f"the chat model answered {status}" + (f": {quoted}" if quoted else "")
+    def _refusal(self, status: int, content: bytes) -> AnswerError:
+        return refusal(status, content, "" if self._api_key is None else self._api_key.get_secret_value())
 
     async def _fragments(self, response: httpx.Response) -> AsyncGenerator[str, None]:
-        if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
-            # Some servers do not stream although they are asked to.
-            yield _whole(shapes.parsed(await _bounded(response)))
-            return
-        deadline = self._clock.monotonic() + ANSWER_LIMIT
+        thoughts = Thoughts()
+        is_streamed = response.headers.get("Content-Type", "").lower().startswith("text/event-stream")
+        frames = self._streamed(response) if is_streamed else self._whole(response)
+        holder = "delta" if is_streamed else "message"
+        ended = None
+        async with aclosing(frames):
+            async for frame in frames:
+                if spoken := thoughts.leave_out(words(frame, holder)):
+                    yield spoken
+                if (ended := end(frame)) is not None:
+                    break
+        if rest := thoughts.rest():
+            yield rest
+        if thoughts.begun_unseen:
+            log.warning(
+                "the chat model's thoughts begin without a tag and may have been spoken: have its server separate them"
+            )
+        if ended is not None and ended.trouble is not None:
+            raise AnswerError(f"the chat model ended its answer with {ended.reason!r}", why=ended.trouble)
+
+    async def _streamed(self, response: httpx.Response) -> AsyncGenerator[object, None]:
+        """The frames of a stream up to its mark of the end. Raises `AnswerError` where the stream ends without one."""
         async for message in server_sent_events.messages(response.aiter_bytes()):
             if message.data.strip() == "[DONE]":
                 return
-            if self._clock.monotonic() > deadline:
-                raise AnswerError(f"the chat model was not done after {ANSWER_LIMIT:.0f} s")
             frame = shapes.parsed(message.data.encode())
             if shapes.field(frame, "error") is not None:
-                raise AnswerError(self._refusal(200, message.data.encode()))
-            fragment = shapes.field(_choice(frame), "delta", "content")
-            if isinstance(fragment, str) and fragment:
-                yield fragment
+                raise self._refusal(200, message.data.encode())
+            yield frame
+        raise AnswerError("the chat model's stream ended without a finish_reason", why=AnswerTrouble.BROKEN_OFF)
+
+    async def _whole(self, response: httpx.Response) -> AsyncGenerator[object, None]:
+        """The one frame of a server that does not stream although it is asked to."""
+        content = await _bounded(response, LARGEST_ANSWER)
+        body = shapes.parsed(content)
+        if shapes.field(body, "error") is not None:
+            raise self._refusal(200, content)
+        if not has_choice(body):
+            raise AnswerError("what answers there is no chat API", why=AnswerTrouble.ADDRESS)
+        yield body
 
 
-def _messages(knowledge: str, turns: Sequence[Turn]) -> list[dict[str, str]]:
-    system = {"role": "system", "content": f"{knowledge.strip() or DEFAULT_KNOWLEDGE}\n\n{MANNER}"}
-    return [
-        system,
-        *({"role": "assistant" if turn.from_avatar else "user", "content": turn.text} for turn in turns[-MOST_TURNS:]),
-    ]
-
-
-def _choice(frame: object) -> object:
-    choices = shapes.rows(shapes.field(frame, "choices"))
-    return choices[0] if choices else None
-
-
-def _whole(body: object) -> str:
-    content = shapes.field(_choice(body), "message", "content")
-    return content if isinstance(content, str) else ""
+def _kind_of(trouble: Exception) -> str:
+    return f"the chat model: {type(trouble.__cause__ or trouble).__name__}"
 
 
 async def _shortened(fragments: AsyncIterator[str]) -> AsyncGenerator[str, None]:
     """The fragments up to `LONGEST_ANSWER` characters, ending in a whole word where there is one. Raises `AnswerError`
-    where nothing speakable came."""
+    where there are more, and where nothing speakable came."""
     left = LONGEST_ANSWER
     spoke = False
     async for fragment in fragments:
         spoke = spoke or bool(fragment.strip())
-        if len(fragment) >= left:
+        if len(fragment) > left:
             kept = fragment[:left]
-            words = kept.rsplit(None, 1)
-            yield words[0] if len(words) == 2 else kept
-            return
+            whole_words = kept.rsplit(None, 1)
+            yield whole_words[0] if len(whole_words) == 2 else kept
+            raise AnswerError(f"the answer is longer than {LONGEST_ANSWER} characters", why=AnswerTrouble.LENGTH)
         left -= len(fragment)
         if fragment:
             yield fragment
@@ -222,10 +254,10 @@ async def _shortened(fragments: AsyncIterator[str]) -> AsyncGenerator[str, None]
         raise AnswerError("the chat model answered nothing")
 
 
-async def _bounded(response: httpx.Response) -> bytes:
+async def _bounded(response: httpx.Response, most: int) -> bytes:
     content = bytearray()
     async for chunk in response.aiter_bytes():
         content += chunk
-        if len(content) > LARGEST_REFUSAL:
+        if len(content) > most:
             raise httpx.ReadError("the answer is too large")
     return bytes(content)

@@ -5,10 +5,11 @@ it needs as an `Examination` and yields `Check`s. It changes nothing, has timeou
 """
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.ports import Clock
+from bot.ports import ChatModel, Clock
 from bot.settings import Settings
 
 GROUP = "avatar_relay.checks"
@@ -35,11 +36,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What a check may use. `channel`: the id of a channel to look at, where the operator named one."""
+    """What a check may use. `channel`: the id of a channel to look at, where the operator named one. `chat_model`: the
+    one of the settings, not entered yet, where there is one."""
 
     settings: Settings
     clock: Clock
     channel: str | None = None
+    chat_model: AbstractAsyncContextManager[ChatModel] | None = None
 
 
 Examine = Callable[[Examination], AsyncIterator[Check]]

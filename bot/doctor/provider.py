@@ -30,7 +30,6 @@ async def examine_provider(examination: Examination) -> AsyncIterator[Check]:
         yield await _known("voice", settings.avatar.voice_id, provider)
         yield await _open_streams(provider)
     yield _options(settings)
-    yield _answers(examination, provider)
 
 
 async def _account(provider: AvatarProvider) -> Check:
@@ -93,14 +92,3 @@ def _options(settings: Settings) -> Check:
 
 def _short(value: str, limit: int = 60) -> str:
     return value if len(value) <= limit else value[: limit - 1] + "…"
-
-
-def _answers(examination: Examination, provider: AvatarProvider) -> Check:
-    model = examination.settings.chat_model.model
-    if provider.capabilities.chat:
-        return passed("answers", "the avatar answers by itself")
-    if model:
-        return passed("answers", f"the chat model {model} answers")
-    setting = provider.capabilities.chat_setting
-    also = f", or {setting}" if setting else ""
-    return warned("answers", "the avatar repeats only", f"Set CHAT_API_URL and CHAT_MODEL{also} to let it answer.")

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 
 import structlog
 
+from bot.doctor.answers import examine_answers
 from bot.doctor.check import GROUP, Check, Examination, Examine, Outcome, failed, skipped
 from bot.doctor.machine import examine_machine
 from bot.doctor.provider import examine_provider
@@ -27,6 +28,7 @@ async def examine(examination: Examination) -> list[Check]:
         ("machine", examine_machine),
         ("public address", examine_public_address),
         ("avatar service", examine_provider),
+        ("answers", examine_answers),
     ]
     for name, each in [*ours, *_of_adapters()]:
         checks += await _collect(name, each(examination))

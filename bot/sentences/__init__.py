@@ -38,6 +38,7 @@ from bot.sentences.admin import (
     used as used,
 )
 from bot.sentences.failures import (
+    answer_broke_off as answer_broke_off,
     failure as failure,
     interrupt_failed as interrupt_failed,
     session_failed as session_failed,

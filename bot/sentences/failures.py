@@ -5,6 +5,7 @@ Part of `bot.sentences`, which is where the rest of the program takes it from.
 
 from bot.errors import (
     AnswerError,
+    AnswerTrouble,
     AuthenticationFailed,
     AvatarAway,
     AvatarRelayError,
@@ -50,6 +51,15 @@ def not_said(state: UtteranceState, error: ProviderError) -> tuple[str, str]:
     return f"One message could not be said. {text}", reference
 
 
+def answer_broke_off(error: AnswerError) -> tuple[str, str]:
+    """What to tell of an answer that was said as far as it came."""
+    reference = new_reference()
+    return (
+        f"The avatar's answer broke off: {_why_it_broke_off(error.why)}. Ask again for the rest. (ref {reference})",
+        reference,
+    )
+
+
 def interrupt_failed(error: ProviderError) -> tuple[str, str]:
     """What to tell when the provider did not take an interrupt."""
     if isinstance(error, Transient):
@@ -60,6 +70,18 @@ def interrupt_failed(error: ProviderError) -> tuple[str, str]:
         ), reference
     text, reference = failure(error)
     return f"The avatar could not be interrupted. {text}", reference
+
+
+def _why_it_broke_off(why: AnswerTrouble) -> str:
+    match why:
+        case AnswerTrouble.LENGTH:
+            return "it reached the longest that an answer may be"
+        case AnswerTrouble.FILTER:
+            return "a filter of the chat model's service stopped it"
+        case AnswerTrouble.TIME:
+            return "the chat model took too long to go on"
+        case _:
+            return "the chat model stopped in the middle"
 
 
 def _what_happened(error: AvatarRelayError) -> str:
@@ -93,6 +115,16 @@ def _what_happened(error: AvatarRelayError) -> str:
             return "The avatar service did not answer in time. If a stream was opened, it closes by itself. Try again."
         case Transient():
             return "The avatar service cannot be reached right now. Try again in a minute."
+        case AnswerError(why=AnswerTrouble.FILTER):
+            return (
+                "A filter of the chat model's service has stopped the answer. Ask in other words, or use `/avatar say`."
+            )
+        case AnswerError(why=AnswerTrouble.TIME):
+            return "The chat model took too long to answer. Try again, or use `/avatar say`."
+        case AnswerError(why=AnswerTrouble.LENGTH):
+            return (
+                "The chat model reached its limit before it had an answer. Ask something simpler, or use `/avatar say`."
+            )
         case AnswerError():
             return "The avatar could not think of an answer. Try again, or use `/avatar say`."
         case StoreError():

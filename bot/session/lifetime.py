@@ -78,7 +78,7 @@ class Lifetime:
         now, is_watched = self._clock.monotonic(), self._is_watched()
         if is_watched:
             self._last_watched = now
-        if self._speech.current is not None:
+        if self._speech.is_busy:
             self._look_in(self._policy.idle_timeout - self._policy.idle_warning)
             return
         leaves_at, warning, is_unwatched = self._next_end(is_watched=is_watched)

@@ -7,6 +7,7 @@ import re
 from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
@@ -17,6 +18,9 @@ from bot.store.address import read_address
 LONGEST_QUOTE = 60
 """Characters of a wrong value that are repeated to who set it."""
 
+OTHER_ENDPOINT = re.compile(r"(?i)/(completions|responses|messages|embeddings|models|chat|generate)$")
+"""Where a model is asked in other ways, or by other services' own APIs; no base address ends like this."""
+
 URL_PASSWORD = re.compile(r"//([^/@\s]*)@")
 """What stands between `//` and `@` in an address: a name and a password."""
 
@@ -26,6 +30,18 @@ def without_last_slash(url: str) -> str:
     if not re.match(r"https?://[^/\s]", url) or re.search(r"\s", url):
         raise ValueError
     return url
+
+
+def chat_api_address(url: str) -> str:
+    """The address that `/chat/completions` goes behind: the whole endpoint is understood, another one is refused."""
+    url = without_last_slash(url)
+    if "?" in url or "#" in url:
+        raise ValueError
+    server, path = url[: -len(urlsplit(url).path) or None], urlsplit(url).path
+    path = re.sub(r"(?i)/chat/completions$", "", re.sub(r"/{2,}", "/", path))
+    if OTHER_ENDPOINT.search(path):
+        raise ValueError
+    return server + path
 
 
 def livekit_address(url: str) -> str:
@@ -82,6 +98,7 @@ def database_address(url: str) -> str:
     return url
 
 
+ChatApiUrl = Annotated[str, AfterValidator(chat_api_address)]
 HttpUrl = Annotated[str, AfterValidator(without_last_slash)]
 LiveKitUrl = Annotated[str, AfterValidator(livekit_address)]
 Seconds = Annotated[float, Field(ge=5, le=604_800, allow_inf_nan=False)]
@@ -160,8 +177,11 @@ class LogLevel(StrEnum):
 
 
 def quoted(value: object) -> str:
-    """A wrong value as it is shown to who set it: shortened, and without what may be a password before an `@`."""
+    """A wrong value as it is shown to who set it: shortened, and without what may be a password before an `@` or a key
+    in a query."""
     text = URL_PASSWORD.sub("//...@", str(value))
+    if "://" in text:
+        text = re.sub(r"([?#])\S+", r"\1...", text)
     if "@" in text and "//...@" not in text:
         text = f"...@{text.rpartition('@')[2]}"
     return f'"{text}"' if len(text) <= LONGEST_QUOTE else f'"{text[:LONGEST_QUOTE]}..."'

@@ -15,6 +15,7 @@ from bot.settings.kinds import (
     Answers,
     AnyCase,
     CarrierChoice,
+    ChatApiUrl,
     HttpUrl,
     Key,
     LiveKitUrl,
@@ -129,7 +130,11 @@ class ChatModelSettings(Section):
     model_config = SettingsConfigDict(env_prefix="CHAT_")
 
     api_key: Key | None = key(None)
-    api_url: HttpUrl | None = address(None)
+    api_url: ChatApiUrl | None = Field(
+        default=None,
+        description="an address that starts with http:// or https:// and ends with the version, without a query, such "
+        "as https://llm.example.com/v1",
+    )
     model: str = words("")
 
     def contradictions(self) -> Iterator[str]:

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from bot.app import make_chat_model
 from bot.chats import words_for_setup
 from bot.clock import SystemClock
 from bot.doctor.check import Check, Examination
 from bot.doctor.report import as_json as checks_as_json
 from bot.doctor.report import examine, has_failed, of_bad_settings, table
 from bot.errors import SettingsError
+from bot.ports import Clock
 from bot.settings import ENV_FILE, LogLevel, Settings, known_providers, load
 from bot.setup.interview import Interview
 from bot.setup.questions import Platform
@@ -77,10 +79,10 @@ def doctor(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Check settings, database, disk, web address, chat platforms, avatar service, LiveKit and clock.
+    """Check settings, database, disk, web address, chat platforms, avatar service, chat model, LiveKit and clock.
 
-    Changes nothing and costs nothing. Ends with 1 where something does not work. Where no bot runs, it listens at
-    WEB_PORT for a moment, to see whether WEB_PUBLIC_URL leads there.
+    Changes nothing, opens no avatar, and asks the chat model one short question. Ends with 1 where something does not
+    work. Where no bot runs, it listens at WEB_PORT for a moment, to see whether WEB_PUBLIC_URL leads there.
     """
     try:
         load(ENV_FILE)
@@ -98,10 +100,14 @@ def _look_at_everything(settings: Settings, channel: str | None = None) -> list[
     checks: list[Check] = []
 
     async def look() -> None:
-        checks.extend(await examine(Examination(settings, SystemClock(), channel)))
+        checks.extend(await examine(_examination(settings, SystemClock(), channel)))
 
     run_to_end(look())
     return checks
+
+
+def _examination(settings: Settings, clock: Clock, channel: str | None = None) -> Examination:
+    return Examination(settings, clock, channel, make_chat_model(settings, clock))
 
 
 @setup_app.command(short_help="Print the avatars you can choose.")
@@ -151,7 +157,7 @@ def diagnostics(
     found: list[str] = []
 
     async def look() -> None:
-        found.append(await diagnose(settings, clock, await examine(Examination(settings, clock))))
+        found.append(await diagnose(settings, clock, await examine(_examination(settings, clock))))
 
     run_to_end(look())
     try:

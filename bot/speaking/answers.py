@@ -1,11 +1,10 @@
 """The avatar's answers where the provider has no mind of its own: a chat model writes, the speaking loop reads aloud.
 
-Keeps the last turns of a session's conversation. Knows nothing of streams or of the queue.
+Keeps the last turns of a session's conversation. Knows nothing of streams, of the queue or of time.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -16,8 +15,9 @@ from bot.tasks import TaskOwner, end
 
 log = structlog.get_logger(__name__)
 
-REMEMBERED_TURNS = 12
-"""Turns of a conversation that go to the model: enough for a thread of talk, bounded in cost."""
+REMEMBERED_TURNS = 13
+"""Turns of a conversation that go to the model, the question and what came before it in pairs: enough for a thread of
+talk, bounded in cost."""
 
 
 class Answering:
@@ -62,25 +62,48 @@ class Conversation:
     def __init__(self, model: ChatModel | None, knowledge: str) -> None:
         self._model = model
         self._knowledge = knowledge
-        self._turns: deque[Turn] = deque(maxlen=REMEMBERED_TURNS)
+        self._exchanges: list[tuple[str, Answering]] = []
 
     def begin(self, question: str, tasks: TaskOwner, grew: Callable[[], None]) -> Answering:
         """Start to answer `question`; `grew` is called whenever there is something to take, or the answer is done."""
         answering = Answering()
-        self._turns.append(Turn(question, from_avatar=False))
-        answering.task = tasks.start(self._write(answering, grew), name="answer")
+        turns = (*self._remembered(), Turn(question, from_avatar=False))
+        self._exchanges.append((question, answering))
+        answering.task = tasks.start(self._write(answering, turns, grew), name="answer")
         return answering
 
     async def stop(self, answering: Answering) -> None:
         """Stop writing an answer that nobody will hear; what was taken of it stays in the conversation."""
         await end(answering.task)
-        self._remember(answering)
 
-    async def _write(self, answering: Answering, grew: Callable[[], None]) -> None:
+    async def break_off(self, answering: Answering, error: AnswerError) -> None:
+        """Stop writing an answer, which ends with what there is of it by now; `error` is why."""
+        await self.stop(answering)
+        answering.error = answering.error or error
+        answering.finish()
+        answering.done = True
+
+    def forget(self, answering: Answering) -> None:
+        """Have nobody remember an answer that was not heard, nor its question."""
+        self._exchanges = [exchange for exchange in self._exchanges if exchange[1] is not answering]
+
+    def _remembered(self) -> list[Turn]:
+        """Questions and their answers, as they were heard. One that has no answer, because it was refused, cut or
+        failed, is left out: models want the speakers to take turns, and a question that a filter refused would have all
+        later ones refused."""
+        answered = [exchange for exchange in self._exchanges if exchange[1].whole.strip()]
+        self._exchanges = answered[-(REMEMBERED_TURNS // 2) :]
+        return [
+            turn
+            for question, answering in self._exchanges
+            for turn in (Turn(question, from_avatar=False), Turn(answering.whole, from_avatar=True))
+        ]
+
+    async def _write(self, answering: Answering, turns: Sequence[Turn], grew: Callable[[], None]) -> None:
         try:
             if self._model is None:
                 raise AnswerError("no chat model is configured")
-            async for fragment in self._model.answer(self._knowledge, tuple(self._turns)):
+            async for fragment in self._model.answer(self._knowledge, turns):
                 answering.add(fragment)
                 grew()
             answering.finish()
@@ -94,10 +117,4 @@ class Conversation:
             answering.error = AnswerError(f"the chat model: {type(error).__name__}")
         answering.finish()
         answering.done = True
-        if answering.error is None:
-            self._remember(answering)
         grew()
-
-    def _remember(self, answering: Answering) -> None:
-        if answering.whole and not (self._turns and self._turns[-1].from_avatar):
-            self._turns.append(Turn(answering.whole, from_avatar=True))

@@ -53,6 +53,14 @@ class LineQueue:
         metrics.waiting_utterances.dec()
         return line
 
+    def take_first(self, is_meant: Callable[[Line], bool]) -> Line | None:
+        """Take the first line that is meant, past those before it."""
+        line = next((line for line in self._lines if is_meant(line)), None)
+        if line is not None:
+            self._lines.remove(line)
+            metrics.waiting_utterances.dec()
+        return line
+
     async def reword(self, message_id: str, text: str) -> None:
         """Say what a message says now, where it still waits. Raises `StoreError`."""
         for line in self._of_message(message_id):

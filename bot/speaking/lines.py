@@ -4,6 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 
 from bot import ids
+from bot.errors import AnswerError
 from bot.model import Mode, Utterance, UtteranceState
 from bot.ports import Clock
 from bot.speaking.answers import Answering
@@ -20,6 +21,8 @@ class Line:
     stored: whether it has a row (the greeting has none).
     attempts: how often the provider did not take it. heard_answer: what the avatar answered by itself.
     told: the state that was told last.
+    waits_since: since when there is nothing to say although the answer is not done, on the clock.
+    told_of_break: people have read that its answer broke off.
     """
 
     utterance: Utterance
@@ -35,6 +38,8 @@ class Line:
     attempts: int = 0
     heard_answer: str | None = None
     told: UtteranceState | None = None
+    waits_since: float | None = None
+    told_of_break: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -47,6 +52,16 @@ class Line:
         return len(self.pieces) == 1 and (self.answering is None or self.answering.done)
 
     @property
+    def waits_for_answer(self) -> bool:
+        """Whether there is nothing to say of it now because the chat model still writes."""
+        return self.answering is not None and not self.answering.done and not self.pieces
+
+    @property
+    def answer_error(self) -> AnswerError | None:
+        """Why the answer to it is not whole, or not there."""
+        return self.answering.error if self.answering else None
+
+    @property
     def answer(self) -> str | None:
         """What the avatar answers, as far as it is written, or was heard to answer by itself."""
         return self.answering.whole if self.answering else self.heard_answer
@@ -54,6 +69,7 @@ class Line:
     def reword(self, text: str) -> None:
         """Its message says `text` now. Nothing may have been handed over, and no answer to it may be under way."""
         self.answering = None
+        self.waits_since = None
         self.pieces.clear()
         self.utterance = replace(self.utterance, text=text)
 

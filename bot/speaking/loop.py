@@ -22,6 +22,7 @@ from bot.errors import (
 from bot.house import House
 from bot.model import Utterance, UtteranceState
 from bot.ports import FirstWords
+from bot.speaking.answer_waits import TURN, longest_wait, took_too_long
 from bot.speaking.answers import Conversation
 from bot.speaking.delivery import Delivery
 from bot.speaking.line_queue import LineQueue
@@ -29,7 +30,7 @@ from bot.speaking.line_states import LineStates
 from bot.speaking.lines import Line
 from bot.speaking.pieces import PieceSource
 from bot.speaking.playout import Playout
-from bot.speaking.progress import SpeechProgress
+from bot.speaking.progress import TIMER_IS_EARLY, SpeechProgress
 from bot.speaking.timers import Timers
 from bot.speaking.verdicts import Again, judge
 from bot.speech import estimate_duration
@@ -172,6 +173,11 @@ class SpeakingLoop:
         return self._playout.current
 
     @property
+    def is_busy(self) -> bool:
+        """Whether something is being said, or is about to be; an answer that is only being waited for is not."""
+        return self.current is not None and (self.current.handed_over or not self.current.waits_for_answer)
+
+    @property
     def is_talking_on(self) -> bool:
         """Whether the avatar is heard although all was to be cut: an interrupt failed."""
         return self.current is None and self._playout.unsaid > 0
@@ -239,19 +245,46 @@ class SpeakingLoop:
             line = self._queue.take()
             self._playout.begin(line)
         self._pieces.fill(line)
+        if line.waits_for_answer:
+            return await self._wait_for_answer(line)
+        line.waits_since = None
         if line.pieces:
             return line if self._may_send_more(line) else None
-        if line.answering is not None and (error := line.answering.error) is not None:
+        error = line.answer_error
+        if error is not None and not line.handed_over:
             self._playout.remove(line)
             await self._states.finish(line, UtteranceState.FAILED, detail=str(error))
             self._complain(sentences.failure(error), error)
             return await self._next_to_send()
+        if error is not None and not line.told_of_break:
+            line.told_of_break = True
+            self._complain(sentences.answer_broke_off(error), error)
         if self._may_send_ahead(line):
             following = self._queue.take()
             self._playout.follow_with(following)
             self._pieces.fill(following)
             return following
         return None
+
+    async def _wait_for_answer(self, line: Line) -> Line | None:
+        """Wait until the chat model has written more, as long as that may take, and let others speak meanwhile."""
+        now = self._clock.monotonic()
+        line.waits_since = now if line.waits_since is None else line.waits_since
+        waited = now - line.waits_since
+        if waited >= longest_wait(line) - TIMER_IS_EARLY:
+            await self._pieces.break_off(line, took_too_long(line))
+            return await self._next_to_send()
+        if line.handed_over or waited < TURN - TIMER_IS_EARLY:
+            self._wake_in("answer", (longest_wait(line) if line.handed_over else TURN) - waited, self._nothing)
+            return None
+        other = self._queue.take_first(lambda waiting: not self._pieces.needs_answer(waiting.utterance))
+        if other is None:
+            self._wake_in("answer", longest_wait(line) - waited, self._nothing)
+            return None
+        self._playout.remove(line)
+        self._queue.put_back(line)
+        self._playout.begin(other)
+        return await self._next_to_send()
 
     def _may_send_more(self, line: Line) -> bool:
         if not line.handed_over:

@@ -6,6 +6,7 @@ aloud. Sends nothing and knows no order.
 
 from collections.abc import Callable
 
+from bot.errors import AnswerError
 from bot.model import Mode, Utterance
 from bot.ports import Capabilities
 from bot.speaking.answers import Conversation
@@ -43,9 +44,17 @@ class PieceSource:
             line.pieces.extend(self._cut_up(line.utterance.text))
 
     async def stop(self, line: Line) -> None:
-        """Have no more written of the answer to a line, where one is being written."""
+        """Have no more written of the answer to a line, where one is being written. Where nothing of it was heard,
+        nobody remembers it."""
         if line.answering is not None:
             await self._conversation.stop(line.answering)
+            if not line.handed_over:
+                self._conversation.forget(line.answering)
+
+    async def break_off(self, line: Line, error: AnswerError) -> None:
+        """Have no more written of the answer to a line; what there is by now is all of it, and `error` is why."""
+        if line.answering is not None:
+            await self._conversation.break_off(line.answering, error)
 
     def _cut_up(self, text: str) -> list[str]:
         if self._capabilities.appends:

@@ -126,6 +126,8 @@ class SpeechProgress:
             self._look_at_the_end()
         if said is not None and self._doubt is not None and said.stored and not said.heard:
             await self._doubt(said)
+        elif said is not None and (error := said.answer_error) is not None:
+            await self._states.finish(said, UtteranceState.FAILED, detail=str(error))
         elif said is not None:
             await self._states.finish(said, UtteranceState.SPOKEN)
         if begun is not None:

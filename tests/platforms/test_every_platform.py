@@ -57,6 +57,15 @@ async def test_answer_to_a_question_is_spoken_and_can_be_read(chat: Driver) -> N
     assert any("stand-in" in text for text in chat.bot.spoken)
 
 
+async def test_answer_that_breaks_off_can_be_read_as_far_as_it_came_and_why(chat: Driver) -> None:
+    await begin(chat)
+    body = {"choices": [{"message": {"content": "The weather is fine, but"}, "finish_reason": "length"}]}
+    chat.bot.simulator.faults.add("status", path="/v1/chat/completions", status=200, body=body)
+    await chat.command("/avatar ask how is the weather?")
+    await chat.until_read("The avatar's answer broke off: it reached the longest that an answer may be.")
+    await chat.until_read("The weather is fine, but")
+
+
 async def test_mode_chat_lets_it_answer_messages(chat: Driver) -> None:
     await begin(chat)
     assert "mode chat" in await chat.command("/avatar mode chat")

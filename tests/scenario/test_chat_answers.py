@@ -15,6 +15,7 @@ from tests.world import World, simulated, with_policy
 
 MODEL = {"method": "POST", "path": "/v1/chat/completions"}
 QUESTION = "what is the weather like on the other side of the mountains today?"
+BROKE_OFF = sentences.answer_broke_off(AnswerError(""))[0].partition(" (ref ")[0]
 NO_ANSWER = sentences.failure(AnswerError(""))[0].partition(" (ref ")[0]
 
 
@@ -110,7 +111,7 @@ async def test_a_model_that_breaks_off_has_its_beginning_said_and_the_rest_told(
         await world.type(f"/avatar ask {QUESTION}")
         await world.until(lambda: world.ended_as(QUESTION, UtteranceState.FAILED))
         assert answer_to(QUESTION).startswith(said(world).strip())
-        assert sum(notice.startswith(NO_ANSWER) for notice in world.notices) == 1
+        assert sum(notice.startswith(BROKE_OFF) for notice in world.notices) == 1
         await world.write("life goes on")
         await world.until(lambda: world.ended_as("life goes on", UtteranceState.SPOKEN))
 
@@ -144,7 +145,7 @@ async def test_a_mistake_in_a_model_is_told_and_holds_nobody(realtime: World, mo
     await realtime.write("life goes on")
     await realtime.until(lambda: realtime.ended_as("life goes on", UtteranceState.SPOKEN))
     assert realtime.ended_as(QUESTION, UtteranceState.FAILED)
-    assert realtime.notices[-1].startswith(NO_ANSWER)
+    assert realtime.notices[-1].startswith(BROKE_OFF)
     realtime.log.clear()
 
 

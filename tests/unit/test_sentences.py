@@ -25,6 +25,9 @@ FAILURES = [
     errors.Transient(SECRET, may_have_taken_effect=True),
     errors.Transient(SECRET, may_have_taken_effect=False),
     errors.AnswerError(SECRET),
+    errors.AnswerError(SECRET, why=errors.AnswerTrouble.TIME),
+    errors.AnswerError(SECRET, why=errors.AnswerTrouble.LENGTH),
+    errors.AnswerError(SECRET, why=errors.AnswerTrouble.FILTER),
     errors.StoreUnavailable(SECRET),
 ]
 
@@ -47,6 +50,13 @@ def test_a_failure_says_what_to_do_and_carries_its_reference_but_not_the_error_t
     assert sentence.endswith(f"(ref {reference})")
     assert re.fullmatch(r"[2-9a-z]{8}", reference)
     assert not sentence.startswith("Something went wrong")
+
+
+def test_an_answer_that_broke_off_is_told_with_its_reason_and_reference_but_not_the_error_text() -> None:
+    kinds = (errors.AnswerTrouble.TIME, errors.AnswerTrouble.LENGTH, errors.AnswerTrouble.FILTER)
+    said = [sentences.answer_broke_off(errors.AnswerError(SECRET, why=why)) for why in kinds]
+    assert all(SECRET not in sentence and sentence.endswith(f"(ref {reference})") for sentence, reference in said)
+    assert len({sentence.partition(" (ref ")[0] for sentence, _ in said}) == len(kinds)
 
 
 def test_no_two_failures_share_a_sentence() -> None:

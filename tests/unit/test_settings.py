@@ -231,6 +231,53 @@ def test_chat_model_and_its_address_go_together(monkeypatch: pytest.MonkeyPatch)
     assert refusal() == ['CHAT_API_URL is not set: it must be the address of the API with CHAT_MODEL "gpt".']
 
 
+@pytest.mark.parametrize(
+    ("pasted", "understood"),
+    [
+        ("https://llm.example.com/v1/chat/completions", "https://llm.example.com/v1"),
+        ("https://llm.example.com/v1/chat/completions/", "https://llm.example.com/v1"),
+        ("https://llm.example.com//v1//Chat/Completions", "https://llm.example.com/v1"),
+        ("http://127.0.0.1:11434/v1/", "http://127.0.0.1:11434/v1"),
+        ("http://[::1]:11434/chat/completions", "http://[::1]:11434"),
+        ("https://chat", "https://chat"),
+    ],
+)
+def test_the_whole_endpoint_of_the_chat_api_is_understood(
+    monkeypatch: pytest.MonkeyPatch, pasted: str, understood: str
+) -> None:
+    monkeypatch.setenv("CHAT_API_URL", pasted)
+    monkeypatch.setenv("CHAT_MODEL", "small")
+    assert load(None).chat_model.api_url == understood
+
+
+@pytest.mark.parametrize(
+    ("pasted", "shown"),
+    [
+        ("https://llm.example.com/v1?key=hush", "https://llm.example.com/v1?..."),
+        (
+            "https://ana:hush@llm.example.com/v1/chat/completions?a=b",
+            "https://...@llm.example.com/v1/chat/completions?...",
+        ),
+        ("https://llm.example.com/v1#hush", "https://llm.example.com/v1#..."),
+        ("https://llm.example.com/v1/completions", "https://llm.example.com/v1/completions"),
+        ("https://llm.example.com/v1/responses", "https://llm.example.com/v1/responses"),
+        ("https://llm.example.com/v1/models", "https://llm.example.com/v1/models"),
+        ("http://127.0.0.1:11434/api/chat", "http://127.0.0.1:11434/api/chat"),
+        ("llm.example.com/v1", "llm.example.com/v1"),
+    ],
+)
+def test_another_address_than_that_of_a_chat_api_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, pasted: str, shown: str
+) -> None:
+    monkeypatch.setenv("CHAT_API_URL", pasted)
+    monkeypatch.setenv("CHAT_MODEL", "small")
+    (line,) = [line for line in refusal() if line.startswith("CHAT_API_URL")]
+    assert line == (
+        f'CHAT_API_URL is "{shown}": it must be an address that starts with http:// or https:// and ends with the '
+        "version, without a query, such as https://llm.example.com/v1."
+    )
+
+
 def test_every_known_provider_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"heygen-realtime", "heygen-streaming", "simulator"} <= set(known_providers())
     for name in known_providers():

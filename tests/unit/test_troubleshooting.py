@@ -32,10 +32,19 @@ def examples_of(kind: type[AvatarRelayError]) -> list[AvatarRelayError]:
         return [RateLimited("slower", retry_after=5.0)]
     if kind is Transient:
         return [Transient("trouble", may_have_taken_effect=taken) for taken in (True, False)]
+    if kind is errors.AnswerError:
+        return [errors.AnswerError("trouble", why=why) for why in OWN_SENTENCE]
     if kind is errors.Invalid:
         return [errors.Invalid("no such look", parameter="avatar")]
     return [kind("trouble")]
 
+
+OWN_SENTENCE = (
+    errors.AnswerTrouble.OTHER,
+    errors.AnswerTrouble.FILTER,
+    errors.AnswerTrouble.LENGTH,
+    errors.AnswerTrouble.TIME,
+)
 
 SAY_IT_THEMSELVES = (Refused, SettingsError, LinkInvalid)
 """Their message is the sentence, or a page; the tests below look at those."""
@@ -55,6 +64,12 @@ def test_every_failure_is_in_the_troubleshooting_with_its_sentence(error: Avatar
     rows = re.findall(rf"^\| {re.escape(sentence)} \| (.+) \|$", TROUBLESHOOTING, re.MULTILINE)
     assert len(rows) == 1, f"docs/troubleshooting.md needs one row for: {sentence}"
     assert len(rows[0]) > 5
+
+
+@pytest.mark.parametrize("why", errors.AnswerTrouble)
+def test_an_answer_that_broke_off_is_in_the_troubleshooting(why: errors.AnswerTrouble) -> None:
+    sentence = sentences.answer_broke_off(errors.AnswerError("trouble", why=why))[0].rpartition(" (ref ")[0]
+    assert f"| {sentence} |" in TROUBLESHOOTING
 
 
 @pytest.mark.parametrize(

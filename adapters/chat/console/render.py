@@ -28,6 +28,7 @@ _MARKS = {
     UtteranceState.UNKNOWN: "not sure it was said:",
 }
 _ANSWER_MARKS = {UtteranceState.SPEAKING: "answering:", UtteranceState.SPOKEN: "answered:"}
+IN_PART = "answered in part:"
 _TROUBLE = (UtteranceState.FAILED, UtteranceState.UNKNOWN)
 
 
@@ -67,6 +68,8 @@ def lines_of_event(event: SessionEvent) -> list[Line]:
             tone = Tone.TROUBLE if utterance.state in _TROUBLE else Tone.QUIET
             marks = _ANSWER_MARKS if utterance.mode is Mode.CHAT else _MARKS
             mark = marks.get(utterance.state, _MARKS[utterance.state])
+            if answer and utterance.state is UtteranceState.FAILED:
+                return [Line(printable(f"  {IN_PART} {mask_spoilers(answer)}"), tone)]
             said = mask_spoilers(answer) if answer and utterance.state is UtteranceState.SPOKEN else utterance.text
             return [Line(printable(f"  {mark} {said}"), tone)]
         case SessionChanged() | _:

@@ -1,5 +1,6 @@
 """The chat model: what it asks, what it makes of any answer, and that it tells no secret."""
 
+import asyncio
 import json
 import traceback
 from collections.abc import AsyncIterator, Callable
@@ -7,18 +8,20 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from adapters.answers import openai_compatible
-from adapters.answers.openai_compatible import LONGEST_ANSWER, MANNER, MOST_TURNS, OpenAICompatible
+from adapters.answers.openai_compatible import ANSWER_LIMIT, LONGEST_ANSWER, MANNER, MOST_TURNS, OpenAICompatible
 from adapters.avatars.simulator import Effect, Simulator, SimulatorOptions
 from bot.clock import SystemClock
-from bot.errors import AnswerError
-from bot.ports import ChatModel, Turn
+from bot.errors import AnswerError, AnswerTrouble
+from bot.ports import ChatModel, Clock, Turn
 from bot.settings import ChatModelSettings, Settings
 from tests.clock import ManualClock
 
 KEY = "sk-proj-0123456789abcdef"
 QUESTION = [Turn("What is a whale?", from_avatar=False)]
+DONE = "data: [DONE]\n\n"
 EVENTS = {"Content-Type": "text/event-stream; charset=utf-8"}
 
 
@@ -26,10 +29,17 @@ def delta(content: object, **more: object) -> str:
     return f"data: {json.dumps({'choices': [{'index': 0, 'delta': {'content': content, **more}}]})}\n\n"
 
 
-def model(answer: Callable[[httpx.Request], httpx.Response], key: str | None = KEY) -> OpenAICompatible:
+def ended(reason: str, content: str | None = None) -> str:
+    return f"data: {json.dumps({'choices': [{'delta': {'content': content}, 'finish_reason': reason}]})}\n\n"
+
+
+def model(
+    answer: Callable[[httpx.Request], httpx.Response], key: str | None = KEY, clock: Clock | None = None
+) -> OpenAICompatible:
     secret = None if key is None else SecretStr(key)
+    transport = httpx.MockTransport(answer)
     return OpenAICompatible(
-        secret, "https://chat.example.com/v1/", "small", ManualClock(), transport=httpx.MockTransport(answer)
+        secret, "https://chat.example.com/v1/", "small", clock or ManualClock(), transport=transport
     )
 
 
@@ -106,13 +116,14 @@ async def test_a_long_conversation_is_asked_from_its_end() -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request)
-        return streaming(delta("Yes."))(request)
+        return streaming(delta("Yes."), DONE)(request)
 
-    await answered(model(answer, key=None), [Turn(f"{index}", from_avatar=False) for index in range(100)])
+    await answered(model(answer, key=None), [Turn(f"{index}", from_avatar=index % 2 == 1) for index in range(101)])
 
     messages = json.loads(asked[0].content)["messages"]
     assert len(messages) == MOST_TURNS + 1
-    assert messages[-1]["content"] == "99"
+    assert [message["role"] for message in messages[:3]] == ["system", "user", "assistant"]
+    assert messages[-1] == {"role": "user", "content": "100"}
     assert "Authorization" not in asked[0].headers
 
 
@@ -120,17 +131,166 @@ async def test_a_long_conversation_is_asked_from_its_end() -> None:
     ("lines", "fragments"),
     [
         ([delta("Hel"), delta("lo."), "data: [DONE]\n\n", delta("never")], ["Hel", "lo."]),
-        ([": keep-alive\n\n", 'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n', delta("Hi.")], ["Hi."]),
-        ([delta("Hi."), 'data: {"choices":[],"usage":{"total_tokens":7}}\n\n'], ["Hi."]),
-        ([delta(None), delta(""), delta("Hi."), delta(None, reasoning_content="hm")], ["Hi."]),
-        ([delta([{"type": "text"}]), delta(7), delta({}), delta("Hi.")], ["Hi."]),
-        (["data: nonsense\n\n", "data: []\n\n", "data: null\n\n", delta("Hi.")], ["Hi."]),
-        ([delta("Hi.").rstrip("\n")], ["Hi."]),
-        ([delta("Hi.").replace("\n", "\r\n")], ["Hi."]),
+        ([": keep-alive\n\n", 'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n', delta("Hi."), DONE], ["Hi."]),
+        ([delta("Hi."), ended("stop"), 'data: {"choices":[],"usage":{"total_tokens":7}}\n\n', DONE], ["Hi."]),
+        ([delta("Hi."), 'data: {"choices":[],"usage":{"total_tokens":7}}\n\n', ended("stop")], ["Hi."]),
+        (["data: nonsense\n\n", "data: []\n\n", "data: null\n\n", delta("Hi."), DONE], ["Hi."]),
+        ([delta("Hi."), DONE.rstrip("\n")], ["Hi."]),
+        ([delta("Hi.").replace("\n", "\r\n"), DONE.replace("\n", "\r\n")], ["Hi."]),
+        ([delta("Hi."), ended("stop"), *[": keep-alive\n\n"] * 3], ["Hi."]),
+        ([delta("Hi."), ended("end_turn")], ["Hi."]),
+        ([delta("Hi."), ended("STOP"), delta("never")], ["Hi."]),
+        ([ended("stop", "Hi.")], ["Hi."]),
+        ([ended("null", "Hi "), ended("", "there."), ended("stop")], ["Hi ", "there."]),
     ],
 )
 async def test_event_streams_of_many_servers(lines: list[str], fragments: list[str]) -> None:
     assert await answered(model(streaming(*lines))) == fragments
+
+
+@pytest.mark.parametrize(
+    ("lines", "answer"),
+    [
+        (
+            [delta([{"type": "text", "text": "Good morning, "}]), delta([{"type": "text", "text": "Ana."}])],
+            "Good morning, Ana.",
+        ),
+        (
+            [
+                delta(
+                    [
+                        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                        {"type": "text", "text": "Hi."},
+                    ]
+                )
+            ],
+            "Hi.",
+        ),
+        ([delta([{"type": "image_url", "image_url": {"url": "x"}}, {"type": "output_text", "text": "Hi."}, 7])], "Hi."),
+        (
+            [delta([{"type": "text", "text": {"value": "Hi."}}, {"type": ["text"], "text": "no"}, "There."])],
+            "Hi.There.",
+        ),
+        ([delta({"type": "text", "text": "Hi."})], "Hi."),
+        ([delta([{"type": "text"}]), delta(7), delta({}), delta(None), delta(""), delta("Hi.")], "Hi."),
+        ([delta(None, refusal="I'd rather "), delta(None, refusal="not.")], "I'd rather not."),
+        ([delta([{"type": "refusal", "refusal": "No, thanks."}])], "No, thanks."),
+        ([delta(None, reasoning_content="hm"), delta("", reasoning="hm"), delta("Hi.", reasoning_content=None)], "Hi."),
+        ([delta("<think>"), delta("hm"), delta("</think>\n\n"), delta("Hi.")], "Hi."),
+    ],
+)
+async def test_words_are_the_answer_and_thoughts_are_not(lines: list[str], answer: str) -> None:
+    assert "".join(await answered(model(streaming(*lines, ended("stop"))))) == answer
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ([delta("Half a sen")], AnswerTrouble.BROKEN_OFF),
+        ([delta("Half a sen"), ": keep-alive\n\n"], AnswerTrouble.BROKEN_OFF),
+        ([delta("Half a sen"), ended("length"), DONE], AnswerTrouble.LENGTH),
+        ([ended("MAX_TOKENS", "Half a sen")], AnswerTrouble.LENGTH),
+        ([delta("Half a sen"), ended("content_filter"), DONE], AnswerTrouble.FILTER),
+        ([delta("Half a sen"), ended("tool_calls"), DONE], AnswerTrouble.BROKEN_OFF),
+        ([delta("Half a sen"), 'data: {"error":{"message":"overloaded"}}\n\n'], AnswerTrouble.OTHER),
+    ],
+)
+async def test_an_answer_that_is_not_whole_is_given_as_far_as_it_came_and_is_an_error(
+    lines: list[str], why: AnswerTrouble
+) -> None:
+    fragments = model(streaming(*lines)).answer("", QUESTION)
+
+    assert await anext(fragments) == "Half a sen"
+    with pytest.raises(AnswerError) as failure:
+        await anext(fragments)
+    assert failure.value.why is why
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+async def test_an_answer_in_one_piece_may_be_broken_off_too(reason: str) -> None:
+    body = {"choices": [{"message": {"content": "<think>hm</think>Half a sen"}, "finish_reason": reason}]}
+    fragments = model(lambda _: httpx.Response(200, json=body)).answer("", QUESTION)
+
+    assert await anext(fragments) == "Half a sen"
+    with pytest.raises(AnswerError, match=reason):
+        await anext(fragments)
+
+
+def comments_for_ever() -> str:
+    return ": keep-alive\n\n"
+
+
+def thoughts_for_ever() -> str:
+    return delta("hm ")
+
+
+@pytest.mark.parametrize("drip", [comments_for_ever, thoughts_for_ever, lambda: delta(None, reasoning_content="hm")])
+async def test_whatever_drips_in_ends_in_time(drip: Callable[[], str]) -> None:
+    clock = ManualClock()
+
+    class Body(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield delta("<think>").encode()
+            while True:
+                await clock.sleep(5)
+                yield drip().encode()
+
+    chat = model(lambda _: httpx.Response(200, headers=EVENTS, stream=Body()), clock=clock)
+    asking = asyncio.create_task(answered(chat))
+    await clock.advance(ANSWER_LIMIT - 1)
+    assert not asking.done()
+    await clock.advance(1)
+    with pytest.raises(AnswerError) as failure:
+        await asking
+    assert failure.value.why is AnswerTrouble.TIME
+
+
+async def test_a_server_that_never_answers_is_given_up_in_time() -> None:
+    clock = ManualClock()
+
+    async def hang(_: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    chat = OpenAICompatible(None, "https://chat.example.com/v1", "small", clock, transport=httpx.MockTransport(hang))
+    asking = asyncio.create_task(answered(chat))
+    await clock.advance(ANSWER_LIMIT)
+    with pytest.raises(AnswerError):
+        await asking
+
+
+async def test_thoughts_whose_tag_only_closes_are_told_to_the_operator() -> None:
+    lines = [delta("I should greet. "), delta("</think>"), delta("Hi."), DONE]
+    with capture_logs() as log:
+        assert await answered(model(streaming(*lines))) == ["I should greet. ", "Hi."]
+    assert "have its server separate them" in log[0]["event"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "why"),
+    [
+        (401, {"error": {"message": "Incorrect API key provided."}}, AnswerTrouble.KEY),
+        (403, {}, AnswerTrouble.KEY),
+        (404, {"error": {"message": "The model `x` does not exist", "code": "model_not_found"}}, AnswerTrouble.MODEL),
+        (404, {"error": {"message": 'model "x" not found, try pulling it first'}}, AnswerTrouble.MODEL),
+        (404, {"object": "error", "message": "The model `x` does not exist."}, AnswerTrouble.MODEL),
+        (400, {"error": {"message": "x is not a valid model ID", "code": 400}}, AnswerTrouble.MODEL),
+        (404, {"detail": "Not Found"}, AnswerTrouble.ADDRESS),
+        (404, {"error": {"message": "Invalid URL (POST /chat/completions)"}}, AnswerTrouble.ADDRESS),
+        (405, {}, AnswerTrouble.ADDRESS),
+        (302, {}, AnswerTrouble.ADDRESS),
+        (200, {"error": {"message": "overloaded"}}, AnswerTrouble.OTHER),
+        (200, {"hello": "this is something else"}, AnswerTrouble.ADDRESS),
+        (429, {"error": {"message": "quota", "code": "insufficient_quota"}}, AnswerTrouble.BUSY),
+        (400, {"error": {"message": "filtered", "code": "content_filter"}}, AnswerTrouble.FILTER),
+        (400, {"error": {"message": "no", "code": {"a": 1}}}, AnswerTrouble.OTHER),
+        (500, {}, AnswerTrouble.OTHER),
+    ],
+)
+async def test_each_kind_of_refusal_is_known(status: int, body: dict[str, object], why: AnswerTrouble) -> None:
+    with pytest.raises(AnswerError) as failure:
+        await answered(model(lambda _: httpx.Response(status, json=body)))
+    assert failure.value.why is why
 
 
 async def test_a_server_that_does_not_stream_is_understood() -> None:
@@ -185,11 +345,18 @@ async def test_a_refusal_is_asked_once_and_a_busy_server_three_times() -> None:
 
 
 async def test_an_endless_answer_is_cut_after_a_whole_word() -> None:
-    fragments = await answered(model(streaming(*[delta("word after ")] * 1000)))
+    answer = ""
+    with pytest.raises(AnswerError) as failure:  # noqa: PT012 - what came before the error counts
+        async for fragment in model(streaming(*[delta("word after ")] * 1000)).answer("", QUESTION):
+            answer += fragment
 
-    answer = "".join(fragments)
+    assert failure.value.why is AnswerTrouble.LENGTH
     assert LONGEST_ANSWER - 12 <= len(answer) <= LONGEST_ANSWER
     assert answer.endswith(("word", "after"))
+
+
+async def test_an_answer_of_the_greatest_length_is_whole() -> None:
+    assert await answered(model(streaming(delta("a" * LONGEST_ANSWER), DONE))) == ["a" * LONGEST_ANSWER]
 
 
 async def test_an_answer_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,17 @@ async def test_clearing_in_a_broken_database_goes_on_where_it_stopped(queue: Lin
     assert ground.told == [("one", DROPPED), ("two", DROPPED)]
 
 
+async def test_the_first_line_that_is_meant_is_taken_past_others(queue: LineQueue, ground: Ground) -> None:
+    for text in ("one", "two", "three"):
+        queue.add(await ground.line(text))
+    before = counted()
+    taken = queue.take_first(lambda line: line.utterance.text != "one")
+    assert taken is not None
+    assert (taken.utterance.text, texts(queue)) == ("two", ["one", "three"])
+    assert counted() == before - 1
+    assert queue.take_first(lambda line: line.utterance.text == "two") is None
+
+
 async def test_metric_counts_what_waits(queue: LineQueue, ground: Ground) -> None:
     before = counted()
     for text in ("one", "two", "three", "four"):

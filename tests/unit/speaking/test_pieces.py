@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.errors import AnswerError, AnswerTrouble
 from bot.model import Mode
 from bot.ports import Capabilities, Turn
 from bot.speaking.answers import Conversation
@@ -26,10 +27,12 @@ class Slowpoke:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.turns: Sequence[Turn] = ()
         self.go_on = asyncio.Event()
 
     async def answer(self, knowledge: str, turns: Sequence[Turn]) -> AsyncIterator[str]:
         self.asked.append(turns[-1].text)
+        self.turns = turns
         yield "Well, let me "
         await self.go_on.wait()
         yield "think."
@@ -117,6 +120,32 @@ async def test_an_answer_that_nobody_will_hear_is_stopped(model: Slowpoke) -> No
     await sourced.pieces.stop(line)
     await sourced.tasks.drained()
     assert not len(sourced.tasks)
+
+
+@pytest.mark.parametrize(("was_heard", "turns"), [(True, 3), (False, 1)])
+async def test_what_was_not_heard_of_an_answer_is_not_remembered(model: Slowpoke, was_heard: bool, turns: int) -> None:
+    line, next_line = a_line("How are you?", Mode.CHAT), a_line("And now?", Mode.CHAT)
+    sourced = Sourced(model, capabilities())
+    sourced.pieces.fill(line)
+    await sourced.growth()
+    line.handed_over = was_heard
+    await sourced.pieces.stop(line)
+    sourced.pieces.fill(next_line)
+    await sourced.growth()
+    assert len(model.turns) == turns
+    await sourced.tasks.close()
+
+
+async def test_an_answer_that_is_broken_off_is_all_there_is_of_it(model: Slowpoke) -> None:
+    line = a_line("How are you?", Mode.CHAT)
+    sourced = Sourced(model, capabilities())
+    sourced.pieces.fill(line)
+    await sourced.growth()
+    error = AnswerError("too slow", why=AnswerTrouble.TIME)
+    await sourced.pieces.break_off(line, error)
+    sourced.pieces.fill(line)
+    assert list(line.pieces) == ["Well, let me"]
+    assert (line.is_last_piece, line.answer_error) == (True, error)
 
 
 def test_a_provider_that_answers_by_itself_gets_the_question(model: Slowpoke) -> None:
