@@ -29,6 +29,9 @@ PAUSE = 5.0
 ASK_AGAIN = 60.0
 """Seconds until Slack is asked again which workspaces of an organisation have the app, because of one that is new."""
 
+ASKED_WITHIN = 1.5
+"""Seconds of real time for that question: what asks it is to be acknowledged within 3 s."""
+
 MOST_PAGES = 100
 """Pages of workspaces that are asked for, a hundred workspaces each."""
 
@@ -174,9 +177,10 @@ class Workspaces:
         token = organisation.installation.token
         client = web_client(token, self._settings.api_url, self._session, repeat=True)
         try:
-            more = set(await _teams_of(client)) - organisation.teams
-        except SlackUnreachable as error:
-            log.warning("Slack does not say which workspaces of the organisation have the app", error=str(error))
+            async with asyncio.timeout(ASKED_WITHIN):
+                more = set(await _teams_of(client)) - organisation.teams
+        except (SlackUnreachable, TimeoutError) as error:
+            log.warning("Slack does not say which workspaces of the organisation have the app", error=repr(error))
             return
         if more:
             organisation.teams |= more

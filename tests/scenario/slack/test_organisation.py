@@ -169,6 +169,17 @@ async def test_workspace_that_loses_and_gets_the_app_is_left_and_served_again(gr
     assert "Starting" in await grid.command(1, "start")
 
 
+async def test_workspace_that_got_the_app_unnoticed_is_asked_for(grid: Grid) -> None:
+    await grid.install()
+    twin = grid.slack.twin
+    west = twin.add_team("Acme West", enterprise=grid.acme)
+    wanda = twin.add_user("wanda", team=west)
+    place = twin.add_channel("in-west", [wanda], team=west)
+    assert "Starting" in await grid.slack.answer(await twin.slash(place, wanda, "/avatar", "start"))
+    (running,) = grid.slack.bot.desk.sessions
+    assert running.session.channel.workspace == west.id
+
+
 async def test_workspace_admin_is_one_in_their_own_workspace_alone(grid: Grid) -> None:
     await grid.install()
     grid.people[0].is_admin = True
