@@ -129,9 +129,9 @@ TURNS = {
 """What is typed for the call to be made. `cut` breaks every connection instead, so that words are read again, and rooms
 entered again."""
 
-SPEED = {"heygen-streaming": 10, "heygen-realtime": 2, "liveavatar": 5}
+SPEED = {"heygen-streaming": 2, "heygen-realtime": 2, "liveavatar": 5}
 """How fast the simulator is. v3 ends a stream after 30 s without text, LiveAvatar one after 300 s with nobody in its
-room."""
+room, v1 one after 90 s without a keep-alive, which comes every 30 s of the bot's own time."""
 
 STREAM = "/v3/avatar-realtime/*[0-9a-f]"
 CALLS: Mapping[str, Sequence[Call]] = {
