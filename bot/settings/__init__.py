@@ -244,7 +244,11 @@ def _is_secret(field: FieldInfo) -> bool:
 
 
 def _lines(kind: type[Section], error: ValidationError) -> Iterator[str]:
-    for name, value in {str(detail["loc"][0]): detail["input"] for detail in error.errors(include_url=False)}.items():
+    for name, detail in {str(detail["loc"][0]): detail for detail in error.errors(include_url=False)}.items():
         field = kind.model_fields[name]
-        was = "is not right" if _is_secret(field) else f"is {quoted(value)}"
+        said = getattr(detail.get("ctx", {}).get("error"), "__cause__", None)
+        if isinstance(said, SettingsError):  # it names the part of the value that is not right, and repeats nothing
+            yield str(said)
+            continue
+        was = "is not right" if _is_secret(field) else f"is {quoted(detail['input'])}"
         yield f"{_variable(kind, name)} {was}: it must be {field.description}."

@@ -102,8 +102,10 @@ def busy_port() -> Iterator[int]:
         ("--console", {"HEYGEN_API_KEY": "key", "WEB_PORT": "{port}"}),
         ("--console", {"HEYGEN_API_KEY": "key", "DATABASE_URL": "sqlite:///{file}"}),
         ("--console", {"HEYGEN_API_KEY": "key", "DATABASE_URL": "sqlite:///{file}/below.db"}),
+        ("--console", {"DATABASE_URL": "postgresql://ada:s3cret@127.0.0.1:1/relay?channel_binding=require"}),
+        ("--console", {"HEYGEN_API_KEY": "key", "DATABASE_URL": "postgresql://127.0.0.1:1/relay?connect_timeout=9"}),
     ],
-    ids=["nothing", "setting", "key", "port", "no database", "folder"],
+    ids=["nothing", "setting", "key", "port", "no database", "folder", "parameter", "no server"],
 )
 def test_line_of_a_start_that_fails_is_in_the_troubleshooting(
     options: str, given: dict[str, str], tmp_path: Path, busy_port: int
