@@ -13,10 +13,10 @@ from typing import Self
 import aiohttp
 import httpx
 import stamina
-from httpx_aiohttp import HttpxAiohttpClient
 from pydantic import SecretStr
 
 from adapters import server_sent_events, shapes
+from adapters.network import http_client, told
 from adapters.quoting import masked
 from bot.errors import AnswerError
 from bot.ports import Clock, Turn
@@ -106,10 +106,7 @@ class OpenAICompatible:
             finally:
                 await response.aclose()
         except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError, _Passing) as trouble:
-            cause = trouble.__cause__ or trouble
-            failure = AnswerError(
-                str(trouble) if isinstance(trouble, _Passing) else f"the chat model: {type(cause).__name__}"
-            )
+            failure = AnswerError(str(trouble) if isinstance(trouble, _Passing) else f"the chat model: {told(trouble)}")
         except server_sent_events.Unreadable as trouble:
             failure = AnswerError(f"the chat model: {trouble}")
         else:
@@ -134,7 +131,7 @@ class OpenAICompatible:
 
     def _pool(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client = HttpxAiohttpClient(timeout=TIMEOUT, limits=LIMITS, transport=self._transport)
+            self._client = http_client(TIMEOUT, LIMITS, self._transport)
         return self._client
 
     async def _asked(self, knowledge: str, turns: Sequence[Turn]) -> httpx.Response:

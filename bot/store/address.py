@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -27,6 +28,11 @@ class Address:
     url: URL
     file: Path | None
     arguments: Mapping[str, object] = field(default_factory=dict, repr=False, hash=False)
+
+    @property
+    def secrets(self) -> list[SecretStr]:
+        """What must not be logged."""
+        return [SecretStr(secret) for secret in libpq.secrets_in(self.arguments)]
 
     @property
     def is_sqlite(self) -> bool:

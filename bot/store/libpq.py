@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from urllib.parse import quote, unquote_to_bytes, urlencode
+from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode, urlsplit
 
 from bot.errors import SettingsError
 from bot.store.keepalive import connection_class
@@ -127,6 +127,19 @@ def places(arguments: Mapping[str, object]) -> str:
         f"[{host}]:{port}" if ":" in host else host if port == _PORT and "/" in host else f"{host}:{port}"
         for host, port in zip(hosts, ports, strict=True)
     )
+
+
+def uses_sockets(arguments: Mapping[str, object]) -> bool:
+    """Whether the server may be reached over a socket in a folder; so it is where no host is named."""
+    hosts = arguments.get("host")
+    return not isinstance(hosts, list) or any(str(host).startswith("/") for host in hosts)
+
+
+def secrets_in(arguments: Mapping[str, object]) -> list[str]:
+    """What must not be logged."""
+    told = dict(parse_qsl(urlsplit(str(arguments.get("dsn", ""))).query))
+    given = (arguments.get("password"), told.get("sslpassword"))
+    return [secret for secret in given if isinstance(secret, str)]
 
 
 _PORT = 5432

@@ -8,11 +8,11 @@ import socket
 import sqlite3
 import ssl
 
-from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from bot.errors import StoreError, StoreUnavailable
 from bot.redaction import Redactor
+from bot.store import libpq
 from bot.store.address import Address
 
 try:
@@ -68,7 +68,7 @@ def store_error(error: Exception, address: Address) -> StoreError:
     Raise it `from None`: after its first line PostgreSQL repeats the value of a key, and a link nonce is a secret.
     """
     cause = error.orig if isinstance(error, StatementError) and error.orig is not None else error
-    words = _words(error, cause)
+    words = _words(error, cause, address)
     if words is not None:
         return StoreUnavailable(f"{address} {words}")
     first_line = _without_password(str(cause).partition("\n")[0], address)
@@ -79,11 +79,10 @@ def store_error(error: Exception, address: Address) -> StoreError:
 
 def _without_password(line: str, address: Address) -> str:
     """What answers may be a pooler or a proxy, which may repeat what it was given."""
-    given = (address.arguments.get("password"), address.arguments.get("sslpassword"))
-    return Redactor(SecretStr(password) for password in given if isinstance(password, str)).text(line)
+    return Redactor(address.secrets).text(line)
 
 
-def _words(error: Exception, cause: BaseException) -> str | None:
+def _words(error: Exception, cause: BaseException, address: Address) -> str | None:
     if isinstance(cause, sqlite3.Error):
         if "no such table" in str(cause) or "no such column" in str(cause):
             return NO_TABLES
@@ -97,7 +96,9 @@ def _words(error: Exception, cause: BaseException) -> str | None:
             return words
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return _POSTGRESQL["08"]
-    if _CONFIGURATION_ERRORS and isinstance(cause, _CONFIGURATION_ERRORS):
+    # A file that is missing is the socket, or one that a variable such as PGSSLROOTCERT names.
+    is_file = isinstance(cause, FileNotFoundError) and not libpq.uses_sockets(address.arguments)
+    if isinstance(cause, _CONFIGURATION_ERRORS) or is_file:
         return "cannot be reached as it is set: check DATABASE_URL, and the variables that begin with PG"
     return _network_words(cause) if isinstance(cause, OSError) else None
 

@@ -31,9 +31,11 @@ def examples_of(kind: type[AvatarRelayError]) -> list[AvatarRelayError]:
     if kind is RateLimited:
         return [RateLimited("slower", retry_after=5.0)]
     if kind is Transient:
-        return [Transient("trouble", may_have_taken_effect=taken) for taken in (True, False)]
+        return []  # one of each kind of trouble: tests/contract/avatars/test_sentences.py
+    if kind is errors.AuthenticationFailed:
+        return [errors.AuthenticationFailed("trouble", is_known=known) for known in (True, False)]
     if kind is errors.Invalid:
-        return [errors.Invalid("no such look", parameter="avatar")]
+        return [errors.Invalid("no such look", parameter=name) for name in ("avatar", errors.Invalid.ADDRESS)]
     return [kind("trouble")]
 
 

@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator
 import aiohttp
 import discord
 
-from adapters.chat.discord import words
+from adapters.chat.discord import troubles, words
 from adapters.chat.discord.permissions import invite_link, missing_in
+from adapters.network import Connector
+from bot import sentences
 from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.errors import SettingsError
 from bot.settings import Answers, Relay, Settings
@@ -29,7 +31,7 @@ async def examine_discord(examination: Examination) -> AsyncIterator[Check]:
         return
     # Process-wide, since discord.py has it nowhere else.
     discord.http.Route.BASE = settings.discord.api_url
-    async with discord.Client(intents=discord.Intents(guilds=True)) as client:
+    async with discord.Client(intents=discord.Intents(guilds=True), connector=Connector(limit=0)) as client:
         try:
             async with asyncio.timeout(TIMEOUT):
                 await client.login(token.get_secret_value())
@@ -38,15 +40,19 @@ async def examine_discord(examination: Examination) -> AsyncIterator[Check]:
             yield failed("Discord token", "Discord does not accept it", words.TOKEN_REFUSED)
             return
         except (discord.HTTPException, aiohttp.ClientError, OSError, KeyError, TypeError) as error:
-            yield failed(
-                "Discord", f"cannot be reached ({type(error).__name__})", "Check DISCORD_API_URL and the network."
-            )
+            yield _unreachable("Discord", error)
             return
         yield passed("Discord token", f"belongs to {application.name}")
         yield _intents(application, settings)
         yield await _commands(client, settings)
         if examination.channel is not None and examination.channel.isdecimal():
             yield await _channel(client, int(examination.channel), settings)
+
+
+def _unreachable(subject: str, error: Exception) -> Check:
+    trouble = troubles.trouble_of(error)
+    what = f"{sentences.network(troubles.SERVICE, trouble)} ({troubles.told(error)})"
+    return failed(subject, what, f"DISCORD_API_URL: {sentences.network_fix(trouble)}")
 
 
 def invite(settings: Settings) -> str:
@@ -87,9 +93,10 @@ async def _commands(client: discord.Client, settings: Settings) -> Check:
                 if not known:
                     return warned("Discord commands", f"not there yet in server {guild_id}", fix)
     except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+        if not isinstance(error, discord.Forbidden | discord.NotFound):
+            return _unreachable("Discord commands", error)
         link = invite_link(client.application_id)
-        why = type(error).__name__
-        return failed("Discord commands", f"cannot be seen ({why})", f"Invite the bot to the server again: {link}")
+        return failed("Discord commands", "cannot be seen by the bot", f"Invite it to the server again: {link}")
     return passed("Discord commands", f"there, in {len(guilds)} servers")
 
 
@@ -114,7 +121,7 @@ async def _channel(client: discord.Client, channel_id: int, settings: Settings) 
     except discord.Forbidden:
         return failed(subject, "cannot be seen by the bot", "Give it View Channel there, or invite it to the server.")
     except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-        return failed(subject, f"cannot be looked at ({type(error).__name__})", "Try again later.")
+        return _unreachable(subject, error)
     in_thread = isinstance(channel, discord.Thread)
     granted = places[channel.parent_id if isinstance(channel, discord.Thread) else channel.id].permissions_for(me)
     opens_threads = settings.session.answers is Answers.THREAD

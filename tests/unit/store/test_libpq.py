@@ -293,6 +293,14 @@ async def test_what_went_wrong_on_the_way_has_its_own_words(answer: bytes, mode:
             await schema.current(f"postgresql://ada:s3cret@127.0.0.1:{port}/relay?sslmode={mode}")
 
 
+async def test_file_that_a_variable_names_and_that_is_missing_is_no_missing_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGSSLROOTCERT", "/no/such/file")
+    with pytest.raises(StoreUnavailable, match="the variables that begin with PG"):
+        await schema.current("postgresql://ada@127.0.0.1:1/relay?sslmode=verify-full")
+
+
 @pytest.mark.parametrize(
     ("host", "words"),
     [
