@@ -18,12 +18,39 @@ AvatarRelayError
     ├── StreamGone           the stream is closed, finished or unknown
     ├── Sunset               the provider has switched this API off for good
     ├── Invalid              the provider does not accept a value; `parameter` where it says which
-    └── Transient            network or server trouble; `may_have_taken_effect` decides whether to repeat (rule 5)
+    └── Transient            network or server trouble, of which `trouble` names the kind; `may_have_taken_effect`
+                             decides whether to repeat (rule 5)
 
 No message of these errors carries a key, a token or a URL with one in it (rule 9).
 """
 
 from enum import StrEnum
+
+
+class Trouble(StrEnum):
+    """What keeps a service from answering."""
+
+    UNREACHABLE = "unreachable"
+    """Nothing more is known."""
+    REFUSED = "refused"
+    """Nobody listens at its address."""
+    NAME = "name"
+    """Its host has no address (DNS)."""
+    TLS = "tls"
+    """Its certificate is not trusted, or it speaks no TLS."""
+    PROXY = "proxy"
+    """The proxy of the environment is not there, or does not let us through."""
+    BUSY = "busy"
+    """All our own connections to it are in use."""
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    """The connection broke before the whole answer was there."""
+    SERVER_ERROR = "server error"
+    """It says that it failed: 5xx, or a code of its own."""
+    MALFORMED = "malformed"
+    """It answered something that is not its API."""
+    UNCONFIRMED = "unconfirmed"
+    """It has it, but told nothing of what became of it."""
 
 
 class AvatarRelayError(Exception):
@@ -104,6 +131,11 @@ class ProviderError(AvatarRelayError):
 class AuthenticationFailed(ProviderError):
     """The key is wrong, expired, or may not do this."""
 
+    def __init__(self, message: str, *, is_known: bool = False, code: str | None = None) -> None:
+        """`is_known`: the key is right, but it, its plan or its account may not do this."""
+        super().__init__(message, code=code)
+        self.is_known = is_known
+
 
 class QuotaExhausted(ProviderError):
     """The account has no credit left."""
@@ -141,6 +173,9 @@ class Sunset(ProviderError):
 class Invalid(ProviderError):
     """The provider does not accept a value; the request surely had no effect."""
 
+    ADDRESS = "address"
+    """The `parameter` where nothing of its API is at the address we have."""
+
     def __init__(self, message: str, *, parameter: str | None = None, code: str | None = None) -> None:
         """`parameter` is the field the provider complains about, where it says so."""
         super().__init__(message, code=code)
@@ -150,7 +185,19 @@ class Invalid(ProviderError):
 class Transient(ProviderError):
     """Network or server trouble that may pass."""
 
-    def __init__(self, message: str, *, may_have_taken_effect: bool, code: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        may_have_taken_effect: bool,
+        trouble: Trouble = Trouble.UNREACHABLE,
+        code: str | None = None,
+    ) -> None:
         """`may_have_taken_effect` is False only where the request surely never reached the provider."""
         super().__init__(message, code=code)
         self.may_have_taken_effect = may_have_taken_effect
+        self.trouble = trouble
+
+    def without_effect(self) -> "Transient":
+        """The same trouble, of a request whose effect would be none."""
+        return Transient(str(self), may_have_taken_effect=False, trouble=self.trouble, code=self.code)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from bot.errors import AvatarAway, NotReady, ProviderError, StreamGone, Transient
+from bot.errors import AvatarAway, NotReady, ProviderError, StreamGone, Transient, Trouble
 from bot.model import RoomDoor
 from bot.ports import AvatarSeen
 
@@ -199,7 +199,9 @@ class Seat:
             if publication_id in not_given:
                 future.set_exception(why or NotReady("the page left before it was given the message"))
             else:
-                future.set_exception(Transient("the page left with the message", may_have_taken_effect=True))
+                future.set_exception(
+                    Transient("the page left with the message", may_have_taken_effect=True, trouble=Trouble.UNCONFIRMED)
+                )
         self._changed.set()
 
 

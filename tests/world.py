@@ -18,13 +18,10 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 import stamina
-from httpx_aiohttp import HttpxAiohttpClient
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from adapters.answers import openai_compatible
 from adapters.answers.openai_compatible import OpenAICompatible
-from adapters.avatars.connection import _trust
 from adapters.avatars.heygen_realtime import HeyGenRealtime
 from adapters.avatars.heygen_streaming import HeyGenStreaming
 from adapters.avatars.liveavatar import LiveAvatar
@@ -225,10 +222,6 @@ class World:
         model = None
         if self._with_chat_model:
             model = OpenAICompatible(KEY, self.chat_url or f"{self.simulator.address}/v1", "simulator", self.clock)
-            # One reading of the certificates of the world is enough for all worlds.
-            model._client = HttpxAiohttpClient(
-                verify=_trust(), timeout=openai_compatible.TIMEOUT, limits=openai_compatible.LIMITS
-            )
             await self._bot.enter_async_context(model)
         bulletin = Bulletin()
         self._watching = asyncio.create_task(self._watch(bulletin))

@@ -13,7 +13,6 @@ import aiohttp
 import httpx
 import stamina
 import structlog
-from httpx_aiohttp import HttpxAiohttpClient
 from pydantic import SecretStr
 
 from adapters import server_sent_events, shapes
@@ -21,6 +20,7 @@ from adapters.answers.frames import end, has_choice, words
 from adapters.answers.messages import messages_of
 from adapters.answers.refusals import refusal
 from adapters.answers.thoughts import Thoughts
+from adapters.network import http_client, told
 from bot.errors import AnswerError, AnswerTrouble
 from bot.ports import Clock, Turn
 from bot.settings import Settings
@@ -163,7 +163,7 @@ class OpenAICompatible:
 
     def _pool(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client = HttpxAiohttpClient(timeout=TIMEOUT, limits=LIMITS, transport=self._transport)
+            self._client = http_client(TIMEOUT, LIMITS, self._transport)
         return self._client
 
     async def _asked(self, knowledge: str, turns: Sequence[Turn]) -> httpx.Response:
@@ -232,7 +232,7 @@ class OpenAICompatible:
 
 
 def _kind_of(trouble: Exception) -> str:
-    return f"the chat model: {type(trouble.__cause__ or trouble).__name__}"
+    return f"the chat model: {told(trouble)}"
 
 
 async def _shortened(fragments: AsyncIterator[str]) -> AsyncGenerator[str, None]:

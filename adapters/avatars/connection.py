@@ -9,23 +9,22 @@ OPTIONS, TRACE, PUT and DELETE (`aiohttp.client.IDEMPOTENT_METHODS`): a POST is 
 
 import asyncio
 import random
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache, cached_property
+from functools import cached_property
 from types import TracebackType
 from typing import Self, TypeVar
 
 import aiohttp
 import httpx
 import stamina
-from httpx_aiohttp import HttpxAiohttpClient
 from pydantic import SecretStr
 
 from adapters import shapes
-from bot.errors import ProviderError, RateLimited, Transient
+from adapters.network import ProxyTrouble, http_client, told, trouble_of
+from bot.errors import ProviderError, RateLimited, Transient, Trouble
 
 Result = TypeVar("Result")
 
@@ -47,6 +46,8 @@ LONGEST_WAIT = 30.0
 
 SPEAKING_PATIENCE = 2.0
 """Seconds a spoken message waits in here for a rate limit; past that the queue of the core is the better place."""
+
+_PROXY_NEEDS_LOGIN = 407
 
 DEFAULT_RETRY_AFTER = 1.0
 """Seconds, where a 429 names no delay; v1 never does."""
@@ -100,7 +101,7 @@ class Connection:
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
-        self._client = HttpxAiohttpClient(verify=_trust(), timeout=TIMEOUT, limits=LIMITS, transport=self._transport)
+        self._client = http_client(TIMEOUT, LIMITS, self._transport)
         return self
 
     async def __aexit__(
@@ -142,6 +143,13 @@ class Connection:
     ) -> Answer:
         """Send a request exactly once. `token` is used as a Bearer instead of the API key."""
         answer = await self._send(self._request(method, path, body, query, token))
+        if answer.status == _PROXY_NEEDS_LOGIN:
+            # Of a proxy that reads requests to http:// itself; the provider never saw it.
+            raise Transient(
+                f"{self.vendor}: the proxy in between wants a user and a password",
+                may_have_taken_effect=False,
+                trouble=Trouble.PROXY,
+            )
         fault = judge(answer)
         if fault is not None:
             raise fault
@@ -242,7 +250,7 @@ class Connection:
         async for chunk in response.aiter_bytes():
             content += chunk
             if len(content) > LARGEST_BODY:
-                raise httpx.ReadError("the answer is too large")
+                raise httpx.DecodingError("the answer is too large")
         delay = shapes.number(response.headers.get("Retry-After"))
         return Answer(response.status_code, bytes(content), max(0.0, DEFAULT_RETRY_AFTER if delay is None else delay))
 
@@ -251,20 +259,20 @@ class Connection:
             return
         async with asyncio.timeout(CALL_LIMIT):
             fault = judge(await self._read(response))
-        raise fault or Transient(f"{self.vendor} does not answer with an event stream", may_have_taken_effect=False)
-
-    def _network_failure(self, trouble: Exception) -> Transient:
-        cause = trouble.__cause__ or trouble
-        what = "no connection" if _surely_not_sent(trouble) else "the connection failed before the whole answer was in"
-        return Transient(
-            f"{self.vendor}: {what} ({type(cause).__name__})", may_have_taken_effect=not _surely_not_sent(trouble)
+        raise fault or Transient(
+            f"{self.vendor} does not answer with an event stream",
+            may_have_taken_effect=False,
+            trouble=Trouble.MALFORMED,
         )
 
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """Reading the certificates of the world takes tens of milliseconds; once is enough."""
-    return httpx.create_ssl_context()
+    def _network_failure(self, trouble: Exception) -> Transient:
+        is_unsent = _surely_not_sent(trouble)
+        what = "no connection" if is_unsent else "the connection failed before the whole answer was in"
+        return Transient(
+            f"{self.vendor}: {what} ({told(trouble)})",
+            may_have_taken_effect=not is_unsent,
+            trouble=trouble_of(trouble),
+        )
 
 
 def _surely_not_sent(trouble: Exception) -> bool:
@@ -277,7 +285,7 @@ def _surely_not_sent(trouble: Exception) -> bool:
         trouble,
         aiohttp.ClientConnectorError  # refused, unreachable, DNS, TLS
         | aiohttp.ConnectionTimeoutError
-        | aiohttp.ClientHttpProxyError  # the proxy did not open the tunnel
+        | ProxyTrouble  # it did not open the tunnel
         | aiohttp.InvalidURL
         | aiohttp.NonHttpUrlClientError
         | httpx.ConnectError

@@ -18,7 +18,7 @@ from adapters.avatars.connection import Repeat
 from adapters.avatars.heygen import HeyGenAccount
 from adapters.avatars.realtime_catalogue import RealtimeCatalogue
 from adapters.avatars.realtime_stream import RealtimeStream, closed
-from bot.errors import Invalid, ProviderError, StreamGone, Transient
+from bot.errors import Invalid, ProviderError, StreamGone, Transient, Trouble
 from bot.model import Mode, Playback
 from bot.ports import (
     Capabilities,
@@ -80,7 +80,7 @@ class HeyGenRealtime(HeyGenAccount):
         try:
             avatar, voice = await self._catalogue.choice(request.avatar, request.voice)
         except Transient as trouble:
-            raise Transient(str(trouble), may_have_taken_effect=False, code=trouble.code) from None
+            raise trouble.without_effect() from None
         text = first.text if first.more else closed(first.text)
         body = {"type": "text_stream", "avatar_id": avatar, "voice_id": voice, "text": text}
         answer = await self._connection.call(
@@ -88,7 +88,9 @@ class HeyGenRealtime(HeyGenAccount):
         )
         upstream_id = shapes.text(shapes.field(answer.json, "data", "stream_id"))
         if upstream_id is None:
-            raise Transient("HeyGen opened a stream without saying which", may_have_taken_effect=True)
+            raise Transient(
+                "HeyGen opened a stream without saying which", may_have_taken_effect=True, trouble=Trouble.MALFORMED
+            )
         self._stream(upstream_id, adopted=False).expect(first.utterance_id, text, final=not first.more)
         return upstream_id
 
@@ -105,7 +107,11 @@ class HeyGenRealtime(HeyGenAccount):
             if status.playback is not None:
                 return status.playback
             if self._clock.monotonic() >= deadline:
-                raise Transient(f"the stream did not start within {START_LIMIT:.0f} s", may_have_taken_effect=True)
+                raise Transient(
+                    f"the stream did not start within {START_LIMIT:.0f} s",
+                    may_have_taken_effect=True,
+                    trouble=Trouble.TIMEOUT,
+                )
             await self._clock.sleep(POLL)
 
     async def speak(
@@ -158,7 +164,9 @@ class HeyGenRealtime(HeyGenAccount):
         data = shapes.field(answer.json, "data")
         state = shapes.text(shapes.field(data, "status"))
         if state is None:
-            raise Transient("HeyGen told no status of the stream", may_have_taken_effect=False)
+            raise Transient(
+                "HeyGen told no status of the stream", may_have_taken_effect=False, trouble=Trouble.MALFORMED
+            )
         if state in ("completed", "error"):
             reason = shapes.text(shapes.field(data, "end_reason")) or shapes.text(
                 shapes.field(data, "error_message"), shapes.LONGEST_URL

@@ -27,7 +27,7 @@ from adapters.avatars.rooms.page import PageCarrier
 from adapters.avatars.streaming_body import new_body
 from adapters.avatars.streaming_catalogue import avatars_in, rows_of, voices_in
 from adapters.avatars.streaming_room import StreamingRoom
-from bot.errors import Invalid, NotReady, StreamGone, Sunset, Transient
+from bot.errors import Invalid, NotReady, StreamGone, Sunset, Transient, Trouble
 from bot.model import Mode, Playback, RoomDoor
 from bot.ports import (
     Capabilities,
@@ -132,7 +132,9 @@ class HeyGenStreaming(HeyGenAccount):
         data = shapes.field(answer.json, "data")
         upstream_id = shapes.text(shapes.field(data, "session_id"))
         if upstream_id is None:
-            raise Transient("HeyGen opened a stream without saying which", may_have_taken_effect=True)
+            raise Transient(
+                "HeyGen opened a stream without saying which", may_have_taken_effect=True, trouble=Trouble.MALFORMED
+            )
         self._playbacks[upstream_id] = Playback(
             hls_url=shapes.url(shapes.field(data, "hls_url"), "https", "http"),
             livekit_url=shapes.url(shapes.field(data, "url"), "wss", "ws", "https", "http"),
@@ -270,10 +272,12 @@ class HeyGenStreaming(HeyGenAccount):
             )
         except Transient as trouble:
             # A token alone opens nothing.
-            raise Transient(str(trouble), may_have_taken_effect=False, code=trouble.code) from None
+            raise trouble.without_effect() from None
         token = shapes.text(shapes.field(answer.json, "data", "token"), shapes.LONGEST_URL)
         if token is None or not token.isascii() or not token.isprintable():
-            raise Transient("HeyGen gave no token to open a stream with", may_have_taken_effect=False)
+            raise Transient(
+                "HeyGen gave no token to open a stream with", may_have_taken_effect=False, trouble=Trouble.MALFORMED
+            )
         return SecretStr(token)
 
     async def _post(self, call: str, repeat: Repeat, **body: str) -> Answer:

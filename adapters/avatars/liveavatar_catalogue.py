@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from adapters import shapes
 from adapters.avatars.connection import Connection, Judge, Repeat
-from bot.errors import Transient
+from bot.errors import Transient, Trouble
 from bot.ports import CatalogueEntry
 
 PAGE_SIZE = 100
@@ -33,7 +33,11 @@ class LiveAvatarCatalogue:
             )
             data = shapes.field(answer.json, "data")
             if not isinstance(shapes.field(data, "results"), list):
-                raise Transient("LiveAvatar answered a list in a form nobody knows", may_have_taken_effect=False)
+                raise Transient(
+                    "LiveAvatar answered a list in a form nobody knows",
+                    may_have_taken_effect=False,
+                    trouble=Trouble.MALFORMED,
+                )
             for row in shapes.rows(shapes.field(data, "results")):
                 yield row
             if shapes.field(data, "next") is None:

@@ -9,7 +9,7 @@ import re
 from adapters import shapes
 from adapters.avatars.connection import Answer
 from adapters.avatars.refusals import Refusals
-from bot.errors import ConcurrencyReached, Invalid, ProviderError, QuotaExhausted, StreamGone, Transient
+from bot.errors import ConcurrencyReached, Invalid, ProviderError, QuotaExhausted, StreamGone, Transient, Trouble
 
 _SUCCESS = (None, "0", "100", "200", "1000")
 _CONCURRENCY = re.compile(r"concurren", re.IGNORECASE)
@@ -62,7 +62,7 @@ class LiveAvatarRefusals(Refusals):
             return None if has_shape else self._unreadable(answer)
         said, message = self._said(answer)
         if answer.status >= 500:
-            return Transient(said, may_have_taken_effect=True, code=code)
+            return Transient(said, may_have_taken_effect=True, trouble=Trouble.SERVER_ERROR, code=code)
         if code in ("4032", "4003") or (answer.status in (400, 403, 429) and _CONCURRENCY.search(message)):
             return ConcurrencyReached(said, code=code)
         if answer.status in (400, 402, 403) and _CREDIT.search(message):
@@ -72,7 +72,9 @@ class LiveAvatarRefusals(Refusals):
             return StreamGone(said, code=code)
         if answer.status in (404, 410) and culprit is None:
             return (
-                StreamGone(said, code=code) if of_session else Invalid(f"{said}; check LIVEAVATAR_API_URL", code=code)
+                StreamGone(said, code=code)
+                if of_session
+                else Invalid(f"{said}; check LIVEAVATAR_API_URL", parameter=Invalid.ADDRESS, code=code)
             )
         if answer.status in (400, 404, 409, 422) or answer.is_success:
             return Invalid(said, parameter=culprit, code=code)

@@ -13,7 +13,7 @@ from adapters.avatars.connection import Answer, Connection, Repeat
 from adapters.avatars.liveavatar_body import session_body
 from adapters.avatars.liveavatar_catalogue import LiveAvatarCatalogue
 from adapters.avatars.liveavatar_refusals import LiveAvatarRefusals
-from bot.errors import Invalid, StreamGone, Transient
+from bot.errors import Invalid, StreamGone, Transient, Trouble
 from bot.model import Playback
 from bot.ports import OpenStream, StreamRequest
 from bot.settings import LiveAvatarOptions
@@ -48,7 +48,7 @@ class LiveAvatarSessions:
         try:
             avatar = await self.catalogue.choice(request.avatar)
         except Transient as trouble:
-            raise Transient(str(trouble), may_have_taken_effect=False, code=trouble.code) from None
+            raise trouble.without_effect() from None
         try:
             answer = await self._mint(self._body(request, avatar))
         except Invalid as refusal:
@@ -59,7 +59,9 @@ class LiveAvatarSessions:
         session_id = shapes.text(shapes.field(data, "session_id"))
         token = shapes.text(shapes.field(data, "session_token"), shapes.LONGEST_URL)
         if session_id is None or token is None or not token.isascii() or not token.isprintable():
-            raise Transient("LiveAvatar gave no session to start", may_have_taken_effect=True)
+            raise Transient(
+                "LiveAvatar gave no session to start", may_have_taken_effect=True, trouble=Trouble.MALFORMED
+            )
         return Minted(session_id, SecretStr(token))
 
     async def start(self, session_id: str, token: SecretStr) -> Playback:
@@ -108,7 +110,9 @@ class LiveAvatarSessions:
         )
         row = shapes.field(answer.json, "data")
         if shapes.text(shapes.field(row, "id")) is None:
-            raise Transient("LiveAvatar told nothing of the session", may_have_taken_effect=False)
+            raise Transient(
+                "LiveAvatar told nothing of the session", may_have_taken_effect=False, trouble=Trouble.MALFORMED
+            )
         reason = shapes.text(shapes.field(row, "end_reason"))
         return reason or (None if shapes.field(row, "end_at") is None else "ended")
 

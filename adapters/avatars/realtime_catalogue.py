@@ -10,7 +10,7 @@ from urllib.parse import quote
 from adapters import shapes
 from adapters.avatars.connection import Connection, Repeat
 from adapters.avatars.refusals import Refusals
-from bot.errors import Invalid, Transient
+from bot.errors import Invalid, Transient, Trouble
 from bot.ports import CatalogueEntry, Clock
 
 CHOICE_AGE = 3600.0
@@ -96,7 +96,11 @@ class RealtimeCatalogue:
             answer = await self._connection.call("GET", path, self._refusals.reading, Repeat.READS, query=page)
             listed = shapes.field(answer.json, "data")
             if not isinstance(listed, list):
-                raise Transient(f"HeyGen answered {path} with something that is no list", may_have_taken_effect=False)
+                raise Transient(
+                    f"HeyGen answered {path} with something that is no list",
+                    may_have_taken_effect=False,
+                    trouble=Trouble.MALFORMED,
+                )
             rows += listed
             following = shapes.text(shapes.field(answer.json, "next_token"), shapes.LONGEST_URL)
             if shapes.field(answer.json, "has_more") is not True or following is None or following == token:

@@ -22,6 +22,7 @@ from bot.errors import (
     StreamGone,
     Sunset,
     Transient,
+    Trouble,
 )
 
 _PARAMETERS = {"avatar_id": "avatar", "avatar_name": "avatar", "voice_id": "voice", "delta": "text"}
@@ -73,7 +74,7 @@ class Refusals:
             case "400112" | "40102" | "40009" | "400101" | "401057" | "401056":
                 return AuthenticationFailed(f"{said}; check HEYGEN_API_KEY", code=code)
             case "400562" | "400573" | "400599":
-                return AuthenticationFailed(f"{said}; the key or its plan may not do this", code=code)
+                return AuthenticationFailed(f"{said}; the key or its plan may not do this", is_known=True, code=code)
             case "400123":
                 return RateLimited(said, retry_after=answer.retry_after, code=code)
             case "400006" | "10001" | "10002":
@@ -90,7 +91,7 @@ class Refusals:
                 return Invalid(said, parameter="avatar", code=code)
             case "40056":
                 # Speech failed on their side; how much of it was heard is not known.
-                return Transient(said, may_have_taken_effect=True, code=code)
+                return Transient(said, may_have_taken_effect=True, trouble=Trouble.SERVER_ERROR, code=code)
             case _:
                 return None
 
@@ -102,7 +103,7 @@ class Refusals:
         if answer.status < 500 and _NOT_YET.search(message):
             return NotReady(said, code=code)
         if answer.status == 404:
-            return Invalid(f"{said}; check HEYGEN_API_URL", code=code)
+            return Invalid(f"{said}; check HEYGEN_API_URL", parameter=Invalid.ADDRESS, code=code)
         return self._by_status(answer, code, said, message)
 
     def creating(self, answer: Answer) -> ProviderError | None:
@@ -116,7 +117,9 @@ class Refusals:
     def reading(self, answer: Answer) -> ProviderError | None:
         """What is wrong with an answer of v3 that has nothing to do with a stream: lists and the account."""
         fault = self._realtime(answer, of_stream=True)
-        return Invalid(str(fault), code=fault.code) if isinstance(fault, StreamGone) else fault
+        if isinstance(fault, StreamGone):
+            return Invalid(str(fault), parameter=Invalid.ADDRESS, code=fault.code)
+        return fault
 
     def _realtime(self, answer: Answer, *, of_stream: bool) -> ProviderError | None:
         body = answer.json
@@ -138,6 +141,7 @@ class Refusals:
             case _, 404:
                 return AuthenticationFailed(
                     f"{said}; this account has no Avatar Realtime (it is a preview), or HEYGEN_API_URL is wrong",
+                    is_known=True,
                     code=code,
                 )
             case _, 409:
@@ -160,17 +164,25 @@ class Refusals:
             case 400 | 403 if _CREDIT.search(message):
                 return QuotaExhausted(said, code=code)
             case 403:
-                return AuthenticationFailed(f"{said}; the key or its plan may not do this", code=code)
+                return AuthenticationFailed(f"{said}; the key or its plan may not do this", is_known=True, code=code)
             case 410:
                 return Sunset(said, code=code)
-            case status if status == 408 or status >= 500 or answer.is_success:
-                return Transient(said, may_have_taken_effect=True, code=code)
+            case 301 | 302 | 303 | 307 | 308 | 404 | 405:
+                return Invalid(f"{said}; check {self._settings}_API_URL", parameter=Invalid.ADDRESS, code=code)
+            case 408:
+                return Transient(said, may_have_taken_effect=True, trouble=Trouble.TIMEOUT, code=code)
+            case status if status >= 500 or answer.is_success:
+                # A success with a code that nobody knows is no answer of the API as it is documented.
+                trouble = Trouble.MALFORMED if answer.is_success else Trouble.SERVER_ERROR
+                return Transient(said, may_have_taken_effect=True, trouble=trouble, code=code)
             case _:
                 return Invalid(said, parameter=_parameter_in(message), code=code)
 
     def _unreadable(self, answer: Answer) -> Transient:
         return Transient(
-            f"{self._vendor} answered {answer.status} with something that is not its API", may_have_taken_effect=True
+            f"{self._vendor} answered {answer.status} with something that is not its API",
+            may_have_taken_effect=True,
+            trouble=Trouble.MALFORMED,
         )
 
     def _said(self, answer: Answer) -> tuple[str, str]:

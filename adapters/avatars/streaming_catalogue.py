@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from adapters import shapes
-from bot.errors import Transient
+from bot.errors import Transient, Trouble
 from bot.ports import CatalogueEntry
 
 LARGEST_CATALOGUE = 1000
@@ -29,7 +29,9 @@ def rows_of(body: object, name: str) -> list[object]:
     data = shapes.field(body, "data")
     rows = data[name] if isinstance(data, dict) and name in data else data
     if rows is not None and not isinstance(rows, list):
-        raise Transient(f"HeyGen listed its {name} in a form nobody knows", may_have_taken_effect=False)
+        raise Transient(
+            f"HeyGen listed its {name} in a form nobody knows", may_have_taken_effect=False, trouble=Trouble.MALFORMED
+        )
     return rows or []
 
 

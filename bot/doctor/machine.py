@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from bot.doctor.asking import client_for
 from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
-from bot.doctor.public_address import TIMEOUT, is_bot_running
+from bot.doctor.public_address import is_bot_running
 from bot.errors import StoreError, StoreTooNew
 from bot.listening import listening_trouble
 from bot.settings import ENV_FILE, SIMULATOR, Settings, database_url_or_default
+from bot.settings.proxies import VARIABLES, environment_proxies
 from bot.store import schema
 from bot.store.address import read_address
 from bot.store.ownership import owner_of
@@ -33,7 +35,16 @@ async def examine_machine(examination: Examination) -> AsyncIterator[Check]:
     yield await _database(settings)
     yield _disk(settings)
     yield _port(settings, is_running=await is_bot_running(settings))
+    yield _proxies()
     yield await _clock(settings)
+
+
+def _proxies() -> Check:
+    proxies = environment_proxies()
+    if not proxies:
+        return passed("proxy", f"none: {', '.join(VARIABLES[:3])} are not set in the environment")
+    used = sorted({f"{proxy} for {scheme}://" for scheme, proxy in proxies.by_scheme.items()})
+    return passed("proxy", f"{' and '.join(used)}, but not for this machine nor for what NO_PROXY names")
 
 
 def _settings() -> Check:
@@ -100,7 +111,7 @@ async def _clock(settings: Settings) -> Check:
     if url is None:
         return skipped("clock", "no service is set that would tell the time")
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT) as client:
+        async with client_for(url) as client:
             told = parsedate_to_datetime((await client.head(url)).headers["Date"])
     except (httpx.HTTPError, KeyError, ValueError):
         return skipped("clock", "nobody told the time")

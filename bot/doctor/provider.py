@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 
 from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
-from bot.errors import AuthenticationFailed, ProviderError, SettingsError, Sunset
+from bot.errors import AuthenticationFailed, ProviderError, SettingsError, Sunset, Transient
 from bot.ports import AvatarProvider
 from bot.providers import make_provider
-from bot.sentences import dollars
+from bot.sentences import dollars, network, network_fix
 from bot.settings import SIMULATOR, Settings, options_set
 
 
@@ -49,8 +49,10 @@ async def _account(provider: AvatarProvider) -> Check:
             f"{provider.name} was switched off for good",
             "Set AVATAR_PROVIDER to heygen-realtime or liveavatar.",
         )
+    except Transient as error:
+        return failed(subject, f"{network(provider.name, error.trouble)} ({error})", network_fix(error.trouble))
     except ProviderError as error:
-        return failed(subject, str(error), "Check the address, the network and the account.")
+        return failed(subject, str(error), "Check the address and the account.")
     return passed(subject, f"{provider.name} accepts the key{f', {balance} left' if balance else ''}{cost}")
 
 

@@ -7,11 +7,9 @@ from contextlib import asynccontextmanager
 import httpx
 from aiohttp import web
 
+from bot.doctor.asking import client_for
 from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.settings import Settings
-
-TIMEOUT = 5.0
-"""Seconds for one request of a check."""
 
 SUBJECT = "public address"
 WITHOUT = "WEB_PUBLIC_URL is not set, so others cannot open the watch page"
@@ -42,8 +40,8 @@ async def is_bot_running(settings: Settings) -> bool:
     web_settings = settings.web
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(web_settings.host, web_settings.host)
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT) as client:
-            answer = await client.get(f"http://{host}:{web_settings.port}/healthz")
+        async with client_for(url := f"http://{host}:{web_settings.port}/healthz") as client:
+            answer = await client.get(url)
     except httpx.HTTPError:
         return False
     return answer.text == OF_A_BOT
@@ -70,7 +68,7 @@ async def _stand_in(settings: Settings) -> AsyncIterator[str]:
 
 async def _leads_to(url: str, word: str) -> Check:
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=True) as client:
+        async with client_for(url, follow_redirects=True) as client:
             answer = await client.get(f"{url}/healthz")
     except httpx.HTTPError as error:
         return failed(

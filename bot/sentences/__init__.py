@@ -44,6 +44,7 @@ from bot.sentences.failures import (
     session_failed as session_failed,
     not_said as not_said,
 )
+from bot.sentences.network import network as network, network_fix as network_fix
 
 MODES = {
     Mode.REPEAT: "repeat (it says what you write)",

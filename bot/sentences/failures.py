@@ -19,10 +19,12 @@ from bot.errors import (
     StreamGone,
     Sunset,
     Transient,
+    Trouble,
 )
 from bot.ids import new_reference
 from bot.model import UtteranceState
 from bot.sentences.amounts import duration
+from bot.sentences.network import network
 
 
 def failure(error: AvatarRelayError) -> tuple[str, str]:
@@ -46,7 +48,7 @@ def not_said(state: UtteranceState, error: ProviderError) -> tuple[str, str]:
     """What to tell of a message that the avatar did not say, or may not have said."""
     text, reference = failure(error)
     if state is UtteranceState.UNKNOWN:
-        why = "The avatar service did not answer in time, so one message may not have been said."
+        why = f"{_trouble(error)}, so one message may not have been said."
         return f"{why} I do not repeat it, to be safe. (ref {reference})", reference
     return f"One message could not be said. {text}", reference
 
@@ -65,7 +67,7 @@ def interrupt_failed(error: ProviderError) -> tuple[str, str]:
     if isinstance(error, Transient):
         reference = new_reference()
         return (
-            "The avatar could not be interrupted: its service does not answer. It may talk on. Try again, or stop it "
+            f"The avatar could not be interrupted. {_trouble(error)}. It may talk on. Try again, or stop it "
             f"with `/avatar stop`. (ref {reference})"
         ), reference
     text, reference = failure(error)
@@ -84,8 +86,15 @@ def _why_it_broke_off(why: AnswerTrouble) -> str:
             return "the chat model stopped in the middle"
 
 
+def _trouble(error: ProviderError) -> str:
+    """What kept the avatar service from answering, without a full stop."""
+    return network("The avatar service", error.trouble if isinstance(error, Transient) else Trouble.UNCONFIRMED)
+
+
 def _what_happened(error: AvatarRelayError) -> str:
     match error:
+        case AuthenticationFailed(is_known=True):
+            return "The avatar account may not do this. Ask the operator to check its plan and what its key may do."
         case AuthenticationFailed():
             return "The avatar service does not accept the bot's key. Ask the operator to check it."
         case QuotaExhausted():
@@ -108,13 +117,17 @@ def _what_happened(error: AvatarRelayError) -> str:
                 "The avatar service has switched this API off for good. The operator can set AVATAR_PROVIDER to "
                 "liveavatar, to heygen-realtime, or to simulator."
             )
+        case Invalid(parameter=Invalid.ADDRESS):
+            return "The avatar service does not know what the bot asks for. Ask the operator to check its address."
         case Invalid(parameter=parameter):
             what = f" ({parameter})" if parameter else ""
             return f"The avatar service does not accept a value{what}. Check the avatar, the voice and the text."
         case Transient(may_have_taken_effect=True):
-            return "The avatar service did not answer in time. If a stream was opened, it closes by itself. Try again."
+            return f"{_trouble(error)}. If a stream was opened, it closes by itself. Try again."
+        case Transient(trouble=Trouble.NAME | Trouble.TLS | Trouble.PROXY):
+            return f"{_trouble(error)}. Ask the operator to look at the log."
         case Transient():
-            return "The avatar service cannot be reached right now. Try again in a minute."
+            return f"{_trouble(error)}. Try again in a minute."
         case AnswerError(why=AnswerTrouble.FILTER):
             return (
                 "A filter of the chat model's service has stopped the answer. Ask in other words, or use `/avatar say`."

@@ -7,6 +7,7 @@ value may be; `.env.example` and `docs/configuration.md` explain each setting, a
 
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import unquote
@@ -17,7 +18,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
-from bot.errors import SettingsError
+from bot.errors import AvatarRelayError, SettingsError
 from bot.settings.kept_secret import kept_secret
 from bot.settings.kinds import (
     URL_PASSWORD,
@@ -34,6 +35,7 @@ from bot.settings.kinds import (
     quoted,
 )
 from bot.settings.provider_options import HeyGenStreamingOptions, LiveAvatarOptions
+from bot.settings.proxies import environment_proxies, proxy_problems
 from bot.settings.sections import (
     PROVIDERS_GROUP,
     SIMULATOR,
@@ -134,7 +136,9 @@ class Settings(Section):
                 elif isinstance(value, str) and (login := URL_PASSWORD.search(value)):
                     password = login[1].rpartition(":")[2]
                     found += [SecretStr(form) for form in sorted({password, unquote(password)})]
-        return tuple(found)
+        with suppress(AvatarRelayError):  # what is wrong with it is said elsewhere
+            found += read_address(database_url_or_default(self)).secrets
+        return (*found, *environment_proxies().secrets)
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -164,9 +168,11 @@ def load(env_file: Path | None = ENV_FILE) -> Settings:
     env_file: None reads the environment alone; a file that is missing is no error.
     Raises `SettingsError` with one line for each bad value.
     """
+    bad: list[str] = []
     if env_file is not None:
         _check_file(env_file)
-    bad: list[str] = []
+        # Not for the demo, which reads no file: it needs no way out.
+        bad += proxy_problems()
     sections: dict[str, Section] = {}
     for name, kind in SECTIONS.items():
         try:
@@ -271,7 +277,11 @@ def _is_secret(field: FieldInfo) -> bool:
 
 
 def _lines(kind: type[Section], error: ValidationError) -> Iterator[str]:
-    for name, value in {str(detail["loc"][0]): detail["input"] for detail in error.errors(include_url=False)}.items():
+    for name, detail in {str(detail["loc"][0]): detail for detail in error.errors(include_url=False)}.items():
         field = kind.model_fields[name]
-        was = "is not right" if _is_secret(field) else f"is {quoted(value)}"
+        said = getattr(detail.get("ctx", {}).get("error"), "__cause__", None)
+        if isinstance(said, SettingsError):  # it names the part of the value that is not right, and repeats nothing
+            yield str(said)
+            continue
+        was = "is not right" if _is_secret(field) else f"is {quoted(detail['input'])}"
         yield f"{_variable(kind, name)} {was}: it must be {field.description}."

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from bot.errors import StoreError
+from bot.errors import SettingsError, StoreError
 from bot.store.address import read_address
 
 LONGEST_QUOTE = 60
@@ -93,7 +93,7 @@ def database_address(url: str) -> str:
     try:
         if url:
             read_address(url)
-    except StoreError as error:
+    except (StoreError, SettingsError) as error:
         raise ValueError from error
     return url
 

@@ -18,6 +18,7 @@ from bot.errors import (
     StreamGone,
     Sunset,
     Transient,
+    Trouble,
 )
 from bot.house import House
 from bot.model import Utterance, UtteranceState
@@ -367,7 +368,8 @@ class SpeakingLoop:
             await self._doubt(line)
 
     async def _doubt(self, line: Line) -> None:
-        await self._give_up(line, UtteranceState.UNKNOWN, Transient(NOT_TOLD, may_have_taken_effect=True))
+        untold = Transient(NOT_TOLD, may_have_taken_effect=True, trouble=Trouble.UNCONFIRMED)
+        await self._give_up(line, UtteranceState.UNKNOWN, untold)
 
     async def _settle_ahead(self) -> None:
         """Write down what became of the line that had been sent ahead."""

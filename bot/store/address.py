@@ -4,23 +4,35 @@ Nothing is opened here, and only `make_room` touches the disk.
 """
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from bot.errors import StoreUnavailable
+from bot.store import libpq
 
 FORMS = "sqlite:///path/to/file.db or postgresql://user:password@host/database"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a database is. `url` names the driver; `file` is the SQLite file, None in memory and on PostgreSQL."""
+    """Where a database is. `url` names the driver; `file` is the SQLite file, None in memory and on PostgreSQL.
+
+    arguments: what to give to `asyncpg.connect`, on PostgreSQL; secrets are among them.
+    """
 
     url: URL
     file: Path | None
+    arguments: Mapping[str, object] = field(default_factory=dict, repr=False, hash=False)
+
+    @property
+    def secrets(self) -> list[SecretStr]:
+        """What must not be logged."""
+        return [SecretStr(secret) for secret in libpq.secrets_in(self.arguments)]
 
     @property
     def is_sqlite(self) -> bool:
@@ -38,9 +50,8 @@ class Address:
             return f"the database {self.file}"
         if self.is_in_memory:
             return "the database in memory"
-        host = self.url.host or self.url.query.get("host") or "this machine"
-        port = f":{self.url.port}" if self.url.port else ""
-        return f"the PostgreSQL database {self.url.database or ''} at {host}{port}"
+        name = f" {self.arguments['database']}" if "database" in self.arguments else ""
+        return f"the PostgreSQL database{name} at {libpq.places(self.arguments)}"
 
     def make_room(self) -> None:
         """Make the folder (mode 0700) and the empty file (mode 0600) of a SQLite database where they are missing.
@@ -60,16 +71,18 @@ class Address:
 
 
 def read_address(url: str) -> Address:
-    """Understand a database URL, with or without a driver's name. Raises `StoreUnavailable` for any other kind."""
+    """Understand a database URL, with or without a driver's name.
+
+    Raises `StoreUnavailable` for any other kind, and `SettingsError` for a parameter that cannot be used.
+    """
+    if libpq.FORM.fullmatch(url):
+        return Address(URL.create("postgresql+asyncpg"), None, libpq.asyncpg_arguments(url))
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         parsed = None
-    backend = parsed.get_backend_name() if parsed else ""
-    if parsed and backend == "sqlite":
+    if parsed and parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed)
-    if parsed and backend in ("postgresql", "postgres"):
-        return _postgresql(parsed)
     # The value is not repeated: it may hold a password in the wrong place.
     raise StoreUnavailable(f"DATABASE_URL is not a database address: write {FORMS}")
 
@@ -84,11 +97,3 @@ def _sqlite(url: URL) -> Address:
         return Address(URL.create("sqlite+pysqlite", database=name), None)
     file = Path(name).expanduser().resolve()
     return Address(URL.create("sqlite+pysqlite", database=str(file)), file)
-
-
-def _postgresql(url: URL) -> Address:
-    query = dict(url.query)
-    # libpq writes `sslmode`, asyncpg takes the same values as `ssl`.
-    if "sslmode" in query:
-        query["ssl"] = query.pop("sslmode")
-    return Address(url.set(drivername="postgresql+asyncpg", query=query), None)

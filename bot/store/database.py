@@ -31,9 +31,8 @@ from bot.store.address import Address
 from bot.store.tables import metadata
 from bot.store.trouble import BUSY_TIMEOUT, CLOSED, DRIVER_ERRORS, store_error
 
-CONNECT_TIMEOUT = 10.0
 STATEMENT_TIMEOUT = 30.0
-"""Seconds, PostgreSQL: to be connected, and for one statement."""
+"""Seconds for one statement on PostgreSQL."""
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -180,11 +179,7 @@ def postgres_engine(address: Address) -> AsyncEngine:
         address.url,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={
-            "timeout": CONNECT_TIMEOUT,
-            "command_timeout": STATEMENT_TIMEOUT,
-            "server_settings": {"application_name": "avatar-relay"},
-        },
+        connect_args={**address.arguments, "command_timeout": STATEMENT_TIMEOUT},
     )
 
 

@@ -4,13 +4,15 @@
 repeats a password or a value that was to be written.
 """
 
+import socket
 import sqlite3
+import ssl
 
-from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from bot.errors import StoreError, StoreUnavailable
 from bot.redaction import Redactor
+from bot.store import libpq
 from bot.store.address import Address
 
 try:
@@ -18,8 +20,13 @@ try:
 except ModuleNotFoundError:
     # The extra `postgres` is not installed; `postgres_engine` says so to who asks for PostgreSQL.
     _ASYNCPG_ERRORS: tuple[type[Exception], ...] = ()
+    _CONFIGURATION_ERRORS: tuple[type[Exception], ...] = ()
 else:
-    _ASYNCPG_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
+    _ASYNCPG_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.exceptions.InternalClientError)
+    _CONFIGURATION_ERRORS = (
+        asyncpg.exceptions.ClientConfigurationError,
+        asyncpg.exceptions.TargetServerAttributeNotMatched,
+    )
 
 BUSY_TIMEOUT = 5.0
 """Seconds a SQLite connection waits for another program's transaction."""
@@ -39,10 +46,11 @@ _SQLITE = {
     sqlite3.SQLITE_NOTADB: "is not an SQLite database: move the file away, or set DATABASE_URL to another file",
 }
 
-# Classes of SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html
+# Classes of SQLSTATE, and codes that say more than their class, https://www.postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRESQL = {
     "08": "lost the connection: check the server and the network",
     "25": "cannot be written: it is read-only",
+    "28000": "does not let this user in: check the user and sslmode in DATABASE_URL, and the server's pg_hba.conf",
     "28": "does not accept this user and password: check DATABASE_URL",
     "3D": "does not exist: create it, or check DATABASE_URL",
     "53": "has no resources left (connections, memory or disk): see the server's log",
@@ -60,7 +68,7 @@ def store_error(error: Exception, address: Address) -> StoreError:
     Raise it `from None`: after its first line PostgreSQL repeats the value of a key, and a link nonce is a secret.
     """
     cause = error.orig if isinstance(error, StatementError) and error.orig is not None else error
-    words = _words(error, cause)
+    words = _words(error, cause, address)
     if words is not None:
         return StoreUnavailable(f"{address} {words}")
     first_line = _without_password(str(cause).partition("\n")[0], address)
@@ -71,11 +79,10 @@ def store_error(error: Exception, address: Address) -> StoreError:
 
 def _without_password(line: str, address: Address) -> str:
     """What answers may be a pooler or a proxy, which may repeat what it was given."""
-    given = (address.url.password, address.url.query.get("password"))
-    return Redactor(SecretStr(password) for password in given if isinstance(password, str)).text(line)
+    return Redactor(address.secrets).text(line)
 
 
-def _words(error: Exception, cause: BaseException) -> str | None:
+def _words(error: Exception, cause: BaseException, address: Address) -> str | None:
     if isinstance(cause, sqlite3.Error):
         if "no such table" in str(cause) or "no such column" in str(cause):
             return NO_TABLES
@@ -85,10 +92,34 @@ def _words(error: Exception, cause: BaseException) -> str | None:
     if isinstance(state, str):
         if state in ("42P01", "42703"):
             return NO_TABLES
-        if state[:2] in _POSTGRESQL:
-            return _POSTGRESQL[state[:2]]
+        if words := _POSTGRESQL.get(state) or _POSTGRESQL.get(state[:2]):
+            return words
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return _POSTGRESQL["08"]
-    if isinstance(cause, OSError):
-        return "cannot be reached: check that the server runs and that DATABASE_URL names it"
-    return None
+    # A file that is missing is the socket, or one that a variable such as PGSSLROOTCERT names.
+    is_file = isinstance(cause, FileNotFoundError) and not libpq.uses_sockets(address.arguments)
+    if isinstance(cause, _CONFIGURATION_ERRORS) or is_file:
+        return "cannot be reached as it is set: check DATABASE_URL, and the variables that begin with PG"
+    return _network_words(cause) if isinstance(cause, OSError) else None
+
+
+def _network_words(cause: OSError) -> str:
+    match cause:
+        case socket.gaierror():
+            return "cannot be found: its host has no address; check DATABASE_URL and DNS"
+        case ssl.SSLCertVerificationError():
+            return "has a certificate that is not trusted: check sslmode, sslrootcert and the host in DATABASE_URL"
+        case ssl.SSLError():
+            return "cannot be reached, TLS failed: check sslmode and the files of TLS in DATABASE_URL"
+        case ConnectionRefusedError():
+            return "cannot be reached, the connection is refused: check that the server runs, and host and port"
+        case TimeoutError():
+            return "did not answer in time: check the server, the network and firewalls"
+        case FileNotFoundError():
+            return "cannot be reached, there is no socket: check that the server runs, and the folder in DATABASE_URL"
+        case ConnectionError() if "rejected SSL" in str(cause):
+            return "does not offer TLS, which sslmode in DATABASE_URL asks for: switch TLS on there, or change sslmode"
+        case ConnectionError():
+            return _POSTGRESQL["08"]
+        case _:
+            return "cannot be reached: check that the server runs and that DATABASE_URL names it"

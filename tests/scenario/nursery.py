@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import bot.cli
-from adapters.avatars.connection import _trust
+from adapters.network import trust
 from bot.clock import SystemClock
 from bot.settings import PROVIDERS_GROUP
 from bot.store import schema
@@ -117,7 +117,7 @@ def _import_everything() -> None:
             entry.load()
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(schema.upgrade(f"sqlite:///{folder}/blank.sqlite3"))
-    _trust()
+    trust()
 
 
 def _be_the_program(order: dict[str, Any], fds: Sequence[int]) -> None:

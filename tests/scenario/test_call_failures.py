@@ -10,7 +10,7 @@ import re
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ from typing import Any
 import pytest
 
 from bot import sentences
-from bot.errors import AnswerError, RateLimited, Transient
+from bot.errors import AnswerError, RateLimited, Transient, Trouble
 from bot.model import UtteranceState
 from tests.scenario.failing import STEP, Gate, Lane, Talk
 from tests.scenario.programs import KEY, Service, wait_until
-from tests.scenario.told import MAYBE_SAID, NO_REPLY, NOT_CUT, trouble_in, words
+from tests.scenario.told import trouble_in, words
 
 SILENT, REFUSED, BUSY_ONCE, BUSY, SLOW = "silent", "refused", "429 once", "429 for long", "slow"
 WAYS: Mapping[str, Mapping[str, Any]] = {
@@ -57,37 +57,74 @@ SLOWNESS = 1.0
 # --- what is told ----------------------------------------------------------------------------------------------------
 
 
-NOBODY = Transient("", may_have_taken_effect=False)
+TROUBLES = {
+    "silent": Trouble.TIMEOUT,
+    "refused": Trouble.REFUSED,
+    "reset": Trouble.RESET,
+    "500": Trouble.SERVER_ERROR,
+    "garbage": Trouble.MALFORMED,
+    "empty": Trouble.MALFORMED,
+    "wrong": Trouble.MALFORMED,
+}
+"""What people are told it is, by the first word of a way."""
+
 LIMITED = RateLimited("", retry_after=1)
 LIMITED_FOR_LONG = RateLimited("", retry_after=NEXT_MINUTES)
+
+Sentence = str | Callable[[str], str]
+"""A sentence, or what makes it of a way to fail."""
 
 Told = Mapping[str, Sequence[str]]
 """The sentences that are told of each way to fail, in their order."""
 
 
-def each(usual: str | None, **others: str | None) -> Told:
+def each(usual: Sentence | None, **others: Sentence | None) -> Told:
     """`others` are by the first word of a way, 429 being `busy`; None for nothing."""
     sentence = {way: others.get(way.partition(" ")[0], usual) for way in WAYS}
     sentence |= {BUSY: others.get("busy", usual), BUSY_ONCE: None, SLOW: None}
-    return {way: [] if said is None else [said] for way, said in sentence.items()}
+    return {
+        way: [] if said is None else [said if isinstance(said, str) else said(way)] for way, said in sentence.items()
+    }
 
 
-UNANSWERED, UNREACHABLE, SLOW_DOWN = (words(sentences.failure(error)) for error in (NO_REPLY, NOBODY, LIMITED))
+def no_reply(way: str) -> Transient:
+    return Transient("", may_have_taken_effect=True, trouble=TROUBLES.get(way.partition(" ")[0], Trouble.UNREACHABLE))
+
+
+def unanswered(way: str) -> str:
+    return words(sentences.failure(no_reply(way)))
+
+
+def without_effect(way: str) -> str:
+    return words(sentences.failure(no_reply(way).without_effect()))
+
+
+def maybe_said(way: str) -> str:
+    return words(sentences.not_said(UtteranceState.UNKNOWN, no_reply(way)))
+
+
+def not_cut(way: str) -> str:
+    return words(sentences.interrupt_failed(no_reply(way)))
+
+
+NOBODY = without_effect(REFUSED)
+UNREACHABLE = words(sentences.failure(Transient("", may_have_taken_effect=False)))
+SLOW_DOWN = words(sentences.failure(LIMITED))
 NOT_SAID = words(sentences.not_said(UtteranceState.FAILED, LIMITED_FOR_LONG))
-NOT_CUT_NOBODY, NOT_CUT_LIMITED = (words(sentences.interrupt_failed(error)) for error in (NOBODY, LIMITED_FOR_LONG))
+NOT_CUT_LIMITED = words(sentences.interrupt_failed(LIMITED_FOR_LONG))
 NOT_CONFIRMED = sentences.close_not_confirmed()
 NO_THOUGHT = words(sentences.failure(AnswerError("")))
 
 NOTHING = each(None)
-ASKED_BEFORE_CREATE = each(UNREACHABLE, silent=None, busy=SLOW_DOWN)
-CREATED = each(UNANSWERED, refused=UNREACHABLE, busy=SLOW_DOWN)
+ASKED_BEFORE_CREATE = each(without_effect, silent=None, busy=SLOW_DOWN)
+CREATED = each(unanswered, refused=without_effect, busy=SLOW_DOWN)
 # Where the service cannot be reached at all, the stream cannot be closed either, which is told first.
-STARTED = {**CREATED, REFUSED: [NOT_CONFIRMED, UNREACHABLE]}
+STARTED = {**CREATED, REFUSED: [NOT_CONFIRMED, NOBODY]}
 # LiveAvatar tells a room once: what was started in vain is stopped, and another session started.
-STARTED_ANEW = {**NOTHING, REFUSED: [NOT_CONFIRMED, UNREACHABLE]}
+STARTED_ANEW = {**NOTHING, REFUSED: [NOT_CONFIRMED, NOBODY]}
 ENTERED = {way: [UNREACHABLE] for way in WAYS} | {REFUSED: [NOT_CONFIRMED, UNREACHABLE], SLOW: []}
-SAID = each(MAYBE_SAID, refused=None, busy=NOT_SAID)
-CUT = each(NOT_CUT, refused=NOT_CUT_NOBODY, busy=NOT_CUT_LIMITED)
+SAID = each(maybe_said, refused=None, busy=NOT_SAID)
+CUT = each(not_cut, busy=NOT_CUT_LIMITED)
 CLOSED = each(NOT_CONFIRMED, silent=None)
 
 # --- the calls -------------------------------------------------------------------------------------------------------

@@ -338,7 +338,7 @@ def test_service_that_is_down_is_said_in_chat_and_the_program_lives_on(tmp_path:
     settings = {"HEYGEN_API_URL": nobody, "HEYGEN_API_KEY": "key", "WEB_PORT": "0", "LOG_LEVEL": "error"}
     with Program(tmp_path, "run", "--console", **settings) as bot:
         bot.type("/avatar start")
-        bot.until("The avatar service cannot be reached right now. Try again in a minute. (ref ")
+        bot.until("The avatar service refuses the connection. Try again in a minute. (ref ")
         bot.type("/avatar status")
         bot.until("No avatar is in this channel.")
         bot.close_input()

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 import bot.errors
 from adapters.avatars.simulator import Effect
 from bot import sentences
-from bot.errors import RateLimited, Refused, Transient
+from bot.errors import RateLimited, Refused, Transient, Trouble
 from bot.model import EndReason, SessionState, StreamState, UtteranceState
 from bot.presentation import Phase
 from bot.session.running import RunningSession
@@ -88,7 +88,6 @@ REFERENCE = re.compile(r"\(ref [0-9a-z]{8}\)$")
 SENTENCES = [
     f"Sentence number {number} of a speech that is long enough to take several minutes." for number in range(50)
 ]
-NO_ANSWER = Transient("", may_have_taken_effect=True)
 IDLE_LIMIT = 400.0
 """Seconds after which the provider has ended, by itself, every stream nobody uses: v3 after 30, LiveAvatar after 300,
 v1 after 360."""
@@ -107,7 +106,12 @@ def words(said: tuple[str, str]) -> str:
     return said[0].partition(" (ref ")[0]
 
 
-MAYBE_SAID = words(sentences.not_said(UtteranceState.UNKNOWN, NO_ANSWER))
+def no_answer(trouble: Trouble) -> Transient:
+    return Transient("", may_have_taken_effect=True, trouble=trouble)
+
+
+def maybe_said(trouble: Trouble) -> str:
+    return words(sentences.not_said(UtteranceState.UNKNOWN, no_answer(trouble)))
 
 
 def fault(world: World, call: str, **trouble: Any) -> None:
@@ -190,10 +194,17 @@ async def test_a_call_that_fails_is_told_and_loses_repeats_and_leaks_nothing(
         await everything_is_in_order(world)
 
 
+LOST_CREATES = {
+    "reply lost once": Trouble.RESET,
+    "server error after the work": Trouble.SERVER_ERROR,
+    "garbage": Trouble.MALFORMED,
+    "wrong types": Trouble.MALFORMED,
+}
+
 # --- opening ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trouble", ["reply lost once", "server error after the work", "garbage", "wrong types"])
+@pytest.mark.parametrize("trouble", LOST_CREATES)
 async def test_a_lost_create_is_not_repeated_and_ends_at_the_provider_by_itself(heygen: World, trouble: str) -> None:
     fault(heygen, "create", **{**TROUBLES[trouble], "times": 1})
     await heygen.type("/avatar start")
@@ -201,7 +212,7 @@ async def test_a_lost_create_is_not_repeated_and_ends_at_the_provider_by_itself(
     assert len(heygen.simulator.streams()) == 1
     (row,) = await heygen.rows(tables.streams)
     assert (row.state, row.upstream_id) == (StreamState.LOST, None)
-    assert heygen.notices[-1].startswith(words(sentences.failure(NO_ANSWER)))
+    assert heygen.notices[-1].startswith(words(sentences.failure(no_answer(LOST_CREATES[trouble]))))
     await heygen.pass_time(IDLE_LIMIT)
     assert heygen.open_streams == []
     assert heygen.simulator.streams()[0].seconds <= 361
@@ -261,7 +272,7 @@ async def test_a_service_that_never_answers_is_told_and_everything_is_closed(wor
     await world.type("/avatar start")
     await world.rest()
     await world.wait_for_timeouts(lambda: world.running is None and world.notices)
-    assert world.notices[-1].startswith(words(sentences.failure(NO_ANSWER)))
+    assert world.notices[-1].startswith(words(sentences.failure(no_answer(Trouble.TIMEOUT))))
     await all_is_well_again(world)
 
 
@@ -270,7 +281,7 @@ async def test_a_start_that_finds_nobody_at_the_other_end_says_so_and_the_next_o
     await world.simulator.stop()
     await world.type("/avatar start")
     await world.until(lambda: world.running is None)
-    assert world.notices[-1].startswith("The avatar service cannot be reached right now. Try again in a minute.")
+    assert world.notices[-1].startswith("The avatar service refuses the connection. Try again in a minute.")
     await world.simulator.start(port=port)
     await all_is_well_again(world)
 
@@ -352,7 +363,7 @@ async def test_a_message_whose_reply_is_lost_is_not_repeated_and_the_next_one_is
     await heygen.write("surely")
     await heygen.until(lambda: heygen.ended_as("surely", UtteranceState.SPOKEN))
     assert heygen.ended_as("maybe", UtteranceState.UNKNOWN)
-    assert sum(notice.startswith(MAYBE_SAID) for notice in heygen.notices) == 1
+    assert sum(notice.startswith(maybe_said(Trouble.RESET)) for notice in heygen.notices) == 1
     assert heygen.heard == ["maybe", "surely"]
 
 
@@ -433,7 +444,7 @@ async def test_a_stream_that_ends_while_the_avatar_talks_is_told_and_the_next_me
         world.simulator.drop_stream(world.open_streams[0].id)
         await world.until(lambda: world.ended_as("next", UtteranceState.SPOKEN))
         assert world.ended_as(speech, UtteranceState.UNKNOWN)
-        assert sum(notice.startswith(MAYBE_SAID) for notice in world.notices) == 1
+        assert sum(notice.startswith(maybe_said(Trouble.UNCONFIRMED)) for notice in world.notices) == 1
         assert world.heard.count("next") == 1
         assert running.view().watch_url == link
         assert len(world.simulator.streams()) == 2
@@ -603,7 +614,9 @@ async def test_an_interrupt_that_fails_is_told(streaming: World) -> None:
     await streaming.until(lambda: UtteranceState.SPEAKING in streaming.states(long("on and on")))
     await streaming.type("/avatar interrupt")
     await streaming.rest()
-    assert streaming.notices[-1].startswith("The avatar could not be interrupted: its service does not answer.")
+    assert streaming.notices[-1].startswith(
+        "The avatar could not be interrupted. The avatar service has an error of its own. It may talk on."
+    )
 
 
 async def test_after_an_interrupt_that_failed_the_next_message_is_said_once_the_avatar_is_done(

@@ -4,7 +4,7 @@ one test expects."""
 import re
 
 from bot import sentences
-from bot.errors import Transient
+from bot.errors import Transient, Trouble
 from bot.model import UtteranceState
 
 _CALM = re.compile(
@@ -28,6 +28,7 @@ def words(said: tuple[str, str]) -> str:
     return said[0].partition(" (ref ")[0]
 
 
-NO_REPLY = Transient("", may_have_taken_effect=True)
-MAYBE_SAID = words(sentences.not_said(UtteranceState.UNKNOWN, NO_REPLY))
-NOT_CUT = words(sentences.interrupt_failed(NO_REPLY))
+MAYBE_SAID = words(
+    sentences.not_said(UtteranceState.UNKNOWN, Transient("", may_have_taken_effect=True, trouble=Trouble.UNCONFIRMED))
+)
+NOT_CUT = words(sentences.interrupt_failed(Transient("", may_have_taken_effect=False)))

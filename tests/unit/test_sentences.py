@@ -22,8 +22,13 @@ FAILURES = [
     errors.StreamGone(SECRET),
     errors.Sunset(SECRET),
     errors.Invalid(SECRET, parameter="voice"),
-    errors.Transient(SECRET, may_have_taken_effect=True),
-    errors.Transient(SECRET, may_have_taken_effect=False),
+    errors.AuthenticationFailed(SECRET, is_known=True),
+    errors.Invalid(SECRET, parameter=errors.Invalid.ADDRESS),
+    *(
+        errors.Transient(SECRET, may_have_taken_effect=taken, trouble=trouble)
+        for taken in (True, False)
+        for trouble in errors.Trouble
+    ),
     errors.AnswerError(SECRET),
     errors.AnswerError(SECRET, why=errors.AnswerTrouble.TIME),
     errors.AnswerError(SECRET, why=errors.AnswerTrouble.LENGTH),

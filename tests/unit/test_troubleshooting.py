@@ -31,11 +31,13 @@ def examples_of(kind: type[AvatarRelayError]) -> list[AvatarRelayError]:
     if kind is RateLimited:
         return [RateLimited("slower", retry_after=5.0)]
     if kind is Transient:
-        return [Transient("trouble", may_have_taken_effect=taken) for taken in (True, False)]
+        return []  # one of each kind of trouble: tests/contract/avatars/test_sentences.py
     if kind is errors.AnswerError:
         return [errors.AnswerError("trouble", why=why) for why in OWN_SENTENCE]
+    if kind is errors.AuthenticationFailed:
+        return [errors.AuthenticationFailed("trouble", is_known=known) for known in (True, False)]
     if kind is errors.Invalid:
-        return [errors.Invalid("no such look", parameter="avatar")]
+        return [errors.Invalid("no such look", parameter=name) for name in ("avatar", errors.Invalid.ADDRESS)]
     return [kind("trouble")]
 
 
@@ -117,8 +119,10 @@ def busy_port() -> Iterator[int]:
         ("--console", {"HEYGEN_API_KEY": "key", "WEB_PORT": "{port}"}),
         ("--console", {"HEYGEN_API_KEY": "key", "DATABASE_URL": "sqlite:///{file}"}),
         ("--console", {"HEYGEN_API_KEY": "key", "DATABASE_URL": "sqlite:///{file}/below.db"}),
+        ("--console", {"DATABASE_URL": "postgresql://ada:s3cret@127.0.0.1:1/relay?channel_binding=require"}),
+        ("--console", {"HEYGEN_API_KEY": "key", "DATABASE_URL": "postgresql://127.0.0.1:1/relay?connect_timeout=9"}),
     ],
-    ids=["nothing", "setting", "key", "port", "no database", "folder"],
+    ids=["nothing", "setting", "key", "port", "no database", "folder", "parameter", "no server"],
 )
 def test_line_of_a_start_that_fails_is_in_the_troubleshooting(
     options: str, given: dict[str, str], tmp_path: Path, busy_port: int

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from adapters import shapes
 from adapters.avatars.rooms.carrier import VIEWER
-from bot.errors import AvatarAway, Invalid, StreamGone, Transient
+from bot.errors import AvatarAway, Invalid, StreamGone, Transient, Trouble
 from bot.model import Playback, RoomDoor
 from bot.ports import AvatarSeen
 from bot.rooms import AVATAR_LIMIT, Inbox, RoomMessage, RoomNews
@@ -124,7 +124,9 @@ class BotRoom:
                 await self.room.local_participant.publish_data(payload, reliable=True, topic=message.topic)
         except Exception as trouble:  # noqa: BLE001 - the package raises its own undocumented errors, from Rust
             raise Transient(
-                f"the room did not take a command ({type(trouble).__name__})", may_have_taken_effect=True
+                f"the room did not take a command ({type(trouble).__name__})",
+                may_have_taken_effect=True,
+                trouble=Trouble.UNCONFIRMED,
             ) from None
 
     def messages(self) -> AsyncIterator[RoomNews]:

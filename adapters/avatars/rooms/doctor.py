@@ -8,8 +8,15 @@ from collections.abc import AsyncIterator
 import aiohttp
 
 from adapters.avatars.rooms.bot_in_room import MISSING
-from bot.doctor.check import Check, Examination, failed, passed, skipped
-from bot.sentences import count
+from adapters.network import told, trouble_of
+from bot import sentences
+from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.settings.proxies import environment_proxies
+
+CLIENT_AND_PROXY = (
+    "LiveKit's client goes through the proxy whatever NO_PROXY says, and sound and picture need a way past it"
+)
+"""livekit 1.x reads HTTPS_PROXY and HTTP_PROXY in its Rust part, and nothing else."""
 
 
 async def examine_livekit(examination: Examination) -> AsyncIterator[Check]:
@@ -25,6 +32,8 @@ async def examine_livekit(examination: Examination) -> AsyncIterator[Check]:
     except ImportError:
         yield failed("LiveKit", "the extra is not installed", MISSING)
         return
+    if environment_proxies():
+        yield warned("LiveKit rooms", CLIENT_AND_PROXY, "Let UDP out to it, or leave the rooms to watch pages.")
     server = StageServer(own.url, own.api_key.get_secret_value(), own.api_secret, longest=0.0)
     try:
         rooms = await server.count_rooms()
@@ -33,8 +42,8 @@ async def examine_livekit(examination: Examination) -> AsyncIterator[Check]:
             "LiveKit", f"{own.url} does not accept the key ({refusal.code})", "Check LIVEKIT_API_KEY and _SECRET."
         )
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        yield failed(
-            "LiveKit", f"{own.url} cannot be reached ({type(error).__name__})", "Check LIVEKIT_URL and the server."
-        )
+        trouble = trouble_of(error)
+        found = f"{sentences.network(own.url, trouble)} ({told(error)})"
+        yield failed("LiveKit", found, f"LIVEKIT_URL: {sentences.network_fix(trouble)}")
     else:
-        yield passed("LiveKit", f"{own.url} accepts the key, {count(rooms, 'room')} open")
+        yield passed("LiveKit", f"{own.url} accepts the key, {sentences.count(rooms, 'room')} open")

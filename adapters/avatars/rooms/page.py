@@ -6,7 +6,7 @@ With nobody in the seat nothing can be said, which is `NotReady`: the queue wait
 import asyncio
 from collections.abc import AsyncIterator
 
-from bot.errors import Transient
+from bot.errors import Transient, Trouble
 from bot.model import Playback, RoomDoor
 from bot.rooms import RoomMessage, RoomNews, RoomSeats, SeatedRoom
 
@@ -42,7 +42,11 @@ class PageRoom:
             async with asyncio.timeout(CONFIRM_LIMIT):
                 await self._room.publish(message)
         except TimeoutError:
-            raise Transient("the page did not say that it published a command", may_have_taken_effect=True) from None
+            raise Transient(
+                "the page did not say that it published a command",
+                may_have_taken_effect=True,
+                trouble=Trouble.UNCONFIRMED,
+            ) from None
 
     def messages(self) -> AsyncIterator[RoomNews]:
         """What pages report."""

@@ -4,6 +4,8 @@ Imports `livekit-api`, so it is itself imported only where such a server is conf
 """
 
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,6 +13,8 @@ import aiohttp
 import structlog
 from livekit import api
 from pydantic import SecretStr
+
+from adapters import network
 
 log = structlog.get_logger(__name__)
 
@@ -77,11 +81,12 @@ class StageServer:
             if refusal.code != api.TwirpErrorCode.NOT_FOUND:
                 log.warning("a stage was not removed", code=refusal.code)
         except (aiohttp.ClientError, OSError) as trouble:
-            log.warning("a stage was not removed", error=type(trouble).__name__)
+            log.warning("a stage was not removed", error=network.told(trouble))
 
-    def _api(self) -> api.LiveKitAPI:
-        timeout = aiohttp.ClientTimeout(total=CALL_LIMIT)
-        return api.LiveKitAPI(self.url, self.api_key, self.api_secret.get_secret_value(), timeout=timeout)
+    @asynccontextmanager
+    async def _api(self) -> AsyncIterator[api.LiveKitAPI]:
+        async with network.session(timeout=aiohttp.ClientTimeout(total=CALL_LIMIT)) as session:
+            yield api.LiveKitAPI(self.url, self.api_key, self.api_secret.get_secret_value(), session=session)
 
     def _token(self, identity: str, grants: api.VideoGrants, ttl: timedelta) -> str:
         token = api.AccessToken(self.api_key, self.api_secret.get_secret_value())

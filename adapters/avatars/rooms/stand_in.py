@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from adapters import shapes
-from bot.errors import AvatarAway, StreamGone, Transient
+from adapters import network, shapes
+from bot.errors import AvatarAway, StreamGone, Transient, Trouble
 from bot.model import Playback, RoomDoor
 from bot.ports import AvatarSeen
 from bot.rooms import Inbox, RoomMessage, RoomNews
@@ -47,7 +47,7 @@ class StandInCarrier:
         url = address._replace(scheme=SCHEMES.get(address.scheme, "ws")).geturl()
         failure: Transient
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(aiohttp.ClientSession())
+            client = await stack.enter_async_context(network.session())
             try:
                 async with asyncio.timeout(CONNECT_LIMIT):
                     socket = await client.ws_connect(
@@ -55,7 +55,7 @@ class StandInCarrier:
                     )
             except (aiohttp.ClientError, OSError) as trouble:
                 failure = Transient(
-                    f"the stand-in room of {upstream_id} was not entered ({type(trouble).__name__})",
+                    f"the stand-in room of {upstream_id} was not entered ({network.told(trouble)})",
                     may_have_taken_effect=False,
                 )
             else:
@@ -97,7 +97,9 @@ class StandInRoom:
                 await self._socket.send_str(frame)
         except (aiohttp.ClientError, OSError) as trouble:
             raise Transient(
-                f"the stand-in room did not take a command ({type(trouble).__name__})", may_have_taken_effect=True
+                f"the stand-in room did not take a command ({type(trouble).__name__})",
+                may_have_taken_effect=True,
+                trouble=Trouble.UNCONFIRMED,
             ) from None
 
     def messages(self) -> AsyncIterator[RoomNews]:

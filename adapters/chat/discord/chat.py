@@ -27,6 +27,7 @@ from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.permissions import invite_link
 from adapters.chat.discord.places import Places
 from adapters.chat.discord.reactions import Reactions
+from adapters.chat.discord.troubles import in_words, told
 from bot.desk import Desk
 from bot.errors import SettingsError
 from bot.ports import WebRoute
@@ -143,8 +144,8 @@ class DiscordChat:
             except (
                 discord.HTTPException, discord.RateLimited, discord.GatewayNotFound, aiohttp.ClientError, OSError,
             ) as error:  # fmt: skip
-                self._trouble = words.UNREACHABLE
-                log.warning(words.UNREACHABLE, error=str(error) or repr(error), again_in=round(pause))
+                self._trouble = in_words(error)
+                log.warning(self._trouble, error=told(error), again_in=round(pause))
             had_connected = self._client is not None and self._client.has_connected
             await self._disconnect()
             pause = _FIRST_PAUSE if had_connected else min(pause * 2, _LONGEST_PAUSE)

@@ -20,6 +20,7 @@ from adapters.chat.discord.messages import Messages
 from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.places import Places
 from adapters.chat.discord.sync import OUR_TYPES
+from adapters.network import Connector
 from bot.desk import Desk
 from bot.settings import Relay
 
@@ -71,6 +72,7 @@ class RelayClient(discord.AutoShardedClient):
         settings = desk.settings
         super().__init__(
             intents=intents_for(settings.session.relay),
+            connector=Connector(limit=0),
             allowed_mentions=discord.AllowedMentions.none(),
             # Nothing is looked up in old messages or among members who are silent.
             max_messages=None,

@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator
 import aiohttp
 import discord
 
-from adapters.chat.discord import words
+from adapters.chat.discord import troubles, words
 from adapters.chat.discord.permissions import invite_link, missing_in
 from adapters.chat.discord.sync import SyncFailed, ours, registered
+from adapters.network import Connector
+from bot import sentences
 from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.errors import SettingsError
 from bot.settings import Answers, Relay, Settings
@@ -30,7 +32,7 @@ async def examine_discord(examination: Examination) -> AsyncIterator[Check]:
         return
     # Process-wide, since discord.py has it nowhere else.
     discord.http.Route.BASE = settings.discord.api_url
-    async with discord.Client(intents=discord.Intents(guilds=True)) as client:
+    async with discord.Client(intents=discord.Intents(guilds=True), connector=Connector(limit=0)) as client:
         try:
             async with asyncio.timeout(TIMEOUT):
                 await client.login(token.get_secret_value())
@@ -39,13 +41,19 @@ async def examine_discord(examination: Examination) -> AsyncIterator[Check]:
             yield failed("Discord token", "Discord does not accept it", words.TOKEN_REFUSED)
             return
         except (discord.HTTPException, aiohttp.ClientError, OSError, KeyError, TypeError) as error:
-            yield failed("Discord", f"cannot be reached ({_how(error)})", "Check DISCORD_API_URL and the network.")
+            yield _unreachable("Discord", error)
             return
         yield passed("Discord token", f"belongs to {application.name}")
         yield _intents(application, settings)
         yield await _commands(client, settings)
         if examination.channel is not None and examination.channel.isdecimal():
             yield await _channel(client, int(examination.channel), settings)
+
+
+def _unreachable(subject: str, error: Exception) -> Check:
+    trouble = troubles.trouble_of(error)
+    what = f"{sentences.network(troubles.SERVICE, trouble)} ({_how(error)})"
+    return failed(subject, what, f"DISCORD_API_URL: {sentences.network_fix(trouble)}")
 
 
 def invite(settings: Settings) -> str:
@@ -67,7 +75,7 @@ def _how(error: Exception) -> str:
     """What went wrong, with the request where there was an answer to it."""
     if isinstance(error, discord.HTTPException) and isinstance(error.response, aiohttp.ClientResponse):
         return f"{error.response.method} {error.response.url.path}: HTTP {error.status}"
-    return type(error).__name__
+    return troubles.told(error)
 
 
 def _intents(application: discord.AppInfo, settings: Settings) -> Check:
@@ -118,7 +126,7 @@ async def _channel(client: discord.Client, channel_id: int, settings: Settings) 
     except discord.Forbidden:
         return failed(subject, "cannot be seen by the bot", "Give it View Channel there, or invite it to the server.")
     except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-        return failed(subject, f"cannot be looked at ({type(error).__name__})", "Try again later.")
+        return _unreachable(subject, error)
     in_thread = isinstance(channel, discord.Thread)
     granted = places[channel.parent_id if isinstance(channel, discord.Thread) else channel.id].permissions_for(me)
     opens_threads = settings.session.answers is Answers.THREAD

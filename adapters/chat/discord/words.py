@@ -12,7 +12,6 @@ INTENT_MISSING = (
     "SESSION_RELAY=all needs every message, which Discord does not give to this bot: switch on Message Content Intent "
     f"on the Bot page of {PORTAL}, or set SESSION_RELAY=mentions."
 )
-UNREACHABLE = "Discord cannot be reached right now"
 DISCONNECTED = "the connection to Discord is down; it is being taken up again"
 CONNECTING = "the bot is still connecting to Discord"
 REGISTERING = "the commands are still being registered with Discord"

@@ -17,6 +17,8 @@ from slack_sdk.http_retry.builtin_async_handlers import (
 )
 from slack_sdk.web.async_client import AsyncWebClient
 
+from adapters.network import told
+
 PATIENCE = 10
 """Seconds one attempt of a call may take."""
 
@@ -108,7 +110,7 @@ def web_client(
     retry: list[AsyncRetryHandler] = [AsyncRateLimitErrorRetryHandler(max_retry_count=MOST_WAITS)]
     if repeat:
         retry.append(AsyncConnectionErrorRetryHandler(max_retry_count=2))
-    return AsyncWebClient(
+    client = AsyncWebClient(
         token=token,
         base_url=f"{api_url.rstrip('/')}/",
         timeout=PATIENCE,
@@ -116,6 +118,9 @@ def web_client(
         retry_handlers=retry,
         logger=quiet_logger,
     )
+    # It reads the environment by itself, without NO_PROXY; the session knows the way out.
+    client.proxy = None
+    return client
 
 
 async def call(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any]:
@@ -128,7 +133,7 @@ async def call(client: AsyncWebClient, method: str, **arguments: Any) -> dict[st
     except SlackApiError as error:
         raise _failure(method, error) from None
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise SlackUnreachable(f"{method}: {type(error).__name__}") from error
+        raise SlackUnreachable(f"{method}: {told(error)}") from error
     return dict(response.data) if isinstance(response.data, dict) else {}
 
 

@@ -10,13 +10,13 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
 import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from adapters import network
 from adapters.chat.slack.blocks import Wording
 from adapters.chat.slack.calls import quiet_logger, web_client
 from adapters.chat.slack.deliveries import RETRY_HEADER
@@ -109,7 +109,7 @@ class SlackChat:
 
     async def __aenter__(self) -> Self:
         desk, wording = self._desk, Wording(self._settings.slack.command)
-        self._session = aiohttp.ClientSession()
+        self._session = network.session()
         self._incoming, self._outgoing = Lanes("slack in", at_once=CHANNELS_AT_ONCE), Lanes("slack out")
         self._departures = Departures(desk.sessions)
         self._workspaces = Workspaces(

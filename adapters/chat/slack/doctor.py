@@ -9,14 +9,15 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from adapters import network
 from adapters.chat.slack import troubles
-from adapters.chat.slack.calls import quiet_logger, refusal_in
+from adapters.chat.slack.calls import refusal_in, web_client
 from adapters.chat.slack.manifest import manifest_of, uses_http
+from adapters.network import told, trouble_of
 from bot.doctor.check import Check, Examination, failed, passed, skipped
+from bot.sentences import network as network_words
+from bot.sentences import network_fix
 from bot.settings import Settings
-
-TIMEOUT = 10
-"""Seconds for one question to Slack."""
 
 MOST_NAMED = 20
 """Workspaces of an organisation that are named."""
@@ -36,7 +37,14 @@ async def examine_slack(examination: Examination) -> AsyncIterator[Check]:
         )
         yield skipped("Slack", why)
         return
-    bot = _client(settings, slack.bot_token.get_secret_value())
+    async with network.session() as session:
+        async for check in _of_token(examination, session, slack.bot_token.get_secret_value()):
+            yield check
+
+
+async def _of_token(examination: Examination, session: aiohttp.ClientSession, token: str) -> AsyncIterator[Check]:
+    settings = examination.settings
+    bot = web_client(token, settings.slack.api_url, session)
     try:
         about = await bot.auth_test()
     except SlackApiError as error:
@@ -44,13 +52,13 @@ async def examine_slack(examination: Examination) -> AsyncIterator[Check]:
         yield failed("Slack bot token", code, troubles.bot_token_trouble(code) or "Try again later.")
         return
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        yield failed("Slack", f"cannot be reached ({type(error).__name__})", "Check SLACK_API_URL and the network.")
+        yield _unreachable("Slack", error)
         return
     yield passed("Slack bot token", f"belongs to {about.get('user')} in {about.get('team')}")
     if about.get("is_enterprise_install"):
         yield await _organisation(bot, str(about.get("team")))
     yield _scopes(about, settings)
-    yield await _connection(settings)
+    yield await _connection(settings, session)
     if examination.channel is not None and not examination.channel.isdecimal():
         yield await _channel(bot, examination.channel, str(about.get("user")))
 
@@ -63,14 +71,16 @@ async def _organisation(bot: AsyncWebClient, name: str) -> Check:
     except SlackApiError as error:
         return failed(subject, refusal_in(error) or NOT_SLACK, "Try again later.")
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return failed(subject, f"cannot be looked at ({type(error).__name__})", "Try again later.")
+        return _unreachable(subject, error)
     if not teams:
         return failed(subject, "no workspace has the app", "Add it to one, on the admin page of the organisation.")
     return passed(subject, f"the app is in {', '.join(str(team.get('name')) for team in teams)}")
 
 
-def _client(settings: Settings, token: str) -> AsyncWebClient:
-    return AsyncWebClient(token=token, base_url=f"{settings.slack.api_url}/", timeout=TIMEOUT, logger=quiet_logger)
+def _unreachable(subject: str, error: Exception) -> Check:
+    trouble = trouble_of(error)
+    found = f"{network_words('Slack', trouble)} ({told(error)})"
+    return failed(subject, found, f"SLACK_API_URL: {network_fix(trouble)}")
 
 
 def _scopes(about: AsyncSlackResponse, settings: Settings) -> Check:
@@ -84,7 +94,7 @@ def _scopes(about: AsyncSlackResponse, settings: Settings) -> Check:
     return passed("Slack scopes", f"all {len(wanted)} of the manifest")
 
 
-async def _connection(settings: Settings) -> Check:
+async def _connection(settings: Settings, session: aiohttp.ClientSession) -> Check:
     if uses_http(settings):
         if settings.web.public_url is None:
             return failed(
@@ -94,14 +104,14 @@ async def _connection(settings: Settings) -> Check:
     token = settings.slack.app_token
     if token is None:
         return failed("Slack connection", "SLACK_APP_TOKEN is not set", "Set it, or SLACK_SIGNING_SECRET for HTTP.")
-    client = _client(settings, "")
+    client = web_client("", settings.slack.api_url, session)
     try:
         await client.apps_connections_open(app_token=token.get_secret_value())
     except SlackApiError as error:
         code = refusal_in(error) or NOT_SLACK
         return failed("Slack connection", code, troubles.app_token_trouble(code) or "Try again later.")
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return failed("Slack connection", f"no answer ({type(error).__name__})", "Check SLACK_API_URL and the network.")
+        return _unreachable("Slack connection", error)
     return passed("Slack connection", "Socket Mode is open to the bot")
 
 
@@ -114,7 +124,7 @@ async def _channel(bot: AsyncWebClient, channel: str, name: str) -> Check:
         fix = troubles.place_trouble(code, name) or "Check the id: it is at the end of the channel's link."
         return failed(subject, code, fix)
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return failed(subject, f"cannot be looked at ({type(error).__name__})", "Try again later.")
+        return _unreachable(subject, error)
     if not about["channel"].get("is_member"):
         return failed(subject, "the bot is not in it", f"Type `/invite @{name}` there.")
     return passed(subject, f"#{about['channel'].get('name')}: the bot is in it")

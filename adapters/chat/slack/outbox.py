@@ -19,6 +19,7 @@ from adapters.chat.slack.calls import MOST_WAITS, PATIENCE, SlackRefused, SlackU
 from adapters.chat.slack.lanes import Lanes
 from adapters.chat.slack.troubles import place_trouble
 from adapters.chat.slack.workspaces import Workspaces
+from adapters.network import told
 from bot.model import Channel
 from bot.presentation import Reply, Visibility
 
@@ -123,9 +124,10 @@ class Outbox:
             retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=MOST_WAITS)],
             logger=quiet_logger,
         )
+        client.proxy = None  # as in `web_client`
         try:
             response = await client.send_dict(dict(message))
         except (aiohttp.ClientError, SlackApiError, TimeoutError, OSError) as error:
-            log.warning("an answer may not have arrived, and is not repeated", error=type(error).__name__)
+            log.warning("an answer may not have arrived, and is not repeated", error=told(error))
             return True
         return response.status_code < 400 or response.status_code >= 500

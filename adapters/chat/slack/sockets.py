@@ -16,6 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, call
 from adapters.chat.slack.troubles import app_token_trouble
+from adapters.network import told
 from bot.errors import SettingsError
 from bot.ports import Clock
 from bot.tasks import TaskOwner
@@ -123,7 +124,7 @@ class Sockets:
                 raise SettingsError(sentence) from None
             log.warning("Slack opens no connection", error=refusal.error)
         except (SlackUnreachable, aiohttp.ClientError, TimeoutError, OSError, KeyError) as error:
-            log.warning("no connection to Slack", error=type(error).__name__)
+            log.warning("no connection to Slack", error=told(error))
         else:
             return Socket(websocket, self._clock, self._take, self._acknowledging)
         return None

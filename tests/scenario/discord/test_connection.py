@@ -99,7 +99,7 @@ async def test_api_that_is_away_is_waited_for_without_a_hot_loop(open_chat: Open
     before = chat.twin.count("GET", "/users/@me")
     chat.twin.fail_next("GET", "/users/@me", fault, times=3)
     await chat.bot.start()
-    await chat.bot.until(lambda: chat.bot.adapter.trouble == "Discord cannot be reached right now")
+    await chat.bot.until(lambda: chat.bot.adapter.trouble == "Discord has an error of its own")
     await chat.bot.until(lambda: chat.bot.adapter.trouble is None)
     assert chat.twin.count("GET", "/users/@me") == before + 4
 

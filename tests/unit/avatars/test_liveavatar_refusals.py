@@ -116,10 +116,10 @@ async def test_any_success_is_one(code: object) -> None:
         ((422, {"detail": "no list"}), Invalid, None),
         ((401, {"code": 4001, "message": "Unauthorized"}), AuthenticationFailed, None),
         ((403, {"detail": "Not authenticated"}), AuthenticationFailed, None),
-        ((404, {"detail": "Not Found"}), Invalid, None),
+        ((404, {"detail": "Not Found"}), Invalid, "address"),
         ((429, {"code": 4290, "message": "Too many requests"}), RateLimited, None),
         ((500, b"oops"), Transient, None),
-        ((302, b"elsewhere"), Invalid, None),
+        ((302, b"elsewhere"), Invalid, "address"),
     ],
 )  # fmt: skip
 async def test_refusals_of_a_token(answer: object, error: type[ProviderError], parameter: str | None) -> None:

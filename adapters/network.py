@@ -1,0 +1,147 @@
+"""The way out of the process: whoever makes a request over aiohttp or httpx takes it from here.
+
+So that all have one idea of the network: the proxies of the environment (`bot.settings.proxies`), which certificates
+are trusted, and what kind of trouble a failure is. `trust_env` of aiohttp is not used: it would also put the logins of
+a `.netrc` in the place of our keys, knows no `wss`, and leaves `ALL_PROXY` out.
+"""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import aiohttp
+import httpx
+import yarl
+from httpx_aiohttp import AiohttpTransport
+
+from bot.errors import Trouble
+from bot.settings.proxies import Proxy, environment_proxies
+
+_NEEDS_LOGIN = 407
+
+
+class ProxyTrouble(aiohttp.ClientConnectionError):
+    """The proxy is not there, or does not let us through. The message is a sentence, without user or password."""
+
+
+class Connector(aiohttp.TCPConnector):
+    """aiohttp's connections, through the proxy that is meant for each address, whoever asks for them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._proxies = environment_proxies()
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.connector.Connection:
+        """See aiohttp. Raises `ProxyTrouble` besides."""
+        proxy = self._proxies.of(str(req.url)) if self._proxies else None
+        if proxy is None:
+            # slack_sdk reads the environment by itself, without NO_PROXY.
+            req.update_proxy(None, None, None)
+            return await super().connect(req, traces, timeout)
+        _send_through(req, proxy)
+        failure: ProxyTrouble
+        try:
+            return await super().connect(req, traces, timeout)
+        except aiohttp.ClientHttpProxyError as error:
+            failure = ProxyTrouble(_refusal(proxy, req.host, error.status))
+        except (aiohttp.ClientProxyConnectionError, aiohttp.ClientConnectorDNSError):
+            failure = ProxyTrouble(f"{proxy} cannot be reached")
+        # Raised out here so that no request, with its login, hangs on the error as its context.
+        raise failure
+
+
+def session(**options: Any) -> aiohttp.ClientSession:
+    """A session of aiohttp whose requests and sockets take the way out that the environment wants."""
+    return aiohttp.ClientSession(connector=Connector(), **options)
+
+
+def http_client(
+    timeout: httpx.Timeout, limits: httpx.Limits, transport: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
+    """A client of httpx over aiohttp; `transport` replaces the network in tests of single answers."""
+
+    def connect() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=Connector(
+                limit=limits.max_connections or 0, keepalive_timeout=limits.keepalive_expiry or 15.0, ssl=trust()
+            )
+        )
+
+    over_aiohttp = transport or AiohttpTransport(verify=trust(), client=connect)
+    return httpx.AsyncClient(transport=over_aiohttp, timeout=timeout, trust_env=False)
+
+
+def trouble_of(error: BaseException) -> Trouble:
+    """What kind of trouble a failure of aiohttp, httpx or the socket below them is."""
+    return next(filter(None, map(_kind, _causes(error))), Trouble.UNREACHABLE)
+
+
+def told(error: BaseException) -> str:
+    """A failure for the log: what the proxy did, where it was the proxy, else the kind of the innermost error."""
+    causes = list(_causes(error))
+    proxied = next((cause for cause in causes if isinstance(cause, ProxyTrouble)), None)
+    return type(causes[-1]).__name__ if proxied is None else str(proxied)
+
+
+def _send_through(req: aiohttp.ClientRequest, proxy: Proxy) -> None:
+    authorization = proxy.authorization
+    headers = {} if authorization is None else {"Proxy-Authorization": authorization.get_secret_value()}
+    req.update_proxy(yarl.URL(proxy.url), None, headers)
+    if not req.is_ssl():
+        # Without TLS there is no tunnel: the proxy reads the request itself.
+        req.headers.update(headers)
+
+
+def _refusal(proxy: Proxy, host: str | None, status: int) -> str:
+    if status != _NEEDS_LOGIN:
+        return f"{proxy} does not lead to {host} ({status})"
+    if proxy.login is None:
+        return f"{proxy} wants a user and a password ({status})"
+    return f"{proxy} does not accept the user and the password in it ({status})"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was made of, the outermost first; a library's wrapper often knows least."""
+    seen: BaseException | None = error
+    for _ in range(8):
+        if seen is None:
+            return
+        yield seen
+        below = getattr(seen, "os_error", None)
+        seen = seen.__cause__ or (below if isinstance(below, BaseException) and below is not seen else None)
+
+
+def _kind(error: BaseException) -> Trouble | None:
+    match error:
+        case (
+            ProxyTrouble() | aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError() | httpx.ProxyError()
+        ):
+            return Trouble.PROXY
+        case socket.gaierror() | aiohttp.ClientConnectorDNSError():
+            return Trouble.NAME
+        case ssl.SSLError() | aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+            return Trouble.TLS
+        case ConnectionRefusedError():
+            return Trouble.REFUSED
+        case aiohttp.ServerTimeoutError() | TimeoutError() | httpx.ReadTimeout() | httpx.WriteTimeout():
+            return Trouble.TIMEOUT
+        case aiohttp.ClientResponseError(status=status) if status >= 500:
+            return Trouble.SERVER_ERROR
+        case aiohttp.ClientResponseError() | httpx.RemoteProtocolError() | httpx.DecodingError():
+            return Trouble.MALFORMED
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | ConnectionError() | httpx.ReadError():
+            return Trouble.RESET
+        case aiohttp.ClientOSError() if not isinstance(error, aiohttp.ClientConnectorError):
+            return Trouble.RESET
+        case _:
+            return None
+
+
+@cache
+def trust() -> ssl.SSLContext:
+    """Reading the certificates of the world takes tens of milliseconds; once is enough."""
+    return httpx.create_ssl_context()
