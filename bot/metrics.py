@@ -46,3 +46,7 @@ reconciled = Counter(
     ["what"],
     registry=registry,
 )
+
+restarts = Counter(
+    "avatar_relay_restarts", "Parts of the program that failed unforeseen and started again", ["part"], registry=registry
+)

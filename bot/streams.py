@@ -16,6 +16,7 @@ from bot.model import Playback, Stream, StreamState
 from bot.ports import AvatarProvider, Clock, StreamRequest
 from bot.store.store import Store
 from bot.tasks import TaskOwner
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -105,9 +106,8 @@ class StreamCloser:
         except ProviderError as error:
             metrics.provider_errors.labels(kind=type(error).__name__).inc()
             log.warning("closing a stream was not confirmed", stream=stream.id, error=str(error))
-        except Exception:
-            # A mistake in a provider's client must not be why a stream stays open that costs money.
-            log.exception("closing a stream failed in an unforeseen way", stream=stream.id)
+        except Exception as error:  # noqa: BLE001 - a mistake in a client must not be why a stream stays open that costs money
+            report("closing a stream failed in an unforeseen way", error, stream=stream.id)
         else:
             return True
         return False
@@ -118,6 +118,9 @@ class StreamCloser:
             await self._store.advance_stream(stream.id, state, detail=detail)
         except StoreError as error:
             log.error("the state of a stream could not be written", stream=stream.id, state=state, error=str(error))
+            return False
+        except Exception as error:  # noqa: BLE001 - the close goes on, whatever is wrong with its row
+            report("writing the state of a stream failed in an unforeseen way", error, stream=stream.id)
             return False
         return True
 

@@ -15,6 +15,7 @@ from bot.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, Word
 from bot.presentation import WordsSpoken
 from bot.speaking.loop import SpeakingLoop
 from bot.streams import StreamKeeper
+from bot.supervision import Supervised
 from bot.tasks import TaskOwner, end
 
 log = structlog.get_logger(__name__)
@@ -44,7 +45,9 @@ class StreamEar:
     def listen(self) -> None:
         """Begin to listen to the stream that is open now."""
         if (stream := self._keeper.current) is not None:
-            self._listening = self._tasks.start(self._hear(stream), name=f"listen {stream.id}")
+            # A mistake in a client must not leave the session deaf: it would never hear that its stream has ended.
+            listening = Supervised("listening", partial(self._hear, stream), self._house.clock)
+            self._listening = self._tasks.start(listening.run(), name=f"listen {stream.id}")
 
     async def stop(self) -> None:
         """Listen no longer."""

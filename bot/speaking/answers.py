@@ -8,13 +8,10 @@ import re
 from collections import deque
 from collections.abc import Callable
 
-import structlog
-
 from bot.errors import AnswerError
 from bot.ports import ChatModel, Turn
 from bot.tasks import TaskOwner, end
-
-log = structlog.get_logger(__name__)
+from bot.unforeseen import report
 
 REMEMBERED_TURNS = 12
 """Turns of a conversation that go to the model: enough for a thread of talk, bounded in cost."""
@@ -85,9 +82,9 @@ class Conversation:
                 raise AnswerError("the chat model answered nothing that can be spoken")
         except AnswerError as error:
             answering.error = error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # The boundary to a client we may not know: an answer that is never done would hold the queue for ever.
-            log.exception("answering failed in an unforeseen way")
+            report("answering failed in an unforeseen way", error)
             answering.error = AnswerError(f"the chat model: {type(error).__name__}")
         answering.done = True
         if answering.error is None:

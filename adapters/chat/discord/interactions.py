@@ -28,6 +28,7 @@ from bot.errors import AvatarRelayError
 from bot.presentation import Reply, Visibility
 from bot.settings import Answers
 from bot.tasks import TaskOwner
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -98,9 +99,9 @@ class Interactions:
             sentence, reference = sentences.failure(error)
             log.error("a command failed", reference=reference, error=str(error))
             reply = Reply(sentence, Visibility.PRIVATE)
-        except Exception:
+        except Exception as error:  # noqa: BLE001
             # The person must read something, whatever went wrong (rule 10).
-            log.exception("a command failed in an unforeseen way")
+            report("a command failed in an unforeseen way", error)
             reply = Reply(words.BROKEN, Visibility.PRIVATE)
         if reply is not None:
             await self._answer(interaction, reply, public=public, is_heard=is_heard)

@@ -38,7 +38,6 @@ from adapters.chat.slack.sockets import Sockets
 from adapters.chat.slack.web_requests import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH, WebRequests
 from adapters.chat.slack.workspaces import Workspaces
 from bot.desk import Desk
-from bot.errors import StoreError
 from bot.ports import WebRoute
 from bot.presentation import Notice, Occasion, Reply, SessionChanged, SessionEvent, UtteranceChanged
 from bot.settings import Answers, Settings, web_secret
@@ -120,7 +119,7 @@ class SlackChat:
         self._reactions = Reactions(self._outgoing, self._workspaces)
         self._intake = Intake(desk, self._incoming, self._workspaces, self._people, self._outbox)
         self._panels = Panels(
-            self._store, desk.clock, self._outgoing, self._workspaces.of, wording, self._intake.cannot_show
+            self._store, desk.clock, self._outgoing, self._workspaces.find, wording, self._intake.cannot_show
         )
         self._listeners = Listeners(
             self._settings,
@@ -134,11 +133,6 @@ class SlackChat:
         )
         self._app = self._make_app()
         self._listeners.listen(self._app)
-        try:
-            self._left_open = await self._panels.restore()
-        except StoreError as error:
-            self._left_open = []
-            log.error("the panels of the run before cannot be found", error=str(error))
         return self
 
     async def __aexit__(
@@ -160,11 +154,24 @@ class SlackChat:
         await self._session.close()
 
     async def run(self) -> None:
-        """Connect and serve. Raises `SettingsError` for a token that is not accepted, or no longer."""
+        """Connect and serve. Raises `SettingsError` for a token that is not accepted, or no longer.
+
+        May be called again after it failed: what has come in is still worked off, and what goes out waits in its lanes.
+        """
+        try:
+            await self._serve()
+        except Exception:
+            # Who is not listened to must not be told that they were heard: Slack brings events again.
+            self._is_up, self._sockets = False, None
+            if self._web is not None:
+                self._web.app = None
+            raise
+
+    async def _serve(self) -> None:
         await self._workspaces.sign_in(self._desk.clock)
         if self._pages:
             self._pages.workspaces, self._pages.session = self._workspaces, self._session
-        await self._redraw()
+        await self._panels.restore(self._desk.sessions.view)
         if self._web is not None:
             self._web.app = self._app
             self._is_up = True
@@ -188,18 +195,7 @@ class SlackChat:
         for error in ended:
             if isinstance(error, Exception):
                 raise error
-
-    async def _redraw(self) -> None:
-        """Draw the panels of the run before as their sessions are now."""
-        for session_id in self._left_open:
-            try:
-                view = await self._desk.sessions.view(session_id)
-                if view is None:
-                    await self._panels.forget(session_id)
-                else:
-                    self._panels.change(view)
-            except StoreError as error:
-                log.error("a panel of the run before cannot be drawn", error=str(error))
+        raise RuntimeError("the connections to Slack have ended, and nobody asked them to")
 
     def _make_app(self) -> AsyncApp:
         """Bolt, with what we do ourselves switched off: signatures come before it, and our own messages are ignored by

@@ -33,6 +33,7 @@ from bot.errors import StoreError
 from bot.model import Channel
 from bot.settings import Relay, Settings
 from bot.tasks import TaskOwner
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -225,7 +226,7 @@ async def _failed(error: Exception, body: dict[str, Any]) -> BoltResponse:
         return BoltResponse(status=503)
     # A mistake of ours, or something Slack has never sent before. An event would fail again and again; of a command
     # that is not acknowledged the person is told.
-    log.error("something from Slack was not understood", exc_info=error)
+    report("something from Slack was not understood", error)
     return BoltResponse(status=200 if "event" in body else 500)
 
 

@@ -186,7 +186,7 @@ class Socket:
         try:
             message = json.loads(text)
             kind = message.get("type")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             log.warning("Slack sent something that is no message")
             return
         if kind == "hello":
