@@ -152,8 +152,8 @@ class Writer:
         try:
             await self._commit(batch)
         except Exception as error:  # noqa: BLE001 - without this task nothing could be written any more
-            report("writing failed in an unforeseen way", error, writes=len(batch))
-            _fail_all(batch, error)
+            reference = report("writing failed in an unforeseen way", error, writes=len(batch))
+            _fail_all(batch, StoreUnavailable(f"the write failed in an unforeseen way (ref {reference})"))
 
     async def _commit(self, batch: list[_Request]) -> None:
         """Write a batch; where one write spoils it, write each by itself so that the others do not suffer."""
@@ -223,7 +223,7 @@ def _write_groups(groups: Sequence[_Group], connection: Connection) -> list[Sequ
     return [group.kind(connection, [request.argument for request in group.requests]) for group in groups]
 
 
-def _fail_all(batch: Sequence[_Request], error: Exception) -> None:
+def _fail_all(batch: Sequence[_Request], error: StoreUnavailable) -> None:
     # An error of its own for each: a raised exception collects the traceback of whoever awaits it.
     for request in batch:
         copy = StoreUnavailable(*error.args)

@@ -199,7 +199,7 @@ def _guarded(event: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
         try:
             parse(data)
         except Exception as error:  # noqa: BLE001 - the boundary to a library that trusts what it is sent
-            report("an event of Discord could not be read and is left out", error, event=event)
+            report("an event of Discord could not be read and is left out", error, event_=event)
 
     return guarded
 
