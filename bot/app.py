@@ -365,4 +365,3 @@ def _access(settings: Settings) -> Access:
         channels_allowed=frozenset(access.channels_allowed),
         channels_denied=frozenset(access.channels_denied),
     )
-

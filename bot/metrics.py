@@ -48,5 +48,8 @@ reconciled = Counter(
 )
 
 restarts = Counter(
-    "avatar_relay_restarts", "Parts of the program that failed unforeseen and started again", ["part"], registry=registry
+    "avatar_relay_restarts",
+    "Unforeseen failures after which a part starts again",
+    ["part"],
+    registry=registry,
 )

@@ -1,8 +1,8 @@
 """When a panel that a platform did not take is drawn again: the one decision, for every platform.
 
-What may pass (a rate limit, a server in trouble, a lost connection, a token that is being replaced) is tried again after
-growing pauses until the panel shows the truth, by this process or, since its row stays, by the next one. What is final
-(deleted, forbidden, archived, unknown) is not. Knows no platform: adapters say what their errors are.
+What may pass (a rate limit, a server in trouble, a lost connection, a token that is being replaced) is tried again,
+after growing pauses, until the panel shows the truth: by this process or, since its row stays, by the next one. What is
+final (deleted, forbidden, archived, unknown) is not. Knows no platform: adapters say what their errors are.
 """
 
 from enum import Enum, auto

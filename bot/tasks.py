@@ -1,8 +1,8 @@
 """An owner for tasks whose number is not known beforehand, one that outlives the failure of any of them.
 
 `asyncio.TaskGroup` ends all its tasks when one fails; a session that breaks must not take the others with it. Every
-task started here is awaited by `close`, and a failure is logged where it happens. None is started again: what must go on
-(`bot.supervision`) says so itself."""
+task started here is awaited by `close`, and a failure is logged where it happens. None is started again: what must go
+on is under `bot.supervision`."""
 
 import asyncio
 from collections.abc import Coroutine

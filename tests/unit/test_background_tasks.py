@@ -101,5 +101,3 @@ async def test_the_writer(world: World) -> None:
     with pytest.raises(StoreUnavailable, match=r"unforeseen way \(ref "):
         await world.store._writer.write(Odd(), None, "something")
     await world.start()
-
-

@@ -35,7 +35,7 @@ class Chat:
         self._failed = asyncio.Event()
 
     @classmethod
-    def missing(cls, settings: Settings) -> str | None:
+    def missing(cls, settings: Settings) -> str | None:  # noqa: ARG003
         return None
 
     async def __aenter__(self) -> Self:

@@ -162,5 +162,3 @@ def test_pauses_grow_to_the_last_one_and_begin_again() -> None:
     assert [backoff.next() for _ in range(5)] == [1, 2, 5, 5, 5]
     backoff.reset()
     assert backoff.next() == 1
-
-

@@ -12,11 +12,10 @@ from typing import Any, Self
 
 import aiohttp
 import structlog
-from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
-from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from adapters.chat.slack.app import App
 from adapters.chat.slack.blocks import Wording
 from adapters.chat.slack.calls import quiet_logger, web_client
 from adapters.chat.slack.deliveries import RETRY_HEADER
@@ -197,7 +196,7 @@ class SlackChat:
                 raise error
         raise RuntimeError("the connections to Slack have ended, and nobody asked them to")
 
-    def _make_app(self) -> AsyncApp:
+    def _make_app(self) -> App:
         """Bolt, with what we do ourselves switched off: signatures come before it, and our own messages are ignored by
         the listeners, which look at them first.
 
@@ -207,7 +206,7 @@ class SlackChat:
         Bolt reads variables that are ours too: with `SLACK_CLIENT_ID` and `SLACK_CLIENT_SECRET` it makes an OAuth flow
         of its own, which only its own server would ever ask; who we are is decided by `authorize` alone.
         """
-        return AsyncApp(
+        return App(
             name="avatar-relay",
             logger=quiet_logger,
             client=AsyncWebClient(base_url=f"{self._settings.slack.api_url.rstrip('/')}/", logger=quiet_logger),
@@ -225,9 +224,8 @@ class SlackChat:
         payload = envelope.get("payload")
         if not isinstance(payload, dict):
             return {}
-        headers: dict[str, str | Sequence[str]] = {RETRY_HEADER: str(envelope.get("retry_attempt", 0))}
-        request = AsyncBoltRequest(mode="socket_mode", body=payload, headers=headers)
-        answer = await self._app.async_dispatch(request)
+        headers = {RETRY_HEADER: str(envelope.get("retry_attempt", 0))}
+        answer = await self._app.answer(payload, headers, mode="socket_mode")
         if answer.status >= 500:
             return None
         if answer.status != 200:

@@ -3,14 +3,13 @@
 Whatever is forged, old or malformed gets 401 before anything looks into it (docs.slack.dev, verifying requests)."""
 
 import json
-from collections.abc import Sequence
 from urllib.parse import parse_qs
 
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
-from slack_bolt.async_app import AsyncApp
-from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
+
+from adapters.chat.slack.app import App
 
 EVENTS_PATH = "/slack/events"
 INSTALL_PATH = "/slack/install"
@@ -24,7 +23,7 @@ class WebRequests:
 
     def __init__(self, signing_secret: str) -> None:
         self._verifier = SignatureVerifier(signing_secret)
-        self.app: AsyncApp | None = None
+        self.app: App | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
@@ -37,8 +36,7 @@ class WebRequests:
             return web.Response(status=401)
         if self.app is None:
             return web.Response(status=503, headers={"Retry-After": "5"})
-        passed: dict[str, str | Sequence[str]] = dict(headers)
-        return await to_aiohttp_response(await self.app.async_dispatch(AsyncBoltRequest(body=body, headers=passed)))
+        return await to_aiohttp_response(await self.app.answer(body, headers))
 
     def _is_true(self, body: str, headers: dict[str, str]) -> bool:
         try:
