@@ -111,7 +111,7 @@ class Interactions:
         try:
             async with asyncio.timeout(_ACKNOWLEDGE_TIME):
                 await interaction.response.defer(ephemeral=not public, thinking=True)
-        except (discord.HTTPException, *PASSING) as error:
+        except (discord.HTTPException, RuntimeError, *PASSING) as error:
             code = error.code if isinstance(error, discord.HTTPException) else None
             log.warning("an interaction was not acknowledged", code=code, error=str(error) or repr(error))
             return False
@@ -127,7 +127,8 @@ class Interactions:
                 else:
                     # Also after a lost reply to the acknowledgement, which may have arrived.
                     await self._edit(interaction, reply)
-        except (discord.HTTPException, *PASSING) as error:
+        except (discord.HTTPException, RuntimeError, *PASSING) as error:
+            # RuntimeError: aiohttp's, where the connection was made anew and the interaction's session was closed.
             log.warning("an answer could not be delivered", error=str(error) or repr(error))
             self._answer_in_channel(interaction, reply)
 

@@ -23,6 +23,7 @@ from bot.model import Channel
 from bot.relay import Message
 from bot.settings import Relay
 from bot.tasks import TaskOwner
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -103,6 +104,10 @@ class Messages:
         except AvatarRelayError as error:
             sentence, reference = sentences.failure(error)
             log.error("a message was not taken", reference=reference, error=str(error))
+            self._refuse(channel, message, sentence, aloud=True)
+        except Exception as error:  # noqa: BLE001 - its author must read something, whatever went wrong (rule 10)
+            sentence, told = sentences.failure(AvatarRelayError("unexpected"))
+            report("a message was not taken, in an unforeseen way", error, told=told)
             self._refuse(channel, message, sentence, aloud=True)
 
     async def _change(self, channel: Channel, message: discord.Message, me: discord.ClientUser) -> None:

@@ -1,6 +1,7 @@
 """What discord.py does not foresee: an event it cannot parse costs that event, and whatever else ends its connection
 costs a pause. Avatars and panels stay."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +9,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from bot.commands.asked import Asked
+from bot.commands.table import Commands
 from bot.platforms import Platforms
+from bot.presentation import Reply
+from bot.relay import Relay
 from tests.platforms.discord import DiscordDriver
 from tests.twins.discord import Message
 
@@ -117,6 +122,38 @@ async def test_what_was_to_be_shown_meanwhile_is_shown_after_the_restart(live: D
     await live.bot.until(lambda: all(button["disabled"] for button in panel.buttons))
     await live.bot.until(lambda: goodbyes_in(live))
     assert len(goodbyes_in(live)) == 1
+
+
+async def test_an_answer_under_way_finds_another_way(live: DiscordDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    run = Commands.run
+
+    async def slow(commands: Commands, asked: Asked) -> Reply | None:
+        begun.set()
+        await go_on.wait()
+        return await run(commands, asked)
+
+    monkeypatch.setattr(Commands, "run", slow)
+    await live.slash("/avatar status")
+    await begun.wait()
+    before = len(live.twin.messages(live.channel))
+    live.twin.send_frame("this is no JSON")
+    await live.bot.until(lambda: "starts again" in str(platforms_of(live).troubles["discord"]))
+    go_on.set()
+    # It was for one person: the channel only reads that it came too late.
+    await live.bot.until(lambda: len(live.twin.messages(live.channel)) == before + 1)
+    assert "did not let me answer" in live.twin.messages(live.channel)[-1].content
+
+
+async def test_a_message_that_fails_in_an_unforeseen_way_is_answered_with_a_sentence(
+    live: DiscordDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Relay, "receive", lambda *_: {}["a mistake of ours"])
+        await live.write("before")
+        await live.until_read("Something went wrong. Try again")
+    await live.write("after")
+    await live.bot.until(lambda: live.bot.spoken == ["after"])
 
 
 def goodbyes_in(chat: DiscordDriver) -> list[Message]:
