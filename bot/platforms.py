@@ -109,4 +109,7 @@ class Platforms:
     async def _leave_out(self, name: str, sentence: str) -> None:
         log.error("a chat platform is left out until the next start", platform=name, why=sentence)
         self._tell(f"{name.capitalize()}: left out until the next start; {sentence}")
-        await self._sessions.leave_channels(lambda channel: channel.platform == name, CANNOT_BE_USED)
+        try:
+            await self._sessions.leave_channels(lambda channel: channel.platform == name, CANNOT_BE_USED)
+        except Exception as error:  # noqa: BLE001 - this runs beside the other platforms, and outside of every supervision
+            report("the avatars of a platform did not leave, in an unforeseen way", error, platform=name)

@@ -4,13 +4,13 @@ Knows the provider only as a port. Decides nothing about speech or about when a 
 """
 
 import asyncio
-import itertools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 import structlog
 
 from bot import ids, metrics
+from bot.backoff import Backoff
 from bot.errors import ConcurrencyReached, ProviderError, StoreError, StreamGone, Transient
 from bot.model import Playback, Stream, StreamState
 from bot.ports import AvatarProvider, Clock, StreamRequest
@@ -81,22 +81,18 @@ class StreamCloser:
     async def _insist(self, stream: Stream, detail: str, closing: _Closing) -> None:
         try:
             await self._record(stream, StreamState.CLOSING)
-            pauses = self._pauses()
+            again = Backoff(CLOSE_AGAIN)
             while not await self._attempt(stream):
                 closing.tried.set()
-                await self._clock.sleep(next(pauses))
+                await self._clock.sleep(again.next())
             closing.confirmed.set()
             closing.tried.set()
-            pauses = self._pauses()
+            again.reset()
             while not await self._record(stream, StreamState.CLOSED, detail):
-                await self._clock.sleep(next(pauses))
+                await self._clock.sleep(again.next())
         finally:
             del self._closing[stream.id]
             closing.tried.set()
-
-    @staticmethod
-    def _pauses() -> Iterator[float]:
-        return itertools.chain(CLOSE_AGAIN, itertools.repeat(CLOSE_AGAIN[-1]))
 
     async def _attempt(self, stream: Stream) -> bool:
         if stream.upstream_id is None:

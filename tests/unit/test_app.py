@@ -93,8 +93,7 @@ async def test_readiness_names_a_round_that_starts_again(served: Served, monkeyp
         patched.setattr(served.application._permissions, "learn_blocks", lambda _: {}["a mistake of ours"])
         await served.clock.advance(LEARN_BLOCKS_EVERY)
         async with asyncio.timeout(PATIENCE):
-            while served.application._sweeper.trouble is None:
-                # The database answers in a thread of its own.
+            while served.application._sweeper.trouble is None:  # noqa: ASYNC110 - the database answers in a thread
                 await asyncio.sleep(0.01)
         parts = await served.ready()
     assert parts.pop("sweeper").startswith("blocks: ")
@@ -131,5 +130,5 @@ async def test_the_program_goes_on_until_no_platform_is_left(served: Served) -> 
     served.there.fail(SettingsError("the other token is wrong"))
     await served.clock.advance(0)
     await asyncio.wait([served.serving])
-    with pytest.raises(SettingsError, match="^the other token is wrong$"):
+    with pytest.raises(SettingsError, match=r"^the other token is wrong$"):
         await served.serving
