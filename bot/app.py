@@ -15,7 +15,7 @@ from adapters.answers.openai_compatible import OpenAICompatible
 from adapters.avatars.simulator import Simulator, SimulatorOptions
 from adapters.web import SignedWatchLinks, WebServer
 from bot import metrics
-from bot.bulletin import Bulletin, Following
+from bot.bulletin import Bulletin
 from bot.catalogue import Catalogue
 from bot.commands.table import Commands
 from bot.desk import Desk
@@ -26,9 +26,9 @@ from bot.limits import Budget, limits_of
 from bot.listening import is_loopback, listening_trouble
 from bot.model import UtteranceState
 from bot.permissions import Access, Permissions
+from bot.platforms import Platforms
 from bot.policy import SessionPolicy
 from bot.ports import AvatarProvider, ChatAdapter, ChatModel, Clock, Tell
-from bot.presentation import LeftUnsaid, Notice, SessionChanged, UtteranceChanged, WordsSpoken
 from bot.providers import make_provider, point_at_simulator
 from bot.relay import Relay
 from bot.rooms import seats_of
@@ -41,6 +41,7 @@ from bot.store.address import read_address
 from bot.store.ownership import Ownership
 from bot.store.store import Store
 from bot.streams import StreamCloser
+from bot.supervision import Supervised
 from bot.sweeper import Sweeper
 from bot.tasks import end
 
@@ -82,6 +83,8 @@ class Application:
         self.bulletin = Bulletin()
         self.desk: Desk
         self._adapters: list[ChatAdapter] = []
+        self._platforms: Platforms
+        self._parts: list[Supervised] = []
 
     async def start(self, chats: Sequence[Callable[[Desk], ChatAdapter]]) -> None:
         """Build everything. Raises `SettingsError` and `StoreError` with a sentence for the operator."""
@@ -99,6 +102,16 @@ class Application:
         chat_model = await self._enter_chat_model(settings)
         self._desk_over(store, provider, chat_model, settings)
         self._adapters = [make(self.desk) for make in chats]
+        self._platforms = Platforms(self._adapters, self.desk.sessions, self._clock, self._tell)
+        self._sweeper = Sweeper(
+            self.desk.sessions, self._permissions, self._budget, audit_days=self._settings.audit_days
+        )
+        self._parts = [
+            Supervised("sweeper", self._sweeper.run, self._clock),
+            Supervised("catalogue", self.desk.sessions.house.catalogue.keep_fresh, self._clock),
+            # It ends only with the loss of the database to another process: then every stream is that one's business.
+            Supervised("ownership", self._ownership.keep, self._clock, may_end_program=StoreUnavailable),
+        ]
         self._permissions.learn_blocks(await store.blocked())
         await self._start_web(store, settings)
         # From here on, so that the platforms are told also of sessions that end while they are still entered.
@@ -108,30 +121,26 @@ class Application:
     async def serve(self) -> None:
         """Run the chats and the sweeper until `ask_to_stop`, then close every session.
 
-        Raises `SettingsError` where a chat platform can only be helped by the operator; the sessions are closed then.
-        Raises `StoreUnavailable` where another process has taken the database over; the sessions are left to it.
+        Raises `SettingsError` where the last chat platform can only be helped by the operator; the sessions are closed
+        then. Raises `StoreUnavailable` where another process has taken the database over; the sessions are left to it.
         """
         async with AsyncExitStack() as entered:
-            for adapter in self._adapters:
-                await entered.enter_async_context(adapter)
-            showing = asyncio.create_task(_show(self._following, {adapter.name: adapter for adapter in self._adapters}))
+            showing: asyncio.Task[None] | None = None
             try:
+                await self._platforms.enter(entered)
+                showing = asyncio.create_task(self._platforms.show(self._following), name="show")
                 await self._run_until_stopped()
             finally:
                 await self._close_sessions()
                 self._following.close()
-                await showing
+                if showing is not None:
+                    await showing
 
     async def _run_until_stopped(self) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(adapter.run(), name=adapter.name) for adapter in self._adapters]
-                sweeper = Sweeper(
-                    self.desk.sessions, self._permissions, self._budget, audit_days=self._settings.audit_days
-                )
-                tasks.append(group.create_task(sweeper.run(), name="sweeper"))
-                tasks.append(group.create_task(self.desk.sessions.house.catalogue.keep_fresh(), name="catalogue"))
-                tasks.append(group.create_task(self._ownership.keep(), name="ownership"))
+                tasks = self._platforms.start(group)
+                tasks += [group.create_task(part.run(), name=part.part) for part in self._parts]
                 await self._stopping.wait()
                 for task in tasks:
                     task.cancel()
@@ -213,7 +222,7 @@ class Application:
                 # Anybody may ask: the log names the database, the answer does not.
                 log.error("the database is not ready", error=str(error))
                 return {"database": "cannot be reached or written"}
-            return {"database": self._ownership.trouble} | {adapter.name: adapter.trouble for adapter in self._adapters}
+            return {"database": self._ownership.trouble, **self._platforms.troubles, **self._failing_parts()}
 
         server = WebServer(
             self.desk.sessions,
@@ -247,6 +256,12 @@ class Application:
             )
         else:
             self._tell(f"Web: watch links begin with {self._links.public_url}, served at {local}.")
+
+    def _failing_parts(self) -> dict[str, str]:
+        """Parts that are not told of while they work. Without the catalogue everything works but the choice."""
+        troubles = {part.part: part.trouble for part in self._parts if part.part != "catalogue"}
+        troubles |= {"sweeper": troubles["sweeper"] or self._sweeper.trouble}
+        return {part: trouble for part, trouble in troubles.items() if trouble is not None}
 
     async def _recover(self) -> None:
         await self._close_left_to_other_providers()
@@ -361,17 +376,3 @@ def _access(settings: Settings) -> Access:
         channels_allowed=frozenset(access.channels_allowed),
         channels_denied=frozenset(access.channels_denied),
     )
-
-
-async def _show(following: Following, adapters: Mapping[str, ChatAdapter]) -> None:
-    """Hand every event to the platform whose channel it is about; captions are for the watch page alone."""
-    async for event in following:
-        match event:
-            case SessionChanged(view):
-                channel = view.channel
-            case UtteranceChanged(channel) | Notice(channel) | LeftUnsaid(channel):
-                pass
-            case WordsSpoken():
-                continue
-        if (adapter := adapters.get(channel.platform)) is not None:
-            await adapter.show(event)

@@ -46,3 +46,10 @@ reconciled = Counter(
     ["what"],
     registry=registry,
 )
+
+restarts = Counter(
+    "avatar_relay_restarts",
+    "Unforeseen failures after which a part starts again",
+    ["part"],
+    registry=registry,
+)

@@ -310,6 +310,9 @@ class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
 
     Life: entered, then `run`, which is cancelled at the shutdown; `show` is called from the entering to the leaving, so
     also while the sessions close. Leaving delivers what is still to be shown, within 2 seconds, and disconnects.
+
+    `run` is called again after a pause when it failed with an error nobody foresaw (`bot.platforms`): it connects anew,
+    and what is still to be shown stays.
     """
 
     name: str
@@ -327,7 +330,8 @@ class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
         """Connect and serve until cancelled, or until there is nothing left to read.
 
         Raises `SettingsError` with one line where only the operator can help (a wrong token, a missing intent): the
-        program ends with it. Everything that may pass is waited out here, never in a hot loop.
+        platform is left out then, and the program ends where there is no other. Everything that may pass is waited out
+        here, never in a hot loop.
         """
 
     async def show(self, event: SessionEvent) -> None:

@@ -4,18 +4,19 @@ Knows the provider only as a port. Decides nothing about speech or about when a 
 """
 
 import asyncio
-import itertools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 import structlog
 
 from bot import ids, metrics
+from bot.backoff import Backoff
 from bot.errors import ConcurrencyReached, ProviderError, StoreError, StreamGone, Transient
 from bot.model import Playback, Stream, StreamState
 from bot.ports import AvatarProvider, Clock, StreamRequest
 from bot.store.store import Store
 from bot.tasks import TaskOwner
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -80,22 +81,18 @@ class StreamCloser:
     async def _insist(self, stream: Stream, detail: str, closing: _Closing) -> None:
         try:
             await self._record(stream, StreamState.CLOSING)
-            pauses = self._pauses()
+            again = Backoff(CLOSE_AGAIN)
             while not await self._attempt(stream):
                 closing.tried.set()
-                await self._clock.sleep(next(pauses))
+                await self._clock.sleep(again.next())
             closing.confirmed.set()
             closing.tried.set()
-            pauses = self._pauses()
+            again.reset()
             while not await self._record(stream, StreamState.CLOSED, detail):
-                await self._clock.sleep(next(pauses))
+                await self._clock.sleep(again.next())
         finally:
             del self._closing[stream.id]
             closing.tried.set()
-
-    @staticmethod
-    def _pauses() -> Iterator[float]:
-        return itertools.chain(CLOSE_AGAIN, itertools.repeat(CLOSE_AGAIN[-1]))
 
     async def _attempt(self, stream: Stream) -> bool:
         if stream.upstream_id is None:
@@ -105,9 +102,8 @@ class StreamCloser:
         except ProviderError as error:
             metrics.provider_errors.labels(kind=type(error).__name__).inc()
             log.warning("closing a stream was not confirmed", stream=stream.id, error=str(error))
-        except Exception:
-            # A mistake in a provider's client must not be why a stream stays open that costs money.
-            log.exception("closing a stream failed in an unforeseen way", stream=stream.id)
+        except Exception as error:  # noqa: BLE001 - a mistake in a client must not be why a stream stays open that costs money
+            report("closing a stream failed in an unforeseen way", error, stream=stream.id)
         else:
             return True
         return False
@@ -118,6 +114,9 @@ class StreamCloser:
             await self._store.advance_stream(stream.id, state, detail=detail)
         except StoreError as error:
             log.error("the state of a stream could not be written", stream=stream.id, state=state, error=str(error))
+            return False
+        except Exception as error:  # noqa: BLE001 - the close goes on, whatever is wrong with its row
+            report("writing the state of a stream failed in an unforeseen way", error, stream=stream.id)
             return False
         return True
 

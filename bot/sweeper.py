@@ -8,6 +8,7 @@ Idle and longest stay are timers of each session (`bot.session.lifetime`), close
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
+from functools import partial
 
 import structlog
 
@@ -18,6 +19,7 @@ from bot.model import EndReason
 from bot.permissions import Permissions
 from bot.presentation import Occasion, Reply
 from bot.sessions import NOBODY, Sessions
+from bot.supervision import Supervised
 
 log = structlog.get_logger(__name__)
 
@@ -52,25 +54,40 @@ class Sweeper:
         self._budget = budget
         self._audit_days = audit_days
         self._warned: set[tuple[date, str, str]] = set()
+        self._rounds: list[Supervised] = []
+
+    @property
+    def trouble(self) -> str | None:
+        """Which round failed in an unforeseen way and waits to start again; None where none does."""
+        failing = [round_ for round_ in self._rounds if round_.trouble is not None]
+        return f"{failing[0].part.removeprefix('sweeper: ')}: {failing[0].trouble}" if failing else None
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Go on until cancelled. A round that fails takes no other with it."""
+        sessions = self._sessions
+        self._rounds = [
+            self._round("stop requests", STOP_REQUESTS_EVERY, sessions.obey_stop_requests),
+            self._round("owed rows", OWED_EVERY, sessions.write_owed),
+            self._round("old entries", FORGET_EVERY, self._forget),
+            self._round("blocks", LEARN_BLOCKS_EVERY, self._learn_blocks),
+        ]
+        if self._budget.limits.watches_a_day:
+            self._rounds.append(self._round("limits", COUNT_EVERY, self._count))
+        if sessions.house.provider.capabilities.lists_open:
+            self._rounds.append(self._round("open streams", RECONCILE_EVERY, sessions.reconcile))
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._every(STOP_REQUESTS_EVERY, self._sessions.obey_stop_requests))
-            group.create_task(self._every(OWED_EVERY, self._sessions.write_owed))
-            group.create_task(self._every(FORGET_EVERY, self._forget))
-            group.create_task(self._every(LEARN_BLOCKS_EVERY, self._learn_blocks))
-            if self._budget.limits.watches_a_day:
-                group.create_task(self._every(COUNT_EVERY, self._count))
-            if self._sessions.house.provider.capabilities.lists_open:
-                group.create_task(self._every(RECONCILE_EVERY, self._sessions.reconcile))
+            for round_ in self._rounds:
+                group.create_task(round_.run(), name=round_.part)
 
-    async def _every(self, seconds: float, round_: Callable[[], Awaitable[None]]) -> None:
+    def _round(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> Supervised:
+        return Supervised(f"sweeper: {name}", partial(self._every, seconds, work), self._sessions.house.clock)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             await self._sessions.house.clock.sleep(seconds)
             metrics.unconfirmed_closes.set(self._sessions.house.closer.unconfirmed)
             try:
-                await round_()
+                await work()
             except StoreError as error:
                 log.error("a round could not be finished; the next one tries again", error=str(error))
 

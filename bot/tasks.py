@@ -1,15 +1,14 @@
 """An owner for tasks whose number is not known beforehand, one that outlives the failure of any of them.
 
 `asyncio.TaskGroup` ends all its tasks when one fails; a session that breaks must not take the others with it. Every
-task started here is awaited by `close`, and a failure is logged where it happens."""
+task started here is awaited by `close`, and a failure is logged where it happens. None is started again: what must go
+on is under `bot.supervision`."""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-import structlog
-
-log = structlog.get_logger(__name__)
+from bot.unforeseen import report
 
 
 class TaskOwner:
@@ -43,7 +42,7 @@ class TaskOwner:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("task failed", task=task.get_name(), exc_info=error)
+            report("task failed", error, task=task.get_name())
 
 
 async def end(task: asyncio.Task[None] | None) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import structlog
 
+from bot import unforeseen
+
 SLOW = (
     "browser",
     "contract/avatars/test_stage.py",
@@ -44,6 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(path) for path in slow):
             item.add_marker("slow")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_known() -> None:
+    """An error that an earlier test has met is logged whole in this one, too."""
+    unforeseen.forget()
 
 
 @pytest.fixture

@@ -3,16 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from bot.unforeseen import report
 
 PATIENCE = 5.0
 """Seconds that the readiness check may take; a probe that hangs tells nobody anything."""
 
 Readiness = Callable[[], Awaitable[Mapping[str, str | None]]]
-
-_log = structlog.get_logger(__name__)
 
 
 class Health:
@@ -42,6 +41,6 @@ class Health:
                 return dict(await self._readiness())
         except TimeoutError:
             return {"readiness": f"no answer within {PATIENCE:g} s"}
-        except Exception:  # noqa: BLE001  the probe is a boundary: whatever is wrong, the answer is "not ready"
-            _log.exception("readiness_check_failed")
+        except Exception as error:  # noqa: BLE001  the probe is a boundary: whatever is wrong, the answer is "not ready"
+            report("readiness_check_failed", error)
             return {"readiness": "the check itself failed; see the log"}

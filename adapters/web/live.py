@@ -31,6 +31,7 @@ from bot.model import UtteranceState
 from bot.ports import Clock
 from bot.presentation import Phase, SessionChanged, SessionEvent, SessionView, UtteranceChanged, WordsSpoken
 from bot.rooms import RoomSeats
+from bot.unforeseen import report
 
 HEARTBEAT = 20.0
 """Seconds between WebSocket pings; a viewer whose pong does not come within half of it is gone."""
@@ -205,8 +206,8 @@ class LiveFeed:
         except StoreError as error:
             _log.warning("watch_page_not_fed", error=str(error))
             why = Close.LATER
-        except Exception:  # noqa: BLE001  the boundary of a connection: its handshake is done, no error page can follow
-            _log.exception("watch_page_feed_failed")
+        except Exception as error:  # noqa: BLE001  the boundary of a connection: no error page can follow a handshake
+            report("watch_page_feed_failed", error)
             why = Close.FAILED
         finally:
             self._sockets.discard(socket)

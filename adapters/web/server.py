@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any
@@ -27,6 +26,8 @@ from bot.errors import LinkInvalid, ProviderError, StoreError
 from bot.ports import Clock
 from bot.presentation import SessionView
 from bot.rooms import RoomSeats
+from bot.supervision import Supervised
+from bot.unforeseen import report
 
 PATIENCE = 3.0
 """Seconds that requests under way have when the server stops."""
@@ -110,7 +111,8 @@ class WebServer:
         self._registry.register(self._requests)
         self._registry.register(self._viewers)
         self._runner = runner
-        self._doorkeeper = asyncio.create_task(self._live.watch_the_door(), name="watch links")
+        doorkeeper = Supervised("watch links", self._live.watch_the_door, self._live.clock)
+        self._doorkeeper = asyncio.create_task(doorkeeper.run(), name=doorkeeper.part)
         host, port = runner.addresses[0][:2]
         host = _ANYWHERE.get(host, host)
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -119,7 +121,7 @@ class WebServer:
         """Close every connection and stop listening, within a few seconds. Harmless when not started."""
         if self._doorkeeper is not None:
             self._doorkeeper.cancel()
-            await asyncio.gather(self._doorkeeper, return_exceptions=True)
+            await asyncio.wait([self._doorkeeper])
             self._doorkeeper = None
         if self._runner is not None:
             await self._runner.cleanup()
@@ -200,7 +202,6 @@ class WebServer:
             return page.busy(self._pages, request)
         except web.HTTPException:
             raise
-        except Exception:  # noqa: BLE001  the boundary of a request: logged, and told with a reference
-            reference = secrets.token_hex(4)
-            _log.exception("request_failed", reference=reference)
+        except Exception as error:  # noqa: BLE001  the boundary of a request: logged, and told with a reference
+            reference = report("request_failed", error)
             return page.broken(self._pages, request, reference)

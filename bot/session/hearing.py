@@ -17,6 +17,7 @@ from bot.rooms import AVATAR_LIMIT
 from bot.speaking.loop import SpeakingLoop
 from bot.speaking.timers import Timers
 from bot.streams import StreamKeeper
+from bot.supervision import Supervised
 from bot.tasks import TaskOwner, end
 
 log = structlog.get_logger(__name__)
@@ -53,7 +54,9 @@ class StreamEar:
         """Begin to listen to the stream that is open now."""
         self._stop_missing()
         if (stream := self._keeper.current) is not None:
-            self._listening = self._tasks.start(self._hear(stream), name=f"listen {stream.id}")
+            # A mistake in a client must not leave the session deaf: it would never hear that its stream has ended.
+            listening = Supervised("listening", partial(self._hear, stream), self._house.clock)
+            self._listening = self._tasks.start(listening.run(), name=f"listen {stream.id}")
 
     async def stop(self) -> None:
         """Listen no longer."""

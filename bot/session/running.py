@@ -31,6 +31,7 @@ from bot.speaking.lines import Line, greeting
 from bot.speaking.loop import SpeakingLoop
 from bot.streams import StreamKeeper, open_patiently
 from bot.tasks import TaskOwner
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -232,7 +233,7 @@ class RunningSession:
         """
         try:
             await self._serve_to_the_end()
-            await self._close()
+            await self._close_surely()
         finally:
             self._lifetime.stop()
             self.speech.forget_timers()
@@ -247,9 +248,9 @@ class RunningSession:
         except AvatarRelayError as error:
             self._row.is_owed = isinstance(error, StoreError)
             self._fail(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # Whatever mistake this is, the stream costs money until it is closed, and the channel is told.
-            log.exception("session failed in an unforeseen way", session=self.session.id)
+            report("session failed in an unforeseen way", error, session=self.session.id)
             self._fail(AvatarRelayError(type(error).__name__))
 
     async def _serve(self) -> None:
@@ -307,6 +308,19 @@ class RunningSession:
         finally:
             self._is_opening_stream = False
         self.ear.listen()
+
+    async def _close_surely(self) -> None:
+        """Close, and at least what costs money where that fails in a way nobody foresaw."""
+        try:
+            await self._close()
+        except Exception as error:  # noqa: BLE001
+            report("closing a session failed in an unforeseen way", error, session=self.session.id)
+            self._row.is_owed = True
+            reason, _ = self._ending.why
+            await self._keeper.close(reason.value)
+            await self._keeper.confirmed()
+            self._say_goodbye(reason)
+            await self._row.close(self._house.clock.now())
 
     async def _close(self) -> None:
         """Close everything at the provider, whatever the database says: an open stream costs more than a stale row.

@@ -6,14 +6,11 @@ Keeps the last turns of a session's conversation. Knows nothing of streams, of t
 import asyncio
 from collections.abc import Callable, Sequence
 
-import structlog
-
 from bot.errors import AnswerError
 from bot.ports import ChatModel, Turn
 from bot.speech import SpeakableStream
 from bot.tasks import TaskOwner, end
-
-log = structlog.get_logger(__name__)
+from bot.unforeseen import report
 
 REMEMBERED_TURNS = 13
 """Turns of a conversation that go to the model, the question and what came before it in pairs: enough for a thread of
@@ -111,9 +108,9 @@ class Conversation:
                 raise AnswerError("the chat model answered nothing that can be spoken")
         except AnswerError as error:
             answering.error = error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # The boundary to a client we may not know: an answer that is never done would hold the queue for ever.
-            log.exception("answering failed in an unforeseen way")
+            report("answering failed in an unforeseen way", error)
             answering.error = AnswerError(f"the chat model: {type(error).__name__}")
         answering.finish()
         answering.done = True

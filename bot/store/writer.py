@@ -21,6 +21,7 @@ from sqlalchemy.engine import Connection
 from bot.errors import StoreUnavailable
 from bot.store.database import Work
 from bot.store.trouble import CLOSED
+from bot.unforeseen import report
 
 LARGEST_BATCH = 512
 """Writes in one transaction: a few milliseconds of work, so that a reader or the shell gets its turn at the lock."""
@@ -139,12 +140,20 @@ class Writer:
                 await asyncio.sleep(0)
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_BATCH))]
                 if batch:
-                    await self._commit(batch)
+                    await self._commit_surely(batch)
         finally:
             # Only after a cancellation from outside, such as the end of the loop, is anything left here.
             self._closing = True
             for request in self._waiting:
                 request.outcome.cancel()
+
+    async def _commit_surely(self, batch: list[_Request]) -> None:
+        """Commit a batch. A mistake in how it is laid out is told to whoever handed it over, and to nobody after."""
+        try:
+            await self._commit(batch)
+        except Exception as error:  # noqa: BLE001 - without this task nothing could be written any more
+            reference = report("writing failed in an unforeseen way", error, writes=len(batch))
+            _fail_all(batch, StoreUnavailable(f"the write failed in an unforeseen way (ref {reference})"))
 
     async def _commit(self, batch: list[_Request]) -> None:
         """Write a batch; where one write spoils it, write each by itself so that the others do not suffer."""

@@ -67,6 +67,7 @@ class DiscordChat:
         self._commands = CommandSync(desk.clock, desk.settings.discord.guild_ids)
         self._client: RelayClient | None = None
         self._trouble: str = words.CONNECTING
+        self._has_served = False
 
     @classmethod
     def missing(cls, settings: Settings) -> str | None:
@@ -122,13 +123,22 @@ class DiscordChat:
     # --- connecting --------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Connect and serve. Raises `SettingsError` for a token or an intent that Discord refuses."""
+        """Connect and serve. Raises `SettingsError` for a token or an intent that Discord refuses.
+
+        May be called again after it failed: the client is made anew, and what is still to be shown waits for its login.
+        """
+        await self._disconnect()
+        self._interactions.is_leaving = self._messages.is_leaving = False
         try:
             with shortened():
                 await self._serve_for_ever()
-        finally:
+        except Exception:
+            await self._disconnect()
+            raise
+        except asyncio.CancelledError:
             # From here on sessions only close; what people still write finds nobody.
             self._interactions.is_leaving = self._messages.is_leaving = True
+            raise
 
     async def _serve_for_ever(self) -> None:
         pause = _FIRST_PAUSE
@@ -147,6 +157,7 @@ class DiscordChat:
                 self._trouble = in_words(error)
                 log.warning(self._trouble, error=told(error), again_in=round(pause))
             had_connected = self._client is not None and self._client.has_connected
+            self._has_served = self._has_served or had_connected
             await self._disconnect()
             pause = _FIRST_PAUSE if had_connected else min(pause * 2, _LONGEST_PAUSE)
             # Many bots that lost Discord together should not come back together.
@@ -183,12 +194,15 @@ class DiscordChat:
         except discord.LoginFailure:
             raise SettingsError(words.TOKEN_REFUSED) from None
         except discord.HTTPException as error:
-            if error.status == _TOO_MANY_REQUESTS or error.status >= _TIRED:
+            if self._has_served or error.status == _TOO_MANY_REQUESTS or error.status >= _TIRED:
                 raise
             raise SettingsError(words.wrong_api(url, f"HTTP {error.status}")) from None
         except (TypeError, KeyError, ValueError):
             # discord.py takes what it gets for Discord's JSON; a page of something else ends here.
             log.debug("no Discord at DISCORD_API_URL", exc_info=True)
+            if self._has_served:
+                # It was Discord before: something on the way answers in its place, which passes.
+                raise ConnectionError("not Discord's JSON") from None
             raise SettingsError(words.wrong_api(url, "not Discord's JSON")) from None
 
     async def _disconnect(self) -> None:

@@ -2,7 +2,8 @@
 and any number of shards, can use it.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from adapters.chat.discord.sync import OUR_TYPES
 from adapters.network import Connector
 from bot.desk import Desk
 from bot.settings import Relay
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -91,10 +93,23 @@ class RelayClient(discord.AutoShardedClient):
         self.has_been_ready = False
         self.has_connected = False
         self._connected_shards: set[int] = set()
+        self._survive_unreadable_events()
         build(self.tree, desk, listeners.interactions)
         self.add_dynamic_items(SessionButton)
         if settings.discord.gateway_url:
             self._go_through(settings.discord.gateway_url)
+
+    def _survive_unreadable_events(self) -> None:
+        """Let an event that discord.py cannot parse cost that event, not the connection and everything on it.
+
+        Here, because discord.py 2.7.1 calls these parsers from the task that reads the socket, without a guard: what
+        one raises ends every shard, and `connect` with it. `on_error` is only told of what handlers raise. A READY
+        that cannot be read leaves nothing to go on with, so that one still ends the connection.
+        """
+        parsers = self._connection.parsers
+        for event, parse in tuple(parsers.items()):
+            if event != "READY":
+                parsers[event] = _guarded(event, parse)
 
     def _go_through(self, gateway_url: str) -> None:
         """Open every connection to the gateway at `DISCORD_GATEWAY_URL`.
@@ -139,7 +154,9 @@ class RelayClient(discord.AutoShardedClient):
 
     async def on_error(self, event_method: str, /, *_args: Any, **_kwargs: Any) -> None:
         """A handler failed: the log has it, and the next event is served."""
-        log.exception("an event was not handled", handler=event_method)
+        error = sys.exception()
+        if error is not None:
+            report("an event of Discord was not handled", error, handler=event_method)
 
     # --- buttons and messages ----------------------------------------------------------------------------------------
 
@@ -203,6 +220,16 @@ class RelayClient(discord.AutoShardedClient):
     async def on_thread_remove(self, thread: discord.Thread) -> None:
         """The bot was taken out of a thread."""
         self.listeners.places.channel_gone(thread.id, words.THREAD_LEFT)
+
+
+def _guarded(event: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
+    def guarded(data: Any) -> None:
+        try:
+            parse(data)
+        except Exception as error:  # noqa: BLE001 - the boundary to a library that trusts what it is sent
+            report("an event of Discord could not be read and is left out", error, event_=event)
+
+    return guarded
 
 
 def intents_for(relay: Relay) -> discord.Intents:

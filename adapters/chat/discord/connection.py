@@ -12,6 +12,7 @@ import discord
 import structlog
 
 from bot.ports import Clock
+from bot.redrawing import Drawn, of_status
 
 log = structlog.get_logger(__name__)
 
@@ -19,6 +20,14 @@ T = TypeVar("T")
 
 PASSING = (discord.DiscordServerError, discord.RateLimited, aiohttp.ClientError, OSError, TimeoutError)
 """Trouble that says nothing about the request: it may work a little later."""
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same request may work a little later (`bot.redrawing`)."""
+    if isinstance(error, discord.HTTPException):
+        return of_status(error.status) is Drawn.AGAIN
+    return isinstance(error, PASSING)
+
 
 _TRIES = 5
 _REQUEST_TIME = 60.0
@@ -63,8 +72,13 @@ class Connection:
             try:
                 async with asyncio.timeout(_REQUEST_TIME):
                     return await work(client)
-            except PASSING as error:
-                if attempt == _TRIES:
+            except RuntimeError:
+                # aiohttp's word for a session that was closed, as the client's is when the connection is made anew.
+                if client is self._client:
+                    raise
+                continue
+            except (discord.HTTPException, *PASSING) as error:
+                if attempt == _TRIES or not is_passing(error):
                     raise
                 log.info("Discord did not take a request; trying again", what=what, error=str(error) or repr(error))
                 asked = error.retry_after if isinstance(error, discord.RateLimited) else 0.0

@@ -31,6 +31,7 @@ from bot.model import Channel
 from bot.presentation import LeftUnsaid, Reply, UnsaidWords, Visibility
 from bot.settings import Answers
 from bot.tasks import TaskOwner
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -121,9 +122,9 @@ class Interactions:
             sentence, reference = sentences.failure(error)
             log.error("a command failed", reference=reference, error=str(error))
             reply = Reply(sentence, Visibility.PRIVATE)
-        except Exception:
+        except Exception as error:  # noqa: BLE001
             # The person must read something, whatever went wrong (rule 10).
-            log.exception("a command failed in an unforeseen way")
+            report("a command failed in an unforeseen way", error)
             reply = Reply(words.BROKEN, Visibility.PRIVATE)
         if reply is not None:
             await self._answer(interaction, reply, public=public, is_heard=is_heard)
@@ -133,7 +134,7 @@ class Interactions:
         try:
             async with asyncio.timeout(_ACKNOWLEDGE_TIME):
                 await interaction.response.defer(ephemeral=not public, thinking=True)
-        except (discord.HTTPException, *PASSING) as error:
+        except (discord.HTTPException, RuntimeError, *PASSING) as error:
             code = error.code if isinstance(error, discord.HTTPException) else None
             log.warning("an interaction was not acknowledged", code=code, error=str(error) or repr(error))
             return False
@@ -149,7 +150,8 @@ class Interactions:
                 else:
                     # Also after a lost reply to the acknowledgement, which may have arrived.
                     await self._edit(interaction, reply)
-        except (discord.HTTPException, *PASSING) as error:
+        except (discord.HTTPException, RuntimeError, *PASSING) as error:
+            # RuntimeError: aiohttp's, where the connection was made anew and the interaction's session was closed.
             log.warning("an answer could not be delivered", error=str(error) or repr(error))
             self._answer_in_channel(interaction, reply)
 

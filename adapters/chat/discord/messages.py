@@ -25,6 +25,7 @@ from bot.model import Channel
 from bot.relay import Message
 from bot.settings import Relay
 from bot.tasks import TaskOwner
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -107,10 +108,17 @@ class Messages:
         except AvatarRelayError as error:
             sentence, reference = sentences.failure(error)
             log.error("a message was not taken", reference=reference, error=str(error))
-            if is_addressed:
-                self._refuse(channel, message, sentence)
-            else:
-                self._mark_not_spoken(channel, message)
+            self._not_taken(channel, message, sentence, is_addressed=is_addressed)
+        except Exception as error:  # noqa: BLE001 - its author must read something, whatever went wrong (rule 10)
+            sentence, told = sentences.failure(AvatarRelayError("unexpected"))
+            report("a message was not taken, in an unforeseen way", error, told=told)
+            self._not_taken(channel, message, sentence, is_addressed=is_addressed)
+
+    def _not_taken(self, channel: Channel, message: discord.Message, sentence: str, *, is_addressed: bool) -> None:
+        if is_addressed:
+            self._refuse(channel, message, sentence)
+        else:
+            self._mark_not_spoken(channel, message)
 
     async def _change(self, channel: Channel, message: discord.Message, me: discord.ClientUser) -> None:
         if not message.content and not self._can_read(message, me):

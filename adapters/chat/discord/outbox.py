@@ -18,6 +18,7 @@ from adapters.chat.discord.connection import PASSING, Connection
 from bot.model import Channel
 from bot.presentation import Button
 from bot.tasks import TaskOwner
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +97,8 @@ class Outbox:
                 reply_to = None
         except (discord.HTTPException, *PASSING) as error:
             log.warning("a message could not be posted", channel=str(channel), error=str(error) or repr(error))
+        except Exception as error:  # noqa: BLE001 - those behind it must not go with it
+            report("a message was not posted, in an unforeseen way", error, channel=str(channel))
 
     async def _send_piece(
         self, guild_id: int, place: int, reply_to: int | None, content: str, letter: Letter | None

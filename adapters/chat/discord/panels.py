@@ -1,11 +1,13 @@
 """The panel of each session: one message, kept right in place, at most one edit every `PAUSE` seconds.
 
 Each panel has a task that draws the newest view; what changes in between is drawn once. A panel is remembered in the
-store, so that the next run of the bot finds it, and is forgotten when it has been drawn for the last time.
+store, so that the next run of the bot finds it, and is forgotten when it has been drawn for the last time. What Discord
+does not take for now is drawn again later (`bot.redrawing`).
 """
 
 import asyncio
 import secrets
+from contextlib import suppress
 from functools import partial
 from operator import eq
 
@@ -16,14 +18,17 @@ from adapters.chat.discord import words
 from adapters.chat.discord.actors import PLATFORM
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.closed_threads import may_be_written_in
-from adapters.chat.discord.connection import PASSING, Connection
+from adapters.chat.discord.connection import PASSING, Connection, is_passing
 from adapters.chat.discord.render import embed_of
+from bot.backoff import Backoff
 from bot.desk import Desk
 from bot.errors import StoreError
 from bot.model import PlacedPanel
 from bot.panel import INTERRUPT, SKIP, STOP, panel_of
 from bot.presentation import SessionView
+from bot.redrawing import PAUSES, Drawn
 from bot.tasks import TaskOwner
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +49,8 @@ class _Placed:
         self.is_right = asyncio.Event()
         self.change()
         self.drawn: dict[str, object] | None = None
+        self.is_kept = message_id is not None
+        self.again = Backoff(PAUSES)
         self.nonce = secrets.randbits(62)
 
     def change(self) -> None:
@@ -66,6 +73,7 @@ class Panels:
         self._panels: dict[str, _Placed] = {}
         self._tasks = TaskOwner()
         self._leaving = asyncio.Event()
+        self._taken_up = asyncio.Event()
 
     def show(self, view: SessionView) -> None:
         """Draw a session's panel as it is now, soon; posts it where there is none yet."""
@@ -77,13 +85,30 @@ class Panels:
             placed.change()
 
     async def restore(self) -> None:
-        """Take up the panels that earlier runs left. Raises `StoreError`."""
+        """Take up the panels that earlier runs left, later where the database is in trouble: none is posted before."""
+        try:
+            await self._take_up()
+        except StoreError as error:
+            log.error("the panels of the run before are not found yet; trying again", error=str(error))
+            self._tasks.start(self._keep_taking_up(), name="panels of the run before")
+
+    async def _keep_taking_up(self) -> None:
+        pauses = Backoff(PAUSES)
+        while not self._taken_up.is_set():
+            await self._desk.clock.sleep(pauses.next())
+            with suppress(StoreError):
+                await self._take_up()
+
+    async def _take_up(self) -> None:
         for kept in await self._desk.sessions.house.store.panels(PLATFORM):
             view = await self._desk.sessions.view(kept.session_id)
             if view is None:
                 await self._desk.sessions.house.store.forget_panel(kept.session_id)
-            elif kept.session_id not in self._panels:
+            elif (placed := self._panels.get(kept.session_id)) is not None:
+                placed.message_id, placed.is_kept = int(kept.reference), True
+            else:
                 self._begin(_Placed(view, int(kept.reference)))
+        self._taken_up.set()
 
     def redraw(self) -> None:
         """Draw every panel once more, whatever was drawn before."""
@@ -111,21 +136,37 @@ class Panels:
         self._tasks.start(self._keep(placed), name=f"panel of {placed.view.session_id}")
 
     async def _keep(self, placed: _Placed) -> None:
-        session_id = placed.view.session_id
         try:
-            await placed.changed.wait()
-            while await self._draw(placed, placed.view):
-                await self._rest()
-                await placed.changed.wait()
-        except StoreError as error:
-            log.error("a panel could not be remembered", session=session_id, error=str(error))
+            await self._taken_up.wait()
+            while await self._bring_up_to_date(placed):
+                pass
         finally:
             placed.settle()
-            self._panels.pop(session_id, None)
+            self._panels.pop(placed.view.session_id, None)
 
-    async def _rest(self) -> None:
-        """Wait for the pause between two edits, which ends early when the bot leaves."""
-        pause = asyncio.ensure_future(self._desk.clock.sleep(PAUSE))
+    async def _bring_up_to_date(self, placed: _Placed) -> bool:
+        """Wait for a change and draw it. False where nothing is to be drawn any more: the session or its place is over,
+        or the bot leaves and the next run goes on."""
+        await placed.changed.wait()
+        view = placed.view
+        drawn, is_gone = await self._draw(placed, view)
+        if drawn is Drawn.AGAIN:
+            if self._leaving.is_set():
+                return False
+            await self._rest(placed.again.next())
+            return True
+        placed.again.reset()
+        if placed.view is view:
+            placed.settle()
+        if is_gone or panel_of(view).is_over:
+            await self._forget(view.session_id)
+            return False
+        await self._rest(PAUSE)
+        return True
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait before the next edit, or attempt; not when the bot leaves."""
+        pause = asyncio.ensure_future(self._desk.clock.sleep(seconds))
         leaving = asyncio.ensure_future(self._leaving.wait())
         try:
             await asyncio.wait({pause, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -134,29 +175,42 @@ class Panels:
                 task.cancel()
             await asyncio.gather(pause, leaving, return_exceptions=True)
 
-    async def _draw(self, placed: _Placed, view: SessionView) -> bool:
-        """Bring the message up to date. False where it never changes again: session or place are gone."""
+    async def _draw(self, placed: _Placed, view: SessionView) -> tuple[Drawn, bool]:
+        """Bring the message up to date. Returns what became of it, and whether its place is gone."""
         looks = _looks_of(view)
-        is_gone = False
         try:
             if looks != placed.drawn:
                 await self._put(placed, view)
                 placed.drawn = looks
-        except PASSING as error:
-            log.warning("a panel is not up to date; trying again", session=view.session_id, error=repr(error))
-            return True
-        except discord.HTTPException as error:
-            log.warning("a panel could not be drawn", session=view.session_id, error=str(error))
-            is_gone = isinstance(error, discord.NotFound)
+            await self._remember(placed)
+        except (discord.HTTPException, *PASSING) as error:
+            passes = is_passing(error)
+            what = "a panel is not up to date; trying again" if passes else "a panel could not be drawn"
+            log.warning(what, session=view.session_id, error=str(error) or repr(error))
             if placed.message_id is None and isinstance(error, discord.Forbidden | discord.NotFound):
                 # Nobody could see it or stop it, and it costs money.
                 await self._desk.sessions.leave_channels(partial(eq, view.channel), words.NOT_SHOWN)
-        if placed.view is view:
-            placed.settle()
-        if not is_gone and not panel_of(view).is_over:
-            return True
-        await self._desk.sessions.house.store.forget_panel(view.session_id)
-        return False
+            return (Drawn.AGAIN if passes else Drawn.NEVER), isinstance(error, discord.NotFound)
+        except StoreError as error:
+            log.error("a panel could not be remembered; trying again", session=view.session_id, error=str(error))
+            return Drawn.AGAIN, False
+        except Exception as error:  # noqa: BLE001 - a panel that nobody keeps any more would be posted a second time
+            report("a panel was not drawn, in an unforeseen way", error, session=view.session_id)
+            return Drawn.AGAIN, False
+        return Drawn.DONE, False
+
+    async def _remember(self, placed: _Placed) -> None:
+        if placed.message_id is not None and not placed.is_kept:
+            panel = PlacedPanel(placed.view.session_id, str(placed.message_id))
+            await self._desk.sessions.house.store.place_panel(PLATFORM, panel)
+            placed.is_kept = True
+
+    async def _forget(self, session_id: str) -> None:
+        try:
+            await self._desk.sessions.house.store.forget_panel(session_id)
+        except StoreError as error:
+            # The next run draws it once more and forgets it then.
+            log.error("a panel could not be forgotten", session=session_id, error=str(error))
 
     async def _put(self, placed: _Placed, view: SessionView) -> None:
         channel_id, guild_id = int(view.channel.id), int(view.channel.workspace)
@@ -182,12 +236,9 @@ class Panels:
                 if not await self._connection.request("channel", partial(may_be_written_in, channel=view.channel)):
                     return
                 # Somebody deleted it. A session that goes on needs one.
-                placed.message_id, placed.nonce = None, secrets.randbits(62)
+                placed.message_id, placed.nonce, placed.is_kept = None, secrets.randbits(62), False
         if placed.message_id is None and not panel_of(view).is_over:
             placed.message_id = await self._connection.request("panel", post)
-            await self._desk.sessions.house.store.place_panel(
-                PLATFORM, PlacedPanel(view.session_id, str(placed.message_id))
-            )
 
 
 def _embed_of(view: SessionView) -> discord.Embed:

@@ -14,6 +14,7 @@ from adapters.chat.discord.connection import PASSING, Connection
 from bot.model import Channel, Utterance, UtteranceState
 from bot.ports import Clock
 from bot.tasks import TaskOwner
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +106,8 @@ class Reactions:
             return
         except (discord.HTTPException, *PASSING) as error:
             log.info("a reaction was not possible", channel=channel_id, error=str(error) or repr(error))
+        except Exception as error:  # noqa: BLE001 - those behind it must not go with it
+            report("a reaction was not put, in an unforeseen way", error, channel=channel_id)
 
     def _remember(self, message_id: int, mark: str) -> None:
         self._shown[message_id] = mark

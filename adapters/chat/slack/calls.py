@@ -18,6 +18,7 @@ from slack_sdk.http_retry.builtin_async_handlers import (
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.network import told
+from bot.redrawing import Drawn
 
 PATIENCE = 10
 """Seconds one attempt of a call may take."""
@@ -30,6 +31,12 @@ POSTS = frozenset({"chat.postMessage", "chat.postEphemeral", "oauth.v2.access", 
 
 USELESS_TOKEN = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
 """Errors after which no call with the same token works again."""
+
+PASSING = frozenset({
+    "ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout",
+    "team_added_to_org",
+})  # fmt: skip
+"""Errors that say nothing about the request, which may work a little later (docs.slack.dev, Web API, errors)."""
 
 quiet_logger = logging.getLogger("slack_sdk.avatar_relay")
 """slack_sdk and bolt write payloads, people's words among them, and warnings about variables they find in the
@@ -49,6 +56,14 @@ class SlackRefused(Exception):
 
 class SlackUnreachable(Exception):
     """No usable answer came; the call may have taken effect."""
+
+
+def drawn_after(error: SlackRefused | SlackUnreachable) -> Drawn:
+    """What a failed attempt to draw a panel means (`bot.redrawing`). A token that no longer works is replaced, by the
+    operator or by another installation; where the app is gone for good, so is its workspace."""
+    if isinstance(error, SlackUnreachable) or error.error in PASSING | USELESS_TOKEN:
+        return Drawn.AGAIN
+    return Drawn.NEVER
 
 
 class Workspace:

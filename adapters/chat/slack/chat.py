@@ -11,12 +11,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import structlog
-from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
-from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters import network
+from adapters.chat.slack.app import App
 from adapters.chat.slack.blocks import Wording
 from adapters.chat.slack.calls import quiet_logger, web_client
 from adapters.chat.slack.deliveries import RETRY_HEADER
@@ -39,7 +38,6 @@ from adapters.chat.slack.sockets import Sockets
 from adapters.chat.slack.web_requests import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH, WebRequests, is_slacks
 from adapters.chat.slack.workspaces import Workspaces
 from bot.desk import Desk
-from bot.errors import StoreError
 from bot.ports import WebRoute
 from bot.presentation import LeftUnsaid, Notice, Occasion, SessionChanged, SessionEvent, UtteranceChanged
 from bot.settings import Answers, Settings, web_secret
@@ -121,7 +119,7 @@ class SlackChat:
         self._reactions = Reactions(self._outgoing, self._workspaces)
         self._intake = Intake(desk, self._incoming, self._workspaces, self._people, self._outbox, self._reactions)
         self._panels = Panels(
-            self._store, desk.clock, self._outgoing, self._workspaces.of, wording, self._intake.cannot_show
+            self._store, desk.clock, self._outgoing, self._workspaces.find, wording, self._intake.cannot_show
         )
         self._listeners = Listeners(
             self._settings,
@@ -138,11 +136,6 @@ class SlackChat:
         )
         self._app = self._make_app()
         self._listeners.listen(self._app)
-        try:
-            self._left_open = await self._panels.restore()
-        except StoreError as error:
-            self._left_open = []
-            log.error("the panels of the run before cannot be found", error=str(error))
         return self
 
     async def __aexit__(
@@ -164,11 +157,24 @@ class SlackChat:
         await self._session.close()
 
     async def run(self) -> None:
-        """Connect and serve. Raises `SettingsError` for a token that is not accepted, or no longer."""
+        """Connect and serve. Raises `SettingsError` for a token that is not accepted, or no longer.
+
+        May be called again after it failed: what has come in is still worked off, and what goes out waits in its lanes.
+        """
+        try:
+            await self._serve()
+        except Exception:
+            # Who is not listened to must not be told that they were heard: Slack brings events again.
+            self._is_up, self._sockets = False, None
+            if self._web is not None:
+                self._web.app = None
+            raise
+
+    async def _serve(self) -> None:
         await self._workspaces.sign_in()
         if self._pages:
             self._pages.workspaces, self._pages.session = self._workspaces, self._session
-        await self._redraw()
+        await self._panels.restore(self._desk.sessions.view)
         if self._web is not None:
             self._web.app = self._app
             self._is_up = True
@@ -192,20 +198,9 @@ class SlackChat:
         for error in ended:
             if isinstance(error, Exception):
                 raise error
+        raise RuntimeError("the connections to Slack have ended, and nobody asked them to")
 
-    async def _redraw(self) -> None:
-        """Draw the panels of the run before as their sessions are now."""
-        for session_id in self._left_open:
-            try:
-                view = await self._desk.sessions.view(session_id)
-                if view is None:
-                    await self._panels.forget(session_id)
-                else:
-                    self._panels.change(view)
-            except StoreError as error:
-                log.error("a panel of the run before cannot be drawn", error=str(error))
-
-    def _make_app(self) -> AsyncApp:
+    def _make_app(self) -> App:
         """Bolt, with what we do ourselves switched off: signatures come before it, and our own messages are ignored by
         the listeners, which look at them first.
 
@@ -216,7 +211,7 @@ class SlackChat:
         of its own, which only its own server would ever ask. Whose something is decide the listeners, with `Origins`:
         bolt would acknowledge what it cannot place, and nobody would ever hear of it.
         """
-        return AsyncApp(
+        return App(
             name="avatar-relay",
             logger=quiet_logger,
             client=AsyncWebClient(base_url=f"{self._settings.slack.api_url.rstrip('/')}/", logger=quiet_logger),
@@ -235,9 +230,8 @@ class SlackChat:
         if not isinstance(payload, dict) or not is_slacks(payload):
             log.warning("Slack sent something that cannot be read", kind=str(envelope.get("type")))
             return {}
-        headers: dict[str, str | Sequence[str]] = {RETRY_HEADER: str(envelope.get("retry_attempt", 0))}
-        request = AsyncBoltRequest(mode="socket_mode", body=payload, headers=headers)
-        answer = await self._app.async_dispatch(request)
+        headers = {RETRY_HEADER: str(envelope.get("retry_attempt", 0))}
+        answer = await self._app.answer(payload, headers, mode="socket_mode")
         if answer.status >= 500:
             return None
         if answer.status != 200:

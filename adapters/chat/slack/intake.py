@@ -36,6 +36,7 @@ from bot.model import Channel
 from bot.presentation import Reply, Visibility
 from bot.relay import Message
 from bot.settings import Relay
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -309,9 +310,9 @@ class Intake:
         except AvatarRelayError as error:
             sentence, reference = sentences.failure(error)
             log.error("something could not be taken in", reference=reference, error=str(error))
-        except Exception as error:
-            sentence, reference = sentences.failure(AvatarRelayError("unexpected"))
-            log.error("something could not be taken in", reference=reference, exc_info=error)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, who asked must read something (rule 10)
+            sentence, told = sentences.failure(AvatarRelayError("unexpected"))
+            report("something could not be taken in", error, told=told)
         else:
             return True
         if asker is not None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from bot.tasks import TaskOwner
+from bot.unforeseen import report
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +35,8 @@ class Lanes:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def put(self, key: Hashable, work: Work) -> None:
-        """Run `work` after everything that was put into the same lane before. Never waits."""
+    def put(self, key: Hashable, work: Work) -> bool:
+        """Run `work` after everything that was put into the same lane before. Never waits. False: it is left out."""
         lane = self._waiting.get(key)
         if lane is None:
             lane = self._waiting[key] = deque()
@@ -43,8 +44,9 @@ class Lanes:
             self._tasks.start(self._work_off(key, lane), name=f"{self._name} {key}")
         if len(lane) >= LONGEST_LANE:
             log.error("too much waits, so this is left out", lane=f"{self._name} {key}", waiting=len(lane))
-            return
+            return False
         lane.append(work)
+        return True
 
     async def idle(self) -> None:
         """Wait until nothing waits or runs in any lane."""
@@ -62,8 +64,8 @@ class Lanes:
                 try:
                     async with self._turn():
                         await lane.popleft()()
-                except Exception:
-                    log.exception("work failed", lane=f"{self._name} {key}")
+                except Exception as error:  # noqa: BLE001 - the next piece of work must not wait behind this one for ever
+                    report("work failed", error, lane=f"{self._name} {key}")
         finally:
             if self._waiting.get(key) is lane:
                 del self._waiting[key]

@@ -13,9 +13,9 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
-from slack_bolt.response import BoltResponse
 
 from adapters.chat.slack import texts
+from adapters.chat.slack.app import failed
 from adapters.chat.slack.blocks import PRESSED
 from adapters.chat.slack.calls import Workspace
 from adapters.chat.slack.deliveries import Delivery, NotStored, delivery_of
@@ -34,7 +34,6 @@ from adapters.chat.slack.rate_limited_log import RateLimitedLog
 from adapters.chat.slack.troubles import NOT_INSTALLED
 from adapters.chat.slack.workspaces import Workspaces
 from bot.commands.grammar import ADMIN, AVATAR
-from bot.errors import StoreError
 from bot.model import Channel
 from bot.ports import Clock
 from bot.presentation import Reply, Visibility
@@ -91,7 +90,7 @@ class Listeners:
 
     def listen(self, app: AsyncApp) -> None:
         """Register every listener."""
-        app.error(_failed)
+        app.error(failed)
         word = self._settings.slack.command
         app.command(f"/{word}")(self._slash(AVATAR))
         app.command(f"/{word}-admin")(self._slash(ADMIN))
@@ -294,17 +293,6 @@ class Heard:
     delivery: Delivery
     team: str | None
     claim: Claim
-
-
-async def _failed(error: Exception, body: dict[str, Any]) -> BoltResponse:
-    """The answer to what a listener failed with: no acknowledgement where another delivery may fare better."""
-    if isinstance(error, NotStored | StoreError | TimeoutError):
-        log.warning("something from Slack could not be stored and is not acknowledged", error=type(error).__name__)
-        return BoltResponse(status=503)
-    # A mistake of ours, or something Slack has never sent before. An event would fail again and again; of a command
-    # that is not acknowledged the person is told.
-    log.error("something from Slack was not understood", exc_info=error)
-    return BoltResponse(status=200 if "event" in body else 500)
 
 
 def _interaction_keys(body: Payload) -> tuple[str, ...]:

@@ -1,23 +1,27 @@
 """The panels: one message for each session, drawn again when something changed, at most every two seconds.
 
-Where they stand is kept in the database, so that they are found after a restart. A panel that Slack no longer lets us
-draw is forgotten; one whose first posting got lost is recognised when Slack tells us of it."""
+Where they stand is kept in the database, so that they are found after a restart. What Slack does not take for now is
+drawn again later (`bot.redrawing`); a panel that it no longer lets us draw is forgotten; one whose first posting got
+lost is recognised when Slack tells us of it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 
 from adapters.chat.slack.blocks import Wording, message_of_panel
-from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace
+from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace, drawn_after
 from adapters.chat.slack.lanes import Lanes
+from bot.backoff import Backoff
 from bot.errors import StoreError
 from bot.model import Channel, PlacedPanel
 from bot.panel import panel_of
 from bot.ports import Clock
 from bot.presentation import SessionView
+from bot.redrawing import PAUSES, Drawn
 from bot.store.store import Store
 from bot.tasks import TaskOwner
 
@@ -29,6 +33,7 @@ not take all of it (docs.slack.dev, rate limits)."""
 
 WorkspaceOf = Callable[[str], Awaitable[Workspace | None]]
 Undrawable = Callable[[Channel, str], None]
+ViewOf = Callable[[str], Awaitable[SessionView | None]]
 
 
 @dataclass(slots=True)
@@ -43,10 +48,12 @@ class Placed:
     drawn: dict[str, object] | None = None
     drawn_at: float = float("-inf")
     posted: bool = False
+    kept: bool = False
     complained: bool = False
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
     afterwards: list[Callable[[], None]] = field(default_factory=list)
+    again: Backoff = field(default_factory=lambda: Backoff(PAUSES))
 
 
 class Panels:
@@ -71,14 +78,41 @@ class Panels:
         self._placed: dict[str, Placed] = {}
         self._tasks = TaskOwner()
         self._leaving = False
+        self._begun = False
+        self._taken_up = asyncio.Event()
 
-    async def restore(self) -> list[str]:
-        """Find the panels of the run before; returns their sessions, whose views are to be handed to `change`."""
+    async def restore(self, view_of: ViewOf) -> None:
+        """Take up the panels of the run before, later where the database is in trouble: until then none is posted.
+
+        Only once the app has signed in: before, nobody knows the workspaces. Harmless when it was done already.
+        """
+        if self._begun:
+            return
+        self._begun = True
+        try:
+            await self._take_up(view_of)
+        except StoreError as error:
+            log.error("the panels of the run before are not found yet; trying again", error=str(error))
+            self._tasks.start(self._keep_taking_up(view_of), name="slack panels of the run before")
+
+    async def _keep_taking_up(self, view_of: ViewOf) -> None:
+        pauses = Backoff(PAUSES)
+        while not self._taken_up.is_set():
+            await self._clock.sleep(pauses.next())
+            with suppress(StoreError):
+                await self._take_up(view_of)
+
+    async def _take_up(self, view_of: ViewOf) -> None:
         for panel in await self._store.panels("slack"):
+            view = await view_of(panel.session_id)
+            if view is None:
+                await self._store.forget_panel(panel.session_id)
+                continue
             team, channel, ts = panel.reference.split("/")
-            place = Channel("slack", team, channel)
-            self._placed[panel.session_id] = Placed(panel.session_id, place, ts, posted=True)
-        return list(self._placed)
+            placed = self._placed.setdefault(panel.session_id, Placed(panel.session_id))
+            placed.channel, placed.ts, placed.posted, placed.kept = Channel("slack", team, channel), ts, True, True
+            self.change(placed.wanted or view)
+        self._taken_up.set()
 
     def change(self, view: SessionView) -> None:
         """Something a panel shows is different now."""
@@ -94,12 +128,18 @@ class Panels:
         if placed.task is None or placed.task.done():
             placed.task = self._tasks.start(self._keep_drawn(placed), name=f"slack panel {view.session_id}")
 
-    async def forget(self, session_id: str) -> None:
-        """A panel that has been drawn for the last time, or whose session nobody knows any more."""
-        placed = self._placed.pop(session_id, None)
-        for follow in placed.afterwards if placed else ():
+    async def _forget(self, placed: Placed) -> None:
+        """It has been drawn for the last time."""
+        self._placed.pop(placed.session_id, None)
+        self._go_on(placed)
+        await self._store.forget_panel(placed.session_id)
+
+    @staticmethod
+    def _go_on(placed: Placed) -> None:
+        """What was to come after the last drawing comes now."""
+        afterwards, placed.afterwards = placed.afterwards, []
+        for follow in afterwards:
             follow()
-        await self._store.forget_panel(session_id)
 
     def after_the_last(self, session_id: str, follow: Callable[[], None]) -> None:
         """Call `follow` once the panel has been drawn for the last time, so that it is right when people read on."""
@@ -115,7 +155,6 @@ class Panels:
         if placed is None or placed.ts is not None or placed.channel != channel:
             return
         placed.ts, placed.drawn = ts, None
-        self._tasks.start(self._remember(placed), name=f"slack panel {session_id} found")
         if placed.wanted is not None:
             self.change(placed.wanted)
 
@@ -127,6 +166,8 @@ class Panels:
     async def finish(self) -> None:
         """Draw what is still to be drawn, at once."""
         self._leaving = True
+        if not self._taken_up.is_set():
+            return
         tasks = [placed.task for placed in self._placed.values() if placed.task is not None]
         for placed in self._placed.values():
             placed.hurry.set()
@@ -138,14 +179,30 @@ class Panels:
 
     async def _keep_drawn(self, placed: Placed) -> None:
         """Draw until the panel shows what it should, with a pause between the drawings."""
-        while placed.wanted is not None and placed.wanted != placed.shown and (placed.ts or not placed.posted):
-            await self._pause(placed)
-            done = asyncio.Event()
-            self._outgoing.put(placed.channel, partial(self._draw_in_turn, placed, done))
-            await done.wait()
+        await self._taken_up.wait()
+        pause = PAUSE
+        while self._is_behind(placed):
+            await self._pause(placed, pause)
+            if await self._draw_in_turn(placed) is not Drawn.AGAIN:
+                placed.again.reset()
+                pause = PAUSE
+            elif self._leaving:
+                # The row stays, so the next run goes on.
+                return
+            else:
+                pause = placed.again.next()
+                placed.hurry.clear()
 
-    async def _pause(self, placed: Placed) -> None:
-        left = placed.drawn_at + PAUSE - self._clock.monotonic()
+    @staticmethod
+    def _is_behind(placed: Placed) -> bool:
+        return (
+            placed.wanted is not None
+            and (placed.wanted != placed.shown or (placed.ts is not None and not placed.kept))
+            and (placed.ts is not None or not placed.posted)
+        )
+
+    async def _pause(self, placed: Placed, seconds: float) -> None:
+        left = placed.drawn_at + seconds - self._clock.monotonic()
         if left <= 0 or placed.hurry.is_set():
             return
         timer = self._clock.call_later(left, placed.hurry.set)
@@ -154,44 +211,74 @@ class Panels:
         if not self._leaving and not (placed.wanted and placed.wanted.ended):
             placed.hurry.clear()
 
-    async def _draw_in_turn(self, placed: Placed, done: asyncio.Event) -> None:
+    async def _draw_in_turn(self, placed: Placed) -> Drawn:
+        """Draw behind what goes out to the channel already."""
+        drawn: asyncio.Future[Drawn] = asyncio.get_running_loop().create_future()
+        if not self._outgoing.put(placed.channel, partial(self._draw_now, placed, drawn)):
+            return Drawn.AGAIN
+        return await drawn
+
+    async def _draw_now(self, placed: Placed, drawn: asyncio.Future[Drawn]) -> None:
+        outcome = Drawn.AGAIN
         try:
-            await self._draw(placed)
+            outcome = await self._bring_up_to_date(placed)
         except StoreError as error:
-            log.error("where a panel stands could not be kept", error=str(error))
+            log.error("where a panel stands could not be kept; trying again", error=str(error))
         finally:
             placed.drawn_at = self._clock.monotonic()
-            done.set()
+            if not drawn.done():
+                drawn.set_result(outcome)
 
-    async def _draw(self, placed: Placed) -> None:
-        view, channel = placed.wanted, placed.channel
-        if view is None or channel is None:
-            return
-        placed.shown = view
+    async def _bring_up_to_date(self, placed: Placed) -> Drawn:
+        """Draw and remember. Raises `StoreError`."""
+        view = placed.wanted
+        if view is None or placed.channel is None:
+            return Drawn.NEVER
+        outcome = Drawn.DONE
+        if view != placed.shown:
+            outcome = await self._draw(placed, placed.channel, view)
+        if outcome is not Drawn.AGAIN:
+            placed.shown = view
+        elif view.ended:
+            # People are told how it ended, even though the panel cannot say so yet.
+            self._go_on(placed)
+        if placed.ts is not None and not placed.kept:
+            await self._remember(placed)
+        if outcome is not Drawn.AGAIN and view.ended:
+            await self._forget(placed)
+        return outcome
+
+    async def _draw(self, placed: Placed, channel: Channel, view: SessionView) -> Drawn:
         workspace = await self._workspace_of(channel.workspace)
-        panel = panel_of(view)
-        message = message_of_panel(panel, view.session_id, self._wording)
+        if workspace is None:
+            log.info("the panel of a workspace without the app stays as it is", session=view.session_id)
+            return Drawn.NEVER
+        message = message_of_panel(panel_of(view), view.session_id, self._wording)
         try:
-            if workspace is None:
-                log.info("the panel of a workspace without the app stays as it is", session=view.session_id)
-            elif placed.ts is None:
+            if placed.ts is None:
                 await self._post(placed, workspace, channel, message)
                 placed.drawn = message
             elif message != placed.drawn:
                 await workspace.call("chat.update", channel=channel.id, ts=placed.ts, **message)
                 placed.drawn = message
         except SlackRefused as refusal:
-            log.info("a panel cannot be drawn", session=view.session_id, error=refusal.error)
-            if placed.ts is None:
-                # Surely not posted, so the next change may try again: somebody may have invited the app.
-                placed.posted = False
-                if not placed.complained:
-                    self._undrawable(channel, refusal.error)
-                placed.complained = True
+            return self._refused(placed, channel, view, refusal)
         except SlackUnreachable as error:
             log.warning("a panel was not drawn", session=view.session_id, error=str(error))
-        if panel.is_over:
-            await self.forget(view.session_id)
+            # A panel that may stand in the channel is not posted again: Slack tells us of it (`found`).
+            return Drawn.NEVER if placed.ts is None else drawn_after(error)
+        return Drawn.DONE
+
+    def _refused(self, placed: Placed, channel: Channel, view: SessionView, refusal: SlackRefused) -> Drawn:
+        log.info("a panel cannot be drawn", session=view.session_id, error=refusal.error)
+        drawn = drawn_after(refusal)
+        if placed.ts is None:
+            # Surely not posted, so the next change may try again: somebody may have invited the app.
+            placed.posted = False
+            if drawn is Drawn.NEVER and not placed.complained:
+                self._undrawable(channel, refusal.error)
+                placed.complained = True
+        return drawn
 
     async def _post(self, placed: Placed, workspace: Workspace, channel: Channel, message: dict[str, object]) -> None:
         """Post the panel. Once only: where the answer is lost, the message may stand in the channel all the same."""
@@ -199,9 +286,9 @@ class Panels:
         quiet = {"unfurl_links": False, "unfurl_media": False}
         answer = await workspace.call("chat.postMessage", channel=channel.id, **message, **quiet)
         placed.ts = str(answer["ts"])
-        await self._remember(placed)
 
     async def _remember(self, placed: Placed) -> None:
         assert placed.channel is not None  # noqa: S101 - it was posted somewhere
         reference = f"{placed.channel.workspace}/{placed.channel.id}/{placed.ts}"
         await self._store.place_panel("slack", PlacedPanel(placed.session_id, reference))
+        placed.kept = True

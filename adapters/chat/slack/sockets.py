@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, call
 from adapters.chat.slack.troubles import app_token_trouble
 from adapters.network import told
+from bot.backoff import Backoff
 from bot.errors import SettingsError
 from bot.ports import Clock
 from bot.tasks import TaskOwner
@@ -83,16 +84,15 @@ class Sockets:
 
     async def _hold(self, place: int) -> None:
         """Keep one socket open for ever, one after the other."""
-        failures = 0
+        again = Backoff(PAUSES)
         receiving = TaskOwner()
         try:
             while True:
                 socket = await self._connect()
                 if socket is not None and await self._use(place, socket, receiving) > STABLE:
-                    failures = 0
+                    again.reset()
                     continue
-                await self._clock.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
-                failures += 1
+                await self._clock.sleep(again.next())
         finally:
             self._open.pop(place, None)
             await receiving.close()
@@ -187,7 +187,7 @@ class Socket:
         try:
             message = json.loads(text)
             kind = message.get("type")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             log.warning("Slack sent something that is no message")
             return
         if kind == "hello":

@@ -5,16 +5,14 @@ one line a minute in the log."""
 
 import hmac
 import json
-from collections.abc import Sequence
 from urllib.parse import parse_qs
 
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
-from slack_bolt.async_app import AsyncApp
-from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.signature import Clock as WallClock
 from slack_sdk.signature import SignatureVerifier
 
+from adapters.chat.slack.app import App
 from adapters.chat.slack.rate_limited_log import RateLimitedLog
 from bot.ports import Clock
 
@@ -36,7 +34,7 @@ class WebRequests:
         self._verifier = SignatureVerifier(signing_secret)
         self._wall_clock = wall_clock or WallClock()
         self._log = RateLimitedLog(clock)
-        self.app: AsyncApp | None = None
+        self.app: App | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
@@ -60,8 +58,7 @@ class WebRequests:
             return self._refuse("a request from Slack cannot be read")
         if self.app is None:
             return web.Response(status=503, headers={"Retry-After": "5"})
-        passed: dict[str, str | Sequence[str]] = dict(headers)
-        return await to_aiohttp_response(await self.app.async_dispatch(AsyncBoltRequest(body=body, headers=passed)))
+        return await to_aiohttp_response(await self.app.answer(body, headers))
 
     def _refuse(self, why: str, **details: object) -> web.Response:
         self._log.warning(why, **details)

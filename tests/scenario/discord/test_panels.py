@@ -1,9 +1,20 @@
 """The panel of a session on Discord: one message, kept right, whatever happens to it."""
 
+import pytest
+
+from bot.errors import StoreUnavailable
+from bot.model import PlacedPanel
+from bot.store.store import Store
 from tests.platforms.discord import DiscordDriver, read
 from tests.platforms.driver import BEN
 from tests.scenario.discord.conftest import Open, bring_avatar
-from tests.twins.discord import Fault
+from tests.twins.discord import Fault, Message
+
+EDIT = "/channels/{channel_id}/messages/{message_id}"
+PASSING = [Fault.rate_limit(0.01), Fault.server_error(503), Fault.drop(), Fault.refuse(0, status=401)]
+FINAL = [Fault.refuse(10008), Fault.refuse(10003), Fault.refuse(50001), Fault.refuse(50013), Fault.refuse(50083)]
+FOR_EVER = 10**6
+"""Faults that are called off in the end."""
 
 
 async def test_panel_shows_the_session_and_its_buttons(live: DiscordDriver) -> None:
@@ -87,3 +98,91 @@ async def test_missing_permission_to_react_disturbs_nothing(live: DiscordDriver)
         await live.write(text)
     await live.bot.until(lambda: live.bot.spoken == ["one", "two"])
     assert "Mode" in await live.command("/avatar status")
+
+
+# --- what Discord does not take ---------------------------------------------------------------------------------------
+
+
+def is_over(panel: Message) -> bool:
+    return "The avatar has left" in panel.text and all(button["disabled"] for button in panel.buttons)
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=lambda fault: f"{fault.kind} {fault.status}")
+async def test_last_edit_is_tried_until_discord_takes_it(live: DiscordDriver, fault: Fault) -> None:
+    panel = await live.newest_panel()
+    await live.panel()
+    # More than one request is worth to us, and to discord.py.
+    live.twin.fail_next("PATCH", EDIT, fault, times=31 if fault.status == 429 else 7)
+    await live.command("/avatar stop")
+    await live.bot.until(lambda: is_over(panel))
+    await live.bot.until(lambda: not live.chat._panels._panels)
+    assert await live.bot.desk.sessions.house.store.panels("discord") == []
+    assert live.panels() == [panel]
+
+
+@pytest.mark.parametrize("how", ["shut down", "killed"])
+async def test_last_edit_is_made_by_the_next_run_where_this_one_could_not(live: DiscordDriver, how: str) -> None:
+    panel = await live.newest_panel()
+    await live.panel()
+    live.twin.fail_next("PATCH", EDIT, Fault.rate_limit(0.01), times=FOR_EVER)
+    before = len(live.twin.requests)
+    await live.command("/avatar stop")
+    await live.bot.until(lambda: len(live.bot.desk.sessions) == 0)
+    await live.bot.until(lambda: any(one.method == "PATCH" for one in live.twin.requests[before:]))
+    await (live.bot.stop() if how == "shut down" else live.bot.kill())
+    assert not is_over(panel)
+    live.twin.faults.clear()
+    await live.connect()
+    await live.bot.until(lambda: is_over(panel))
+    assert live.panels() == [panel]
+
+
+@pytest.mark.parametrize("fault", FINAL, ids=lambda fault: str(fault.code))
+async def test_last_edit_that_is_refused_for_good_is_not_tried_again(live: DiscordDriver, fault: Fault) -> None:
+    await live.panel()
+    edits = live.twin.count("PATCH", EDIT)
+    live.twin.fail_next("PATCH", EDIT, fault, times=FOR_EVER)
+    await live.bot.desk.sessions.leave_channels(lambda _: True, "the test wants it")
+    await live.bot.until(lambda: not live.chat._panels._panels)
+    await live.bot.clock.sleep(5 * 60.0 / 20)
+    assert live.twin.count("PATCH", EDIT) == edits + 1
+    assert await live.bot.desk.sessions.house.store.panels("discord") == []
+
+
+async def test_panel_that_could_not_be_remembered_is_not_posted_again(
+    chat: DiscordDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, times = chat.bot.desk.sessions.house.store, iter([True, True])
+    place = store.place_panel
+
+    async def place_panel(platform: str, panel: PlacedPanel) -> None:
+        if next(times, False):
+            raise StoreUnavailable("its disk is full")
+        await place(platform, panel)
+
+    monkeypatch.setattr(store, "place_panel", place_panel)
+    await bring_avatar(chat)
+    await chat.command("/avatar mode chat")
+    await chat.until_read("Mode: chat")
+    await chat.panel()
+    assert len(chat.panels()) == 1
+    assert len(await store.panels("discord")) == 1
+
+
+async def test_no_panel_is_posted_before_those_of_the_run_before_are_known(
+    live: DiscordDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = await live.newest_panel()
+    await live.bot.kill()
+    panels, times = Store.panels, iter([True, True])
+
+    async def fail(store: Store, platform: str) -> list[PlacedPanel]:
+        if next(times, False):
+            raise StoreUnavailable("its disk is full")
+        return await panels(store, platform)
+
+    monkeypatch.setattr(Store, "panels", fail)
+    await live.connect()
+    await live.command("/avatar mode chat")
+    await live.until_read("Mode: chat")
+    assert live.panels() == [panel]

@@ -270,6 +270,11 @@ class Gateway:
         await self.flush()
         self.changes.tell()
 
+    def send_frame(self, text: str) -> None:
+        """Writes a frame to everybody as it is."""
+        for connection in self._connections:
+            connection.send_text(text)
+
     def silence(self, *, silent: bool) -> None:
         """Stops (or starts again) sending on the connections there are."""
         for connection in self._connections:

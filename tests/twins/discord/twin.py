@@ -5,8 +5,8 @@ What people do in it is in `people.py` and `places.py`. It may not import anythi
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
-from typing import Self
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
 
 import discord
 import yarl
@@ -159,6 +159,14 @@ class DiscordTwin(People):
     async def invalidate_session(self, *, resumable: bool = False) -> None:
         """Sends INVALID_SESSION (op 9). Not resumable: the client has to identify anew, discord.py after 5 s [L]."""
         await self.gateway.invalidate(resumable=resumable)
+
+    def send_event(self, event: str, data: Mapping[str, Any], *, guild: Guild) -> None:
+        """Sends an event as it is, whatever it has or lacks, to the shard of the guild."""
+        self.gateway.dispatch(event, data, guild=guild)
+
+    def send_frame(self, text: str) -> None:
+        """Sends a frame that need not be one: a gateway out of its mind."""
+        self.gateway.send_frame(text)
 
     def refuse_identify(self, code: int, *, times: int = 1) -> None:
         """The next IDENTIFYs are answered by closing with `code` (4004, 4013, 4014, ...)."""

@@ -221,6 +221,19 @@ async def test_a_session_that_had_ended_before_is_told_and_closed(
         assert await end_of(socket) == 1000
 
 
+async def test_a_mistake_in_looking_at_links_is_not_the_end_of_looking(
+    watching: Watching, client: aiohttp.ClientSession, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await connect(client, watching) as socket:
+        await hear(socket)
+        with monkeypatch.context() as patch:
+            patch.setattr(watching.desk, "watched", lambda _nonce: {}["a mistake of ours"])
+            await clock.advance(5)
+        watching.revoke()
+        await clock.advance(10)
+        assert await end_of(socket) == 4404
+
+
 async def test_a_link_revoked_while_watching_closes_within_seconds(
     watching: Watching, client: aiohttp.ClientSession, clock: ManualClock
 ) -> None:

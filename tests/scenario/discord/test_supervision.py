@@ -1,0 +1,160 @@
+"""What discord.py does not foresee: an event it cannot parse costs that event, and whatever else ends its connection
+costs a pause. Avatars and panels stay."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bot.commands.asked import Asked
+from bot.commands.table import Commands
+from bot.platforms import Platforms
+from bot.presentation import Reply
+from bot.relay import Relay
+from tests.platforms.discord import DiscordDriver
+from tests.twins.discord import Message
+
+REACTION: dict[str, Any] = {
+    "user_id": "1",
+    "channel_id": "2",
+    "message_id": "3",
+    "guild_id": "4",
+    "emoji": {"id": None, "name": "👍"},
+    "burst": False,
+}
+"""A MESSAGE_REACTION_ADD without its `type`, as it was seen."""
+
+NOT_READ: list[tuple[str, dict[str, Any]]] = [
+    ("MESSAGE_REACTION_ADD", REACTION),
+    ("MESSAGE_REACTION_ADD", {}),
+    ("MESSAGE_CREATE", {}),
+    ("MESSAGE_CREATE", {"id": "1", "channel_id": "2", "author": {}}),
+    ("MESSAGE_UPDATE", {}),
+    ("MESSAGE_DELETE", {}),
+    ("MESSAGE_DELETE_BULK", {}),
+    ("INTERACTION_CREATE", {}),
+    ("GUILD_CREATE", {}),
+    ("GUILD_UPDATE", {}),
+    ("GUILD_DELETE", {}),
+    ("GUILD_MEMBER_UPDATE", {}),
+    ("CHANNEL_CREATE", {}),
+    ("CHANNEL_UPDATE", {}),
+    ("CHANNEL_DELETE", {}),
+    ("THREAD_CREATE", {}),
+    ("THREAD_UPDATE", {}),
+    ("THREAD_DELETE", {}),
+    ("THREAD_LIST_SYNC", {}),
+    ("VOICE_STATE_UPDATE", {"member": 7}),
+    ("PRESENCE_UPDATE", {}),
+    ("USER_UPDATE", {}),
+    ("SOMETHING_NEW", {}),
+]
+
+
+@pytest.fixture
+def logs() -> Iterator[list[Any]]:
+    with capture_logs() as logs:
+        yield logs
+
+
+def platforms_of(chat: DiscordDriver) -> Platforms:
+    assert chat.bot._application is not None
+    return chat.bot._application._platforms
+
+
+async def test_events_that_cannot_be_parsed_cost_nothing_but_themselves(live: DiscordDriver, logs: list[Any]) -> None:
+    await live.write("before")
+    for event, data in NOT_READ:
+        live.twin.send_event(event, data, guild=live.guild)
+    await live.write("after")
+    await live.bot.until(lambda: live.bot.spoken == ["before", "after"])
+    assert len(live.twin.identifies) == 1
+    assert live.twin.resumes == 0
+    assert live.bot.adapter.trouble is None
+    left_out = {entry["event_"] for entry in logs if "event_" in entry}
+    assert {"MESSAGE_REACTION_ADD", "MESSAGE_CREATE"} <= left_out
+
+
+async def test_the_same_event_again_and_again_is_logged_whole_once(live: DiscordDriver, logs: list[Any]) -> None:
+    for _ in range(20):
+        live.twin.send_event("MESSAGE_REACTION_ADD", REACTION, guild=live.guild)
+    await live.write("after")
+    await live.bot.until(lambda: live.bot.spoken == ["after"])
+    told = [entry for entry in logs if entry.get("event_") == "MESSAGE_REACTION_ADD"]
+    assert len(told) == 20
+    assert sum("exc_info" in entry for entry in told) == 1
+    assert len({entry["reference"] for entry in told}) == 1
+
+
+@pytest.mark.parametrize(
+    "frame",
+    ["this is no JSON", "[]", json.dumps({"op": 10, "d": {}, "t": None, "s": None}), "[" * 100_000],
+    ids=["no JSON", "no object", "no heartbeat", "too deep"],
+)
+async def test_whatever_else_ends_the_connection_costs_a_pause(live: DiscordDriver, frame: str) -> None:
+    await live.write("before")
+    await live.bot.until(lambda: live.bot.spoken == ["before"])
+    panel = await live.newest_panel()
+    live.twin.send_frame(frame)
+    await live.bot.until(lambda: "starts again" in str(platforms_of(live).troubles["discord"]))
+    assert not live.bot.serving.done()
+    assert len(live.bot.desk.sessions) == 1
+    await live.bot.until(lambda: platforms_of(live).troubles["discord"] is None)
+    assert len(live.twin.identifies) == 2
+    await live.write("after")
+    await live.bot.until(lambda: live.bot.spoken == ["before", "after"])
+    # The same panel goes on, and so does its button.
+    assert live.panels() == [panel]
+    assert "Stopping the avatar" in await live.press("Stop")
+    await live.until_read("The avatar has left")
+
+
+async def test_what_was_to_be_shown_meanwhile_is_shown_after_the_restart(live: DiscordDriver) -> None:
+    live.twin.send_frame("this is no JSON")
+    await live.bot.until(lambda: "starts again" in str(platforms_of(live).troubles["discord"]))
+    await live.bot.desk.sessions.leave_channels(lambda _: True, "the test wants it")
+    await live.bot.until(lambda: live.bot.open_streams == 0)
+    await live.until_read("The avatar has left")
+    panel = await live.newest_panel()
+    await live.bot.until(lambda: all(button["disabled"] for button in panel.buttons))
+    await live.bot.until(lambda: goodbyes_in(live))
+    assert len(goodbyes_in(live)) == 1
+
+
+async def test_an_answer_under_way_finds_another_way(live: DiscordDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    run = Commands.run
+
+    async def slow(commands: Commands, asked: Asked) -> Reply | None:
+        begun.set()
+        await go_on.wait()
+        return await run(commands, asked)
+
+    monkeypatch.setattr(Commands, "run", slow)
+    await live.slash("/avatar status")
+    await begun.wait()
+    before = len(live.twin.messages(live.channel))
+    live.twin.send_frame("this is no JSON")
+    await live.bot.until(lambda: "starts again" in str(platforms_of(live).troubles["discord"]))
+    go_on.set()
+    # It was for one person: the channel only reads that it came too late.
+    await live.bot.until(lambda: len(live.twin.messages(live.channel)) == before + 1)
+    assert "did not let me answer" in live.twin.messages(live.channel)[-1].content
+
+
+async def test_a_message_that_fails_in_an_unforeseen_way_is_answered_with_a_sentence(
+    live: DiscordDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Relay, "receive", lambda *_: {}["a mistake of ours"])
+        await live.write("before")
+        await live.until_read("Something went wrong. Try again")
+    await live.write("after")
+    await live.bot.until(lambda: live.bot.spoken == ["after"])
+
+
+def goodbyes_in(chat: DiscordDriver) -> list[Message]:
+    return [message for message in chat.twin.messages(chat.channel) if "The avatar has left" in message.content]

@@ -1,0 +1,103 @@
+"""Owners of background tasks, one by one: a mistake inside one is logged, and neither ends it nor what it looks after.
+
+docs/architecture.md has the table of them. Each test makes the mistake by a part that raises what nobody foresaw.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.catalogue import REMEMBERED
+from bot.errors import StoreUnavailable
+from bot.model import UtteranceState
+from bot.supervision import PAUSES, Supervised
+from bot.sweeper import LEARN_BLOCKS_EVERY, STOP_REQUESTS_EVERY
+from bot.tasks import end
+from tests.world import World
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """A bot whose mistakes are made on purpose."""
+    async with World(tmp_path, sweeper=True) as world:
+        yield world
+        assert any("exc_info" in entry for entry in world.log), "the mistake was not logged"
+        world.log.clear()
+
+
+class Mistakes:
+    """Stands in for a method and raises a mistake for the first calls, then does as it always did."""
+
+    def __init__(self, owner: Any, method: str, times: int = 1) -> None:
+        self._left = times
+        self._method: Callable[..., Awaitable[Any]] = getattr(owner, method)
+        setattr(owner, method, self)
+
+    async def __call__(self, *arguments: Any, **named: Any) -> Any:
+        if self._left:
+            self._left -= 1
+            raise KeyError("a mistake of ours")
+        return await self._method(*arguments, **named)
+
+
+async def test_a_round_of_the_sweeper(world: World) -> None:
+    running = await world.start()
+    Mistakes(world.store, "stop_requests", times=2)
+    Mistakes(world.store, "blocked")
+    await world.store.request_stop(running.session.id, "somebody in a shell")
+    await world.pass_time(2 * STOP_REQUESTS_EVERY + LEARN_BLOCKS_EVERY + sum(PAUSES[:3]))
+    await world.until(running.closed.is_set)
+
+
+async def test_the_catalogue(world: World) -> None:
+    catalogue = world.sessions.house.catalogue
+    Mistakes(world.sessions.house.provider, "voices")
+    part = Supervised("catalogue", catalogue.keep_fresh, world.clock)
+    keeping = asyncio.create_task(part.run())
+    await world.rest()
+    assert part.trouble is not None
+    await world.pass_time(PAUSES[0] + REMEMBERED)
+    assert part.trouble is None
+    assert catalogue.known_voices
+    await end(keeping)
+
+
+async def test_the_listening_to_a_stream(world: World) -> None:
+    provider: Any = world.sessions.house.provider
+    hear, times = provider.events, iter([True, True, False])
+
+    def events(upstream_id: str) -> Any:
+        if next(times, False):
+            raise KeyError("a mistake of ours")
+        return hear(upstream_id)
+
+    provider.events = events
+    await world.start()
+    await world.write("good morning")
+    await world.until(lambda: world.ended_as("good morning", UtteranceState.SPOKEN))
+
+
+@pytest.mark.parametrize("method", ["advance_stream", "advance_session"])
+async def test_the_end_of_a_session(world: World, method: str) -> None:
+    running = await world.start()
+    Mistakes(world.store, method)
+    await world.type("/avatar stop")
+    await world.until(running.closed.is_set)
+    await world.until(lambda: all(view.ended is not None for view in world.simulator.streams()))
+    assert "The avatar has left" in world.notices[-1]
+    await world.start()
+
+
+async def test_the_writer(world: World) -> None:
+    class Odd:
+        """A kind of write that forgets one of its results."""
+
+        def __call__(self, _connection: object, _arguments: object, /) -> list[object]:
+            return []
+
+    with pytest.raises(StoreUnavailable, match=r"unforeseen way \(ref "):
+        await world.store._writer.write(Odd(), None, "something")
+    await world.start()

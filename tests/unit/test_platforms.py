@@ -1,0 +1,180 @@
+"""Chat platforms side by side: what happens to one is not felt on another, and who may end the program."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from bot.bulletin import Bulletin
+from bot.errors import SettingsError
+from bot.model import Channel
+from bot.platforms import Platforms
+from bot.ports import ChatAdapter, WebRoute
+from bot.presentation import Notice, Occasion, Reply, SessionEvent
+from bot.settings import Settings
+from bot.supervision import PAUSES
+from tests.world import World
+
+
+class Chat:
+    """A platform that does as it is told."""
+
+    routes: Sequence[WebRoute] = ()
+    trouble: str | None = None
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.runs = 0
+        self.shown: list[str] = []
+        self.fails: list[Exception] = []
+        self.fails_to_enter: Exception | None = None
+        self.fails_to_show: Callable[[SessionEvent], bool] = lambda _: False
+        self._failed = asyncio.Event()
+
+    @classmethod
+    def missing(cls, settings: Settings) -> str | None:  # noqa: ARG003
+        return None
+
+    async def __aenter__(self) -> Self:
+        if self.fails_to_enter is not None:
+            raise self.fails_to_enter
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is left to do."""
+
+    def fail(self, error: Exception) -> None:
+        self.fails.append(error)
+        self._failed.set()
+
+    async def run(self) -> None:
+        self.runs += 1
+        await self._failed.wait()
+        self._failed.clear()
+        raise self.fails.pop(0)
+
+    async def show(self, event: SessionEvent) -> None:
+        if self.fails_to_show(event):
+            raise RuntimeError("cannot be shown")
+        assert isinstance(event, Notice)
+        self.shown.append(event.reply.text)
+
+
+class Both:
+    """Two platforms at work, `console` (where the world's avatars are) and `other`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.here, self.other = Chat("console"), Chat("other")
+        self.told: list[str] = []
+        self.bulletin = Bulletin()
+        chats: list[ChatAdapter] = [self.here, self.other]
+        self.platforms = Platforms(chats, world.sessions, world.clock, self.told.append)
+        self.serving: asyncio.Task[None]
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            following = stack.enter_context(self.bulletin.follow())
+            await self.platforms.enter(stack)
+            showing = asyncio.create_task(self.platforms.show(following))
+            self.serving = asyncio.create_task(self._serve())
+            await self.world.rest()
+            yield
+            self.serving.cancel()
+            await asyncio.wait([self.serving])
+            following.close()
+            await showing
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            self.platforms.start(group)
+
+    def say(self, platform: str, text: str) -> None:
+        self.bulletin.publish(Notice(Channel(platform, "w", "c"), "s", Reply(text), Occasion.WARNING))
+
+
+@pytest.fixture
+async def both(tmp_path: Path) -> AsyncIterator[Both]:
+    async with World(tmp_path) as world:
+        yield Both(world)
+        # Each of these tests makes a mistake on purpose.
+        world.log.clear()
+
+
+async def test_a_platform_that_fails_starts_again_and_is_red_meanwhile(both: Both) -> None:
+    async with both.at_work():
+        running = await both.world.start()
+        both.here.fail(KeyError("type"))
+        await both.world.rest()
+        assert "starts again" in str(both.platforms.troubles["console"])
+        assert both.platforms.troubles["other"] is None
+        await both.world.pass_time(PAUSES[0])
+        assert both.platforms.troubles == {"console": None, "other": None}
+        assert (both.here.runs, both.other.runs) == (2, 1)
+        assert not both.serving.done()
+        assert not running.is_ending
+
+
+async def test_a_platform_that_only_the_operator_can_help_is_left_out_with_its_avatars(both: Both) -> None:
+    async with both.at_work():
+        running = await both.world.start()
+        both.here.fail(SettingsError("the token is wrong"))
+        await both.world.until(running.closed.is_set)
+        assert both.told == ["Console: left out until the next start; the token is wrong"]
+        assert "left out" in str(both.platforms.troubles["console"])
+        assert "token" not in str(both.platforms.troubles)
+        await both.world.pass_time(PAUSES[0])
+        assert (both.here.runs, both.other.runs) == (1, 1)
+        assert not both.serving.done()
+
+
+async def test_the_last_one_ends_the_program(both: Both) -> None:
+    async with both.at_work():
+        both.other.fail(SettingsError("the other token is wrong"))
+        await both.world.rest()
+        both.here.fail(SettingsError("the token is wrong"))
+        await both.world.rest()
+        assert both.serving.done()
+        with pytest.raises(ExceptionGroup) as raised:
+            await both.serving
+    assert raised.group_contains(SettingsError, match="the token is wrong")
+
+
+async def test_avatars_of_other_platforms_stay_when_one_is_left_out(both: Both) -> None:
+    async with both.at_work():
+        running = await both.world.start()
+        both.other.fail(SettingsError("the token is wrong"))
+        await both.world.pass_time(1)
+        assert not running.is_ending
+
+
+async def test_an_event_that_cannot_be_shown_hides_no_other(both: Both) -> None:
+    both.here.fails_to_show = lambda event: isinstance(event, Notice) and event.reply.text == "odd"
+    async with both.at_work():
+        for platform, text in (("console", "odd"), ("console", "even"), ("other", "odd"), ("nowhere", "odd")):
+            both.say(platform, text)
+        await both.world.rest()
+        assert both.here.shown == ["even"]
+        assert both.other.shown == ["odd"]
+
+
+async def test_a_platform_that_cannot_be_set_up_is_left_out(both: Both) -> None:
+    both.here.fails_to_enter = RuntimeError("no way in")
+    async with both.at_work():
+        assert both.here.runs == 0
+        assert both.other.runs == 1
+        assert both.told[0].startswith("Console: left out until the next start; it could not be set up (ref ")
+        both.say("console", "nobody reads this")
+        await both.world.rest()
+        assert both.here.shown == []
+
+
+async def test_where_none_can_be_set_up_the_program_ends(both: Both) -> None:
+    both.here.fails_to_enter = both.other.fails_to_enter = RuntimeError("no way in")
+    async with AsyncExitStack() as stack:
+        with pytest.raises(RuntimeError, match="no way in"):
+            await both.platforms.enter(stack)
