@@ -64,11 +64,11 @@ class Chat:
 
 
 class Both:
-    """Two platforms at work, `console` (where the world's avatars are) and `other`."""
+    """Two platforms at work, `test` (where the world's avatars are) and `other`."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.here, self.other = Chat("console"), Chat("other")
+        self.here, self.other = Chat("test"), Chat("other")
         self.told: list[str] = []
         self.bulletin = Bulletin()
         chats: list[ChatAdapter] = [self.here, self.other]
@@ -110,10 +110,10 @@ async def test_a_platform_that_fails_starts_again_and_is_red_meanwhile(both: Bot
         running = await both.world.start()
         both.here.fail(KeyError("type"))
         await both.world.rest()
-        assert "starts again" in str(both.platforms.troubles["console"])
+        assert "starts again" in str(both.platforms.troubles["test"])
         assert both.platforms.troubles["other"] is None
         await both.world.pass_time(PAUSES[0])
-        assert both.platforms.troubles == {"console": None, "other": None}
+        assert both.platforms.troubles == {"test": None, "other": None}
         assert (both.here.runs, both.other.runs) == (2, 1)
         assert not both.serving.done()
         assert not running.is_ending
@@ -123,9 +123,11 @@ async def test_a_platform_that_only_the_operator_can_help_is_left_out_with_its_a
     async with both.at_work():
         running = await both.world.start()
         both.here.fail(SettingsError("the token is wrong"))
+        await both.world.rest()
+        assert running.is_ending
         await both.world.until(running.closed.is_set)
-        assert both.told == ["Console: left out until the next start; the token is wrong"]
-        assert "left out" in str(both.platforms.troubles["console"])
+        assert both.told == ["Test: left out until the next start; the token is wrong"]
+        assert "left out" in str(both.platforms.troubles["test"])
         assert "token" not in str(both.platforms.troubles)
         await both.world.pass_time(PAUSES[0])
         assert (both.here.runs, both.other.runs) == (1, 1)
@@ -155,7 +157,7 @@ async def test_avatars_of_other_platforms_stay_when_one_is_left_out(both: Both) 
 async def test_an_event_that_cannot_be_shown_hides_no_other(both: Both) -> None:
     both.here.fails_to_show = lambda event: isinstance(event, Notice) and event.reply.text == "odd"
     async with both.at_work():
-        for platform, text in (("console", "odd"), ("console", "even"), ("other", "odd"), ("nowhere", "odd")):
+        for platform, text in (("test", "odd"), ("test", "even"), ("other", "odd"), ("nowhere", "odd")):
             both.say(platform, text)
         await both.world.rest()
         assert both.here.shown == ["even"]
@@ -167,8 +169,8 @@ async def test_a_platform_that_cannot_be_set_up_is_left_out(both: Both) -> None:
     async with both.at_work():
         assert both.here.runs == 0
         assert both.other.runs == 1
-        assert both.told[0].startswith("Console: left out until the next start; it could not be set up (ref ")
-        both.say("console", "nobody reads this")
+        assert both.told[0].startswith("Test: left out until the next start; it could not be set up (ref ")
+        both.say("test", "nobody reads this")
         await both.world.rest()
         assert both.here.shown == []
 
