@@ -1,7 +1,7 @@
 """What waits for a viewer for a long time is marked, drawn and told once: requests are counted at the local servers."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,11 +70,13 @@ async def test_slack_is_asked_for_nothing_twice(slack: SlackDriver) -> None:
     assert again(changes) == {}
 
 
-async def tell_the_end_twice(chat: DiscordDriver | SlackDriver) -> None:
-    """An answer of the avatar's own may be known after its end, which is then told again."""
+async def tell_the_end_twice(chat: DiscordDriver | SlackDriver, is_marked: Callable[[], bool]) -> None:
+    """An answer of the avatar's own may be known after its end, which is then told again. `is_marked`: the message has
+    its first mark, so that this end comes after it."""
     await begin(chat)
     await chat.write("hello")
     await chat.bot.until(lambda: any(running.queued() for running in chat.bot.desk.sessions))
+    await chat.bot.until(is_marked)
     (running,) = chat.bot.desk.sessions
     spoken = replace(running.queued()[0], state=UtteranceState.SPOKEN)
     for answer in (None, "hello to you"):
@@ -83,14 +85,14 @@ async def tell_the_end_twice(chat: DiscordDriver | SlackDriver) -> None:
 
 
 async def test_an_end_that_is_told_twice_is_marked_once_in_discord(discord: DiscordDriver) -> None:
-    await tell_the_end_twice(discord)
+    await tell_the_end_twice(discord, lambda: any("/reactions/" in one.path for one in discord.twin.requests))
 
     marks = Counter((one.method, one.path) for one in discord.twin.requests if "/reactions/" in one.path)
     assert set(marks.values()) == {1}
 
 
 async def test_an_end_that_is_told_twice_is_marked_once_in_slack(slack: SlackDriver) -> None:
-    await tell_the_end_twice(slack)
+    await tell_the_end_twice(slack, lambda: any("reactions" in one.method for one in slack.twin.requests))
 
     marks = Counter((one.method, one.args["name"]) for one in slack.twin.requests if "reactions" in one.method)
     assert marks["reactions.add", "white_check_mark"] == 1

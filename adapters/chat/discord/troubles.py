@@ -25,6 +25,8 @@ def trouble_of(error: Exception) -> Trouble:
 
 def in_words(error: Exception) -> str:
     """What is wrong with Discord, without a full stop."""
+    if isinstance(error, discord.RateLimited):
+        return f"{SERVICE} wants the bot to wait"
     return sentences.network(SERVICE, trouble_of(error))
 
 

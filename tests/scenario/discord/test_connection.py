@@ -92,14 +92,20 @@ async def test_api_that_is_not_discord_is_one_sentence(open_chat: Open) -> None:
     chat.bot._application = None
 
 
-@pytest.mark.parametrize("fault", [Fault.server_error(503), Fault.rate_limit(3600)])
-async def test_api_that_is_away_is_waited_for_without_a_hot_loop(open_chat: Open, fault: Fault) -> None:
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (Fault.server_error(503), "Discord has an error of its own"),
+        (Fault.rate_limit(3600), "Discord wants the bot to wait"),
+    ],
+)
+async def test_api_that_is_away_is_waited_for_without_a_hot_loop(open_chat: Open, fault: Fault, told: str) -> None:
     chat = await open_chat()
     await chat.bot.kill()
     before = chat.twin.count("GET", "/users/@me")
     chat.twin.fail_next("GET", "/users/@me", fault, times=3)
     await chat.bot.start()
-    await chat.bot.until(lambda: chat.bot.adapter.trouble == "Discord has an error of its own")
+    await chat.bot.until(lambda: chat.bot.adapter.trouble == told)
     await chat.bot.until(lambda: chat.bot.adapter.trouble is None)
     assert chat.twin.count("GET", "/users/@me") == before + 4
 

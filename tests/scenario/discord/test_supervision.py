@@ -11,9 +11,11 @@ from structlog.testing import capture_logs
 
 from bot.commands.asked import Asked
 from bot.commands.table import Commands
+from bot.model import EndReason
 from bot.platforms import Platforms
 from bot.presentation import Reply
 from bot.relay import Relay
+from bot.sessions import NOBODY
 from tests.platforms.discord import DiscordDriver
 from tests.twins.discord import Message
 
@@ -115,7 +117,8 @@ async def test_whatever_else_ends_the_connection_costs_a_pause(live: DiscordDriv
 async def test_what_was_to_be_shown_meanwhile_is_shown_after_the_restart(live: DiscordDriver) -> None:
     live.twin.send_frame("this is no JSON")
     await live.bot.until(lambda: "starts again" in str(platforms_of(live).troubles["discord"]))
-    await live.bot.desk.sessions.leave_channels(lambda _: True, "the test wants it")
+    (running,) = live.bot.desk.sessions
+    await live.bot.desk.sessions.stop(running, EndReason.STOPPED, NOBODY)
     await live.bot.until(lambda: live.bot.open_streams == 0)
     await live.until_read("The avatar has left")
     panel = await live.newest_panel()
