@@ -45,9 +45,12 @@ class TaskOwner:
             report("task failed", error, task=task.get_name())
 
 
-async def end(task: asyncio.Task[None] | None) -> None:
-    """Cancel a task and wait until it has ended; its own failure has been logged by its owner."""
-    if task is None or task.done():
-        return
-    task.cancel()
-    await asyncio.wait([task])
+async def end(task: asyncio.Task[None] | None, *, again_after: float | None = None) -> None:
+    """Cancel a task and wait until it has ended; its own failure has been logged by its owner.
+
+    again_after: seconds after which the cancellation is repeated. For the task of a library that may swallow one, as
+    `asyncio.wait_for` of Python 3.11 does where its call ends in the same moment (measured with discord.py's shards).
+    """
+    while task is not None and not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=again_after)

@@ -114,3 +114,20 @@ async def test_end_waits_for_one_task_and_takes_anything() -> None:
     assert task.cancelled()
     await end(task)
     await end(None)
+
+
+async def test_end_asks_again_where_a_library_swallows_the_first_cancellation() -> None:
+    swallowed = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            swallowed.append(True)
+        await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(work())
+    await asyncio.sleep(0)
+    await end(task, again_after=0.01)
+    assert swallowed == [True]
+    assert task.cancelled()

@@ -34,6 +34,7 @@ from bot.ports import WebRoute
 from bot.presentation import LeftUnsaid, Notice, SessionChanged, SessionEvent, UtteranceChanged
 from bot.settings import Settings
 from bot.shell.output import write_line
+from bot.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -182,8 +183,8 @@ class DiscordChat:
             await asyncio.shield(connecting)
         finally:
             # The client itself stays until the bot leaves, so that goodbyes can be said over it.
-            registering.cancel()
-            connecting.cancel()
+            await end(registering)
+            await end(connecting, again_after=1.0)
             await asyncio.gather(registering, connecting, return_exceptions=True)
 
     async def _log_in(self, client: RelayClient) -> None:
