@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from adapters.answers.openai_compatible import OpenAICompatible
-from adapters.avatars.simulator import Simulator, SimulatorOptions
+from adapters.simulator import Simulator, SimulatorOptions
 from adapters.web import SignedWatchLinks, WebServer
 from bot import metrics
 from bot.bulletin import Bulletin

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapters.avatars.simulator import Effect
+from adapters.simulator import Effect
 
 FAULTS: dict[str, dict[str, Any]] = {
     "refused": {"effect": Effect.REFUSED_BEFORE},

@@ -25,8 +25,8 @@ from adapters.answers.openai_compatible import OpenAICompatible
 from adapters.avatars.heygen_realtime import HeyGenRealtime
 from adapters.avatars.heygen_streaming import HeyGenStreaming
 from adapters.avatars.liveavatar import LiveAvatar
-from adapters.avatars.simulator import Simulator, SimulatorOptions, SpokenText, StreamView
-from adapters.avatars.simulator.liveavatar_catalogue import DEMO_CONTEXT
+from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamView
+from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
 from bot.bulletin import Bulletin
 from bot.catalogue import Catalogue
 from bot.commands.asked import Asked

@@ -14,8 +14,8 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
 
-from adapters.avatars.simulator import SimulatorOptions, SpeechModel
 from adapters.chat.discord import DiscordChat
+from adapters.simulator import SimulatorOptions, SpeechModel
 from bot.model import Mode
 from bot.ports import AvatarProvider, Speech
 from tests.bench.bot import simulator_process

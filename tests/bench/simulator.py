@@ -4,7 +4,7 @@ measured."""
 import asyncio
 import sys
 
-from adapters.avatars.simulator import Simulator, SimulatorOptions, SpeechModel
+from adapters.simulator import Simulator, SimulatorOptions, SpeechModel
 from bot.clock import SystemClock
 
 

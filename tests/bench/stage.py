@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from adapters.avatars.rooms.bot_in_room import BotCarrier, BotRoom
 from adapters.avatars.rooms.stage import Stage
 from adapters.avatars.rooms.stage_server import StageServer
-from adapters.avatars.simulator import livekit_media as media
+from adapters.simulator.rooms import livekit_media as media
 from bot.clock import SystemClock
 from bot.model import Playback, RoomDoor
 from tests.livekit import KEY, PROGRAM, SECRET, running_livekit_server

@@ -9,7 +9,7 @@ from typing import Any
 
 from livekit import api, rtc
 
-from adapters.avatars.simulator import livekit_media as media
+from adapters.simulator.rooms import livekit_media as media
 from bot.model import RoomDoor
 from bot.tasks import TaskOwner
 from tests.livekit import LiveKitServer

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from adapters.avatars.simulator import SimulatorOptions
+from adapters.simulator import SimulatorOptions
 from bot.app import Application
 from bot.clock import SystemClock
 from bot.model import Actor, Channel, EndReason

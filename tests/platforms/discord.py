@@ -6,9 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from adapters.avatars.simulator import Simulator, SimulatorOptions
 from adapters.chat.discord import DiscordChat
 from adapters.chat.discord.client import RelayClient
+from adapters.simulator import Simulator, SimulatorOptions
 from bot.commands.grammar import Command, parse
 from bot.settings import Settings
 from tests.platforms.driver import ADA, ANA, BEN, PATIENT, UNSAID

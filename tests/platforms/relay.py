@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from pydantic import SecretStr
 
-from adapters.avatars.simulator import Simulator, SimulatorOptions
+from adapters.simulator import Simulator, SimulatorOptions
 from bot.app import Application
 from bot.clock import SystemClock
 from bot.desk import Desk

@@ -15,8 +15,8 @@ from typing import Self
 
 from pydantic import SecretStr
 
-from adapters.avatars.simulator import Simulator, SimulatorOptions
 from adapters.chat.slack.manifest import manifest_of
+from adapters.simulator import Simulator, SimulatorOptions
 from bot.clock import SystemClock
 from tests.livekit import LiveKitServer
 from tests.platforms.relay import settings_with

@@ -6,7 +6,7 @@ from functools import partial
 from operator import eq
 from pathlib import Path
 
-from adapters.avatars.simulator import Effect
+from adapters.simulator import Effect
 from bot.model import Actor, AuditEntry, Channel, EndReason, Role
 from bot.permissions import Access
 from bot.presentation import SessionChanged

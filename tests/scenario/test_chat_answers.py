@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from adapters.avatars.simulator import Effect
-from adapters.avatars.simulator.answers import answer_to
+from adapters.simulator import Effect
+from adapters.simulator.llm.answers import answer_to
 from bot import sentences
 from bot.errors import AnswerError
 from bot.model import Mode, UtteranceState

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from adapters.avatars.simulator import Simulator
+from adapters.simulator import Simulator
 from adapters.web import SignedWatchLinks
 from bot.clock import SystemClock
 from bot.errors import LinkInvalid

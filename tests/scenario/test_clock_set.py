@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.avatars.simulator import SimulatorOptions, StreamView
+from adapters.simulator import SimulatorOptions, StreamView
 from bot.model import EndReason, UtteranceState
 from tests.platforms.slack import text_of
 from tests.scenario.nursery import Nursery

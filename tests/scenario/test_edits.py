@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.avatars.simulator import Effect
-from adapters.avatars.simulator.answers import answer_to
+from adapters.simulator import Effect
+from adapters.simulator.llm.answers import answer_to
 from bot.model import Mode, UtteranceState
 from bot.relay import LONGEST_MESSAGE, Message, Receipt
 from bot.store import tables

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.avatars.simulator import SimulatorOptions
+from adapters.simulator import SimulatorOptions
 from bot import sentences
 from bot.app import Application
 from bot.chats import configured_chats

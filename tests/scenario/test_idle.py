@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.avatars.simulator import Effect
+from adapters.simulator import Effect
 from bot.commands.asked import Asked
 from bot.commands.grammar import AVATAR, parse
 from bot.model import Actor, EndReason, Role, UtteranceState

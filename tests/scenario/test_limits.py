@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from adapters.avatars.simulator import Effect
+from adapters.simulator import Effect
 from bot.errors import Refused
 from bot.limits import Budget, Limits
 from bot.model import Actor, Channel, EndReason

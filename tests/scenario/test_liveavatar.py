@@ -9,7 +9,7 @@ import pytest
 
 from adapters.avatars.liveavatar import LiveAvatar
 from adapters.avatars.rooms.page import PageCarrier
-from adapters.avatars.simulator.answers import answer_to
+from adapters.simulator.llm.answers import answer_to
 from bot.errors import AvatarAway, Transient
 from bot.model import EndReason, UtteranceState
 from bot.presentation import LeftUnsaid, Phase, SessionChanged, UtteranceChanged, WordsSpoken

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.avatars.simulator import Effect
+from adapters.simulator import Effect
 from bot import sentences
 from bot.model import EndReason, SessionState, UtteranceState
 from bot.store import tables

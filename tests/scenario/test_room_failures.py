@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.avatars.simulator.answers import answer_to
-from adapters.avatars.simulator.liveavatar_catalogue import DEMO_CONTEXT
+from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
+from adapters.simulator.llm.answers import answer_to
 from tests.scenario.failing import STEP, Lane, Talk
 from tests.scenario.programs import Service, wait_until
 from tests.scenario.room_gate import ROOM, WELCOME, RoomGate, Way

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.avatars.simulator import SimulatorOptions
+from adapters.simulator import SimulatorOptions
 from bot.model import StreamState, UtteranceState
 from tests.faults import FAULTS
 from tests.scenario.nursery import Nursery

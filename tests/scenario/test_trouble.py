@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 import bot.errors
-from adapters.avatars.simulator import Effect
+from adapters.simulator import Effect
 from bot import sentences
 from bot.errors import RateLimited, Refused, Transient, Trouble
 from bot.model import EndReason, SessionState, StreamState, UtteranceState

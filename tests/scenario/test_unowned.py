@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.avatars.simulator import Effect
+from adapters.simulator import Effect
 from bot.model import StreamState
 from bot.store import tables
 from bot.unowned import LOST_WITHIN

@@ -15,8 +15,8 @@ from typing import Any, Self
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapters.avatars.simulator import Simulator, SimulatorOptions, SpokenText
 from adapters.chat.slack.manifest import manifest_of
+from adapters.simulator import Simulator, SimulatorOptions, SpokenText
 from tests.platforms.driver import ADA, ANA, BEN, PATIENT
 from tests.platforms.relay import settings_with
 from tests.scenario.nursery import Dial, Mortal, Nursery, SharedClock

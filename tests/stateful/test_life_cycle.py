@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from adapters.avatars.simulator import Simulator
+from adapters.simulator import Simulator
 from bot.errors import Refused
 from bot.model import Channel, SessionState, StreamState, UtteranceState
 from bot.relay import Message

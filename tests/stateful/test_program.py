@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from adapters.avatars.simulator import SimulatorOptions
+from adapters.simulator import SimulatorOptions
 from bot.model import SessionState, StreamState, UtteranceState
 from tests.faults import FAULTS
 from tests.platforms.driver import ADA

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.avatars.simulator import Effect
+from adapters.simulator import Effect
 from bot.catalogue import REMEMBERED, TRY_AGAIN, Catalogue
 from bot.errors import ProviderError
 from bot.tasks import end

@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 import typer
 
-from adapters.avatars.simulator import Simulator, SimulatorOptions
+from adapters.simulator import Simulator, SimulatorOptions
 from bot.cli import app
 from bot.commands.grammar import ADMIN, AVATAR, parse
 from bot.commands.table import Entry

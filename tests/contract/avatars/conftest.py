@@ -8,7 +8,7 @@ import pytest
 import stamina
 from pydantic import SecretStr
 
-from adapters.avatars.simulator import Simulator, SimulatorOptions
+from adapters.simulator import Simulator, SimulatorOptions
 from bot.clock import SystemClock
 from tests.contract.avatars.world import KEY, KINDS, Kind, MakeWorld, World
 

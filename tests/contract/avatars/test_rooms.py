@@ -16,8 +16,8 @@ from adapters.avatars.rooms.bot_in_room import BotCarrier, BotRoom
 from adapters.avatars.rooms.carrier import Carrier
 from adapters.avatars.rooms.choice import ChosenCarrier
 from adapters.avatars.rooms.page import PageCarrier
-from adapters.avatars.simulator import Effect, LiveKitServer, Simulator, SimulatorOptions
-from adapters.avatars.simulator.liveavatar_catalogue import DEMO_CONTEXT, SANDBOX_AVATAR
+from adapters.simulator import Effect, LiveKitServer, Simulator, SimulatorOptions
+from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT, SANDBOX_AVATAR
 from bot.clock import SystemClock
 from bot.errors import AvatarAway, ConcurrencyReached, Invalid, NotReady, ProviderError, StreamGone, Transient
 from bot.model import Mode, Playback

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.avatars import connection
-from adapters.avatars.simulator import Effect, SimulatorOptions
+from adapters.simulator import Effect, SimulatorOptions
 from bot import sentences
 from bot.clock import SystemClock
 from bot.errors import ProviderError, Transient, Trouble

@@ -15,7 +15,7 @@ from adapters.avatars.liveavatar import LiveAvatar
 from adapters.avatars.rooms.bot_in_room import BotCarrier
 from adapters.avatars.rooms.stage import Stage
 from adapters.avatars.rooms.stage_server import StageServer
-from adapters.avatars.simulator import LiveKitServer, Simulator, SimulatorOptions
+from adapters.simulator import LiveKitServer, Simulator, SimulatorOptions
 from bot.clock import SystemClock
 from bot.errors import StreamGone, Transient
 from bot.model import Playback, RoomDoor

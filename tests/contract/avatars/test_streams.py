@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from pydantic import SecretStr
 
-from adapters.avatars.simulator import Effect, SimulatorOptions
+from adapters.simulator import Effect, SimulatorOptions
 from bot.errors import (
     AuthenticationFailed,
     ConcurrencyReached,

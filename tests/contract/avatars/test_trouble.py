@@ -5,8 +5,8 @@ import traceback
 
 import pytest
 
-from adapters.avatars.simulator import Effect, SimulatorOptions
-from adapters.avatars.simulator.wire import Json
+from adapters.simulator import Effect, SimulatorOptions
+from adapters.simulator.wire import Json
 from bot.errors import ProviderError, RateLimited, StreamGone, Sunset, Transient
 from tests.contract.avatars.world import KEY, MakeWorld, World
 

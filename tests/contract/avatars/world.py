@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from adapters.avatars.heygen_realtime import HeyGenRealtime
 from adapters.avatars.heygen_streaming import HeyGenStreaming
 from adapters.avatars.liveavatar import LiveAvatar
-from adapters.avatars.simulator import Simulator, SimulatorOptions, StreamView
+from adapters.simulator import Simulator, SimulatorOptions, StreamView
 from bot.clock import SystemClock
 from bot.ports import AvatarProvider, Clock, FirstWords, StreamRequest
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr
 
-from adapters.avatars.simulator import Simulator, SimulatorOptions
+from adapters.simulator import Simulator, SimulatorOptions
 from bot.clock import SystemClock
 from tests.livekit import livekit_program, livekit_server
 from tests.platforms.relay import KEY

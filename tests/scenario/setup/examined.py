@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from adapters.avatars.simulator import Simulator
+from adapters.simulator import Simulator
 from tests.platforms.relay import KEY
 from tests.scenario.setup.shell import Ran
 

@@ -3,7 +3,7 @@ sentence in `tests/unit/test_doctor_answers.py`."""
 
 from pathlib import Path
 
-from adapters.avatars.simulator import Simulator
+from adapters.simulator import Simulator
 from bot.clock import SystemClock
 from tests.platforms.relay import KEY
 from tests.scenario.setup.examined import found, of_simulator

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from adapters.avatars.simulator import Simulator
 from adapters.chat.slack.manifest import manifest_of
+from adapters.simulator import Simulator
 from tests.livekit import LiveKitServer
 from tests.platforms.relay import settings_with
 from tests.scenario.setup.examined import found, of_simulator

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.avatars.simulator import Simulator
+from adapters.simulator import Simulator
 from tests.platforms.relay import KEY
 from tests.ports import free_port
 from tests.scenario.setup.shell import Terminal, run

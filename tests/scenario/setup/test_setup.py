@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.avatars.simulator import Simulator
+from adapters.simulator import Simulator
 from tests.platforms.relay import KEY
 from tests.scenario.setup.shell import environment, run
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from adapters.answers import openai_compatible
 from adapters.answers.openai_compatible import ANSWER_LIMIT, LONGEST_ANSWER, MANNER, MOST_TURNS, OpenAICompatible
-from adapters.avatars.simulator import Effect, Simulator, SimulatorOptions
+from adapters.simulator import Effect, Simulator, SimulatorOptions
 from bot.clock import SystemClock
 from bot.errors import AnswerError, AnswerTrouble
 from bot.ports import ChatModel, Clock, Turn

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-from adapters.avatars.simulator import Simulator
+from adapters.simulator import Simulator
 from tests.clock import ManualClock
 
 KEY = "simulator"

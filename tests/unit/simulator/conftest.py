@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import aiohttp
 import pytest
 
-from adapters.avatars.simulator import Simulator, SimulatorOptions
+from adapters.simulator import Simulator, SimulatorOptions
 from tests.clock import ManualClock
 from tests.unit.simulator.client import Client
 

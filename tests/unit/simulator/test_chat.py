@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.avatars.simulator.answers import answer_to, tokens_of
+from adapters.simulator.llm.answers import answer_to, tokens_of
 from tests.clock import ManualClock
 from tests.unit.simulator.client import Client
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from adapters.avatars.simulator import Price, SimulatorOptions
+from adapters.simulator import Price, SimulatorOptions
 from tests.clock import ManualClock
 from tests.unit.simulator.client import STREAM, Client, eventually
 from tests.unit.simulator.conftest import Serve

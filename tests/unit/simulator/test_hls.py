@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from adapters.avatars import simulator
-from adapters.avatars.simulator.fmp4 import NotFragmented, Segment, boxes, timescales
-from adapters.avatars.simulator.hls import IDLES, PREROLL, SEGMENT_SECONDS, TALKS, WINDOW
+from adapters import simulator
+from adapters.simulator.video.fmp4 import NotFragmented, Segment, boxes, timescales
+from adapters.simulator.video.hls import IDLES, PREROLL, SEGMENT_SECONDS, TALKS, WINDOW
 from tests.clock import ManualClock
 from tests.unit.simulator.client import Client
 
-MEDIA = Path(simulator.__file__).parent / "media"
+MEDIA = Path(simulator.__file__).parent / "video" / "media"
 VIDEO, AUDIO = 1, 2
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from adapters.avatars.simulator import SimulatorOptions
+from adapters.simulator import SimulatorOptions
 from tests.clock import ManualClock
 from tests.unit.simulator.client import Client
 from tests.unit.simulator.conftest import Serve

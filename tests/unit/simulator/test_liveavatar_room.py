@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from adapters.avatars.simulator import SimulatorOptions
+from adapters.simulator import SimulatorOptions
 from tests.clock import ManualClock
 from tests.unit.simulator.client import Client
 from tests.unit.simulator.conftest import Serve

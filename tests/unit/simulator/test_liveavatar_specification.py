@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from adapters.avatars.simulator import SimulatorOptions
+from adapters.simulator import SimulatorOptions
 from tests.unit.simulator.client import Answer, Client
 from tests.unit.simulator.conftest import Serve
 from tests.unit.simulator.liveavatar import DEMO_CONTEXT, FULL, WAYNE, minted

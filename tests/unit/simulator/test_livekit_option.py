@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from adapters.avatars.simulator import LiveKitServer, SimulatorOptions
+from adapters.simulator import LiveKitServer, SimulatorOptions
 from bot import cli
 
 

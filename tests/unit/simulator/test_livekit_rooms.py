@@ -8,8 +8,8 @@ import pytest
 from livekit import rtc
 from pydantic import SecretStr
 
-from adapters.avatars.simulator import LiveKitServer as Server
-from adapters.avatars.simulator import Simulator, SimulatorOptions
+from adapters.simulator import LiveKitServer as Server
+from adapters.simulator import Simulator, SimulatorOptions
 from bot.errors import SettingsError
 from tests.clock import ManualClock
 from tests.livekit import LiveKitServer, livekit_program, livekit_server

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.avatars.simulator import SpeechModel
-from adapters.avatars.simulator.narration import Narration, Step, fragments
-from adapters.avatars.simulator.speech import Timeline
+from adapters.simulator import SpeechModel
+from adapters.simulator.speech.narration import Narration, Step, fragments
+from adapters.simulator.speech.timeline import Timeline
 
 MODEL = SpeechModel(per_character=0.1, lead=1.0)
 

@@ -6,7 +6,7 @@ import socket
 import aiohttp
 import pytest
 
-from adapters.avatars.simulator import Simulator, SimulatorOptions
+from adapters.simulator import Simulator, SimulatorOptions
 from bot.clock import SystemClock
 from tests.clock import ManualClock
 from tests.unit.simulator.client import Client, eventually

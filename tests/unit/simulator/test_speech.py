@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.avatars.simulator.speech import Fate, Timeline
-from adapters.avatars.simulator.words import FRAME_SECONDS, FRAME_WORDS, WordTrack, words_of
+from adapters.simulator.speech.timeline import Fate, Timeline
+from adapters.simulator.speech.words import FRAME_SECONDS, FRAME_WORDS, WordTrack, words_of
 
 
 def test_texts_are_said_one_after_another() -> None:

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from adapters.avatars.simulator import SimulatorOptions
+from adapters.simulator import SimulatorOptions
 from tests.clock import ManualClock
 from tests.unit.simulator.client import Client, eventually
 from tests.unit.simulator.conftest import Serve

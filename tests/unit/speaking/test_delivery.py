@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.avatars.simulator import Effect
+from adapters.simulator import Effect
 from bot.errors import NotReady, ProviderError, StreamGone
 from bot.model import Mode, Session
 from bot.ports import FirstWords

@@ -1,0 +1,1 @@
+"""HeyGen's Streaming API v1, as the simulator serves it."""

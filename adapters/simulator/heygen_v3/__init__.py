@@ -1,0 +1,1 @@
+"""HeyGen's v3 Avatar Realtime, as the simulator serves it."""

@@ -1,0 +1,1 @@
+"""LiveAvatar's API, as the simulator serves it."""

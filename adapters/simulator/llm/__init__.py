@@ -1,0 +1,1 @@
+"""The chat API and the canned answers of the simulator."""

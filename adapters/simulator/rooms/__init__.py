@@ -1,0 +1,1 @@
+"""The LiveKit rooms of simulated streams, and what stands in for them."""

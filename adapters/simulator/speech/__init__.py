@@ -1,0 +1,1 @@
+"""What a simulated avatar says and when: timeline, word timestamps, captions."""
