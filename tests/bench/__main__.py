@@ -19,7 +19,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
 
-from adapters.avatars.heygen_streaming import HeyGenStreaming
+from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from bot.clock import SystemClock
 from bot.logs import configure
 from bot.model import Mode

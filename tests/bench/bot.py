@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from adapters.avatars.heygen_realtime import HeyGenRealtime
-from adapters.avatars.heygen_streaming import HeyGenStreaming
+from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
+from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from bot.bulletin import Bulletin
 from bot.catalogue import Catalogue
 from bot.clock import SystemClock

@@ -20,7 +20,7 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.avatars.heygen_streaming import HeyGenStreaming
+from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from adapters.chat.slack import SlackChat
 from adapters.chat.slack.manifest import manifest_of
 from bot.app import Application

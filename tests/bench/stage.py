@@ -21,9 +21,9 @@ import numpy as np
 from livekit import api, rtc
 from pydantic import SecretStr
 
-from adapters.avatars.rooms.bot_in_room import BotCarrier, BotRoom
-from adapters.avatars.rooms.stage import Stage
-from adapters.avatars.rooms.stage_server import StageServer
+from adapters.avatars.rooms.bot_transport import BotCarrier, BotRoom
+from adapters.avatars.rooms.broadcast.room import Stage
+from adapters.avatars.rooms.broadcast.server import StageServer
 from adapters.simulator.rooms import livekit_media as media
 from bot.clock import SystemClock
 from bot.model import Playback, RoomDoor

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from adapters.avatars.connection import Connection
-from adapters.avatars.rooms.stand_in import StandInRoom
+from adapters.avatars.http import Connection
+from adapters.avatars.rooms.websocket_transport import StandInRoom
 from bot.store.database import SqliteDatabase
 
 _AN_ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|(?<=/)[\w-]{20,}")

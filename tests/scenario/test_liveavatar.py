@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from adapters.avatars.liveavatar import LiveAvatar
-from adapters.avatars.rooms.page import PageCarrier
+from adapters.avatars.liveavatar.provider import LiveAvatar
+from adapters.avatars.rooms.page_transport import PageCarrier
 from adapters.simulator.llm.answers import answer_to
 from bot.errors import AvatarAway, Transient
 from bot.model import EndReason, UtteranceState

@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 from prometheus_client import CollectorRegistry
 
-from adapters.avatars.heygen_realtime import CAPABILITIES as REALTIME
-from adapters.avatars.heygen_streaming import CAPABILITIES as STREAMING
-from adapters.avatars.liveavatar import CAPABILITIES as LIVEAVATAR
+from adapters.avatars.heygen_realtime.provider import CAPABILITIES as REALTIME
+from adapters.avatars.heygen_streaming.provider import CAPABILITIES as STREAMING
+from adapters.avatars.liveavatar.provider import CAPABILITIES as LIVEAVATAR
 from bot import metrics
 from bot.policy import SessionPolicy
 from bot.ports import Capabilities

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.avatars import heygen_realtime, heygen_streaming, liveavatar
+from adapters.avatars.heygen_realtime import provider as heygen_realtime
+from adapters.avatars.heygen_streaming import provider as heygen_streaming
+from adapters.avatars.liveavatar import provider as liveavatar
 from bot.policy import MARGIN, SessionPolicy, keep_alive_every
 from bot.ports import Capabilities, StreamRequest
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from adapters.avatars.rooms.bot_in_room import MISSING
+from adapters.avatars.rooms.bot_transport import MISSING
 from adapters.network import told, trouble_of
 from bot import sentences
 from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
@@ -28,7 +28,7 @@ async def examine_livekit(examination: Examination) -> AsyncIterator[Check]:
     try:
         from livekit import api
 
-        from adapters.avatars.rooms.stage_server import StageServer
+        from adapters.avatars.rooms.broadcast.server import StageServer
     except ImportError:
         yield failed("LiveKit", "the extra is not installed", MISSING)
         return

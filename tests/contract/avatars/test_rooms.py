@@ -11,11 +11,11 @@ import pytest
 from livekit import api
 from pydantic import SecretStr
 
-from adapters.avatars.liveavatar import LiveAvatar
-from adapters.avatars.rooms.bot_in_room import BotCarrier, BotRoom
-from adapters.avatars.rooms.carrier import Carrier
-from adapters.avatars.rooms.choice import ChosenCarrier
-from adapters.avatars.rooms.page import PageCarrier
+from adapters.avatars.liveavatar.provider import LiveAvatar
+from adapters.avatars.rooms.bot_transport import BotCarrier, BotRoom
+from adapters.avatars.rooms.factory import ChosenCarrier
+from adapters.avatars.rooms.page_transport import PageCarrier
+from adapters.avatars.rooms.transport import Carrier
 from adapters.simulator import Effect, LiveKitServer, Simulator, SimulatorOptions
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT, SANDBOX_AVATAR
 from bot.clock import SystemClock
@@ -141,7 +141,7 @@ async def test_with_nobody_in_the_seat_a_text_waits_and_a_cut_is_no_error() -> N
 
 
 async def test_a_page_that_never_confirms_leaves_it_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.avatars.rooms.page.CONFIRM_LIMIT", 0.05)
+    monkeypatch.setattr("adapters.avatars.rooms.page_transport.CONFIRM_LIMIT", 0.05)
     async with liveavatar(PageCarrier) as (provider, _):
         upstream_id, _ = await opened(provider)
         seat = provider.seats.sit(upstream_id)
@@ -389,7 +389,7 @@ async def test_a_real_room_whose_avatar_never_comes_is_not_opened(
     livekit_server: Server,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("adapters.avatars.rooms.bot_in_room.AVATAR_LIMIT", 0.5)
+    monkeypatch.setattr("adapters.avatars.rooms.bot_transport.AVATAR_LIMIT", 0.5)
     async with on_livekit(livekit_server, avatar_comes=False) as (provider, simulator):
         upstream_id = await provider.create(REQUEST)
 
@@ -406,7 +406,7 @@ async def test_a_real_room_that_is_entered_again_without_its_avatar_says_so(
 ) -> None:
     async with on_livekit(livekit_server) as (provider, simulator):
         upstream_id, _ = await opened(provider)
-        monkeypatch.setattr("adapters.avatars.rooms.bot_in_room.AVATAR_LIMIT", 0.5)
+        monkeypatch.setattr("adapters.avatars.rooms.bot_transport.AVATAR_LIMIT", 0.5)
         first = room_of(provider, upstream_id)
         simulator.move_avatar(upstream_id, is_here=False)
         await eventually(lambda: not first._has_avatar())

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from adapters.avatars import connection
+from adapters.avatars import http as connection
 from adapters.simulator import Effect, SimulatorOptions
 from bot import sentences
 from bot.clock import SystemClock

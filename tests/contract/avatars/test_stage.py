@@ -10,11 +10,11 @@ import pytest
 from livekit import api, rtc
 from pydantic import SecretStr
 
-from adapters.avatars.heygen_streaming import HeyGenStreaming
-from adapters.avatars.liveavatar import LiveAvatar
-from adapters.avatars.rooms.bot_in_room import BotCarrier
-from adapters.avatars.rooms.stage import Stage
-from adapters.avatars.rooms.stage_server import StageServer
+from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
+from adapters.avatars.liveavatar.provider import LiveAvatar
+from adapters.avatars.rooms.bot_transport import BotCarrier
+from adapters.avatars.rooms.broadcast.room import Stage
+from adapters.avatars.rooms.broadcast.server import StageServer
 from adapters.simulator import LiveKitServer, Simulator, SimulatorOptions
 from bot.clock import SystemClock
 from bot.errors import StreamGone, Transient
@@ -299,7 +299,7 @@ async def test_a_stage_that_breaks_leaves_the_session_closable(
             broke.set()
             raise RuntimeError("a panic in Rust")
 
-        monkeypatch.setattr("adapters.avatars.rooms.forwarding.Forwarding.run", breaks)
+        monkeypatch.setattr("adapters.avatars.rooms.broadcast.tracks.Forwarding.run", breaks)
         await door_of(provider, upstream_id)
         await broke.wait()
 

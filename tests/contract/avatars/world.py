@@ -9,9 +9,9 @@ from typing import Protocol
 import httpx
 from pydantic import SecretStr
 
-from adapters.avatars.heygen_realtime import HeyGenRealtime
-from adapters.avatars.heygen_streaming import HeyGenStreaming
-from adapters.avatars.liveavatar import LiveAvatar
+from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
+from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
+from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.simulator import Simulator, SimulatorOptions, StreamView
 from bot.clock import SystemClock
 from bot.ports import AvatarProvider, Clock, FirstWords, StreamRequest

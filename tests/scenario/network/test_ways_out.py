@@ -16,11 +16,11 @@ from pydantic import SecretStr
 
 from adapters import network
 from adapters.answers.openai_compatible import OpenAICompatible
-from adapters.avatars.heygen_realtime import HeyGenRealtime
-from adapters.avatars.heygen_streaming import HeyGenStreaming
-from adapters.avatars.liveavatar import LiveAvatar
+from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
+from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
+from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.avatars.rooms.doctor import examine_livekit
-from adapters.avatars.rooms.stand_in import StandInCarrier
+from adapters.avatars.rooms.websocket_transport import StandInCarrier
 from adapters.chat.discord.doctor import examine_discord
 from adapters.chat.slack import sockets
 from adapters.chat.slack.calls import call, web_client
@@ -148,9 +148,9 @@ WAYS: dict[str, Callable[[], Awaitable[object]]] = {
 session."""
 
 CALLS = {
-    "adapters/avatars/rooms/bot_in_room.py": {"Room"},
-    "adapters/avatars/rooms/stage.py": {"Room"},
-    "adapters/avatars/rooms/stage_server.py": {"LiveKitAPI"},
+    "adapters/avatars/rooms/bot_transport.py": {"Room"},
+    "adapters/avatars/rooms/broadcast/room.py": {"Room"},
+    "adapters/avatars/rooms/broadcast/server.py": {"LiveKitAPI"},
     "adapters/chat/discord/doctor.py": {"Client"},
     "adapters/chat/slack/calls.py": {"AsyncWebClient"},
     "adapters/chat/slack/chat.py": {"AsyncWebClient"},

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from adapters.avatars.rooms.bot_in_room import BotCarrier
-from adapters.avatars.rooms.choice import bot_carrier_for
-from adapters.avatars.rooms.stage_server import StageServer
+from adapters.avatars.rooms.bot_transport import BotCarrier
+from adapters.avatars.rooms.broadcast.server import StageServer
+from adapters.avatars.rooms.factory import bot_carrier_for
 from bot.errors import SettingsError
 from bot.settings import AvatarSettings, CarrierChoice, LiveKitSettings, Settings
 from tests.clock import ManualClock

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from adapters.avatars.liveavatar import LiveAvatar
+from adapters.avatars.liveavatar.provider import LiveAvatar
 from bot.errors import (
     AuthenticationFailed,
     ConcurrencyReached,

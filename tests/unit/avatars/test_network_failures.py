@@ -9,8 +9,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from adapters.avatars import connection
-from adapters.avatars.connection import Answer, Connection, Repeat
+from adapters.avatars import http as connection
+from adapters.avatars.http import Answer, Connection, Repeat
 from bot.errors import Invalid, ProviderError, Transient
 from tests.ports import free_port
 

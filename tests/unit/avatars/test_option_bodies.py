@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from adapters.avatars.liveavatar_body import session_body
-from adapters.avatars.streaming_body import new_body
+from adapters.avatars.heygen_streaming.body import new_body
+from adapters.avatars.liveavatar.body import session_body
 from bot.ports import StreamRequest
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from adapters.avatars.realtime_stream import SILENCE, RealtimeStream
+from adapters.avatars.heygen_realtime.stream import SILENCE, RealtimeStream
 from bot.errors import AuthenticationFailed, ProviderError, StreamGone, Transient
 from bot.ports import SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, StreamStatus, WordsHeard
 from tests.clock import ManualClock, settle

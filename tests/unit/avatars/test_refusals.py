@@ -8,8 +8,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from adapters.avatars.heygen_realtime import HeyGenRealtime
-from adapters.avatars.heygen_streaming import HeyGenStreaming
+from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
+from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from bot.errors import (
     AuthenticationFailed,
     ConcurrencyReached,

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from adapters.avatars.rooms.speech import LONGEST_TEXT, RoomSpeech
+from adapters.avatars.rooms.speech_events import LONGEST_TEXT, RoomSpeech
 from bot.model import Mode
 from bot.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
 from bot.rooms import RoomMessage

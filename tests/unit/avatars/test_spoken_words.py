@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.avatars.spoken_words import GRACE, START_PATIENCE, HeardWord, Narration, letters_of
+from adapters.avatars.heygen_realtime.alignment import GRACE, START_PATIENCE, HeardWord, Narration, letters_of
 from bot.ports import SpeechEnded, SpeechStarted
 
 EPOCH = 1_800_000_000.0

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from adapters.avatars.heygen_streaming import HeyGenStreaming
+from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from bot.model import Mode
 from bot.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, StreamRequest, WordsHeard
 from bot.rooms import RoomMessage, Seat, seats_of

@@ -13,8 +13,8 @@ from contextlib import suppress
 import structlog
 from livekit import rtc
 
-from adapters.avatars.rooms.forwarding import Forwarding
-from adapters.avatars.rooms.stage_server import PUBLISHER, StageServer
+from adapters.avatars.rooms.broadcast.server import PUBLISHER, StageServer
+from adapters.avatars.rooms.broadcast.tracks import Forwarding
 from bot.errors import StreamGone, Transient
 from bot.model import RoomDoor
 from bot.ports import Clock

@@ -20,14 +20,14 @@ from typing import Self
 import httpx
 from pydantic import SecretStr
 
-from adapters.avatars.connection import Connection
-from adapters.avatars.liveavatar_catalogue import LiveAvatarCatalogue
-from adapters.avatars.liveavatar_refusals import LiveAvatarRefusals
-from adapters.avatars.liveavatar_sessions import LiveAvatarSessions
-from adapters.avatars.liveavatar_stream import LiveAvatarStream
-from adapters.avatars.rooms.carrier import Carrier
-from adapters.avatars.rooms.choice import ChosenCarrier, carrier_for
-from adapters.avatars.rooms.page import PageCarrier
+from adapters.avatars.http import Connection
+from adapters.avatars.liveavatar.catalogue import LiveAvatarCatalogue
+from adapters.avatars.liveavatar.client import LiveAvatarSessions
+from adapters.avatars.liveavatar.errors import LiveAvatarRefusals
+from adapters.avatars.liveavatar.stream import LiveAvatarStream
+from adapters.avatars.rooms.factory import ChosenCarrier, carrier_for
+from adapters.avatars.rooms.page_transport import PageCarrier
+from adapters.avatars.rooms.transport import Carrier
 from bot.errors import Invalid, SettingsError, StreamGone
 from bot.model import Mode, Playback, RoomDoor
 from bot.ports import (

@@ -9,7 +9,7 @@ What is quoted from a body is short and has keys and tokens masked.
 import re
 
 from adapters import shapes
-from adapters.avatars.connection import Answer
+from adapters.avatars.http import Answer
 from adapters.quoting import masked
 from bot.errors import (
     AuthenticationFailed,

@@ -6,8 +6,8 @@ from typing import Self
 import httpx
 from pydantic import SecretStr
 
-from adapters.avatars.connection import Connection
-from adapters.avatars.refusals import Refusals
+from adapters.avatars.heygen.errors import Refusals
+from adapters.avatars.http import Connection
 from bot.errors import SettingsError
 from bot.ports import Clock
 from bot.settings import Settings

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from adapters import server_sent_events, shapes
-from adapters.avatars.spoken_words import HeardWord, Narration
+from adapters.avatars.heygen_realtime.alignment import HeardWord, Narration
 from bot.errors import RateLimited, StreamGone, Transient
 from bot.ports import Clock, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, StreamStatus, WordsHeard
 

@@ -14,10 +14,10 @@ import httpx
 from pydantic import SecretStr
 
 from adapters import shapes
-from adapters.avatars.connection import Repeat
-from adapters.avatars.heygen import HeyGenAccount
-from adapters.avatars.realtime_catalogue import RealtimeCatalogue
-from adapters.avatars.realtime_stream import RealtimeStream, closed
+from adapters.avatars.heygen.account import HeyGenAccount
+from adapters.avatars.heygen_realtime.catalogue import RealtimeCatalogue
+from adapters.avatars.heygen_realtime.stream import RealtimeStream, closed
+from adapters.avatars.http import Repeat
 from bot.errors import Invalid, ProviderError, StreamGone, Transient, Trouble
 from bot.model import Mode, Playback
 from bot.ports import (

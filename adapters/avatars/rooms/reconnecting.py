@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 
-from adapters.avatars.rooms.carrier import Carrier, Room
+from adapters.avatars.rooms.transport import Carrier, Room
 from bot.errors import AvatarAway, RateLimited, StreamGone, Transient
 from bot.model import Playback, RoomDoor
 from bot.ports import AvatarSeen, Clock, StreamStatus

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Literal, get_args
 
 from adapters import shapes
-from adapters.avatars.rooms.carrier import VIEWER
+from adapters.avatars.rooms.transport import VIEWER
 from bot.errors import AvatarAway, Invalid, StreamGone, Transient, Trouble
 from bot.model import Playback, RoomDoor
 from bot.ports import AvatarSeen
@@ -19,7 +19,7 @@ from bot.rooms import AVATAR_LIMIT, Inbox, RoomMessage, RoomNews
 if TYPE_CHECKING:
     from livekit import rtc
 
-    from adapters.avatars.rooms.stage import Stage
+    from adapters.avatars.rooms.broadcast.room import Stage
 
     MakeStage = Callable[[str, rtc.Room], Stage]
 

@@ -12,7 +12,7 @@ from typing import Literal
 import structlog
 from livekit import rtc
 
-from adapters.avatars.rooms.carrier import VIEWER
+from adapters.avatars.rooms.transport import VIEWER
 from bot.tasks import end
 
 log = structlog.get_logger(__name__)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from adapters import shapes
-from adapters.avatars.connection import Connection, Judge, Repeat
+from adapters.avatars.http import Connection, Judge, Repeat
 from bot.errors import Transient, Trouble
 from bot.ports import CatalogueEntry
 

@@ -7,8 +7,8 @@ validation errors come in two shapes; most codes are not documented, so the word
 import re
 
 from adapters import shapes
-from adapters.avatars.connection import Answer
-from adapters.avatars.refusals import Refusals
+from adapters.avatars.heygen.errors import Refusals
+from adapters.avatars.http import Answer
 from bot.errors import ConcurrencyReached, Invalid, ProviderError, QuotaExhausted, StreamGone, Transient, Trouble
 
 _SUCCESS = (None, "0", "100", "200", "1000")

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from functools import partial
 
-from adapters.avatars.rooms.bot_in_room import MISSING, BotCarrier
-from adapters.avatars.rooms.carrier import Carrier, Room
-from adapters.avatars.rooms.page import PageCarrier
-from adapters.avatars.rooms.stand_in import StandInCarrier, is_stand_in
+from adapters.avatars.rooms.bot_transport import MISSING, BotCarrier
+from adapters.avatars.rooms.page_transport import PageCarrier
+from adapters.avatars.rooms.transport import Carrier, Room
+from adapters.avatars.rooms.websocket_transport import StandInCarrier, is_stand_in
 from bot.errors import SettingsError
 from bot.model import Playback
 from bot.ports import Clock
@@ -47,8 +47,8 @@ def bot_carrier_for(settings: Settings, clock: Clock) -> BotCarrier | None:
             "could watch. Set LIVEKIT_URL, or AVATAR_CARRIER=page."
         )
     try:
-        from adapters.avatars.rooms.stage import Stage
-        from adapters.avatars.rooms.stage_server import StageServer
+        from adapters.avatars.rooms.broadcast.room import Stage
+        from adapters.avatars.rooms.broadcast.server import StageServer
     except ImportError:
         raise SettingsError(MISSING) from None
     server = StageServer(own.url, own.api_key.get_secret_value(), own.api_secret, settings.session.max_duration)

@@ -18,15 +18,15 @@ import httpx
 from pydantic import SecretStr
 
 from adapters import shapes
-from adapters.avatars.connection import Answer, Repeat
-from adapters.avatars.heygen import HeyGenAccount
-from adapters.avatars.rooms.bot_in_room import BotCarrier
-from adapters.avatars.rooms.choice import bot_carrier_for
-from adapters.avatars.rooms.kept import KeptRoom
-from adapters.avatars.rooms.page import PageCarrier
-from adapters.avatars.streaming_body import new_body
-from adapters.avatars.streaming_catalogue import avatars_in, rows_of, voices_in
-from adapters.avatars.streaming_room import StreamingRoom
+from adapters.avatars.heygen.account import HeyGenAccount
+from adapters.avatars.heygen_streaming.body import new_body
+from adapters.avatars.heygen_streaming.catalogue import avatars_in, rows_of, voices_in
+from adapters.avatars.heygen_streaming.room import StreamingRoom
+from adapters.avatars.http import Answer, Repeat
+from adapters.avatars.rooms.bot_transport import BotCarrier
+from adapters.avatars.rooms.factory import bot_carrier_for
+from adapters.avatars.rooms.page_transport import PageCarrier
+from adapters.avatars.rooms.reconnecting import KeptRoom
 from bot.errors import Invalid, NotReady, StreamGone, Sunset, Transient, Trouble
 from bot.model import Mode, Playback, RoomDoor
 from bot.ports import (

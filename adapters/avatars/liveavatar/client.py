@@ -9,10 +9,10 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from adapters import shapes
-from adapters.avatars.connection import Answer, Connection, Repeat
-from adapters.avatars.liveavatar_body import session_body
-from adapters.avatars.liveavatar_catalogue import LiveAvatarCatalogue
-from adapters.avatars.liveavatar_refusals import LiveAvatarRefusals
+from adapters.avatars.http import Answer, Connection, Repeat
+from adapters.avatars.liveavatar.body import session_body
+from adapters.avatars.liveavatar.catalogue import LiveAvatarCatalogue
+from adapters.avatars.liveavatar.errors import LiveAvatarRefusals
 from bot.errors import Invalid, StreamGone, Transient, Trouble
 from bot.model import Playback
 from bot.ports import OpenStream, StreamRequest

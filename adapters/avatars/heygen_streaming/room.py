@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from adapters import shapes
-from adapters.avatars.rooms.kept import KeptRoom
-from adapters.avatars.rooms.speech import RoomSpeech
+from adapters.avatars.rooms.reconnecting import KeptRoom
+from adapters.avatars.rooms.speech_events import RoomSpeech
 from bot.model import Mode, Playback, RoomDoor
 from bot.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
 from bot.rooms import RoomMessage

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from adapters import shapes
-from adapters.avatars.connection import Connection, Repeat
-from adapters.avatars.refusals import Refusals
+from adapters.avatars.heygen.errors import Refusals
+from adapters.avatars.http import Connection, Repeat
 from bot.errors import Invalid, Transient, Trouble
 from bot.ports import CatalogueEntry, Clock
 

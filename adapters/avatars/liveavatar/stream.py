@@ -12,9 +12,9 @@ from contextlib import aclosing, suppress
 
 from pydantic import SecretStr
 
-from adapters.avatars.rooms.carrier import Carrier, Room
-from adapters.avatars.rooms.kept import Ask, KeptRoom
-from adapters.avatars.rooms.speech import RoomSpeech
+from adapters.avatars.rooms.reconnecting import Ask, KeptRoom
+from adapters.avatars.rooms.speech_events import RoomSpeech
+from adapters.avatars.rooms.transport import Carrier, Room
 from bot.errors import NotReady, ProviderError, StreamGone, Transient
 from bot.model import Mode, Playback, RoomDoor
 from bot.ports import AvatarSeen, Clock, StreamEnded, StreamEvent

@@ -1,0 +1,1 @@
+"""What the two HeyGen clients share: the account and the error codes."""

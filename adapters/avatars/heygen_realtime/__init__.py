@@ -1,0 +1,1 @@
+"""Client of HeyGen's v3 Avatar Realtime."""

@@ -1,0 +1,1 @@
+"""Client of HeyGen's Streaming API v1."""

@@ -1,0 +1,1 @@
+"""A room of the operator's own in which everybody watches."""
