@@ -10,8 +10,8 @@ from typing import Self
 from unittest.mock import patch
 
 from adapters.chat.console import ConsoleChat
-from adapters.chat.console import chat as console
-from adapters.chat.console.reading import piped_lines
+from adapters.chat.console import adapter as console
+from adapters.chat.console.stdin import piped_lines
 from tests.platforms.driver import ANA
 from tests.platforms.relay import RunningBot, settings_with
 

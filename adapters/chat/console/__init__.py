@@ -1,5 +1,5 @@
 """The console as a chat platform: one channel, one person. `make demo` and `avatar-relay run --console` use it."""
 
-from adapters.chat.console.chat import ConsoleChat
+from adapters.chat.console.adapter import ConsoleChat
 
 __all__ = ["ConsoleChat"]

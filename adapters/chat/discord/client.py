@@ -12,14 +12,14 @@ import structlog
 import yarl
 from discord import app_commands
 
-from adapters.chat.discord import words
+from adapters.chat.discord import strings
 from adapters.chat.discord.buttons import SessionButton, is_of_a_session
 from adapters.chat.discord.command_sync import CommandSync
+from adapters.chat.discord.command_tree import build
 from adapters.chat.discord.interactions import Interactions
-from adapters.chat.discord.menus import build
+from adapters.chat.discord.lifecycle import Places
 from adapters.chat.discord.messages import Messages
 from adapters.chat.discord.panels import Panels
-from adapters.chat.discord.places import Places
 from adapters.chat.discord.sync import OUR_TYPES
 from adapters.network import Connector
 from bot.desk import Desk
@@ -55,7 +55,7 @@ class Commands(app_commands.CommandTree["RelayClient"]):
         data: Any = interaction.data
         if data.get("type", 1) in OUR_TYPES:
             return True
-        self.client.listeners.interactions.say(interaction, words.NO_ACTIVITY)
+        self.client.listeners.interactions.say(interaction, strings.NO_ACTIVITY)
         return False
 
     async def on_error(
@@ -64,7 +64,7 @@ class Commands(app_commands.CommandTree["RelayClient"]):
         """Answer a command that Discord knows and we do not, or not in this shape."""
         log.warning("a command was not understood", error=str(error))
         if interaction.type is discord.InteractionType.application_command:
-            self.client.listeners.interactions.say(interaction, words.COMMAND_CHANGED)
+            self.client.listeners.interactions.say(interaction, strings.COMMAND_CHANGED)
 
 
 class RelayClient(discord.AutoShardedClient):
@@ -165,7 +165,7 @@ class RelayClient(discord.AutoShardedClient):
         if interaction.type in (discord.InteractionType.component, discord.InteractionType.modal_submit):
             data: Any = interaction.data
             if not is_of_a_session(str(data.get("custom_id"))):
-                self.listeners.interactions.say(interaction, words.NOT_MINE)
+                self.listeners.interactions.say(interaction, strings.NOT_MINE)
 
     async def on_panel_press(self, interaction: discord.Interaction[Any], verb: str, session_id: str) -> None:
         """A button was pressed."""
@@ -202,11 +202,11 @@ class RelayClient(discord.AutoShardedClient):
 
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
         """A channel was deleted; its threads are told one by one."""
-        self.listeners.places.channel_gone(channel.id, words.CHANNEL_DELETED)
+        self.listeners.places.channel_gone(channel.id, strings.CHANNEL_DELETED)
 
     async def on_raw_thread_delete(self, gone: discord.RawThreadDeleteEvent) -> None:
         """A thread was deleted."""
-        self.listeners.places.channel_gone(gone.thread_id, words.THREAD_DELETED)
+        self.listeners.places.channel_gone(gone.thread_id, strings.THREAD_DELETED)
 
     async def on_raw_thread_update(self, change: discord.RawThreadUpdateEvent) -> None:
         """A thread was changed, perhaps archived or locked."""
@@ -215,11 +215,11 @@ class RelayClient(discord.AutoShardedClient):
             # By now it is as the event says.
             self.listeners.places.thread_changed(change.thread)
         elif (data.get("thread_metadata") or {}).get("archived"):
-            self.listeners.places.channel_gone(change.thread_id, words.THREAD_ARCHIVED)
+            self.listeners.places.channel_gone(change.thread_id, strings.THREAD_ARCHIVED)
 
     async def on_thread_remove(self, thread: discord.Thread) -> None:
         """The bot was taken out of a thread."""
-        self.listeners.places.channel_gone(thread.id, words.THREAD_LEFT)
+        self.listeners.places.channel_gone(thread.id, strings.THREAD_LEFT)
 
 
 def _guarded(event: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:

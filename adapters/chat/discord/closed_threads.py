@@ -4,17 +4,17 @@ none there; editing and reactions are refused by Discord itself (50083) and open
 
 import discord
 
-from adapters.chat.discord import words
+from adapters.chat.discord import strings
 from bot.model import Channel
 
 
 def why_closed(thread: discord.Thread) -> str | None:
     """Why the bot has no business in a thread any more; None while it is open."""
     if thread.archived:
-        return words.THREAD_ARCHIVED
+        return strings.THREAD_ARCHIVED
     is_known = thread.parent is not None and thread.guild.me is not None
     granted = thread.permissions_for(thread.guild.me) if is_known else discord.Permissions.none()
-    return words.THREAD_LOCKED if is_locked(thread, granted) else None
+    return strings.THREAD_LOCKED if is_locked(thread, granted) else None
 
 
 def is_locked(thread: discord.Thread, granted: discord.Permissions) -> bool:

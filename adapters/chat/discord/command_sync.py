@@ -9,7 +9,7 @@ import discord
 import structlog
 from discord import app_commands
 
-from adapters.chat.discord import words
+from adapters.chat.discord import strings
 from adapters.chat.discord.permissions import invite_link
 from adapters.chat.discord.sync import SyncFailed, sync
 from bot.ports import Clock
@@ -32,7 +32,7 @@ class CommandSync:
         self._guild_ids = guild_ids
         self._due = asyncio.Event()
         self._told: set[int] = set()
-        self.trouble: str | None = words.REGISTERING
+        self.trouble: str | None = strings.REGISTERING
 
     def again(self) -> None:
         """Look again now: the bot was invited to a server that did not take the commands before."""
@@ -75,7 +75,7 @@ class CommandSync:
         return None
 
     def _note(self, what: str, wait: float) -> float:
-        trouble = words.not_registered(what)
+        trouble = strings.not_registered(what)
         # The same failure again is no news.
         tell = log.info if trouble == self.trouble else log.warning
         tell(trouble, again_in=round(wait))
@@ -87,4 +87,4 @@ class CommandSync:
             return
         self._told.add(guild_id)
         log.warning("the bot is not in a server of DISCORD_GUILD_IDS", guild=guild_id)
-        write_line(words.not_in_server(guild_id, invite_link(client.application_id)))
+        write_line(strings.not_in_server(guild_id, invite_link(client.application_id)))

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import discord
 
-from adapters.chat.discord import troubles, words
+from adapters.chat.discord import errors as troubles
+from adapters.chat.discord import strings
 from adapters.chat.discord.permissions import invite_link, missing_in
 from adapters.chat.discord.sync import SyncFailed, ours, registered
 from adapters.network import Connector
@@ -38,7 +39,7 @@ async def examine_discord(examination: Examination) -> AsyncIterator[Check]:
                 await client.login(token.get_secret_value())
                 application = await client.application_info()
         except discord.LoginFailure:
-            yield failed("Discord token", "Discord does not accept it", words.TOKEN_REFUSED)
+            yield failed("Discord token", "Discord does not accept it", strings.TOKEN_REFUSED)
             return
         except (discord.HTTPException, aiohttp.ClientError, OSError, KeyError, TypeError) as error:
             yield _unreachable("Discord", error)
@@ -63,12 +64,12 @@ def invite(settings: Settings) -> str:
     application made since 2016 (Discord's documentation, "Bot users"); so nobody has to be asked.
     """
     if settings.discord.token is None:
-        raise SettingsError(words.TOKEN_MISSING)
+        raise SettingsError(strings.TOKEN_MISSING)
     first = settings.discord.token.get_secret_value().partition(".")[0]
     try:
         return invite_link(int(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4))))
     except (binascii.Error, ValueError):
-        raise SettingsError(words.TOKEN_REFUSED) from None
+        raise SettingsError(strings.TOKEN_REFUSED) from None
 
 
 def _how(error: Exception) -> str:
@@ -84,7 +85,7 @@ def _intents(application: discord.AppInfo, settings: Settings) -> Check:
     flags = application.flags
     if flags.gateway_message_content or flags.gateway_message_content_limited:
         return passed("Discord intents", "Message Content is on")
-    return failed("Discord intents", "Message Content is off, and SESSION_RELAY is all", words.INTENT_MISSING)
+    return failed("Discord intents", "Message Content is off, and SESSION_RELAY is all", strings.INTENT_MISSING)
 
 
 async def _commands(client: discord.Client, settings: Settings) -> Check:

@@ -13,15 +13,14 @@ from typing import Any
 import discord
 import structlog
 
-from adapters.chat.discord import words
-from adapters.chat.discord.actors import actor_of, channel_of
+from adapters.chat.discord import strings
 from adapters.chat.discord.buttons import view_of
-from adapters.chat.discord.connection import PASSING
-from adapters.chat.discord.mentions import names_in
+from adapters.chat.discord.converters import actor_of, channel_of, names_in
 from adapters.chat.discord.message_words import words_of
 from adapters.chat.discord.outbox import Letter, Outbox
 from adapters.chat.discord.presence import not_a_member, obstacle
 from adapters.chat.discord.render import pieces_of
+from adapters.chat.discord.rest import PASSING
 from bot import sentences
 from bot.commands.asked import Asked
 from bot.commands.grammar import AVATAR, Command
@@ -70,7 +69,7 @@ class Interactions:
         """Answer the press of a button."""
         command = Command(AVATAR, verb)
         if (AVATAR, verb) not in self._desk.commands.usages:
-            self.say(interaction, words.NOT_MINE)
+            self.say(interaction, strings.NOT_MINE)
             return
         self._begin(interaction, lambda: self._run(interaction, command, session_id=session_id), public=False)
 
@@ -117,7 +116,7 @@ class Interactions:
     ) -> None:
         is_heard = await self._acknowledge(interaction, public=public)
         try:
-            reply = Reply(words.LEAVING, Visibility.PRIVATE) if self.is_leaving else await work()
+            reply = Reply(strings.LEAVING, Visibility.PRIVATE) if self.is_leaving else await work()
         except AvatarRelayError as error:
             sentence, reference = sentences.failure(error)
             log.error("a command failed", reference=reference, error=str(error))
@@ -125,7 +124,7 @@ class Interactions:
         except Exception as error:  # noqa: BLE001
             # The person must read something, whatever went wrong (rule 10).
             report("a command failed in an unforeseen way", error)
-            reply = Reply(words.BROKEN, Visibility.PRIVATE)
+            reply = Reply(strings.BROKEN, Visibility.PRIVATE)
         if reply is not None:
             await self._answer(interaction, reply, public=public, is_heard=is_heard)
 
@@ -174,7 +173,7 @@ class Interactions:
             return
         if reply.visibility is Visibility.PRIVATE:
             # It was meant for one person, and may say what others should not read.
-            reply = Reply(words.answered_late(interaction.user.display_name))
+            reply = Reply(strings.answered_late(interaction.user.display_name))
         channel = channel_of(interaction.guild_id, interaction.channel_id)
         # The link may be for the asker alone; what everybody may have is on the panel.
         self._outbox.post(channel, Letter(pieces_of(replace(reply, link=None))))
@@ -182,15 +181,15 @@ class Interactions:
     # --- told later --------------------------------------------------------------------------------------------------
 
     async def _tell_people(self, event: LeftUnsaid) -> None:
-        are_told = await asyncio.gather(*(self._tell_later(event.channel, words) for words in event.people))
-        missed = [words.name for words, is_told in zip(event.people, are_told, strict=True) if not is_told]
+        are_told = await asyncio.gather(*(self._tell_later(event.channel, strings) for strings in event.people))
+        missed = [strings.name for strings, is_told in zip(event.people, are_told, strict=True) if not is_told]
         if missed:
             sentence = sentences.left_unsaid_of(missed)
             self._outbox.post(event.channel, Letter(pieces_of(Reply(sentence))))
 
-    async def _tell_later(self, channel: Channel, words: UnsaidWords) -> bool:
+    async def _tell_later(self, channel: Channel, strings: UnsaidWords) -> bool:
         """Tell one person, after the answer to what they asked last. False where nobody but them could tell how."""
-        person = words.person.partition(":")[2]
+        person = strings.person.partition(":")[2]
         newest = self._newest.get((channel, int(person))) if person.isdecimal() else None
         if newest is None or self._desk.clock.monotonic() - newest[0] > _TOKEN_LIFE:
             return False
@@ -198,7 +197,7 @@ class Interactions:
         try:
             async with asyncio.timeout(_ANSWER_TIME):
                 await asyncio.wait([answering])
-                await self._follow_up(interaction, words.reply, pieces_of(words.reply))
+                await self._follow_up(interaction, strings.reply, pieces_of(strings.reply))
         except (discord.HTTPException, *PASSING) as error:
             log.info("somebody could not be told alone", error=str(error) or repr(error))
             return False

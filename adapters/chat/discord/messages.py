@@ -10,14 +10,13 @@ from collections import OrderedDict
 import discord
 import structlog
 
-from adapters.chat.discord import words
-from adapters.chat.discord.actors import actor_of, channel_of
-from adapters.chat.discord.connection import PASSING
-from adapters.chat.discord.mentions import names_in, without_mention
+from adapters.chat.discord import strings
+from adapters.chat.discord.converters import actor_of, channel_of, names_in, without_mention
 from adapters.chat.discord.message_words import words_of
 from adapters.chat.discord.outbox import Letter, Outbox
 from adapters.chat.discord.reactions import NOT_SPOKEN, Reactions
 from adapters.chat.discord.render import escape, split
+from adapters.chat.discord.rest import PASSING
 from bot import sentences
 from bot.desk import Desk
 from bot.errors import AvatarRelayError, Refused
@@ -86,7 +85,7 @@ class Messages:
         rights = message.author.guild_permissions if isinstance(message.author, discord.Member) else _NONE
         try:
             if not message.content and is_addressed and not self._can_read(message, me):
-                raise Refused(words.UNREADABLE, stage="clean")
+                raise Refused(strings.UNREADABLE, stage="clean")
             receipt = await self._desk.relay.receive(
                 Message(
                     channel,
@@ -167,6 +166,6 @@ def _addresses(message: discord.Message, me: discord.ClientUser) -> bool:
 
 async def _decline(message: discord.Message) -> None:
     try:
-        await message.channel.send(words.ONLY_IN_SERVERS)
+        await message.channel.send(strings.ONLY_IN_SERVERS)
     except (discord.HTTPException, *PASSING) as error:
         log.info("a direct message could not be answered", error=str(error))

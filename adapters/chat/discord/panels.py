@@ -2,7 +2,7 @@
 
 Each panel has a task that draws the newest view; what changes in between is drawn once. A panel is remembered in the
 store, so that the next run of the bot finds it, and is forgotten when it has been drawn for the last time. What Discord
-does not take for now is drawn again later (`bot.redrawing`).
+does not take for now is drawn again later (`adapters.chat.redraw`).
 """
 
 import asyncio
@@ -14,19 +14,19 @@ from operator import eq
 import discord
 import structlog
 
-from adapters.chat.discord import words
-from adapters.chat.discord.actors import PLATFORM
+from adapters.chat.discord import strings
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.closed_threads import may_be_written_in
-from adapters.chat.discord.connection import PASSING, Connection, is_passing
+from adapters.chat.discord.converters import PLATFORM
 from adapters.chat.discord.render import embed_of
+from adapters.chat.discord.rest import PASSING, Connection, is_passing
+from adapters.chat.redraw import PAUSES, Drawn
 from bot.backoff import Backoff
 from bot.desk import Desk
 from bot.errors import StoreError
 from bot.model import PlacedPanel
 from bot.panel import INTERRUPT, SKIP, STOP, panel_of
 from bot.presentation import SessionView
-from bot.redrawing import PAUSES, Drawn
 from bot.tasks import TaskOwner
 from bot.unforeseen import report
 
@@ -189,7 +189,7 @@ class Panels:
             log.warning(what, session=view.session_id, error=str(error) or repr(error))
             if placed.message_id is None and isinstance(error, discord.Forbidden | discord.NotFound):
                 # Nobody could see it or stop it, and it costs money.
-                await self._desk.sessions.leave_channels(partial(eq, view.channel), words.NOT_SHOWN)
+                await self._desk.sessions.leave_channels(partial(eq, view.channel), strings.NOT_SHOWN)
             return (Drawn.AGAIN if passes else Drawn.NEVER), isinstance(error, discord.NotFound)
         except StoreError as error:
             log.error("a panel could not be remembered; trying again", session=view.session_id, error=str(error))

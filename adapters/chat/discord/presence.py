@@ -8,10 +8,10 @@ from typing import Any
 import discord
 import structlog
 
-from adapters.chat.discord import words
+from adapters.chat.discord import strings
 from adapters.chat.discord.closed_threads import is_locked
-from adapters.chat.discord.connection import PASSING
 from adapters.chat.discord.permissions import invite_link, missing_in
+from adapters.chat.discord.rest import PASSING
 from bot import sentences
 from bot.presentation import Reply, Visibility
 
@@ -36,7 +36,7 @@ async def obstacle(interaction: discord.Interaction[Any], *, opens_threads: bool
 
 def not_a_member(interaction: discord.Interaction[Any]) -> Reply:
     """The answer where the bot itself is not, with the link that brings it there."""
-    sentence = words.ONLY_IN_SERVERS if interaction.guild_id is None else words.NOT_A_MEMBER
+    sentence = strings.ONLY_IN_SERVERS if interaction.guild_id is None else strings.NOT_A_MEMBER
     return Reply(sentence, Visibility.PRIVATE, link=invite_link(interaction.application_id))
 
 
@@ -45,8 +45,8 @@ def _lacking(interaction: discord.Interaction[Any], *, opens_threads: bool) -> s
     granted = interaction.app_permissions
     missing = missing_in(granted, in_thread=thread is not None, opens_threads=opens_threads)
     if missing:
-        return words.missing_permissions(missing)
-    return words.LOCKED if thread is not None and is_locked(thread, granted) else None
+        return strings.missing_permissions(missing)
+    return strings.LOCKED if thread is not None and is_locked(thread, granted) else None
 
 
 async def _hidden(interaction: discord.Interaction[Any], guild: discord.Guild) -> str | None:
@@ -59,7 +59,7 @@ async def _hidden(interaction: discord.Interaction[Any], guild: discord.Guild) -
         async with asyncio.timeout(_LOOK_TIME):
             await interaction.client.fetch_channel(interaction.channel_id)
     except (discord.Forbidden, discord.NotFound):
-        return words.CANNOT_SEE
+        return strings.CANNOT_SEE
     except (discord.HTTPException, *PASSING) as error:
         log.warning("a channel could not be looked at, so no avatar comes to it", error=str(error) or repr(error))
         return sentences.not_sure_of_channel("Discord")

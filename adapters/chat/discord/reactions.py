@@ -10,7 +10,7 @@ from collections import OrderedDict
 import discord
 import structlog
 
-from adapters.chat.discord.connection import PASSING, Connection
+from adapters.chat.discord.rest import PASSING, Connection
 from bot.model import Channel, Utterance, UtteranceState
 from bot.ports import Clock
 from bot.tasks import TaskOwner

@@ -9,7 +9,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
-from adapters.chat.slack.deliveries import NotStored
+from adapters.chat.slack.events import NotStored
 from bot.errors import StoreError
 from bot.unforeseen import report
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from adapters.chat.slack.mrkdwn import mrkdwn_of, parts_of
-from adapters.chat.slack.texts import escape, shorten
+from adapters.chat.slack.markdown_to_mrkdwn import mrkdwn_of, parts_of
+from adapters.chat.slack.mrkdwn import escape, shorten
 from bot.panel import STOP, Panel
 from bot.presentation import Button, Reply
 

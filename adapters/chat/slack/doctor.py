@@ -10,8 +10,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from adapters import network
-from adapters.chat.slack import troubles
-from adapters.chat.slack.calls import refusal_in, web_client
+from adapters.chat.slack import strings
+from adapters.chat.slack.client import refusal_in, web_client
 from adapters.chat.slack.manifest import manifest_of, uses_http
 from adapters.network import told, trouble_of
 from bot.doctor.check import Check, Examination, failed, passed, skipped
@@ -49,7 +49,7 @@ async def _of_token(examination: Examination, session: aiohttp.ClientSession, to
         about = await bot.auth_test()
     except SlackApiError as error:
         code = refusal_in(error) or NOT_SLACK
-        yield failed("Slack bot token", code, troubles.bot_token_trouble(code) or "Try again later.")
+        yield failed("Slack bot token", code, strings.bot_token_trouble(code) or "Try again later.")
         return
     except (aiohttp.ClientError, OSError, ValueError) as error:
         yield _unreachable("Slack", error)
@@ -109,7 +109,7 @@ async def _connection(settings: Settings, session: aiohttp.ClientSession) -> Che
         await client.apps_connections_open(app_token=token.get_secret_value())
     except SlackApiError as error:
         code = refusal_in(error) or NOT_SLACK
-        return failed("Slack connection", code, troubles.app_token_trouble(code) or "Try again later.")
+        return failed("Slack connection", code, strings.app_token_trouble(code) or "Try again later.")
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return _unreachable("Slack connection", error)
     return passed("Slack connection", "Socket Mode is open to the bot")
@@ -121,7 +121,7 @@ async def _channel(bot: AsyncWebClient, channel: str, name: str) -> Check:
         about = await bot.conversations_info(channel=channel)
     except SlackApiError as error:
         code = refusal_in(error) or NOT_SLACK
-        fix = troubles.place_trouble(code, name) or "Check the id: it is at the end of the channel's link."
+        fix = strings.place_trouble(code, name) or "Check the id: it is at the end of the channel's link."
         return failed(subject, code, fix)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return _unreachable(subject, error)

@@ -6,8 +6,8 @@ from typing import Any
 import structlog
 
 from adapters.chat.slack.blocks import Block, Wording, plain, section, verbatim
-from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace
-from adapters.chat.slack.texts import escape
+from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace
+from adapters.chat.slack.mrkdwn import escape
 from bot import sentences
 from bot.commands.grammar import AVATAR, Usage
 from bot.desk import Desk

@@ -14,24 +14,23 @@ import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
 
-from adapters.chat.slack import texts
+from adapters.chat.slack import mrkdwn
 from adapters.chat.slack.app import failed
 from adapters.chat.slack.blocks import PRESSED
-from adapters.chat.slack.calls import Workspace
-from adapters.chat.slack.deliveries import Delivery, NotStored, delivery_of
-from adapters.chat.slack.departures import Departures
+from adapters.chat.slack.client import Workspace
+from adapters.chat.slack.events import Delivery, NotStored, Post, delivery_of, post_of
+from adapters.chat.slack.handlers import Intake
 from adapters.chat.slack.home import Home
-from adapters.chat.slack.intake import Intake
+from adapters.chat.slack.lifecycle import Departures
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
 from adapters.chat.slack.message_words import words_of
 from adapters.chat.slack.modal import CALLBACK, ModalAnswer, Modals, read_submission
 from adapters.chat.slack.origins import Claim, Origins, author_team, claim_of
 from adapters.chat.slack.outbox import Asker, Outbox
 from adapters.chat.slack.panels import Panels
-from adapters.chat.slack.people import People
-from adapters.chat.slack.posts import Post, post_of
 from adapters.chat.slack.rate_limited_log import RateLimitedLog
-from adapters.chat.slack.troubles import NOT_INSTALLED
+from adapters.chat.slack.strings import NOT_INSTALLED
+from adapters.chat.slack.users import People
 from adapters.chat.slack.workspaces import Workspaces
 from bot.commands.grammar import ADMIN, AVATAR
 from bot.model import Channel
@@ -218,7 +217,7 @@ class Listeners:
             self._find_panel(workspace, channel, event)
         elif subtype not in _SPOKEN_SUBTYPES or self._settings.session.relay is not Relay.ALL:
             return None
-        elif not texts.mentions(str(event.get("text", "")), workspace.bot_user):
+        elif not mrkdwn.mentions(str(event.get("text", "")), workspace.bot_user):
             # The same post with a mention comes as `app_mention` too, and is taken in there.
             return self._intake.overheard(self._post(heard))
         return None

@@ -5,7 +5,7 @@
 import json
 from typing import Any
 
-from adapters.chat.slack.web_requests import EVENTS_PATH, REDIRECT_PATH
+from adapters.chat.slack.http_mode import EVENTS_PATH, REDIRECT_PATH
 from bot.settings import Settings
 
 NAME = "Avatar"

@@ -17,7 +17,7 @@ checked, sizes bounded.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from adapters.chat.slack.texts import escape
+from adapters.chat.slack.mrkdwn import escape
 from bot.relay import LONGEST_MESSAGE
 
 _MOST = 4 * LONGEST_MESSAGE

@@ -10,9 +10,9 @@ from typing import Any
 import structlog
 
 from adapters.chat.slack.blocks import Block, plain, section
-from adapters.chat.slack.calls import SlackRefused, SlackUnreachable
+from adapters.chat.slack.client import SlackRefused, SlackUnreachable
 from adapters.chat.slack.outbox import Asker, Outbox
-from adapters.chat.slack.troubles import MODAL_TOO_LATE
+from adapters.chat.slack.strings import MODAL_TOO_LATE
 from adapters.chat.slack.workspaces import Workspaces
 from bot import languages
 from bot.commands.grammar import AVATAR, Command, Usage

@@ -1,144 +1,175 @@
-"""What a chat model writes, which is Markdown, as Slack's mrkdwn (docs.slack.dev, formatting message text).
+"""Slack's text, decoded once on the way in and escaped once on the way out (docs.slack.dev, formatting message text).
 
-Pure text work. Whatever Slack would act on is escaped, so that nothing here is a mention or a command to it; only
-`http` and `https` addresses become links, and one that is labelled with an address shows where it really leads. Slack
-has no tables, which become preformatted text, and no spoilers: what is hidden is left out.
-"""
+Pure text work: who a name belongs to is looked up by the caller. What is escaped here pings nobody."""
 
 import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 
-from adapters.chat.slack.texts import escape
-from bot.speech import mask_spoilers
-from bot.speech.links import replace_addresses
+from emoji import EMOJI_DATA
 
-LONGEST_ADDRESS = 2000
-"""Characters; a longer one is shown as text. Far below the 3,000 of a block."""
+from adapters.chat.slack.strings import SOMEBODY
+from bot.commands.grammar import ADMIN, AVATAR, Usage
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_FENCE = "```"
-_LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]*[ \t]*\n")
-_ROW = re.compile(r"[ \t]*\|.*\|[ \t]*")
-_HEADING = re.compile(r"#{1,6}[ \t]+(.*)")
-_BULLET = re.compile(r"([ \t]*)[-*+][ \t]+(.*)")
-_QUOTE = re.compile(r"(?:>[ \t]?)++(.*)")
-_RULE = re.compile(r"([-_*])\1{2,}")
-
-_ATOM = re.compile(
-    r"(?P<code>`[^`\n]+`)"
-    r"|\\(?P<escaped>[!-/:-@\[-`{-~])"
-    r"|!?\[(?P<label>[^\[\]]*+)\]\([ \t]?<?(?P<address>(?:[^()\s<>]|\([^()\s<>]*+\))*+)>?"
-    r"(?:[ \t]+(?:\"[^\"()]*+\"|'[^'()]*+'))?[ \t]?\)"
-    r"|<?(?P<bare>https?://[^\s<>|`\"]+)>?",
-    re.IGNORECASE,
-)
-_WEB = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
-_LAST_MARKS = ".,;:!?'*_~]"
-
-# Slack shows emphasis only between spaces or marks. Marks of ours are controls until all are found, so that the `*` of
-# bold is not read again as Markdown's italics; `_ATOMS` stand for code and links.
-_BOLD, _ITALIC, _STRUCK, _PLACE = "\x01", "\x02", "\x03", "\x00"
-_EMPHASIS = (
-    (r"\*\*\*", r"[^*\n]", f"{_BOLD}{_ITALIC}", f"{_ITALIC}{_BOLD}"),
-    (r"\*\*", r"(?:[^*\n]|\*(?!\*))", _BOLD, _BOLD),
-    (r"__", r"(?:[^_\n]|_(?!_))", _BOLD, _BOLD),
-    (r"\*", r"[^*\n]", _ITALIC, _ITALIC),
-    (r"_", r"[^_\n]", _ITALIC, _ITALIC),
-    (r"~~", r"[^~\n]", _STRUCK, _STRUCK),
-)
-_RULES = [
-    (re.compile(rf"(?<![\w\\*_~]){mark}(?=\S)({inside}+?)(?<=\S){mark}(?![\w*_~])"), f"{first}\\1{last}")
-    for mark, inside, first, last in _EMPHASIS
-]
-_INSIDE_A_WORD = re.compile(r"(\*\*|~~)(?=\S)([^*~\n]+?)(?<=\S)\1")
-_OURS = str.maketrans({_BOLD: "*", _ITALIC: "_", _STRUCK: "~"})
+ADMIN_WORD = "admin"
+"""`@Avatar admin sessions` is `/avatar-admin sessions`."""
 
 
-def mrkdwn_of(markdown: str) -> str:
-    """Return a Markdown text as mrkdwn, ready to be sent: nothing in it is to be escaped any more."""
-    text = mask_spoilers(_CONTROLS.sub("", markdown)).strip()
-    parts = text.split(_FENCE)
-    return "".join(_preformatted(part) if place % 2 else _lines(part) for place, part in enumerate(parts)).strip()
+def command_line(words: str, usages: Mapping[tuple[str, str], Usage]) -> tuple[str, str] | None:
+    """The command group and its line, where `words` are a command as `usages` has it; None for a chat message.
+
+    `stop` is a command and `stop it` is talk: what has no argument is a command only when nothing or an option follows.
+    A mention with nothing behind it asks for help.
+    """
+    verb, _, rest = words.strip().partition(" ")
+    if verb.lower() == ADMIN_WORD:
+        group, verb, rest, line = ADMIN, *_split(rest), rest.strip()
+    else:
+        group, line = AVATAR, words.strip()
+    if not line:
+        return (group, line) if group == AVATAR else None
+    usage = usages.get((group, verb.lower()))
+    if usage is None:
+        return None
+    names_option = any(rest.strip().startswith(f"{option}=") for option in (*usage.options, *usage.not_offered))
+    if rest.strip() and not usage.argument and not names_option:
+        return None
+    return group, line
 
 
-def parts_of(markdown: str, limit: int) -> list[str]:
-    """The same in parts of at most `limit` characters, cut between lines or words; a fence goes on in the next part."""
-    rendered = mrkdwn_of(markdown)
-    if len(rendered) <= limit or len(markdown) < 2:
-        return [rendered[:limit]] if rendered else []
-    half = len(markdown) // 2
-    cut = max(markdown.rfind("\n", 0, half), 0) or max(markdown.rfind(" ", 0, half), 0) or half
-    first, second = markdown[:cut], markdown[cut:]
-    if first.count(_FENCE) % 2:
-        first, second = f"{first}\n{_FENCE}", f"{_FENCE}\n{second.lstrip()}"
-        if len(first) >= len(markdown) or len(second) >= len(markdown):
-            return [escape(markdown)[:limit]]
-    return [*parts_of(first, limit), *parts_of(second, limit)]
+def is_to_be_said(command: tuple[str, str]) -> bool:
+    """Whether the command, as `command_line` found it, has words for the avatar."""
+    group, line = command
+    return group == AVATAR and line.partition(" ")[0].lower() in ("say", "ask")
 
 
-def _preformatted(code: str) -> str:
-    language = _LANGUAGE.match(code)
-    code = code[language.end() :] if language else code
-    return f"\n{_FENCE}\n{escape(code.strip(chr(10)))}\n{_FENCE}\n" if code.strip() else ""
+def _split(words: str) -> tuple[str, str]:
+    verb, _, rest = words.strip().partition(" ")
+    return verb, rest
 
 
-def _lines(text: str) -> str:
-    shown: list[str] = []
-    rows: list[str] = []
-    for line in [*text.split("\n"), ""]:
-        if _ROW.fullmatch(line):
-            rows.append(line.strip())
+_SPECIAL = re.compile(r"<([^<>]*)>")
+"""Slack escapes every `<` and `>` that a person typed, so what is left of them is its own."""
+
+_ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
+_ENTITY = re.compile("|".join(_ENTITIES))
+_BROADCASTS = ("here", "channel", "everyone")
+_UNTOLD = "private channel"
+
+_PICTURE_NAME = re.compile(r"(?<!\w)(?P<name>:[a-z0-9_+'-]+:)(?::skin-tone-[2-6]:)?(?!\w)")
+_PICTURES = {name: picture for picture, known in EMOJI_DATA.items() for name in (known["en"], *known.get("alias", ()))}
+"""Slack delivers the pictures that every platform has by their names, which are mostly these. A workspace's own have a
+name and no character."""
+
+MOST_LOOKED_UP = 20
+"""Names that are looked up for one message. Each may cost a call, of which Slack allows about a hundred a minute, and
+what is written after it in the channel waits."""
+
+NameOf = Callable[[str], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Plain text in which mentions stand as bare tokens such as `<@U1>`, and what people call each of them."""
+
+    text: str
+    names: dict[str, str]
+
+
+async def decode(raw: str, *, person: NameOf, group: NameOf) -> Decoded:
+    """Read what Slack delivered. `person` and `group` give the name behind an id; what Slack names itself is not
+    looked up, and whoever else is named after `MOST_LOOKED_UP` others is somebody."""
+    names: dict[str, str] = {}
+    looked_up = 0
+    for kind, token, told in _mentions(raw):
+        if token in names:
             continue
-        if rows:
-            shown.append(f"{_FENCE}\n{escape(chr(10).join(rows))}\n{_FENCE}")
-            rows.clear()
-        shown.append(_line(line))
-    return "\n".join(shown[:-1] if shown[-1] == "" else shown)
+        if not told and looked_up < MOST_LOOKED_UP:
+            looked_up += 1
+            told = await (person if kind == "@" else group)(token[2:-1].rpartition("^")[2])
+        names[token] = told or SOMEBODY
+    return Decoded(_plain(raw), names)
 
 
-def _line(line: str) -> str:
-    if _RULE.fullmatch(line.strip()):
-        return ""
-    if heading := _HEADING.match(line):
-        return f"*{_inline(heading[1].replace('*', '').strip())}*"
-    if quote := _QUOTE.match(line):
-        return f"&gt; {_line(quote[1])}"
-    if bullet := _BULLET.match(line):
-        return f"{bullet[1]}• {_inline(bullet[2])}"
-    return _inline(line)
+def mentions(raw: str, user_id: str) -> bool:
+    """Whether the text mentions this person or bot."""
+    return any(token == f"<@{user_id}>" for _kind, token, _told in _mentions(raw))
 
 
-def _inline(text: str) -> str:
-    atoms: list[str] = []
-
-    def keep(match: re.Match[str]) -> str:
-        shown, behind = _atom(match)
-        atoms.append(shown)
-        return f"{_PLACE}{behind}"
-
-    text = escape(_ATOM.sub(keep, text))
-    for mark, ours in _RULES:
-        text = mark.sub(ours, text)
-    text = _INSIDE_A_WORD.sub(r"\2", text).translate(_OURS)
-    kept = iter(atoms)
-    return re.sub(_PLACE, lambda _: next(kept), text)
+def without_mention(raw: str, user_id: str) -> str:
+    """The text without the first mention of the bot, which only says whom it is for; still as Slack wrote it."""
+    return re.sub(rf"<@{re.escape(user_id)}(?:\|[^<>]*)?>[:,]?\s*", "", raw, count=1).strip()
 
 
-def _atom(match: re.Match[str]) -> tuple[str, str]:
-    """What stands for a match, and what of it belongs to the text behind it."""
-    if match["code"] or match["escaped"]:
-        return escape(match["code"] or match["escaped"]), ""
-    if match["label"] is None:
-        address = match["bare"].rstrip(_LAST_MARKS)
-        if address.endswith(")") and address.count("(") < address.count(")"):
-            address = address[:-1]
-        return _link(address, ""), match["bare"][len(address) :]
-    label = " ".join(re.sub("[*`]+|~~", "", match["label"]).split()).strip("_")
-    return _link(match["address"], label), ""
+def escape(text: str) -> str:
+    """Write `text` so that Slack shows it as it stands: nothing in it is a link, a mention or an entity."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _link(address: str, label: str) -> str:
-    if not _WEB.fullmatch(address) or len(address) > LONGEST_ADDRESS:
-        return escape(label or address)
-    target = escape(address.replace("|", "%7C"))
-    # A label that is an address may be another one: people see the one they would get to.
-    return f"<{target}|{escape(label)}>" if label and replace_addresses(label) == label else f"<{target}>"
+def unescape(text: str) -> str:
+    """Undo `escape`, exactly once: `&amp;lt;` is `&lt;`."""
+    return _ENTITY.sub(lambda found: _ENTITIES[found[0]], text)
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters, cut with an ellipsis; never within an entity."""
+    if len(text) <= limit:
+        return text
+    cut = text[: limit - 1]
+    start = cut.rfind("&", max(0, len(cut) - 4))
+    if start >= 0 and ";" not in cut[start:]:
+        cut = cut[:start]
+    return f"{cut}…"
+
+
+def _plain(raw: str) -> str:
+    """Tokens become bare ones, links what a person reads, and everything between them loses its entities and gets its
+    pictures."""
+    parts, last = [], 0
+    for found in _SPECIAL.finditer(raw):
+        parts += [_typed(raw[last : found.start()]), _shown(found[1])]
+        last = found.end()
+    return "".join([*parts, _typed(raw[last:])])
+
+
+def _typed(text: str) -> str:
+    """What a person typed, with the pictures in it as characters, as other platforms deliver them."""
+    return _PICTURE_NAME.sub(_picture, unescape(text))
+
+
+def _picture(match: re.Match[str]) -> str:
+    name = match["name"]
+    country = re.fullmatch(":flag-([a-z]{2}):", name)
+    if country is not None:
+        return "".join(chr(0x1F1E6 + ord(letter) - ord("a")) for letter in country[1])
+    return _PICTURES.get(name) or _PICTURES.get(name.replace("-", "_")) or match[0]
+
+
+def _shown(body: str) -> str:
+    """What stands in the text for `<body>`."""
+    reference, _, label = body.partition("|")
+    if token := _token(reference):
+        return token
+    return unescape(label or reference.removeprefix("!").removeprefix("mailto:"))
+
+
+def _mentions(raw: str) -> Iterator[tuple[str, str, str]]:
+    """Each mention in the text: its kind (`@`, `#`, `!`), its token and the name that Slack gives, if any."""
+    for found in _SPECIAL.finditer(raw):
+        reference, _, label = found[1].partition("|")
+        if not (token := _token(reference)):
+            continue
+        told = unescape(label).lstrip("@#")
+        if reference[0] == "#":
+            told = told or _UNTOLD
+        elif reference[1:] in _BROADCASTS:
+            told = reference[1:]
+        yield reference[0], token, told
+
+
+def _token(reference: str) -> str | None:
+    """The bare token of a mention; None for links, dates and whatever else carries its own words."""
+    is_mention = re.fullmatch(r"[@#][A-Z0-9]+|!subteam\^[A-Z0-9]+", reference)
+    if is_mention or (reference[:1] == "!" and reference[1:] in _BROADCASTS):
+        return f"<{reference}>"
+    return None

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.chat.slack.calls import Workspace
-from adapters.chat.slack.installations import is_organisation
+from adapters.chat.slack.client import Workspace
+from adapters.chat.slack.installation_store import is_organisation
 from adapters.chat.slack.workspaces import Workspaces
 from bot.model import Channel
 from bot.sessions import Sessions

@@ -14,10 +14,10 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
+from adapters.chat.keyed_queue import Lanes
 from adapters.chat.slack.blocks import Wording, message_of, message_of_answer
-from adapters.chat.slack.calls import MOST_WAITS, PATIENCE, SlackRefused, SlackUnreachable, quiet_logger
-from adapters.chat.slack.lanes import Lanes
-from adapters.chat.slack.troubles import place_trouble
+from adapters.chat.slack.client import MOST_WAITS, PATIENCE, SlackRefused, SlackUnreachable, quiet_logger
+from adapters.chat.slack.strings import place_trouble
 from adapters.chat.slack.workspaces import Workspaces
 from adapters.network import told
 from bot.model import Channel

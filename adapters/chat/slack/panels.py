@@ -1,8 +1,8 @@
 """The panels: one message for each session, drawn again when something changed, at most every two seconds.
 
 Where they stand is kept in the database, so that they are found after a restart. What Slack does not take for now is
-drawn again later (`bot.redrawing`); a panel that it no longer lets us draw is forgotten; one whose first posting got
-lost is recognised when Slack tells us of it."""
+drawn again later (`adapters.chat.redraw`); a panel that it no longer lets us draw is forgotten; one whose first posting
+got lost is recognised when Slack tells us of it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,16 +12,16 @@ from functools import partial
 
 import structlog
 
+from adapters.chat.keyed_queue import Lanes
+from adapters.chat.redraw import PAUSES, Drawn
 from adapters.chat.slack.blocks import Wording, message_of_panel
-from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace, drawn_after
-from adapters.chat.slack.lanes import Lanes
+from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace, drawn_after
 from bot.backoff import Backoff
 from bot.errors import StoreError
 from bot.model import Channel, PlacedPanel
 from bot.panel import panel_of
 from bot.ports import Clock
 from bot.presentation import SessionView
-from bot.redrawing import PAUSES, Drawn
 from bot.store.store import Store
 from bot.tasks import TaskOwner
 

@@ -8,9 +8,9 @@ from functools import partial
 
 import structlog
 
-from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace
-from adapters.chat.slack.lanes import Lanes
-from adapters.chat.slack.message_ids import ts_of
+from adapters.chat.keyed_queue import Lanes
+from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace
+from adapters.chat.slack.events import ts_of
 from adapters.chat.slack.workspaces import Workspaces
 from bot.model import Channel, Utterance, UtteranceState
 

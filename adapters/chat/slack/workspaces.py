@@ -13,10 +13,10 @@ import aiohttp
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace, call, web_client
-from adapters.chat.slack.installations import Installation, Installations
+from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace, call, web_client
+from adapters.chat.slack.installation_store import Installation, Installations
 from adapters.chat.slack.manifest import NAME
-from adapters.chat.slack.troubles import bot_token_trouble
+from adapters.chat.slack.strings import bot_token_trouble
 from bot.errors import SettingsError, StoreError
 from bot.ports import Clock
 from bot.settings import SlackSettings

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from adapters.chat.discord import words
+from adapters.chat.discord import strings
 from bot import sentences
 from tests.platforms.discord import DiscordDriver, answer_of, read
 from tests.platforms.driver import ANA, BEN, LONG
@@ -102,7 +102,7 @@ async def test_context_menu_says_the_words_that_people_read(busy: DiscordDriver)
     for name, (content, more, said) in ROWS.items():
         before = queued(busy)
         message = await busy.twin.write(busy.channel, robot, content, more=more)
-        used = await busy.twin.context_menu(busy.channel, busy.people[ANA], words.SAY_THIS, message)
+        used = await busy.twin.context_menu(busy.channel, busy.people[ANA], strings.SAY_THIS, message)
         answer = read(await answer_of(used))
         assert (answer == sentences.EMPTY_TEXT) == (not said), name
         assert queued(busy) == [*before, *([" ".join(said.split())] if said else [])], name

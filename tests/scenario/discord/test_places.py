@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from adapters.chat.discord.actors import channel_of
+from adapters.chat.discord.converters import channel_of
 from adapters.chat.discord.outbox import Letter
 from bot.model import EndReason
 from tests.platforms.discord import DiscordDriver, answer_of, read

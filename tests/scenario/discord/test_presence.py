@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.chat.discord import invite_link, words
+from adapters.chat.discord import invite_link, strings
 from bot import sentences
 from tests.platforms.discord import DiscordDriver, answer_of, read
 from tests.platforms.driver import ANA
@@ -25,7 +25,7 @@ async def test_server_that_has_the_commands_alone_is_answered_with_the_link(chat
     guild = chat.twin.add_commands_alone()
     chat.twin.join(guild, chat.people[ANA])
     answer = await refused(chat, chat.twin.add_channel(guild))
-    assert answer == f"{words.NOT_A_MEMBER}\n{invite_link(chat.twin.application_id)}"
+    assert answer == f"{strings.NOT_A_MEMBER}\n{invite_link(chat.twin.application_id)}"
 
 
 async def test_after_the_invitation_the_avatar_comes(chat: DiscordDriver) -> None:
@@ -43,12 +43,12 @@ async def test_direct_message_is_answered_with_the_link(chat: DiscordDriver) -> 
     for command in chat.twin.interactions.commands.all(None):
         command["contexts"], command["integration_types"] = [0, 1, 2], [0, 1]
     answer = await refused(chat, chat.twin.open_dm(chat.people[ANA]))
-    assert answer == f"{words.ONLY_IN_SERVERS}\n{invite_link(chat.twin.application_id)}"
+    assert answer == f"{strings.ONLY_IN_SERVERS}\n{invite_link(chat.twin.application_id)}"
 
 
 async def test_private_thread_without_the_bot_asks_to_be_mentioned_there(chat: DiscordDriver) -> None:
     thread = chat.twin.add_thread(chat.channel, private=True, without_bot=True)
-    assert await refused(chat, thread) == words.CANNOT_SEE
+    assert await refused(chat, thread) == strings.CANNOT_SEE
 
 
 async def test_private_thread_with_the_bot_needs_no_further_look(chat: DiscordDriver) -> None:
@@ -67,7 +67,7 @@ async def test_look_that_fails_opens_nothing(chat: DiscordDriver) -> None:
 async def test_locked_thread_is_named(chat: DiscordDriver) -> None:
     thread = chat.twin.add_thread(chat.channel)
     await chat.twin.lock_thread(thread)
-    assert await refused(chat, thread) == words.LOCKED
+    assert await refused(chat, thread) == strings.LOCKED
 
 
 @pytest.mark.parametrize("code", [50001, 50013, 10003])

@@ -11,7 +11,7 @@ import pytest
 from discord import app_commands
 from structlog.testing import capture_logs
 
-from adapters.chat.discord import words
+from adapters.chat.discord import strings
 from adapters.chat.discord.command_sync import CommandSync
 from tests.clock import ManualClock
 from tests.platforms.discord import TOKEN, DiscordDriver, answer_of, read
@@ -94,11 +94,11 @@ async def submit_unknown_form(chat: DiscordDriver) -> Interaction:
 @pytest.mark.parametrize(
     ("use", "sentence"),
     [
-        (use_entry_point, words.NO_ACTIVITY),
-        (use_unknown_menu, words.COMMAND_CHANGED),
-        (press_unknown_button, words.NOT_MINE),
-        (press_unknown_verb, words.NOT_MINE),
-        (submit_unknown_form, words.NOT_MINE),
+        (use_entry_point, strings.NO_ACTIVITY),
+        (use_unknown_menu, strings.COMMAND_CHANGED),
+        (press_unknown_button, strings.NOT_MINE),
+        (press_unknown_verb, strings.NOT_MINE),
+        (submit_unknown_form, strings.NOT_MINE),
     ],
 )
 async def test_whatever_is_used_is_answered_with_a_sentence(
@@ -176,7 +176,7 @@ async def test_slow_registration_keeps_nobody_from_connecting(chat: DiscordDrive
     gate = asyncio.Event()
     chat.twin.fail_next("GET", COMMANDS, Fault.hold(gate))
     await connect_anyway(chat)
-    await chat.bot.until(lambda: chat.bot.adapter.trouble == words.REGISTERING)
+    await chat.bot.until(lambda: chat.bot.adapter.trouble == strings.REGISTERING)
     assert "No avatar is in this channel" in await chat.command("/avatar status")
     gate.set()
     await chat.bot.until(lambda: chat.bot.adapter.trouble is None)
@@ -274,7 +274,7 @@ def has_asked(twin: DiscordTwin, number: int) -> bool:
 
 async def noted(commands: CommandSync) -> None:
     """Wait until the failure is written down and the timer of the next attempt runs."""
-    await until(lambda: commands.trouble != words.REGISTERING)
+    await until(lambda: commands.trouble != strings.REGISTERING)
     for _ in range(5):
         await asyncio.sleep(0)
 

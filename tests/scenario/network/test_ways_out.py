@@ -22,8 +22,8 @@ from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.avatars.rooms.doctor import examine_livekit
 from adapters.avatars.rooms.websocket_transport import StandInCarrier
 from adapters.chat.discord.doctor import examine_discord
-from adapters.chat.slack import sockets
-from adapters.chat.slack.calls import call, web_client
+from adapters.chat.slack import socket_mode
+from adapters.chat.slack.client import call, web_client
 from adapters.chat.slack.doctor import examine_slack
 from adapters.chat.slack.outbox import Outbox
 from adapters.simulator import Simulator, SimulatorOptions
@@ -113,8 +113,8 @@ async def slack_socket() -> object:
 
     async with network.session() as session:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sockets, "call", opened)
-            held = sockets.Sockets(web_client(None, URL, session), session, SystemClock(), None, number=1)  # type: ignore[arg-type]
+            patch.setattr(socket_mode, "call", opened)
+            held = socket_mode.Sockets(web_client(None, URL, session), session, SystemClock(), None, number=1)  # type: ignore[arg-type]
             return await held._connect()
 
 
@@ -152,8 +152,8 @@ CALLS = {
     "adapters/avatars/rooms/broadcast/room.py": {"Room"},
     "adapters/avatars/rooms/broadcast/server.py": {"LiveKitAPI"},
     "adapters/chat/discord/doctor.py": {"Client"},
-    "adapters/chat/slack/calls.py": {"AsyncWebClient"},
-    "adapters/chat/slack/chat.py": {"AsyncWebClient"},
+    "adapters/chat/slack/client.py": {"AsyncWebClient"},
+    "adapters/chat/slack/adapter.py": {"AsyncWebClient"},
     "adapters/chat/slack/outbox.py": {"AsyncWebhookClient"},
     "adapters/network.py": {"AsyncClient", "ClientSession"},
     "bot/doctor/asking.py": {"AsyncClient"},
@@ -183,7 +183,7 @@ def test_a_new_way_out_is_noticed() -> None:
                 is_ours = owner in ("self", "desk", "") and made in ("request", "socket", "Room")
                 if made in OPENS and not is_ours and owner != "_connection":
                     found.setdefault(name, set()).add(made)
-    found.pop("adapters/chat/discord/connection.py", None)
+    found.pop("adapters/chat/discord/rest.py", None)
     assert found == CALLS
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.chat.slack.installations import Installation
+from adapters.chat.slack.installation_store import Installation
 from adapters.chat.slack.manifest import SAY_THIS
 from bot.permissions import Access, Permissions
 from tests.platforms.driver import ADA, ANA

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from adapters.chat.slack.calls import MOST_WAITS
+from adapters.chat.slack.client import MOST_WAITS
 from bot.errors import StoreUnavailable
 from bot.model import PlacedPanel
 from bot.store.store import Store

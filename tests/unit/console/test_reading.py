@@ -10,7 +10,7 @@ from typing import TextIO
 
 import pytest
 
-from adapters.chat.console.reading import LONGEST_LINE, piped_lines
+from adapters.chat.console.stdin import LONGEST_LINE, piped_lines
 
 
 @contextmanager

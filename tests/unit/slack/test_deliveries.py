@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from slack_bolt.request.async_request import AsyncBoltRequest
 
-from adapters.chat.slack.deliveries import REMEMBERED, RETRY_HEADER, Changes, delivery_of
+from adapters.chat.slack.events import REMEMBERED, RETRY_HEADER, Changes, delivery_of
 from bot.model import Channel
 
 HERE = Channel("slack", "T1", "C1")

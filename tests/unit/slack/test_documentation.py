@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from adapters.chat.slack.manifest import SCOPES
-from adapters.chat.slack.troubles import bot_token_trouble
+from adapters.chat.slack.strings import bot_token_trouble
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "slack.md").read_text(encoding="utf-8")
 

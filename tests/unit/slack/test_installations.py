@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import SecretStr
 
-from adapters.chat.slack.installations import Installation, Installations
+from adapters.chat.slack.installation_store import Installation, Installations
 
 NORTH = Installation("T1", "xoxb-north", "UBOT", "B1", "E1")
 ACME = Installation("E1", "xoxb-acme", "UBOT", "B1", "E1", ("T1", "T2"))

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.chat.slack import lanes as lanes_module
-from adapters.chat.slack.lanes import Lanes, Work
+from adapters.chat import keyed_queue as lanes_module
+from adapters.chat.keyed_queue import Lanes, Work
 
 MANY = 20
 

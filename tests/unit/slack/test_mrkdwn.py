@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.chat.slack.blocks import LONGEST_TEXT, message_of_answer
-from adapters.chat.slack.mrkdwn import mrkdwn_of
+from adapters.chat.slack.markdown_to_mrkdwn import mrkdwn_of
 from tests.fuzz.growth import grows_linearly
 
 SHOWN = {

@@ -6,8 +6,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from adapters.chat.slack.calls import SlackRefused, Workspace
-from adapters.chat.slack.people import People
+from adapters.chat.slack.client import SlackRefused, Workspace
+from adapters.chat.slack.users import People
 from bot.model import Role
 from tests.clock import ManualClock
 

@@ -7,8 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.chat.slack.blocks import Wording, message_of
-from adapters.chat.slack.mention import command_line
-from adapters.chat.slack.texts import MOST_LOOKED_UP, decode, escape, mentions, shorten, unescape, without_mention
+from adapters.chat.slack.mrkdwn import (
+    MOST_LOOKED_UP,
+    command_line,
+    decode,
+    escape,
+    mentions,
+    shorten,
+    unescape,
+    without_mention,
+)
 from bot.commands.grammar import ADMIN, AVATAR, Usage
 from bot.presentation import Reply
 from bot.speech import make_speakable

@@ -7,7 +7,7 @@ from slack_sdk.signature import Clock as WallClock
 from slack_sdk.signature import SignatureVerifier
 from structlog.testing import capture_logs
 
-from adapters.chat.slack.web_requests import EVENTS_PATH, WebRequests
+from adapters.chat.slack.http_mode import EVENTS_PATH, WebRequests
 from tests.clock import ManualClock
 
 SECRET = "signing-secret-of-the-test"

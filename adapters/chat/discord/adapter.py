@@ -13,21 +13,20 @@ import aiohttp
 import discord
 import structlog
 
-from adapters.chat.discord import words
-from adapters.chat.discord.actors import PLATFORM
+from adapters.chat.discord import strings
 from adapters.chat.discord.client import Listeners, RelayClient
 from adapters.chat.discord.command_sync import CommandSync
-from adapters.chat.discord.connection import Connection
+from adapters.chat.discord.converters import PLATFORM
+from adapters.chat.discord.errors import in_words, told
 from adapters.chat.discord.interactions import Interactions
-from adapters.chat.discord.library_log import shortened
+from adapters.chat.discord.lifecycle import Places
+from adapters.chat.discord.log_filters import shortened
 from adapters.chat.discord.messages import Messages
-from adapters.chat.discord.notices import Notices
-from adapters.chat.discord.outbox import Outbox
+from adapters.chat.discord.outbox import Notices, Outbox
 from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.permissions import invite_link
-from adapters.chat.discord.places import Places
 from adapters.chat.discord.reactions import Reactions
-from adapters.chat.discord.troubles import in_words, told
+from adapters.chat.discord.rest import Connection
 from bot.desk import Desk
 from bot.errors import SettingsError
 from bot.ports import WebRoute
@@ -67,13 +66,13 @@ class DiscordChat:
         self._places = Places(desk)
         self._commands = CommandSync(desk.clock, desk.settings.discord.guild_ids)
         self._client: RelayClient | None = None
-        self._trouble: str = words.CONNECTING
+        self._trouble: str = strings.CONNECTING
         self._has_served = False
 
     @classmethod
     def missing(cls, settings: Settings) -> str | None:
         """The token."""
-        return None if settings.discord.token else words.TOKEN_MISSING
+        return None if settings.discord.token else strings.TOKEN_MISSING
 
     @property
     def trouble(self) -> str | None:
@@ -82,7 +81,7 @@ class DiscordChat:
         if client is None or not client.has_connected:
             return self._trouble
         if not client.hears_everything or client.is_closed():
-            return words.DISCONNECTED
+            return strings.DISCONNECTED
         return self._commands.trouble
 
     async def __aenter__(self) -> Self:
@@ -147,10 +146,10 @@ class DiscordChat:
             try:
                 await self._serve()
             except discord.PrivilegedIntentsRequired:
-                raise SettingsError(words.INTENT_MISSING) from None
+                raise SettingsError(strings.INTENT_MISSING) from None
             except discord.ConnectionClosed as error:
                 if error.code == _TOKEN_REFUSED:
-                    raise SettingsError(words.TOKEN_REFUSED) from None
+                    raise SettingsError(strings.TOKEN_REFUSED) from None
                 log.warning("Discord has closed the connection", code=error.code)
             except (
                 discord.HTTPException, discord.RateLimited, discord.GatewayNotFound, aiohttp.ClientError, OSError,
@@ -177,7 +176,7 @@ class DiscordChat:
             await asyncio.wait({connecting, ready}, return_when=asyncio.FIRST_COMPLETED)
             if ready.done() and not connecting.done():
                 log.info("connected to Discord", name=str(client.user), servers=len(client.guilds), invite=link)
-                write_line(words.connected(str(client.user), len(client.guilds), link))
+                write_line(strings.connected(str(client.user), len(client.guilds), link))
             ready.cancel()
             await asyncio.gather(ready, return_exceptions=True)
             await asyncio.shield(connecting)
@@ -193,18 +192,18 @@ class DiscordChat:
         try:
             await client.login(token.get_secret_value())
         except discord.LoginFailure:
-            raise SettingsError(words.TOKEN_REFUSED) from None
+            raise SettingsError(strings.TOKEN_REFUSED) from None
         except discord.HTTPException as error:
             if self._has_served or error.status == _TOO_MANY_REQUESTS or error.status >= _TIRED:
                 raise
-            raise SettingsError(words.wrong_api(url, f"HTTP {error.status}")) from None
+            raise SettingsError(strings.wrong_api(url, f"HTTP {error.status}")) from None
         except (TypeError, KeyError, ValueError):
             # discord.py takes what it gets for Discord's JSON; a page of something else ends here.
             log.debug("no Discord at DISCORD_API_URL", exc_info=True)
             if self._has_served:
                 # It was Discord before: something on the way answers in its place, which passes.
                 raise ConnectionError("not Discord's JSON") from None
-            raise SettingsError(words.wrong_api(url, "not Discord's JSON")) from None
+            raise SettingsError(strings.wrong_api(url, "not Discord's JSON")) from None
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None

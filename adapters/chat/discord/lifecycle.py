@@ -7,10 +7,10 @@ from operator import eq
 import discord
 import structlog
 
-from adapters.chat.discord import words
-from adapters.chat.discord.actors import PLATFORM
+from adapters.chat.discord import strings
 from adapters.chat.discord.closed_threads import why_closed
-from adapters.chat.discord.connection import PASSING
+from adapters.chat.discord.converters import PLATFORM
+from adapters.chat.discord.rest import PASSING
 from bot.desk import Desk
 from bot.errors import StoreError
 from bot.model import Channel
@@ -28,7 +28,7 @@ class Places:
 
     def server_gone(self, guild_id: int) -> None:
         """The bot was removed from a server."""
-        self._leave(lambda channel: channel.workspace == str(guild_id), words.BOT_REMOVED)
+        self._leave(lambda channel: channel.workspace == str(guild_id), strings.BOT_REMOVED)
 
     def channel_gone(self, channel_id: int, why: str) -> None:
         """A channel or thread was deleted, archived or closed to the bot."""
@@ -70,7 +70,7 @@ async def _why_gone(client: discord.Client, channel: Channel) -> str | None:
     """Why the bot cannot work in a channel any more; None where it can. Raises `discord.HTTPException`."""
     guild = client.get_guild(int(channel.workspace))
     if guild is None:
-        return words.BOT_REMOVED
+        return strings.BOT_REMOVED
     known = guild.get_channel_or_thread(int(channel.id))
     if isinstance(known, discord.Thread):
         return why_closed(known)
@@ -80,5 +80,5 @@ async def _why_gone(client: discord.Client, channel: Channel) -> str | None:
     try:
         found = await client.fetch_channel(int(channel.id))
     except discord.NotFound:
-        return words.CHANNEL_DELETED
+        return strings.CHANNEL_DELETED
     return why_closed(found) if isinstance(found, discord.Thread) else None

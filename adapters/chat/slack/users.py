@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 
-from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace
-from adapters.chat.slack.troubles import SOME_GROUP, SOMEBODY
+from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace
+from adapters.chat.slack.strings import SOME_GROUP, SOMEBODY
 from bot.model import Actor, Role
 from bot.ports import Clock
 

@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 import structlog
 
-from adapters.chat.slack.calls import Workspace
-from adapters.chat.slack.troubles import UNINSTALLED, bot_token_trouble
+from adapters.chat.slack.client import Workspace
+from adapters.chat.slack.strings import UNINSTALLED, bot_token_trouble
 from adapters.chat.slack.workspaces import Workspaces
 from bot.errors import SettingsError, StoreError
 from bot.model import Channel

@@ -11,7 +11,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from adapters.chat.discord import words
+from adapters.chat.discord import strings
 from adapters.chat.discord.interactions import Interactions
 from bot import languages
 from bot.commands.grammar import ADMIN, Command, Usage
@@ -57,7 +57,7 @@ def build(tree: app_commands.CommandTree[Any], desk: Desk, interactions: Interac
     async def say_this(interaction: discord.Interaction[Any], message: discord.Message) -> None:
         interactions.say_this(interaction, message)
 
-    menu = app_commands.ContextMenu(name=words.SAY_THIS, callback=say_this)
+    menu = app_commands.ContextMenu(name=strings.SAY_THIS, callback=say_this)
     menu.guild_only = True
     for group in groups.values():
         tree.add_command(group)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import discord
 
-from adapters.chat.discord.connection import PASSING
+from adapters.chat.discord.rest import PASSING
 
 _LOGGERS = ("discord.client", "discord.gateway", "discord.shard")
 _TELLING_ALL = ("discord.gateway", "discord.http", "discord.webhook.async_")

@@ -17,8 +17,8 @@ from slack_sdk.http_retry.builtin_async_handlers import (
 )
 from slack_sdk.web.async_client import AsyncWebClient
 
+from adapters.chat.redraw import Drawn
 from adapters.network import told
-from bot.redrawing import Drawn
 
 PATIENCE = 10
 """Seconds one attempt of a call may take."""
@@ -59,7 +59,8 @@ class SlackUnreachable(Exception):
 
 
 def drawn_after(error: SlackRefused | SlackUnreachable) -> Drawn:
-    """What a failed attempt to draw a panel means (`bot.redrawing`). A token that no longer works is replaced, by the
+    """What a failed attempt to draw a panel means (`adapters.chat.redraw`). A token that no longer works is replaced,
+    by the
     operator or by another installation; where the app is gone for good, so is its workspace."""
     if isinstance(error, SlackUnreachable) or error.error in PASSING | USELESS_TOKEN:
         return Drawn.AGAIN

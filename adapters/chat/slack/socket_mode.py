@@ -14,8 +14,8 @@ import aiohttp
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, call
-from adapters.chat.slack.troubles import app_token_trouble
+from adapters.chat.slack.client import SlackRefused, SlackUnreachable, call
+from adapters.chat.slack.strings import app_token_trouble
 from adapters.network import told
 from bot.backoff import Backoff
 from bot.errors import SettingsError

@@ -15,27 +15,26 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters import network
+from adapters.chat.keyed_queue import Lanes
 from adapters.chat.slack.app import App
 from adapters.chat.slack.blocks import Wording
-from adapters.chat.slack.calls import quiet_logger, web_client
-from adapters.chat.slack.deliveries import RETRY_HEADER
-from adapters.chat.slack.departures import Departures
+from adapters.chat.slack.client import quiet_logger, web_client
+from adapters.chat.slack.events import RETRY_HEADER, answered_in, ts_of
+from adapters.chat.slack.handlers import Intake
 from adapters.chat.slack.home import Home
-from adapters.chat.slack.install_pages import InstallPages
-from adapters.chat.slack.installations import Installations
-from adapters.chat.slack.intake import Intake
-from adapters.chat.slack.lanes import Lanes
+from adapters.chat.slack.http_mode import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH, WebRequests, is_slacks
+from adapters.chat.slack.installation_store import Installations
+from adapters.chat.slack.lifecycle import Departures
 from adapters.chat.slack.listeners import Listeners
 from adapters.chat.slack.manifest import uses_http
-from adapters.chat.slack.message_ids import answered_in, ts_of
 from adapters.chat.slack.modal import Modals
+from adapters.chat.slack.oauth import InstallPages
 from adapters.chat.slack.origins import Origins
 from adapters.chat.slack.outbox import Outbox
 from adapters.chat.slack.panels import Panels
-from adapters.chat.slack.people import People
 from adapters.chat.slack.reactions import Reactions
-from adapters.chat.slack.sockets import Sockets
-from adapters.chat.slack.web_requests import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH, WebRequests, is_slacks
+from adapters.chat.slack.socket_mode import Sockets
+from adapters.chat.slack.users import People
 from adapters.chat.slack.workspaces import Workspaces
 from bot.desk import Desk
 from bot.ports import WebRoute

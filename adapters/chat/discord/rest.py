@@ -11,8 +11,8 @@ import aiohttp
 import discord
 import structlog
 
+from adapters.chat.redraw import Drawn, of_status
 from bot.ports import Clock
-from bot.redrawing import Drawn, of_status
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,7 @@ PASSING = (discord.DiscordServerError, discord.RateLimited, aiohttp.ClientError,
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether the same request may work a little later (`bot.redrawing`)."""
+    """Whether the same request may work a little later (`adapters.chat.redraw`)."""
     if isinstance(error, discord.HTTPException):
         return of_status(error.status) is Drawn.AGAIN
     return isinstance(error, PASSING)

@@ -12,9 +12,9 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, call, web_client
+from adapters.chat.slack.client import SlackRefused, SlackUnreachable, call, web_client
+from adapters.chat.slack.http_mode import REDIRECT_PATH
 from adapters.chat.slack.manifest import SCOPES
-from adapters.chat.slack.web_requests import REDIRECT_PATH
 from adapters.chat.slack.workspaces import Workspaces, described
 from bot.errors import StoreError
 from bot.ports import Clock

@@ -10,7 +10,32 @@ from typing import Any
 
 from slack_bolt.request.async_request import AsyncBoltRequest
 
+from adapters.chat.slack.client import Workspace
+from adapters.chat.slack.message_words import own_words, shared_words
 from bot.model import Channel
+
+
+def message_id_of(message: Mapping[str, Any]) -> str:
+    """The id of a message of an event; the same for its edits and its deletion."""
+    ts, thread = str(message["ts"]), thread_of(message)
+    return f"{ts}/{thread}" if thread else ts
+
+
+def thread_of(message: Mapping[str, Any]) -> str | None:
+    """The thread a message stands in; None for one in the channel, also once it has answers below it."""
+    thread = message.get("thread_ts")
+    return str(thread) if thread and thread != message.get("ts") else None
+
+
+def ts_of(message_id: str) -> str:
+    """The `ts` of the message."""
+    return message_id.partition("/")[0]
+
+
+def answered_in(message_id: str | None) -> str | None:
+    """The thread in which the message stands."""
+    return (message_id or "").partition("/")[2] or None
+
 
 LAST_RETRY = 3
 """The number of the retry after which Slack gives an event up."""
@@ -69,3 +94,44 @@ class Changes:
         self._newest.move_to_end(key)
         while len(self._newest) > REMEMBERED:
             self._newest.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A message. `raw` is what its author wrote, `shared` what they forwarded with it, both as Slack writes them.
+    `keys` name the event and the message; `is_last`: Slack does not bring it again.
+
+    workspace: whose installation heard it; `channel` may be known under another one (`origins.Origins.channel`).
+    team: whom its author belongs to, as the event says; None where it does not.
+    """
+
+    workspace: Workspace
+    channel: Channel
+    user: str
+    raw: str
+    ts: str
+    message_id: str
+    keys: tuple[str, ...]
+    thread: str | None
+    is_last: bool
+    team: str | None = None
+    shared: str = ""
+
+
+def post_of(
+    workspace: Workspace, channel: Channel, event: Mapping[str, Any], delivery: Delivery, team: str | None
+) -> Post:
+    """The post that a `message` or `app_mention` event tells of."""
+    return Post(
+        workspace=workspace,
+        channel=channel,
+        user=str(event["user"]),
+        raw=own_words(event),
+        ts=str(event["ts"]),
+        message_id=message_id_of(event),
+        keys=(f"slack:event:{delivery.event_id}", f"slack:msg:{channel.workspace}:{channel.id}:{event['ts']}"),
+        thread=thread_of(event),
+        is_last=delivery.is_last,
+        team=team,
+        shared=shared_words(event),
+    )

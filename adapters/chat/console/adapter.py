@@ -13,7 +13,6 @@ from typing import Self
 
 import structlog
 
-from adapters.chat.console.reading import piped_lines
 from adapters.chat.console.render import (
     CLOSING,
     NOT_RELAYED,
@@ -25,6 +24,7 @@ from adapters.chat.console.render import (
     lines_of_reply,
     status_line,
 )
+from adapters.chat.console.stdin import piped_lines
 from adapters.chat.console.terminal import dressed, typed_lines
 from bot import sentences
 from bot.commands.asked import Asked

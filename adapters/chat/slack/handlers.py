@@ -14,18 +14,16 @@ from typing import Any
 
 import structlog
 
-from adapters.chat.slack import texts
-from adapters.chat.slack.calls import SlackRefused, SlackUnreachable, Workspace
-from adapters.chat.slack.deliveries import REMEMBERED, Changes
-from adapters.chat.slack.lanes import Lanes
-from adapters.chat.slack.mention import command_line, is_to_be_said
-from adapters.chat.slack.message_ids import message_id_of
+from adapters.chat.keyed_queue import Lanes
+from adapters.chat.slack import mrkdwn
+from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace
+from adapters.chat.slack.events import REMEMBERED, Changes, Post, message_id_of
 from adapters.chat.slack.message_words import joined, own_words, shared_words
+from adapters.chat.slack.mrkdwn import command_line, is_to_be_said
 from adapters.chat.slack.outbox import Asker, Outbox
-from adapters.chat.slack.people import People
-from adapters.chat.slack.posts import Post
 from adapters.chat.slack.reactions import Reactions
-from adapters.chat.slack.troubles import DIRECT_MESSAGE, IN_DOUBT, NOT_RELAYED, NOT_SHOWN, TOO_LONG, place_trouble
+from adapters.chat.slack.strings import DIRECT_MESSAGE, IN_DOUBT, NOT_RELAYED, NOT_SHOWN, TOO_LONG, place_trouble
+from adapters.chat.slack.users import People
 from adapters.chat.slack.workspaces import Workspaces
 from bot import sentences
 from bot.commands.asked import Asked
@@ -181,7 +179,7 @@ class Intake:
         return self._recorded(post, self._mentioned)
 
     async def _mentioned(self, post: Post, asker: Asker) -> None:
-        raw = texts.without_mention(post.raw, post.workspace.bot_user)
+        raw = mrkdwn.without_mention(post.raw, post.workspace.bot_user)
         # What was forwarded is never a command, and a mention of the bot with it is no question for help.
         found = command_line(raw, self._desk.commands.usages) if raw or not post.shared else None
         if found is not None:
@@ -225,8 +223,8 @@ class Intake:
 
     async def _edited(self, workspace: Workspace, channel: Channel, message: Payload) -> None:
         raw = own_words(message)
-        if texts.mentions(raw, workspace.bot_user):
-            raw = texts.without_mention(raw, workspace.bot_user)
+        if mrkdwn.mentions(raw, workspace.bot_user):
+            raw = mrkdwn.without_mention(raw, workspace.bot_user)
             found = command_line(raw, self._desk.commands.usages)
             if found is not None and is_to_be_said(found):
                 raw = found[1].partition(" ")[2]
@@ -325,8 +323,8 @@ class Intake:
             raise AvatarRelayError("the app is not installed in that workspace")
         return workspace
 
-    async def _decode(self, workspace: Workspace, raw: str) -> texts.Decoded:
-        return await texts.decode(
+    async def _decode(self, workspace: Workspace, raw: str) -> mrkdwn.Decoded:
+        return await mrkdwn.decode(
             raw,
             person=partial(self._people.name, workspace),
             group=partial(self._people.group_name, workspace),
