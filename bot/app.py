@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from adapters.answers.openai_compatible import OpenAICompatible
+from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions
 from adapters.web import SignedWatchLinks, WebServer
 from bot import metrics

@@ -21,10 +21,10 @@ import stamina
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from adapters.answers.openai_compatible import OpenAICompatible
 from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from adapters.avatars.liveavatar.provider import LiveAvatar
+from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamView
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
 from bot.bulletin import Bulletin

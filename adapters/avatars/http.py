@@ -22,8 +22,8 @@ import httpx
 import stamina
 from pydantic import SecretStr
 
-from adapters import shapes
 from adapters.network import ProxyTrouble, http_client, told, trouble_of
+from adapters.wire import fields
 from bot.errors import ProviderError, RateLimited, Transient, Trouble
 
 Result = TypeVar("Result")
@@ -80,7 +80,7 @@ class Answer:
     @cached_property
     def json(self) -> object:
         """The body as JSON, None where it is none."""
-        return shapes.parsed(self.content)
+        return fields.parsed(self.content)
 
 
 Judge = Callable[[Answer], ProviderError | None]
@@ -251,7 +251,7 @@ class Connection:
             content += chunk
             if len(content) > LARGEST_BODY:
                 raise httpx.DecodingError("the answer is too large")
-        delay = shapes.number(response.headers.get("Retry-After"))
+        delay = fields.number(response.headers.get("Retry-After"))
         return Answer(response.status_code, bytes(content), max(0.0, DEFAULT_RETRY_AFTER if delay is None else delay))
 
     async def _must_be_events(self, response: httpx.Response, judge: Judge) -> None:

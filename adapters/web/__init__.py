@@ -3,8 +3,8 @@
 What others use is named here; everything else is this adapter's own affair.
 """
 
-from adapters.web.desk import Desk
 from adapters.web.links import SignedWatchLinks
+from adapters.web.lookup import Desk
 from adapters.web.server import WebServer
 
 __all__ = ["Desk", "SignedWatchLinks", "WebServer"]

@@ -14,13 +14,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from adapters.web import pages as page
 from adapters.web.assets import Assets
-from adapters.web.desk import Desk
+from adapters.web.feed import LiveFeed
 from adapters.web.headers import SecurityHeaders, room_sources
 from adapters.web.health import Health, Readiness
 from adapters.web.links import SignedWatchLinks
-from adapters.web.live import LiveFeed
-from adapters.web.messages import enters_room
+from adapters.web.lookup import Desk
 from adapters.web.pages import Pages
+from adapters.web.protocol import enters_room
 from bot.bulletin import Bulletin
 from bot.errors import LinkInvalid, ProviderError, StoreError
 from bot.ports import Clock

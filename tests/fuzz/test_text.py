@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from adapters.web import SignedWatchLinks
-from adapters.web.said import understand
+from adapters.web.protocol import understand
 from bot.commands.grammar import ADMIN, AVATAR, Command, Usage, parse
 from bot.errors import LinkInvalid, Refused
 from bot.speech import estimate_duration, make_speakable, split

@@ -8,7 +8,7 @@ import pytest
 import stamina
 from pydantic import SecretStr
 
-from adapters.answers.openai_compatible import OpenAICompatible
+from adapters.llm.openai_compatible import OpenAICompatible
 from bot.doctor.answers import LIMIT, examine_answers
 from bot.doctor.check import Check, Examination, Outcome
 from bot.settings import load

@@ -8,9 +8,9 @@ What is quoted from a body is short and has keys and tokens masked.
 
 import re
 
-from adapters import shapes
 from adapters.avatars.http import Answer
 from adapters.quoting import masked
+from adapters.wire import fields as shapes
 from bot.errors import (
     AuthenticationFailed,
     ConcurrencyReached,

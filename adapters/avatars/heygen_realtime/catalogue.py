@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from adapters import shapes
 from adapters.avatars.heygen.errors import Refusals
 from adapters.avatars.http import Connection, Repeat
+from adapters.wire import fields
 from bot.errors import Invalid, Transient, Trouble
 from bot.ports import CatalogueEntry, Clock
 
@@ -50,7 +50,7 @@ class RealtimeCatalogue:
     async def balance(self) -> str | None:
         """What is left in the wallet, the subscription or the plan, whichever the account has."""
         answer = await self._connection.call("GET", "/v3/users/me", self._refusals.reading, Repeat.READS)
-        account = shapes.field(answer.json, "data")
+        account = fields.field(answer.json, "data")
         return _in_wallet(account) or _in_subscription(account) or _in_plan(account)
 
     async def choice(self, avatar: str, voice: str) -> tuple[str, str]:
@@ -80,7 +80,7 @@ class RealtimeCatalogue:
         answer = await self._connection.call(
             "GET", f"/v3/avatars/looks/{quote(avatar, safe='')}", self._refusals.reading, Repeat.READS
         )
-        return avatar, shapes.text(shapes.field(answer.json, "data", "default_voice_id")) or ""
+        return avatar, fields.text(fields.field(answer.json, "data", "default_voice_id")) or ""
 
     async def _first_voice(self) -> str:
         voices = await self.voices()
@@ -94,7 +94,7 @@ class RealtimeCatalogue:
         for _ in range(MOST_PAGES):
             page: dict[str, str | int] = {"limit": size, **query, **({"token": token} if token else {})}
             answer = await self._connection.call("GET", path, self._refusals.reading, Repeat.READS, query=page)
-            listed = shapes.field(answer.json, "data")
+            listed = fields.field(answer.json, "data")
             if not isinstance(listed, list):
                 raise Transient(
                     f"HeyGen answered {path} with something that is no list",
@@ -102,53 +102,53 @@ class RealtimeCatalogue:
                     trouble=Trouble.MALFORMED,
                 )
             rows += listed
-            following = shapes.text(shapes.field(answer.json, "next_token"), shapes.LONGEST_URL)
-            if shapes.field(answer.json, "has_more") is not True or following is None or following == token:
+            following = fields.text(fields.field(answer.json, "next_token"), fields.LONGEST_URL)
+            if fields.field(answer.json, "has_more") is not True or following is None or following == token:
                 break
             token = following
         return rows
 
 
 def _look(row: object) -> CatalogueEntry | None:
-    look_id = shapes.text(shapes.field(row, "id"))
-    if look_id is None or shapes.field(row, "status") not in (None, "completed"):
+    look_id = fields.text(fields.field(row, "id"))
+    if look_id is None or fields.field(row, "status") not in (None, "completed"):
         return None
     return CatalogueEntry(
         look_id,
-        shapes.text(shapes.field(row, "name")) or look_id,
-        shapes.url(shapes.field(row, "preview_image_url"), "https", "http"),
-        shapes.text(shapes.field(row, "default_voice_id")),
+        fields.text(fields.field(row, "name")) or look_id,
+        fields.url(fields.field(row, "preview_image_url"), "https", "http"),
+        fields.text(fields.field(row, "default_voice_id")),
     )
 
 
 def _voice(row: object) -> CatalogueEntry | None:
-    voice_id = shapes.text(shapes.field(row, "voice_id"))
+    voice_id = fields.text(fields.field(row, "voice_id"))
     if voice_id is None:
         return None
-    return CatalogueEntry(voice_id, shapes.text(shapes.field(row, "name")) or voice_id)
+    return CatalogueEntry(voice_id, fields.text(fields.field(row, "name")) or voice_id)
 
 
 def _in_wallet(account: object) -> str | None:
-    wallet = shapes.field(account, "wallet")
-    left = shapes.number(shapes.field(wallet, "remaining_balance"))
+    wallet = fields.field(account, "wallet")
+    left = fields.number(fields.field(wallet, "remaining_balance"))
     if left is None:
         return None
-    return f"$ {left:.2f}" if shapes.field(wallet, "currency") == "usd" else _credits(left)
+    return f"$ {left:.2f}" if fields.field(wallet, "currency") == "usd" else _credits(left)
 
 
 def _in_subscription(account: object) -> str | None:
-    pools = shapes.field(account, "subscription", "credits")
-    left = [shapes.number(shapes.field(pools, pool, "remaining")) for pool in ("premium_credits", "add_on_credits")]
+    pools = fields.field(account, "subscription", "credits")
+    left = [fields.number(fields.field(pools, pool, "remaining")) for pool in ("premium_credits", "add_on_credits")]
     known = [amount for amount in left if amount is not None]
     return _credits(sum(known)) if known else None
 
 
 def _in_plan(account: object) -> str | None:
-    usage = shapes.field(account, "usage_based")
-    left = shapes.number(shapes.field(usage, "remaining_credits"))
+    usage = fields.field(account, "usage_based")
+    left = fields.number(fields.field(usage, "remaining_credits"))
     if left is not None:
         return _credits(left)
-    spent, cap = (shapes.number(shapes.field(usage, name)) for name in ("spending_current_usd", "spending_cap_usd"))
+    spent, cap = (fields.number(fields.field(usage, name)) for name in ("spending_current_usd", "spending_cap_usd"))
     return None if spent is None or cap is None else f"$ {max(0.0, cap - spent):.2f}"
 
 

@@ -13,11 +13,11 @@ from urllib.parse import quote
 import httpx
 from pydantic import SecretStr
 
-from adapters import shapes
 from adapters.avatars.heygen.account import HeyGenAccount
 from adapters.avatars.heygen_realtime.catalogue import RealtimeCatalogue
 from adapters.avatars.heygen_realtime.stream import RealtimeStream, closed
 from adapters.avatars.http import Repeat
+from adapters.wire import fields
 from bot.errors import Invalid, ProviderError, StreamGone, Transient, Trouble
 from bot.model import Mode, Playback
 from bot.ports import (
@@ -86,7 +86,7 @@ class HeyGenRealtime(HeyGenAccount):
         answer = await self._connection.call(
             "POST", "/v3/avatar-realtime", self._refusals.creating, Repeat.UNLESS_TAKEN, body=body
         )
-        upstream_id = shapes.text(shapes.field(answer.json, "data", "stream_id"))
+        upstream_id = fields.text(fields.field(answer.json, "data", "stream_id"))
         if upstream_id is None:
             raise Transient(
                 "HeyGen opened a stream without saying which", may_have_taken_effect=True, trouble=Trouble.MALFORMED
@@ -161,19 +161,19 @@ class HeyGenRealtime(HeyGenAccount):
             answer = await self._connection.call("GET", _path(upstream_id), self._refusals.of_stream, Repeat.READS)
         except StreamGone as gone:
             return StreamStatus(False, None, str(gone))
-        data = shapes.field(answer.json, "data")
-        state = shapes.text(shapes.field(data, "status"))
+        data = fields.field(answer.json, "data")
+        state = fields.text(fields.field(data, "status"))
         if state is None:
             raise Transient(
                 "HeyGen told no status of the stream", may_have_taken_effect=False, trouble=Trouble.MALFORMED
             )
         if state in ("completed", "error"):
-            reason = shapes.text(shapes.field(data, "end_reason")) or shapes.text(
-                shapes.field(data, "error_message"), shapes.LONGEST_URL
+            reason = fields.text(fields.field(data, "end_reason")) or fields.text(
+                fields.field(data, "error_message"), fields.LONGEST_URL
             )
             return StreamStatus(False, None, self._refusals.quote(reason or state))
-        address = shapes.url(shapes.field(data, "hls_url"), "https", "http") or shapes.url(
-            shapes.field(data, "url"), "https", "http"
+        address = fields.url(fields.field(data, "hls_url"), "https", "http") or fields.url(
+            fields.field(data, "url"), "https", "http"
         )
         if address is None:
             return StreamStatus(True, None, state)

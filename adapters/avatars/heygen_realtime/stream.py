@@ -8,8 +8,9 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
-from adapters import server_sent_events, shapes
 from adapters.avatars.heygen_realtime.alignment import HeardWord, Narration
+from adapters.wire import fields as shapes
+from adapters.wire import sse
 from bot.errors import RateLimited, StreamGone, Transient
 from bot.ports import Clock, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, StreamStatus, WordsHeard
 
@@ -151,7 +152,7 @@ class RealtimeStream:
         brought = False
         async with self._listen() as chunks:
             try:
-                async for message in server_sent_events.messages(chunks):
+                async for message in sse.messages(chunks):
                     brought = True
                     self._touch()
                     if message.kind == "end":
@@ -159,7 +160,7 @@ class RealtimeStream:
                         return True
                     words = _words(shapes.parsed(message.data.encode()))
                     self._narration.hear(words, self._clock.monotonic(), self._clock.now().timestamp())
-            except server_sent_events.Unreadable:
+            except sse.Unreadable:
                 pass  # The next connection may make sense; the pause before it grows.
         return brought
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from adapters import shapes
+from adapters.wire import fields
 from bot.errors import Transient, Trouble
 from bot.ports import CatalogueEntry
 
@@ -13,7 +13,7 @@ LARGEST_CATALOGUE = 1000
 def avatars_in(body: object) -> Sequence[CatalogueEntry]:
     """The avatars that are active."""
     rows = rows_of(body, "avatars")
-    entries = [_avatar(row) for row in rows[:LARGEST_CATALOGUE] if shapes.field(row, "status") in (None, "ACTIVE")]
+    entries = [_avatar(row) for row in rows[:LARGEST_CATALOGUE] if fields.field(row, "status") in (None, "ACTIVE")]
     return [entry for entry in entries if entry is not None]
 
 
@@ -26,7 +26,7 @@ def voices_in(body: object) -> Sequence[CatalogueEntry]:
 
 def rows_of(body: object, name: str) -> list[object]:
     """The rows of a list, which come bare or under their name; null stands for none."""
-    data = shapes.field(body, "data")
+    data = fields.field(body, "data")
     rows = data[name] if isinstance(data, dict) and name in data else data
     if rows is not None and not isinstance(rows, list):
         raise Transient(
@@ -36,25 +36,25 @@ def rows_of(body: object, name: str) -> list[object]:
 
 
 def _avatar(row: object) -> CatalogueEntry | None:
-    avatar_id = shapes.text(shapes.field(row, "avatar_id"))
+    avatar_id = fields.text(fields.field(row, "avatar_id"))
     if avatar_id is None:
         return None
     return CatalogueEntry(
         avatar_id,
-        shapes.text(shapes.field(row, "pose_name")) or avatar_id,
-        shapes.url(shapes.field(row, "normal_preview"), "https", "http"),
-        shapes.text(shapes.field(row, "default_voice")),
+        fields.text(fields.field(row, "pose_name")) or avatar_id,
+        fields.url(fields.field(row, "normal_preview"), "https", "http"),
+        fields.text(fields.field(row, "default_voice")),
     )
 
 
 def _voice(row: object) -> CatalogueEntry | None:
-    voice_id = shapes.text(shapes.field(row, "voice_id"))
+    voice_id = fields.text(fields.field(row, "voice_id"))
     if voice_id is None:
         return None
-    name = shapes.text(shapes.field(row, "name")) or shapes.text(shapes.field(row, "display_name")) or voice_id
+    name = fields.text(fields.field(row, "name")) or fields.text(fields.field(row, "display_name")) or voice_id
     return CatalogueEntry(voice_id, name)
 
 
 def _speaks_live(row: object) -> bool:
-    flags = [shapes.field(row, "support_realtime"), shapes.field(row, "support_interactive_avatar")]
+    flags = [fields.field(row, "support_realtime"), fields.field(row, "support_interactive_avatar")]
     return True in flags or flags == [None, None]

@@ -17,7 +17,6 @@ from typing import Self
 import httpx
 from pydantic import SecretStr
 
-from adapters import shapes
 from adapters.avatars.heygen.account import HeyGenAccount
 from adapters.avatars.heygen_streaming.body import new_body
 from adapters.avatars.heygen_streaming.catalogue import avatars_in, rows_of, voices_in
@@ -27,6 +26,7 @@ from adapters.avatars.rooms.bot_transport import BotCarrier
 from adapters.avatars.rooms.factory import bot_carrier_for
 from adapters.avatars.rooms.page_transport import PageCarrier
 from adapters.avatars.rooms.reconnecting import KeptRoom
+from adapters.wire import fields
 from bot.errors import Invalid, NotReady, StreamGone, Sunset, Transient, Trouble
 from bot.model import Mode, Playback, RoomDoor
 from bot.ports import (
@@ -129,16 +129,16 @@ class HeyGenStreaming(HeyGenAccount):
             )
 
         answer = await self._connection.repeated(Repeat.UNLESS_TAKEN, once)
-        data = shapes.field(answer.json, "data")
-        upstream_id = shapes.text(shapes.field(data, "session_id"))
+        data = fields.field(answer.json, "data")
+        upstream_id = fields.text(fields.field(data, "session_id"))
         if upstream_id is None:
             raise Transient(
                 "HeyGen opened a stream without saying which", may_have_taken_effect=True, trouble=Trouble.MALFORMED
             )
         self._playbacks[upstream_id] = Playback(
-            hls_url=shapes.url(shapes.field(data, "hls_url"), "https", "http"),
-            livekit_url=shapes.url(shapes.field(data, "url"), "wss", "ws", "https", "http"),
-            livekit_token=shapes.text(shapes.field(data, "access_token"), shapes.LONGEST_URL),
+            hls_url=fields.url(fields.field(data, "hls_url"), "https", "http"),
+            livekit_url=fields.url(fields.field(data, "url"), "wss", "ws", "https", "http"),
+            livekit_token=fields.text(fields.field(data, "access_token"), fields.LONGEST_URL),
         )
         await self._add_room(upstream_id, self._playbacks[upstream_id])
         return upstream_id
@@ -177,8 +177,8 @@ class HeyGenStreaming(HeyGenAccount):
             task_mode="async",
         )
         if (room := self._rooms.get(upstream_id)) is not None:
-            room.expect(shapes.text(shapes.field(answer.json, "data", "task_id")), utterance_id, mode)
-        milliseconds = shapes.number(shapes.field(answer.json, "data", "duration_ms")) or 0.0
+            room.expect(fields.text(fields.field(answer.json, "data", "task_id")), utterance_id, mode)
+        milliseconds = fields.number(fields.field(answer.json, "data", "duration_ms")) or 0.0
         known = 0 < milliseconds <= LONGEST_SPEECH * 1000
         return Speech(milliseconds / 1000 if known else None)
 
@@ -242,7 +242,7 @@ class HeyGenStreaming(HeyGenAccount):
 
     async def balance(self) -> str | None:
         """The credits left. HeyGen counts the API's quota in sixtieths of a credit."""
-        quota = shapes.number(shapes.field(await self._get("/v2/user/remaining_quota"), "data", "remaining_quota"))
+        quota = fields.number(fields.field(await self._get("/v2/user/remaining_quota"), "data", "remaining_quota"))
         return None if quota is None else f"{round(quota / 60, 1):g} credits"
 
     async def _forget(self, upstream_id: str) -> None:
@@ -273,7 +273,7 @@ class HeyGenStreaming(HeyGenAccount):
         except Transient as trouble:
             # A token alone opens nothing.
             raise trouble.without_effect() from None
-        token = shapes.text(shapes.field(answer.json, "data", "token"), shapes.LONGEST_URL)
+        token = fields.text(fields.field(answer.json, "data", "token"), fields.LONGEST_URL)
         if token is None or not token.isascii() or not token.isprintable():
             raise Transient(
                 "HeyGen gave no token to open a stream with", may_have_taken_effect=False, trouble=Trouble.MALFORMED
@@ -290,10 +290,10 @@ class HeyGenStreaming(HeyGenAccount):
         sessions = rows_of(await self._get("/v1/streaming.list"), "sessions")
         found = []
         for row in sessions:
-            upstream_id = shapes.text(shapes.field(row, "session_id"))
-            state = shapes.text(shapes.field(row, "status")) or "unknown"
+            upstream_id = fields.text(fields.field(row, "session_id"))
+            state = fields.text(fields.field(row, "status")) or "unknown"
             if upstream_id is not None and state not in ("closing", "closed"):
-                found.append((upstream_id, state, _moment(shapes.field(row, "created_at"))))
+                found.append((upstream_id, state, _moment(fields.field(row, "created_at"))))
         return found
 
 
@@ -302,7 +302,7 @@ def _names_a_parameter(refusal: NotReady | Invalid) -> bool:
 
 
 def _moment(value: object) -> datetime | None:
-    seconds = shapes.number(value)
+    seconds = fields.number(value)
     if seconds is None or not 0 < seconds < 1e11:
         return None
     return datetime.fromtimestamp(seconds, UTC)

@@ -7,9 +7,9 @@ their own (avatar-apis 2.6); they are read as the reports of LiveAvatar that mea
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from adapters import shapes
 from adapters.avatars.rooms.reconnecting import KeptRoom
 from adapters.avatars.rooms.speech_events import RoomSpeech
+from adapters.wire import fields
 from bot.model import Mode, Playback, RoomDoor
 from bot.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
 from bot.rooms import RoomMessage
@@ -71,12 +71,12 @@ class StreamingRoom:
 
 
 def _as_liveavatar_says(message: RoomMessage) -> RoomMessage:
-    kind = shapes.text(shapes.field(message.data, "type"))
+    kind = fields.text(fields.field(message.data, "type"))
     return RoomMessage(
         message.topic,
         {
             "event_type": _SAME.get(kind or ""),
-            "source_event_id": shapes.field(message.data, "task_id"),
-            "text": shapes.field(message.data, "message"),
+            "source_event_id": fields.field(message.data, "task_id"),
+            "text": fields.field(message.data, "message"),
         },
     )

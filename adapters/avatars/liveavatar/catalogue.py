@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from adapters import shapes
 from adapters.avatars.http import Connection, Judge, Repeat
+from adapters.wire import fields
 from bot.errors import Transient, Trouble
 from bot.ports import CatalogueEntry
 
@@ -31,16 +31,16 @@ class LiveAvatarCatalogue:
             answer = await self._connection.call(
                 "GET", path, self._judge, Repeat.READS, query={**query, "page": page, "page_size": PAGE_SIZE}
             )
-            data = shapes.field(answer.json, "data")
-            if not isinstance(shapes.field(data, "results"), list):
+            data = fields.field(answer.json, "data")
+            if not isinstance(fields.field(data, "results"), list):
                 raise Transient(
                     "LiveAvatar answered a list in a form nobody knows",
                     may_have_taken_effect=False,
                     trouble=Trouble.MALFORMED,
                 )
-            for row in shapes.rows(shapes.field(data, "results")):
+            for row in fields.rows(fields.field(data, "results")):
                 yield row
-            if shapes.field(data, "next") is None:
+            if fields.field(data, "next") is None:
                 return
 
     async def avatars(self) -> Sequence[CatalogueEntry]:
@@ -64,27 +64,27 @@ class LiveAvatarCatalogue:
         found = []
         for kind in ("private", "public"):
             async for row in self.rows("/v1/voices", voice_type=kind):
-                voice_id = shapes.text(shapes.field(row, "id"))
+                voice_id = fields.text(fields.field(row, "id"))
                 if voice_id is not None:
-                    found.append(CatalogueEntry(voice_id, shapes.text(shapes.field(row, "name")) or voice_id))
+                    found.append(CatalogueEntry(voice_id, fields.text(fields.field(row, "name")) or voice_id))
         return found
 
     async def balance(self) -> str | None:
         """The credits left, which come as a decimal in a string."""
         answer = await self._connection.call("GET", "/v1/users/credits", self._judge, Repeat.READS)
-        credits_left = shapes.number(shapes.field(answer.json, "data", "credits_left"))
+        credits_left = fields.number(fields.field(answer.json, "data", "credits_left"))
         return None if credits_left is None else f"{round(credits_left, 1):g} credits"
 
     async def _avatars(self) -> AsyncIterator[CatalogueEntry]:
         for path in ("/v1/avatars", "/v1/avatars/public"):
             async for row in self.rows(path):
-                avatar_id = shapes.text(shapes.field(row, "id"))
+                avatar_id = fields.text(fields.field(row, "id"))
                 if avatar_id is not None and _is_usable(row):
                     yield CatalogueEntry(
                         avatar_id,
-                        shapes.text(shapes.field(row, "name")) or avatar_id,
-                        shapes.url(shapes.field(row, "preview_url"), "https", "http"),
-                        shapes.text(shapes.field(row, "default_voice", "id")),
+                        fields.text(fields.field(row, "name")) or avatar_id,
+                        fields.url(fields.field(row, "preview_url"), "https", "http"),
+                        fields.text(fields.field(row, "default_voice", "id")),
                     )
 
 

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from adapters import shapes
 from adapters.avatars.http import Answer, Connection, Repeat
 from adapters.avatars.liveavatar.body import session_body
 from adapters.avatars.liveavatar.catalogue import LiveAvatarCatalogue
 from adapters.avatars.liveavatar.errors import LiveAvatarRefusals
+from adapters.wire import fields
 from bot.errors import Invalid, StreamGone, Transient, Trouble
 from bot.model import Playback
 from bot.ports import OpenStream, StreamRequest
@@ -55,9 +55,9 @@ class LiveAvatarSessions:
             if not self._gives_in(refusal):
                 raise
             answer = await self._mint(self._body(request, avatar))
-        data = shapes.field(answer.json, "data")
-        session_id = shapes.text(shapes.field(data, "session_id"))
-        token = shapes.text(shapes.field(data, "session_token"), shapes.LONGEST_URL)
+        data = fields.field(answer.json, "data")
+        session_id = fields.text(fields.field(data, "session_id"))
+        token = fields.text(fields.field(data, "session_token"), fields.LONGEST_URL)
         if session_id is None or token is None or not token.isascii() or not token.isprintable():
             raise Transient(
                 "LiveAvatar gave no session to start", may_have_taken_effect=True, trouble=Trouble.MALFORMED
@@ -75,7 +75,7 @@ class LiveAvatarSessions:
 
         data: object = None
         try:
-            data = shapes.field((await self.connection.repeated(Repeat.UNLESS_TAKEN, once)).json, "data")
+            data = fields.field((await self.connection.repeated(Repeat.UNLESS_TAKEN, once)).json, "data")
         except Invalid as refusal:
             if not self._gives_in(refusal):
                 raise
@@ -85,9 +85,9 @@ class LiveAvatarSessions:
                 raise
         address = Playback(
             # Not LiveAvatar's: the simulator's stand-in rooms are watched this way.
-            hls_url=shapes.url(shapes.field(data, "hls_url"), "https", "http"),
-            livekit_url=shapes.url(shapes.field(data, "livekit_url"), "wss", "ws", "https", "http"),
-            livekit_token=shapes.text(shapes.field(data, "livekit_client_token"), shapes.LONGEST_URL),
+            hls_url=fields.url(fields.field(data, "hls_url"), "https", "http"),
+            livekit_url=fields.url(fields.field(data, "livekit_url"), "wss", "ws", "https", "http"),
+            livekit_token=fields.text(fields.field(data, "livekit_client_token"), fields.LONGEST_URL),
         )
         if address.livekit_url is None or address.livekit_token is None:
             await self.stop(session_id)
@@ -108,20 +108,20 @@ class LiveAvatarSessions:
         answer = await self.connection.call(
             "GET", f"/v1/sessions/{quote(session_id, safe='')}", self.refusals.of_session, Repeat.READS
         )
-        row = shapes.field(answer.json, "data")
-        if shapes.text(shapes.field(row, "id")) is None:
+        row = fields.field(answer.json, "data")
+        if fields.text(fields.field(row, "id")) is None:
             raise Transient(
                 "LiveAvatar told nothing of the session", may_have_taken_effect=False, trouble=Trouble.MALFORMED
             )
-        reason = shapes.text(shapes.field(row, "end_reason"))
-        return reason or (None if shapes.field(row, "end_at") is None else "ended")
+        reason = fields.text(fields.field(row, "end_reason"))
+        return reason or (None if fields.field(row, "end_at") is None else "ended")
 
     async def active(self) -> AsyncIterator[OpenStream]:
         """Every active session of the account."""
         async for row in self.catalogue.rows("/v1/sessions", EVERY_PAGE, type="active"):
-            session_id = shapes.text(shapes.field(row, "id"))
+            session_id = fields.text(fields.field(row, "id"))
             if session_id is not None:
-                yield OpenStream(session_id, _moment(shapes.field(row, "created_at")))
+                yield OpenStream(session_id, _moment(fields.field(row, "created_at")))
 
     def _body(self, request: StreamRequest, avatar: str) -> Mapping[str, object]:
         duration = int(min(self.longest, max(1.0, request.max_duration)))
@@ -153,7 +153,7 @@ class LiveAvatarSessions:
 
 
 def _moment(value: object) -> datetime | None:
-    text = shapes.text(value)
+    text = fields.text(value)
     if text is None:
         return None
     try:

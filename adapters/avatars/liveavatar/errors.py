@@ -6,9 +6,9 @@ validation errors come in two shapes; most codes are not documented, so the word
 
 import re
 
-from adapters import shapes
 from adapters.avatars.heygen.errors import Refusals
 from adapters.avatars.http import Answer
+from adapters.wire import fields
 from bot.errors import ConcurrencyReached, Invalid, ProviderError, QuotaExhausted, StreamGone, Transient, Trouble
 
 _SUCCESS = (None, "0", "100", "200", "1000")
@@ -56,7 +56,7 @@ class LiveAvatarRefusals(Refusals):
 
     def _judged(self, answer: Answer, *, of_session: bool) -> ProviderError | None:
         body = answer.json
-        code = shapes.code(shapes.field(body, "code"))
+        code = fields.code(fields.field(body, "code"))
         if answer.is_success and code in _SUCCESS:
             has_shape = isinstance(body, dict) and ("code" in body or "data" in body) and body.get("error") is None
             return None if has_shape else self._unreadable(answer)
@@ -83,22 +83,22 @@ class LiveAvatarRefusals(Refusals):
     def _message(self, answer: Answer) -> str:
         """The documented shape of a validation error is FastAPI's, the official demo expects another."""
         body = answer.json
-        found = [shapes.text(shapes.field(row, "msg"), shapes.LONGEST_URL) for row in _details(body)]
+        found = [fields.text(fields.field(row, "msg"), fields.LONGEST_URL) for row in _details(body)]
         found += [
-            shapes.text(shapes.field(row, "message"), shapes.LONGEST_URL)
-            for row in shapes.rows(shapes.field(body, "data"))
+            fields.text(fields.field(row, "message"), fields.LONGEST_URL)
+            for row in fields.rows(fields.field(body, "data"))
         ]
         said = [message for message in found if message is not None]
         return "; ".join(said) or super()._message(answer)
 
 
 def _details(body: object) -> list[object]:
-    return shapes.rows(shapes.field(body, "detail"))
+    return fields.rows(fields.field(body, "detail"))
 
 
 def _names(body: object, field: str) -> bool:
     """Whether a validation error is about `field`."""
-    return any(field in shapes.rows(shapes.field(row, "loc")) for row in _details(body))
+    return any(field in fields.rows(fields.field(row, "loc")) for row in _details(body))
 
 
 def _is_no_id(body: object, message: str) -> bool:

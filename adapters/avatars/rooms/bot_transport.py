@@ -9,8 +9,8 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Literal, get_args
 
-from adapters import shapes
 from adapters.avatars.rooms.transport import VIEWER
+from adapters.wire import fields
 from bot.errors import AvatarAway, Invalid, StreamGone, Transient, Trouble
 from bot.model import Playback, RoomDoor
 from bot.ports import AvatarSeen
@@ -159,7 +159,7 @@ class BotRoom:
         )
 
     def _hear(self, packet: "rtc.DataPacket") -> None:
-        data = shapes.parsed(packet.data)
+        data = fields.parsed(packet.data)
         is_viewer = packet.participant is not None and packet.participant.identity == VIEWER
         if isinstance(data, dict) and not is_viewer:
             self._inbox.put(RoomMessage(packet.topic or "", data))

@@ -8,7 +8,7 @@ the network or from a page, so it is believed in no part.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from adapters import shapes
+from adapters.wire import fields
 from bot.model import Mode, Word
 from bot.ports import AnswerHeard, Clock, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
 from bot.rooms import RoomMessage
@@ -62,9 +62,9 @@ class RoomSpeech:
     def happened(self, message: RoomMessage) -> Iterator[StreamEvent]:
         """What a report of the avatar means; nothing for kinds nobody knows."""
         data = message.data
-        source = shapes.text(shapes.field(data, "source_event_id"))
-        text = shapes.text(shapes.field(data, "text"), LONGEST_TEXT) or ""
-        match shapes.field(data, "event_type"):
+        source = fields.text(fields.field(data, "source_event_id"))
+        text = fields.text(fields.field(data, "text"), LONGEST_TEXT) or ""
+        match fields.field(data, "event_type"):
             case "avatar.speak_started":
                 yield from self._started(source)
             case "avatar.speak_ended":
@@ -75,7 +75,7 @@ class RoomSpeech:
                 yield from self._whole(source, text)
             case "session.stopped":
                 # The documentation says end_reason, the SDK's types say stop_reason.
-                reason = shapes.text(shapes.field(data, "end_reason")) or shapes.text(shapes.field(data, "stop_reason"))
+                reason = fields.text(fields.field(data, "end_reason")) or fields.text(fields.field(data, "stop_reason"))
                 yield StreamEnded(reason or "stopped")
 
     def _find(self, source: str | None) -> _Said | None:

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from adapters import network, shapes
+from adapters import network
+from adapters.wire import fields
 from bot.errors import AvatarAway, StreamGone, Transient, Trouble
 from bot.model import Playback, RoomDoor
 from bot.ports import AvatarSeen
@@ -118,10 +119,10 @@ class StandInRoom:
             async for frame in self._socket:
                 if frame.type is not aiohttp.WSMsgType.TEXT:
                     continue
-                value = shapes.parsed(frame.data.encode())
-                topic, data = shapes.text(shapes.field(value, "topic")), shapes.field(value, "data")
+                value = fields.parsed(frame.data.encode())
+                topic, data = fields.text(fields.field(value, "topic")), fields.field(value, "data")
                 if topic == PRESENCE:
-                    self._avatar_is_here = shapes.field(data, "is_here") is not False
+                    self._avatar_is_here = fields.field(data, "is_here") is not False
                     self._inbox.put(AvatarSeen(self._avatar_is_here))
                 elif topic is not None and isinstance(data, dict):
                     self._inbox.put(RoomMessage(topic, data))

@@ -1,6 +1,6 @@
 // The line to the server: one WebSocket that comes back by itself, with patience and jitter, until the server says why not.
 
-const FINAL = { 1000: "ended", 4404: "revoked", 4410: "expired" }; // adapters/web/messages.py, Close
+const FINAL = { 1000: "ended", 4404: "revoked", 4410: "expired" }; // adapters/web/protocol.py, Close
 const SILENCE = 45_000; // ms; the server sends something every 15 s
 const FIRST_WAIT = 1; // seconds; doubled up to LONGEST_WAIT
 const LONGEST_WAIT = 20;

@@ -15,7 +15,6 @@ import structlog.testing
 from pydantic import SecretStr
 
 from adapters import network
-from adapters.answers.openai_compatible import OpenAICompatible
 from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from adapters.avatars.liveavatar.provider import LiveAvatar
@@ -26,6 +25,7 @@ from adapters.chat.slack import socket_mode
 from adapters.chat.slack.client import call, web_client
 from adapters.chat.slack.doctor import examine_slack
 from adapters.chat.slack.outbox import Outbox
+from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions
 from bot import sentences
 from bot.clock import SystemClock

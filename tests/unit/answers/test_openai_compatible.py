@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from adapters.answers import openai_compatible
-from adapters.answers.openai_compatible import ANSWER_LIMIT, LONGEST_ANSWER, MANNER, MOST_TURNS, OpenAICompatible
+from adapters.llm import openai_compatible
+from adapters.llm.openai_compatible import ANSWER_LIMIT, LONGEST_ANSWER, MANNER, MOST_TURNS, OpenAICompatible
 from adapters.simulator import Effect, Simulator, SimulatorOptions
 from bot.clock import SystemClock
 from bot.errors import AnswerError, AnswerTrouble

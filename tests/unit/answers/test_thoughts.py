@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.answers.thoughts import LONGEST_TAG, NAMES, Thoughts
+from adapters.llm.thoughts import LONGEST_TAG, NAMES, Thoughts
 
 
 def spoken(*fragments: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.server_sent_events import LONGEST_MESSAGE, Message, Unreadable, messages
+from adapters.wire.sse import LONGEST_MESSAGE, Message, Unreadable, messages
 
 
 async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:

@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from adapters.web.said import LONGEST_TOPIC, understand
+from adapters.web.protocol import LONGEST_TOPIC, understand
 from adapters.web.seats import ANSWER, GRACE
-from adapters.web.visits import LOOK_AGAIN
+from adapters.web.viewer import LOOK_AGAIN
 from bot.errors import AvatarAway, NotReady, ProviderError, Transient
 from bot.model import RoomDoor
 from bot.ports import AvatarSeen

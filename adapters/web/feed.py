@@ -13,18 +13,19 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import ClientConnectionResetError, WSMsgType, web
 
-from adapters.web.desk import Desk
 from adapters.web.links import SignedWatchLinks
-from adapters.web.messages import (
+from adapters.web.lookup import Desk
+from adapters.web.protocol import (
     Close,
+    Hello,
     Message,
     SessionMessage,
     encode,
     session_message,
+    understand,
     words_message,
 )
-from adapters.web.said import Hello, understand
-from adapters.web.visits import Rooms, RoomVisit
+from adapters.web.viewer import Rooms, RoomVisit
 from bot.bulletin import Bulletin, Following
 from bot.errors import LinkInvalid, StoreError
 from bot.model import UtteranceState

@@ -15,12 +15,12 @@ import stamina
 import structlog
 from pydantic import SecretStr
 
-from adapters import server_sent_events, shapes
-from adapters.answers.frames import end, has_choice, words
-from adapters.answers.messages import messages_of
-from adapters.answers.refusals import refusal
-from adapters.answers.thoughts import Thoughts
+from adapters.llm.frames import end, has_choice, words
+from adapters.llm.messages import messages_of
+from adapters.llm.refusals import refusal
+from adapters.llm.thoughts import Thoughts
 from adapters.network import http_client, told
+from adapters.wire import fields, sse
 from bot.errors import AnswerError, AnswerTrouble
 from bot.ports import Clock, Turn
 from bot.settings import Settings
@@ -131,7 +131,7 @@ class OpenAICompatible:
             failure = AnswerError(_kind_of(trouble), why=AnswerTrouble.UNREACHABLE)
         except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as trouble:
             failure = AnswerError(_kind_of(trouble), why=AnswerTrouble.BROKEN_OFF)
-        except server_sent_events.Unreadable as trouble:
+        except sse.Unreadable as trouble:
             failure = AnswerError(f"the chat model: {trouble}", why=AnswerTrouble.BROKEN_OFF)
         else:
             return
@@ -211,11 +211,11 @@ class OpenAICompatible:
 
     async def _streamed(self, response: httpx.Response) -> AsyncGenerator[object, None]:
         """The frames of a stream up to its mark of the end. Raises `AnswerError` where the stream ends without one."""
-        async for message in server_sent_events.messages(response.aiter_bytes()):
+        async for message in sse.messages(response.aiter_bytes()):
             if message.data.strip() == "[DONE]":
                 return
-            frame = shapes.parsed(message.data.encode())
-            if shapes.field(frame, "error") is not None:
+            frame = fields.parsed(message.data.encode())
+            if fields.field(frame, "error") is not None:
                 raise self._refusal(200, message.data.encode())
             yield frame
         raise AnswerError("the chat model's stream ended without a finish_reason", why=AnswerTrouble.BROKEN_OFF)
@@ -223,8 +223,8 @@ class OpenAICompatible:
     async def _whole(self, response: httpx.Response) -> AsyncGenerator[object, None]:
         """The one frame of a server that does not stream although it is asked to."""
         content = await _bounded(response, LARGEST_ANSWER)
-        body = shapes.parsed(content)
-        if shapes.field(body, "error") is not None:
+        body = fields.parsed(content)
+        if fields.field(body, "error") is not None:
             raise self._refusal(200, content)
         if not has_choice(body):
             raise AnswerError("what answers there is no chat API", why=AnswerTrouble.ADDRESS)

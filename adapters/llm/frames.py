@@ -6,7 +6,7 @@ part of their own (`thinking`) are not words of the answer and are left where th
 
 from dataclasses import dataclass
 
-from adapters import shapes
+from adapters.wire import fields
 from bot.errors import AnswerTrouble
 
 _WORDS = {None: "text", "text": "text", "output_text": "text", "refusal": "refusal"}
@@ -47,19 +47,19 @@ class End:
 
 def has_choice(body: object) -> bool:
     """Whether it looks like the reply of a chat API."""
-    return isinstance(shapes.field(body, "choices"), list)
+    return isinstance(fields.field(body, "choices"), list)
 
 
 def words(frame: object, holder: str) -> str:
     """The words of the answer in a frame; `holder` is `delta` where it is streamed, else `message`."""
-    said = shapes.field(_choice(frame), holder)
-    content = _text(shapes.field(said, "content"))
-    return content or _text(shapes.field(said, "refusal"))
+    said = fields.field(_choice(frame), holder)
+    content = _text(fields.field(said, "content"))
+    return content or _text(fields.field(said, "refusal"))
 
 
 def end(frame: object) -> End | None:
     """How the answer ends with this frame, None where it goes on."""
-    reason = shapes.text(shapes.field(_choice(frame), "finish_reason"))
+    reason = fields.text(fields.field(_choice(frame), "finish_reason"))
     # Some servers write the word where JSON's null is meant.
     if reason is None or reason.lower() in ("null", "none"):
         return None
@@ -67,7 +67,7 @@ def end(frame: object) -> End | None:
 
 
 def _choice(frame: object) -> object:
-    choices = shapes.rows(shapes.field(frame, "choices"))
+    choices = fields.rows(fields.field(frame, "choices"))
     return choices[0] if choices else None
 
 
@@ -79,10 +79,10 @@ def _text(content: object) -> str:
 def _part(part: object) -> str:
     if isinstance(part, str):
         return part
-    kind = shapes.field(part, "type")
+    kind = fields.field(part, "type")
     held_in = _WORDS.get(kind) if kind is None or isinstance(kind, str) else None
     if held_in is None:
         return ""
-    text = shapes.field(part, held_in)
-    text = shapes.field(text, "value") if isinstance(text, dict) else text
+    text = fields.field(part, held_in)
+    text = fields.field(text, "value") if isinstance(text, dict) else text
     return text if isinstance(text, str) else ""

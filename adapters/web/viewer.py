@@ -12,9 +12,26 @@ from contextlib import suppress
 import structlog
 from aiohttp import ClientConnectionResetError
 
-from adapters.web.desk import Desk
-from adapters.web.messages import Message, door_message, enters_room, publish_message, room_of, seat_message
-from adapters.web.said import Ask, Avatar, Give, Heard, Keep, Left, Published, Said, Seated, Visit, WantsDoor
+from adapters.web.lookup import Desk
+from adapters.web.protocol import (
+    Ask,
+    Avatar,
+    Give,
+    Heard,
+    Keep,
+    Left,
+    Message,
+    Published,
+    Said,
+    Seated,
+    Visit,
+    WantsDoor,
+    door_message,
+    enters_room,
+    publish_message,
+    room_of,
+    seat_message,
+)
 from adapters.web.seats import SeatLine, Standing
 from bot.errors import ProviderError
 from bot.model import RoomDoor

@@ -2,8 +2,8 @@
 
 from http import HTTPStatus
 
-from adapters import shapes
 from adapters.quoting import masked
+from adapters.wire import fields
 from bot.errors import AnswerError, AnswerTrouble
 
 _MESSAGES = (("error", "message"), ("error",), ("message",), ("detail",))
@@ -12,8 +12,8 @@ _MESSAGES = (("error", "message"), ("error",), ("message",), ("detail",))
 
 def refusal(status: int, content: bytes, secret: str) -> AnswerError:
     """The error for a reply with `status` whose body is `content`; `secret` is never part of it."""
-    body = shapes.parsed(content)
-    found = (shapes.text(shapes.field(body, *path), shapes.LONGEST_URL) for path in _MESSAGES)
+    body = fields.parsed(content)
+    found = (fields.text(fields.field(body, *path), fields.LONGEST_URL) for path in _MESSAGES)
     message = next((text for text in found if text is not None), "")
     quoted = masked(message, (secret,))
     said = f"the chat model answered {status}" + (f": {quoted}" if quoted else "")
@@ -21,7 +21,7 @@ def refusal(status: int, content: bytes, secret: str) -> AnswerError:
 
 
 def _trouble(status: int, body: object, message: str) -> AnswerTrouble:
-    about = {shapes.code(shapes.field(body, "error", name)) for name in ("code", "param", "type")}
+    about = {fields.code(fields.field(body, "error", name)) for name in ("code", "param", "type")}
     if about & {"content_filter", "content_policy_violation"}:
         return AnswerTrouble.FILTER
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):

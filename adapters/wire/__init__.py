@@ -1,0 +1,1 @@
+"""Reading what comes over a wire: JSON fields of an unknown shape, server-sent events."""
