@@ -16,7 +16,7 @@ import httpx
 import yarl
 from httpx_aiohttp import AiohttpTransport
 
-from bot.errors import Trouble
+from bot.core.errors import Trouble
 from bot.settings.proxies import Proxy, environment_proxies
 
 _NEEDS_LOGIN = 407

@@ -14,21 +14,21 @@ import structlog
 from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions
 from adapters.web import SignedWatchLinks, WebServer
-from bot import metrics
-from bot.bulletin import Bulletin
 from bot.catalogue import Catalogue
 from bot.commands.table import Commands
+from bot.core.bind_errors import is_loopback, listening_trouble
+from bot.core.errors import SettingsError, StoreError, StoreUnavailable
+from bot.core.events import Bulletin
+from bot.core.models import UtteranceState
+from bot.core.policy import SessionPolicy
+from bot.core.ports import AvatarProvider, ChatAdapter, ChatModel, Clock, Tell
+from bot.core.tasks import end
 from bot.desk import Desk
-from bot.errors import SettingsError, StoreError, StoreUnavailable
 from bot.house import House
 from bot.left_open import close_sessions, close_streams
 from bot.limits import Budget, limits_of
-from bot.listening import is_loopback, listening_trouble
-from bot.model import UtteranceState
 from bot.permissions import Access, Permissions
 from bot.platforms import Platforms
-from bot.policy import SessionPolicy
-from bot.ports import AvatarProvider, ChatAdapter, ChatModel, Clock, Tell
 from bot.providers import make_provider, point_at_simulator
 from bot.relay import Relay
 from bot.rooms import seats_of
@@ -43,7 +43,7 @@ from bot.store.store import Store
 from bot.streams import StreamCloser
 from bot.supervision import Supervised
 from bot.sweeper import Sweeper
-from bot.tasks import end
+from bot.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import structlog
 
-from bot.errors import ProviderError
-from bot.ports import AvatarProvider, CatalogueEntry, Clock
+from bot.core.errors import ProviderError
+from bot.core.ports import AvatarProvider, CatalogueEntry, Clock
 
 log = structlog.get_logger(__name__)
 

@@ -5,9 +5,9 @@ root: it loads adapters by their names and imports none.
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
+from bot.core.errors import SettingsError
+from bot.core.ports import ChatAdapter, Tell
 from bot.desk import Desk
-from bot.errors import SettingsError
-from bot.ports import ChatAdapter, Tell
 from bot.settings import Settings
 
 CHATS = "avatar_relay.chat"

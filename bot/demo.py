@@ -7,10 +7,10 @@ from pathlib import Path
 
 from bot.app import Application, SimulatorOptions
 from bot.chats import console_chat
-from bot.ports import Tell
+from bot.core.ports import Tell
 from bot.providers import SIMULATED_CLIENT
 from bot.settings import LogLevel, Settings, WebSettings
-from bot.shell.output import at_terminal
+from bot.terminal import at_terminal
 
 PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
 """The APIs that the simulator speaks."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.commands.table import Commands
-from bot.ports import Clock
+from bot.core.ports import Clock
 from bot.relay import Relay
 from bot.sessions import Sessions
 from bot.settings import Settings

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from bot.bulletin import Bulletin
 from bot.catalogue import Catalogue
-from bot.errors import Refused
-from bot.policy import SessionPolicy
-from bot.ports import AvatarProvider, ChatModel, Clock, WatchLinks
+from bot.core.errors import Refused
+from bot.core.events import Bulletin
+from bot.core.policy import SessionPolicy
+from bot.core.ports import AvatarProvider, ChatModel, Clock, WatchLinks
 from bot.sentences import chat_not_configured
 from bot.store.store import Store
 from bot.streams import StreamCloser

@@ -5,7 +5,7 @@ streams of a provider that is no longer the chosen one. Knows rows and streams, 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from bot.model import EndReason, Session, SessionState, Stream, StreamState
+from bot.core.models import EndReason, Session, SessionState, Stream, StreamState
 from bot.store.store import Store
 from bot.streams import StreamCloser
 

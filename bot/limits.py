@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from bot import sentences
-from bot.errors import Refused
-from bot.model import Channel, StreamUse
-from bot.ports import Clock
+from bot.core.errors import Refused
+from bot.core.models import Channel, StreamUse
+from bot.core.ports import Clock
 from bot.settings import Settings
 from bot.store.store import Store
 

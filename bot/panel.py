@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot import sentences
-from bot.presentation import Button, Phase, SessionView
+from bot.core.views import Button, Phase, SessionView
 
 WATCH = Button("watch", "Watch")
 INTERRUPT = Button("interrupt", "Interrupt")

@@ -8,8 +8,8 @@ the person.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from bot.errors import Refused
-from bot.model import Actor, Block, Channel, Role
+from bot.core.errors import Refused
+from bot.core.models import Actor, Block, Channel, Role
 from bot.sentences import CHANNEL_DENIED, not_allowed
 
 EVERYWHERE = ""

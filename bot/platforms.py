@@ -11,13 +11,13 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from bot.bulletin import Following
-from bot.errors import SettingsError
-from bot.ports import ChatAdapter, Clock, Tell
-from bot.presentation import LeftUnsaid, Notice, SessionChanged, UtteranceChanged, WordsSpoken
+from bot.core.errors import SettingsError
+from bot.core.events import Following, Notice, SessionChanged, UtteranceChanged, WordsSpoken
+from bot.core.ports import ChatAdapter, Clock, Tell
+from bot.core.views import LeftUnsaid
 from bot.sessions import Sessions
 from bot.supervision import Supervised
-from bot.unforeseen import report
+from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
 

@@ -6,8 +6,8 @@ from importlib.metadata import entry_points
 
 from pydantic import SecretStr
 
-from bot.errors import SettingsError
-from bot.ports import AvatarProvider, Clock
+from bot.core.errors import SettingsError
+from bot.core.ports import AvatarProvider, Clock
 from bot.settings import PROVIDERS_GROUP, SIMULATOR, Settings, known_providers
 
 SIMULATED_CLIENT = "heygen-realtime"

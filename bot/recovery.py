@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bot.errors import ProviderError
+from bot.core.errors import ProviderError
+from bot.core.models import Playback, Session, SessionState, Stream, StreamState
+from bot.core.ports import StreamStatus
 from bot.house import House
-from bot.model import Playback, Session, SessionState, Stream, StreamState
-from bot.ports import StreamStatus
 from bot.unowned import list_open
 
 log = structlog.get_logger(__name__)

@@ -10,16 +10,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from bot import ids, metrics, sentences
-from bot.errors import Refused
-from bot.model import Actor, Channel, Mode, Role, Utterance, UtteranceState
+from bot import sentences
+from bot.core import ids
+from bot.core.errors import Refused
+from bot.core.models import Actor, Channel, Mode, Role, Utterance, UtteranceState
+from bot.core.ports import Clock
 from bot.permissions import Permissions
-from bot.ports import Clock
 from bot.session.running import RunningSession
 from bot.sessions import Sessions
 from bot.settings import Relay as RelayRule
-from bot.speech import make_speakable
 from bot.store.audit import REFUSED
+from bot.telemetry import metrics
+from bot.text import make_speakable
 
 LONGEST_MESSAGE = 4000
 """Characters of one message: what Discord and Slack let a person write at once (2,000 to 4,000); about four minutes of

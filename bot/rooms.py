@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from bot.errors import AvatarAway, NotReady, ProviderError, StreamGone, Transient, Trouble
-from bot.model import RoomDoor
-from bot.ports import AvatarSeen
+from bot.core.errors import AvatarAway, NotReady, ProviderError, StreamGone, Transient, Trouble
+from bot.core.models import RoomDoor
+from bot.core.ports import AvatarSeen
 
 BACKLOG = 512
 """Messages of a room that are kept for a reader that is behind; a page that floods us loses its own oldest ones."""

@@ -11,10 +11,9 @@ from functools import partial
 
 import structlog
 
-from bot import ids, metrics
-from bot.errors import StoreError
-from bot.house import House
-from bot.model import (
+from bot.core import ids
+from bot.core.errors import StoreError
+from bot.core.models import (
     Actor,
     AuditEntry,
     Channel,
@@ -26,7 +25,9 @@ from bot.model import (
     Utterance,
     UtteranceState,
 )
-from bot.presentation import SessionView
+from bot.core.tasks import TaskOwner
+from bot.core.views import SessionView
+from bot.house import House
 from bot.recovery import settle_streams
 from bot.rooms import HasStage
 from bot.sentences import restarted
@@ -35,7 +36,7 @@ from bot.session.running import RunningSession
 from bot.session.unsaid import tell_left
 from bot.session.views import view_of_row
 from bot.store.audit import ADMIN_STOP
-from bot.tasks import TaskOwner
+from bot.telemetry import metrics
 from bot.unowned import Unowned, list_open
 
 log = structlog.get_logger(__name__)

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from bot import ids, metrics
-from bot.backoff import Backoff
-from bot.errors import ConcurrencyReached, ProviderError, StoreError, StreamGone, Transient
-from bot.model import Playback, Stream, StreamState
-from bot.ports import AvatarProvider, Clock, StreamRequest
+from bot.core import ids
+from bot.core.backoff import Backoff
+from bot.core.errors import ConcurrencyReached, ProviderError, StoreError, StreamGone, Transient
+from bot.core.models import Playback, Stream, StreamState
+from bot.core.ports import AvatarProvider, Clock, StreamRequest
+from bot.core.tasks import TaskOwner
 from bot.store.store import Store
-from bot.tasks import TaskOwner
-from bot.unforeseen import report
+from bot.telemetry import metrics
+from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
 

@@ -8,10 +8,10 @@ everything else may not.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bot import metrics
-from bot.backoff import Backoff
-from bot.ports import Clock
-from bot.unforeseen import report
+from bot.core.backoff import Backoff
+from bot.core.ports import Clock
+from bot.telemetry import metrics
+from bot.telemetry.unexpected import report
 
 PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 """Seconds before a part starts again."""

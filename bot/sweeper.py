@@ -12,14 +12,16 @@ from functools import partial
 
 import structlog
 
-from bot import metrics, sentences
-from bot.errors import StoreError
+from bot import sentences
+from bot.core.errors import StoreError
+from bot.core.events import Occasion
+from bot.core.models import EndReason
+from bot.core.views import Reply
 from bot.limits import Budget
-from bot.model import EndReason
 from bot.permissions import Permissions
-from bot.presentation import Occasion, Reply
 from bot.sessions import NOBODY, Sessions
 from bot.supervision import Supervised
+from bot.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 

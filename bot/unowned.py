@@ -10,11 +10,11 @@ from datetime import timedelta
 
 import structlog
 
-from bot import metrics
-from bot.errors import ProviderError
-from bot.model import Stream, StreamState
-from bot.ports import AvatarProvider, Clock, OpenStream
+from bot.core.errors import ProviderError
+from bot.core.models import Stream, StreamState
+from bot.core.ports import AvatarProvider, Clock, OpenStream
 from bot.store.store import Store
+from bot.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ class _Timer:
 
 
 class ManualClock:
-    """`bot.ports.Clock` for tests: time moves only by `advance`."""
+    """`bot.core.ports.Clock` for tests: time moves only by `advance`."""
 
     def __init__(self, start: datetime = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)) -> None:
         self._start = start

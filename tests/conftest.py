@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from bot import unforeseen
+from bot.telemetry import unexpected
 
 SLOW = (
     "browser",
@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def nothing_is_known() -> None:
     """An error that an earlier test has met is logged whole in this one, too."""
-    unforeseen.forget()
+    unexpected.forget()
 
 
 @pytest.fixture

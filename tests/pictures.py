@@ -26,9 +26,9 @@ from playwright.async_api import Browser, async_playwright
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.render import embed_of
 from adapters.chat.slack.blocks import Wording, message_of_panel
-from bot.model import Channel, Mode
+from bot.core.models import Channel, Mode
+from bot.core.views import Phase, SessionView
 from bot.panel import panel_of
-from bot.presentation import Phase, SessionView
 from tests.browser.conftest import ARGUMENTS
 from tests.pages import ROOT
 

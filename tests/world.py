@@ -27,18 +27,19 @@ from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamView
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
-from bot.bulletin import Bulletin
 from bot.catalogue import Catalogue
 from bot.commands.asked import Asked
 from bot.commands.grammar import ADMIN, AVATAR, parse
 from bot.commands.table import Commands
-from bot.errors import Refused, StoreUnavailable, Transient
+from bot.core.errors import Refused, StoreUnavailable, Transient
+from bot.core.events import Bulletin, Notice, SessionEvent, UtteranceChanged
+from bot.core.models import Actor, Channel, Role, UtteranceState
+from bot.core.policy import SessionPolicy
+from bot.core.tasks import end
+from bot.core.views import Reply
 from bot.house import House
 from bot.limits import Budget, Limits
-from bot.model import Actor, Channel, Role, UtteranceState
 from bot.permissions import Access, Permissions
-from bot.policy import SessionPolicy
-from bot.presentation import Notice, Reply, SessionEvent, UtteranceChanged
 from bot.relay import Message, Receipt, Relay
 from bot.session.running import RunningSession
 from bot.sessions import Recovery, Sessions
@@ -48,7 +49,6 @@ from bot.store import schema
 from bot.store.store import Store
 from bot.streams import StreamCloser
 from bot.sweeper import Sweeper
-from bot.tasks import end
 from tests.clock import ManualClock
 from tests.stillness import stillness, watch_threads
 

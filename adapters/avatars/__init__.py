@@ -1,1 +1,1 @@
-"""Clients of the avatar providers, one module each, behind `bot.ports.AvatarProvider`."""
+"""Clients of the avatar providers, one module each, behind `bot.core.ports.AvatarProvider`."""

@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from adapters.network import ProxyTrouble, http_client, told, trouble_of
 from adapters.wire import fields
-from bot.errors import ProviderError, RateLimited, Transient, Trouble
+from bot.core.errors import ProviderError, RateLimited, Transient, Trouble
 
 Result = TypeVar("Result")
 

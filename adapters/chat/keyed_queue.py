@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from bot.tasks import TaskOwner
-from bot.unforeseen import report
+from bot.core.tasks import TaskOwner
+from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
 

@@ -1,1 +1,1 @@
-"""Language models that answer where the avatar provider cannot. Each implements `bot.ports.ChatModel`."""
+"""Language models that answer where the avatar provider cannot. Each implements `bot.core.ports.ChatModel`."""

@@ -7,7 +7,7 @@ part of their own (`thinking`) are not words of the answer and are left where th
 from dataclasses import dataclass
 
 from adapters.wire import fields
-from bot.errors import AnswerTrouble
+from bot.core.errors import AnswerTrouble
 
 _WORDS = {None: "text", "text": "text", "output_text": "text", "refusal": "refusal"}
 """Which field of a part holds words, by the part's type. A refusal is what the model answers."""

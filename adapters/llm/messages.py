@@ -5,7 +5,7 @@ Some models (Gemma, Mistral and others behind their chat templates) refuse anyth
 
 from collections.abc import Iterable, Sequence
 
-from bot.ports import Turn
+from bot.core.ports import Turn
 
 
 def messages_of(system: str, turns: Sequence[Turn], most: int) -> list[dict[str, str]]:

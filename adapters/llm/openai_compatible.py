@@ -21,10 +21,10 @@ from adapters.llm.refusals import refusal
 from adapters.llm.thoughts import Thoughts
 from adapters.network import http_client, told
 from adapters.wire import fields, sse
-from bot.errors import AnswerError, AnswerTrouble
-from bot.ports import Clock, Turn
+from bot.core.errors import AnswerError, AnswerTrouble
+from bot.core.ports import Clock, Turn
+from bot.core.time_limit import time_limit
 from bot.settings import Settings
-from bot.time_limit import time_limit
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +66,7 @@ class _Passing(Exception):
 
 
 class OpenAICompatible:
-    """`bot.ports.ChatModel`. Leave it (`async with`, or `aclose`) to close its connections."""
+    """`bot.core.ports.ChatModel`. Leave it (`async with`, or `aclose`) to close its connections."""
 
     def __init__(
         self,

@@ -2,9 +2,9 @@
 
 from http import HTTPStatus
 
-from adapters.quoting import masked
 from adapters.wire import fields
-from bot.errors import AnswerError, AnswerTrouble
+from bot.core.errors import AnswerError, AnswerTrouble
+from bot.telemetry.redaction import masked
 
 _MESSAGES = (("error", "message"), ("error",), ("message",), ("detail",))
 """Where servers say why: OpenAI, Ollama's own API, older vLLM, FastAPI."""

@@ -34,7 +34,7 @@ from adapters.simulator.service import Service
 from adapters.simulator.streams import Streams, StreamView
 from adapters.simulator.video.hls import Hls
 from adapters.simulator.wire import Handler, Refused, reply
-from bot.ports import Clock
+from bot.core.ports import Clock
 
 log = logging.getLogger(__name__)
 

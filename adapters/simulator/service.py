@@ -13,7 +13,7 @@ from adapters.simulator.accounts import Account
 from adapters.simulator.options import SimulatorOptions
 from adapters.simulator.rooms.contract import Rooms
 from adapters.simulator.streams import Streams
-from bot.ports import Clock
+from bot.core.ports import Clock
 
 _HOST = re.compile(r"[A-Za-z0-9.\-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 

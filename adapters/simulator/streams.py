@@ -15,7 +15,7 @@ from decimal import Decimal
 from adapters.simulator.options import Price
 from adapters.simulator.speech.timeline import Fate, Timeline
 from adapters.simulator.wire import JsonObject
-from bot.ports import Clock, Timer
+from bot.core.ports import Clock, Timer
 
 _TOLERANCE = 1e-6
 """Seconds; a timer may ring this much early, because adding and subtracting floats is not exact."""

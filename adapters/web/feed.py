@@ -26,13 +26,13 @@ from adapters.web.protocol import (
     words_message,
 )
 from adapters.web.viewer import Rooms, RoomVisit
-from bot.bulletin import Bulletin, Following
-from bot.errors import LinkInvalid, StoreError
-from bot.model import UtteranceState
-from bot.ports import Clock
-from bot.presentation import Phase, SessionChanged, SessionEvent, SessionView, UtteranceChanged, WordsSpoken
+from bot.core.errors import LinkInvalid, StoreError
+from bot.core.events import Bulletin, Following, SessionChanged, SessionEvent, UtteranceChanged, WordsSpoken
+from bot.core.models import UtteranceState
+from bot.core.ports import Clock
+from bot.core.views import Phase, SessionView
 from bot.rooms import RoomSeats
-from bot.unforeseen import report
+from bot.telemetry.unexpected import report
 
 HEARTBEAT = 20.0
 """Seconds between WebSocket pings; a viewer whose pong does not come within half of it is gone."""

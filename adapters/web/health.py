@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from bot.unforeseen import report
+from bot.telemetry.unexpected import report
 
 PATIENCE = 5.0
 """Seconds that the readiness check may take; a probe that hangs tells nobody anything."""

@@ -6,8 +6,8 @@ import re
 from itsdangerous import BadData, TimestampSigner
 from pydantic import SecretStr
 
-from bot.errors import LinkInvalid
-from bot.ports import Clock
+from bot.core.errors import LinkInvalid
+from bot.core.ports import Clock
 
 LONGEST = 200
 """Characters of a signed id that are looked at; a real one has about 75."""
@@ -40,7 +40,7 @@ def _sha256(data: bytes = b"") -> "hashlib._Hash":
 
 
 class SignedWatchLinks:
-    """`bot.ports.WatchLinks`: makes watch links and reads them back.
+    """`bot.core.ports.WatchLinks`: makes watch links and reads them back.
 
     `public_url` is the address of the server for other people, without a last slash; None while there is none. It
     may be set later, once a port is known.

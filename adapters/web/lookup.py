@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from bot.model import RoomDoor
-from bot.presentation import SessionView
+from bot.core.models import RoomDoor
+from bot.core.views import SessionView
 
 
 class Desk(Protocol):
@@ -12,11 +12,11 @@ class Desk(Protocol):
     async def watched(self, link_nonce: str) -> SessionView | None:
         """The session behind the link, also one that has ended; None where the link was revoked or never was.
 
-        Raises `bot.errors.StoreError` where that cannot be known right now.
+        Raises `bot.core.errors.StoreError` where that cannot be known right now.
         """
 
     async def door(self, link_nonce: str) -> RoomDoor | None:
         """How one more page enters the room of the session behind the link; None where there is none to enter now.
 
-        Raises `bot.errors.ProviderError` where that cannot be had right now.
+        Raises `bot.core.errors.ProviderError` where that cannot be had right now.
         """

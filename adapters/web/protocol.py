@@ -14,8 +14,8 @@ from enum import IntEnum
 from typing import Literal, Never, TypedDict
 
 from adapters.web.seats import Standing
-from bot.model import RoomDoor, Word
-from bot.presentation import SessionView
+from bot.core.models import RoomDoor, Word
+from bot.core.views import SessionView
 from bot.rooms import Publication, RoomMessage
 
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{16,64}")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.ports import Clock, Timer
+from bot.core.ports import Clock, Timer
 
 GRACE = 6.0
 """Seconds that the place of a page is kept after its connection has ended: a reload, or a line that comes back."""

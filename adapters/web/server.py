@@ -21,13 +21,13 @@ from adapters.web.links import SignedWatchLinks
 from adapters.web.lookup import Desk
 from adapters.web.pages import Pages
 from adapters.web.protocol import enters_room
-from bot.bulletin import Bulletin
-from bot.errors import LinkInvalid, ProviderError, StoreError
-from bot.ports import Clock
-from bot.presentation import SessionView
+from bot.core.errors import LinkInvalid, ProviderError, StoreError
+from bot.core.events import Bulletin
+from bot.core.ports import Clock
+from bot.core.views import SessionView
 from bot.rooms import RoomSeats
 from bot.supervision import Supervised
-from bot.unforeseen import report
+from bot.telemetry.unexpected import report
 
 PATIENCE = 3.0
 """Seconds that requests under way have when the server stops."""

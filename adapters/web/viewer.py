@@ -33,12 +33,12 @@ from adapters.web.protocol import (
     seat_message,
 )
 from adapters.web.seats import SeatLine, Standing
-from bot.errors import ProviderError
-from bot.model import RoomDoor
-from bot.ports import Clock, Timer
-from bot.presentation import Phase, SessionView
+from bot.core.errors import ProviderError
+from bot.core.models import RoomDoor
+from bot.core.ports import Clock, Timer
+from bot.core.tasks import TaskOwner
+from bot.core.views import Phase, SessionView
 from bot.rooms import RoomSeats, Seat
-from bot.tasks import TaskOwner
 
 LOOK_AGAIN = 2.0
 """Seconds after which a door that could not be had is asked for again."""

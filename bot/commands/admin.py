@@ -11,11 +11,11 @@ from bot import sentences
 from bot.commands.asked import Asked, Entry
 from bot.commands.clean_up import clean_up
 from bot.commands.grammar import ADMIN, Usage
-from bot.errors import Refused
+from bot.core.errors import Refused
+from bot.core.models import Channel, EndReason, Role
+from bot.core.views import Reply, Visibility
 from bot.limits import Budget
-from bot.model import Channel, EndReason, Role
 from bot.permissions import EVERYWHERE, Permissions, block_of
-from bot.presentation import Reply, Visibility
 from bot.session.running import RunningSession
 from bot.sessions import Sessions
 from bot.streams import StreamCloser

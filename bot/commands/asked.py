@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from bot.commands.grammar import Command, Usage
-from bot.model import Actor, Channel, Role
-from bot.presentation import Reply
+from bot.core.models import Actor, Channel, Role
+from bot.core.views import Reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bot.core.models import EndReason
+from bot.core.tasks import end
 from bot.house import House
-from bot.model import EndReason
 from bot.session.running import RunningSession
-from bot.tasks import end
 from bot.unowned import list_open
 
 UNUSED_AFTER = 60.0

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot import sentences
-from bot.errors import Refused
+from bot.core.errors import Refused
 
 AVATAR = "avatar"
 ADMIN = "avatar-admin"

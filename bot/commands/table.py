@@ -14,12 +14,12 @@ from bot.commands.admin import AdminCommands
 from bot.commands.asked import Asked, Entry, Run
 from bot.commands.grammar import AVATAR, Usage
 from bot.commands.wishes import choices, not_offered, offered, one_of, read_wishes
-from bot.errors import Refused, StoreError
+from bot.core.errors import Refused, StoreError
+from bot.core.models import EndReason, Mode, Role, Session
+from bot.core.ports import Capabilities
+from bot.core.views import Reply, Visibility
 from bot.limits import Budget
-from bot.model import EndReason, Mode, Role, Session
 from bot.permissions import Permissions
-from bot.ports import Capabilities
-from bot.presentation import Reply, Visibility
 from bot.relay import Message, Relay
 from bot.session.running import RunningSession
 from bot.sessions import Sessions

@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import TypeVar
 
 from bot import sentences
-from bot.errors import Refused
-from bot.languages import language_code
-from bot.model import Mode
-from bot.ports import Capabilities
+from bot.core.errors import Refused
+from bot.core.languages import language_code
+from bot.core.models import Mode
+from bot.core.ports import Capabilities
 from bot.sessions import Wishes
 from bot.settings import Quality
 

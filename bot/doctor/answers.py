@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator
 
+from bot.core.errors import AnswerError, AnswerTrouble, SettingsError
+from bot.core.ports import Capabilities, Turn
+from bot.core.time_limit import time_limit
 from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
-from bot.errors import AnswerError, AnswerTrouble, SettingsError
-from bot.ports import Capabilities, Turn
 from bot.providers import make_provider
 from bot.settings import SIMULATOR, ChatModelSettings
-from bot.time_limit import time_limit
 
 SUBJECT = "answers"
 QUESTION = Turn("Say hello, in one word.", from_avatar=False)

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.ports import ChatModel, Clock
+from bot.core.ports import ChatModel, Clock
 from bot.settings import Settings
 
 GROUP = "avatar_relay.checks"

@@ -7,13 +7,13 @@ from importlib.metadata import entry_points
 
 import structlog
 
+from bot.core.errors import SettingsError
 from bot.doctor.answers import examine_answers
 from bot.doctor.check import GROUP, Check, Examination, Examine, Outcome, failed, skipped
 from bot.doctor.machine import examine_machine
 from bot.doctor.provider import examine_provider
 from bot.doctor.public_address import examine_public_address
-from bot.errors import SettingsError
-from bot.redaction import Redactor
+from bot.telemetry.redaction import Redactor
 
 log = structlog.get_logger(__name__)
 

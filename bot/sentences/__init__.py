@@ -12,8 +12,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 from bot.sentences.amounts import count as count, dollars as dollars, duration as duration
-from bot.model import EndReason, Mode, Role
-from bot.presentation import Phase
+from bot.core.models import EndReason, Mode, Role
+from bot.core.views import Phase
 from bot.sentences.admin import (
     DOLLARS_NOT_COUNTED as DOLLARS_NOT_COUNTED,
     NO_PRICE as NO_PRICE,

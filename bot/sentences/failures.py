@@ -3,7 +3,7 @@
 Part of `bot.sentences`, which is where the rest of the program takes it from.
 """
 
-from bot.errors import (
+from bot.core.errors import (
     AnswerError,
     AnswerTrouble,
     AuthenticationFailed,
@@ -21,8 +21,8 @@ from bot.errors import (
     Transient,
     Trouble,
 )
-from bot.ids import new_reference
-from bot.model import UtteranceState
+from bot.core.ids import new_reference
+from bot.core.models import UtteranceState
 from bot.sentences.amounts import duration
 from bot.sentences.network import network
 

@@ -3,7 +3,7 @@
 Part of `bot.sentences`, which is where the rest of the program takes it from.
 """
 
-from bot.errors import Trouble
+from bot.core.errors import Trouble
 
 _WORDS = {
     Trouble.UNREACHABLE: "cannot be reached right now",

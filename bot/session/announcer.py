@@ -6,20 +6,10 @@ Publishes on the bulletin and decides only what is news. The sentences are from 
 import structlog
 
 from bot import panel, sentences
-from bot.bulletin import Bulletin
-from bot.errors import AvatarRelayError
-from bot.model import Channel
-from bot.presentation import (
-    LeftUnsaid,
-    Notice,
-    Occasion,
-    Phase,
-    Reply,
-    SessionChanged,
-    SessionView,
-    UnsaidWords,
-    UtteranceChanged,
-)
+from bot.core.errors import AvatarRelayError
+from bot.core.events import Bulletin, Notice, Occasion, SessionChanged, UtteranceChanged
+from bot.core.models import Channel
+from bot.core.views import LeftUnsaid, Phase, Reply, SessionView, UnsaidWords
 from bot.speaking.lines import Line
 
 log = structlog.get_logger(__name__)

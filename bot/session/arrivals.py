@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bot.model import Utterance
+from bot.core.models import Utterance
 
 
 class Arrivals:

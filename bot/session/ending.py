@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bot.model import EndReason
+from bot.core.models import EndReason
 
 
 class Ending:

@@ -8,17 +8,16 @@ from functools import partial
 
 import structlog
 
-from bot.errors import AvatarAway, ProviderError, StreamGone
+from bot.core.errors import AvatarAway, ProviderError, StreamGone
+from bot.core.events import WordsSpoken
+from bot.core.models import Stream
+from bot.core.ports import AnswerHeard, AvatarSeen, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
+from bot.core.tasks import TaskOwner, Timers, end
 from bot.house import House
-from bot.model import Stream
-from bot.ports import AnswerHeard, AvatarSeen, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
-from bot.presentation import WordsSpoken
 from bot.rooms import AVATAR_LIMIT
 from bot.speaking.loop import SpeakingLoop
-from bot.speaking.timers import Timers
 from bot.streams import StreamKeeper
 from bot.supervision import Supervised
-from bot.tasks import TaskOwner, end
 
 log = structlog.get_logger(__name__)
 

@@ -6,12 +6,12 @@ Only timers and the decision; ending is done by whoever is told.
 
 from collections.abc import Callable
 
-from bot.model import EndReason
-from bot.policy import SessionPolicy, keep_alive_every
-from bot.ports import Capabilities, Clock
+from bot.core.models import EndReason
+from bot.core.policy import SessionPolicy, keep_alive_every
+from bot.core.ports import Capabilities, Clock
+from bot.core.tasks import Timers
 from bot.sentences import NOBODY_WATCHED
 from bot.speaking.loop import SpeakingLoop
-from bot.speaking.timers import Timers
 
 ROUNDING = 0.001
 """Seconds a timer may ring early: adding and subtracting floats is not exact, and a look must not follow itself at

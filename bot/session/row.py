@@ -9,8 +9,8 @@ from datetime import datetime
 
 import structlog
 
-from bot.errors import StoreError
-from bot.model import EndReason, Mode, Session, SessionState
+from bot.core.errors import StoreError
+from bot.core.models import EndReason, Mode, Session, SessionState
 from bot.store.store import Store
 
 log = structlog.get_logger(__name__)

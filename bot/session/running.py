@@ -13,12 +13,14 @@ from decimal import Decimal
 
 import structlog
 
-from bot import metrics, sentences
-from bot.errors import AvatarRelayError, ProviderError, StoreError
+from bot import sentences
+from bot.core.errors import AvatarRelayError, ProviderError, StoreError
+from bot.core.events import Occasion
+from bot.core.models import EndReason, Mode, Playback, Session, SessionState, Stream, Utterance
+from bot.core.ports import CatalogueEntry, FirstWords
+from bot.core.tasks import TaskOwner
+from bot.core.views import Phase, Reply, SessionView
 from bot.house import House
-from bot.model import EndReason, Mode, Playback, Session, SessionState, Stream, Utterance
-from bot.ports import CatalogueEntry, FirstWords
-from bot.presentation import Occasion, Phase, Reply, SessionView
 from bot.session.announcer import Announcer
 from bot.session.arrivals import Arrivals
 from bot.session.ending import Ending
@@ -30,8 +32,8 @@ from bot.session.views import farewell, view_of_running
 from bot.speaking.lines import Line, greeting
 from bot.speaking.loop import SpeakingLoop
 from bot.streams import StreamKeeper, open_patiently
-from bot.tasks import TaskOwner
-from bot.unforeseen import report
+from bot.telemetry import metrics
+from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
 

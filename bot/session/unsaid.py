@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bot import sentences
-from bot.bulletin import Bulletin
-from bot.model import Session, Utterance, UtteranceState
-from bot.presentation import LeftUnsaid, Reply, UnsaidWords, UtteranceChanged, Visibility
+from bot.core.events import Bulletin, UtteranceChanged
+from bot.core.models import Session, Utterance, UtteranceState
+from bot.core.views import LeftUnsaid, Reply, UnsaidWords, Visibility
 
 
 class UnsaidPromises:

@@ -4,10 +4,10 @@ else."""
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from bot.core.models import Session, SessionState
+from bot.core.ports import CatalogueEntry
+from bot.core.views import Phase, SessionView
 from bot.house import House
-from bot.model import Session, SessionState
-from bot.ports import CatalogueEntry
-from bot.presentation import Phase, SessionView
 from bot.sentences import UNNAMED_AVATAR, ended
 from bot.speaking.loop import SpeakingLoop
 from bot.streams import StreamKeeper

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
-from bot.errors import AvatarRelayError, SettingsError
+from bot.core.errors import AvatarRelayError, SettingsError
 from bot.settings.kept_secret import kept_secret
 from bot.settings.kinds import (
     URL_PASSWORD,

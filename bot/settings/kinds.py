@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from bot.errors import SettingsError, StoreError
+from bot.core.errors import SettingsError, StoreError
 from bot.store.address import read_address
 
 LONGEST_QUOTE = 60

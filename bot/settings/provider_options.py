@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from bot.languages import language_code
+from bot.core.languages import language_code
 from bot.settings.kinds import AnyCase, quoted, words
 from bot.settings.sections import Section
 

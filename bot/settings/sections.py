@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from bot.model import Mode
+from bot.core.models import Mode
 from bot.settings.kept_secret import SHORTEST
 from bot.settings.kinds import (
     Answers,

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from bot.core.errors import SettingsError
+from bot.core.ports import Clock, Tell
 from bot.doctor.check import GROUP, Check, Examination, Examine, Outcome, failed
 from bot.doctor.provider import examine_provider
 from bot.doctor.public_address import examine_public_address
 from bot.doctor.report import table
-from bot.errors import SettingsError
-from bot.ports import Clock, Tell
 from bot.settings import SECTIONS, Settings, load
 from bot.setup.env_file import write_env
 from bot.setup.questions import Platform, Question, questions

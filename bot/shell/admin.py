@@ -11,15 +11,15 @@ from decimal import Decimal
 from typing import Any
 
 from bot import sentences
-from bot.errors import Refused, SettingsError
+from bot.core.errors import Refused, SettingsError
+from bot.core.models import AuditEntry, Channel
+from bot.core.ports import Clock, Tell
 from bot.limits import Budget, limits_of
-from bot.model import AuditEntry, Channel
 from bot.permissions import EVERYWHERE
-from bot.ports import Clock, Tell
 from bot.providers import make_provider
 from bot.settings import SIMULATOR, Settings
-from bot.shell.output import printable
 from bot.shell.sessions import OPERATOR, open_store
+from bot.terminal import printable
 
 
 async def show_usage(settings: Settings, clock: Clock, tell: Tell, *, as_json: bool) -> None:

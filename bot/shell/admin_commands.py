@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bot.clock import SystemClock
-from bot.ports import Clock, Tell
+from bot.core.clock import SystemClock
+from bot.core.ports import Clock, Tell
 from bot.settings import Settings
 from bot.shell import admin as shell_admin
 from bot.shell import sessions as shell

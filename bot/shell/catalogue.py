@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from bot import sentences
-from bot.errors import Refused
-from bot.ports import CatalogueEntry, Clock, Tell
+from bot.core.errors import Refused
+from bot.core.ports import CatalogueEntry, Clock, Tell
 from bot.providers import make_provider
 from bot.settings import SIMULATOR, Settings
-from bot.shell.output import printable
+from bot.terminal import printable
 
 
 async def show_avatars(settings: Settings, clock: Clock, tell: Tell, *, containing: str, as_json: bool) -> None:

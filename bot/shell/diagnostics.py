@@ -11,13 +11,13 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
+from bot.core.errors import StoreError
+from bot.core.ports import Clock
 from bot.doctor.check import Check
-from bot.errors import StoreError
-from bot.ports import Clock
-from bot.redaction import MASK, Redactor
 from bot.settings import SECTIONS, Settings
 from bot.shell.sessions import open_store
 from bot.store.tables import sessions, streams, utterances
+from bot.telemetry.redaction import MASK, Redactor
 
 PACKAGES = ("aiohttp", "discord.py", "httpx", "livekit", "pydantic", "slack-bolt", "slack-sdk", "sqlalchemy", "typer")
 

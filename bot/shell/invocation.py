@@ -12,10 +12,10 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from bot.errors import AvatarRelayError, SettingsError, StoreError
-from bot.logs import configure
+from bot import terminal
+from bot.core.errors import AvatarRelayError, SettingsError, StoreError
 from bot.settings import ENV_FILE, LogLevel, Settings, load
-from bot.shell import output
+from bot.telemetry.logs import configure
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")]
 
@@ -61,7 +61,7 @@ def set_up_log(settings: Settings) -> None:
 def tell(line: str) -> None:
     """Print one line on standard output, broken between words where a person reads it."""
     in_terminal = sys.stdout is not None and sys.stdout.isatty()
-    output.write_line(output.broken(line, shutil.get_terminal_size().columns) if in_terminal else line)
+    terminal.write_line(terminal.broken(line, shutil.get_terminal_size().columns) if in_terminal else line)
 
 
 def fail(message: str, code: int = 2) -> NoReturn:

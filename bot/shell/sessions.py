@@ -11,19 +11,19 @@ from datetime import UTC
 
 from bot import sentences
 from bot.commands.clean_up import UNUSED_AFTER
-from bot.errors import Refused, StoreUnavailable
+from bot.core.errors import Refused, StoreUnavailable
+from bot.core.models import AuditEntry, Session, SessionState
+from bot.core.ports import Clock, Tell
 from bot.left_open import close_sessions
-from bot.model import AuditEntry, Session, SessionState
-from bot.ports import Clock, Tell
 from bot.providers import make_provider
 from bot.settings import SIMULATOR, Settings, database_url_or_default
-from bot.shell.output import printable
 from bot.store import schema
 from bot.store.address import read_address
 from bot.store.audit import ADMIN_STOP
 from bot.store.ownership import Ownership, owner_of
 from bot.store.store import Store
 from bot.streams import StreamCloser
+from bot.terminal import printable
 
 WAIT_FOR_BOT = 20.0
 """Seconds to wait for a running bot to close a session: its round takes 1 s, a close up to 10 s."""

@@ -8,12 +8,12 @@ import typer
 
 from bot.app import make_chat_model
 from bot.chats import words_for_setup
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
+from bot.core.errors import SettingsError
+from bot.core.ports import Clock
 from bot.doctor.check import Check, Examination
 from bot.doctor.report import as_json as checks_as_json
 from bot.doctor.report import examine, has_failed, of_bad_settings, table
-from bot.errors import SettingsError
-from bot.ports import Clock
 from bot.settings import ENV_FILE, LogLevel, Settings, known_providers, load
 from bot.setup.interview import Interview
 from bot.setup.questions import Platform

@@ -4,7 +4,7 @@ An answer that is only being waited for holds nobody up: it gives its turn to me
 count as activity that keeps a session, and its paid stream, open (`bot.session.lifetime`).
 """
 
-from bot.errors import AnswerError, AnswerTrouble
+from bot.core.errors import AnswerError, AnswerTrouble
 from bot.speaking.lines import Line
 
 TURN = 5.0

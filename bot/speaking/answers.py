@@ -6,11 +6,11 @@ Keeps the last turns of a session's conversation. Knows nothing of streams, of t
 import asyncio
 from collections.abc import Callable, Sequence
 
-from bot.errors import AnswerError
-from bot.ports import ChatModel, Turn
-from bot.speech import SpeakableStream
-from bot.tasks import TaskOwner, end
-from bot.unforeseen import report
+from bot.core.errors import AnswerError
+from bot.core.ports import ChatModel, Turn
+from bot.core.tasks import TaskOwner, end
+from bot.telemetry.unexpected import report
+from bot.text import SpeakableStream
 
 REMEMBERED_TURNS = 13
 """Turns of a conversation that go to the model, the question and what came before it in pairs: enough for a thread of

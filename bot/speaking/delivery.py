@@ -6,13 +6,13 @@ that was not taken. Knows the provider as a port.
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from bot import metrics
-from bot.errors import ProviderError, StreamGone
-from bot.model import Mode, Utterance
-from bot.ports import AvatarProvider, Cut, FirstWords
+from bot.core.errors import ProviderError, StreamGone
+from bot.core.models import Mode, Utterance
+from bot.core.ports import AvatarProvider, Cut, FirstWords
 from bot.speaking.lines import Line
-from bot.speech import estimate_duration
 from bot.streams import StreamKeeper
+from bot.telemetry import metrics
+from bot.text import estimate_duration
 
 UNKNOWN_ANSWER = 10.0
 """Seconds given to an answer whose length no provider event and no duration tells."""

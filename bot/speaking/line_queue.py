@@ -3,12 +3,12 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from bot import metrics
-from bot.model import UtteranceState
+from bot.core.models import UtteranceState
 from bot.speaking.line_states import LineStates
 from bot.speaking.lines import Line
 from bot.speaking.pieces import PieceSource
 from bot.store.store import Store
+from bot.telemetry import metrics
 
 
 class LineQueue:

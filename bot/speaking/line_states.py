@@ -7,11 +7,11 @@ one that people already know to wait: it is tried again every few seconds while 
 from collections.abc import Callable
 from dataclasses import replace
 
-from bot import metrics
-from bot.model import UtteranceState
-from bot.ports import Clock
+from bot.core.models import UtteranceState
+from bot.core.ports import Clock
 from bot.speaking.lines import Line
 from bot.store.store import Store
+from bot.telemetry import metrics
 
 
 class LineStates:

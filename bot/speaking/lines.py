@@ -3,10 +3,10 @@
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from bot import ids
-from bot.errors import AnswerError
-from bot.model import Mode, Utterance, UtteranceState
-from bot.ports import Clock
+from bot.core import ids
+from bot.core.errors import AnswerError
+from bot.core.models import Mode, Utterance, UtteranceState
+from bot.core.ports import Clock
 from bot.speaking.answers import Answering
 
 

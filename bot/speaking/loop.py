@@ -8,8 +8,8 @@ other; time and provider events come in as further work for that task. Knows no 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from bot import metrics, sentences
-from bot.errors import (
+from bot import sentences
+from bot.core.errors import (
     AuthenticationFailed,
     AvatarRelayError,
     ProviderError,
@@ -20,9 +20,10 @@ from bot.errors import (
     Transient,
     Trouble,
 )
+from bot.core.models import Utterance, UtteranceState
+from bot.core.ports import FirstWords
+from bot.core.tasks import TaskOwner, Timers
 from bot.house import House
-from bot.model import Utterance, UtteranceState
-from bot.ports import FirstWords
 from bot.speaking.answer_waits import TURN, longest_wait, took_too_long
 from bot.speaking.answers import Conversation
 from bot.speaking.delivery import Delivery
@@ -32,11 +33,10 @@ from bot.speaking.lines import Line
 from bot.speaking.pieces import PieceSource
 from bot.speaking.playout import Playout
 from bot.speaking.progress import TIMER_IS_EARLY, SpeechProgress
-from bot.speaking.timers import Timers
 from bot.speaking.verdicts import Again, judge
-from bot.speech import estimate_duration
 from bot.streams import StreamKeeper
-from bot.tasks import TaskOwner
+from bot.telemetry import metrics
+from bot.text import estimate_duration
 
 LOOK_AHEAD = 8.0
 """Seconds of an utterance that may still be unsaid when its next piece goes out."""

@@ -6,13 +6,13 @@ aloud. Sends nothing and knows no order.
 
 from collections.abc import Callable
 
-from bot.errors import AnswerError
-from bot.model import Mode, Utterance
-from bot.ports import Capabilities
+from bot.core.errors import AnswerError
+from bot.core.models import Mode, Utterance
+from bot.core.ports import Capabilities
+from bot.core.tasks import TaskOwner
 from bot.speaking.answers import Conversation
 from bot.speaking.lines import Line
-from bot.speech import split
-from bot.tasks import TaskOwner
+from bot.text import split
 
 PIECE_IN_A_FLOW = 200
 """Characters per piece where text can be appended: about 12 s of speech, well under v3's 30 s of text-idle time."""

@@ -3,7 +3,7 @@
 Pure state on the clock: nothing here waits, sends, or writes anything down.
 """
 
-from bot.ports import Clock
+from bot.core.ports import Clock
 from bot.speaking.lines import Line
 from bot.speaking.voice import Voice
 

@@ -8,12 +8,12 @@ from functools import partial
 
 import structlog
 
-from bot.model import UtteranceState
-from bot.ports import AnswerHeard, SpeechEnded, SpeechStarted
+from bot.core.models import UtteranceState
+from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted
+from bot.core.tasks import Timers
 from bot.speaking.line_states import LineStates
 from bot.speaking.lines import Line
 from bot.speaking.playout import Playout
-from bot.speaking.timers import Timers
 
 log = structlog.get_logger(__name__)
 

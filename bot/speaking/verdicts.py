@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from bot.errors import AvatarAway, ConcurrencyReached, NotReady, ProviderError, RateLimited, StreamGone, Transient
-from bot.model import UtteranceState
+from bot.core.errors import AvatarAway, ConcurrencyReached, NotReady, ProviderError, RateLimited, StreamGone, Transient
+from bot.core.models import UtteranceState
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before a text that surely was not taken goes out again; after the last one it fails."""

@@ -3,7 +3,7 @@
 Pure reckoning on the clock: nothing waits, nothing is sent, no timer is set.
 """
 
-from bot.ports import Clock
+from bot.core.ports import Clock
 
 
 class Voice:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from bot.errors import StoreUnavailable
+from bot.core.errors import StoreUnavailable
 from bot.store import libpq
 
 FORMS = "sqlite:///path/to/file.db or postgresql://user:password@host/database"

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.errors import StoreError, StoreUnavailable
-from bot.ports import Clock
+from bot.core.errors import StoreError, StoreUnavailable
+from bot.core.ports import Clock
 from bot.store.address import Address
 from bot.store.database import postgres_engine
 from bot.store.trouble import DRIVER_ERRORS, store_error

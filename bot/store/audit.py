@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bot.model import AuditEntry
+from bot.core.models import AuditEntry
 from bot.store.rows import audit_row
 from bot.store.tables import audit
 

@@ -26,7 +26,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
-from bot.errors import StoreError, StoreUnavailable
+from bot.core.errors import StoreError, StoreUnavailable
 from bot.store.address import Address
 from bot.store.tables import metadata
 from bot.store.trouble import BUSY_TIMEOUT, CLOSED, DRIVER_ERRORS, store_error

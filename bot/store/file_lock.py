@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from bot.errors import StoreUnavailable
+from bot.core.errors import StoreUnavailable
 from bot.store.address import Address
 
 if sys.platform == "win32":

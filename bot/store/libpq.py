@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode, urlsplit
 
-from bot.errors import SettingsError
+from bot.core.errors import SettingsError
 from bot.store.keepalive import connection_class
 
 FORM = re.compile(

@@ -12,8 +12,8 @@ from typing import Protocol
 
 import structlog
 
-from bot.errors import StoreError, StoreUnavailable
-from bot.ports import Clock
+from bot.core.errors import StoreError, StoreUnavailable
+from bot.core.ports import Clock
 from bot.store.address import read_address
 from bot.store.advisory_lock import AdvisoryLock, advisory_holder
 from bot.store.file_lock import FileLock, file_holder

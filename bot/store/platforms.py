@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from bot.model import Block, PlacedPanel
+from bot.core.models import Block, PlacedPanel
 from bot.store.tables import blocks, installations, oauth_states, panels
 
 

@@ -6,7 +6,7 @@ The columns of a table stand in the order of the fields of its value; a test hol
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bot.model import AuditEntry, Channel, Session, Stream, Utterance
+from bot.core.models import AuditEntry, Channel, Session, Stream, Utterance
 from bot.store.tables import audit, streams, utterances
 
 IDS_AT_ONCE = 1000

@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.engine import Connection
 
-from bot.errors import StoreTooNew, StoreUnavailable
+from bot.core.errors import StoreTooNew, StoreUnavailable
 from bot.store.address import Address, read_address
 from bot.store.database import postgres_engine, sqlite_engine
 from bot.store.trouble import DRIVER_ERRORS, NO_TABLES, store_error

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from bot.errors import StoreError
-from bot.model import Channel, ChannelSettings, EndReason, Mode, Session, SessionState
+from bot.core.errors import StoreError
+from bot.core.models import Channel, ChannelSettings, EndReason, Mode, Session, SessionState
 from bot.store.rows import channel_row, read_session, session_row
 from bot.store.tables import channel_settings, one_open_session_per_channel, session_is_open, sessions
 

@@ -11,7 +11,7 @@ from types import TracebackType
 
 import sqlalchemy as sa
 
-from bot.model import (
+from bot.core.models import (
     AuditEntry,
     Block,
     Channel,
@@ -27,7 +27,7 @@ from bot.model import (
     Utterance,
     UtteranceState,
 )
-from bot.ports import Clock
+from bot.core.ports import Clock
 from bot.store import audit, platforms, sessions, streams, utterances
 from bot.store.address import read_address
 from bot.store.database import Database, open_database

@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bot.model import Channel, Stream, StreamState, StreamUse
+from bot.core.models import Channel, Stream, StreamState, StreamUse
 from bot.store.rows import in_portions, read_stream, stream_row
 from bot.store.tables import sessions, stream_is_unsettled, streams
 

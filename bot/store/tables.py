@@ -1,7 +1,7 @@
 """The tables, with every invariant that a database can keep: rule 1, one open stream per session, each key once.
 
-Only the schema lives here: no statement, no connection. The columns are the fields of the values in `bot.model`, with
-`Channel` laid flat. `migrations/` brings a database to this shape; a test compares the two on both engines.
+Only the schema lives here: no statement, no connection. The columns are the fields of the values in `bot.core.models`,
+with `Channel` laid flat. `migrations/` brings a database to this shape; a test compares the two on both engines.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.type_api import TypeEngine
 
-from bot.model import EndReason, Mode, SessionState, StreamState, UtteranceState
+from bot.core.models import EndReason, Mode, SessionState, StreamState, UtteranceState
 
 metadata = sa.MetaData(
     naming_convention={

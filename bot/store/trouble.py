@@ -10,10 +10,10 @@ import ssl
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from bot.errors import StoreError, StoreUnavailable
-from bot.redaction import Redactor
+from bot.core.errors import StoreError, StoreUnavailable
 from bot.store import libpq
 from bot.store.address import Address
+from bot.telemetry.redaction import Redactor
 
 try:
     import asyncpg  # type: ignore[import-untyped]  # it ships no types

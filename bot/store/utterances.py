@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from bot.model import Utterance, UtteranceState
+from bot.core.models import Utterance, UtteranceState
 from bot.store.rows import in_portions, read_utterance, utterance_row
 from bot.store.tables import in_states, processed_events, utterance_is_unfinished, utterances
 

@@ -18,10 +18,10 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from bot.errors import StoreUnavailable
+from bot.core.errors import StoreUnavailable
 from bot.store.database import Work
 from bot.store.trouble import CLOSED
-from bot.unforeseen import report
+from bot.telemetry.unexpected import report
 
 LARGEST_BATCH = 512
 """Writes in one transaction: a few milliseconds of work, so that a reader or the shell gets its turn at the lock."""

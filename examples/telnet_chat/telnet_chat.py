@@ -11,10 +11,11 @@ from typing import Self
 from bot import sentences
 from bot.commands.asked import Asked
 from bot.commands.grammar import ADMIN, AVATAR, parse
+from bot.core.errors import AvatarRelayError, Refused
+from bot.core.events import Notice, SessionEvent
+from bot.core.models import Actor, Channel
+from bot.core.views import Reply
 from bot.desk import Desk
-from bot.errors import AvatarRelayError, Refused
-from bot.model import Actor, Channel
-from bot.presentation import Notice, Reply, SessionEvent
 from bot.relay import Message
 from bot.settings import Settings
 

@@ -20,13 +20,13 @@ from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
 
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
-from bot.clock import SystemClock
-from bot.logs import configure
-from bot.model import Mode
-from bot.ports import Speech
+from bot.core.clock import SystemClock
+from bot.core.models import Mode
+from bot.core.ports import Speech
 from bot.relay import Message
 from bot.session.running import RunningSession
 from bot.settings import LogFormat, LogLevel
+from bot.telemetry.logs import configure
 from tests.bench import discord, slack
 from tests.bench.bot import ACTOR, BenchBot, running_bot, simulator_process
 

@@ -10,14 +10,14 @@ from pydantic import SecretStr
 
 from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
-from bot.bulletin import Bulletin
 from bot.catalogue import Catalogue
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
+from bot.core.events import Bulletin
+from bot.core.models import Actor, Channel
+from bot.core.policy import SessionPolicy
+from bot.core.ports import AvatarProvider
 from bot.house import House
-from bot.model import Actor, Channel
 from bot.permissions import Permissions
-from bot.policy import SessionPolicy
-from bot.ports import AvatarProvider
 from bot.relay import Relay
 from bot.session.running import RunningSession
 from bot.sessions import Sessions, Wishes

@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from adapters.chat.discord import DiscordChat
 from adapters.simulator import SimulatorOptions, SpeechModel
-from bot.model import Mode
-from bot.ports import AvatarProvider, Speech
+from bot.core.models import Mode
+from bot.core.ports import AvatarProvider, Speech
 from tests.bench.bot import simulator_process
 from tests.bench.platforms import SLOW, platform_process, running, slow_provider
 from tests.platforms.discord import DiscordDriver

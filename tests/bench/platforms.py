@@ -13,12 +13,12 @@ import httpx
 from pydantic import SecretStr
 
 from bot.app import Application
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
+from bot.core.ports import ChatAdapter
+from bot.core.tasks import end
 from bot.desk import Desk
-from bot.ports import ChatAdapter
 from bot.providers import point_at_simulator
 from bot.settings import Settings
-from bot.tasks import end
 from tests.twins.discord import DiscordTwin
 from tests.twins.slack import SlackTwin
 

@@ -5,7 +5,7 @@ import asyncio
 import sys
 
 from adapters.simulator import Simulator, SimulatorOptions, SpeechModel
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
 
 
 async def main() -> None:

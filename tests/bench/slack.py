@@ -24,9 +24,9 @@ from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from adapters.chat.slack import SlackChat
 from adapters.chat.slack.manifest import manifest_of
 from bot.app import Application
-from bot.clock import SystemClock
-from bot.model import Mode
-from bot.ports import Speech, StreamRequest
+from bot.core.clock import SystemClock
+from bot.core.models import Mode
+from bot.core.ports import Speech, StreamRequest
 from bot.relay import Message, Receipt, Relay
 from bot.settings import Settings
 from tests.bench.bot import simulator_process

@@ -25,8 +25,8 @@ from adapters.avatars.rooms.bot_transport import BotCarrier, BotRoom
 from adapters.avatars.rooms.broadcast.room import Stage
 from adapters.avatars.rooms.broadcast.server import StageServer
 from adapters.simulator.rooms import livekit_media as media
-from bot.clock import SystemClock
-from bot.model import Playback, RoomDoor
+from bot.core.clock import SystemClock
+from bot.core.models import Playback, RoomDoor
 from tests.livekit import KEY, PROGRAM, SECRET, running_livekit_server
 
 SETTLE = 8.0

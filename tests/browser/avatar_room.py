@@ -10,8 +10,8 @@ from typing import Any
 from livekit import api, rtc
 
 from adapters.simulator.rooms import livekit_media as media
-from bot.model import RoomDoor
-from bot.tasks import TaskOwner
+from bot.core.models import RoomDoor
+from bot.core.tasks import TaskOwner
 from tests.livekit import LiveKitServer
 
 CLIENT = "client"

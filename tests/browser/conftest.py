@@ -18,7 +18,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from adapters.simulator import Simulator, SimulatorOptions
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
 from tests.browser.visit import Visit
 from tests.clock import ManualClock
 from tests.unit.web.watching import Watching

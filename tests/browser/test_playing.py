@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from bot.model import Utterance, UtteranceState
-from bot.presentation import Phase, UtteranceChanged
+from bot.core.events import UtteranceChanged
+from bot.core.models import Utterance, UtteranceState
+from bot.core.views import Phase
 from tests.browser.conftest import Streams, Visitor
 from tests.unit.web.watching import CHANNEL, Watching
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bot.errors import AvatarAway
-from bot.model import RoomDoor
-from bot.ports import AvatarSeen
-from bot.presentation import Phase
+from bot.core.errors import AvatarAway
+from bot.core.models import RoomDoor
+from bot.core.ports import AvatarSeen
+from bot.core.views import Phase
 from bot.rooms import RoomMessage, SeatedRoom
 from tests.browser.avatar_room import AvatarRoom
 from tests.browser.conftest import Visitor

@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from adapters.simulator import SimulatorOptions
 from bot.app import Application
-from bot.clock import SystemClock
-from bot.model import Actor, Channel, EndReason
+from bot.core.clock import SystemClock
+from bot.core.models import Actor, Channel, EndReason
 from bot.relay import Message
 from bot.session.running import RunningSession
 from bot.sessions import Wishes

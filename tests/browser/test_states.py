@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.model import Mode
-from bot.presentation import Phase
+from bot.core.models import Mode
+from bot.core.views import Phase
 from tests.browser.conftest import Visitor
 from tests.browser.looks import CONTRASTS, SCREENS, look_at
 from tests.clock import ManualClock

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from adapters.web import SignedWatchLinks
 from adapters.web.protocol import understand
 from bot.commands.grammar import ADMIN, AVATAR, Command, Usage, parse
-from bot.errors import LinkInvalid, Refused
-from bot.speech import estimate_duration, make_speakable, split
+from bot.core.errors import LinkInvalid, Refused
+from bot.text import estimate_duration, make_speakable, split
 from tests.clock import ManualClock
 from tests.fuzz.corpus import KINDS, TEXTS, repeated
 from tests.fuzz.growth import grows_linearly

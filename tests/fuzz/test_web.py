@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from yarl import URL
 
-from bot.model import RoomDoor
+from bot.core.models import RoomDoor
 from tests.clock import ManualClock
 from tests.fuzz.attacks import (
     OUR_FAULT,

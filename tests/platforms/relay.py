@@ -11,12 +11,12 @@ from pydantic import SecretStr
 
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.app import Application
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
+from bot.core.ports import ChatAdapter
+from bot.core.tasks import end
 from bot.desk import Desk
-from bot.ports import ChatAdapter
 from bot.providers import point_at_simulator
 from bot.settings import Settings, load
-from bot.tasks import end
 
 KEY = "key-that-nobody-may-read-0123456789"
 SPEED = 20.0

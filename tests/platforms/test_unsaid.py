@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.model import EndReason
+from bot.core.models import EndReason
 from tests.platforms.discord import DiscordDriver, read
 from tests.platforms.driver import ANA, BEN, LONG, UNSAID, Driver
 from tests.platforms.slack import SlackDriver, text_of

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.model import UtteranceState
-from bot.presentation import UtteranceChanged
+from bot.core.events import UtteranceChanged
+from bot.core.models import UtteranceState
 from tests.platforms.discord import DiscordDriver
 from tests.platforms.slack import SlackDriver
 from tests.platforms.test_unsaid import begin

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from adapters.chat.slack.manifest import manifest_of
 from adapters.simulator import Simulator, SimulatorOptions
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
 from tests.livekit import LiveKitServer
 from tests.platforms.relay import settings_with
 from tests.scenario.echoing_gateway import EchoingGateway

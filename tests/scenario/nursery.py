@@ -30,7 +30,7 @@ from typing import Any, Self
 
 import bot.cli
 from adapters.network import trust
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
 from bot.settings import PROVIDERS_GROUP
 from bot.store import schema
 from tests.scenario.programs import _KEPT, PATIENCE, Program

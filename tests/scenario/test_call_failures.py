@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from bot import sentences
-from bot.errors import AnswerError, RateLimited, Transient, Trouble
-from bot.model import UtteranceState
+from bot.core.errors import AnswerError, RateLimited, Transient, Trouble
+from bot.core.models import UtteranceState
 from tests.scenario.failing import STEP, Gate, Lane, Talk
 from tests.scenario.programs import KEY, Service, wait_until
 from tests.scenario.told import trouble_in, words

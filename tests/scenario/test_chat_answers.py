@@ -8,9 +8,9 @@ import pytest
 from adapters.simulator import Effect
 from adapters.simulator.llm.answers import answer_to
 from bot import sentences
-from bot.errors import AnswerError
-from bot.model import Mode, UtteranceState
-from bot.presentation import UtteranceChanged
+from bot.core.errors import AnswerError
+from bot.core.events import UtteranceChanged
+from bot.core.models import Mode, UtteranceState
 from tests.world import World, simulated, with_policy
 
 MODEL = {"method": "POST", "path": "/v1/chat/completions"}

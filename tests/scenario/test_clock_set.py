@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator import SimulatorOptions, StreamView
-from bot.model import EndReason, UtteranceState
+from bot.core.models import EndReason, UtteranceState
 from tests.platforms.slack import text_of
 from tests.scenario.nursery import Nursery
 from tests.scenario.town import Town

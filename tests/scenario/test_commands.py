@@ -8,9 +8,9 @@ import pytest
 from adapters.simulator import Effect
 from bot.commands.asked import Asked
 from bot.commands.grammar import parse
-from bot.errors import StoreError
-from bot.model import Actor, Channel, Mode, Role, UtteranceState
-from bot.presentation import Reply, Visibility
+from bot.core.errors import StoreError
+from bot.core.models import Actor, Channel, Mode, Role, UtteranceState
+from bot.core.views import Reply, Visibility
 from tests.world import ADA, ANA, CHANNEL, World, with_policy
 
 GUEST = Actor("test", "guest", "Guest", role=Role.VIEWER)

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.simulator import Effect
 from adapters.simulator.llm.answers import answer_to
-from bot.model import Mode, UtteranceState
+from bot.core.models import Mode, UtteranceState
 from bot.relay import LONGEST_MESSAGE, Message, Receipt
 from bot.store import tables
 from tests.world import ADA, ANA, CHANNEL, World, simulated

@@ -14,10 +14,10 @@ from adapters.simulator import SimulatorOptions
 from bot import sentences
 from bot.app import Application
 from bot.chats import configured_chats
-from bot.clock import SystemClock
-from bot.ports import ChatAdapter
+from bot.core.clock import SystemClock
+from bot.core.ports import ChatAdapter
+from bot.core.tasks import end
 from bot.settings import load
-from bot.tasks import end
 
 FOLDER = Path(__file__).parents[2] / "examples/telnet_chat"
 PROJECT = tomllib.loads((FOLDER / "pyproject.toml").read_text(encoding="utf-8"))

@@ -8,8 +8,8 @@ import pytest
 from adapters.simulator import Effect
 from bot.commands.asked import Asked
 from bot.commands.grammar import AVATAR, parse
-from bot.model import Actor, EndReason, Role, UtteranceState
-from bot.presentation import Notice, Occasion
+from bot.core.events import Notice, Occasion
+from bot.core.models import Actor, EndReason, Role, UtteranceState
 from bot.store import tables
 from tests.world import ANA, CHANNEL, World, simulated, with_policy
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from bot.model import UtteranceState
+from bot.core.models import UtteranceState
 from tests.scenario.nursery import Mortal, Nursery
 from tests.scenario.programs import KEY, Service, wait_until
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.errors import Transient
-from bot.model import UtteranceState
+from bot.core.errors import Transient
+from bot.core.models import UtteranceState
 from tests.world import World, simulated, with_policy
 
 IDLE = "Nobody has written for a while: the avatar leaves in 60 s unless somebody writes."

@@ -10,9 +10,10 @@ import pytest
 from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.avatars.rooms.page_transport import PageCarrier
 from adapters.simulator.llm.answers import answer_to
-from bot.errors import AvatarAway, Transient
-from bot.model import EndReason, UtteranceState
-from bot.presentation import LeftUnsaid, Phase, SessionChanged, UtteranceChanged, WordsSpoken
+from bot.core.errors import AvatarAway, Transient
+from bot.core.events import SessionChanged, UtteranceChanged, WordsSpoken
+from bot.core.models import EndReason, UtteranceState
+from bot.core.views import LeftUnsaid, Phase
 from bot.rooms import RoomSeats, seats_of
 from bot.session.running import RunningSession
 from bot.store import tables

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bot.model import Mode, SessionState, UtteranceState
+from bot.core.models import Mode, SessionState, UtteranceState
 from tests.world import ANA, CHANNEL, World
 
 

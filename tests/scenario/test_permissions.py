@@ -7,8 +7,8 @@ import pytest
 
 from bot.commands.asked import Asked
 from bot.commands.grammar import AVATAR, parse
-from bot.errors import Refused
-from bot.model import Actor, AuditEntry, Channel, Role
+from bot.core.errors import Refused
+from bot.core.models import Actor, AuditEntry, Channel, Role
 from bot.permissions import EVERYWHERE, Access
 from bot.store import tables
 from tests.world import ADA, ANA, CHANNEL, World

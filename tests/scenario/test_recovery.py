@@ -10,7 +10,7 @@ import pytest
 
 from adapters.simulator import Effect
 from bot import sentences
-from bot.model import EndReason, SessionState, UtteranceState
+from bot.core.models import EndReason, SessionState, UtteranceState
 from bot.store import tables
 from tests.world import CHANNEL, PROVIDERS, World
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bot import sentences
-from bot.errors import Refused
-from bot.model import Actor, Mode, Role, UtteranceState
+from bot.core.errors import Refused
+from bot.core.models import Actor, Mode, Role, UtteranceState
 from bot.permissions import Access, Permissions
 from bot.sessions import Wishes
 from bot.settings import Relay as RelayRule

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator import SimulatorOptions
-from bot.model import StreamState, UtteranceState
+from bot.core.models import StreamState, UtteranceState
 from tests.faults import FAULTS
 from tests.scenario.nursery import Nursery
 from tests.scenario.town import Town

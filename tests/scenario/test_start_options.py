@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.simulator.liveavatar.catalogue import DEMO_LLM_CONFIGURATION
-from bot.model import UtteranceState
+from bot.core.models import UtteranceState
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions
 from tests.world import World, simulated
 

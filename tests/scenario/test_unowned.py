@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator import Effect
-from bot.model import StreamState
+from bot.core.models import StreamState
 from bot.store import tables
 from bot.unowned import LOST_WITHIN
 from tests.world import ADA, CHANNEL, World, simulated, with_policy

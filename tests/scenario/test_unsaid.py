@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import QuotaExhausted
-from bot.model import Actor, EndReason, SessionState
-from bot.presentation import LeftUnsaid, Visibility
+from bot.core.errors import QuotaExhausted
+from bot.core.models import Actor, EndReason, SessionState
+from bot.core.views import LeftUnsaid, Visibility
 from bot.relay import Message
 from tests.world import ANA, CHANNEL, World, with_policy
 

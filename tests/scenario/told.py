@@ -4,8 +4,8 @@ one test expects."""
 import re
 
 from bot import sentences
-from bot.errors import Transient, Trouble
-from bot.model import UtteranceState
+from bot.core.errors import Transient, Trouble
+from bot.core.models import UtteranceState
 
 _CALM = re.compile(
     r"> |  (Watch|saying|said|cut|answering|answered|not sure it was said|failed|dropped): |$|"

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from adapters.simulator import Simulator
-from bot.errors import Refused
-from bot.model import Channel, SessionState, StreamState, UtteranceState
+from bot.core.errors import Refused
+from bot.core.models import Channel, SessionState, StreamState, UtteranceState
+from bot.core.tasks import end
 from bot.relay import Message
 from bot.store import tables
-from bot.tasks import end
 from tests.clock import ClockElsewhere
 from tests.faults import FAULTS
 from tests.world import ADA, ANA, World, simulated

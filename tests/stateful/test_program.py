@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from adapters.simulator import SimulatorOptions
-from bot.model import SessionState, StreamState, UtteranceState
+from bot.core.models import SessionState, StreamState, UtteranceState
 from tests.faults import FAULTS
 from tests.platforms.driver import ADA
 from tests.scenario.nursery import Nursery

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from bot.ports import Clock
+from bot.core.ports import Clock
 
 DONE = "data: [DONE]\n\n"
 COMMENT = ": keep-alive\n\n"

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from bot.tasks import end
+from bot.core.tasks import end
 
 
 class ProxyTwin:

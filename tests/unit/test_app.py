@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from bot.app import Application, WebServer
-from bot.errors import SettingsError, StoreUnavailable
+from bot.core.errors import SettingsError, StoreUnavailable
 from bot.rooms import seats_of
 from bot.supervision import PAUSES
 from bot.sweeper import LEARN_BLOCKS_EVERY

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from bot.catalogue import REMEMBERED
-from bot.errors import StoreUnavailable
-from bot.model import UtteranceState
+from bot.core.errors import StoreUnavailable
+from bot.core.models import UtteranceState
+from bot.core.tasks import end
 from bot.supervision import PAUSES, Supervised
 from bot.sweeper import LEARN_BLOCKS_EVERY, STOP_REQUESTS_EVERY
-from bot.tasks import end
 from tests.world import World
 
 

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from bot.bulletin import BACKLOG, Bulletin, Following
-from bot.model import Channel
-from bot.presentation import Notice, Reply, SessionEvent
+from bot.core.events import BACKLOG, Bulletin, Following, Notice, SessionEvent
+from bot.core.models import Channel
+from bot.core.views import Reply
 
 CHANNEL = Channel("test", "workspace", "general")
 

@@ -8,8 +8,8 @@ import pytest
 
 from adapters.simulator import Effect
 from bot.catalogue import REMEMBERED, TRY_AGAIN, Catalogue
-from bot.errors import ProviderError
-from bot.tasks import end
+from bot.core.errors import ProviderError
+from bot.core.tasks import end
 from tests.world import World
 
 AVATARS = {"method": "GET", "path": "/v1/streaming/avatar.list"}

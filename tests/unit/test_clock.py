@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.clock import SystemClock
-from bot.ports import Clock
+from bot.core.clock import SystemClock
+from bot.core.ports import Clock
 from tests.clock import ManualClock
 
 FAST = 100_000.0

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
 
-from bot import metrics
-from bot.model import EndReason, UtteranceState
+from bot.core.models import EndReason, UtteranceState
 from bot.settings import variables
+from bot.telemetry import metrics
 from tests.clock import ManualClock
 from tests.pages import PAGES, ROOT, shell_commands
 from tests.unit.web.watching import Watching

@@ -22,8 +22,8 @@ from adapters.simulator import Simulator, SimulatorOptions
 from bot.cli import app
 from bot.commands.grammar import ADMIN, AVATAR, parse
 from bot.commands.table import Entry
-from bot.errors import SettingsError
-from bot.model import SessionState, UtteranceState
+from bot.core.errors import SettingsError
+from bot.core.models import SessionState, UtteranceState
 from bot.settings import load, variables
 from tests.clock import ManualClock
 from tests.pages import (

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.commands.grammar import ADMIN, AVATAR, Usage, parse
-from bot.errors import Refused
+from bot.core.errors import Refused
 
 USAGES = {
     (usage.group, usage.verb): usage

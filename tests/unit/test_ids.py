@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bot.ids import READABLE, new_nonce, new_reference, new_session_id, new_stream_id, new_utterance_id
+from bot.core.ids import READABLE, new_nonce, new_reference, new_session_id, new_stream_id, new_utterance_id
 from tests.clock import ManualClock
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.errors import SettingsError
+from bot.core.errors import SettingsError
 from bot.settings import CarrierChoice, load, variables
 
 SERVER = {"LIVEKIT_URL": "wss://live.example.com/", "LIVEKIT_API_KEY": "key-hush", "LIVEKIT_API_SECRET": "secret-hush"}

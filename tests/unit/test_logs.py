@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot.ids import new_reference
-from bot.logs import configure
-from bot.redaction import MASK, Redactor
+from bot.core.ids import new_reference
+from bot.telemetry.logs import configure
+from bot.telemetry.redaction import MASK, Redactor
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
@@ -211,7 +211,9 @@ def test_second_configuration_replaces_the_first(capsys: pytest.CaptureFixture[s
 
 def test_line_that_cannot_be_written_tells_its_kind_and_no_value(fmt: str, capsys: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
-    root.handlers = [handler for handler in root.handlers if type(handler).__module__ == "bot.logs"]  # not pytest's
+    root.handlers = [
+        handler for handler in root.handlers if type(handler).__module__ == "bot.telemetry.logs"
+    ]  # not pytest's
     logging.getLogger("library").info("%d", "hush")
     assert capsys.readouterr().err == "A log line of library could not be written: TypeError\n"
 

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry
 from adapters.avatars.heygen_realtime.provider import CAPABILITIES as REALTIME
 from adapters.avatars.heygen_streaming.provider import CAPABILITIES as STREAMING
 from adapters.avatars.liveavatar.provider import CAPABILITIES as LIVEAVATAR
-from bot import metrics
-from bot.policy import SessionPolicy
-from bot.ports import Capabilities
+from bot.core.policy import SessionPolicy
+from bot.core.ports import Capabilities
+from bot.telemetry import metrics
 from tests.clock import ManualClock
 from tests.pages import ROOT
 from tests.unit.web.watching import Watching

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.shell.output import broken, printable
+from bot.terminal import broken, printable
 
 
 def test_lines_stay_lines_and_each_is_broken_by_itself() -> None:

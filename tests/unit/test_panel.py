@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from bot import panel
-from bot.model import Channel, Mode
+from bot.core.models import Channel, Mode
+from bot.core.views import Phase, SessionView
 from bot.panel import panel_of
-from bot.presentation import Phase, SessionView
 from bot.sentences import PHASES
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.errors import Refused
-from bot.model import Actor, Block, Channel, Role
+from bot.core.errors import Refused
+from bot.core.models import Actor, Block, Channel, Role
 from bot.permissions import EVERYWHERE, Access, Permissions
 
 HERE = Channel("discord", "guild", "lounge")

@@ -8,12 +8,12 @@ from typing import Self
 
 import pytest
 
-from bot.bulletin import Bulletin
-from bot.errors import SettingsError
-from bot.model import Channel
+from bot.core.errors import SettingsError
+from bot.core.events import Bulletin, Notice, Occasion, SessionEvent
+from bot.core.models import Channel
+from bot.core.ports import ChatAdapter, WebRoute
+from bot.core.views import Reply
 from bot.platforms import Platforms
-from bot.ports import ChatAdapter, WebRoute
-from bot.presentation import Notice, Occasion, Reply, SessionEvent
 from bot.settings import Settings
 from bot.supervision import PAUSES
 from tests.world import World

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from adapters.avatars.heygen_realtime import provider as heygen_realtime
 from adapters.avatars.heygen_streaming import provider as heygen_streaming
 from adapters.avatars.liveavatar import provider as liveavatar
-from bot.policy import MARGIN, SessionPolicy, keep_alive_every
-from bot.ports import Capabilities, StreamRequest
+from bot.core.policy import MARGIN, SessionPolicy, keep_alive_every
+from bot.core.ports import Capabilities, StreamRequest
 
 V1 = heygen_streaming.CAPABILITIES
 V3 = heygen_realtime.CAPABILITIES

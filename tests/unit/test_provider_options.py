@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.clock import SystemClock
-from bot.errors import SettingsError
-from bot.languages import OFFERED, language_code
+from bot.core.clock import SystemClock
+from bot.core.errors import SettingsError
+from bot.core.languages import OFFERED, language_code
 from bot.providers import make_provider
 from bot.settings import load, options_set
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.errors import SettingsError
+from bot.core.errors import SettingsError
 from bot.settings import load
 from bot.settings.proxies import VARIABLES, environment_proxies, proxy_problems
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.errors import Refused
+from bot.core.errors import Refused
 from bot.relay import UserRate
 from bot.sentences import too_fast, too_much
 from tests.clock import ManualClock

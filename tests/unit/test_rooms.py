@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.errors import NotReady, StreamGone, Transient
+from bot.core.errors import NotReady, StreamGone, Transient
 from bot.rooms import BACKLOG, HasSeats, Publication, RoomMessage, RoomSeats, Seat, seats_of
 
 SPEAK = RoomMessage("agent-control", {"event_type": "avatar.speak_text", "text": "Hello."})

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from bot import errors, sentences
-from bot.model import EndReason, Role
-from bot.presentation import Phase
+from bot import sentences
+from bot.core import errors
+from bot.core.models import EndReason, Role
+from bot.core.views import Phase
 
 SECRET = "sk-very-secret"
 FAILURES = [

@@ -5,8 +5,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
-from bot.errors import SettingsError
-from bot.model import Mode
+from bot.core.errors import SettingsError
+from bot.core.models import Mode
 from bot.settings import (
     LogLevel,
     Quality,

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bot.cli import app
-from bot.clock import SystemClock
-from bot.model import AuditEntry, Channel, StreamState, UtteranceState
+from bot.core.clock import SystemClock
+from bot.core.models import AuditEntry, Channel, StreamState, UtteranceState
 from bot.settings import load, variables
 from bot.shell.sessions import clean_up
 from bot.store import schema

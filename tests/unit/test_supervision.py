@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from bot import metrics
-from bot.backoff import Backoff
-from bot.errors import SettingsError, StoreUnavailable
+from bot.core.backoff import Backoff
+from bot.core.errors import SettingsError, StoreUnavailable
+from bot.core.tasks import end
 from bot.supervision import PAUSES, RAN_WELL, Supervised
-from bot.tasks import end
-from bot.unforeseen import REMEMBERED, report
+from bot.telemetry import metrics
+from bot.telemetry.unexpected import REMEMBERED, report
 from tests.clock import ManualClock, settle
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from bot.logs import configure
-from bot.tasks import TaskOwner, end
+from bot.core.tasks import TaskOwner, end
+from bot.telemetry.logs import configure
 
 
 @pytest.fixture(autouse=True)

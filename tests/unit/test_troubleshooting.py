@@ -12,9 +12,10 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from adapters.web.pages import Pages, link_expired, link_revoked, link_unknown
-from bot import errors, sentences
-from bot.errors import AvatarRelayError, LinkInvalid, ProviderError, RateLimited, Refused, SettingsError, Transient
-from bot.model import Role
+from bot import sentences
+from bot.core import errors
+from bot.core.errors import AvatarRelayError, LinkInvalid, ProviderError, RateLimited, Refused, SettingsError, Transient
+from bot.core.models import Role
 from tests.pages import ROOT
 
 TROUBLESHOOTING = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")

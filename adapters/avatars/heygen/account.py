@@ -8,8 +8,8 @@ from pydantic import SecretStr
 
 from adapters.avatars.heygen.errors import Refusals
 from adapters.avatars.http import Connection
-from bot.errors import SettingsError
-from bot.ports import Clock
+from bot.core.errors import SettingsError
+from bot.core.ports import Clock
 from bot.settings import Settings
 
 

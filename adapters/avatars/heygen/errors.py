@@ -1,4 +1,4 @@
-"""What HeyGen's refusals mean: answers of v1 and v3 into the tree of `bot.errors`. LiveAvatar's are read in
+"""What HeyGen's refusals mean: answers of v1 and v3 into the tree of `bot.core.errors`. LiveAvatar's are read in
 `liveavatar_refusals`, with what is common to all.
 
 Sources: the v1 code table collected from its documentation, its SDKs and recorded bodies; the v3 `StandardAPIError`.
@@ -9,9 +9,8 @@ What is quoted from a body is short and has keys and tokens masked.
 import re
 
 from adapters.avatars.http import Answer
-from adapters.quoting import masked
 from adapters.wire import fields as shapes
-from bot.errors import (
+from bot.core.errors import (
     AuthenticationFailed,
     ConcurrencyReached,
     Invalid,
@@ -24,6 +23,7 @@ from bot.errors import (
     Transient,
     Trouble,
 )
+from bot.telemetry.redaction import masked
 
 _PARAMETERS = {"avatar_id": "avatar", "avatar_name": "avatar", "voice_id": "voice", "delta": "text"}
 

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bot.model import Word
-from bot.ports import SpeechEnded, SpeechStarted
+from bot.core.models import Word
+from bot.core.ports import SpeechEnded, SpeechStarted
 
 WINDOW = 6
 """Words (characters, in scripts without spaces) that are looked at beyond the next expected one. Enough for a number

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from adapters.avatars.heygen.errors import Refusals
 from adapters.avatars.http import Connection, Repeat
 from adapters.wire import fields
-from bot.errors import Invalid, Transient, Trouble
-from bot.ports import CatalogueEntry, Clock
+from bot.core.errors import Invalid, Transient, Trouble
+from bot.core.ports import CatalogueEntry, Clock
 
 CHOICE_AGE = 3600.0
 """Seconds for which a chosen avatar and voice are remembered."""

@@ -18,9 +18,9 @@ from adapters.avatars.heygen_realtime.catalogue import RealtimeCatalogue
 from adapters.avatars.heygen_realtime.stream import RealtimeStream, closed
 from adapters.avatars.http import Repeat
 from adapters.wire import fields
-from bot.errors import Invalid, ProviderError, StreamGone, Transient, Trouble
-from bot.model import Mode, Playback
-from bot.ports import (
+from bot.core.errors import Invalid, ProviderError, StreamGone, Transient, Trouble
+from bot.core.models import Mode, Playback
+from bot.core.ports import (
     Capabilities,
     CatalogueEntry,
     Clock,
@@ -58,7 +58,7 @@ CAPABILITIES = Capabilities(
 
 
 class HeyGenRealtime(HeyGenAccount):
-    """`bot.ports.AvatarProvider` over v3."""
+    """`bot.core.ports.AvatarProvider` over v3."""
 
     name = "heygen-realtime"
     capabilities = CAPABILITIES

@@ -11,8 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from adapters.avatars.heygen_realtime.alignment import HeardWord, Narration
 from adapters.wire import fields as shapes
 from adapters.wire import sse
-from bot.errors import RateLimited, StreamGone, Transient
-from bot.ports import Clock, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, StreamStatus, WordsHeard
+from bot.core.errors import RateLimited, StreamGone, Transient
+from bot.core.ports import Clock, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, StreamStatus, WordsHeard
 
 SILENCE = 60.0
 """Seconds without a word and without text, after which the provider is asked whether the stream still exists. It closes

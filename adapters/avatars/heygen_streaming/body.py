@@ -5,7 +5,7 @@ Fields and their values: avatar-apis 2.3. What nobody chose is left out.
 
 from collections.abc import Mapping
 
-from bot.ports import StreamRequest
+from bot.core.ports import StreamRequest
 from bot.settings import HeyGenStreamingOptions
 
 

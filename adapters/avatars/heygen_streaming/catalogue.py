@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from adapters.wire import fields
-from bot.errors import Transient, Trouble
-from bot.ports import CatalogueEntry
+from bot.core.errors import Transient, Trouble
+from bot.core.ports import CatalogueEntry
 
 LARGEST_CATALOGUE = 1000
 """Entries of a list that are kept."""

@@ -27,9 +27,9 @@ from adapters.avatars.rooms.factory import bot_carrier_for
 from adapters.avatars.rooms.page_transport import PageCarrier
 from adapters.avatars.rooms.reconnecting import KeptRoom
 from adapters.wire import fields
-from bot.errors import Invalid, NotReady, StreamGone, Sunset, Transient, Trouble
-from bot.model import Mode, Playback, RoomDoor
-from bot.ports import (
+from bot.core.errors import Invalid, NotReady, StreamGone, Sunset, Transient, Trouble
+from bot.core.models import Mode, Playback, RoomDoor
+from bot.core.ports import (
     Capabilities,
     CatalogueEntry,
     Clock,
@@ -73,7 +73,7 @@ CAPABILITIES = Capabilities(
 
 
 class HeyGenStreaming(HeyGenAccount):
-    """`bot.ports.AvatarProvider` over v1."""
+    """`bot.core.ports.AvatarProvider` over v1."""
 
     name = "heygen-streaming"
 

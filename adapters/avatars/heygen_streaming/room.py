@@ -10,8 +10,8 @@ from contextlib import aclosing
 from adapters.avatars.rooms.reconnecting import KeptRoom
 from adapters.avatars.rooms.speech_events import RoomSpeech
 from adapters.wire import fields
-from bot.model import Mode, Playback, RoomDoor
-from bot.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
+from bot.core.models import Mode, Playback, RoomDoor
+from bot.core.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
 from bot.rooms import RoomMessage
 
 _SAME = {

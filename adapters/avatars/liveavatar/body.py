@@ -6,7 +6,7 @@ Fields and their values: the specification, avatar-apis 4.3. What nobody chose i
 
 from collections.abc import Mapping
 
-from bot.ports import StreamRequest
+from bot.core.ports import StreamRequest
 from bot.settings import LiveAvatarOptions
 
 _ON_THE_WIRE = {"elevenlabs": "elevenLabs", "similarity": "similarity_boost"}

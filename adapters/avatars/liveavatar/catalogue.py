@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from adapters.avatars.http import Connection, Judge, Repeat
 from adapters.wire import fields
-from bot.errors import Transient, Trouble
-from bot.ports import CatalogueEntry
+from bot.core.errors import Transient, Trouble
+from bot.core.ports import CatalogueEntry
 
 PAGE_SIZE = 100
 """The most that LiveAvatar allows."""

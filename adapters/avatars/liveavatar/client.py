@@ -13,9 +13,9 @@ from adapters.avatars.liveavatar.body import session_body
 from adapters.avatars.liveavatar.catalogue import LiveAvatarCatalogue
 from adapters.avatars.liveavatar.errors import LiveAvatarRefusals
 from adapters.wire import fields
-from bot.errors import Invalid, StreamGone, Transient, Trouble
-from bot.model import Playback
-from bot.ports import OpenStream, StreamRequest
+from bot.core.errors import Invalid, StreamGone, Transient, Trouble
+from bot.core.models import Playback
+from bot.core.ports import OpenStream, StreamRequest
 from bot.settings import LiveAvatarOptions
 
 EVERY_PAGE = 1000

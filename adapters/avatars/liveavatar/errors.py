@@ -1,4 +1,4 @@
-"""What LiveAvatar's refusals mean: its answers into the tree of `bot.errors`.
+"""What LiveAvatar's refusals mean: its answers into the tree of `bot.core.errors`.
 
 Sources: avatar-apis 4.1 and 4.5. The specification says that success is code 100, the official SDK that it is 1000;
 validation errors come in two shapes; most codes are not documented, so the words of a message count too.
@@ -9,7 +9,7 @@ import re
 from adapters.avatars.heygen.errors import Refusals
 from adapters.avatars.http import Answer
 from adapters.wire import fields
-from bot.errors import ConcurrencyReached, Invalid, ProviderError, QuotaExhausted, StreamGone, Transient, Trouble
+from bot.core.errors import ConcurrencyReached, Invalid, ProviderError, QuotaExhausted, StreamGone, Transient, Trouble
 
 _SUCCESS = (None, "0", "100", "200", "1000")
 _CONCURRENCY = re.compile(r"concurren", re.IGNORECASE)

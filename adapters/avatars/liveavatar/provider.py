@@ -28,9 +28,9 @@ from adapters.avatars.liveavatar.stream import LiveAvatarStream
 from adapters.avatars.rooms.factory import ChosenCarrier, carrier_for
 from adapters.avatars.rooms.page_transport import PageCarrier
 from adapters.avatars.rooms.transport import Carrier
-from bot.errors import Invalid, SettingsError, StreamGone
-from bot.model import Mode, Playback, RoomDoor
-from bot.ports import (
+from bot.core.errors import Invalid, SettingsError, StreamGone
+from bot.core.models import Mode, Playback, RoomDoor
+from bot.core.ports import (
     Capabilities,
     CatalogueEntry,
     Clock,
@@ -81,7 +81,7 @@ LOST_ROOM = "its room is known only to the process that started it"
 
 
 class LiveAvatar:
-    """`bot.ports.AvatarProvider` over LiveAvatar. Its rooms are carried by the pages in `seats`, or by the bot."""
+    """`bot.core.ports.AvatarProvider` over LiveAvatar. Its rooms are carried by the pages in `seats`, or by the bot."""
 
     name = "liveavatar"
 

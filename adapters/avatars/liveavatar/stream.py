@@ -15,11 +15,11 @@ from pydantic import SecretStr
 from adapters.avatars.rooms.reconnecting import Ask, KeptRoom
 from adapters.avatars.rooms.speech_events import RoomSpeech
 from adapters.avatars.rooms.transport import Carrier, Room
-from bot.errors import NotReady, ProviderError, StreamGone, Transient
-from bot.model import Mode, Playback, RoomDoor
-from bot.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
+from bot.core.errors import NotReady, ProviderError, StreamGone, Transient
+from bot.core.models import Mode, Playback, RoomDoor
+from bot.core.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
+from bot.core.tasks import end
 from bot.rooms import RoomMessage
-from bot.tasks import end
 
 COMMANDS = "agent-control"
 REPORTS = "agent-response"

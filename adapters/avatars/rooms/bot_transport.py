@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from adapters.avatars.rooms.transport import VIEWER
 from adapters.wire import fields
-from bot.errors import AvatarAway, Invalid, StreamGone, Transient, Trouble
-from bot.model import Playback, RoomDoor
-from bot.ports import AvatarSeen
+from bot.core.errors import AvatarAway, Invalid, StreamGone, Transient, Trouble
+from bot.core.models import Playback, RoomDoor
+from bot.core.ports import AvatarSeen
 from bot.rooms import AVATAR_LIMIT, Inbox, RoomMessage, RoomNews
 
 if TYPE_CHECKING:

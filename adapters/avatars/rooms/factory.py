@@ -7,9 +7,9 @@ from adapters.avatars.rooms.bot_transport import MISSING, BotCarrier
 from adapters.avatars.rooms.page_transport import PageCarrier
 from adapters.avatars.rooms.transport import Carrier, Room
 from adapters.avatars.rooms.websocket_transport import StandInCarrier, is_stand_in
-from bot.errors import SettingsError
-from bot.model import Playback
-from bot.ports import Clock
+from bot.core.errors import SettingsError
+from bot.core.models import Playback
+from bot.core.ports import Clock
 from bot.rooms import RoomSeats
 from bot.settings import CarrierChoice, Settings
 

@@ -6,8 +6,8 @@ With nobody in the seat nothing can be said, which is `NotReady`: the queue wait
 import asyncio
 from collections.abc import AsyncIterator
 
-from bot.errors import Transient, Trouble
-from bot.model import Playback, RoomDoor
+from bot.core.errors import Transient, Trouble
+from bot.core.models import Playback, RoomDoor
 from bot.rooms import RoomMessage, RoomNews, RoomSeats, SeatedRoom
 
 CONFIRM_LIMIT = 5.0

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 
 from adapters.avatars.rooms.transport import Carrier, Room
-from bot.errors import AvatarAway, RateLimited, StreamGone, Transient
-from bot.model import Playback, RoomDoor
-from bot.ports import AvatarSeen, Clock, StreamStatus
+from bot.core.errors import AvatarAway, RateLimited, StreamGone, Transient
+from bot.core.models import Playback, RoomDoor
+from bot.core.ports import AvatarSeen, Clock, StreamStatus
 from bot.rooms import RoomMessage, RoomNews
 
 LONGEST_PAUSE = 15.0

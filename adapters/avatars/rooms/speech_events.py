@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from adapters.wire import fields
-from bot.model import Mode, Word
-from bot.ports import AnswerHeard, Clock, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
+from bot.core.models import Mode, Word
+from bot.core.ports import AnswerHeard, Clock, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
 from bot.rooms import RoomMessage
-from bot.speech import estimate_duration
+from bot.text import estimate_duration
 
 LONGEST_TEXT = 8000
 """Characters of one report; an answer of several minutes is shorter."""

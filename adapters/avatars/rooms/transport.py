@@ -5,7 +5,7 @@ that somebody, or knows who is. It knows rooms and messages, and nothing of what
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from bot.model import Playback, RoomDoor
+from bot.core.models import Playback, RoomDoor
 from bot.rooms import RoomMessage, RoomNews
 
 VIEWER = "client"

@@ -16,11 +16,11 @@ import aiohttp
 
 from adapters import network
 from adapters.wire import fields
-from bot.errors import AvatarAway, StreamGone, Transient, Trouble
-from bot.model import Playback, RoomDoor
-from bot.ports import AvatarSeen
+from bot.core.errors import AvatarAway, StreamGone, Transient, Trouble
+from bot.core.models import Playback, RoomDoor
+from bot.core.ports import AvatarSeen
+from bot.core.tasks import end
 from bot.rooms import Inbox, RoomMessage, RoomNews
-from bot.tasks import end
 
 PATH = "/simulator/rooms/"
 PRESENCE = "avatar"

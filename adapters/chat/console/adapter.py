@@ -29,15 +29,16 @@ from adapters.chat.console.terminal import dressed, typed_lines
 from bot import sentences
 from bot.commands.asked import Asked
 from bot.commands.grammar import ADMIN, AVATAR, parse
+from bot.core.errors import AvatarRelayError, Refused
+from bot.core.events import Notice, SessionChanged, SessionEvent
+from bot.core.models import Actor, Channel, Role
+from bot.core.ports import WebRoute
+from bot.core.views import Phase, Reply, SessionView
 from bot.desk import Desk
-from bot.errors import AvatarRelayError, Refused
-from bot.model import Actor, Channel, Role
-from bot.ports import WebRoute
-from bot.presentation import Notice, Phase, Reply, SessionChanged, SessionEvent, SessionView
 from bot.relay import Message
 from bot.session.running import RunningSession
 from bot.settings import Settings
-from bot.shell.output import at_terminal, write_line
+from bot.terminal import at_terminal, write_line
 
 log = structlog.get_logger(__name__)
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from bot.commands.grammar import Usage
-from bot.model import Mode, UtteranceState
-from bot.ports import Clock
-from bot.presentation import Notice, Reply, SessionChanged, SessionEvent, SessionView, UtteranceChanged
+from bot.core.events import Notice, SessionChanged, SessionEvent, UtteranceChanged
+from bot.core.models import Mode, UtteranceState
+from bot.core.ports import Clock
+from bot.core.views import Reply, SessionView
 from bot.sentences import PHASES, count, dollars
-from bot.shell.output import printable
-from bot.speech import mask_spoilers
+from bot.terminal import printable
+from bot.text import mask_spoilers
 
 LONGEST_ECHO = 200
 """Characters of a piped line that are repeated; a person knows what they wrote."""

@@ -17,7 +17,7 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.patch_stdout import StdoutProxy
 
 from adapters.chat.console.render import Line, Tone
-from bot.shell.output import broken
+from bot.terminal import broken
 
 STATUS_EVERY = 0.5
 """Seconds between redraws of the status line, whose seconds count down."""

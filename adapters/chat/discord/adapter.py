@@ -27,13 +27,14 @@ from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.permissions import invite_link
 from adapters.chat.discord.reactions import Reactions
 from adapters.chat.discord.rest import Connection
+from bot.core.errors import SettingsError
+from bot.core.events import Notice, SessionChanged, SessionEvent, UtteranceChanged
+from bot.core.ports import WebRoute
+from bot.core.tasks import end
+from bot.core.views import LeftUnsaid
 from bot.desk import Desk
-from bot.errors import SettingsError
-from bot.ports import WebRoute
-from bot.presentation import LeftUnsaid, Notice, SessionChanged, SessionEvent, UtteranceChanged
 from bot.settings import Settings
-from bot.shell.output import write_line
-from bot.tasks import end
+from bot.terminal import write_line
 
 log = structlog.get_logger(__name__)
 

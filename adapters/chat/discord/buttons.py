@@ -9,7 +9,7 @@ import discord
 
 from adapters.chat.discord.permissions import INVITE
 from adapters.chat.discord.render import fits_button
-from bot.presentation import Button
+from bot.core.views import Button
 
 _STYLES = {"stop": discord.ButtonStyle.danger, "keep": discord.ButtonStyle.primary}
 

@@ -24,7 +24,7 @@ from adapters.chat.discord.sync import OUR_TYPES
 from adapters.network import Connector
 from bot.desk import Desk
 from bot.settings import Relay
-from bot.unforeseen import report
+from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,7 @@ none there; editing and reactions are refused by Discord itself (50083) and open
 import discord
 
 from adapters.chat.discord import strings
-from bot.model import Channel
+from bot.core.models import Channel
 
 
 def why_closed(thread: discord.Thread) -> str | None:

@@ -12,8 +12,8 @@ from discord import app_commands
 from adapters.chat.discord import strings
 from adapters.chat.discord.permissions import invite_link
 from adapters.chat.discord.sync import SyncFailed, sync
-from bot.ports import Clock
-from bot.shell.output import write_line
+from bot.core.ports import Clock
+from bot.terminal import write_line
 
 log = structlog.get_logger(__name__)
 

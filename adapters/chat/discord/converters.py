@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import discord
 
-from bot.model import Actor, Channel, Role
+from bot.core.models import Actor, Channel, Role
 
 PLATFORM = "discord"
 

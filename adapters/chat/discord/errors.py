@@ -4,7 +4,7 @@ import discord
 
 from adapters import network
 from bot import sentences
-from bot.errors import Trouble
+from bot.core.errors import Trouble
 
 SERVICE = "Discord"
 

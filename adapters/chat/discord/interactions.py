@@ -24,13 +24,13 @@ from adapters.chat.discord.rest import PASSING
 from bot import sentences
 from bot.commands.asked import Asked
 from bot.commands.grammar import AVATAR, Command
+from bot.core.errors import AvatarRelayError
+from bot.core.models import Channel
+from bot.core.tasks import TaskOwner
+from bot.core.views import LeftUnsaid, Reply, UnsaidWords, Visibility
 from bot.desk import Desk
-from bot.errors import AvatarRelayError
-from bot.model import Channel
-from bot.presentation import LeftUnsaid, Reply, UnsaidWords, Visibility
 from bot.settings import Answers
-from bot.tasks import TaskOwner
-from bot.unforeseen import report
+from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
 

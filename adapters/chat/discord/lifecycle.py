@@ -11,10 +11,10 @@ from adapters.chat.discord import strings
 from adapters.chat.discord.closed_threads import why_closed
 from adapters.chat.discord.converters import PLATFORM
 from adapters.chat.discord.rest import PASSING
+from bot.core.errors import StoreError
+from bot.core.models import Channel
+from bot.core.tasks import TaskOwner
 from bot.desk import Desk
-from bot.errors import StoreError
-from bot.model import Channel
-from bot.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
 

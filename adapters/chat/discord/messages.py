@@ -18,13 +18,13 @@ from adapters.chat.discord.reactions import NOT_SPOKEN, Reactions
 from adapters.chat.discord.render import escape, split
 from adapters.chat.discord.rest import PASSING
 from bot import sentences
+from bot.core.errors import AvatarRelayError, Refused
+from bot.core.models import Channel
+from bot.core.tasks import TaskOwner
 from bot.desk import Desk
-from bot.errors import AvatarRelayError, Refused
-from bot.model import Channel
 from bot.relay import Message
 from bot.settings import Relay
-from bot.tasks import TaskOwner
-from bot.unforeseen import report
+from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
 

@@ -17,12 +17,13 @@ from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.closed_threads import may_be_written_in
 from adapters.chat.discord.render import answer_of, escape, pieces_of, split
 from adapters.chat.discord.rest import PASSING, Connection
+from bot.core.events import Notice, Occasion, UtteranceChanged
+from bot.core.models import Channel
+from bot.core.tasks import TaskOwner
+from bot.core.views import Button
 from bot.desk import Desk
-from bot.model import Channel
-from bot.presentation import Button, Notice, Occasion, UtteranceChanged
 from bot.settings import Answers
-from bot.tasks import TaskOwner
-from bot.unforeseen import report
+from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
 

@@ -21,14 +21,14 @@ from adapters.chat.discord.converters import PLATFORM
 from adapters.chat.discord.render import embed_of
 from adapters.chat.discord.rest import PASSING, Connection, is_passing
 from adapters.chat.redraw import PAUSES, Drawn
-from bot.backoff import Backoff
+from bot.core.backoff import Backoff
+from bot.core.errors import StoreError
+from bot.core.models import PlacedPanel
+from bot.core.tasks import TaskOwner
+from bot.core.views import SessionView
 from bot.desk import Desk
-from bot.errors import StoreError
-from bot.model import PlacedPanel
 from bot.panel import INTERRUPT, SKIP, STOP, panel_of
-from bot.presentation import SessionView
-from bot.tasks import TaskOwner
-from bot.unforeseen import report
+from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
 

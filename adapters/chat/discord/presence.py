@@ -13,7 +13,7 @@ from adapters.chat.discord.closed_threads import is_locked
 from adapters.chat.discord.permissions import invite_link, missing_in
 from adapters.chat.discord.rest import PASSING
 from bot import sentences
-from bot.presentation import Reply, Visibility
+from bot.core.views import Reply, Visibility
 
 log = structlog.get_logger(__name__)
 

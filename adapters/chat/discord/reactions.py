@@ -11,10 +11,10 @@ import discord
 import structlog
 
 from adapters.chat.discord.rest import PASSING, Connection
-from bot.model import Channel, Utterance, UtteranceState
-from bot.ports import Clock
-from bot.tasks import TaskOwner
-from bot.unforeseen import report
+from bot.core.models import Channel, Utterance, UtteranceState
+from bot.core.ports import Clock
+from bot.core.tasks import TaskOwner
+from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
 

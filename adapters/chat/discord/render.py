@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import discord
 
 from bot import sentences
+from bot.core.views import Reply
 from bot.panel import Panel
-from bot.presentation import Reply
 
 LONGEST_MESSAGE = 2000
 LONGEST_LINK = 512

@@ -12,7 +12,7 @@ import discord
 import structlog
 
 from adapters.chat.redraw import Drawn, of_status
-from bot.ports import Clock
+from bot.core.ports import Clock
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
 from adapters.chat.slack.events import NotStored
-from bot.errors import StoreError
-from bot.unforeseen import report
+from bot.core.errors import StoreError
+from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
 

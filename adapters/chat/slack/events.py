@@ -12,7 +12,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 
 from adapters.chat.slack.client import Workspace
 from adapters.chat.slack.message_words import own_words, shared_words
-from bot.model import Channel
+from bot.core.models import Channel
 
 
 def message_id_of(message: Mapping[str, Any]) -> str:

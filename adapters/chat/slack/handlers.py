@@ -28,13 +28,13 @@ from adapters.chat.slack.workspaces import Workspaces
 from bot import sentences
 from bot.commands.asked import Asked
 from bot.commands.grammar import AVATAR, Command, parse
+from bot.core.errors import AvatarRelayError, Refused, StoreError
+from bot.core.models import Channel
+from bot.core.views import Reply, Visibility
 from bot.desk import Desk
-from bot.errors import AvatarRelayError, Refused, StoreError
-from bot.model import Channel
-from bot.presentation import Reply, Visibility
 from bot.relay import Message
 from bot.settings import Relay
-from bot.unforeseen import report
+from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace
 from adapters.chat.slack.mrkdwn import escape
 from bot import sentences
 from bot.commands.grammar import AVATAR, Usage
+from bot.core.views import SessionView
 from bot.desk import Desk
-from bot.presentation import SessionView
 from bot.settings import Relay, SessionSettings
 
 log = structlog.get_logger(__name__)

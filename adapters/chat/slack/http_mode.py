@@ -14,7 +14,7 @@ from slack_sdk.signature import SignatureVerifier
 
 from adapters.chat.slack.app import App
 from adapters.chat.slack.rate_limited_log import RateLimitedLog
-from bot.ports import Clock
+from bot.core.ports import Clock
 
 EVENTS_PATH = "/slack/events"
 INSTALL_PATH = "/slack/install"

@@ -9,10 +9,10 @@ import structlog
 from adapters.chat.slack.client import Workspace
 from adapters.chat.slack.strings import UNINSTALLED, bot_token_trouble
 from adapters.chat.slack.workspaces import Workspaces
-from bot.errors import SettingsError, StoreError
-from bot.model import Channel
+from bot.core.errors import SettingsError, StoreError
+from bot.core.models import Channel
+from bot.core.tasks import TaskOwner
 from bot.sessions import Sessions
-from bot.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
 

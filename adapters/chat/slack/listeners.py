@@ -33,11 +33,11 @@ from adapters.chat.slack.strings import NOT_INSTALLED
 from adapters.chat.slack.users import People
 from adapters.chat.slack.workspaces import Workspaces
 from bot.commands.grammar import ADMIN, AVATAR
-from bot.model import Channel
-from bot.ports import Clock
-from bot.presentation import Reply, Visibility
+from bot.core.models import Channel
+from bot.core.ports import Clock
+from bot.core.tasks import TaskOwner
+from bot.core.views import Reply, Visibility
 from bot.settings import Relay, Settings
-from bot.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
 

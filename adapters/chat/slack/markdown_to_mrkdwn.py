@@ -8,8 +8,8 @@ has no tables, which become preformatted text, and no spoilers: what is hidden i
 import re
 
 from adapters.chat.slack.mrkdwn import escape
-from bot.speech import mask_spoilers
-from bot.speech.links import replace_addresses
+from bot.text import mask_spoilers
+from bot.text.links import replace_addresses
 
 LONGEST_ADDRESS = 2000
 """Characters; a longer one is shown as text. Far below the 3,000 of a block."""

@@ -14,13 +14,13 @@ from adapters.chat.slack.client import SlackRefused, SlackUnreachable
 from adapters.chat.slack.outbox import Asker, Outbox
 from adapters.chat.slack.strings import MODAL_TOO_LATE
 from adapters.chat.slack.workspaces import Workspaces
-from bot import languages
 from bot.commands.grammar import AVATAR, Command, Usage
+from bot.core import languages
+from bot.core.errors import Refused
+from bot.core.models import Mode
+from bot.core.ports import CatalogueEntry
+from bot.core.views import Reply, Visibility
 from bot.desk import Desk
-from bot.errors import Refused
-from bot.model import Mode
-from bot.ports import CatalogueEntry
-from bot.presentation import Reply, Visibility
 
 log = structlog.get_logger(__name__)
 

@@ -16,8 +16,8 @@ from adapters.chat.slack.client import SlackRefused, SlackUnreachable, call, web
 from adapters.chat.slack.http_mode import REDIRECT_PATH
 from adapters.chat.slack.manifest import SCOPES
 from adapters.chat.slack.workspaces import Workspaces, described
-from bot.errors import StoreError
-from bot.ports import Clock
+from bot.core.errors import StoreError
+from bot.core.ports import Clock
 from bot.settings import Settings
 from bot.store.store import Store
 

@@ -12,7 +12,7 @@ from typing import Any
 from adapters.chat.slack.client import Workspace
 from adapters.chat.slack.installation_store import is_organisation
 from adapters.chat.slack.workspaces import Workspaces
-from bot.model import Channel
+from bot.core.models import Channel
 from bot.sessions import Sessions
 
 Payload = Mapping[str, Any]

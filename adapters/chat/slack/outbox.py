@@ -20,8 +20,8 @@ from adapters.chat.slack.client import MOST_WAITS, PATIENCE, SlackRefused, Slack
 from adapters.chat.slack.strings import place_trouble
 from adapters.chat.slack.workspaces import Workspaces
 from adapters.network import told
-from bot.model import Channel
-from bot.presentation import Reply, Visibility
+from bot.core.models import Channel
+from bot.core.views import Reply, Visibility
 
 log = structlog.get_logger(__name__)
 

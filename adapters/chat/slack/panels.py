@@ -16,14 +16,14 @@ from adapters.chat.keyed_queue import Lanes
 from adapters.chat.redraw import PAUSES, Drawn
 from adapters.chat.slack.blocks import Wording, message_of_panel
 from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace, drawn_after
-from bot.backoff import Backoff
-from bot.errors import StoreError
-from bot.model import Channel, PlacedPanel
+from bot.core.backoff import Backoff
+from bot.core.errors import StoreError
+from bot.core.models import Channel, PlacedPanel
+from bot.core.ports import Clock
+from bot.core.tasks import TaskOwner
+from bot.core.views import SessionView
 from bot.panel import panel_of
-from bot.ports import Clock
-from bot.presentation import SessionView
 from bot.store.store import Store
-from bot.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import structlog
 
-from bot.ports import Clock
+from bot.core.ports import Clock
 
 log = structlog.get_logger(__name__)
 

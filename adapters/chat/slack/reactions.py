@@ -12,7 +12,7 @@ from adapters.chat.keyed_queue import Lanes
 from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace
 from adapters.chat.slack.events import ts_of
 from adapters.chat.slack.workspaces import Workspaces
-from bot.model import Channel, Utterance, UtteranceState
+from bot.core.models import Channel, Utterance, UtteranceState
 
 log = structlog.get_logger(__name__)
 

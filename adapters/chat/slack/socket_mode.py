@@ -17,10 +17,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters.chat.slack.client import SlackRefused, SlackUnreachable, call
 from adapters.chat.slack.strings import app_token_trouble
 from adapters.network import told
-from bot.backoff import Backoff
-from bot.errors import SettingsError
-from bot.ports import Clock
-from bot.tasks import TaskOwner
+from bot.core.backoff import Backoff
+from bot.core.errors import SettingsError
+from bot.core.ports import Clock
+from bot.core.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ import structlog
 
 from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace
 from adapters.chat.slack.strings import SOME_GROUP, SOMEBODY
-from bot.model import Actor, Role
-from bot.ports import Clock
+from bot.core.models import Actor, Role
+from bot.core.ports import Clock
 
 log = structlog.get_logger(__name__)
 

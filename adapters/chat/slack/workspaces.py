@@ -17,8 +17,8 @@ from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace
 from adapters.chat.slack.installation_store import Installation, Installations
 from adapters.chat.slack.manifest import NAME
 from adapters.chat.slack.strings import bot_token_trouble
-from bot.errors import SettingsError, StoreError
-from bot.ports import Clock
+from bot.core.errors import SettingsError, StoreError
+from bot.core.ports import Clock
 from bot.settings import SlackSettings
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from adapters.simulator.speech.narration import Narration, Step, Told
 from adapters.simulator.speech.timeline import Speech
 from adapters.simulator.streams import LiveStream
 from adapters.simulator.wire import Json, JsonObject
-from bot.ports import Clock
+from bot.core.ports import Clock
 
 
 class SessionState(IntEnum):

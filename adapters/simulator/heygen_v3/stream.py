@@ -10,7 +10,7 @@ from enum import StrEnum
 from adapters.simulator.options import V3, SimulatorOptions
 from adapters.simulator.speech.words import SpokenWord, WordTrack
 from adapters.simulator.streams import LiveStream
-from bot.ports import Clock
+from bot.core.ports import Clock
 
 _SAID = 1e-6
 """Seconds of tolerance when asking whether a word is out; sums of floats are not exact."""

@@ -6,7 +6,7 @@ Counts; the answer of a refused request is the business of the API.
 import math
 from dataclasses import dataclass
 
-from bot.ports import Clock
+from bot.core.ports import Clock
 
 
 @dataclass(frozen=True, slots=True)

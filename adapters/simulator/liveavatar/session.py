@@ -17,7 +17,7 @@ from adapters.simulator.rooms.contract import CLIENT, NoRoom, Room
 from adapters.simulator.speech.narration import Narration, Step, Told
 from adapters.simulator.streams import LiveStream
 from adapters.simulator.wire import Json, JsonObject
-from bot.ports import Clock
+from bot.core.ports import Clock
 
 COMMANDS = "agent-control"
 EVENTS = "agent-response"

@@ -19,8 +19,8 @@ from adapters.simulator.rooms.contract import AVATAR, CLIENT, Occupant, RoomFail
 from adapters.simulator.rooms.token import RoomKey
 from adapters.simulator.streams import LiveStream
 from adapters.simulator.wire import Json, encode
-from bot.errors import SettingsError
-from bot.tasks import TaskOwner
+from bot.core.errors import SettingsError
+from bot.core.tasks import TaskOwner
 
 if TYPE_CHECKING:
     from livekit import rtc

@@ -9,7 +9,7 @@ import stamina
 from pydantic import SecretStr
 
 from adapters.simulator import Simulator, SimulatorOptions
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
 from tests.contract.avatars.world import KEY, KINDS, Kind, MakeWorld, World
 
 PATIENT = SimulatorOptions(v3_idle=500)

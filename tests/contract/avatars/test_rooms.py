@@ -18,10 +18,10 @@ from adapters.avatars.rooms.page_transport import PageCarrier
 from adapters.avatars.rooms.transport import Carrier
 from adapters.simulator import Effect, LiveKitServer, Simulator, SimulatorOptions
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT, SANDBOX_AVATAR
-from bot.clock import SystemClock
-from bot.errors import AvatarAway, ConcurrencyReached, Invalid, NotReady, ProviderError, StreamGone, Transient
-from bot.model import Mode, Playback
-from bot.ports import (
+from bot.core.clock import SystemClock
+from bot.core.errors import AvatarAway, ConcurrencyReached, Invalid, NotReady, ProviderError, StreamGone, Transient
+from bot.core.models import Mode, Playback
+from bot.core.ports import (
     AnswerHeard,
     AvatarSeen,
     SpeechEnded,

@@ -10,8 +10,8 @@ from pydantic import SecretStr
 from adapters.avatars import http as connection
 from adapters.simulator import Effect, SimulatorOptions
 from bot import sentences
-from bot.clock import SystemClock
-from bot.errors import ProviderError, Transient, Trouble
+from bot.core.clock import SystemClock
+from bot.core.errors import ProviderError, Transient, Trouble
 from tests.contract.avatars.world import KEY, MakeWorld, World
 
 TROUBLESHOOTING = (Path(__file__).parents[3] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")

@@ -16,10 +16,10 @@ from adapters.avatars.rooms.bot_transport import BotCarrier
 from adapters.avatars.rooms.broadcast.room import Stage
 from adapters.avatars.rooms.broadcast.server import StageServer
 from adapters.simulator import LiveKitServer, Simulator, SimulatorOptions
-from bot.clock import SystemClock
-from bot.errors import StreamGone, Transient
-from bot.model import Playback, RoomDoor
-from bot.ports import SpeechStarted, StreamRequest
+from bot.core.clock import SystemClock
+from bot.core.errors import StreamGone, Transient
+from bot.core.models import Playback, RoomDoor
+from bot.core.ports import SpeechStarted, StreamRequest
 from bot.rooms import HasStage
 from tests.contract.avatars.world import KEY, liveavatar_id
 from tests.livekit import LiveKitServer as Server

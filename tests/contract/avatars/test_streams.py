@@ -1,4 +1,4 @@
-"""What every avatar provider must do with streams: `bot.ports.AvatarProvider`, to the letter."""
+"""What every avatar provider must do with streams: `bot.core.ports.AvatarProvider`, to the letter."""
 
 import asyncio
 from decimal import Decimal
@@ -7,16 +7,9 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.simulator import Effect, SimulatorOptions
-from bot.errors import (
-    AuthenticationFailed,
-    ConcurrencyReached,
-    Invalid,
-    ProviderError,
-    QuotaExhausted,
-    StreamGone,
-)
-from bot.model import Mode
-from bot.ports import AvatarProvider, Cut, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
+from bot.core.errors import AuthenticationFailed, ConcurrencyReached, Invalid, ProviderError, QuotaExhausted, StreamGone
+from bot.core.models import Mode
+from bot.core.ports import AvatarProvider, Cut, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
 from tests.contract.avatars.world import KEY, MakeWorld, World, eventually
 
 

@@ -13,8 +13,8 @@ from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.simulator import Simulator, SimulatorOptions, StreamView
-from bot.clock import SystemClock
-from bot.ports import AvatarProvider, Clock, FirstWords, StreamRequest
+from bot.core.clock import SystemClock
+from bot.core.ports import AvatarProvider, Clock, FirstWords, StreamRequest
 
 
 def liveavatar_id(name: str) -> str:

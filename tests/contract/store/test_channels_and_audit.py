@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.model import AuditEntry, Channel, ChannelSettings, Mode
+from bot.core.models import AuditEntry, Channel, ChannelSettings, Mode
 from bot.store.audit import REFUSED, SAME_REFUSAL
 from bot.store.store import Store
 from tests.contract.store.values import CHANNEL, NOON

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.errors import StoreError
-from bot.model import UtteranceState
+from bot.core.errors import StoreError
+from bot.core.models import UtteranceState
 from bot.store import schema
 from bot.store.store import Store
 from tests.clock import ManualClock

@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.engine import Connection
 
-from bot.errors import StoreError, StoreTooNew, StoreUnavailable
+from bot.core.errors import StoreError, StoreTooNew, StoreUnavailable
 from bot.store import schema
 from bot.store.store import Store
 from bot.store.tables import metadata

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.errors import StoreError
-from bot.model import Block, Channel, PlacedPanel, Session, SessionState, StreamState, StreamUse, UtteranceState
+from bot.core.errors import StoreError
+from bot.core.models import Block, Channel, PlacedPanel, Session, SessionState, StreamState, StreamUse, UtteranceState
 from bot.store.store import Store
 from tests.clock import ManualClock
 from tests.contract.store.values import CHANNEL, NOON, a_session, a_stream, an_utterance

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from bot.errors import StoreError
-from bot.model import EndReason, Mode, SessionState
+from bot.core.errors import StoreError
+from bot.core.models import EndReason, Mode, SessionState
 from bot.store.store import Store
 from tests.clock import ManualClock
 from tests.contract.store.values import CHANNEL, NOON, a_session

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.errors import StoreError
-from bot.model import StreamState
+from bot.core.errors import StoreError
+from bot.core.models import StreamState
 from bot.store.store import Store
 from tests.clock import ManualClock
 from tests.contract.store.values import NOON, a_session, a_stream

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from bot.errors import StoreError
-from bot.model import Utterance, UtteranceState
+from bot.core.errors import StoreError
+from bot.core.models import Utterance, UtteranceState
 from bot.store.rows import read_utterance
 from bot.store.store import Store
 from bot.store.tables import utterances as utterances_table

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from bot.model import Channel, Mode, Session, SessionState, Stream, StreamState, Utterance, UtteranceState
+from bot.core.models import Channel, Mode, Session, SessionState, Stream, StreamState, Utterance, UtteranceState
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 CHANNEL = Channel("discord", "guild", "general")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import SettingsError
+from bot.core.errors import SettingsError
 from tests.platforms.discord import DiscordDriver
 from tests.platforms.driver import ANA
 from tests.scenario.discord.conftest import Open, bring_avatar
@@ -111,7 +111,7 @@ async def test_api_that_is_away_is_waited_for_without_a_hot_loop(open_chat: Open
 
 
 async def test_token_is_in_no_log_line(open_chat: Open, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    from bot.logs import configure
+    from bot.telemetry.logs import configure
 
     chat = await open_chat()
     await chat.bot.kill()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.errors import StoreUnavailable
-from bot.model import PlacedPanel
+from bot.core.errors import StoreUnavailable
+from bot.core.models import PlacedPanel
 from bot.store.store import Store
 from tests.platforms.discord import DiscordDriver, read
 from tests.platforms.driver import BEN

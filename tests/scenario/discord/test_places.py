@@ -6,7 +6,7 @@ import pytest
 
 from adapters.chat.discord.converters import channel_of
 from adapters.chat.discord.outbox import Letter
-from bot.model import EndReason
+from bot.core.models import EndReason
 from tests.platforms.discord import DiscordDriver, answer_of, read
 from tests.platforms.driver import ANA, LONG
 from tests.twins.discord import Channel

@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 
 from bot.commands.asked import Asked
 from bot.commands.table import Commands
-from bot.model import EndReason
+from bot.core.models import EndReason
+from bot.core.views import Reply
 from bot.platforms import Platforms
-from bot.presentation import Reply
 from bot.relay import Relay
 from bot.sessions import NOBODY
 from tests.platforms.discord import DiscordDriver

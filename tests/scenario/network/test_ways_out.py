@@ -28,12 +28,12 @@ from adapters.chat.slack.outbox import Outbox
 from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions
 from bot import sentences
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
+from bot.core.errors import Transient, Trouble
+from bot.core.models import Playback
+from bot.core.ports import FirstWords, StreamRequest, Turn
 from bot.doctor import machine, public_address
 from bot.doctor.check import Examination
-from bot.errors import Transient, Trouble
-from bot.model import Playback
-from bot.ports import FirstWords, StreamRequest, Turn
 from bot.settings.proxies import VARIABLES
 from tests.pages import ROOT
 from tests.platforms.discord import DiscordDriver

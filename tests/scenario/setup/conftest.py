@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.simulator import Simulator, SimulatorOptions
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
 from tests.livekit import livekit_program, livekit_server
 from tests.platforms.relay import KEY
 from tests.twins.discord import DiscordTwin

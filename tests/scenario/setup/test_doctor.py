@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from adapters.simulator import Simulator, SimulatorOptions
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
 from bot.store import schema
 from tests.platforms.relay import KEY
 from tests.ports import free_port

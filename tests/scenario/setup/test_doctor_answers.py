@@ -4,7 +4,7 @@ sentence in `tests/unit/test_doctor_answers.py`."""
 from pathlib import Path
 
 from adapters.simulator import Simulator
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
 from tests.platforms.relay import KEY
 from tests.scenario.setup.examined import found, of_simulator
 from tests.scenario.setup.shell import run

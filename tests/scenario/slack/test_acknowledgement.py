@@ -8,8 +8,8 @@ from typing import Self
 import pytest
 
 from adapters.chat.slack import listeners
-from bot.errors import StoreUnavailable
-from bot.model import Utterance
+from bot.core.errors import StoreUnavailable
+from bot.core.models import Utterance
 from bot.store.store import Store
 from tests.platforms.driver import ANA
 from tests.platforms.slack import SlackDriver, text_of

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from adapters.chat.slack.client import MOST_WAITS
-from bot.errors import StoreUnavailable
-from bot.model import PlacedPanel
+from bot.core.errors import StoreUnavailable
+from bot.core.models import PlacedPanel
 from bot.store.store import Store
 from tests.platforms.relay import PATIENCE
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, text_of

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bot.errors import SettingsError
+from bot.core.errors import SettingsError
 from bot.platforms import Platforms
 from tests.platforms.driver import ANA
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, local_address, text_of

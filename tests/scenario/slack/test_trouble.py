@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.chat.slack.strings import DIRECT_MESSAGE
-from bot.errors import SettingsError
+from bot.core.errors import SettingsError
 from tests.platforms.driver import ANA, BEN
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, text_of
 from tests.twins.slack import Channel, Dropped, Garbage, Held, RateLimited, Refused, ServerError

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Protocol
 
-from bot.tasks import TaskOwner
+from bot.core.tasks import TaskOwner
 from tests.twins.slack.catalogue import EVENTS
 from tests.twins.slack.delivery import Attempt, Delivery, Timing
 from tests.twins.slack.records import Channel, Payload, Team, new_id

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.llm.messages import messages_of
-from bot.ports import Turn
+from bot.core.ports import Turn
 
 turns = st.builds(Turn, st.sampled_from(["", " \n", "yes", "and you?", "hm"]), st.booleans())
 

@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 from adapters.llm import openai_compatible
 from adapters.llm.openai_compatible import ANSWER_LIMIT, LONGEST_ANSWER, MANNER, MOST_TURNS, OpenAICompatible
 from adapters.simulator import Effect, Simulator, SimulatorOptions
-from bot.clock import SystemClock
-from bot.errors import AnswerError, AnswerTrouble
-from bot.ports import ChatModel, Clock, Turn
+from bot.core.clock import SystemClock
+from bot.core.errors import AnswerError, AnswerTrouble
+from bot.core.ports import ChatModel, Clock, Turn
 from bot.settings import ChatModelSettings, Settings
 from tests.clock import ManualClock
 

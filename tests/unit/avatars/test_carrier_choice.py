@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from adapters.avatars.rooms.bot_transport import BotCarrier
 from adapters.avatars.rooms.broadcast.server import StageServer
 from adapters.avatars.rooms.factory import bot_carrier_for
-from bot.errors import SettingsError
+from bot.core.errors import SettingsError
 from bot.settings import AvatarSettings, CarrierChoice, LiveKitSettings, Settings
 from tests.clock import ManualClock
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.avatars.liveavatar.provider import LiveAvatar
-from bot.errors import (
+from bot.core.errors import (
     AuthenticationFailed,
     ConcurrencyReached,
     Invalid,
@@ -19,8 +19,8 @@ from bot.errors import (
     StreamGone,
     Transient,
 )
-from bot.model import Playback
-from bot.ports import StreamRequest
+from bot.core.models import Playback
+from bot.core.ports import StreamRequest
 from bot.settings import AvatarSettings, CarrierChoice, LiveAvatarSettings, LiveKitSettings, Settings
 from tests.clock import ManualClock
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from adapters.avatars import http as connection
 from adapters.avatars.http import Answer, Connection, Repeat
-from bot.errors import Invalid, ProviderError, Transient
+from bot.core.errors import Invalid, ProviderError, Transient
 from tests.ports import free_port
 
 KEY = "the-key-0123456789"

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.avatars.heygen_streaming.body import new_body
 from adapters.avatars.liveavatar.body import session_body
-from bot.ports import StreamRequest
+from bot.core.ports import StreamRequest
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions
 
 REQUEST = StreamRequest("avatar", "", "medium", "", 90, 600)

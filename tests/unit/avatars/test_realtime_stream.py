@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from adapters.avatars.heygen_realtime.stream import SILENCE, RealtimeStream
-from bot.errors import AuthenticationFailed, ProviderError, StreamGone, Transient
-from bot.ports import SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, StreamStatus, WordsHeard
+from bot.core.errors import AuthenticationFailed, ProviderError, StreamGone, Transient
+from bot.core.ports import SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, StreamStatus, WordsHeard
 from tests.clock import ManualClock, settle
 
 

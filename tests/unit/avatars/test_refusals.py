@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
-from bot.errors import (
+from bot.core.errors import (
     AuthenticationFailed,
     ConcurrencyReached,
     Invalid,
@@ -23,8 +23,8 @@ from bot.errors import (
     Sunset,
     Transient,
 )
-from bot.model import Playback
-from bot.ports import AvatarProvider, FirstWords, Speech, StreamRequest
+from bot.core.models import Playback
+from bot.core.ports import AvatarProvider, FirstWords, Speech, StreamRequest
 from bot.settings import HeyGenSettings, Settings
 from tests.clock import ManualClock
 

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from adapters.avatars.rooms.speech_events import LONGEST_TEXT, RoomSpeech
-from bot.model import Mode
-from bot.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
+from bot.core.models import Mode
+from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
 from bot.rooms import RoomMessage
 from tests.clock import ManualClock
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.avatars.heygen_realtime.alignment import GRACE, START_PATIENCE, HeardWord, Narration, letters_of
-from bot.ports import SpeechEnded, SpeechStarted
+from bot.core.ports import SpeechEnded, SpeechStarted
 
 EPOCH = 1_800_000_000.0
 WORD = 0.5

@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
-from bot.model import Mode
-from bot.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, StreamRequest, WordsHeard
+from bot.core.models import Mode
+from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, StreamRequest, WordsHeard
 from bot.rooms import RoomMessage, Seat, seats_of
 from tests.clock import ManualClock
 

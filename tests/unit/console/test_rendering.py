@@ -19,8 +19,9 @@ from adapters.chat.console.render import (
 )
 from adapters.chat.console.terminal import dress, shows_colour
 from bot.commands.grammar import Usage
-from bot.model import Channel, Mode, Utterance, UtteranceState
-from bot.presentation import Notice, Phase, Reply, SessionChanged, SessionView, UtteranceChanged
+from bot.core.events import Notice, SessionChanged, UtteranceChanged
+from bot.core.models import Channel, Mode, Utterance, UtteranceState
+from bot.core.views import Phase, Reply, SessionView
 from tests.clock import ManualClock
 
 CHANNEL = Channel("console", "local", "console")

@@ -11,7 +11,7 @@ from adapters.chat.discord.command_tree import matching
 from adapters.chat.discord.converters import names_in, without_mention
 from adapters.chat.discord.permissions import invite_permissions, missing_in
 from adapters.chat.discord.sync import shape_of
-from bot.ports import CatalogueEntry
+from bot.core.ports import CatalogueEntry
 from bot.settings import Relay
 
 

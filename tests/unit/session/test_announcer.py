@@ -7,10 +7,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot import panel
-from bot.bulletin import Bulletin, Following
-from bot.errors import Transient
-from bot.model import Channel, Mode
-from bot.presentation import Notice, Occasion, Phase, SessionChanged, SessionEvent, SessionView, UtteranceChanged
+from bot.core.errors import Transient
+from bot.core.events import Bulletin, Following, Notice, Occasion, SessionChanged, SessionEvent, UtteranceChanged
+from bot.core.models import Channel, Mode
+from bot.core.views import Phase, SessionView
 from bot.session.announcer import Announcer
 from bot.speaking.lines import Line
 from tests.contract.store.values import NOON, a_session, an_utterance

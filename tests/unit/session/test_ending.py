@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.model import EndReason
+from bot.core.models import EndReason
 from bot.session.ending import Ending
 from tests.clock import settle
 

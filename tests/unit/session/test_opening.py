@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.errors import ConcurrencyReached, ProviderError, StreamGone, Sunset
+from bot.core.errors import ConcurrencyReached, ProviderError, StreamGone, Sunset
 from bot.streams import PATIENCE_AFTER_STOP, open_patiently
 from tests.clock import ManualClock
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bot.errors import StoreError, StoreUnavailable
-from bot.model import EndReason, Mode, Session, SessionState, UtteranceState
+from bot.core.errors import StoreError, StoreUnavailable
+from bot.core.models import EndReason, Mode, Session, SessionState, UtteranceState
 from bot.session.row import OwedRows, SessionRow
 from bot.store import schema
 from bot.store.store import Store

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.model import Mode, Utterance, UtteranceState
-from bot.presentation import Visibility
+from bot.core.models import Mode, Utterance, UtteranceState
+from bot.core.views import Visibility
 from bot.sentences import LONGEST_QUOTE, QUOTED, left_unsaid, left_unsaid_of
 from bot.session.unsaid import UnsaidPromises
 

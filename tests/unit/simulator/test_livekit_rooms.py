@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.simulator import LiveKitServer as Server
 from adapters.simulator import Simulator, SimulatorOptions
-from bot.errors import SettingsError
+from bot.core.errors import SettingsError
 from tests.clock import ManualClock
 from tests.livekit import LiveKitServer, livekit_program, livekit_server
 from tests.unit.simulator.client import Client

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from adapters.simulator import Simulator, SimulatorOptions
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
 from tests.clock import ManualClock
 from tests.unit.simulator.client import Client, eventually
 from tests.unit.simulator.conftest import Serve

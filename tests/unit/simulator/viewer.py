@@ -7,7 +7,7 @@ from typing import Any
 
 from livekit import rtc
 
-from bot.tasks import TaskOwner
+from bot.core.tasks import TaskOwner
 
 LOUD = 500
 """Of 32,767; silence that went through a codec stays below."""

@@ -6,7 +6,7 @@ import pytest
 from slack_bolt.request.async_request import AsyncBoltRequest
 
 from adapters.chat.slack.events import REMEMBERED, RETRY_HEADER, Changes, delivery_of
-from bot.model import Channel
+from bot.core.models import Channel
 
 HERE = Channel("slack", "T1", "C1")
 

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.chat.slack.client import SlackRefused, Workspace
 from adapters.chat.slack.users import People
-from bot.model import Role
+from bot.core.models import Role
 from tests.clock import ManualClock
 
 

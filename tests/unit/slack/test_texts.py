@@ -18,8 +18,8 @@ from adapters.chat.slack.mrkdwn import (
     without_mention,
 )
 from bot.commands.grammar import ADMIN, AVATAR, Usage
-from bot.presentation import Reply
-from bot.speech import make_speakable
+from bot.core.views import Reply
+from bot.text import make_speakable
 
 USAGES = {
     (AVATAR, "start"): Usage(AVATAR, "start", "", options=("avatar", "mode"), not_offered=("speed",)),

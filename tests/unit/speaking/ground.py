@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from bot.errors import StoreUnavailable
-from bot.model import UtteranceState
+from bot.core.errors import StoreUnavailable
+from bot.core.models import UtteranceState
 from bot.speaking.line_states import LineStates
 from bot.speaking.lines import Line
 from bot.store.store import Store

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from bot.ports import Capabilities, Cut
+from bot.core.ports import Capabilities, Cut
 
 
 def capabilities(**fields: Any) -> Capabilities:

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import AnswerError
-from bot.ports import Turn
+from bot.core.errors import AnswerError
+from bot.core.ports import Turn
+from bot.core.tasks import TaskOwner, end
 from bot.speaking.answers import REMEMBERED_TURNS, Answering, Conversation
-from bot.speech import make_speakable
-from bot.tasks import TaskOwner, end
+from bot.text import make_speakable
 
 texts = st.text(st.sampled_from("ab c,.!?«»…。你好 吗 한국 д é🙂"), max_size=40)
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from adapters.simulator import Effect
-from bot.errors import NotReady, ProviderError, StreamGone
-from bot.model import Mode, Session
-from bot.ports import FirstWords
+from bot.core.errors import NotReady, ProviderError, StreamGone
+from bot.core.models import Mode, Session
+from bot.core.ports import FirstWords
+from bot.core.tasks import end
 from bot.speaking.delivery import Delivery
 from bot.speaking.lines import Line
-from bot.speech import estimate_duration
 from bot.streams import StreamKeeper
-from bot.tasks import end
+from bot.text import estimate_duration
 from tests.contract.store.values import a_session, an_utterance
 from tests.world import World
 

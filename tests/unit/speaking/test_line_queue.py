@@ -2,13 +2,13 @@
 
 import pytest
 
-from bot import metrics
-from bot.errors import StoreError
-from bot.model import UtteranceState
+from bot.core.errors import StoreError
+from bot.core.models import UtteranceState
+from bot.core.tasks import TaskOwner
 from bot.speaking.answers import Conversation
 from bot.speaking.line_queue import LineQueue
 from bot.speaking.pieces import PieceSource
-from bot.tasks import TaskOwner
+from bot.telemetry import metrics
 from tests.unit.speaking.ground import Ground
 from tests.unit.speaking.providers import capabilities
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.errors import StoreError
-from bot.model import UtteranceState
+from bot.core.errors import StoreError
+from bot.core.models import UtteranceState
 from bot.speaking.lines import greeting
 from tests.unit.speaking.ground import Ground
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import AnswerError, AnswerTrouble
-from bot.model import Mode
-from bot.ports import Capabilities, Turn
+from bot.core.errors import AnswerError, AnswerTrouble
+from bot.core.models import Mode
+from bot.core.ports import Capabilities, Turn
+from bot.core.tasks import TaskOwner
 from bot.speaking.answers import Conversation
 from bot.speaking.lines import Line
 from bot.speaking.pieces import PIECE_IN_A_FLOW, PieceSource, pieces_in_a_flow
-from bot.tasks import TaskOwner
 from tests.contract.store.values import a_session, an_utterance
 from tests.unit.speaking.providers import capabilities
 

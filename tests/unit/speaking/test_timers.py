@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.speaking.timers import Timers
+from bot.core.tasks import Timers
 from tests.clock import ManualClock
 
 

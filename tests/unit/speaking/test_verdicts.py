@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.errors import (
+from bot.core.errors import (
     AvatarAway,
     ConcurrencyReached,
     Invalid,
@@ -13,7 +13,7 @@ from bot.errors import (
     StreamGone,
     Transient,
 )
-from bot.model import UtteranceState
+from bot.core.models import UtteranceState
 from bot.speaking.verdicts import LONGEST_RATE_LIMIT, PAUSES, Again, GiveUp, judge
 
 ENOUGH = len(PAUSES)

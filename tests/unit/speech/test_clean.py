@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from wcwidth import iter_graphemes
 
-from bot.speech import make_speakable
+from bot.text import make_speakable
 
 # --- what becomes of what --------------------------------------------------------------------------------------------
 

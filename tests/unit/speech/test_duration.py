@@ -1,6 +1,6 @@
 import pytest
 
-from bot.speech import estimate_duration
+from bot.text import estimate_duration
 
 PER_MINUTE = [
     ("english", "The quick brown fox jumps over the lazy dog and runs away from here. " * 12, 130, 190),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.speech import make_speakable
+from bot.text import make_speakable
 
 SAID = {
     "the killer is ||the butler||!": "the killer is spoiler!",

@@ -7,7 +7,7 @@ from emoji import EMOJI_DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.speech import make_speakable
+from bot.text import make_speakable
 
 READ = {
     "𝓗𝓮𝓵𝓵𝓸": "Hello",

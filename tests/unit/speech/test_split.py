@@ -5,7 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from wcwidth import iter_graphemes
 
-from bot.speech import split
+from bot.text import split
 
 EXAMPLES = [
     ("One. Two. Three.", 10, ["One. Two.", "Three."]),

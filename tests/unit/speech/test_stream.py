@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.speech import SpeakableStream, make_speakable
-from bot.speech.stream import LONGEST_HELD
+from bot.text import SpeakableStream, make_speakable
+from bot.text.stream import LONGEST_HELD
 from tests.fuzz.growth import grows_linearly
 from tests.unit.speech.test_clean import PIECES, SAID
 from tests.unit.speech.test_hidden import SAID as HIDDEN

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import StoreUnavailable
+from bot.core.errors import StoreUnavailable
 from bot.store.address import read_address
 
 

@@ -17,7 +17,7 @@ from asyncpg.connect_utils import _parse_connect_arguments  # type: ignore[impor
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.errors import SettingsError, StoreUnavailable
+from bot.core.errors import SettingsError, StoreUnavailable
 from bot.settings import load
 from bot.store import schema
 from bot.store.address import read_address

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import StoreUnavailable
+from bot.core.errors import StoreUnavailable
+from bot.core.tasks import end
 from bot.store.ownership import PATIENCE, Ownership, owner_of
-from bot.tasks import end
 from tests.clock import ManualClock
 
 OWN = """
 import asyncio, sys
-from bot.clock import SystemClock
+from bot.core.clock import SystemClock
 from bot.store.ownership import Ownership
 async def own():
     async with Ownership(sys.argv[1], SystemClock(), patience=0):

@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from bot.clock import SystemClock
-from bot.errors import StoreUnavailable
+from bot.core.clock import SystemClock
+from bot.core.errors import StoreUnavailable
+from bot.core.tasks import end
 from bot.store import advisory_lock
 from bot.store.ownership import Ownership, owner_of
-from bot.tasks import end
 from tests.contract.store.conftest import new_postgres_url, postgres_server  # noqa: F401  fixtures
 from tests.unit.store.test_ownership import another_process
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
-from bot.model import AuditEntry, Session, Stream, StreamState, Utterance, UtteranceState
+from bot.core.models import AuditEntry, Session, Stream, StreamState, Utterance, UtteranceState
 from bot.store import schema
 from bot.store.database import SqliteDatabase
 from bot.store.rows import in_portions

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import StoreError, StoreUnavailable
+from bot.core.errors import StoreError, StoreUnavailable
 from bot.store import schema, trouble
 from bot.store.database import SqliteDatabase
 from bot.store.store import Store

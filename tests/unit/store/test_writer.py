@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bot.errors import StoreError, StoreUnavailable
+from bot.core.errors import StoreError, StoreUnavailable
 from bot.store.address import read_address
 from bot.store.database import SqliteDatabase
 from bot.store.writer import LARGEST_BATCH, Writer

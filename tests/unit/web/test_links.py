@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from adapters.web import SignedWatchLinks
-from bot.errors import LinkInvalid
+from bot.core.errors import LinkInvalid
 from tests.clock import ManualClock
 
 HOUR = 3600.0

@@ -11,10 +11,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.bulletin import BACKLOG
-from bot.errors import StoreUnavailable
-from bot.model import Mode, Utterance, UtteranceState, Word
-from bot.presentation import Phase, SessionChanged, UtteranceChanged, WordsSpoken
+from bot.core.errors import StoreUnavailable
+from bot.core.events import BACKLOG, SessionChanged, UtteranceChanged, WordsSpoken
+from bot.core.models import Mode, Utterance, UtteranceState, Word
+from bot.core.views import Phase
 from tests.clock import ManualClock, settle
 from tests.unit.web.watching import CHANNEL, NONCE, Watching
 

@@ -9,8 +9,8 @@ import pytest
 from yarl import URL
 
 from adapters.web.headers import SecurityHeaders, room_sources
-from bot.errors import ProviderError, StoreUnavailable
-from bot.model import RoomDoor
+from bot.core.errors import ProviderError, StoreUnavailable
+from bot.core.models import RoomDoor
 from tests.clock import ManualClock
 from tests.unit.web.watching import CHANNEL, NONCE, Watching
 

@@ -13,10 +13,10 @@ import pytest
 from adapters.web.protocol import LONGEST_TOPIC, understand
 from adapters.web.seats import ANSWER, GRACE
 from adapters.web.viewer import LOOK_AGAIN
-from bot.errors import AvatarAway, NotReady, ProviderError, Transient
-from bot.model import RoomDoor
-from bot.ports import AvatarSeen
-from bot.presentation import Phase
+from bot.core.errors import AvatarAway, NotReady, ProviderError, Transient
+from bot.core.models import RoomDoor
+from bot.core.ports import AvatarSeen
+from bot.core.views import Phase
 from bot.rooms import RoomMessage, SeatedRoom
 from tests.clock import ManualClock, settle
 from tests.unit.web.watching import Watching

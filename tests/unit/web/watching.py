@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from adapters.web import SignedWatchLinks, WebServer
-from bot.bulletin import Bulletin
-from bot.model import Channel, Mode, RoomDoor, Word
-from bot.ports import Clock
-from bot.presentation import Phase, SessionChanged, SessionView, WordsSpoken
+from bot.core.events import Bulletin, SessionChanged, WordsSpoken
+from bot.core.models import Channel, Mode, RoomDoor, Word
+from bot.core.ports import Clock
+from bot.core.views import Phase, SessionView
 from bot.rooms import RoomSeats
 
 NONCE = "nonce-of-link"

@@ -15,10 +15,10 @@ from livekit import rtc
 
 from adapters.avatars.rooms.broadcast.server import PUBLISHER, StageServer
 from adapters.avatars.rooms.broadcast.tracks import Forwarding
-from bot.errors import StreamGone, Transient
-from bot.model import RoomDoor
-from bot.ports import Clock
-from bot.tasks import end
+from bot.core.errors import StreamGone, Transient
+from bot.core.models import RoomDoor
+from bot.core.ports import Clock
+from bot.core.tasks import end
 
 log = structlog.get_logger(__name__)
 

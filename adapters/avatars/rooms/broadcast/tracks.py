@@ -13,7 +13,7 @@ import structlog
 from livekit import rtc
 
 from adapters.avatars.rooms.transport import VIEWER
-from bot.tasks import end
+from bot.core.tasks import end
 
 log = structlog.get_logger(__name__)
 

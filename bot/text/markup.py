@@ -7,7 +7,7 @@ time: each pattern is anchored at a delimiter, stops at the next delimiter of it
 import re
 from collections.abc import Mapping
 
-from bot.speech.characters import around, is_wordish
+from bot.text.characters import around, is_wordish
 
 SOMEONE = "someone"
 EVERYONE = "everyone"

@@ -7,9 +7,60 @@ loses its oldest events, which it is told (`Following.missed`), so a slow viewer
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import StrEnum
 from types import TracebackType
 
-from bot.presentation import LeftUnsaid, Notice, SessionChanged, SessionEvent, UtteranceChanged, WordsSpoken
+from bot.core.models import Channel, Utterance, Word
+from bot.core.views import LeftUnsaid, Reply, SessionView
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChanged:
+    """Something a panel shows is different now."""
+
+    view: SessionView
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceChanged:
+    """An utterance reached another state. `answer` is what a chat model has answered to it so far."""
+
+    channel: Channel
+    utterance: Utterance
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WordsSpoken:
+    """Captions: words as the avatar says them."""
+
+    session_id: str
+    words: tuple[Word, ...]
+
+
+class Occasion(StrEnum):
+    """Why a channel is told something. A platform whose panel shows LIVE, WAITING and ENDED need not say them again."""
+
+    LIVE = "live"
+    WAITING = "waiting"
+    WARNING = "warning"
+    TROUBLE = "trouble"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the channel should read although nobody asked: it is live, it will close soon, it ended and why."""
+
+    channel: Channel
+    session_id: str
+    reply: Reply
+    occasion: Occasion = Occasion.TROUBLE
+
+
+SessionEvent = SessionChanged | UtteranceChanged | WordsSpoken | Notice | LeftUnsaid
+
 
 BACKLOG = 256
 """Events kept for a follower that is behind; a panel or a page can be redrawn from the newest ones."""

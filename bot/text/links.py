@@ -8,8 +8,8 @@ only.
 import re
 import unicodedata
 
-from bot.speech.characters import around, is_wordish
-from bot.speech.markup import LINK, set_apart
+from bot.text.characters import around, is_wordish
+from bot.text.markup import LINK, set_apart
 
 # Scripts written without spaces, their punctuation and the full-width forms: the sentence may go on right after an
 # address, so an address ends where they begin. Thai to Myanmar, Khmer, CJK, kana, Hangul.

@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 import structlog
 
-from bot.ids import new_reference
+from bot.core.ids import new_reference
 
 log = structlog.get_logger(__name__)
 

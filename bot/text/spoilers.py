@@ -7,7 +7,7 @@ hidden. No bar is left where one of those stood, since none is ever said and two
 
 import re
 
-from bot.speech.markup import set_apart
+from bot.text.markup import set_apart
 
 SPOILER = "spoiler"
 

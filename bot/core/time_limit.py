@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from bot.ports import Clock
+from bot.core.ports import Clock
 
 
 @asynccontextmanager

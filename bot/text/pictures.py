@@ -10,7 +10,7 @@ import re
 
 from emoji import EMOJI_DATA
 
-from bot.speech.characters import around, is_wordish
+from bot.text.characters import around, is_wordish
 
 _SIGNS = "©®™‼⁉"
 _LETTERS_TOO = "Ⓜ🅰🅱🅾🅿㊗㊙"

@@ -6,7 +6,7 @@ Nothing here is a secret but `new_nonce`, which is.
 import itertools
 import secrets
 
-from bot.ports import Clock
+from bot.core.ports import Clock
 
 READABLE = "23456789abcdefghjkmnpqrstuvwxyz"
 """Digits and letters that cannot be taken for one another."""

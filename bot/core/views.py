@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from bot.model import Channel, Mode, Utterance, Word
+from bot.core.models import Channel, Mode
 
 
 class Phase(StrEnum):
@@ -48,30 +48,6 @@ class SessionView:
     price_per_minute: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionChanged:
-    """Something a panel shows is different now."""
-
-    view: SessionView
-
-
-@dataclass(frozen=True, slots=True)
-class UtteranceChanged:
-    """An utterance reached another state. `answer` is what a chat model has answered to it so far."""
-
-    channel: Channel
-    utterance: Utterance
-    answer: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WordsSpoken:
-    """Captions: words as the avatar says them."""
-
-    session_id: str
-    words: tuple[Word, ...]
-
-
 class Visibility(StrEnum):
     """Who reads a reply."""
 
@@ -99,26 +75,6 @@ class Reply:
     buttons: tuple[Button, ...] = ()
 
 
-class Occasion(StrEnum):
-    """Why a channel is told something. A platform whose panel shows LIVE, WAITING and ENDED need not say them again."""
-
-    LIVE = "live"
-    WAITING = "waiting"
-    WARNING = "warning"
-    TROUBLE = "trouble"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something the channel should read although nobody asked: it is live, it will close soon, it ended and why."""
-
-    channel: Channel
-    session_id: str
-    reply: Reply
-    occasion: Occasion = Occasion.TROUBLE
-
-
 @dataclass(frozen=True, slots=True)
 class UnsaidWords:
     """What one person is told of their words that were not said. `person` is an actor's key, `platform:id`; `reply` is
@@ -137,6 +93,3 @@ class LeftUnsaid:
     channel: Channel
     session_id: str
     people: tuple[UnsaidWords, ...]
-
-
-SessionEvent = SessionChanged | UtteranceChanged | WordsSpoken | Notice | LeftUnsaid

@@ -8,10 +8,10 @@ of the text and their number is bounded, so hostile text costs no more than its 
 import re
 from collections.abc import Mapping
 
-from bot.speech.characters import is_speakable, tidy
-from bot.speech.letters import with_ordinary_letters
-from bot.speech.links import replace_addresses, unwrap_masked_links
-from bot.speech.markup import (
+from bot.text.characters import is_speakable, tidy
+from bot.text.letters import with_ordinary_letters
+from bot.text.links import replace_addresses, unwrap_masked_links
+from bot.text.markup import (
     put_names,
     replace_at_signs,
     replace_code,
@@ -22,9 +22,9 @@ from bot.speech.markup import (
     unwrap_emphasis,
     unwrap_tables,
 )
-from bot.speech.pictures import without_pictures
-from bot.speech.runs import shorten_phrases, shorten_runs
-from bot.speech.spoilers import hide_spoilers
+from bot.text.pictures import without_pictures
+from bot.text.repeats import shorten_phrases, shorten_runs
+from bot.text.spoilers import hide_spoilers
 
 _ROUNDS = 5
 """One does the work and one sees that it is done; nested markup takes one or two more."""

@@ -5,8 +5,8 @@ Pure arithmetic: no I/O, no settings, no vendor.
 
 from dataclasses import dataclass, replace
 
-from bot.model import Mode
-from bot.ports import Capabilities, FirstWords, StreamRequest
+from bot.core.models import Mode
+from bot.core.ports import Capabilities, FirstWords, StreamRequest
 
 MARGIN = 60.0
 """Seconds that the provider's own limits lie above ours: it is the safety net for a dead bot, not the one who ends."""

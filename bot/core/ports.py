@@ -11,8 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bot.model import Mode, Playback, Word
-from bot.presentation import SessionEvent
+from bot.core.events import SessionEvent
+from bot.core.models import Mode, Playback, Word
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -217,10 +217,10 @@ class CatalogueEntry:
 class AvatarProvider(AbstractAsyncContextManager["AvatarProvider"], Protocol):
     """One avatar vendor. Entering and leaving it opens and closes its connection pool.
 
-    Every method raises only `bot.errors.ProviderError`s, has its own explicit timeout, and survives the cancellation
-    of its caller. Reads (`status`, `list_open`, `avatar_for`, `avatars`, `voices`, `balance`) and `close` repeat
-    themselves a few times on trouble; `create`, `start`, `speak` and `interrupt` never repeat a request that may have
-    taken effect (rule 5)."""
+    Every method raises only `bot.core.errors.ProviderError`s, has its own explicit timeout, and survives the
+    cancellation of its caller. Reads (`status`, `list_open`, `avatar_for`, `avatars`, `voices`, `balance`) and `close`
+    repeat themselves a few times on trouble; `create`, `start`, `speak` and `interrupt` never repeat a request that may
+    have taken effect (rule 5)."""
 
     name: str
     capabilities: Capabilities

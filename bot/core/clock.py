@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from bot.ports import Timer
+from bot.core.ports import Timer
 
 
 class SystemClock:

@@ -14,7 +14,7 @@ import structlog
 from pydantic import SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from bot.redaction import Redactor
+from bot.telemetry.redaction import Redactor
 
 _QUIET = ("httpx", "httpcore", "aiohttp.access", "aiosqlite", "alembic", "asyncio", "stamina")
 """Loggers of libraries that tell every request at INFO or DEBUG, some with its whole URL."""

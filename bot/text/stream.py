@@ -13,9 +13,9 @@ longer than `LONGEST_HELD`, markup that only appears once other markup is off, a
 
 import re
 
-from bot.speech.characters import is_speakable
-from bot.speech.clean import make_speakable
-from bot.speech.runs import Phrases
+from bot.text.characters import is_speakable
+from bot.text.clean import make_speakable
+from bot.text.repeats import Phrases
 
 LONGEST_HELD = 500
 """Characters after which what was opened is taken for plain text: more than labels and addresses in answers have, and

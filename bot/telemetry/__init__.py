@@ -1,0 +1,1 @@
+"""Logs, the redactor under them, and metrics."""
