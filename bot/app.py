@@ -14,6 +14,8 @@ import structlog
 from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions
 from adapters.web import SignedWatchLinks, WebServer
+from bot.access.permissions import Access, Permissions
+from bot.access.quotas import Budget, limits_of
 from bot.catalogue import Catalogue
 from bot.commands.table import Commands
 from bot.core.bind_errors import is_loopback, listening_trouble
@@ -26,8 +28,6 @@ from bot.core.tasks import end
 from bot.desk import Desk
 from bot.house import House
 from bot.left_open import close_sessions, close_streams
-from bot.limits import Budget, limits_of
-from bot.permissions import Access, Permissions
 from bot.platforms import Platforms
 from bot.providers import make_provider, point_at_simulator
 from bot.relay import Relay
@@ -36,10 +36,10 @@ from bot.sentences import DOLLARS_NOT_COUNTED, count
 from bot.session.unsaid import tell_left
 from bot.sessions import Sessions
 from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
-from bot.store import schema
-from bot.store.address import read_address
-from bot.store.ownership import Ownership
+from bot.store import migrate
+from bot.store.lock.instance import Ownership
 from bot.store.store import Store
+from bot.store.url import read_address
 from bot.streams import StreamCloser
 from bot.supervision import Supervised
 from bot.sweeper import Sweeper
@@ -90,7 +90,7 @@ class Application:
         """Build everything. Raises `SettingsError` and `StoreError` with a sentence for the operator."""
         url = database_url_or_default(self._settings)
         self._ownership = await self._stack.enter_async_context(Ownership(url, self._clock, stopping=self._stopping))
-        await schema.upgrade(url)
+        await migrate.upgrade(url)
         store = await self._stack.enter_async_context(await Store.open(url, self._clock))
         if self._simulator_options is None:
             self._tell(f"Database: {str(read_address(url)).removeprefix('the database ')}.")

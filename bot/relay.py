@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bot import sentences
+from bot.access.permissions import Permissions
 from bot.core import ids
 from bot.core.errors import Refused
 from bot.core.models import Actor, Channel, Mode, Role, Utterance, UtteranceState
 from bot.core.ports import Clock
-from bot.permissions import Permissions
 from bot.session.running import RunningSession
 from bot.sessions import Sessions
 from bot.settings import Relay as RelayRule

@@ -1,7 +1,7 @@
 """The life cycle of every session of this process: start, find, stop, recover after a restart, shut down.
 
 Each session runs as a task of its own (`bot.session.running`); this module knows which there are. Decides nothing about
-who may do what (`bot.permissions`) and says nothing to people (`bot.commands.table`).
+who may do what (`bot.access.permissions`) and says nothing to people (`bot.commands.table`).
 """
 
 import asyncio

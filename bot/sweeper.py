@@ -13,12 +13,12 @@ from functools import partial
 import structlog
 
 from bot import sentences
+from bot.access.permissions import Permissions
+from bot.access.quotas import Budget
 from bot.core.errors import StoreError
 from bot.core.events import Occasion
 from bot.core.models import EndReason
 from bot.core.views import Reply
-from bot.limits import Budget
-from bot.permissions import Permissions
 from bot.sessions import NOBODY, Sessions
 from bot.supervision import Supervised
 from bot.telemetry import metrics

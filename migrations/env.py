@@ -1,4 +1,4 @@
-"""What Alembic runs for every command: it migrates over the connection that `bot.store.schema` hands in.
+"""What Alembic runs for every command: it migrates over the connection that `bot.store.migrate` hands in.
 
 For developers, from the folder of the project:
 `alembic -c migrations/alembic.ini -x url=sqlite:////tmp/dev.db revision --autogenerate -m "what changes"`.
@@ -11,7 +11,7 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy.engine import Connection
 
-from bot.store.schema import over_connection
+from bot.store.migrate import over_connection
 from bot.store.tables import UtcDateTime, metadata
 
 

@@ -27,6 +27,8 @@ from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamView
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
+from bot.access.permissions import Access, Permissions
+from bot.access.quotas import Budget, Limits
 from bot.catalogue import Catalogue
 from bot.commands.asked import Asked
 from bot.commands.grammar import ADMIN, AVATAR, parse
@@ -38,14 +40,12 @@ from bot.core.policy import SessionPolicy
 from bot.core.tasks import end
 from bot.core.views import Reply
 from bot.house import House
-from bot.limits import Budget, Limits
-from bot.permissions import Access, Permissions
 from bot.relay import Message, Receipt, Relay
 from bot.session.running import RunningSession
 from bot.sessions import Recovery, Sessions
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions
 from bot.settings import Relay as RelayRule
-from bot.store import schema
+from bot.store import migrate
 from bot.store.store import Store
 from bot.streams import StreamCloser
 from bot.sweeper import Sweeper
@@ -446,11 +446,11 @@ def _lasted(text: SpokenText) -> float:
 async def _make_database(url: str) -> None:
     """A database with its tables. The first one is migrated, the others are copies of its file."""
     if not url.startswith("sqlite:///"):
-        await schema.upgrade(url)
+        await migrate.upgrade(url)
     elif "file" in _BLANK_DATABASES:
         _file_of(url).write_bytes(_BLANK_DATABASES["file"])
     else:
-        await schema.upgrade(url)
+        await migrate.upgrade(url)
         _BLANK_DATABASES["file"] = _file_of(url).read_bytes()
 
 

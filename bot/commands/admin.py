@@ -8,14 +8,14 @@ import re
 from datetime import UTC
 
 from bot import sentences
+from bot.access.permissions import EVERYWHERE, Permissions, block_of
+from bot.access.quotas import Budget
 from bot.commands.asked import Asked, Entry
 from bot.commands.clean_up import clean_up
 from bot.commands.grammar import ADMIN, Usage
 from bot.core.errors import Refused
 from bot.core.models import Channel, EndReason, Role
 from bot.core.views import Reply, Visibility
-from bot.limits import Budget
-from bot.permissions import EVERYWHERE, Permissions, block_of
 from bot.session.running import RunningSession
 from bot.sessions import Sessions
 from bot.streams import StreamCloser

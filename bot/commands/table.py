@@ -10,6 +10,8 @@ from dataclasses import replace
 import structlog
 
 from bot import sentences
+from bot.access.permissions import Permissions
+from bot.access.quotas import Budget
 from bot.commands.admin import AdminCommands
 from bot.commands.asked import Asked, Entry, Run
 from bot.commands.grammar import AVATAR, Usage
@@ -18,8 +20,6 @@ from bot.core.errors import Refused, StoreError
 from bot.core.models import EndReason, Mode, Role, Session
 from bot.core.ports import Capabilities
 from bot.core.views import Reply, Visibility
-from bot.limits import Budget
-from bot.permissions import Permissions
 from bot.relay import Message, Relay
 from bot.session.running import RunningSession
 from bot.sessions import Sessions

@@ -102,11 +102,12 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asked. `role` is what the platform says; `bot.permissions` has the last word.
+    """Who asked. `role` is what the platform says; `bot.access.permissions` has the last word.
 
     groups: the platform's ids of the roles (Discord) or user groups (Slack) the person has.
     is_operator: runs the bot, and so is an admin in every workspace; other admins are so in their own.
-    is_external: belongs to another company, which only shares the channel; what that allows is in `bot.permissions`.
+    is_external: belongs to another company, which only shares the channel; what that allows is in
+    `bot.access.permissions`.
     """
 
     platform: str

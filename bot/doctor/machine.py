@@ -17,9 +17,9 @@ from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.doctor.public_address import is_bot_running
 from bot.settings import ENV_FILE, SIMULATOR, Settings, database_url_or_default
 from bot.settings.proxies import VARIABLES, environment_proxies
-from bot.store import schema
-from bot.store.address import read_address
-from bot.store.ownership import owner_of
+from bot.store import migrate
+from bot.store.lock.instance import owner_of
+from bot.store.url import read_address
 
 LITTLE_SPACE = 200 * 1024 * 1024
 """Bytes free below which a database that grows will soon not be able to; a busy month of messages is some 10 MB."""
@@ -59,13 +59,13 @@ async def _database(settings: Settings) -> Check:
     url = database_url_or_default(settings)
     address = read_address(url)
     try:
-        revision = await schema.current(url)
+        revision = await migrate.current(url)
     except StoreError as error:
         return failed("database", str(error), "Check DATABASE_URL, and whether the database is up.")
     if revision is None:
         return passed("database", f"{address}: not there yet, the first start makes it")
     try:
-        await schema.verify(url)
+        await migrate.verify(url)
     except StoreTooNew as error:
         return failed("database", str(error), "Start the newer version of avatar-relay.")
     except StoreError:

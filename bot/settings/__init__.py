@@ -19,23 +19,9 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 
 from bot.core.errors import AvatarRelayError, SettingsError
-from bot.settings.kept_secret import kept_secret
-from bot.settings.kinds import (
-    URL_PASSWORD,
-    Answers,
-    AnyCase,
-    CarrierChoice,
-    LogFormat,
-    LogLevel,
-    PlatformIds,
-    Quality,
-    Relay,
-    Shutdown,
-    database_address,
-    quoted,
-)
 from bot.settings.provider_options import HeyGenStreamingOptions, LiveAvatarOptions
 from bot.settings.proxies import environment_proxies, proxy_problems
+from bot.settings.secret_file import kept_secret
 from bot.settings.sections import (
     PROVIDERS_GROUP,
     SIMULATOR,
@@ -53,7 +39,21 @@ from bot.settings.sections import (
     WebSettings,
     known_providers,
 )
-from bot.store.address import FORMS, read_address
+from bot.settings.types import (
+    URL_PASSWORD,
+    Answers,
+    AnyCase,
+    CarrierChoice,
+    LogFormat,
+    LogLevel,
+    PlatformIds,
+    Quality,
+    Relay,
+    Shutdown,
+    database_address,
+    quoted,
+)
+from bot.store.url import FORMS, read_address
 
 __all__ = [
     "ENV_FILE",

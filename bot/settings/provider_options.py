@@ -15,8 +15,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from bot.core.languages import language_code
-from bot.settings.kinds import AnyCase, quoted, words
 from bot.settings.sections import Section
+from bot.settings.types import AnyCase, quoted, words
 
 MOST_VARIABLES = 50
 LONGEST_NAME = 64

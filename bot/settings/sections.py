@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.core.models import Mode
-from bot.settings.kept_secret import SHORTEST
-from bot.settings.kinds import (
+from bot.settings.secret_file import SHORTEST
+from bot.settings.types import (
     Answers,
     AnyCase,
     CarrierChoice,

@@ -11,11 +11,11 @@ from decimal import Decimal
 from typing import Any
 
 from bot import sentences
+from bot.access.permissions import EVERYWHERE
+from bot.access.quotas import Budget, limits_of
 from bot.core.errors import Refused, SettingsError
 from bot.core.models import AuditEntry, Channel
 from bot.core.ports import Clock, Tell
-from bot.limits import Budget, limits_of
-from bot.permissions import EVERYWHERE
 from bot.providers import make_provider
 from bot.settings import SIMULATOR, Settings
 from bot.shell.sessions import OPERATOR, open_store

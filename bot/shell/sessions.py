@@ -17,11 +17,11 @@ from bot.core.ports import Clock, Tell
 from bot.left_open import close_sessions
 from bot.providers import make_provider
 from bot.settings import SIMULATOR, Settings, database_url_or_default
-from bot.store import schema
-from bot.store.address import read_address
+from bot.store import migrate
 from bot.store.audit import ADMIN_STOP
-from bot.store.ownership import Ownership, owner_of
+from bot.store.lock.instance import Ownership, owner_of
 from bot.store.store import Store
+from bot.store.url import read_address
 from bot.streams import StreamCloser
 from bot.terminal import printable
 
@@ -84,21 +84,21 @@ async def clean_up(settings: Settings, clock: Clock, tell: Tell) -> None:
 
 async def upgrade_database(settings: Settings, tell: Tell) -> None:
     """Bring the database to the newest revision."""
-    revision = await schema.upgrade(database_url_or_default(settings))
+    revision = await migrate.upgrade(database_url_or_default(settings))
     tell(f"The database is at revision {revision}, the newest this program knows.")
 
 
 async def show_revision(settings: Settings, tell: Tell) -> None:
     """Print which revision the database has. Raises `StoreTooNew` where this program does not know it."""
     url = database_url_or_default(settings)
-    revision, newest = await schema.current(url), schema.head()
+    revision, newest = await migrate.current(url), migrate.head()
     if revision is None:
         tell(f"There is no database yet. `avatar-relay db upgrade` makes one at revision {newest}.")
     elif revision == newest:
         tell(f"The database is at revision {revision}, the newest this program knows.")
     else:
         with suppress(StoreUnavailable):
-            await schema.verify(url)
+            await migrate.verify(url)
         tell(
             f"The database is at revision {revision}; this program's newest is {newest}. Run `avatar-relay db upgrade`."
         )
@@ -107,11 +107,11 @@ async def show_revision(settings: Settings, tell: Tell) -> None:
 async def open_store(settings: Settings, clock: Clock) -> Store:
     """The store of a database that a bot has made. Raises `StoreError`."""
     url = database_url_or_default(settings)
-    if await schema.current(url) is None:
+    if await migrate.current(url) is None:
         raise StoreUnavailable(
             f"{read_address(url)} holds nothing of avatar-relay yet: start the bot once, or check DATABASE_URL"
         )
-    await schema.verify(url)
+    await migrate.verify(url)
     return await Store.open(url, clock)
 
 

@@ -29,9 +29,9 @@ from bot.core.models import (
 )
 from bot.core.ports import Clock
 from bot.store import audit, platforms, sessions, streams, utterances
-from bot.store.address import read_address
-from bot.store.database import Database, open_database
+from bot.store.engine import Database, open_database
 from bot.store.tables import sessions as sessions_table
+from bot.store.url import read_address
 from bot.store.utterances import Acceptance, Advance, accept_all
 from bot.store.writer import Writer
 
@@ -46,7 +46,7 @@ class Store:
 
     @classmethod
     async def open(cls, url: str, clock: Clock) -> "Store":
-        """Open the database at `url`, which `bot.store.schema.upgrade` has brought up to date.
+        """Open the database at `url`, which `bot.store.migrate.upgrade` has brought up to date.
 
         A SQLite database in memory needs no upgrade. Raises `StoreUnavailable`.
         """

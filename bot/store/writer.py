@@ -19,8 +19,8 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy.engine import Connection
 
 from bot.core.errors import StoreUnavailable
-from bot.store.database import Work
-from bot.store.trouble import CLOSED
+from bot.store.engine import Work
+from bot.store.errors import CLOSED
 from bot.telemetry.unexpected import report
 
 LARGEST_BATCH = 512

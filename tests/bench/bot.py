@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
+from bot.access.permissions import Permissions
 from bot.catalogue import Catalogue
 from bot.core.clock import SystemClock
 from bot.core.events import Bulletin
@@ -17,12 +18,11 @@ from bot.core.models import Actor, Channel
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider
 from bot.house import House
-from bot.permissions import Permissions
 from bot.relay import Relay
 from bot.session.running import RunningSession
 from bot.sessions import Sessions, Wishes
 from bot.settings import Relay as RelayRule
-from bot.store import schema
+from bot.store import migrate
 from bot.store.store import Store
 from bot.streams import StreamCloser
 
@@ -70,7 +70,7 @@ async def running_bot(
     """A bot on a database in `folder`; leaves its sessions as they are, like a crash."""
     url = f"sqlite:///{folder / 'bench.sqlite3'}"
     clock = SystemClock()
-    await schema.upgrade(url)
+    await migrate.upgrade(url)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(await Store.open(url, clock))
         made = provider or PROVIDERS[name](SecretStr("simulator"), address, clock)

@@ -32,7 +32,7 @@ import bot.cli
 from adapters.network import trust
 from bot.core.clock import SystemClock
 from bot.settings import PROVIDERS_GROUP
-from bot.store import schema
+from bot.store import migrate
 from tests.scenario.programs import _KEPT, PATIENCE, Program
 from tests.scenario.steps import Steps
 
@@ -116,7 +116,7 @@ def _import_everything() -> None:
         for entry in entry_points(group=group):
             entry.load()
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(schema.upgrade(f"sqlite:///{folder}/blank.sqlite3"))
+        asyncio.run(migrate.upgrade(f"sqlite:///{folder}/blank.sqlite3"))
     trust()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from adapters.avatars.http import Connection
 from adapters.avatars.rooms.websocket_transport import StandInRoom
-from bot.store.database import SqliteDatabase
+from bot.store.engine import SqliteDatabase
 
 _AN_ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|(?<=/)[\w-]{20,}")
 _WRITES = ("before writing", "in the middle of writing", "after writing")

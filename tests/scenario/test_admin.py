@@ -7,9 +7,9 @@ from operator import eq
 from pathlib import Path
 
 from adapters.simulator import Effect
+from bot.access.permissions import Access
 from bot.core.events import SessionChanged
 from bot.core.models import Actor, AuditEntry, Channel, EndReason, Role
-from bot.permissions import Access
 from bot.store import tables
 from tests.world import ADA, ANA, CHANNEL, World, simulated
 

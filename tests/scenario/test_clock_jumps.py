@@ -17,11 +17,11 @@ from pydantic import SecretStr
 
 from adapters.simulator import Simulator
 from adapters.web import SignedWatchLinks
+from bot.access.quotas import Budget, Limits
 from bot.core.clock import SystemClock
 from bot.core.errors import LinkInvalid
 from bot.core.events import UtteranceChanged
 from bot.core.models import EndReason, UtteranceState
-from bot.limits import Budget, Limits
 from bot.store import tables
 from tests.clock import ClockElsewhere, ManualClock
 from tests.world import CHANNEL, PROVIDERS, World, simulated, with_policy

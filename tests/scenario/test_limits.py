@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from adapters.simulator import Effect
+from bot.access.quotas import Budget, Limits
 from bot.core.errors import Refused
 from bot.core.events import Occasion
 from bot.core.models import Actor, Channel, EndReason
-from bot.limits import Budget, Limits
 from bot.store import tables
 from tests.world import ADA, ANA, CHANNEL, World, simulated, with_policy
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from bot.access.permissions import EVERYWHERE, Access
 from bot.commands.asked import Asked
 from bot.commands.grammar import AVATAR, parse
 from bot.core.errors import Refused
 from bot.core.models import Actor, AuditEntry, Channel, Role
-from bot.permissions import EVERYWHERE, Access
 from bot.store import tables
 from tests.world import ADA, ANA, CHANNEL, World
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bot import sentences
+from bot.access.permissions import Access, Permissions
 from bot.core.errors import Refused
 from bot.core.models import Actor, Mode, Role, UtteranceState
-from bot.permissions import Access, Permissions
 from bot.sessions import Wishes
 from bot.settings import Relay as RelayRule
 from bot.store import tables

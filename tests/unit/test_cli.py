@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from bot.cli import app
 from bot.settings import variables
-from bot.store.schema import head
+from bot.store.migrate import head
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 

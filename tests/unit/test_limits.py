@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from bot.access.quotas import Budget, Limits
 from bot.core.errors import Refused
 from bot.core.models import Channel, SessionState, StreamState
-from bot.limits import Budget, Limits
 from bot.store.store import Store
 from tests.clock import ManualClock
 from tests.contract.store.values import a_session, a_stream

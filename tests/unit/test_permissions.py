@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot.access.permissions import EVERYWHERE, Access, Permissions
 from bot.core.errors import Refused
 from bot.core.models import Actor, Block, Channel, Role
-from bot.permissions import EVERYWHERE, Access, Permissions
 
 HERE = Channel("discord", "guild", "lounge")
 ELSEWHERE = Channel("discord", "other guild", "lounge")

@@ -16,8 +16,8 @@ from bot.core.clock import SystemClock
 from bot.core.models import AuditEntry, Channel, StreamState, UtteranceState
 from bot.settings import load, variables
 from bot.shell.sessions import clean_up
-from bot.store import schema
-from bot.store.ownership import Ownership
+from bot.store import migrate
+from bot.store.lock.instance import Ownership
 from bot.store.store import Store
 from tests.contract.store.values import a_session, a_stream, an_utterance
 
@@ -33,7 +33,7 @@ NO_PRICE = {"HEYGEN_API_KEY": "a-key", "AVATAR_PROVIDER": "heygen-streaming"}
 @pytest.fixture(scope="module")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("migrated") / "bot.sqlite3"
-    asyncio.run(schema.upgrade(f"sqlite:///{file}"))
+    asyncio.run(migrate.upgrade(f"sqlite:///{file}"))
     return file
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from bot.store import schema
+from bot.store import migrate
 from bot.store.store import Store
 from bot.store.tables import metadata
 from tests.clock import ManualClock
@@ -62,14 +62,14 @@ def new_postgres_url(postgres_server: "PostgresServer") -> Callable[[], str]:
 @pytest.fixture(scope="session")
 def migrated_postgres_url(new_postgres_url: Callable[[], str]) -> str:
     url = new_postgres_url()
-    asyncio.run(schema.upgrade(url))
+    asyncio.run(migrate.upgrade(url))
     return url
 
 
 @pytest.fixture(scope="session")
 def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("migrated") / "relay.db"
-    asyncio.run(schema.upgrade(f"sqlite:///{file}"))
+    asyncio.run(migrate.upgrade(f"sqlite:///{file}"))
     return file
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.core.errors import StoreError
 from bot.core.models import UtteranceState
-from bot.store import schema
+from bot.store import migrate
 from bot.store.store import Store
 from tests.clock import ManualClock
 from tests.contract.store.values import a_session, an_utterance
@@ -92,7 +92,7 @@ async def live_through(history: list[list[Delivery]], file: Path) -> None:
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     file = tmp_path_factory.mktemp("history") / "relay.db"
-    asyncio.run(schema.upgrade(f"sqlite:///{file}"))
+    asyncio.run(migrate.upgrade(f"sqlite:///{file}"))
     return file.read_bytes()
 
 

@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.engine import Connection
 
 from bot.core.errors import StoreError, StoreTooNew, StoreUnavailable
-from bot.store import schema
+from bot.store import migrate
 from bot.store.store import Store
 from bot.store.tables import metadata
 from tests.clock import ManualClock
@@ -51,84 +51,84 @@ def where_of(index: Any) -> str:
 
 
 async def test_an_empty_database_is_brought_up_to_date(empty_url: str) -> None:
-    assert await schema.current(empty_url) is None
-    assert await schema.upgrade(empty_url) == schema.head()
-    assert await schema.current(empty_url) == schema.head()
-    assert await schema.over_connection(empty_url, tables_of) == {*metadata.tables, "alembic_version"}
-    await schema.verify(empty_url)
+    assert await migrate.current(empty_url) is None
+    assert await migrate.upgrade(empty_url) == migrate.head()
+    assert await migrate.current(empty_url) == migrate.head()
+    assert await migrate.over_connection(empty_url, tables_of) == {*metadata.tables, "alembic_version"}
+    await migrate.verify(empty_url)
 
 
 async def test_a_second_upgrade_keeps_what_is_there(empty_url: str) -> None:
-    await schema.upgrade(empty_url)
+    await migrate.upgrade(empty_url)
     async with await Store.open(empty_url, ManualClock()) as store:
         session = await store.open_session(a_session())
-    assert await schema.upgrade(empty_url) == schema.head()
+    assert await migrate.upgrade(empty_url) == migrate.head()
     async with await Store.open(empty_url, ManualClock()) as store:
         assert await store.open_sessions() == [session]
 
 
 async def test_programs_that_upgrade_at_once_do_not_disturb_each_other(empty_url: str) -> None:
-    revisions = await asyncio.gather(*(schema.upgrade(empty_url) for _ in range(4)))
-    assert revisions == [schema.head()] * 4
+    revisions = await asyncio.gather(*(migrate.upgrade(empty_url) for _ in range(4)))
+    assert revisions == [migrate.head()] * 4
 
 
 async def test_a_downgrade_leaves_nothing_and_can_be_undone(empty_url: str) -> None:
-    await schema.upgrade(empty_url)
-    await schema.downgrade(empty_url, "base")
-    assert await schema.over_connection(empty_url, tables_of) == {"alembic_version"}
-    assert await schema.current(empty_url) is None
-    assert await schema.upgrade(empty_url) == schema.head()
+    await migrate.upgrade(empty_url)
+    await migrate.downgrade(empty_url, "base")
+    assert await migrate.over_connection(empty_url, tables_of) == {"alembic_version"}
+    assert await migrate.current(empty_url) is None
+    assert await migrate.upgrade(empty_url) == migrate.head()
 
 
 async def test_autogenerate_shows_no_difference(empty_url: str) -> None:
-    await schema.upgrade(empty_url)
+    await migrate.upgrade(empty_url)
 
     def differences(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         found: list[Any] = compare_metadata(context, metadata)
         return found
 
-    assert await schema.over_connection(empty_url, differences) == []
+    assert await migrate.over_connection(empty_url, differences) == []
 
 
 async def test_the_migrations_make_what_the_tables_say_down_to_checks_and_conditions(empty_url: str) -> None:
-    await schema.over_connection(empty_url, metadata.create_all)
-    said = await schema.over_connection(empty_url, shape_of)
-    await schema.over_connection(empty_url, metadata.drop_all)
-    await schema.upgrade(empty_url)
-    assert await schema.over_connection(empty_url, shape_of) == said
+    await migrate.over_connection(empty_url, metadata.create_all)
+    said = await migrate.over_connection(empty_url, shape_of)
+    await migrate.over_connection(empty_url, metadata.drop_all)
+    await migrate.upgrade(empty_url)
+    assert await migrate.over_connection(empty_url, shape_of) == said
     assert "opening" in str(said["sessions"]["checks"])
     assert "closed" in str(said["sessions"]["indexes"])
 
 
 async def test_a_database_of_a_newer_program_is_refused_and_not_touched(empty_url: str) -> None:
-    await schema.upgrade(empty_url)
+    await migrate.upgrade(empty_url)
 
     def make_newer(connection: Connection) -> None:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
 
-    await schema.over_connection(empty_url, make_newer)
-    for refuse in (schema.upgrade, schema.verify):
+    await migrate.over_connection(empty_url, make_newer)
+    for refuse in (migrate.upgrade, migrate.verify):
         with pytest.raises(
             StoreTooNew, match=r"made by a newer avatar-relay .*upgrade the program or use another DATA"
         ):
             await refuse(empty_url)
-    assert await schema.current(empty_url) == "9999"
+    assert await migrate.current(empty_url) == "9999"
 
 
 async def test_a_database_without_tables_names_the_command_that_makes_them(empty_url: str) -> None:
-    await schema.over_connection(empty_url, tables_of)
+    await migrate.over_connection(empty_url, tables_of)
     with pytest.raises(StoreUnavailable, match="avatar-relay db upgrade"):
         await Store.open(empty_url, ManualClock())
     with pytest.raises(StoreUnavailable, match="avatar-relay db upgrade"):
-        await schema.verify(empty_url)
+        await migrate.verify(empty_url)
 
 
 async def test_a_step_that_fails_leaves_the_database_as_it_was(empty_url: str) -> None:
     def make_obstacle(connection: Connection) -> None:
         connection.execute(sa.text("CREATE TABLE audit (obstacle INTEGER)"))
 
-    await schema.over_connection(empty_url, make_obstacle)
+    await migrate.over_connection(empty_url, make_obstacle)
     with pytest.raises(StoreError, match="audit"):
-        await schema.upgrade(empty_url)
-    assert await schema.over_connection(empty_url, tables_of) == {"audit"}
+        await migrate.upgrade(empty_url)
+    assert await migrate.over_connection(empty_url, tables_of) == {"audit"}

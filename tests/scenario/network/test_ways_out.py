@@ -158,7 +158,7 @@ CALLS = {
     "adapters/network.py": {"AsyncClient", "ClientSession"},
     "bot/doctor/asking.py": {"AsyncClient"},
     "bot/doctor/machine.py": {"socket"},
-    "bot/store/database.py": {"create_async_engine"},
+    "bot/store/engine.py": {"create_async_engine"},
 }
 """Where the program makes something that opens connections. The bolt client of `slack/chat.py` is never asked, the
 socket of `doctor/machine.py` only listens, a database is no matter of proxies, and what is in real LiveKit rooms goes

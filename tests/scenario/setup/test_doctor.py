@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
-from bot.store import schema
+from bot.store import migrate
 from tests.platforms.relay import KEY
 from tests.ports import free_port
 from tests.scenario.setup.examined import PORT, found, of_simulator
@@ -194,10 +194,10 @@ async def test_public_address_is_followed_while_no_bot_runs(
 
 async def test_older_database_is_a_warning_and_a_newer_one_a_failure(tmp_path: Path, simulator: Simulator) -> None:
     url = f"sqlite:///{tmp_path / 'bot.db'}"
-    await schema.upgrade(url)
+    await migrate.upgrade(url)
     settings = of_simulator(simulator, DATABASE_URL=url)
     assert "up to date" in found(await run(tmp_path, "doctor", "--json", **settings))["database"]["found"]
-    await schema.downgrade(url, "-1")
+    await migrate.downgrade(url, "-1")
     ran = await run(tmp_path, "doctor", "--json", **settings)
     assert (ran.code, found(ran)["database"]["outcome"]) == (0, "warning")
     with closing(sqlite3.connect(tmp_path / "bot.db")) as database, database:

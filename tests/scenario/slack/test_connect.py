@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from adapters.chat.slack.installation_store import Installation
 from adapters.chat.slack.manifest import SAY_THIS
-from bot.permissions import Access, Permissions
+from bot.access.permissions import Access, Permissions
 from tests.platforms.driver import ADA, ANA
 from tests.platforms.slack import SlackDriver, buttons_of, text_of
 from tests.twins.slack import Ephemeral, Message, Refused, Team, User

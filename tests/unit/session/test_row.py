@@ -9,7 +9,7 @@ import pytest
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.models import EndReason, Mode, Session, SessionState, UtteranceState
 from bot.session.row import OwedRows, SessionRow
-from bot.store import schema
+from bot.store import migrate
 from bot.store.store import Store
 from tests.clock import ManualClock
 from tests.contract.store.values import NOON, a_session, an_utterance
@@ -17,7 +17,7 @@ from tests.contract.store.values import NOON, a_session, an_utterance
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    await schema.upgrade(f"sqlite:///{tmp_path / 'relay.db'}")
+    await migrate.upgrade(f"sqlite:///{tmp_path / 'relay.db'}")
     async with await Store.open(f"sqlite:///{tmp_path / 'relay.db'}", ManualClock()) as store:
         yield store
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.store import schema
+from bot.store import migrate
 from bot.store.store import Store
 from tests.clock import ManualClock
 from tests.unit.speaking.ground import Ground
@@ -13,7 +13,7 @@ from tests.unit.speaking.ground import Ground
 async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     """A session with a database of its own."""
     file, clock = tmp_path / "relay.db", ManualClock()
-    await schema.upgrade(f"sqlite:///{file}")
+    await migrate.upgrade(f"sqlite:///{file}")
     async with await Store.open(f"sqlite:///{file}", clock) as store:
         ground = Ground(store, file, clock)
         await ground.open()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.core.errors import StoreUnavailable
-from bot.store.address import read_address
+from bot.store.url import read_address
 
 
 @pytest.mark.parametrize("driver", ["sqlite", "sqlite+aiosqlite", "sqlite+pysqlite"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.store import schema
+from bot.store import migrate
 from bot.store.store import Store
 from tests.clock import ManualClock
 from tests.contract.store.values import a_session, an_utterance
@@ -39,7 +39,7 @@ asyncio.run(main())
 
 def test_what_was_accepted_is_there_after_a_kill(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/relay.db"
-    asyncio.run(schema.upgrade(url))
+    asyncio.run(migrate.upgrade(url))
     with subprocess.Popen(  # noqa: S603 - our own interpreter and our own words
         [sys.executable, "-c", ACCEPT, url], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]
     ) as process:
@@ -87,7 +87,7 @@ asyncio.run(main())
 
 def test_nothing_of_a_transaction_that_was_under_way_is_there_after_a_kill(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/relay.db"
-    asyncio.run(schema.upgrade(url))
+    asyncio.run(migrate.upgrade(url))
     root = Path(__file__).parents[3]
     died = subprocess.run([sys.executable, "-c", KILL_IN_THE_MIDDLE, url], cwd=root, check=False)  # noqa: S603 - as above
     assert died.returncode == -9
@@ -108,7 +108,7 @@ async def test_a_power_cut_in_the_middle_of_a_write_to_the_disk_loses_only_what_
 ) -> None:
     """The log of SQLite ends at any byte, or in bytes that never got to the disk."""
     file = tmp_path / "relay.db"
-    await schema.upgrade(f"sqlite:///{file}")
+    await migrate.upgrade(f"sqlite:///{file}")
     sizes = []
     async with await Store.open(f"sqlite:///{file}", ManualClock()) as store:
         session = await store.open_session(a_session())

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from bot.core.errors import SettingsError, StoreUnavailable
 from bot.settings import load
-from bot.store import schema
-from bot.store.address import read_address
+from bot.store import migrate
 from bot.store.keepalive import keep_alive
 from bot.store.libpq import DEFAULT_TIMEOUT, PARAMETERS, asyncpg_arguments
-from bot.store.ownership import owner_of
+from bot.store.lock.instance import owner_of
+from bot.store.url import read_address
 from tests.contract.store.conftest import new_postgres_url, postgres_server  # noqa: F401  fixtures
 
 BASE = "postgresql://ada:s3cret@db.example.org/relay"
@@ -268,7 +268,7 @@ def test_a_real_server_takes_the_usual_parameters_from_every_way_in(
         return shown
 
     assert asyncio.run(look()) == ["a bot", "29s"]
-    assert asyncio.run(schema.upgrade(url)) == asyncio.run(schema.current(url))
+    assert asyncio.run(migrate.upgrade(url)) == asyncio.run(migrate.current(url))
     assert asyncio.run(owner_of(url)) is None
 
 
@@ -290,7 +290,7 @@ async def test_what_went_wrong_on_the_way_has_its_own_words(answer: bytes, mode:
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(StoreUnavailable, match=words):
-            await schema.current(f"postgresql://ada:s3cret@127.0.0.1:{port}/relay?sslmode={mode}")
+            await migrate.current(f"postgresql://ada:s3cret@127.0.0.1:{port}/relay?sslmode={mode}")
 
 
 async def test_file_that_a_variable_names_and_that_is_missing_is_no_missing_server(
@@ -298,7 +298,7 @@ async def test_file_that_a_variable_names_and_that_is_missing_is_no_missing_serv
 ) -> None:
     monkeypatch.setenv("PGSSLROOTCERT", "/no/such/file")
     with pytest.raises(StoreUnavailable, match="the variables that begin with PG"):
-        await schema.current("postgresql://ada@127.0.0.1:1/relay?sslmode=verify-full")
+        await migrate.current("postgresql://ada@127.0.0.1:1/relay?sslmode=verify-full")
 
 
 @pytest.mark.parametrize(
@@ -311,4 +311,4 @@ async def test_file_that_a_variable_names_and_that_is_missing_is_no_missing_serv
 )
 async def test_who_is_not_there_has_its_own_words(host: str, words: str) -> None:
     with pytest.raises(StoreUnavailable, match=words):
-        await schema.current(f"postgresql://ada:s3cret@{host}/relay")
+        await migrate.current(f"postgresql://ada:s3cret@{host}/relay")

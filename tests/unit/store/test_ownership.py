@@ -13,13 +13,13 @@ import pytest
 
 from bot.core.errors import StoreUnavailable
 from bot.core.tasks import end
-from bot.store.ownership import PATIENCE, Ownership, owner_of
+from bot.store.lock.instance import PATIENCE, Ownership, owner_of
 from tests.clock import ManualClock
 
 OWN = """
 import asyncio, sys
 from bot.core.clock import SystemClock
-from bot.store.ownership import Ownership
+from bot.store.lock.instance import Ownership
 async def own():
     async with Ownership(sys.argv[1], SystemClock(), patience=0):
         print("owns", flush=True)

@@ -13,8 +13,8 @@ import pytest
 from bot.core.clock import SystemClock
 from bot.core.errors import StoreUnavailable
 from bot.core.tasks import end
-from bot.store import advisory_lock
-from bot.store.ownership import Ownership, owner_of
+from bot.store.lock import postgres as advisory_lock
+from bot.store.lock.instance import Ownership, owner_of
 from tests.contract.store.conftest import new_postgres_url, postgres_server  # noqa: F401  fixtures
 from tests.unit.store.test_ownership import another_process
 

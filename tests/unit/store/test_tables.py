@@ -11,8 +11,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
 from bot.core.models import AuditEntry, Session, Stream, StreamState, Utterance, UtteranceState
-from bot.store import schema
-from bot.store.database import SqliteDatabase
+from bot.store import migrate
+from bot.store.engine import SqliteDatabase
 from bot.store.rows import in_portions
 from bot.store.store import Store
 from bot.store.tables import audit, sessions, stream_is_unsettled, streams, utterance_is_unfinished, utterances
@@ -69,7 +69,7 @@ def test_portions_hold_every_id_and_have_few_sizes() -> None:
 
 async def test_every_query_finds_an_index(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'relay.db'}"
-    await schema.upgrade(url)
+    await migrate.upgrade(url)
     plans: list[tuple[str, str]] = []
 
     def explain(connection: Connection, _c: object, statement: str, parameters: Any, *_: object) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bot.core.errors import StoreError, StoreUnavailable
-from bot.store import schema, trouble
-from bot.store.database import SqliteDatabase
+from bot.store import errors as trouble
+from bot.store import migrate
+from bot.store.engine import SqliteDatabase
 from bot.store.store import Store
 from tests.clock import ManualClock
 from tests.contract.store.values import a_session, an_utterance
@@ -24,7 +25,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def store(file: Path) -> AsyncIterator[Store]:
-    await schema.upgrade(f"sqlite:///{file}")
+    await migrate.upgrade(f"sqlite:///{file}")
     async with await Store.open(f"sqlite:///{file}", ManualClock()) as store:
         yield store
 
@@ -53,25 +54,25 @@ def letter(file: Path) -> Iterator[Path]:
 
 
 async def test_a_file_that_is_no_database_is_told_and_left_alone(letter: Path) -> None:
-    for open_it in (schema.upgrade(f"sqlite:///{letter}"), Store.open(f"sqlite:///{letter}", ManualClock())):
+    for open_it in (migrate.upgrade(f"sqlite:///{letter}"), Store.open(f"sqlite:///{letter}", ManualClock())):
         with pytest.raises(StoreUnavailable, match="is not an SQLite database") as refusal:
             await open_it
         assert str(letter) in str(refusal.value)
 
 
 async def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
-    for open_it in (schema.upgrade(f"sqlite:///{tmp_path}"), Store.open(f"sqlite:///{tmp_path}", ManualClock())):
+    for open_it in (migrate.upgrade(f"sqlite:///{tmp_path}"), Store.open(f"sqlite:///{tmp_path}", ManualClock())):
         with pytest.raises(StoreUnavailable, match="cannot be opened for writing"):
             await open_it
 
 
 async def test_a_missing_folder_is_made(tmp_path: Path) -> None:
     file = tmp_path / "a" / "b" / "relay.db"
-    assert await schema.upgrade(f"sqlite:///{file}") == await schema.current(f"sqlite:///{file}")
+    assert await migrate.upgrade(f"sqlite:///{file}") == await migrate.current(f"sqlite:///{file}")
 
 
 async def test_asking_for_the_revision_makes_no_file(file: Path) -> None:
-    assert await schema.current(f"sqlite:///{file}") is None
+    assert await migrate.current(f"sqlite:///{file}") is None
     assert not os.access(file, os.F_OK)
 
 
@@ -113,13 +114,13 @@ async def test_a_lock_held_by_another_program_is_told_and_forgotten(store: Store
 
 @pytest.mark.parametrize("page", ["root of the tables", "everything but the header"])
 def test_a_damaged_file_is_told_and_left_as_it_is(file: Path, page: str) -> None:
-    asyncio.run(schema.upgrade(f"sqlite:///{file}"))
+    asyncio.run(migrate.upgrade(f"sqlite:///{file}"))
     intact = file.read_bytes()
     # The first 100 bytes are the header of the file, a page has 4096, https://www.sqlite.org/fileformat.html
     until = 4096 if page == "root of the tables" else len(intact)
     damaged = intact[:100] + b"\xa5" * (until - 100) + intact[until:]
     file.write_bytes(damaged)
-    for open_it in (schema.upgrade(f"sqlite:///{file}"), Store.open(f"sqlite:///{file}", ManualClock())):
+    for open_it in (migrate.upgrade(f"sqlite:///{file}"), Store.open(f"sqlite:///{file}", ManualClock())):
         with pytest.raises(StoreUnavailable, match="is damaged: restore a copy") as refusal:
             asyncio.run(open_it)
         assert str(file) in str(refusal.value)
@@ -159,22 +160,22 @@ async def test_a_refused_change_does_not_repeat_what_was_to_be_written(store: St
 
 async def test_a_postgresql_server_that_is_not_there_is_told_without_the_password(tmp_path: Path) -> None:
     url = f"postgresql://ada:s3cret@/relay?host={tmp_path}"
-    for attempt in (schema.upgrade(url), Store.open(url, ManualClock())):
+    for attempt in (migrate.upgrade(url), Store.open(url, ManualClock())):
         with pytest.raises(StoreUnavailable, match=r"PostgreSQL database relay .* cannot be reached") as refusal:
             await attempt
         assert "s3cret" not in str(refusal.value)
 
 
 async def test_a_database_in_memory_is_born_with_its_tables() -> None:
-    assert await schema.upgrade("sqlite://") == schema.head()
-    await schema.verify("sqlite://")
+    assert await migrate.upgrade("sqlite://") == migrate.head()
+    await migrate.verify("sqlite://")
     async with await Store.open("sqlite://", ManualClock()) as store:
         session = await store.open_session(a_session())
         assert await store.open_sessions() == [session]
 
 
 async def test_a_closed_store_says_so(file: Path) -> None:
-    await schema.upgrade(f"sqlite:///{file}")
+    await migrate.upgrade(f"sqlite:///{file}")
     store = await Store.open(f"sqlite:///{file}", ManualClock())
     await store.close()
     with pytest.raises(StoreUnavailable, match="closed"):

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bot.core.errors import StoreError, StoreUnavailable
-from bot.store.address import read_address
-from bot.store.database import SqliteDatabase
+from bot.store.engine import SqliteDatabase
+from bot.store.url import read_address
 from bot.store.writer import LARGEST_BATCH, Writer
 
 T = TypeVar("T")

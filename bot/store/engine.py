@@ -27,9 +27,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from bot.core.errors import StoreError, StoreUnavailable
-from bot.store.address import Address
+from bot.store.errors import BUSY_TIMEOUT, CLOSED, DRIVER_ERRORS, store_error
 from bot.store.tables import metadata
-from bot.store.trouble import BUSY_TIMEOUT, CLOSED, DRIVER_ERRORS, store_error
+from bot.store.url import Address
 
 STATEMENT_TIMEOUT = 30.0
 """Seconds for one statement on PostgreSQL."""

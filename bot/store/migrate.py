@@ -20,9 +20,9 @@ from alembic.util import CommandError
 from sqlalchemy.engine import Connection
 
 from bot.core.errors import StoreTooNew, StoreUnavailable
-from bot.store.address import Address, read_address
-from bot.store.database import postgres_engine, sqlite_engine
-from bot.store.trouble import DRIVER_ERRORS, NO_TABLES, store_error
+from bot.store.engine import postgres_engine, sqlite_engine
+from bot.store.errors import DRIVER_ERRORS, NO_TABLES, store_error
+from bot.store.url import Address, read_address
 
 MIGRATION_LOCK = 0x61766174
 """The key of the PostgreSQL advisory lock: of two programs that start at once, one migrates and one waits."""

@@ -1,8 +1,8 @@
 """One bot per database: it owns the database through a lock, which is released however the process ends.
 
 A second bot would answer every message twice, and its recovery would take the first one's streams, which cost money.
-On SQLite the lock is one of the operating system beside the file (`bot.store.file_lock`), on PostgreSQL one of the
-server (`bot.store.advisory_lock`). The shell commands may work on the database beside the bot; `owner_of` tells them
+On SQLite the lock is one of the operating system beside the file (`bot.store.lock.file`), on PostgreSQL one of the
+server (`bot.store.lock.postgres`). The shell commands may work on the database beside the bot; `owner_of` tells them
 who runs on it.
 """
 
@@ -14,9 +14,9 @@ import structlog
 
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.ports import Clock
-from bot.store.address import read_address
-from bot.store.advisory_lock import AdvisoryLock, advisory_holder
-from bot.store.file_lock import FileLock, file_holder
+from bot.store.lock.file import FileLock, file_holder
+from bot.store.lock.postgres import AdvisoryLock, advisory_holder
+from bot.store.url import read_address
 
 log = structlog.get_logger(__name__)
 

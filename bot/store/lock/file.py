@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from bot.core.errors import StoreUnavailable
-from bot.store.address import Address
+from bot.store.url import Address
 
 if sys.platform == "win32":
     import msvcrt
@@ -48,7 +48,7 @@ class FileLock:
         self._descriptor: int | None = None
 
     async def take(self) -> str | None:
-        """See `bot.store.ownership.Lock`."""
+        """See `bot.store.lock.instance.Lock`."""
         lock = _lock_file(self._address)
         if lock is None:
             return None
@@ -63,7 +63,7 @@ class FileLock:
         return None
 
     async def give_back(self) -> None:
-        """See `bot.store.ownership.Lock`."""
+        """See `bot.store.lock.instance.Lock`."""
         if self._descriptor is None:
             return
         _write(self._descriptor, "")
@@ -71,7 +71,7 @@ class FileLock:
         self._descriptor = None
 
     async def lost(self) -> str:
-        """See `bot.store.ownership.Lock`. The system takes no lock away from an open file: this never returns."""
+        """See `bot.store.lock.instance.Lock`. The system takes no lock away from an open file: this never returns."""
         never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         return await never
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from bot.core.errors import SettingsError, StoreError
-from bot.store.address import read_address
+from bot.store.url import read_address
 
 LONGEST_QUOTE = 60
 """Characters of a wrong value that are repeated to who set it."""

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.store import libpq
-from bot.store.address import Address
+from bot.store.url import Address
 from bot.telemetry.redaction import Redactor
 
 try:

@@ -19,9 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.ports import Clock
-from bot.store.address import Address
-from bot.store.database import postgres_engine
-from bot.store.trouble import DRIVER_ERRORS, store_error
+from bot.store.engine import postgres_engine
+from bot.store.errors import DRIVER_ERRORS, store_error
+from bot.store.url import Address
 
 OWNER_LOCK = 0x6F776E72
 """The first key of the advisory lock; the second one stands for the schema."""
@@ -91,7 +91,7 @@ class AdvisoryLock:
         self._look = asyncio.Event()
 
     async def take(self) -> str | None:
-        """See `bot.store.ownership.Lock`."""
+        """See `bot.store.lock.instance.Lock`."""
         await self.give_back()
         try:
             async with AsyncExitStack() as stack:
@@ -104,12 +104,12 @@ class AdvisoryLock:
             raise store_error(error, self._address) from None
 
     async def give_back(self) -> None:
-        """See `bot.store.ownership.Lock`. The server releases the lock as the connection ends."""
+        """See `bot.store.lock.instance.Lock`. The server releases the lock as the connection ends."""
         self._connection = None
         await self._open.aclose()
 
     async def lost(self) -> str:
-        """See `bot.store.ownership.Lock`."""
+        """See `bot.store.lock.instance.Lock`."""
         while True:
             if (error := await self._trouble()) is not None:
                 await self.give_back()
