@@ -16,7 +16,6 @@ from adapters.simulator import Simulator, SimulatorOptions
 from adapters.web import SignedWatchLinks, WebServer
 from bot.access.permissions import Access, Permissions
 from bot.access.quotas import Budget, limits_of
-from bot.catalogue import Catalogue
 from bot.commands.table import Commands
 from bot.core.bind_errors import is_loopback, listening_trouble
 from bot.core.errors import SettingsError, StoreError, StoreUnavailable
@@ -27,22 +26,23 @@ from bot.core.ports import AvatarProvider, ChatAdapter, ChatModel, Clock, Tell
 from bot.core.tasks import end
 from bot.desk import Desk
 from bot.house import House
-from bot.left_open import close_sessions, close_streams
 from bot.platforms import Platforms
 from bot.providers import make_provider, point_at_simulator
 from bot.relay import Relay
-from bot.rooms import seats_of
 from bot.sentences import DOLLARS_NOT_COUNTED, count
-from bot.session.unsaid import tell_left
-from bot.sessions import Sessions
+from bot.sessions.jobs import Sweeper
+from bot.sessions.orphans import close_sessions, close_streams
+from bot.sessions.registry import Sessions
+from bot.sessions.unsaid import tell_left
 from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
 from bot.store import migrate
 from bot.store.lock.instance import Ownership
 from bot.store.store import Store
 from bot.store.url import read_address
-from bot.streams import StreamCloser
+from bot.streams.catalogue import Catalogue
+from bot.streams.page_bridge import seats_of
+from bot.streams.streams import StreamCloser
 from bot.supervision import Supervised
-from bot.sweeper import Sweeper
 from bot.telemetry import metrics
 
 log = structlog.get_logger(__name__)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bot.commands.table import Commands
 from bot.core.ports import Clock
 from bot.relay import Relay
-from bot.sessions import Sessions
+from bot.sessions.registry import Sessions
 from bot.settings import Settings
 
 

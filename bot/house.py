@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from bot.catalogue import Catalogue
 from bot.core.errors import Refused
 from bot.core.events import Bulletin
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider, ChatModel, Clock, WatchLinks
 from bot.sentences import chat_not_configured
 from bot.store.store import Store
-from bot.streams import StreamCloser
+from bot.streams.catalogue import Catalogue
+from bot.streams.streams import StreamCloser
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from bot.core.errors import SettingsError
 from bot.core.events import Following, Notice, SessionChanged, UtteranceChanged, WordsSpoken
 from bot.core.ports import ChatAdapter, Clock, Tell
 from bot.core.views import LeftUnsaid
-from bot.sessions import Sessions
+from bot.sessions.registry import Sessions
 from bot.supervision import Supervised
 from bot.telemetry.unexpected import report
 

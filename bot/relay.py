@@ -16,8 +16,8 @@ from bot.core import ids
 from bot.core.errors import Refused
 from bot.core.models import Actor, Channel, Mode, Role, Utterance, UtteranceState
 from bot.core.ports import Clock
-from bot.session.running import RunningSession
-from bot.sessions import Sessions
+from bot.sessions.registry import Sessions
+from bot.sessions.session import RunningSession
 from bot.settings import Relay as RelayRule
 from bot.store.audit import REFUSED
 from bot.telemetry import metrics

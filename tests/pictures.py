@@ -28,7 +28,7 @@ from adapters.chat.discord.render import embed_of
 from adapters.chat.slack.blocks import Wording, message_of_panel
 from bot.core.models import Channel, Mode
 from bot.core.views import Phase, SessionView
-from bot.panel import panel_of
+from bot.sessions.panel import panel_of
 from tests.browser.conftest import ARGUMENTS
 from tests.pages import ROOT
 

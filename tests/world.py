@@ -29,7 +29,6 @@ from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamVi
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
 from bot.access.permissions import Access, Permissions
 from bot.access.quotas import Budget, Limits
-from bot.catalogue import Catalogue
 from bot.commands.asked import Asked
 from bot.commands.grammar import ADMIN, AVATAR, parse
 from bot.commands.table import Commands
@@ -41,14 +40,15 @@ from bot.core.tasks import end
 from bot.core.views import Reply
 from bot.house import House
 from bot.relay import Message, Receipt, Relay
-from bot.session.running import RunningSession
-from bot.sessions import Recovery, Sessions
+from bot.sessions.jobs import Sweeper
+from bot.sessions.registry import Recovery, Sessions
+from bot.sessions.session import RunningSession
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions
 from bot.settings import Relay as RelayRule
 from bot.store import migrate
 from bot.store.store import Store
-from bot.streams import StreamCloser
-from bot.sweeper import Sweeper
+from bot.streams.catalogue import Catalogue
+from bot.streams.streams import StreamCloser
 from tests.clock import ManualClock
 from tests.stillness import stillness, watch_threads
 

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0, pool=10.0)
 """Seconds: 10 to connect, 30 without a sign of life. Comments and thoughts are signs of life: the time in which words
-must come is bounded by `ANSWER_LIMIT`, and by `bot.speaking.answer_waits`."""
+must come is bounded by `ANSWER_LIMIT`, and by `bot.speaking.answer_timeouts`."""
 
 ANSWER_LIMIT = 120.0
 """Seconds for a whole answer, however steadily it trickles."""

@@ -31,7 +31,7 @@ from bot.core.events import Bulletin, Following, SessionChanged, SessionEvent, U
 from bot.core.models import UtteranceState
 from bot.core.ports import Clock
 from bot.core.views import Phase, SessionView
-from bot.rooms import RoomSeats
+from bot.streams.page_bridge import RoomSeats
 from bot.telemetry.unexpected import report
 
 HEARTBEAT = 20.0

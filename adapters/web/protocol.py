@@ -16,7 +16,7 @@ from typing import Literal, Never, TypedDict
 from adapters.web.seats import Standing
 from bot.core.models import RoomDoor, Word
 from bot.core.views import SessionView
-from bot.rooms import Publication, RoomMessage
+from bot.streams.page_bridge import Publication, RoomMessage
 
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

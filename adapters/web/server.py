@@ -25,7 +25,7 @@ from bot.core.errors import LinkInvalid, ProviderError, StoreError
 from bot.core.events import Bulletin
 from bot.core.ports import Clock
 from bot.core.views import SessionView
-from bot.rooms import RoomSeats
+from bot.streams.page_bridge import RoomSeats
 from bot.supervision import Supervised
 from bot.telemetry.unexpected import report
 

@@ -1,7 +1,7 @@
 """One page's dealings with the room of its session: its place in the line, its way in, and what it carries.
 
 Commands to the avatar go out through the page with the seat, and what the avatar says comes back through it
-(`bot.rooms`). A door, with its token, is handed to a page that may enter at this moment and to no other.
+(`bot.streams.page_bridge`). A door, with its token, is handed to a page that may enter at this moment and to no other.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from bot.core.models import RoomDoor
 from bot.core.ports import Clock, Timer
 from bot.core.tasks import TaskOwner
 from bot.core.views import Phase, SessionView
-from bot.rooms import RoomSeats, Seat
+from bot.streams.page_bridge import RoomSeats, Seat
 
 LOOK_AGAIN = 2.0
 """Seconds after which a door that could not be had is asked for again."""

@@ -16,9 +16,9 @@ from bot.commands.grammar import ADMIN, Usage
 from bot.core.errors import Refused
 from bot.core.models import Channel, EndReason, Role
 from bot.core.views import Reply, Visibility
-from bot.session.running import RunningSession
-from bot.sessions import Sessions
-from bot.streams import StreamCloser
+from bot.sessions.registry import Sessions
+from bot.sessions.session import RunningSession
+from bot.streams.streams import StreamCloser
 
 _PERSON = re.compile(r"<@!?(?P<mentioned>\w{1,64})(?:\|[^>]*)?>|@?(?P<plain>[\w.-]{1,64})")
 """A mention as Discord (`<@123>`) and Slack (`<@U123|name>`) write it, or a bare id."""

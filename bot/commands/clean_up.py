@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from bot.core.models import EndReason
 from bot.core.tasks import end
 from bot.house import House
-from bot.session.running import RunningSession
-from bot.unowned import list_open
+from bot.sessions.orphans import list_open
+from bot.sessions.session import RunningSession
 
 UNUSED_AFTER = 60.0
 """Seconds of silence after which an admin's clean-up takes a session for unused."""

@@ -21,10 +21,10 @@ from bot.core.models import EndReason, Mode, Role, Session
 from bot.core.ports import Capabilities
 from bot.core.views import Reply, Visibility
 from bot.relay import Message, Relay
-from bot.session.running import RunningSession
-from bot.sessions import Sessions
+from bot.sessions.registry import Sessions
+from bot.sessions.session import RunningSession
 from bot.store.audit import REFUSED
-from bot.streams import StreamCloser
+from bot.streams.streams import StreamCloser
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from bot.core.errors import Refused
 from bot.core.languages import language_code
 from bot.core.models import Mode
 from bot.core.ports import Capabilities
-from bot.sessions import Wishes
+from bot.sessions.registry import Wishes
 from bot.settings import Quality
 
 ALWAYS = ("avatar", "voice", "mode", "quality")

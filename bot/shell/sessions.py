@@ -14,15 +14,15 @@ from bot.commands.clean_up import UNUSED_AFTER
 from bot.core.errors import Refused, StoreUnavailable
 from bot.core.models import AuditEntry, Session, SessionState
 from bot.core.ports import Clock, Tell
-from bot.left_open import close_sessions
 from bot.providers import make_provider
+from bot.sessions.orphans import close_sessions
 from bot.settings import SIMULATOR, Settings, database_url_or_default
 from bot.store import migrate
 from bot.store.audit import ADMIN_STOP
 from bot.store.lock.instance import Ownership, owner_of
 from bot.store.store import Store
 from bot.store.url import read_address
-from bot.streams import StreamCloser
+from bot.streams.streams import StreamCloser
 from bot.terminal import printable
 
 WAIT_FOR_BOT = 20.0

@@ -24,7 +24,7 @@ from bot.core.clock import SystemClock
 from bot.core.models import Mode
 from bot.core.ports import Speech
 from bot.relay import Message
-from bot.session.running import RunningSession
+from bot.sessions.session import RunningSession
 from bot.settings import LogFormat, LogLevel
 from bot.telemetry.logs import configure
 from tests.bench import discord, slack

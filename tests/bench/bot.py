@@ -11,7 +11,6 @@ from pydantic import SecretStr
 from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from bot.access.permissions import Permissions
-from bot.catalogue import Catalogue
 from bot.core.clock import SystemClock
 from bot.core.events import Bulletin
 from bot.core.models import Actor, Channel
@@ -19,12 +18,13 @@ from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider
 from bot.house import House
 from bot.relay import Relay
-from bot.session.running import RunningSession
-from bot.sessions import Sessions, Wishes
+from bot.sessions.registry import Sessions, Wishes
+from bot.sessions.session import RunningSession
 from bot.settings import Relay as RelayRule
 from bot.store import migrate
 from bot.store.store import Store
-from bot.streams import StreamCloser
+from bot.streams.catalogue import Catalogue
+from bot.streams.streams import StreamCloser
 
 ACTOR = Actor("bench", "someone", "Someone")
 PROVIDERS = {"heygen-realtime": HeyGenRealtime, "heygen-streaming": HeyGenStreaming}

@@ -13,7 +13,7 @@ from bot.core.errors import AvatarAway
 from bot.core.models import RoomDoor
 from bot.core.ports import AvatarSeen
 from bot.core.views import Phase
-from bot.rooms import RoomMessage, SeatedRoom
+from bot.streams.page_bridge import RoomMessage, SeatedRoom
 from tests.browser.avatar_room import AvatarRoom
 from tests.browser.conftest import Visitor
 from tests.browser.looks import SCREENS, look_at

@@ -13,8 +13,8 @@ from bot.app import Application
 from bot.core.clock import SystemClock
 from bot.core.models import Actor, Channel, EndReason
 from bot.relay import Message
-from bot.session.running import RunningSession
-from bot.sessions import Wishes
+from bot.sessions.registry import Wishes
+from bot.sessions.session import RunningSession
 from bot.settings import AvatarSettings, LiveKitSettings, Settings, WebSettings
 from tests.browser.conftest import Visitor
 from tests.browser.test_rooms import LOUDNESS

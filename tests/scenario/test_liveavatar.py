@@ -14,9 +14,9 @@ from bot.core.errors import AvatarAway, Transient
 from bot.core.events import SessionChanged, UtteranceChanged, WordsSpoken
 from bot.core.models import EndReason, UtteranceState
 from bot.core.views import LeftUnsaid, Phase
-from bot.rooms import RoomSeats, seats_of
-from bot.session.running import RunningSession
+from bot.sessions.session import RunningSession
 from bot.store import tables
+from bot.streams.page_bridge import RoomSeats, seats_of
 from tests import world as worlds
 from tests.world import World, simulated
 

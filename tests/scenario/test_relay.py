@@ -12,7 +12,7 @@ from bot import sentences
 from bot.access.permissions import Access, Permissions
 from bot.core.errors import Refused
 from bot.core.models import Actor, Mode, Role, UtteranceState
-from bot.sessions import Wishes
+from bot.sessions.registry import Wishes
 from bot.settings import Relay as RelayRule
 from bot.store import tables
 from tests.world import ADA, ANA, CHANNEL, World, with_policy

@@ -21,7 +21,7 @@ from bot import sentences
 from bot.core.errors import RateLimited, Refused, Transient, Trouble
 from bot.core.models import EndReason, SessionState, StreamState, UtteranceState
 from bot.core.views import Phase
-from bot.session.running import RunningSession
+from bot.sessions.session import RunningSession
 from bot.store import tables
 from tests.world import ADA, KEY, PROVIDERS, World, simulated
 

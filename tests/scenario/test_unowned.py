@@ -8,8 +8,8 @@ import pytest
 
 from adapters.simulator import Effect
 from bot.core.models import StreamState
+from bot.sessions.orphans import LOST_WITHIN
 from bot.store import tables
-from bot.unowned import LOST_WITHIN
 from tests.world import ADA, CHANNEL, World, simulated, with_policy
 
 CREATE = {"method": "POST", "path": "/v1/streaming.new"}

@@ -12,9 +12,9 @@ import pytest
 
 from bot.app import Application, WebServer
 from bot.core.errors import SettingsError, StoreUnavailable
-from bot.rooms import seats_of
+from bot.sessions.jobs import LEARN_BLOCKS_EVERY
+from bot.streams.page_bridge import seats_of
 from bot.supervision import PAUSES
-from bot.sweeper import LEARN_BLOCKS_EVERY
 from tests.clock import ManualClock
 from tests.platforms.relay import PATIENCE, settings_with
 from tests.unit.test_platforms import Chat

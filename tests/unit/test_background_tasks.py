@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from bot.catalogue import REMEMBERED
 from bot.core.errors import StoreUnavailable
 from bot.core.models import UtteranceState
 from bot.core.tasks import end
+from bot.sessions.jobs import LEARN_BLOCKS_EVERY, STOP_REQUESTS_EVERY
+from bot.streams.catalogue import REMEMBERED
 from bot.supervision import PAUSES, Supervised
-from bot.sweeper import LEARN_BLOCKS_EVERY, STOP_REQUESTS_EVERY
 from tests.world import World
 
 

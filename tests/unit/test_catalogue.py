@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator import Effect
-from bot.catalogue import REMEMBERED, TRY_AGAIN, Catalogue
 from bot.core.errors import ProviderError
 from bot.core.tasks import end
+from bot.streams.catalogue import REMEMBERED, TRY_AGAIN, Catalogue
 from tests.world import World
 
 AVATARS = {"method": "GET", "path": "/v1/streaming/avatar.list"}

@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from bot import panel
 from bot.core.models import Channel, Mode
 from bot.core.views import Phase, SessionView
-from bot.panel import panel_of
 from bot.sentences import PHASES
+from bot.sessions import panel
+from bot.sessions.panel import panel_of
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 VIEW = SessionView(

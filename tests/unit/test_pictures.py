@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from bot.panel import panel_of
+from bot.sessions.panel import panel_of
 from tests.pages import ROOT
 from tests.pictures import FOLDER, PANELS, STATES, discord_page, pages, slack_page
 

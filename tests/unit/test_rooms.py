@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.core.errors import NotReady, StreamGone, Transient
-from bot.rooms import BACKLOG, HasSeats, Publication, RoomMessage, RoomSeats, Seat, seats_of
+from bot.streams.page_bridge import BACKLOG, HasSeats, Publication, RoomMessage, RoomSeats, Seat, seats_of
 
 SPEAK = RoomMessage("agent-control", {"event_type": "avatar.speak_text", "text": "Hello."})
 CUT = RoomMessage("agent-control", {"event_type": "avatar.interrupt"})

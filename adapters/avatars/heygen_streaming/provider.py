@@ -40,8 +40,8 @@ from bot.core.ports import (
     StreamRequest,
     StreamStatus,
 )
-from bot.rooms import RoomSeats
 from bot.settings import HeyGenStreamingOptions, Settings
+from bot.streams.page_bridge import RoomSeats
 
 LONGEST_SPEECH = 3600.0
 """Seconds; a task is at most 900 characters, so a longer `duration_ms` is a mistake of the other side."""
@@ -224,7 +224,7 @@ class HeyGenStreaming(HeyGenAccount):
                     yield event
 
     async def door(self, upstream_id: str) -> RoomDoor | None:
-        """See `bot.rooms.HasStage`."""
+        """See `bot.streams.page_bridge.HasStage`."""
         room = self._rooms.get(upstream_id)
         return await room.door() if room is not None else None
 

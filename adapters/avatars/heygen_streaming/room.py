@@ -12,7 +12,7 @@ from adapters.avatars.rooms.speech_events import RoomSpeech
 from adapters.wire import fields
 from bot.core.models import Mode, Playback, RoomDoor
 from bot.core.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
-from bot.rooms import RoomMessage
+from bot.streams.page_bridge import RoomMessage
 
 _SAME = {
     "avatar_start_talking": "avatar.speak_started",

@@ -42,8 +42,8 @@ from bot.core.ports import (
     StreamRequest,
     StreamStatus,
 )
-from bot.rooms import RoomSeats
 from bot.settings import LiveAvatarOptions, Settings
+from bot.streams.page_bridge import RoomSeats
 
 CAPABILITIES = Capabilities(
     # With a context alone: without one a question meets silence, and no error (avatar-apis 4.3).
@@ -241,7 +241,7 @@ class LiveAvatar:
                 yield event
 
     async def door(self, upstream_id: str) -> RoomDoor | None:
-        """See `bot.rooms.HasStage`."""
+        """See `bot.streams.page_bridge.HasStage`."""
         stream = self._streams.get(upstream_id)
         return await stream.door() if stream is not None else None
 

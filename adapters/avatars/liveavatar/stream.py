@@ -19,7 +19,7 @@ from bot.core.errors import NotReady, ProviderError, StreamGone, Transient
 from bot.core.models import Mode, Playback, RoomDoor
 from bot.core.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
 from bot.core.tasks import end
-from bot.rooms import RoomMessage
+from bot.streams.page_bridge import RoomMessage
 
 COMMANDS = "agent-control"
 REPORTS = "agent-response"

@@ -14,7 +14,7 @@ from adapters.wire import fields
 from bot.core.errors import AvatarAway, Invalid, StreamGone, Transient, Trouble
 from bot.core.models import Playback, RoomDoor
 from bot.core.ports import AvatarSeen
-from bot.rooms import AVATAR_LIMIT, Inbox, RoomMessage, RoomNews
+from bot.streams.page_bridge import AVATAR_LIMIT, Inbox, RoomMessage, RoomNews
 
 if TYPE_CHECKING:
     from livekit import rtc

@@ -10,8 +10,8 @@ from adapters.avatars.rooms.websocket_transport import StandInCarrier, is_stand_
 from bot.core.errors import SettingsError
 from bot.core.models import Playback
 from bot.core.ports import Clock
-from bot.rooms import RoomSeats
 from bot.settings import CarrierChoice, Settings
+from bot.streams.page_bridge import RoomSeats
 
 
 class ChosenCarrier:

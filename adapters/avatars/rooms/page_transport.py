@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from bot.core.errors import Transient, Trouble
 from bot.core.models import Playback, RoomDoor
-from bot.rooms import RoomMessage, RoomNews, RoomSeats, SeatedRoom
+from bot.streams.page_bridge import RoomMessage, RoomNews, RoomSeats, SeatedRoom
 
 CONFIRM_LIMIT = 5.0
 """Seconds a page may take to say that it has published. It is a hop over its WebSocket and back."""

@@ -9,7 +9,7 @@ from adapters.avatars.rooms.transport import Carrier, Room
 from bot.core.errors import AvatarAway, RateLimited, StreamGone, Transient
 from bot.core.models import Playback, RoomDoor
 from bot.core.ports import AvatarSeen, Clock, StreamStatus
-from bot.rooms import RoomMessage, RoomNews
+from bot.streams.page_bridge import RoomMessage, RoomNews
 
 LONGEST_PAUSE = 15.0
 """Seconds between attempts to get back into the room of a stream that the provider says is open."""

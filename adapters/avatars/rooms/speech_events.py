@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from adapters.wire import fields
 from bot.core.models import Mode, Word
 from bot.core.ports import AnswerHeard, Clock, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
-from bot.rooms import RoomMessage
+from bot.streams.page_bridge import RoomMessage
 from bot.text import estimate_duration
 
 LONGEST_TEXT = 8000

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from bot.core.models import Playback, RoomDoor
-from bot.rooms import RoomMessage, RoomNews
+from bot.streams.page_bridge import RoomMessage, RoomNews
 
 VIEWER = "client"
 """The identity that viewers have (avatar-apis 5): what it says is not the avatar's word."""

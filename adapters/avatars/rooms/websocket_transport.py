@@ -20,7 +20,7 @@ from bot.core.errors import AvatarAway, StreamGone, Transient, Trouble
 from bot.core.models import Playback, RoomDoor
 from bot.core.ports import AvatarSeen
 from bot.core.tasks import end
-from bot.rooms import Inbox, RoomMessage, RoomNews
+from bot.streams.page_bridge import Inbox, RoomMessage, RoomNews
 
 PATH = "/simulator/rooms/"
 PRESENCE = "avatar"

@@ -36,7 +36,7 @@ from bot.core.ports import WebRoute
 from bot.core.views import Phase, Reply, SessionView
 from bot.desk import Desk
 from bot.relay import Message
-from bot.session.running import RunningSession
+from bot.sessions.session import RunningSession
 from bot.settings import Settings
 from bot.terminal import at_terminal, write_line
 

@@ -27,7 +27,7 @@ from bot.core.models import PlacedPanel
 from bot.core.tasks import TaskOwner
 from bot.core.views import SessionView
 from bot.desk import Desk
-from bot.panel import INTERRUPT, SKIP, STOP, panel_of
+from bot.sessions.panel import INTERRUPT, SKIP, STOP, panel_of
 from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ import discord
 
 from bot import sentences
 from bot.core.views import Reply
-from bot.panel import Panel
+from bot.sessions.panel import Panel
 
 LONGEST_MESSAGE = 2000
 LONGEST_LINK = 512

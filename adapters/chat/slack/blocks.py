@@ -11,7 +11,7 @@ from typing import Any
 from adapters.chat.slack.markdown_to_mrkdwn import mrkdwn_of, parts_of
 from adapters.chat.slack.mrkdwn import escape, shorten
 from bot.core.views import Button, Reply
-from bot.panel import STOP, Panel
+from bot.sessions.panel import STOP, Panel
 
 Block = dict[str, Any]
 

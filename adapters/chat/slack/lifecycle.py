@@ -12,7 +12,7 @@ from adapters.chat.slack.workspaces import Workspaces
 from bot.core.errors import SettingsError, StoreError
 from bot.core.models import Channel
 from bot.core.tasks import TaskOwner
-from bot.sessions import Sessions
+from bot.sessions.registry import Sessions
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from adapters.chat.slack.client import Workspace
 from adapters.chat.slack.installation_store import is_organisation
 from adapters.chat.slack.workspaces import Workspaces
 from bot.core.models import Channel
-from bot.sessions import Sessions
+from bot.sessions.registry import Sessions
 
 Payload = Mapping[str, Any]
 

@@ -22,7 +22,7 @@ from bot.core.models import Channel, PlacedPanel
 from bot.core.ports import Clock
 from bot.core.tasks import TaskOwner
 from bot.core.views import SessionView
-from bot.panel import panel_of
+from bot.sessions.panel import panel_of
 from bot.store.store import Store
 
 log = structlog.get_logger(__name__)

@@ -31,7 +31,7 @@ from bot.core.ports import (
     StreamRequest,
     WordsHeard,
 )
-from bot.rooms import RoomMessage, RoomSeats
+from bot.streams.page_bridge import RoomMessage, RoomSeats
 from tests.contract.avatars.world import KEY, eventually, liveavatar_id
 from tests.livekit import LiveKitServer as Server
 from tests.livekit import livekit_program, livekit_server  # noqa: F401 - fixtures

@@ -20,7 +20,7 @@ from bot.core.clock import SystemClock
 from bot.core.errors import StreamGone, Transient
 from bot.core.models import Playback, RoomDoor
 from bot.core.ports import SpeechStarted, StreamRequest
-from bot.rooms import HasStage
+from bot.streams.page_bridge import HasStage
 from tests.contract.avatars.world import KEY, liveavatar_id
 from tests.livekit import LiveKitServer as Server
 from tests.livekit import livekit_program, livekit_server  # noqa: F401 - fixtures

@@ -15,7 +15,7 @@ from bot.core.models import EndReason
 from bot.core.views import Reply
 from bot.platforms import Platforms
 from bot.relay import Relay
-from bot.sessions import NOBODY
+from bot.sessions.registry import NOBODY
 from tests.platforms.discord import DiscordDriver
 from tests.twins.discord import Message
 

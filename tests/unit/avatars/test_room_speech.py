@@ -7,7 +7,7 @@ import pytest
 from adapters.avatars.rooms.speech_events import LONGEST_TEXT, RoomSpeech
 from bot.core.models import Mode
 from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
-from bot.rooms import RoomMessage
+from bot.streams.page_bridge import RoomMessage
 from tests.clock import ManualClock
 
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from bot.core.models import Mode
 from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, StreamRequest, WordsHeard
-from bot.rooms import RoomMessage, Seat, seats_of
+from bot.streams.page_bridge import RoomMessage, Seat, seats_of
 from tests.clock import ManualClock
 
 REQUEST = StreamRequest("", "", "medium", "", 120, 600)

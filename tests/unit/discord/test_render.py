@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.chat.discord.render import LONGEST_MESSAGE, embed_of, escape, pieces_of, split
 from bot.core.views import Reply
-from bot.panel import Panel
+from bot.sessions.panel import Panel
 
 WORDS = st.text(st.sampled_from("ab .\n`*_"), max_size=9000)
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from bot import panel
 from bot.core.errors import Transient
 from bot.core.events import Bulletin, Following, Notice, Occasion, SessionChanged, SessionEvent, UtteranceChanged
 from bot.core.models import Channel, Mode
 from bot.core.views import Phase, SessionView
-from bot.session.announcer import Announcer
-from bot.speaking.lines import Line
+from bot.sessions import panel
+from bot.sessions.announcer import Announcer
+from bot.speaking.item import Line
 from tests.contract.store.values import NOON, a_session, an_utterance
 
 CHANNEL = Channel("discord", "guild", "general")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.session.arrivals import Arrivals
+from bot.sessions.pending import Arrivals
 from tests.clock import settle
 from tests.contract.store.values import a_session, an_utterance
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bot.core.models import EndReason
-from bot.session.ending import Ending
+from bot.sessions.stop import Ending
 from tests.clock import settle
 
 

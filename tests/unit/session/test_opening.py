@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bot.core.errors import ConcurrencyReached, ProviderError, StreamGone, Sunset
-from bot.streams import PATIENCE_AFTER_STOP, open_patiently
+from bot.streams.streams import PATIENCE_AFTER_STOP, open_patiently
 from tests.clock import ManualClock
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.models import EndReason, Mode, Session, SessionState, UtteranceState
-from bot.session.row import OwedRows, SessionRow
+from bot.sessions.record import OwedRows, SessionRow
 from bot.store import migrate
 from bot.store.store import Store
 from tests.clock import ManualClock

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bot.core.models import Mode, Utterance, UtteranceState
 from bot.core.views import Visibility
 from bot.sentences import LONGEST_QUOTE, QUOTED, left_unsaid, left_unsaid_of
-from bot.session.unsaid import UnsaidPromises
+from bot.sessions.unsaid import UnsaidPromises
 
 DROPPED = Utterance(
     id="u1",

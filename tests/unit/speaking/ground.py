@@ -8,8 +8,7 @@ from typing import Any
 
 from bot.core.errors import StoreUnavailable
 from bot.core.models import UtteranceState
-from bot.speaking.line_states import LineStates
-from bot.speaking.lines import Line
+from bot.speaking.item import Line, LineStates
 from bot.store.store import Store
 from tests.clock import ManualClock
 from tests.contract.store.values import a_session, an_utterance

@@ -14,9 +14,9 @@ from bot.core.errors import NotReady, ProviderError, StreamGone
 from bot.core.models import Mode, Session
 from bot.core.ports import FirstWords
 from bot.core.tasks import end
-from bot.speaking.delivery import Delivery
-from bot.speaking.lines import Line
-from bot.streams import StreamKeeper
+from bot.speaking.item import Line
+from bot.speaking.sender import Delivery
+from bot.streams.streams import StreamKeeper
 from bot.text import estimate_duration
 from tests.contract.store.values import a_session, an_utterance
 from tests.world import World

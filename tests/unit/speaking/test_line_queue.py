@@ -6,8 +6,8 @@ from bot.core.errors import StoreError
 from bot.core.models import UtteranceState
 from bot.core.tasks import TaskOwner
 from bot.speaking.answers import Conversation
-from bot.speaking.line_queue import LineQueue
-from bot.speaking.pieces import PieceSource
+from bot.speaking.chunks import PieceSource
+from bot.speaking.queue import LineQueue
 from bot.telemetry import metrics
 from tests.unit.speaking.ground import Ground
 from tests.unit.speaking.providers import capabilities

@@ -4,7 +4,7 @@ import pytest
 
 from bot.core.errors import StoreError
 from bot.core.models import UtteranceState
-from bot.speaking.lines import greeting
+from bot.speaking.item import greeting
 from tests.unit.speaking.ground import Ground
 
 

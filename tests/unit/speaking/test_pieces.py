@@ -12,8 +12,8 @@ from bot.core.models import Mode
 from bot.core.ports import Capabilities, Turn
 from bot.core.tasks import TaskOwner
 from bot.speaking.answers import Conversation
-from bot.speaking.lines import Line
-from bot.speaking.pieces import PIECE_IN_A_FLOW, PieceSource, pieces_in_a_flow
+from bot.speaking.chunks import PIECE_IN_A_FLOW, PieceSource, pieces_in_a_flow
+from bot.speaking.item import Line
 from tests.contract.store.values import a_session, an_utterance
 from tests.unit.speaking.providers import capabilities
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.speaking.lines import Line
+from bot.speaking.item import Line
 from bot.speaking.playout import Playout
 from tests.clock import ManualClock
 from tests.contract.store.values import a_session, an_utterance

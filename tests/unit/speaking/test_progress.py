@@ -6,9 +6,9 @@ from structlog.testing import capture_logs
 from bot.core.models import UtteranceState
 from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted
 from bot.core.tasks import Timers
-from bot.speaking.lines import Line
+from bot.speaking.item import Line
 from bot.speaking.playout import Playout
-from bot.speaking.progress import LOST_EVENT, SpeechProgress
+from bot.speaking.tracker import LOST_EVENT, SpeechProgress
 from tests.unit.speaking.ground import Ground
 
 SPEAKING, SPOKEN = UtteranceState.SPEAKING, UtteranceState.SPOKEN

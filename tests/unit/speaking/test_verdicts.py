@@ -14,7 +14,7 @@ from bot.core.errors import (
     Transient,
 )
 from bot.core.models import UtteranceState
-from bot.speaking.verdicts import LONGEST_RATE_LIMIT, PAUSES, Again, GiveUp, judge
+from bot.speaking.retry import LONGEST_RATE_LIMIT, PAUSES, Again, GiveUp, judge
 
 ENOUGH = len(PAUSES)
 

@@ -17,7 +17,7 @@ from bot.core.errors import AvatarAway, NotReady, ProviderError, Transient
 from bot.core.models import RoomDoor
 from bot.core.ports import AvatarSeen
 from bot.core.views import Phase
-from bot.rooms import RoomMessage, SeatedRoom
+from bot.streams.page_bridge import RoomMessage, SeatedRoom
 from tests.clock import ManualClock, settle
 from tests.unit.web.watching import Watching
 

@@ -13,7 +13,7 @@ from bot.core.events import Bulletin, SessionChanged, WordsSpoken
 from bot.core.models import Channel, Mode, RoomDoor, Word
 from bot.core.ports import Clock
 from bot.core.views import Phase, SessionView
-from bot.rooms import RoomSeats
+from bot.streams.page_bridge import RoomSeats
 
 NONCE = "nonce-of-link"
 CHANNEL = Channel("console", "home", "channel-4711")

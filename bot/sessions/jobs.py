@@ -1,8 +1,8 @@
 """What has to be looked after again and again while the bot runs: requests from the shell, rows the database did not
 take, streams the provider ended, blocks, the limits of the day, old de-duplication keys, old entries of the audit.
 
-Idle and longest stay are timers of each session (`bot.session.lifetime`), closes insist by themselves
-(`bot.streams`).
+Idle and longest stay are timers of each session (`bot.sessions.timeouts`), closes insist by themselves
+(`bot.streams.streams`).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from bot.core.errors import StoreError
 from bot.core.events import Occasion
 from bot.core.models import EndReason
 from bot.core.views import Reply
-from bot.sessions import NOBODY, Sessions
+from bot.sessions.registry import NOBODY, Sessions
 from bot.supervision import Supervised
 from bot.telemetry import metrics
 

@@ -1,6 +1,6 @@
 """What becomes of the streams that an earlier process left open (rule 2): taken over, closed, or noted as gone or lost.
 
-Looks, and writes rows; which session runs on is decided in `bot.sessions`. Knows no vendor.
+Looks, and writes rows; which session runs on is decided in `bot.sessions.registry`. Knows no vendor.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from bot.core.errors import ProviderError
 from bot.core.models import Playback, Session, SessionState, Stream, StreamState
 from bot.core.ports import StreamStatus
 from bot.house import House
-from bot.unowned import list_open
+from bot.sessions.orphans import list_open
 
 log = structlog.get_logger(__name__)
 

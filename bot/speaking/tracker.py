@@ -11,8 +11,7 @@ import structlog
 from bot.core.models import UtteranceState
 from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted
 from bot.core.tasks import Timers
-from bot.speaking.line_states import LineStates
-from bot.speaking.lines import Line
+from bot.speaking.item import Line, LineStates
 from bot.speaking.playout import Playout
 
 log = structlog.get_logger(__name__)

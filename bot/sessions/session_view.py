@@ -9,8 +9,8 @@ from bot.core.ports import CatalogueEntry
 from bot.core.views import Phase, SessionView
 from bot.house import House
 from bot.sentences import UNNAMED_AVATAR, ended
-from bot.speaking.loop import SpeakingLoop
-from bot.streams import StreamKeeper
+from bot.speaking.speaker import SpeakingLoop
+from bot.streams.streams import StreamKeeper
 
 
 def view_of_running(

@@ -24,17 +24,16 @@ from bot.core.models import Utterance, UtteranceState
 from bot.core.ports import FirstWords
 from bot.core.tasks import TaskOwner, Timers
 from bot.house import House
-from bot.speaking.answer_waits import TURN, longest_wait, took_too_long
+from bot.speaking.answer_timeouts import TURN, longest_wait, took_too_long
 from bot.speaking.answers import Conversation
-from bot.speaking.delivery import Delivery
-from bot.speaking.line_queue import LineQueue
-from bot.speaking.line_states import LineStates
-from bot.speaking.lines import Line
-from bot.speaking.pieces import PieceSource
+from bot.speaking.chunks import PieceSource
+from bot.speaking.item import Line, LineStates
 from bot.speaking.playout import Playout
-from bot.speaking.progress import TIMER_IS_EARLY, SpeechProgress
-from bot.speaking.verdicts import Again, judge
-from bot.streams import StreamKeeper
+from bot.speaking.queue import LineQueue
+from bot.speaking.retry import Again, judge
+from bot.speaking.sender import Delivery
+from bot.speaking.tracker import TIMER_IS_EARLY, SpeechProgress
+from bot.streams.streams import StreamKeeper
 from bot.telemetry import metrics
 from bot.text import estimate_duration
 

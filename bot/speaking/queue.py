@@ -4,9 +4,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from bot.core.models import UtteranceState
-from bot.speaking.line_states import LineStates
-from bot.speaking.lines import Line
-from bot.speaking.pieces import PieceSource
+from bot.speaking.chunks import PieceSource
+from bot.speaking.item import Line, LineStates
 from bot.store.store import Store
 from bot.telemetry import metrics
 

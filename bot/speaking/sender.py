@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from bot.core.errors import ProviderError, StreamGone
 from bot.core.models import Mode, Utterance
 from bot.core.ports import AvatarProvider, Cut, FirstWords
-from bot.speaking.lines import Line
-from bot.streams import StreamKeeper
+from bot.speaking.item import Line
+from bot.streams.streams import StreamKeeper
 from bot.telemetry import metrics
 from bot.text import estimate_duration
 

@@ -1,6 +1,7 @@
 """An utterance on its way to the avatar, and what is known of its way so far."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from bot.core import ids
@@ -8,6 +9,8 @@ from bot.core.errors import AnswerError
 from bot.core.models import Mode, Utterance, UtteranceState
 from bot.core.ports import Clock
 from bot.speaking.answers import Answering
+from bot.store.store import Store
+from bot.telemetry import metrics
 
 
 @dataclass(slots=True)
@@ -87,3 +90,40 @@ def greeting(session_id: str, text: str, clock: Clock) -> Line:
         accepted_at=clock.now(),
     )
     return Line(utterance, handed_over=True, stored=False)
+
+
+class LineStates:
+    """Changes the states of lines. finished_at: when one came to its end last, seconds on the clock."""
+
+    def __init__(self, store: Store, clock: Clock, tell: Callable[[Line], None]) -> None:
+        """`tell` publishes what became of a line."""
+        self._store = store
+        self._clock = clock
+        self._tell = tell
+        self.finished_at = clock.monotonic()
+
+    async def advance(self, line: Line, state: UtteranceState) -> None:
+        """Bring a line into a state that is not its last. Raises `StoreError`; then it has not changed."""
+        if line.stored:
+            await self._store.advance_utterance(line.utterance.id, state)
+        line.utterance = replace(line.utterance, state=state)
+        still_waits = line.told is UtteranceState.QUEUED and state in (UtteranceState.QUEUED, UtteranceState.SENDING)
+        if line.stored and not still_waits:
+            line.told = state
+            self._tell(line)
+
+    async def finish(self, line: Line, state: UtteranceState, detail: str | None = None) -> None:
+        """Bring a line into its last state. Raises `StoreError`.
+
+        The line must be out of its owner's hands already: its end is told also where the session is asked to end in
+        just this moment (what was handed to the store is written all the same) or where the store fails.
+        """
+        self.finished_at = self._clock.monotonic()
+        try:
+            if line.stored:
+                await self._store.advance_utterance(line.utterance.id, state, detail=detail)
+        finally:
+            line.utterance = replace(line.utterance, state=state)
+            if line.stored:
+                metrics.utterances.labels(state=state.value).inc()
+                self._tell(line)

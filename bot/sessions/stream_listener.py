@@ -14,9 +14,9 @@ from bot.core.models import Stream
 from bot.core.ports import AnswerHeard, AvatarSeen, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
 from bot.core.tasks import TaskOwner, Timers, end
 from bot.house import House
-from bot.rooms import AVATAR_LIMIT
-from bot.speaking.loop import SpeakingLoop
-from bot.streams import StreamKeeper
+from bot.speaking.speaker import SpeakingLoop
+from bot.streams.page_bridge import AVATAR_LIMIT
+from bot.streams.streams import StreamKeeper
 from bot.supervision import Supervised
 
 log = structlog.get_logger(__name__)

@@ -21,17 +21,17 @@ from bot.core.ports import CatalogueEntry, FirstWords
 from bot.core.tasks import TaskOwner
 from bot.core.views import Phase, Reply, SessionView
 from bot.house import House
-from bot.session.announcer import Announcer
-from bot.session.arrivals import Arrivals
-from bot.session.ending import Ending
-from bot.session.hearing import StreamEar
-from bot.session.lifetime import Lifetime
-from bot.session.row import SessionRow
-from bot.session.unsaid import UnsaidPromises
-from bot.session.views import farewell, view_of_running
-from bot.speaking.lines import Line, greeting
-from bot.speaking.loop import SpeakingLoop
-from bot.streams import StreamKeeper, open_patiently
+from bot.sessions.announcer import Announcer
+from bot.sessions.pending import Arrivals
+from bot.sessions.record import SessionRow
+from bot.sessions.session_view import farewell, view_of_running
+from bot.sessions.stop import Ending
+from bot.sessions.stream_listener import StreamEar
+from bot.sessions.timeouts import Lifetime
+from bot.sessions.unsaid import UnsaidPromises
+from bot.speaking.item import Line, greeting
+from bot.speaking.speaker import SpeakingLoop
+from bot.streams.streams import StreamKeeper, open_patiently
 from bot.telemetry import metrics
 from bot.telemetry.unexpected import report
 

@@ -5,12 +5,13 @@ Publishes on the bulletin and decides only what is news. The sentences are from 
 
 import structlog
 
-from bot import panel, sentences
+from bot import sentences
 from bot.core.errors import AvatarRelayError
 from bot.core.events import Bulletin, Notice, Occasion, SessionChanged, UtteranceChanged
 from bot.core.models import Channel
 from bot.core.views import LeftUnsaid, Phase, Reply, SessionView, UnsaidWords
-from bot.speaking.lines import Line
+from bot.sessions import panel
+from bot.speaking.item import Line
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from bot.core.policy import SessionPolicy, keep_alive_every
 from bot.core.ports import Capabilities, Clock
 from bot.core.tasks import Timers
 from bot.sentences import NOBODY_WATCHED
-from bot.speaking.loop import SpeakingLoop
+from bot.speaking.speaker import SpeakingLoop
 
 ROUNDING = 0.001
 """Seconds a timer may ring early: adding and subtracting floats is not exact, and a look must not follow itself at

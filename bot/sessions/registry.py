@@ -1,7 +1,7 @@
 """The life cycle of every session of this process: start, find, stop, recover after a restart, shut down.
 
-Each session runs as a task of its own (`bot.session.running`); this module knows which there are. Decides nothing about
-who may do what (`bot.access.permissions`) and says nothing to people (`bot.commands.table`).
+Each session runs as a task of its own (`bot.sessions.session`); this module knows which there are. Decides nothing
+about who may do what (`bot.access.permissions`) and says nothing to people (`bot.commands.table`).
 """
 
 import asyncio
@@ -28,16 +28,16 @@ from bot.core.models import (
 from bot.core.tasks import TaskOwner
 from bot.core.views import SessionView
 from bot.house import House
-from bot.recovery import settle_streams
-from bot.rooms import HasStage
 from bot.sentences import restarted
-from bot.session.row import OwedRows
-from bot.session.running import RunningSession
-from bot.session.unsaid import tell_left
-from bot.session.views import view_of_row
+from bot.sessions.orphans import Unowned, list_open
+from bot.sessions.record import OwedRows
+from bot.sessions.recovery import settle_streams
+from bot.sessions.session import RunningSession
+from bot.sessions.session_view import view_of_row
+from bot.sessions.unsaid import tell_left
 from bot.store.audit import ADMIN_STOP
+from bot.streams.page_bridge import HasStage
 from bot.telemetry import metrics
-from bot.unowned import Unowned, list_open
 
 log = structlog.get_logger(__name__)
 
@@ -150,7 +150,7 @@ class Sessions:
 
     async def reconcile(self) -> None:
         """Compare the rows with what the provider has open, and mend the difference: streams it has ended by itself
-        without saying so, and streams it has open that no row owns (`bot.unowned`)."""
+        without saying so, and streams it has open that no row owns (`bot.sessions.orphans`)."""
         before = {running: running.stream for running in self}
         listed = await list_open(self.house.provider)
         if listed is None:

@@ -11,7 +11,7 @@ from bot.core.models import Mode, Utterance
 from bot.core.ports import Capabilities
 from bot.core.tasks import TaskOwner
 from bot.speaking.answers import Conversation
-from bot.speaking.lines import Line
+from bot.speaking.item import Line
 from bot.text import split
 
 PIECE_IN_A_FLOW = 200

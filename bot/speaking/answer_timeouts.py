@@ -1,11 +1,11 @@
 """How long the speaking loop waits for an answer that the chat model writes. Pure values: the loop carries them out.
 
 An answer that is only being waited for holds nobody up: it gives its turn to messages that need no answer, and does not
-count as activity that keeps a session, and its paid stream, open (`bot.session.lifetime`).
+count as activity that keeps a session, and its paid stream, open (`bot.sessions.timeouts`).
 """
 
 from bot.core.errors import AnswerError, AnswerTrouble
-from bot.speaking.lines import Line
+from bot.speaking.item import Line
 
 TURN = 5.0
 """Seconds for which the order of messages is kept although nothing of an answer has come: most begin within 1 to 3."""
