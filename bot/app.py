@@ -16,20 +16,20 @@ from adapters.simulator import Simulator, SimulatorOptions
 from adapters.web import SignedWatchLinks, WebServer
 from bot.access.permissions import Access, Permissions
 from bot.access.quotas import Budget, limits_of
-from bot.commands.table import Commands
+from bot.commands.router import Commands
 from bot.core.bind_errors import is_loopback, listening_trouble
 from bot.core.errors import SettingsError, StoreError, StoreUnavailable
 from bot.core.events import Bulletin
 from bot.core.models import UtteranceState
 from bot.core.policy import SessionPolicy
-from bot.core.ports import AvatarProvider, ChatAdapter, ChatModel, Clock, Tell
+from bot.core.ports import AvatarProvider, ChatModel, Clock, Tell
 from bot.core.tasks import end
-from bot.desk import Desk
-from bot.house import House
+from bot.facade import ChatAdapter, Desk
 from bot.platforms import Platforms
-from bot.providers import make_provider, point_at_simulator
+from bot.plugins import make_provider, point_at_simulator
 from bot.relay import Relay
 from bot.sentences import DOLLARS_NOT_COUNTED, count
+from bot.services import House
 from bot.sessions.jobs import Sweeper
 from bot.sessions.orphans import close_sessions, close_streams
 from bot.sessions.registry import Sessions

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 
 from bot import terminal as output
 from bot.app import Application, SimulatorOptions, run_simulator
-from bot.chats import configured_chats
 from bot.core.clock import SystemClock
 from bot.demo import PROVIDERS, demo_settings, run_demo, simulated
+from bot.plugins import configured_chats
 from bot.settings import Settings
 from bot.shell.admin_commands import admin_app
 from bot.shell.invocation import fail, read_settings, run_to_end, set_up_log, settings_of_this_place, tell

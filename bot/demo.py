@@ -6,9 +6,8 @@ Needs no account, reads no `.env`, and leaves nothing behind. Only puts settings
 from pathlib import Path
 
 from bot.app import Application, SimulatorOptions
-from bot.chats import console_chat
 from bot.core.ports import Tell
-from bot.providers import SIMULATED_CLIENT
+from bot.plugins import SIMULATED_CLIENT, console_chat
 from bot.settings import LogLevel, Settings, WebSettings
 from bot.terminal import at_terminal
 

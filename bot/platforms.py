@@ -13,8 +13,9 @@ import structlog
 
 from bot.core.errors import SettingsError
 from bot.core.events import Following, Notice, SessionChanged, UtteranceChanged, WordsSpoken
-from bot.core.ports import ChatAdapter, Clock, Tell
+from bot.core.ports import Clock, Tell
 from bot.core.views import LeftUnsaid
+from bot.facade import ChatAdapter
 from bot.sessions.registry import Sessions
 from bot.supervision import Supervised
 from bot.telemetry.unexpected import report

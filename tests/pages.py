@@ -16,10 +16,10 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from bot.cli import app
-from bot.commands.table import Entry
+from bot.commands.router import Entry
 from bot.core.clock import SystemClock
 from bot.core.ports import Capabilities, Cut
-from bot.providers import make_provider, point_at_simulator
+from bot.plugins import make_provider, point_at_simulator
 from bot.sentences import dollars, duration
 from bot.settings import SIMULATOR, Settings, known_providers, variables
 from tests.world import World

@@ -29,17 +29,16 @@ from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamVi
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
 from bot.access.permissions import Access, Permissions
 from bot.access.quotas import Budget, Limits
-from bot.commands.asked import Asked
-from bot.commands.grammar import ADMIN, AVATAR, parse
-from bot.commands.table import Commands
+from bot.commands.parser import ADMIN, AVATAR, Asked, parse
+from bot.commands.router import Commands
 from bot.core.errors import Refused, StoreUnavailable, Transient
 from bot.core.events import Bulletin, Notice, SessionEvent, UtteranceChanged
 from bot.core.models import Actor, Channel, Role, UtteranceState
 from bot.core.policy import SessionPolicy
 from bot.core.tasks import end
 from bot.core.views import Reply
-from bot.house import House
 from bot.relay import Message, Receipt, Relay
+from bot.services import House
 from bot.sessions.jobs import Sweeper
 from bot.sessions.registry import Recovery, Sessions
 from bot.sessions.session import RunningSession

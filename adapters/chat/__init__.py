@@ -1,1 +1,1 @@
-"""Chat platforms, one package each, behind `bot.core.ports.ChatAdapter`."""
+"""Chat platforms, one package each, behind `bot.facade.ChatAdapter`."""

@@ -1,7 +1,7 @@
 """The commands of admins: see and stop what is open, see what it costs, shut people out.
 
 An admin sees and stops what is in their own workspace, an operator (`Actor.is_operator`) everything. Part of the one
-table of `bot.commands.table`.
+table of `bot.commands.router`.
 """
 
 import re
@@ -10,9 +10,8 @@ from datetime import UTC
 from bot import sentences
 from bot.access.permissions import EVERYWHERE, Permissions, block_of
 from bot.access.quotas import Budget
-from bot.commands.asked import Asked, Entry
-from bot.commands.clean_up import clean_up
-from bot.commands.grammar import ADMIN, Usage
+from bot.commands.cleanup import clean_up
+from bot.commands.parser import ADMIN, Asked, Entry, Usage
 from bot.core.errors import Refused
 from bot.core.models import Channel, EndReason, Role
 from bot.core.views import Reply, Visibility

@@ -3,19 +3,15 @@
 Only protocols and the values they exchange live here; no implementation, no I/O.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
-from bot.core.events import SessionEvent
 from bot.core.models import Mode, Playback, Word
-
-if TYPE_CHECKING:
-    from bot.settings import Settings
 
 
 class Timer(Protocol):
@@ -293,49 +289,6 @@ class ChatModel(Protocol):
 
 
 # --- chat platform ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class WebRoute:
-    """A request the project's web server passes on: `handle` takes and returns aiohttp's request and response, which
-    the core does not look into."""
-
-    method: str
-    path: str
-    handle: Callable[[Any], Awaitable[Any]]
-
-
-class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
-    """One chat platform.
-
-    Life: entered, then `run`, which is cancelled at the shutdown; `show` is called from the entering to the leaving, so
-    also while the sessions close. Leaving delivers what is still to be shown, within 2 seconds, and disconnects.
-
-    `run` is called again after a pause when it failed with an error nobody foresaw (`bot.platforms`): it connects anew,
-    and what is still to be shown stays.
-    """
-
-    name: str
-    routes: Sequence[WebRoute]
-
-    @classmethod
-    def missing(cls, settings: "Settings") -> str | None:
-        """What has to be set before this platform can be used, as a sentence; None where nothing is missing."""
-
-    @property
-    def trouble(self) -> str | None:
-        """Why messages or commands cannot come in right now, or not all of them, for `/readyz`; None while they can."""
-
-    async def run(self) -> None:
-        """Connect and serve until cancelled, or until there is nothing left to read.
-
-        Raises `SettingsError` with one line where only the operator can help (a wrong token, a missing intent): the
-        platform is left out then, and the program ends where there is no other. Everything that may pass is waited out
-        here, never in a hot loop.
-        """
-
-    async def show(self, event: SessionEvent) -> None:
-        """Show something that happened in one of this platform's channels. Must not raise; must not take long."""
 
 
 class WatchLinks(Protocol):

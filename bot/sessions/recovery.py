@@ -13,7 +13,7 @@ import structlog
 from bot.core.errors import ProviderError
 from bot.core.models import Playback, Session, SessionState, Stream, StreamState
 from bot.core.ports import StreamStatus
-from bot.house import House
+from bot.services import House
 from bot.sessions.orphans import list_open
 
 log = structlog.get_logger(__name__)

@@ -1,7 +1,7 @@
 """The life cycle of every session of this process: start, find, stop, recover after a restart, shut down.
 
 Each session runs as a task of its own (`bot.sessions.session`); this module knows which there are. Decides nothing
-about who may do what (`bot.access.permissions`) and says nothing to people (`bot.commands.table`).
+about who may do what (`bot.access.permissions`) and says nothing to people (`bot.commands.router`).
 """
 
 import asyncio
@@ -27,8 +27,8 @@ from bot.core.models import (
 )
 from bot.core.tasks import TaskOwner
 from bot.core.views import SessionView
-from bot.house import House
 from bot.sentences import restarted
+from bot.services import House
 from bot.sessions.orphans import Unowned, list_open
 from bot.sessions.record import OwedRows
 from bot.sessions.recovery import settle_streams

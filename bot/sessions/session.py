@@ -20,7 +20,7 @@ from bot.core.models import EndReason, Mode, Playback, Session, SessionState, St
 from bot.core.ports import CatalogueEntry, FirstWords
 from bot.core.tasks import TaskOwner
 from bot.core.views import Phase, Reply, SessionView
-from bot.house import House
+from bot.services import House
 from bot.sessions.announcer import Announcer
 from bot.sessions.pending import Arrivals
 from bot.sessions.record import SessionRow

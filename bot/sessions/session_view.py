@@ -7,8 +7,8 @@ from decimal import Decimal
 from bot.core.models import Session, SessionState
 from bot.core.ports import CatalogueEntry
 from bot.core.views import Phase, SessionView
-from bot.house import House
 from bot.sentences import UNNAMED_AVATAR, ended
+from bot.services import House
 from bot.speaking.speaker import SpeakingLoop
 from bot.streams.streams import StreamKeeper
 

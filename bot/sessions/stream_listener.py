@@ -13,7 +13,7 @@ from bot.core.events import WordsSpoken
 from bot.core.models import Stream
 from bot.core.ports import AnswerHeard, AvatarSeen, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
 from bot.core.tasks import TaskOwner, Timers, end
-from bot.house import House
+from bot.services import House
 from bot.speaking.speaker import SpeakingLoop
 from bot.streams.page_bridge import AVATAR_LIMIT
 from bot.streams.streams import StreamKeeper

@@ -16,7 +16,7 @@ from bot.access.quotas import Budget, limits_of
 from bot.core.errors import Refused, SettingsError
 from bot.core.models import AuditEntry, Channel
 from bot.core.ports import Clock, Tell
-from bot.providers import make_provider
+from bot.plugins import make_provider
 from bot.settings import SIMULATOR, Settings
 from bot.shell.sessions import OPERATOR, open_store
 from bot.terminal import printable

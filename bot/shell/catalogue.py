@@ -7,7 +7,7 @@ from dataclasses import asdict
 from bot import sentences
 from bot.core.errors import Refused
 from bot.core.ports import CatalogueEntry, Clock, Tell
-from bot.providers import make_provider
+from bot.plugins import make_provider
 from bot.settings import SIMULATOR, Settings
 from bot.terminal import printable
 

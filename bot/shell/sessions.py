@@ -10,11 +10,11 @@ from contextlib import AsyncExitStack, suppress
 from datetime import UTC
 
 from bot import sentences
-from bot.commands.clean_up import UNUSED_AFTER
+from bot.commands.cleanup import UNUSED_AFTER
 from bot.core.errors import Refused, StoreUnavailable
 from bot.core.models import AuditEntry, Session, SessionState
 from bot.core.ports import Clock, Tell
-from bot.providers import make_provider
+from bot.plugins import make_provider
 from bot.sessions.orphans import close_sessions
 from bot.settings import SIMULATOR, Settings, database_url_or_default
 from bot.store import migrate

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from bot.app import make_chat_model
-from bot.chats import words_for_setup
 from bot.core.clock import SystemClock
 from bot.core.errors import SettingsError
 from bot.core.ports import Clock
 from bot.doctor.check import Check, Examination
 from bot.doctor.report import as_json as checks_as_json
 from bot.doctor.report import examine, has_failed, of_bad_settings, table
+from bot.plugins import words_for_setup
 from bot.settings import ENV_FILE, LogLevel, Settings, known_providers, load
 from bot.setup.interview import Interview
 from bot.setup.questions import Platform

@@ -23,7 +23,7 @@ from bot.core.errors import (
 from bot.core.models import Utterance, UtteranceState
 from bot.core.ports import FirstWords
 from bot.core.tasks import TaskOwner, Timers
-from bot.house import House
+from bot.services import House
 from bot.speaking.answer_timeouts import TURN, longest_wait, took_too_long
 from bot.speaking.answers import Conversation
 from bot.speaking.chunks import PieceSource

@@ -9,13 +9,12 @@ from contextlib import suppress
 from typing import Self
 
 from bot import sentences
-from bot.commands.asked import Asked
-from bot.commands.grammar import ADMIN, AVATAR, parse
+from bot.commands.parser import ADMIN, AVATAR, Asked, parse
 from bot.core.errors import AvatarRelayError, Refused
 from bot.core.events import Notice, SessionEvent
 from bot.core.models import Actor, Channel
 from bot.core.views import Reply
-from bot.desk import Desk
+from bot.facade import Desk
 from bot.relay import Message
 from bot.settings import Settings
 

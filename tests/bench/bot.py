@@ -16,8 +16,8 @@ from bot.core.events import Bulletin
 from bot.core.models import Actor, Channel
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider
-from bot.house import House
 from bot.relay import Relay
+from bot.services import House
 from bot.sessions.registry import Sessions, Wishes
 from bot.sessions.session import RunningSession
 from bot.settings import Relay as RelayRule

@@ -14,10 +14,9 @@ from pydantic import SecretStr
 
 from bot.app import Application
 from bot.core.clock import SystemClock
-from bot.core.ports import ChatAdapter
 from bot.core.tasks import end
-from bot.desk import Desk
-from bot.providers import point_at_simulator
+from bot.facade import ChatAdapter, Desk
+from bot.plugins import point_at_simulator
 from bot.settings import Settings
 from tests.twins.discord import DiscordTwin
 from tests.twins.slack import SlackTwin

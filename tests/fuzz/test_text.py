@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from adapters.web import SignedWatchLinks
 from adapters.web.protocol import understand
-from bot.commands.grammar import ADMIN, AVATAR, Command, Usage, parse
+from bot.commands.parser import ADMIN, AVATAR, Command, Usage, parse
 from bot.core.errors import LinkInvalid, Refused
 from bot.text import estimate_duration, make_speakable, split
 from tests.clock import ManualClock

@@ -9,7 +9,7 @@ from typing import Self
 from adapters.chat.discord import DiscordChat
 from adapters.chat.discord.client import RelayClient
 from adapters.simulator import Simulator, SimulatorOptions
-from bot.commands.grammar import Command, parse
+from bot.commands.parser import Command, parse
 from bot.settings import Settings
 from tests.platforms.driver import ADA, ANA, BEN, PATIENT, UNSAID
 from tests.platforms.relay import SPEED, RunningBot, settings_with

@@ -12,10 +12,9 @@ from pydantic import SecretStr
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.app import Application
 from bot.core.clock import SystemClock
-from bot.core.ports import ChatAdapter
 from bot.core.tasks import end
-from bot.desk import Desk
-from bot.providers import point_at_simulator
+from bot.facade import ChatAdapter, Desk
+from bot.plugins import point_at_simulator
 from bot.settings import Settings, load
 
 KEY = "key-that-nobody-may-read-0123456789"

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator import Effect
-from bot.commands.asked import Asked
-from bot.commands.grammar import parse
+from bot.commands.parser import Asked, parse
 from bot.core.errors import StoreError
 from bot.core.models import Actor, Channel, Mode, Role, UtteranceState
 from bot.core.views import Reply, Visibility

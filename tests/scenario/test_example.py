@@ -13,10 +13,10 @@ import pytest
 from adapters.simulator import SimulatorOptions
 from bot import sentences
 from bot.app import Application
-from bot.chats import configured_chats
 from bot.core.clock import SystemClock
-from bot.core.ports import ChatAdapter
 from bot.core.tasks import end
+from bot.facade import ChatAdapter
+from bot.plugins import configured_chats
 from bot.settings import load
 
 FOLDER = Path(__file__).parents[2] / "examples/telnet_chat"

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator import Effect
-from bot.commands.asked import Asked
-from bot.commands.grammar import AVATAR, parse
+from bot.commands.parser import AVATAR, Asked, parse
 from bot.core.events import Notice, Occasion
 from bot.core.models import Actor, EndReason, Role, UtteranceState
 from bot.store import tables

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.access.permissions import EVERYWHERE, Access
-from bot.commands.asked import Asked
-from bot.commands.grammar import AVATAR, parse
+from bot.commands.parser import AVATAR, Asked, parse
 from bot.core.errors import Refused
 from bot.core.models import Actor, AuditEntry, Channel, Role
 from bot.store import tables

@@ -20,8 +20,8 @@ import typer
 
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.cli import app
-from bot.commands.grammar import ADMIN, AVATAR, parse
-from bot.commands.table import Entry
+from bot.commands.parser import ADMIN, AVATAR, parse
+from bot.commands.router import Entry
 from bot.core.errors import SettingsError
 from bot.core.models import SessionState, UtteranceState
 from bot.settings import load, variables

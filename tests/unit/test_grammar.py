@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.commands.grammar import ADMIN, AVATAR, Usage, parse
+from bot.commands.parser import ADMIN, AVATAR, Usage, parse
 from bot.core.errors import Refused
 
 USAGES = {

@@ -11,8 +11,8 @@ import pytest
 from bot.core.errors import SettingsError
 from bot.core.events import Bulletin, Notice, Occasion, SessionEvent
 from bot.core.models import Channel
-from bot.core.ports import ChatAdapter, WebRoute
 from bot.core.views import Reply
+from bot.facade import ChatAdapter, WebRoute
 from bot.platforms import Platforms
 from bot.settings import Settings
 from bot.supervision import PAUSES

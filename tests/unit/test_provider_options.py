@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bot.core.clock import SystemClock
 from bot.core.errors import SettingsError
 from bot.core.languages import OFFERED, language_code
-from bot.providers import make_provider
+from bot.plugins import make_provider
 from bot.settings import load, options_set
 
 UUID = "6f2f8a52-4f0a-4c9e-8f3b-1d2c3b4a5968"

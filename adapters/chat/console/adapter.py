@@ -27,14 +27,12 @@ from adapters.chat.console.render import (
 from adapters.chat.console.stdin import piped_lines
 from adapters.chat.console.terminal import dressed, typed_lines
 from bot import sentences
-from bot.commands.asked import Asked
-from bot.commands.grammar import ADMIN, AVATAR, parse
+from bot.commands.parser import ADMIN, AVATAR, Asked, parse
 from bot.core.errors import AvatarRelayError, Refused
 from bot.core.events import Notice, SessionChanged, SessionEvent
 from bot.core.models import Actor, Channel, Role
-from bot.core.ports import WebRoute
 from bot.core.views import Phase, Reply, SessionView
-from bot.desk import Desk
+from bot.facade import Desk, WebRoute
 from bot.relay import Message
 from bot.sessions.session import RunningSession
 from bot.settings import Settings

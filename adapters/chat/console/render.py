@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from bot.commands.grammar import Usage
+from bot.commands.parser import Usage
 from bot.core.events import Notice, SessionChanged, SessionEvent, UtteranceChanged
 from bot.core.models import Mode, UtteranceState
 from bot.core.ports import Clock

@@ -29,10 +29,9 @@ from adapters.chat.discord.reactions import Reactions
 from adapters.chat.discord.rest import Connection
 from bot.core.errors import SettingsError
 from bot.core.events import Notice, SessionChanged, SessionEvent, UtteranceChanged
-from bot.core.ports import WebRoute
 from bot.core.tasks import end
 from bot.core.views import LeftUnsaid
-from bot.desk import Desk
+from bot.facade import Desk, WebRoute
 from bot.settings import Settings
 from bot.terminal import write_line
 

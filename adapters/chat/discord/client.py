@@ -22,7 +22,7 @@ from adapters.chat.discord.messages import Messages
 from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.sync import OUR_TYPES
 from adapters.network import Connector
-from bot.desk import Desk
+from bot.facade import Desk
 from bot.settings import Relay
 from bot.telemetry.unexpected import report
 

@@ -13,10 +13,10 @@ from discord import app_commands
 
 from adapters.chat.discord import strings
 from adapters.chat.discord.interactions import Interactions
-from bot.commands.grammar import ADMIN, Command, Usage
+from bot.commands.parser import ADMIN, Command, Usage
 from bot.core import languages
 from bot.core.ports import CatalogueEntry
-from bot.desk import Desk
+from bot.facade import Desk
 from bot.relay import LONGEST_MESSAGE
 
 _MOST_CHOICES = 25

@@ -22,13 +22,12 @@ from adapters.chat.discord.presence import not_a_member, obstacle
 from adapters.chat.discord.render import pieces_of
 from adapters.chat.discord.rest import PASSING
 from bot import sentences
-from bot.commands.asked import Asked
-from bot.commands.grammar import AVATAR, Command
+from bot.commands.parser import AVATAR, Asked, Command
 from bot.core.errors import AvatarRelayError
 from bot.core.models import Channel
 from bot.core.tasks import TaskOwner
 from bot.core.views import LeftUnsaid, Reply, UnsaidWords, Visibility
-from bot.desk import Desk
+from bot.facade import Desk
 from bot.settings import Answers
 from bot.telemetry.unexpected import report
 

@@ -14,7 +14,7 @@ from adapters.chat.discord.rest import PASSING
 from bot.core.errors import StoreError
 from bot.core.models import Channel
 from bot.core.tasks import TaskOwner
-from bot.desk import Desk
+from bot.facade import Desk
 
 log = structlog.get_logger(__name__)
 

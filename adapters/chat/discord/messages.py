@@ -21,7 +21,7 @@ from bot import sentences
 from bot.core.errors import AvatarRelayError, Refused
 from bot.core.models import Channel
 from bot.core.tasks import TaskOwner
-from bot.desk import Desk
+from bot.facade import Desk
 from bot.relay import Message
 from bot.settings import Relay
 from bot.telemetry.unexpected import report

@@ -21,7 +21,7 @@ from bot.core.events import Notice, Occasion, UtteranceChanged
 from bot.core.models import Channel
 from bot.core.tasks import TaskOwner
 from bot.core.views import Button
-from bot.desk import Desk
+from bot.facade import Desk
 from bot.settings import Answers
 from bot.telemetry.unexpected import report
 

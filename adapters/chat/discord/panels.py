@@ -26,7 +26,7 @@ from bot.core.errors import StoreError
 from bot.core.models import PlacedPanel
 from bot.core.tasks import TaskOwner
 from bot.core.views import SessionView
-from bot.desk import Desk
+from bot.facade import Desk
 from bot.sessions.panel import INTERRUPT, SKIP, STOP, panel_of
 from bot.telemetry.unexpected import report
 

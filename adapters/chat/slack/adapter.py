@@ -37,9 +37,8 @@ from adapters.chat.slack.socket_mode import Sockets
 from adapters.chat.slack.users import People
 from adapters.chat.slack.workspaces import Workspaces
 from bot.core.events import Notice, Occasion, SessionChanged, SessionEvent, UtteranceChanged
-from bot.core.ports import WebRoute
 from bot.core.views import LeftUnsaid
-from bot.desk import Desk
+from bot.facade import Desk, WebRoute
 from bot.settings import Answers, Settings, web_secret
 
 log = structlog.get_logger(__name__)

@@ -26,12 +26,11 @@ from adapters.chat.slack.strings import DIRECT_MESSAGE, IN_DOUBT, NOT_RELAYED, N
 from adapters.chat.slack.users import People
 from adapters.chat.slack.workspaces import Workspaces
 from bot import sentences
-from bot.commands.asked import Asked
-from bot.commands.grammar import AVATAR, Command, parse
+from bot.commands.parser import AVATAR, Asked, Command, parse
 from bot.core.errors import AvatarRelayError, Refused, StoreError
 from bot.core.models import Channel
 from bot.core.views import Reply, Visibility
-from bot.desk import Desk
+from bot.facade import Desk
 from bot.relay import Message
 from bot.settings import Relay
 from bot.telemetry.unexpected import report

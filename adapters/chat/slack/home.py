@@ -9,9 +9,9 @@ from adapters.chat.slack.blocks import Block, Wording, plain, section, verbatim
 from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace
 from adapters.chat.slack.mrkdwn import escape
 from bot import sentences
-from bot.commands.grammar import AVATAR, Usage
+from bot.commands.parser import AVATAR, Usage
 from bot.core.views import SessionView
-from bot.desk import Desk
+from bot.facade import Desk
 from bot.settings import Relay, SessionSettings
 
 log = structlog.get_logger(__name__)

@@ -32,7 +32,7 @@ from adapters.chat.slack.rate_limited_log import RateLimitedLog
 from adapters.chat.slack.strings import NOT_INSTALLED
 from adapters.chat.slack.users import People
 from adapters.chat.slack.workspaces import Workspaces
-from bot.commands.grammar import ADMIN, AVATAR
+from bot.commands.parser import ADMIN, AVATAR
 from bot.core.models import Channel
 from bot.core.ports import Clock
 from bot.core.tasks import TaskOwner

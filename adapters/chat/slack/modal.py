@@ -14,13 +14,13 @@ from adapters.chat.slack.client import SlackRefused, SlackUnreachable
 from adapters.chat.slack.outbox import Asker, Outbox
 from adapters.chat.slack.strings import MODAL_TOO_LATE
 from adapters.chat.slack.workspaces import Workspaces
-from bot.commands.grammar import AVATAR, Command, Usage
+from bot.commands.parser import AVATAR, Command, Usage
 from bot.core import languages
 from bot.core.errors import Refused
 from bot.core.models import Mode
 from bot.core.ports import CatalogueEntry
 from bot.core.views import Reply, Visibility
-from bot.desk import Desk
+from bot.facade import Desk
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from emoji import EMOJI_DATA
 
 from adapters.chat.slack.strings import SOMEBODY
-from bot.commands.grammar import ADMIN, AVATAR, Usage
+from bot.commands.parser import ADMIN, AVATAR, Usage
 
 ADMIN_WORD = "admin"
 """`@Avatar admin sessions` is `/avatar-admin sessions`."""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bot.commands.asked import Asked
-from bot.commands.table import Commands
+from bot.commands.parser import Asked
+from bot.commands.router import Commands
 from bot.core.models import EndReason
 from bot.core.views import Reply
 from bot.platforms import Platforms

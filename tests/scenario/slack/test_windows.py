@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
-from bot.house import House
+from bot.services import House
 from tests.platforms.driver import ANA, BEN
 from tests.platforms.slack import SlackDriver, text_of
 from tests.twins.slack import Refused, View

@@ -18,7 +18,7 @@ from adapters.chat.console.render import (
     status_line,
 )
 from adapters.chat.console.terminal import dress, shows_colour
-from bot.commands.grammar import Usage
+from bot.commands.parser import Usage
 from bot.core.events import Notice, SessionChanged, UtteranceChanged
 from bot.core.models import Channel, Mode, Utterance, UtteranceState
 from bot.core.views import Phase, Reply, SessionView

@@ -17,7 +17,7 @@ from adapters.chat.slack.mrkdwn import (
     unescape,
     without_mention,
 )
-from bot.commands.grammar import ADMIN, AVATAR, Usage
+from bot.commands.parser import ADMIN, AVATAR, Usage
 from bot.core.views import Reply
 from bot.text import make_speakable
 

@@ -13,9 +13,8 @@ from bot import sentences
 from bot.access.permissions import Permissions
 from bot.access.quotas import Budget
 from bot.commands.admin import AdminCommands
-from bot.commands.asked import Asked, Entry, Run
-from bot.commands.grammar import AVATAR, Usage
-from bot.commands.wishes import choices, not_offered, offered, one_of, read_wishes
+from bot.commands.parser import AVATAR, Asked, Entry, Run, Usage
+from bot.commands.start_options import choices, not_offered, offered, one_of, read_wishes
 from bot.core.errors import Refused, StoreError
 from bot.core.models import EndReason, Mode, Role, Session
 from bot.core.ports import Capabilities

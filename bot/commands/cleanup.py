@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bot.core.models import EndReason
 from bot.core.tasks import end
-from bot.house import House
+from bot.services import House
 from bot.sessions.orphans import list_open
 from bot.sessions.session import RunningSession
 
