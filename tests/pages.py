@@ -15,7 +15,7 @@ import typer
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from bot.cli import app
+from bot.cli.main import app
 from bot.commands.router import Entry
 from bot.core.clock import SystemClock
 from bot.core.ports import Capabilities, Cut

@@ -28,7 +28,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import bot.cli
+import bot.cli.main.main
+
 from adapters.network import trust
 from bot.core.clock import SystemClock
 from bot.settings import PROVIDERS_GROUP
@@ -134,10 +135,10 @@ def _be_the_program(order: dict[str, Any], fds: Sequence[int]) -> None:
     sys.argv = ["avatar-relay", *order["arguments"]]
     time.tzset()
     dial = Dial(Path(order["dial"])) if order["dial"] is not None else None
-    bot.cli.SystemClock = lambda *_: SharedClock(**order["clock"], dial=dial)  # type: ignore[assignment,misc]
+    bot.cli.main.SystemClock = lambda *_: SharedClock(**order["clock"], dial=dial)  # type: ignore[assignment,misc]
     if order["steps"] is not None:
         Steps(Path(order["steps"]), order["last"]).watch()
-    bot.cli.main()
+    bot.cli.main.main()
     sys.exit(0)
 
 

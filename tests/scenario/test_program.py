@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from bot.cli import app
+from bot.cli.main import app
 from tests.ports import free_port
 from tests.scenario.programs import Program, Service, run, wait_until
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from bot.cli import app
+from bot.cli.main import app
 from tests.scenario.programs import Program, Service, run, wait_until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")

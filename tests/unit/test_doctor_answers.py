@@ -9,8 +9,8 @@ import stamina
 from pydantic import SecretStr
 
 from adapters.llm.openai_compatible import OpenAICompatible
-from bot.doctor.answers import LIMIT, examine_answers
-from bot.doctor.check import Check, Examination, Outcome
+from bot.cli.doctor.chat_model import LIMIT, examine_answers
+from bot.cli.doctor.check import Check, Examination, Outcome
 from bot.settings import load
 from tests.clock import ManualClock
 

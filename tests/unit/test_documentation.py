@@ -19,7 +19,7 @@ import pytest
 import typer
 
 from adapters.simulator import Simulator, SimulatorOptions
-from bot.cli import app
+from bot.cli.main import app
 from bot.commands.parser import ADMIN, AVATAR, parse
 from bot.commands.router import Entry
 from bot.core.errors import SettingsError

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import pytest
 from typer.testing import CliRunner, Result
 
-from bot.cli import app
+from bot.cli.main import app
+from bot.cli.sessions import clean_up
 from bot.core.clock import SystemClock
 from bot.core.models import AuditEntry, Channel, StreamState, UtteranceState
 from bot.settings import load, variables
-from bot.shell.sessions import clean_up
 from bot.store import migrate
 from bot.store.lock.instance import Ownership
 from bot.store.store import Store

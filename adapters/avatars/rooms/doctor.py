@@ -10,7 +10,7 @@ import aiohttp
 from adapters.avatars.rooms.bot_transport import MISSING
 from adapters.network import told, trouble_of
 from bot import sentences
-from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.settings.proxies import environment_proxies
 
 CLIENT_AND_PROXY = (

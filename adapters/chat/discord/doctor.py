@@ -16,8 +16,8 @@ from adapters.chat.discord.permissions import invite_link, missing_in
 from adapters.chat.discord.sync import SyncFailed, ours, registered
 from adapters.network import Connector
 from bot import sentences
+from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.core.errors import SettingsError
-from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.settings import Answers, Relay, Settings
 
 TIMEOUT = 15.0

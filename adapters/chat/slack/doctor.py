@@ -14,7 +14,7 @@ from adapters.chat.slack import strings
 from adapters.chat.slack.client import refusal_in, web_client
 from adapters.chat.slack.manifest import manifest_of, uses_http
 from adapters.network import told, trouble_of
-from bot.doctor.check import Check, Examination, failed, passed, skipped
+from bot.cli.doctor.check import Check, Examination, failed, passed, skipped
 from bot.sentences import network as network_words
 from bot.sentences import network_fix
 from bot.settings import Settings

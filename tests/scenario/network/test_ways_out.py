@@ -28,12 +28,12 @@ from adapters.chat.slack.outbox import Outbox
 from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions
 from bot import sentences
+from bot.cli.doctor import machine, public_address
+from bot.cli.doctor.check import Examination
 from bot.core.clock import SystemClock
 from bot.core.errors import Transient, Trouble
 from bot.core.models import Playback
 from bot.core.ports import FirstWords, StreamRequest, Turn
-from bot.doctor import machine, public_address
-from bot.doctor.check import Examination
 from bot.settings.proxies import VARIABLES
 from tests.pages import ROOT
 from tests.platforms.discord import DiscordDriver
@@ -156,8 +156,8 @@ CALLS = {
     "adapters/chat/slack/adapter.py": {"AsyncWebClient"},
     "adapters/chat/slack/outbox.py": {"AsyncWebhookClient"},
     "adapters/network.py": {"AsyncClient", "ClientSession"},
-    "bot/doctor/asking.py": {"AsyncClient"},
-    "bot/doctor/machine.py": {"socket"},
+    "bot/cli/doctor/http.py": {"AsyncClient"},
+    "bot/cli/doctor/machine.py": {"socket"},
     "bot/store/engine.py": {"create_async_engine"},
 }
 """Where the program makes something that opens connections. The bolt client of `slack/chat.py` is never asked, the

@@ -5,7 +5,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from adapters.simulator import LiveKitServer, SimulatorOptions
-from bot import cli
+from bot.cli import main as cli
 
 
 @pytest.fixture

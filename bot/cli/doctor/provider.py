@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator
 
+from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.core.errors import AuthenticationFailed, ProviderError, SettingsError, Sunset, Transient
 from bot.core.ports import AvatarProvider
-from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.plugins import make_provider
 from bot.sentences import dollars, network, network_fix
 from bot.settings import SIMULATOR, Settings, options_set

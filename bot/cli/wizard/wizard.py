@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from bot.cli.doctor.check import GROUP, Check, Examination, Examine, Outcome, failed
+from bot.cli.doctor.provider import examine_provider
+from bot.cli.doctor.public_address import examine_public_address
+from bot.cli.doctor.report import table
+from bot.cli.wizard.env_file import write_env
+from bot.cli.wizard.questions import Platform, Question, questions
 from bot.core.errors import SettingsError
 from bot.core.ports import Clock, Tell
-from bot.doctor.check import GROUP, Check, Examination, Examine, Outcome, failed
-from bot.doctor.provider import examine_provider
-from bot.doctor.public_address import examine_public_address
-from bot.doctor.report import table
 from bot.settings import SECTIONS, Settings, load
-from bot.setup.env_file import write_env
-from bot.setup.questions import Platform, Question, questions
 
 Ask = Callable[[str, bool], str]
 """Asks a person with these words, unseen where the second argument says so, and returns what was typed."""

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator
 
+from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.core.errors import AnswerError, AnswerTrouble, SettingsError
 from bot.core.ports import Capabilities, Turn
 from bot.core.time_limit import time_limit
-from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.plugins import make_provider
 from bot.settings import SIMULATOR, ChatModelSettings
 

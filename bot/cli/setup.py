@@ -7,19 +7,19 @@ from typing import Annotated
 import typer
 
 from bot.app import make_chat_model
+from bot.cli import catalogue as shell_catalogue
+from bot.cli.diagnostics import diagnose
+from bot.cli.doctor.check import Check, Examination
+from bot.cli.doctor.report import as_json as checks_as_json
+from bot.cli.doctor.report import examine, has_failed, of_bad_settings, table
+from bot.cli.runtime import AsJson, fail, run_to_end, set_up_log, settings_of_this_place, tell
+from bot.cli.wizard.questions import Platform
+from bot.cli.wizard.wizard import Interview
 from bot.core.clock import SystemClock
 from bot.core.errors import SettingsError
 from bot.core.ports import Clock
-from bot.doctor.check import Check, Examination
-from bot.doctor.report import as_json as checks_as_json
-from bot.doctor.report import examine, has_failed, of_bad_settings, table
 from bot.plugins import words_for_setup
 from bot.settings import ENV_FILE, LogLevel, Settings, known_providers, load
-from bot.setup.interview import Interview
-from bot.setup.questions import Platform
-from bot.shell import catalogue as shell_catalogue
-from bot.shell.diagnostics import diagnose
-from bot.shell.invocation import AsJson, fail, run_to_end, set_up_log, settings_of_this_place, tell
 
 setup_app = typer.Typer()
 

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.cli.doctor.http import client_for
+from bot.cli.doctor.public_address import is_bot_running
 from bot.core.bind_errors import listening_trouble
 from bot.core.errors import StoreError, StoreTooNew
-from bot.doctor.asking import client_for
-from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
-from bot.doctor.public_address import is_bot_running
 from bot.settings import ENV_FILE, SIMULATOR, Settings, database_url_or_default
 from bot.settings.proxies import VARIABLES, environment_proxies
 from bot.store import migrate

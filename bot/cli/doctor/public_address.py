@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import httpx
 from aiohttp import web
 
-from bot.doctor.asking import client_for
-from bot.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.cli.doctor.http import client_for
 from bot.settings import Settings
 
 SUBJECT = "public address"

@@ -11,11 +11,11 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
+from bot.cli.doctor.check import Check
+from bot.cli.sessions import open_store
 from bot.core.errors import StoreError
 from bot.core.ports import Clock
-from bot.doctor.check import Check
 from bot.settings import SECTIONS, Settings
-from bot.shell.sessions import open_store
 from bot.store.tables import sessions, streams, utterances
 from bot.telemetry.redaction import MASK, Redactor
 

@@ -12,13 +12,13 @@ from pydantic import SecretStr
 
 from bot import terminal as output
 from bot.app import Application, SimulatorOptions, run_simulator
+from bot.cli.admin import admin_app
+from bot.cli.demo import PROVIDERS, demo_settings, run_demo, simulated
+from bot.cli.runtime import fail, read_settings, run_to_end, set_up_log, settings_of_this_place, tell
+from bot.cli.setup import setup_app
 from bot.core.clock import SystemClock
-from bot.demo import PROVIDERS, demo_settings, run_demo, simulated
 from bot.plugins import configured_chats
 from bot.settings import Settings
-from bot.shell.admin_commands import admin_app
-from bot.shell.invocation import fail, read_settings, run_to_end, set_up_log, settings_of_this_place, tell
-from bot.shell.setup_commands import setup_app
 
 app = typer.Typer(
     help="Brings a live, talking avatar into a chat channel: start it, write to it, watch it, stop it.\n\n"

@@ -7,12 +7,12 @@ from importlib.metadata import entry_points
 
 import structlog
 
+from bot.cli.doctor.chat_model import examine_answers
+from bot.cli.doctor.check import GROUP, Check, Examination, Examine, Outcome, failed, skipped
+from bot.cli.doctor.machine import examine_machine
+from bot.cli.doctor.provider import examine_provider
+from bot.cli.doctor.public_address import examine_public_address
 from bot.core.errors import SettingsError
-from bot.doctor.answers import examine_answers
-from bot.doctor.check import GROUP, Check, Examination, Examine, Outcome, failed, skipped
-from bot.doctor.machine import examine_machine
-from bot.doctor.provider import examine_provider
-from bot.doctor.public_address import examine_public_address
 from bot.telemetry.redaction import Redactor
 
 log = structlog.get_logger(__name__)

@@ -1,1 +1,0 @@
-"""What the commands of the shell do. `bot.cli` is what can be typed; this is what happens then."""
