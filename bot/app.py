@@ -14,22 +14,22 @@ import structlog
 from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions
 from adapters.web import SignedWatchLinks, WebServer
-from bot.access.permissions import Access, Permissions
-from bot.access.quotas import Budget, limits_of
+from bot.access.permissions import AccessLists, Permissions
+from bot.access.quotas import Quotas, limits_of
 from bot.commands.router import Commands
-from bot.core.bind_errors import is_loopback, listening_trouble
+from bot.core.bind_errors import explain_bind_error, is_loopback
 from bot.core.errors import SettingsError, StoreError, StoreUnavailable
-from bot.core.events import Bulletin
+from bot.core.events import EventBus
 from bot.core.models import UtteranceState
 from bot.core.policy import SessionPolicy
-from bot.core.ports import AvatarProvider, ChatModel, Clock, Tell
-from bot.core.tasks import end
-from bot.facade import ChatAdapter, Desk
+from bot.core.ports import AvatarProvider, ChatModel, Clock, Echo
+from bot.core.tasks import cancel_and_wait
+from bot.facade import Bot, ChatAdapter
 from bot.platforms import Platforms
-from bot.plugins import make_provider, point_at_simulator
+from bot.plugins import make_provider, with_simulator
 from bot.relay import Relay
 from bot.sentences import DOLLARS_NOT_COUNTED, count
-from bot.services import House
+from bot.services import Services
 from bot.sessions.jobs import Sweeper
 from bot.sessions.orphans import close_sessions, close_streams
 from bot.sessions.registry import Sessions
@@ -64,7 +64,7 @@ class Application:
     """One running bot. `start`, then `serve`, and `stop` in any case."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, tell: Tell, *, simulator: SimulatorOptions | None = None
+        self, settings: Settings, clock: Clock, tell: Echo, *, simulator: SimulatorOptions | None = None
     ) -> None:
         """`tell` gets the lines for whoever started the program. `simulator` is for `AVATAR_PROVIDER=simulator`, or
         runs one for the provider in `settings`, whose addresses and keys then point at it."""
@@ -80,13 +80,13 @@ class Application:
             if url.startswith("http:"):
                 self._media_sources.append(f"http://{urlsplit(url).netloc.rpartition('@')[2]}")
         self.simulator: Simulator | None = None
-        self.bulletin = Bulletin()
-        self.desk: Desk
+        self.bulletin = EventBus()
+        self.desk: Bot
         self._adapters: list[ChatAdapter] = []
         self._platforms: Platforms
         self._parts: list[Supervised] = []
 
-    async def start(self, chats: Sequence[Callable[[Desk], ChatAdapter]]) -> None:
+    async def start(self, chats: Sequence[Callable[[Bot], ChatAdapter]]) -> None:
         """Build everything. Raises `SettingsError` and `StoreError` with a sentence for the operator."""
         url = database_url_or_default(self._settings)
         self._ownership = await self._stack.enter_async_context(Ownership(url, self._clock, stopping=self._stopping))
@@ -166,7 +166,7 @@ class Application:
         self.simulator = await self._stack.enter_async_context(Simulator(options, self._clock))
         self._media_sources.append(self.simulator.address)
         self._tell(f"Simulator: running at {self.simulator.address}; no account, no cost, no real avatar.")
-        return point_at_simulator(settings, self.simulator.address, options.api_key)
+        return with_simulator(settings, self.simulator.address, options.api_key)
 
     async def _enter_chat_model(self, settings: Settings) -> ChatModel | None:
         model = make_chat_model(settings, self._clock)
@@ -181,7 +181,7 @@ class Application:
         )
         closer = StreamCloser(provider, store, self._clock)
         self._stack.push_async_callback(closer.stop)
-        house = House(
+        house = Services(
             provider,
             chat_model,
             store,
@@ -195,7 +195,7 @@ class Application:
         sessions = Sessions(house)
         self._stack.push_async_callback(sessions.leave)
         self._permissions = Permissions(_access(settings))
-        self._budget = Budget(store, self._clock, limits_of(settings), provider.capabilities.price_per_minute)
+        self._budget = Quotas(store, self._clock, limits_of(settings), provider.capabilities.price_per_minute)
         if self._budget.lacks_price:
             log.warning(DOLLARS_NOT_COUNTED)
         relay = Relay(
@@ -207,7 +207,7 @@ class Application:
             user_characters=settings.limit.user_characters,
         )
         commands = Commands(sessions, relay, self._permissions, closer, self._budget)
-        self.desk = Desk(commands, relay, sessions, self._clock, settings, self.ask_to_stop)
+        self.desk = Bot(commands, relay, sessions, self._clock, settings, self.ask_to_stop)
         answers = "answers by itself" if provider.capabilities.chat else "answers with the chat model"
         if not house.can_answer:
             needed = provider.capabilities.chat_setting or "CHAT_API_URL and CHAT_MODEL"
@@ -244,7 +244,7 @@ class Application:
         except OSError as error:
             web = settings.web
             raise SettingsError(
-                listening_trouble(error, host=("WEB_HOST", web.host), port=("WEB_PORT", web.port))
+                explain_bind_error(error, host=("WEB_HOST", web.host), port=("WEB_PORT", web.port))
             ) from error
         self._stack.push_async_callback(server.stop)
         if self._links.public_url is None and self.simulator is not None and is_loopback(settings.web.host):
@@ -320,7 +320,7 @@ class Application:
         patience = asyncio.create_task(self._clock.sleep(SHUTDOWN_TIME), name="patience")
         await asyncio.wait({closing, patience}, return_when=asyncio.FIRST_COMPLETED)
         for task in (closing, patience):
-            await end(task)
+            await cancel_and_wait(task)
         if left := len(self.desk.sessions):
             self._tell(f"{count(left, 'session').capitalize()} could not be closed in time; the next start goes on.")
             log.error("sessions could not be closed in time", sessions=left)
@@ -332,14 +332,14 @@ def make_chat_model(settings: Settings, clock: Clock) -> OpenAICompatible | None
 
 
 async def run_simulator(
-    options: SimulatorOptions, clock: Clock, host: str, port: int, tell: Tell, stop: asyncio.Event
+    options: SimulatorOptions, clock: Clock, host: str, port: int, tell: Echo, stop: asyncio.Event
 ) -> None:
     """Run the simulator alone until `stop`. Raises `SettingsError` where it cannot listen."""
     simulator = Simulator(options, clock)
     try:
         url = await simulator.start(host, port)
     except OSError as error:
-        raise SettingsError(listening_trouble(error, host=("--host", host), port=("--port", port))) from error
+        raise SettingsError(explain_bind_error(error, host=("--host", host), port=("--port", port))) from error
     tell(f"The simulator runs at {url}. Point a bot at it: HEYGEN_API_URL={url} HEYGEN_API_KEY=<its key>")
     tell(f"Or, for AVATAR_PROVIDER=liveavatar: LIVEAVATAR_API_URL={url} LIVEAVATAR_API_KEY=<its key>")
     try:
@@ -366,9 +366,9 @@ def _policy(settings: Settings) -> SessionPolicy:
     )
 
 
-def _access(settings: Settings) -> Access:
+def _access(settings: Settings) -> AccessLists:
     access = settings.access
-    return Access(
+    return AccessLists(
         operators=frozenset(settings.admin_users),
         admins=frozenset(access.admins),
         hosts=frozenset(access.hosts),

@@ -61,7 +61,7 @@ class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Bot:
     """`commands` answers commands, `relay` takes messages in, `sessions` knows which avatars are where.
 
     opening: lines for people who start the program, for an adapter that has a screen.

@@ -12,8 +12,8 @@ from contextlib import AsyncExitStack
 import structlog
 
 from bot.core.errors import SettingsError
-from bot.core.events import Following, Notice, SessionChanged, UtteranceChanged, WordsSpoken
-from bot.core.ports import Clock, Tell
+from bot.core.events import Notice, SessionChanged, Subscription, UtteranceChanged, WordsSpoken
+from bot.core.ports import Clock, Echo
 from bot.core.views import LeftUnsaid
 from bot.facade import ChatAdapter
 from bot.sessions.registry import Sessions
@@ -45,7 +45,7 @@ class _Platform:
 class Platforms:
     """Every chat platform of this process."""
 
-    def __init__(self, adapters: Sequence[ChatAdapter], sessions: Sessions, clock: Clock, tell: Tell) -> None:
+    def __init__(self, adapters: Sequence[ChatAdapter], sessions: Sessions, clock: Clock, tell: Echo) -> None:
         self._sessions = sessions
         self._tell = tell
         self._platforms = {adapter.name: _Platform(adapter, clock) for adapter in adapters}
@@ -75,7 +75,7 @@ class Platforms:
         can only be helped by the operator."""
         return [group.create_task(self._run(platform), name=platform.adapter.name) for platform in self._in_use]
 
-    async def show(self, following: Following) -> None:
+    async def show(self, following: Subscription) -> None:
         """Hand every event to the platform whose channel it is about, to the end of `following`."""
         async for event in following:
             match event:

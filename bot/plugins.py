@@ -8,8 +8,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pydantic import SecretStr
 
 from bot.core.errors import SettingsError
-from bot.core.ports import AvatarProvider, Clock, Tell
-from bot.facade import ChatAdapter, Desk
+from bot.core.ports import AvatarProvider, Clock, Echo
+from bot.facade import Bot, ChatAdapter
 from bot.settings import PROVIDERS_GROUP, SIMULATOR, Settings, known_providers
 
 SIMULATED_CLIENT = "heygen-realtime"
@@ -31,7 +31,7 @@ def make_provider(settings: Settings, clock: Clock, name: str | None = None) -> 
     return provider
 
 
-def point_at_simulator(settings: Settings, url: str, api_key: SecretStr) -> Settings:
+def with_simulator(settings: Settings, url: str, api_key: SecretStr) -> Settings:
     """The same settings with every outside service, its key included, replaced by the simulator at `url`."""
     avatar = settings.avatar
     if avatar.provider == SIMULATOR:
@@ -59,15 +59,15 @@ HOW_TO_START = (
     "or try everything without an account with `avatar-relay demo`."
 )
 
-MakeChat = Callable[[Desk], ChatAdapter]
+AdapterFactory = Callable[[Bot], ChatAdapter]
 
 
-def configured_chats(settings: Settings, *, console: bool, tell: Tell) -> list[MakeChat]:
+def load_adapters(settings: Settings, *, console: bool, tell: Echo) -> list[AdapterFactory]:
     """The chat platforms that can be started; tells in one line each which, and why the others are left out.
 
     Raises `SettingsError` where there is nothing to start.
     """
-    chats: list[MakeChat] = []
+    chats: list[AdapterFactory] = []
     for entry in sorted(entry_points(group=CHATS), key=lambda entry: entry.name):
         if entry.name != CONSOLE:
             chats += _chat(entry, settings, tell)
@@ -81,13 +81,13 @@ def configured_chats(settings: Settings, *, console: bool, tell: Tell) -> list[M
     return chats
 
 
-def console_chat() -> MakeChat:
+def console_chat() -> AdapterFactory:
     """The console as a chat platform."""
-    make: MakeChat = entry_points(group=CHATS)[CONSOLE].load()
+    make: AdapterFactory = entry_points(group=CHATS)[CONSOLE].load()
     return make
 
 
-def words_for_setup(name: str) -> Callable[[Settings], str]:
+def setup_text(name: str) -> Callable[[Settings], str]:
     """What an adapter offers for its set-up under a name, such as a manifest. Its result raises `SettingsError`.
 
     Raises `SettingsError` where the adapter's extra is not installed.
@@ -103,7 +103,7 @@ def words_for_setup(name: str) -> Callable[[Settings], str]:
     return words
 
 
-def _chat(entry: EntryPoint, settings: Settings, tell: Tell) -> list[MakeChat]:
+def _chat(entry: EntryPoint, settings: Settings, tell: Echo) -> list[AdapterFactory]:
     """The platform of an entry point, or nothing where it cannot be started."""
     title = entry.name.capitalize()
     try:

@@ -96,8 +96,8 @@ class Relay:
         self._permissions = permissions
         self._clock = clock
         self._rule = rule
-        self._rate = UserRate(clock, user_rate, sentences.too_fast)
-        self._characters = UserRate(clock, user_characters, sentences.too_much)
+        self._rate = RateLimiter(clock, user_rate, sentences.too_fast)
+        self._characters = RateLimiter(clock, user_characters, sentences.too_much)
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     async def receive(self, message: Message) -> Receipt:
@@ -259,7 +259,7 @@ class Relay:
             self._seen.popitem(last=False)
 
 
-class UserRate:
+class RateLimiter:
     """How much each person sent within the last minute."""
 
     def __init__(self, clock: Clock, limit: int, refusal: Callable[[int], str]) -> None:

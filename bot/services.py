@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bot.core.errors import Refused
-from bot.core.events import Bulletin
+from bot.core.events import EventBus
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider, ChatModel, Clock, WatchLinks
 from bot.sentences import chat_not_configured
@@ -13,14 +13,14 @@ from bot.streams.streams import StreamCloser
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Services:
     """What every session shares."""
 
     provider: AvatarProvider
     chat_model: ChatModel | None
     store: Store
     closer: StreamCloser
-    bulletin: Bulletin
+    bulletin: EventBus
     links: WatchLinks
     clock: Clock
     policy: SessionPolicy

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 from bot.cli.main import app
 from bot.commands.router import Entry
 from bot.core.clock import SystemClock
-from bot.core.ports import Capabilities, Cut
-from bot.plugins import make_provider, point_at_simulator
+from bot.core.ports import Capabilities, InterruptMethod
+from bot.plugins import make_provider, with_simulator
 from bot.sentences import dollars, duration
 from bot.settings import SIMULATOR, Settings, known_providers, variables
 from tests.world import World
@@ -102,7 +102,7 @@ def _below(words: tuple[str, ...], command: "Command") -> Iterator[tuple[tuple[s
 
 def declared() -> dict[str, Capabilities]:
     """What every provider says it can do, by name; the simulator is spoken to by one of their clients."""
-    settings = point_at_simulator(Settings(_env_file=None), "http://127.0.0.1:1", SecretStr("none"))
+    settings = with_simulator(Settings(_env_file=None), "http://127.0.0.1:1", SecretStr("none"))
     names = [name for name in known_providers() if name != SIMULATOR]
     return {name: make_provider(settings, SystemClock(), name).capabilities for name in names}
 
@@ -139,7 +139,9 @@ FEATURE_ROWS: Mapping[str, Callable[[Capabilities], str]] = {
     "Answers what people write": _answers,
     "Any number of people watch at once": lambda able: "yes" if able.many_viewers else "one seat",
     "An interrupt": lambda able: (
-        "cuts, and the stream goes on" if able.cut is Cut.NATIVE else "closes the stream; the next words open another"
+        "cuts, and the stream goes on"
+        if able.cut is InterruptMethod.NATIVE
+        else "closes the stream; the next words open another"
     ),
     "The next message is sent ahead, so that there is no dead air": lambda able: _yes(able.sends_ahead),
     "Tells when speech begins and ends": lambda able: (

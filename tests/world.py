@@ -27,18 +27,18 @@ from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamView
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
-from bot.access.permissions import Access, Permissions
-from bot.access.quotas import Budget, Limits
+from bot.access.permissions import AccessLists, Permissions
+from bot.access.quotas import Limits, Quotas
 from bot.commands.parser import ADMIN, AVATAR, Asked, parse
 from bot.commands.router import Commands
 from bot.core.errors import Refused, StoreUnavailable, Transient
-from bot.core.events import Bulletin, Notice, SessionEvent, UtteranceChanged
+from bot.core.events import EventBus, Notice, SessionEvent, UtteranceChanged
 from bot.core.models import Actor, Channel, Role, UtteranceState
 from bot.core.policy import SessionPolicy
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 from bot.core.views import Reply
 from bot.relay import Message, Receipt, Relay
-from bot.services import House
+from bot.services import Services
 from bot.sessions.jobs import Sweeper
 from bot.sessions.registry import Recovery, Sessions
 from bot.sessions.session import RunningSession
@@ -141,7 +141,7 @@ class World:
         api_key: SecretStr = KEY,
         url: str | None = None,
         sweeper: bool = False,
-        access: Access | None = None,
+        access: AccessLists | None = None,
         limits: Limits | None = None,
         user_characters: int = 0,
         provider_options: LiveAvatarOptions | HeyGenStreamingOptions | None = None,
@@ -222,11 +222,11 @@ class World:
         if self._with_chat_model:
             model = OpenAICompatible(KEY, self.chat_url or f"{self.simulator.address}/v1", "simulator", self.clock)
             await self._bot.enter_async_context(model)
-        bulletin = Bulletin()
+        bulletin = EventBus()
         self._watching = asyncio.create_task(self._watch(bulletin))
         closer = StreamCloser(provider, self.store, self.clock)
         self._bot.push_async_callback(closer.stop)
-        house = House(
+        house = Services(
             provider,
             model,
             self.store,
@@ -241,7 +241,7 @@ class World:
         self._bot.push_async_callback(self.sessions.leave)
         permissions = Permissions(self._access)
         permissions.learn_blocks(await self.store.blocked())
-        budget = Budget(self.store, self.clock, self._limits, provider.capabilities.price_per_minute)
+        budget = Quotas(self.store, self.clock, self._limits, provider.capabilities.price_per_minute)
         self.relay = Relay(
             self.sessions,
             permissions,
@@ -253,7 +253,7 @@ class World:
         self.commands = Commands(self.sessions, self.relay, permissions, closer, budget)
         if self._with_sweeper:
             sweeper = Sweeper(self.sessions, permissions, budget)
-            self._bot.push_async_callback(end, asyncio.create_task(sweeper.run()))
+            self._bot.push_async_callback(cancel_and_wait, asyncio.create_task(sweeper.run()))
         self.recovery = await self.sessions.recover()
 
     def _wire_up(self, provider: Any) -> None:
@@ -279,7 +279,7 @@ class World:
     async def crash(self) -> None:
         """End the bot in this instant: no session is closed, no row is settled."""
         self.mains.is_cut = True
-        await end(self._watching)
+        await cancel_and_wait(self._watching)
         self._watching = None
         bot, self._bot = self._bot, AsyncExitStack()
         await self._hang_up()
@@ -291,7 +291,7 @@ class World:
         # The simulator notices that nobody is there any more.
         await self.rest()
 
-    async def _watch(self, bulletin: Bulletin) -> None:
+    async def _watch(self, bulletin: EventBus) -> None:
         with bulletin.follow(backlog=100_000) as following:
             async for event in following:
                 self.events.append(event)

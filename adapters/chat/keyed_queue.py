@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ class Lanes:
         self._name = name
         self._room = None if at_once is None else asyncio.Semaphore(at_once)
         self._waiting: dict[Hashable, deque[Work]] = {}
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
         self._idle = asyncio.Event()
         self._idle.set()
 

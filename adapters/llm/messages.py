@@ -5,10 +5,10 @@ Some models (Gemma, Mistral and others behind their chat templates) refuse anyth
 
 from collections.abc import Iterable, Sequence
 
-from bot.core.ports import Turn
+from bot.core.ports import ChatTurn
 
 
-def messages_of(system: str, turns: Sequence[Turn], most: int) -> list[dict[str, str]]:
+def messages_of(system: str, turns: Sequence[ChatTurn], most: int) -> list[dict[str, str]]:
     """The newest `most` turns at most, behind the system's, as the API takes them. The last turn is the question."""
     told = _alternating(turns[-most:])
     return [
@@ -17,15 +17,15 @@ def messages_of(system: str, turns: Sequence[Turn], most: int) -> list[dict[str,
     ]
 
 
-def _alternating(turns: Iterable[Turn]) -> list[Turn]:
+def _alternating(turns: Iterable[ChatTurn]) -> list[ChatTurn]:
     """Without empty turns and without the avatar's before the first question; neighbours of one speaker are one turn,
     so that no words are lost."""
-    kept: list[Turn] = []
+    kept: list[ChatTurn] = []
     for turn in turns:
         if not turn.text.strip() or (turn.from_avatar and not kept):
             continue
         if kept and kept[-1].from_avatar is turn.from_avatar:
-            kept[-1] = Turn(f"{kept[-1].text}\n{turn.text}", turn.from_avatar)
+            kept[-1] = ChatTurn(f"{kept[-1].text}\n{turn.text}", turn.from_avatar)
         else:
             kept.append(turn)
     return kept

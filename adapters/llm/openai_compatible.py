@@ -22,7 +22,7 @@ from adapters.llm.thoughts import Thoughts
 from adapters.network import http_client, told
 from adapters.wire import fields, sse
 from bot.core.errors import AnswerError, AnswerTrouble
-from bot.core.ports import Clock, Turn
+from bot.core.ports import ChatTurn, Clock
 from bot.core.time_limit import time_limit
 from bot.settings import Settings
 
@@ -109,7 +109,7 @@ class OpenAICompatible:
         if client is not None:
             await client.aclose()
 
-    async def answer(self, knowledge: str, turns: Sequence[Turn]) -> AsyncGenerator[str, None]:
+    async def answer(self, knowledge: str, turns: Sequence[ChatTurn]) -> AsyncGenerator[str, None]:
         """Stream the answer to the last turn, without the model's thoughts. Raises `AnswerError`, also after fragments
         where the answer is not whole, and where nothing came."""
         deadline = self._clock.monotonic() + ANSWER_LIMIT
@@ -146,7 +146,7 @@ class OpenAICompatible:
         # Whatever arrives: comments, thoughts and empty fragments keep a connection alive for ever.
         return time_limit(self._clock, deadline - self._clock.monotonic())
 
-    async def _opened(self, knowledge: str, turns: Sequence[Turn]) -> httpx.Response:
+    async def _opened(self, knowledge: str, turns: Sequence[ChatTurn]) -> httpx.Response:
         """The beginning of an answer. Nothing has been said yet, so what may pass is tried again, twice.
 
         `ConnectTimeout` is also what httpx-aiohttp makes of a connection that broke before the answer."""
@@ -166,7 +166,7 @@ class OpenAICompatible:
             self._client = http_client(TIMEOUT, LIMITS, self._transport)
         return self._client
 
-    async def _asked(self, knowledge: str, turns: Sequence[Turn]) -> httpx.Response:
+    async def _asked(self, knowledge: str, turns: Sequence[ChatTurn]) -> httpx.Response:
         client = self._pool()
         headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         if self._api_key is not None:

@@ -4,7 +4,7 @@ What others use is named here; everything else is this adapter's own affair.
 """
 
 from adapters.web.links import SignedWatchLinks
-from adapters.web.lookup import Desk
+from adapters.web.lookup import SessionLookup
 from adapters.web.server import WebServer
 
-__all__ = ["Desk", "SignedWatchLinks", "WebServer"]
+__all__ = ["SessionLookup", "SignedWatchLinks", "WebServer"]

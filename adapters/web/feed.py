@@ -14,7 +14,7 @@ import structlog
 from aiohttp import ClientConnectionResetError, WSMsgType, web
 
 from adapters.web.links import SignedWatchLinks
-from adapters.web.lookup import Desk
+from adapters.web.lookup import SessionLookup
 from adapters.web.protocol import (
     Close,
     Hello,
@@ -27,7 +27,7 @@ from adapters.web.protocol import (
 )
 from adapters.web.viewer import Rooms, RoomVisit
 from bot.core.errors import LinkInvalid, StoreError
-from bot.core.events import Bulletin, Following, SessionChanged, SessionEvent, UtteranceChanged, WordsSpoken
+from bot.core.events import EventBus, SessionChanged, SessionEvent, Subscription, UtteranceChanged, WordsSpoken
 from bot.core.models import UtteranceState
 from bot.core.ports import Clock
 from bot.core.views import Phase, SessionView
@@ -81,7 +81,7 @@ class _Viewer:
         if not self.dismissed.done():
             self.dismissed.set_result(why)
 
-    async def tell(self, following: Following, nonce: str) -> Close:
+    async def tell(self, following: Subscription, nonce: str) -> Close:
         """Write the snapshot and everything after it."""
         missed = following.missed
         if not await self._show(nonce):
@@ -167,7 +167,9 @@ class _Viewer:
 class LiveFeed:
     """Everybody who watches, on this process."""
 
-    def __init__(self, desk: Desk, bulletin: Bulletin, links: SignedWatchLinks, clock: Clock, seats: RoomSeats) -> None:
+    def __init__(
+        self, desk: SessionLookup, bulletin: EventBus, links: SignedWatchLinks, clock: Clock, seats: RoomSeats
+    ) -> None:
         self.desk = desk
         self.clock = clock
         self.rooms = Rooms(desk, seats, clock)

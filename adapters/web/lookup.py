@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
-from bot.core.models import RoomDoor
+from bot.core.models import RoomAccess
 from bot.core.views import SessionView
 
 
-class Desk(Protocol):
+class SessionLookup(Protocol):
     """Where the page learns what a link opens."""
 
     async def watched(self, link_nonce: str) -> SessionView | None:
@@ -15,7 +15,7 @@ class Desk(Protocol):
         Raises `bot.core.errors.StoreError` where that cannot be known right now.
         """
 
-    async def door(self, link_nonce: str) -> RoomDoor | None:
+    async def door(self, link_nonce: str) -> RoomAccess | None:
         """How one more page enters the room of the session behind the link; None where there is none to enter now.
 
         Raises `bot.core.errors.ProviderError` where that cannot be had right now.

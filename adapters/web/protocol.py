@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import Literal, Never, TypedDict
 
 from adapters.web.seats import Standing
-from bot.core.models import RoomDoor, Word
+from bot.core.models import RoomAccess, Word
 from bot.core.views import SessionView
 from bot.streams.page_bridge import Publication, RoomMessage
 
@@ -274,7 +274,7 @@ def seat_message(standing: Standing) -> SeatMessage:
     }
 
 
-def door_message(door: RoomDoor) -> DoorMessage:
+def door_message(door: RoomAccess) -> DoorMessage:
     """For a page that may enter now, and for no other."""
     return {
         "type": "door",
@@ -285,7 +285,7 @@ def door_message(door: RoomDoor) -> DoorMessage:
     }
 
 
-def room_of(door: RoomDoor) -> str:
+def room_of(door: RoomAccess) -> str:
     """A name of the room from which nobody learns the provider's."""
     return hashlib.sha256(f"{door.url} {door.upstream_id}".encode()).hexdigest()[:16]
 

@@ -18,11 +18,11 @@ from adapters.web.feed import LiveFeed
 from adapters.web.headers import SecurityHeaders, room_sources
 from adapters.web.health import Health, Readiness
 from adapters.web.links import SignedWatchLinks
-from adapters.web.lookup import Desk
+from adapters.web.lookup import SessionLookup
 from adapters.web.pages import Pages
 from adapters.web.protocol import enters_room
 from bot.core.errors import LinkInvalid, ProviderError, StoreError
-from bot.core.events import Bulletin
+from bot.core.events import EventBus
 from bot.core.ports import Clock
 from bot.core.views import SessionView
 from bot.streams.page_bridge import RoomSeats
@@ -54,8 +54,8 @@ class WebServer:
 
     def __init__(
         self,
-        desk: Desk,
-        bulletin: Bulletin,
+        desk: SessionLookup,
+        bulletin: EventBus,
         links: SignedWatchLinks,
         clock: Clock,
         *,

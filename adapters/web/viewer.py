@@ -12,7 +12,7 @@ from contextlib import suppress
 import structlog
 from aiohttp import ClientConnectionResetError
 
-from adapters.web.lookup import Desk
+from adapters.web.lookup import SessionLookup
 from adapters.web.protocol import (
     Ask,
     Avatar,
@@ -34,9 +34,9 @@ from adapters.web.protocol import (
 )
 from adapters.web.seats import SeatLine, Standing
 from bot.core.errors import ProviderError
-from bot.core.models import RoomDoor
+from bot.core.models import RoomAccess
 from bot.core.ports import Clock, Timer
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 from bot.core.views import Phase, SessionView
 from bot.streams.page_bridge import RoomSeats, Seat
 
@@ -51,7 +51,7 @@ _log = structlog.get_logger(__name__)
 class Rooms:
     """The lines of all sessions that are watched, and what their visits need."""
 
-    def __init__(self, desk: Desk, seats: RoomSeats, clock: Clock) -> None:
+    def __init__(self, desk: SessionLookup, seats: RoomSeats, clock: Clock) -> None:
         self.desk = desk
         self.seats = seats
         self.clock = clock
@@ -84,11 +84,11 @@ class RoomVisit:
         self._visitor: str | None = None
         self._is_for_one: bool | None = None
         self._told: Standing | None = None
-        self._door: RoomDoor | None = None
+        self._door: RoomAccess | None = None
         self._seat: Seat | None = None
         self._later: Timer | None = None
         self._changed = asyncio.Event()
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
         self.has_carried = False
 
     def note(self, view: SessionView) -> None:
@@ -141,7 +141,7 @@ class RoomVisit:
     async def _usher(self) -> None:
         if self._visitor is None or not self._has_room:
             return
-        door: RoomDoor | None = None
+        door: RoomAccess | None = None
         if self._is_for_one is None or (self._door is None and self._may_enter):
             door = await self._ask_for_door()
             if door is None:
@@ -169,7 +169,7 @@ class RoomVisit:
     def _may_enter(self) -> bool:
         return not self._is_for_one or (self._visitor is not None and self._line.has_seat(self._visitor))
 
-    async def _ask_for_door(self) -> RoomDoor | None:
+    async def _ask_for_door(self) -> RoomAccess | None:
         try:
             door = await self._rooms.desk.door(self._nonce)
         except ProviderError as error:
@@ -205,7 +205,7 @@ class RoomVisit:
         if (door := self._seat_door(room)) is not None:
             self._rooms.seats.see(door.upstream_id, is_here=is_here)
 
-    def _seat_door(self, room: str) -> RoomDoor | None:
+    def _seat_door(self, room: str) -> RoomAccess | None:
         """The door this page went through into `room`, where it may have the seat there."""
         door = self._door
         if self._visitor is None or door is None or not door.is_seat or room_of(door) != room or not self._may_enter:

@@ -17,7 +17,7 @@ EVERYWHERE = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccessLists:
     """The operator's lists.
 
     operators: people (`platform:user`) who are admins in every workspace; other admins are so in their own.
@@ -37,8 +37,8 @@ class Access:
 class Permissions:
     """The operator's lists and the blocks over what the platform says of an actor."""
 
-    def __init__(self, access: Access | None = None) -> None:
-        self._access = access or Access()
+    def __init__(self, access: AccessLists | None = None) -> None:
+        self._access = access or AccessLists()
         self._blocked: frozenset[tuple[str, str]] = frozenset()
 
     def learn_blocks(self, blocks: Iterable[Block]) -> None:

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from bot import sentences
 from bot.core.errors import Refused
-from bot.core.models import Channel, StreamUse
+from bot.core.models import Channel, StreamUsage
 from bot.core.ports import Clock
 from bot.settings import Settings
 from bot.store.store import Store
@@ -43,7 +43,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class Usage:
     """Seconds that streams were open today."""
 
     by_channel: Counter[Channel]
@@ -51,7 +51,7 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class LimitUsage:
     """How much of one limit is used: `used` 1.0 and more is all of it. `what` names the limit in words."""
 
     what: str
@@ -63,7 +63,7 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(**{field.name: getattr(settings.limit, field.name) for field in fields(Limits)})
 
 
-class Budget:
+class Quotas:
     """The limits against what has been used."""
 
     def __init__(self, store: Store, clock: Clock, limits: Limits, price: Decimal | None) -> None:
@@ -78,32 +78,32 @@ class Budget:
         """Whether limits in dollars are set that have no effect, since nobody knows the provider's price."""
         return self._price is None and bool(self.limits.channel_dollars or self.limits.workspace_dollars)
 
-    async def spent(self) -> Spent:
+    async def spent(self) -> Usage:
         """What has been used today, up to now. Raises `StoreError`."""
         now = self._clock.now()
         day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         return _add_up(await self._store.streams_since(day), day, now)
 
-    def shares(self, channel: Channel, spent: Spent) -> Iterator[Share]:
+    def shares(self, channel: Channel, spent: Usage) -> Iterator[LimitUsage]:
         """How much of each of the day's limits is used that a channel falls under."""
         limits, place = self.limits, (channel.platform, channel.workspace)
         in_channel, in_workspace = spent.by_channel[channel] / MINUTE, spent.by_workspace[place] / MINUTE
         if limits.channel_minutes:
-            yield Share(sentences.minutes_here(limits.channel_minutes), in_channel / limits.channel_minutes)
+            yield LimitUsage(sentences.minutes_here(limits.channel_minutes), in_channel / limits.channel_minutes)
         if limits.workspace_minutes:
-            yield Share(
+            yield LimitUsage(
                 sentences.minutes_in_workspace(limits.workspace_minutes), in_workspace / limits.workspace_minutes
             )
         if self._price is None:
             return
         price = float(self._price)
         if limits.channel_dollars:
-            yield Share(
+            yield LimitUsage(
                 sentences.dollars_here(limits.channel_dollars), in_channel * price / float(limits.channel_dollars)
             )
         if limits.workspace_dollars:
             share = in_workspace * price / float(limits.workspace_dollars)
-            yield Share(sentences.dollars_in_workspace(limits.workspace_dollars), share)
+            yield LimitUsage(sentences.dollars_in_workspace(limits.workspace_dollars), share)
 
     async def require_room(self, channel: Channel, occupied: Iterable[Channel]) -> None:
         """Raises `Refused` where no further session may be opened in a channel. `occupied`: channels with a session."""
@@ -126,8 +126,8 @@ class Budget:
         return None if self._price is None else self._price * Decimal(str(seconds)) / MINUTE
 
 
-def _add_up(uses: Iterable[StreamUse], day: datetime, now: datetime) -> Spent:
-    spent = Spent(Counter(), Counter())
+def _add_up(uses: Iterable[StreamUsage], day: datetime, now: datetime) -> Usage:
+    spent = Usage(Counter(), Counter())
     for use in uses:
         seconds = max(0.0, ((use.closed_at or now) - max(use.created_at, day)).total_seconds())
         # Counters hold what can be added; whole seconds are fine enough for a limit of minutes.

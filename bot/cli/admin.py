@@ -15,7 +15,7 @@ import typer
 
 from bot import sentences
 from bot.access.permissions import EVERYWHERE
-from bot.access.quotas import Budget, limits_of
+from bot.access.quotas import Quotas, limits_of
 from bot.cli import admin as shell_admin
 from bot.cli import sessions as shell
 from bot.cli.runtime import AsJson, run_to_end, settings_of_this_place, tell
@@ -23,7 +23,7 @@ from bot.cli.sessions import OPERATOR, open_store
 from bot.core.clock import SystemClock
 from bot.core.errors import Refused, SettingsError
 from bot.core.models import AuditEntry, Channel
-from bot.core.ports import Clock, Tell
+from bot.core.ports import Clock, Echo
 from bot.plugins import make_provider
 from bot.settings import SIMULATOR, Settings
 from bot.terminal import printable
@@ -76,7 +76,7 @@ def sessions_cleanup(*, as_json: AsJson = False) -> None:
     _close(shell.clean_up, as_json=as_json)
 
 
-def _close(close: Callable[[Settings, Clock, Tell], Coroutine[Any, Any, None]], *, as_json: bool) -> None:
+def _close(close: Callable[[Settings, Clock, Echo], Coroutine[Any, Any, None]], *, as_json: bool) -> None:
     settings, clock = settings_of_this_place(), SystemClock()
     if as_json:
         run_to_end(shell_admin.close_as_json(settings, clock, tell, partial(close, settings, clock)))
@@ -126,10 +126,10 @@ def db_current() -> None:
     run_to_end(shell.show_revision(settings_of_this_place(), tell))
 
 
-async def show_usage(settings: Settings, clock: Clock, tell: Tell, *, as_json: bool) -> None:
+async def show_usage(settings: Settings, clock: Clock, tell: Echo, *, as_json: bool) -> None:
     """Print for how long avatars were open today, by channel, and what that costs where a price is known."""
     async with await open_store(settings, clock) as store:
-        budget = Budget(store, clock, limits_of(settings), _price(settings, clock))
+        budget = Quotas(store, clock, limits_of(settings), _price(settings, clock))
         spent = await budget.spent()
     rows = [(channel, seconds, budget.cost(seconds)) for channel, seconds in spent.by_channel.most_common()]
     if as_json:
@@ -140,10 +140,10 @@ async def show_usage(settings: Settings, clock: Clock, tell: Tell, *, as_json: b
         tell(f"  {printable(str(channel))}  {sentences.used(seconds, cost)}")
 
 
-async def show_limits(settings: Settings, clock: Clock, tell: Tell, *, as_json: bool) -> None:
+async def show_limits(settings: Settings, clock: Clock, tell: Echo, *, as_json: bool) -> None:
     """Print the limits, and how much of them each channel with an avatar today has used."""
     async with await open_store(settings, clock) as store:
-        budget = Budget(store, clock, limits_of(settings), _price(settings, clock))
+        budget = Quotas(store, clock, limits_of(settings), _price(settings, clock))
         spent = await budget.spent()
     shares = [(channel, list(budget.shares(channel, spent))) for channel in spent.by_channel]
     if as_json:
@@ -165,7 +165,7 @@ async def show_limits(settings: Settings, clock: Clock, tell: Tell, *, as_json: 
             tell(f"  {printable(str(channel))}  {share.what}: {round(share.used * 100)} %")
 
 
-async def close_as_json(settings: Settings, clock: Clock, tell: Tell, close: Callable[[Tell], Awaitable[None]]) -> None:
+async def close_as_json(settings: Settings, clock: Clock, tell: Echo, close: Callable[[Echo], Awaitable[None]]) -> None:
     """Have `close` close sessions, and print the ids of those that were open and are closed now, instead of its lines.
 
     Raises what `close` raises, after the JSON where that is a `Refused`.
@@ -184,7 +184,7 @@ async def close_as_json(settings: Settings, clock: Clock, tell: Tell, close: Cal
         raise refusal
 
 
-async def block(settings: Settings, clock: Clock, tell: Tell, person: str, *, as_json: bool) -> None:
+async def block(settings: Settings, clock: Clock, tell: Echo, person: str, *, as_json: bool) -> None:
     """Block a person (`platform:user`) everywhere. Raises `Refused` where that is no person."""
     _check(person)
     async with await open_store(settings, clock) as store:
@@ -196,7 +196,7 @@ async def block(settings: Settings, clock: Clock, tell: Tell, person: str, *, as
         tell(sentences.blocked(person, is_new=is_new))
 
 
-async def unblock(settings: Settings, clock: Clock, tell: Tell, person: str, *, as_json: bool) -> None:
+async def unblock(settings: Settings, clock: Clock, tell: Echo, person: str, *, as_json: bool) -> None:
     """Lift every block of a person (`platform:user`). Raises `Refused` where that is no person."""
     _check(person)
     async with await open_store(settings, clock) as store:
@@ -210,7 +210,7 @@ async def unblock(settings: Settings, clock: Clock, tell: Tell, person: str, *, 
         tell(sentences.unblocked(person, was_blocked=bool(of_person)))
 
 
-async def show_blocked(settings: Settings, clock: Clock, tell: Tell, *, as_json: bool) -> None:
+async def show_blocked(settings: Settings, clock: Clock, tell: Echo, *, as_json: bool) -> None:
     """Print who is blocked, where, by whom and since when."""
     async with await open_store(settings, clock) as store:
         blocks = await store.blocked()
@@ -251,5 +251,5 @@ def _number(value: float | Decimal | None) -> float | None:
     return None if value is None else round(float(value), 4)
 
 
-def _print(rows: Sequence[dict[str, Any]] | dict[str, Any], tell: Tell) -> None:
+def _print(rows: Sequence[dict[str, Any]] | dict[str, Any], tell: Echo) -> None:
     tell(json.dumps(rows, indent=2))

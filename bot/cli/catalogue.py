@@ -6,27 +6,27 @@ from dataclasses import asdict
 
 from bot import sentences
 from bot.core.errors import Refused
-from bot.core.ports import CatalogueEntry, Clock, Tell
+from bot.core.ports import CatalogueEntry, Clock, Echo
 from bot.plugins import make_provider
 from bot.settings import SIMULATOR, Settings
 from bot.terminal import printable
 
 
-async def show_avatars(settings: Settings, clock: Clock, tell: Tell, *, containing: str, as_json: bool) -> None:
+async def show_avatars(settings: Settings, clock: Clock, tell: Echo, *, containing: str, as_json: bool) -> None:
     """Print the avatars whose name or id contains a text. Raises `ProviderError` and `SettingsError`."""
     _refuse_simulator(settings)
     async with make_provider(settings, clock) as provider:
         _show(await provider.avatars(), "avatar", containing, tell, as_json=as_json)
 
 
-async def show_voices(settings: Settings, clock: Clock, tell: Tell, *, containing: str, as_json: bool) -> None:
+async def show_voices(settings: Settings, clock: Clock, tell: Echo, *, containing: str, as_json: bool) -> None:
     """Print the voices whose name or id contains a text. Raises `ProviderError` and `SettingsError`."""
     _refuse_simulator(settings)
     async with make_provider(settings, clock) as provider:
         _show(await provider.voices(), "voice", containing, tell, as_json=as_json)
 
 
-def _show(entries: Sequence[CatalogueEntry], what: str, containing: str, tell: Tell, *, as_json: bool) -> None:
+def _show(entries: Sequence[CatalogueEntry], what: str, containing: str, tell: Echo, *, as_json: bool) -> None:
     wanted = containing.casefold()
     found = [entry for entry in entries if wanted in entry.name.casefold() or wanted in entry.id.casefold()]
     if as_json:

@@ -6,7 +6,7 @@ Needs no account, reads no `.env`, and leaves nothing behind. Only puts settings
 from pathlib import Path
 
 from bot.app import Application, SimulatorOptions
-from bot.core.ports import Tell
+from bot.core.ports import Echo
 from bot.plugins import SIMULATED_CLIENT, console_chat
 from bot.settings import LogLevel, Settings, WebSettings
 from bot.terminal import at_terminal
@@ -35,7 +35,7 @@ def demo_settings(settings: Settings, folder: Path, provider: str = SIMULATED_CL
     return settings.model_copy(update=chosen)
 
 
-async def run_demo(application: Application, tell: Tell) -> None:
+async def run_demo(application: Application, tell: Echo) -> None:
     """Start everything, chat until the input ends, close everything."""
     try:
         await application.start([console_chat()])

@@ -17,7 +17,7 @@ from bot.cli.demo import PROVIDERS, demo_settings, run_demo, simulated
 from bot.cli.runtime import fail, read_settings, run_to_end, set_up_log, settings_of_this_place, tell
 from bot.cli.setup import setup_app
 from bot.core.clock import SystemClock
-from bot.plugins import configured_chats
+from bot.plugins import load_adapters
 from bot.settings import Settings
 
 app = typer.Typer(
@@ -124,7 +124,7 @@ def simulator(
 
 
 async def _serve(settings: Settings, *, console: bool) -> None:
-    chats = configured_chats(settings, console=console, tell=tell)
+    chats = load_adapters(settings, console=console, tell=tell)
     application = Application(settings, SystemClock(), tell)
     _stop_on_signals(application.ask_to_stop)
     try:

@@ -13,7 +13,7 @@ from bot import sentences
 from bot.commands.cleanup import UNUSED_AFTER
 from bot.core.errors import Refused, StoreUnavailable
 from bot.core.models import AuditEntry, Session, SessionState
-from bot.core.ports import Clock, Tell
+from bot.core.ports import Clock, Echo
 from bot.plugins import make_provider
 from bot.sessions.orphans import close_sessions
 from bot.settings import SIMULATOR, Settings, database_url_or_default
@@ -35,7 +35,7 @@ LOOK_EVERY = 0.25
 OPERATOR = "shell:operator"
 
 
-async def list_sessions(settings: Settings, clock: Clock, tell: Tell, *, as_json: bool = False) -> None:
+async def list_sessions(settings: Settings, clock: Clock, tell: Echo, *, as_json: bool = False) -> None:
     """Print every open session, one line each."""
     async with await open_store(settings, clock) as store:
         sessions = await store.open_sessions()
@@ -49,7 +49,7 @@ async def list_sessions(settings: Settings, clock: Clock, tell: Tell, *, as_json
         tell(f"  {session.id}  {session.state.value:<8} {channel}  {session.provider}, by {by}, since {since}")
 
 
-async def stop_session(settings: Settings, clock: Clock, tell: Tell, session_id: str) -> None:
+async def stop_session(settings: Settings, clock: Clock, tell: Echo, session_id: str) -> None:
     """Close one session. Raises `Refused` where there is none, or where the running bot did not close it in time."""
     async with await open_store(settings, clock) as store:
         session = await store.session(session_id)
@@ -60,7 +60,7 @@ async def stop_session(settings: Settings, clock: Clock, tell: Tell, session_id:
         await _close(settings, clock, store, [session], tell)
 
 
-async def stop_all(settings: Settings, clock: Clock, tell: Tell) -> None:
+async def stop_all(settings: Settings, clock: Clock, tell: Echo) -> None:
     """Close every session. Raises `Refused` where the running bot did not close them in time."""
     async with await open_store(settings, clock) as store:
         sessions = await store.open_sessions()
@@ -70,7 +70,7 @@ async def stop_all(settings: Settings, clock: Clock, tell: Tell) -> None:
         await _close(settings, clock, store, sessions, tell)
 
 
-async def clean_up(settings: Settings, clock: Clock, tell: Tell) -> None:
+async def clean_up(settings: Settings, clock: Clock, tell: Echo) -> None:
     """Close what nobody uses: with a bot running, sessions silent for a minute; without one, every open session."""
     async with await open_store(settings, clock) as store:
         sessions = await store.open_sessions()
@@ -82,13 +82,13 @@ async def clean_up(settings: Settings, clock: Clock, tell: Tell) -> None:
         await _close(settings, clock, store, sessions, tell)
 
 
-async def upgrade_database(settings: Settings, tell: Tell) -> None:
+async def upgrade_database(settings: Settings, tell: Echo) -> None:
     """Bring the database to the newest revision."""
     revision = await migrate.upgrade(database_url_or_default(settings))
     tell(f"The database is at revision {revision}, the newest this program knows.")
 
 
-async def show_revision(settings: Settings, tell: Tell) -> None:
+async def show_revision(settings: Settings, tell: Echo) -> None:
     """Print which revision the database has. Raises `StoreTooNew` where this program does not know it."""
     url = database_url_or_default(settings)
     revision, newest = await migrate.current(url), migrate.head()
@@ -146,7 +146,7 @@ async def _unused(store: Store, clock: Clock, sessions: Sequence[Session]) -> li
     ]
 
 
-async def _close(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> None:
+async def _close(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], tell: Echo) -> None:
     url = database_url_or_default(settings)
     for session in sessions:
         entry = AuditEntry(clock.now(), OPERATOR, ADMIN_STOP, str(session.channel), session.id)
@@ -160,7 +160,7 @@ async def _close(settings: Settings, clock: Clock, store: Store, sessions: Seque
             await _close_at(settings, clock, store, [s for s in sessions if s.provider == name], tell)
 
 
-async def _ask_the_bot(clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> list[Session]:
+async def _ask_the_bot(clock: Clock, store: Store, sessions: Sequence[Session], tell: Echo) -> list[Session]:
     """Have the running bot close `sessions`, and return those it has not closed in time."""
     for session in sessions:
         await store.request_stop(session.id, OPERATOR)
@@ -186,7 +186,7 @@ def _refuse_what_is_left(sessions: Sequence[Session]) -> None:
         )
 
 
-async def _close_at(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], tell: Tell) -> None:
+async def _close_at(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], tell: Echo) -> None:
     async with AsyncExitStack() as stack:
         closer = None
         # The simulator lives inside the bot: its streams ended with it.

@@ -18,7 +18,7 @@ from bot.cli.wizard.wizard import Interview
 from bot.core.clock import SystemClock
 from bot.core.errors import SettingsError
 from bot.core.ports import Clock
-from bot.plugins import words_for_setup
+from bot.plugins import setup_text
 from bot.settings import ENV_FILE, LogLevel, Settings, known_providers, load
 
 setup_app = typer.Typer()
@@ -53,10 +53,10 @@ def init(
 async def _hold_interview(interview: Interview, platform: Platform, provider: str) -> None:
     if platform is Platform.SLACK:
         tell("No Slack app yet? At api.slack.com/apps choose Create New App, From a manifest, and paste this:")
-        typer.echo(words_for_setup("slack-manifest")(load(ENV_FILE)))
+        typer.echo(setup_text("slack-manifest")(load(ENV_FILE)))
     settings = await interview.hold(platform, provider)
     if platform is Platform.DISCORD and settings.discord.token is not None:
-        tell(f"Invite the bot to your server: {words_for_setup('discord-invite')(settings)}")
+        tell(f"Invite the bot to your server: {setup_text('discord-invite')(settings)}")
     console = " --console" if platform is Platform.CONSOLE else ""
     tell(f"Start the bot with: avatar-relay run{console}")
 
@@ -138,7 +138,7 @@ def slack_manifest() -> None:
 
 def _words(name: str) -> str:
     try:
-        return words_for_setup(name)(settings_of_this_place(quiet=True))
+        return setup_text(name)(settings_of_this_place(quiet=True))
     except SettingsError as error:
         fail(str(error))
 

@@ -9,7 +9,7 @@ from datetime import UTC
 
 from bot import sentences
 from bot.access.permissions import EVERYWHERE, Permissions, block_of
-from bot.access.quotas import Budget
+from bot.access.quotas import Quotas
 from bot.commands.cleanup import clean_up
 from bot.commands.parser import ADMIN, Asked, Entry, Usage
 from bot.core.errors import Refused
@@ -28,7 +28,7 @@ _WITH_PLATFORM = re.compile(r"[a-z]+:[\w.-]{1,64}")
 class AdminCommands:
     """The admins' part of the table."""
 
-    def __init__(self, sessions: Sessions, permissions: Permissions, closer: StreamCloser, budget: Budget) -> None:
+    def __init__(self, sessions: Sessions, permissions: Permissions, closer: StreamCloser, budget: Quotas) -> None:
         self._sessions = sessions
         self._permissions = permissions
         self._closer = closer

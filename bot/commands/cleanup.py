@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.core.models import EndReason
-from bot.core.tasks import end
-from bot.services import House
+from bot.core.tasks import cancel_and_wait
+from bot.services import Services
 from bot.sessions.orphans import list_open
 from bot.sessions.session import RunningSession
 
@@ -28,7 +28,7 @@ class CleanUp:
     unowned: int
 
 
-async def clean_up(house: House, sessions: Iterable[RunningSession]) -> CleanUp:
+async def clean_up(house: Services, sessions: Iterable[RunningSession]) -> CleanUp:
     """End those that have been silent for a minute with nothing waiting; count streams nobody here owns.
 
     What the provider does not confirm within `PATIENCE` is not counted; its channel is told when it is. Raises
@@ -54,7 +54,7 @@ def _is_unused(running: RunningSession, now: float) -> bool:
     )
 
 
-async def _wait_for_closes(house: House, sessions: Sequence[RunningSession]) -> None:
+async def _wait_for_closes(house: Services, sessions: Sequence[RunningSession]) -> None:
     async def all_closed() -> None:
         for running in sessions:
             await running.closed.wait()
@@ -64,8 +64,8 @@ async def _wait_for_closes(house: House, sessions: Sequence[RunningSession]) -> 
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for wait in waits:
-            await end(wait)
+            await cancel_and_wait(wait)
 
 
-async def _owned(house: House) -> frozenset[str | None]:
+async def _owned(house: Services) -> frozenset[str | None]:
     return frozenset(stream.upstream_id for stream in await house.store.unsettled_streams())

@@ -11,7 +11,7 @@ import structlog
 
 from bot import sentences
 from bot.access.permissions import Permissions
-from bot.access.quotas import Budget
+from bot.access.quotas import Quotas
 from bot.commands.admin import AdminCommands
 from bot.commands.parser import AVATAR, Asked, Entry, Run, Usage
 from bot.commands.start_options import choices, not_offered, offered, one_of, read_wishes
@@ -46,7 +46,7 @@ class Commands:
     """The table, and how to run it."""
 
     def __init__(
-        self, sessions: Sessions, relay: Relay, permissions: Permissions, closer: StreamCloser, budget: Budget
+        self, sessions: Sessions, relay: Relay, permissions: Permissions, closer: StreamCloser, budget: Quotas
     ) -> None:
         self._sessions = sessions
         self._relay = relay

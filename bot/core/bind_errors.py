@@ -7,7 +7,7 @@ import os
 ALWAYS_THERE = "Use 127.0.0.1 for this machine alone, 0.0.0.0 for everybody."
 
 
-def listening_trouble(error: OSError, *, host: tuple[str, str], port: tuple[str, int]) -> str:
+def explain_bind_error(error: OSError, *, host: tuple[str, str], port: tuple[str, int]) -> str:
     """One sentence for an error of a server's start.
 
     host, port: what the operator set them with (`WEB_PORT`, `--port`) and to what.

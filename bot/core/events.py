@@ -1,7 +1,7 @@
 """Tells everybody who follows what happens in sessions: chat adapters follow all, a watch page follows one.
 
 Publishing never waits and never fails: each follower has a bounded queue of its own, and one that does not keep up
-loses its oldest events, which it is told (`Following.missed`), so a slow viewer slows nobody else.
+loses its oldest events, which it is told (`Subscription.missed`), so a slow viewer slows nobody else.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class WordsSpoken:
     words: tuple[Word, ...]
 
 
-class Occasion(StrEnum):
+class NoticeKind(StrEnum):
     """Why a channel is told something. A platform whose panel shows LIVE, WAITING and ENDED need not say them again."""
 
     LIVE = "live"
@@ -56,7 +56,7 @@ class Notice:
     channel: Channel
     session_id: str
     reply: Reply
-    occasion: Occasion = Occasion.TROUBLE
+    occasion: NoticeKind = NoticeKind.TROUBLE
 
 
 SessionEvent = SessionChanged | UtteranceChanged | WordsSpoken | Notice | LeftUnsaid
@@ -66,10 +66,10 @@ BACKLOG = 256
 """Events kept for a follower that is behind; a panel or a page can be redrawn from the newest ones."""
 
 
-class Following:
+class Subscription:
     """One follower's place in the stream of events. Iterate it; leave the `with` block to stop following."""
 
-    def __init__(self, bulletin: "Bulletin", session_id: str | None, backlog: int) -> None:
+    def __init__(self, bulletin: "EventBus", session_id: str | None, backlog: int) -> None:
         self._bulletin = bulletin
         self._session_id = session_id
         self._events: deque[SessionEvent] = deque(maxlen=backlog)
@@ -77,7 +77,7 @@ class Following:
         self._closed = False
         self.missed = 0
 
-    def __enter__(self) -> "Following":
+    def __enter__(self) -> "Subscription":
         self._bulletin.join(self, self._session_id)
         return self
 
@@ -112,16 +112,16 @@ class Following:
             await self._arrived.wait()
 
 
-class Bulletin:
+class EventBus:
     """The board where sessions post what happens."""
 
     def __init__(self) -> None:
-        self._of_all: set[Following] = set()
-        self._of_one: dict[str, set[Following]] = {}
+        self._of_all: set[Subscription] = set()
+        self._of_one: dict[str, set[Subscription]] = {}
 
-    def follow(self, session_id: str | None = None, *, backlog: int = BACKLOG) -> Following:
+    def follow(self, session_id: str | None = None, *, backlog: int = BACKLOG) -> Subscription:
         """Follow one session, or every session where `session_id` is None."""
-        return Following(self, session_id, backlog)
+        return Subscription(self, session_id, backlog)
 
     def publish(self, event: SessionEvent) -> None:
         """Hand an event to whoever follows it."""
@@ -135,11 +135,11 @@ class Bulletin:
         """How many followers a single session has: the pages that watch it."""
         return len(self._of_one.get(session_id, ()))
 
-    def join(self, following: Following, session_id: str | None) -> None:
+    def join(self, following: Subscription, session_id: str | None) -> None:
         """Begin to deliver to a follower."""
         (self._of_all if session_id is None else self._of_one.setdefault(session_id, set())).add(following)
 
-    def leave(self, following: Following, session_id: str | None) -> None:
+    def leave(self, following: Subscription, session_id: str | None) -> None:
         """Stop delivering to a follower."""
         if session_id is None:
             self._of_all.discard(following)

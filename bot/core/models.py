@@ -225,7 +225,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamUse:
+class StreamUsage:
     """For how long a stream was open for a channel; `closed_at` is None while it still is."""
 
     channel: Channel
@@ -262,7 +262,7 @@ class Playback:
 
 
 @dataclass(frozen=True, slots=True)
-class RoomDoor:
+class RoomAccess:
     """How one page enters the LiveKit room of a stream. The token must not leave but to a page that holds a valid link
     (rule 9), so it is kept out of `repr`.
 
@@ -276,7 +276,7 @@ class RoomDoor:
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedPanel:
+class PanelMessage:
     """Where a session's panel stands: `reference` is the platform's own name of the message."""
 
     session_id: str

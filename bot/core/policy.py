@@ -6,7 +6,7 @@ Pure arithmetic: no I/O, no settings, no vendor.
 from dataclasses import dataclass, replace
 
 from bot.core.models import Mode
-from bot.core.ports import Capabilities, FirstWords, StreamRequest
+from bot.core.ports import Capabilities, InitialText, StreamRequest
 
 MARGIN = 60.0
 """Seconds that the provider's own limits lie above ours: it is the safety net for a dead bot, not the one who ends."""
@@ -56,7 +56,7 @@ class SessionPolicy:
         voice: str,
         quality: str,
         remaining: float,
-        first_words: FirstWords | None,
+        first_words: InitialText | None,
         speed: float | None = None,
         language: str | None = None,
     ) -> StreamRequest:

@@ -21,7 +21,7 @@ class Timer(Protocol):
         """Forget the callback; harmless when it already ran."""
 
 
-Tell = Callable[[str], None]
+Echo = Callable[[str], None]
 """Prints one line for whoever runs the program."""
 
 
@@ -44,7 +44,7 @@ class Clock(Protocol):
 # --- avatar provider -------------------------------------------------------------------------------------------------
 
 
-class Cut(StrEnum):
+class InterruptMethod(StrEnum):
     """How a provider stops speech that has begun."""
 
     NATIVE = "native"
@@ -80,7 +80,7 @@ class Capabilities:
     chat: bool
     appends: bool
     needs_first_words: bool
-    cut: Cut
+    cut: InterruptMethod
     reports_speech: bool
     sends_ahead: bool
     lists_open: bool
@@ -99,7 +99,7 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class FirstWords:
+class InitialText:
     """The text a stream is created with: (part of) an utterance. `more` as in `AvatarProvider.speak`."""
 
     utterance_id: str
@@ -125,7 +125,7 @@ class StreamRequest:
     knowledge: str
     idle_timeout: float
     max_duration: float
-    first_words: FirstWords | None = None
+    first_words: InitialText | None = None
     speed: float | None = None
     language: str | None = None
 
@@ -148,7 +148,7 @@ class StreamStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class SpeakResult:
     """The provider took the text. `duration` is how long it speaks, seconds, None where only events tell."""
 
     duration: float | None = None
@@ -229,7 +229,7 @@ class AvatarProvider(AbstractAsyncContextManager["AvatarProvider"], Protocol):
 
     async def speak(
         self, upstream_id: str, utterance_id: str, text: str, mode: Mode = Mode.REPEAT, *, more: bool = False
-    ) -> Speech:
+    ) -> SpeakResult:
         """Have `text` (at most `max_text` characters) said, or answered.
 
         `more` says that further text of the same utterance follows, so its end is not to be reported yet.
@@ -273,7 +273,7 @@ class AvatarProvider(AbstractAsyncContextManager["AvatarProvider"], Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ChatTurn:
     """One step of a conversation with the avatar; `from_avatar` is False for what a person wrote."""
 
     text: str
@@ -283,7 +283,7 @@ class Turn:
 class ChatModel(Protocol):
     """A language model that answers where the provider cannot."""
 
-    def answer(self, knowledge: str, turns: Sequence[Turn]) -> AsyncIterator[str]:
+    def answer(self, knowledge: str, turns: Sequence[ChatTurn]) -> AsyncIterator[str]:
         """Stream the answer to the last turn, in fragments as they come. `turns` begin and end with a person's, and the
         speakers take turns. Raises `AnswerError`, also after fragments where the answer is not whole; ends in time."""
 

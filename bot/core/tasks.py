@@ -12,7 +12,7 @@ from bot.core.ports import Clock, Timer
 from bot.telemetry.unexpected import report
 
 
-class Timers:
+class NamedTimers:
     """The timers of one owner, who stops them when it ends."""
 
     def __init__(self, clock: Clock) -> None:
@@ -36,7 +36,7 @@ class Timers:
         self._timers.clear()
 
 
-class TaskOwner:
+class TaskSet:
     """Starts tasks, keeps them, and sees them end."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class TaskOwner:
             report("task failed", error, task=task.get_name())
 
 
-async def end(task: asyncio.Task[None] | None, *, again_after: float | None = None) -> None:
+async def cancel_and_wait(task: asyncio.Task[None] | None, *, again_after: float | None = None) -> None:
     """Cancel a task and wait until it has ended; its own failure has been logged by its owner.
 
     again_after: seconds after which the cancellation is repeated. For the task of a library that may swallow one, as

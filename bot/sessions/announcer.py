@@ -7,7 +7,7 @@ import structlog
 
 from bot import sentences
 from bot.core.errors import AvatarRelayError
-from bot.core.events import Bulletin, Notice, Occasion, SessionChanged, UtteranceChanged
+from bot.core.events import EventBus, Notice, NoticeKind, SessionChanged, UtteranceChanged
 from bot.core.models import Channel
 from bot.core.views import LeftUnsaid, Phase, Reply, SessionView, UnsaidWords
 from bot.sessions import panel
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 class Announcer:
     """Speaks for one session."""
 
-    def __init__(self, session_id: str, channel: Channel, bulletin: Bulletin) -> None:
+    def __init__(self, session_id: str, channel: Channel, bulletin: EventBus) -> None:
         self._session_id = session_id
         self._channel = channel
         self._bulletin = bulletin
@@ -31,7 +31,7 @@ class Announcer:
         a message would open it again. The panel and the watch page still follow."""
         self._is_silent = True
 
-    def announce(self, reply: Reply, occasion: Occasion) -> None:
+    def announce(self, reply: Reply, occasion: NoticeKind) -> None:
         """Tell the channel."""
         if not self._is_silent:
             self._bulletin.publish(Notice(self._channel, self._session_id, reply, occasion))
@@ -40,13 +40,13 @@ class Announcer:
         """Tell the channel that the session ends in `left` seconds unless somebody wants it to stay; `is_unwatched`:
         somebody who watches would be enough."""
         text = sentences.idle_warning(left, is_unwatched=is_unwatched)
-        self.announce(Reply(text, buttons=(panel.KEEP,)), Occasion.WARNING)
+        self.announce(Reply(text, buttons=(panel.KEEP,)), NoticeKind.WARNING)
 
     def complain(self, said: tuple[str, str], error: AvatarRelayError) -> None:
         """Tell the channel what went wrong: a sentence with its reference, which is in the log, too."""
         sentence, reference = said
         log.warning("speech failed", session=self._session_id, reference=reference, error=str(error))
-        self.announce(Reply(sentence), Occasion.TROUBLE)
+        self.announce(Reply(sentence), NoticeKind.TROUBLE)
 
     def tell(self, line: Line) -> None:
         """Publish what became of a line."""
@@ -63,11 +63,11 @@ class Announcer:
         if view != self._shown:
             waits_now = view.phase is Phase.WAITING_FOR_VIEWER
             if waits_now and (self._shown is None or self._shown.phase is not view.phase):
-                self.announce(Reply(sentences.waiting_for_viewer(), link=view.watch_url), Occasion.WAITING)
+                self.announce(Reply(sentences.waiting_for_viewer(), link=view.watch_url), NoticeKind.WAITING)
             self._shown = view
             self._bulletin.publish(SessionChanged(view))
 
     def say_goodbye(self, view: SessionView, sentence: str) -> None:
         """Publish that the session is over, and how it ended."""
         self._bulletin.publish(SessionChanged(view))
-        self.announce(Reply(sentence), Occasion.ENDED)
+        self.announce(Reply(sentence), NoticeKind.ENDED)

@@ -14,9 +14,9 @@ import structlog
 
 from bot import sentences
 from bot.access.permissions import Permissions
-from bot.access.quotas import Budget
+from bot.access.quotas import Quotas
 from bot.core.errors import StoreError
-from bot.core.events import Occasion
+from bot.core.events import NoticeKind
 from bot.core.models import EndReason
 from bot.core.views import Reply
 from bot.sessions.registry import NOBODY, Sessions
@@ -49,7 +49,7 @@ COUNT_EVERY = 5.0
 class Sweeper:
     """Runs the rounds, each at its own pace."""
 
-    def __init__(self, sessions: Sessions, permissions: Permissions, budget: Budget, *, audit_days: int = 365) -> None:
+    def __init__(self, sessions: Sessions, permissions: Permissions, budget: Quotas, *, audit_days: int = 365) -> None:
         """`audit_days`: how long the audit is kept, 0 for ever."""
         self._sessions = sessions
         self._permissions = permissions
@@ -112,7 +112,7 @@ class Sweeper:
                     await self._sessions.audit(NOBODY, "limit reached", running.session, share.what)
                 elif share.used >= self._budget.limits.warn_at and warning not in self._warned:
                     self._warned.add(warning)
-                    running.announce(Reply(sentences.limit_is_near(share.what, share.used)), Occasion.WARNING)
+                    running.announce(Reply(sentences.limit_is_near(share.what, share.used)), NoticeKind.WARNING)
         self._warned = {warning for warning in self._warned if self._sessions.with_id(warning[1]) is not None}
 
     async def _forget(self) -> None:

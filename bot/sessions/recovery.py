@@ -13,7 +13,7 @@ import structlog
 from bot.core.errors import ProviderError
 from bot.core.models import Playback, Session, SessionState, Stream, StreamState
 from bot.core.ports import StreamStatus
-from bot.services import House
+from bot.services import Services
 from bot.sessions.orphans import list_open
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ LOOK_UPS_AT_ONCE = 32
 
 
 async def settle_streams(
-    house: House, streams: Sequence[Stream], sessions: dict[str, Session]
+    house: Services, streams: Sequence[Stream], sessions: dict[str, Session]
 ) -> dict[str, tuple[Stream, Playback | None]]:
     """The streams that their sessions take over, by session: to go on with, or to close where the session only
     closes. All others are closed, or noted as gone or lost; nobody waits for that here."""
@@ -60,7 +60,7 @@ async def settle_streams(
     return open_streams
 
 
-def _over_at(house: House, stream: Stream, last_activity: datetime | None) -> datetime:
+def _over_at(house: Services, stream: Stream, last_activity: datetime | None) -> datetime:
     """When a stream that was found closed was so at the latest, by the limits it was given: what it cost while
     nobody here was looking must not count for longer."""
     capabilities = house.provider.capabilities
@@ -70,7 +70,7 @@ def _over_at(house: House, stream: Stream, last_activity: datetime | None) -> da
     return min(house.clock.now(), max(begun, last_activity or begun) + idle, begun + longest)
 
 
-async def _status(house: House, stream: Stream, listed: frozenset[str] | None) -> StreamStatus:
+async def _status(house: Services, stream: Stream, listed: frozenset[str] | None) -> StreamStatus:
     if listed is not None:
         return StreamStatus(is_open=stream.upstream_id in listed, detail="not in the provider's list")
     try:

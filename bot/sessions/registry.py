@@ -19,16 +19,16 @@ from bot.core.models import (
     Channel,
     EndReason,
     Mode,
-    RoomDoor,
+    RoomAccess,
     Session,
     SessionState,
     Utterance,
     UtteranceState,
 )
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 from bot.core.views import SessionView
 from bot.sentences import restarted
-from bot.services import House
+from bot.services import Services
 from bot.sessions.orphans import Unowned, list_open
 from bot.sessions.record import OwedRows
 from bot.sessions.recovery import settle_streams
@@ -69,9 +69,9 @@ class Recovery:
 class Sessions:
     """Every open session of this process, by channel and by id."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Services) -> None:
         self.house = house
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
         self._by_channel: dict[Channel, RunningSession] = {}
         self._by_id: dict[str, RunningSession] = {}
         self._by_link: dict[str, RunningSession] = {}
@@ -231,7 +231,7 @@ class Sessions:
         session = await self.house.store.session_by_link(link_nonce)
         return None if session is None else view_of_row(session, self.house)
 
-    async def door(self, link_nonce: str) -> RoomDoor | None:
+    async def door(self, link_nonce: str) -> RoomAccess | None:
         """How one more page enters the room of the session behind a link; None where there is no room to enter now.
 
         Raises `ProviderError` where a room of the operator's own cannot be had.
@@ -244,7 +244,7 @@ class Sessions:
             return await self.house.provider.door(stream.upstream_id)
         if playback.livekit_url is None:
             return None
-        return RoomDoor(stream.upstream_id, playback.livekit_url, playback.livekit_token or "")
+        return RoomAccess(stream.upstream_id, playback.livekit_url, playback.livekit_token or "")
 
     # --- after a restart ---------------------------------------------------------------------------------------------
 

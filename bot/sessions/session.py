@@ -15,12 +15,12 @@ import structlog
 
 from bot import sentences
 from bot.core.errors import AvatarRelayError, ProviderError, StoreError
-from bot.core.events import Occasion
+from bot.core.events import NoticeKind
 from bot.core.models import EndReason, Mode, Playback, Session, SessionState, Stream, Utterance
-from bot.core.ports import CatalogueEntry, FirstWords
-from bot.core.tasks import TaskOwner
+from bot.core.ports import CatalogueEntry, InitialText
+from bot.core.tasks import TaskSet
 from bot.core.views import Phase, Reply, SessionView
-from bot.services import House
+from bot.services import Services
 from bot.sessions.announcer import Announcer
 from bot.sessions.pending import Arrivals
 from bot.sessions.record import SessionRow
@@ -41,13 +41,13 @@ log = structlog.get_logger(__name__)
 class RunningSession:
     """An open session of this process."""
 
-    def __init__(self, session: Session, house: House, idle_timeout: float | None = None) -> None:
+    def __init__(self, session: Session, house: Services, idle_timeout: float | None = None) -> None:
         """`idle_timeout`: what the channel has chosen, seconds."""
         self._row = SessionRow(session, house.store)
         self.policy = house.policy.with_idle_timeout(idle_timeout)
         self._house = house
         self._asked_idle = self.policy.asked_idle_timeout(house.provider.capabilities)
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
         self._announcer = Announcer(session.id, session.channel, house.bulletin)
         self._promises = UnsaidPromises()
         self._mailbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
@@ -57,7 +57,7 @@ class RunningSession:
             house.store,
             house.closer,
             house.clock,
-            not_confirmed=lambda: self.announce(Reply(sentences.close_not_confirmed()), Occasion.TROUBLE),
+            not_confirmed=lambda: self.announce(Reply(sentences.close_not_confirmed()), NoticeKind.TROUBLE),
         )
         self._ending = Ending()
         self._is_opening_stream = False
@@ -281,17 +281,17 @@ class RunningSession:
         self._show()
         await open_patiently(self._open_and_greet, self._house.clock)
         await self._row.go_live(self._house.clock.now())
-        self.announce(Reply(sentences.live(self.session.mode), link=self.view().watch_url), Occasion.LIVE)
+        self.announce(Reply(sentences.live(self.session.mode), link=self.view().watch_url), NoticeKind.LIVE)
 
     async def _open_and_greet(self) -> None:
         if not self._house.provider.capabilities.needs_first_words:
             await self._open_stream(None)
             return
         line = greeting(self.session.id, self.policy.greeting, self._house.clock)
-        await self._open_stream(FirstWords(line.utterance.id, line.utterance.text))
+        await self._open_stream(InitialText(line.utterance.id, line.utterance.text))
         self.speech.greet(line)
 
-    async def _open_stream(self, first_words: FirstWords | None) -> None:
+    async def _open_stream(self, first_words: InitialText | None) -> None:
         request = self.policy.stream_request(
             self._house.provider.capabilities,
             avatar=self.session.avatar,
@@ -373,7 +373,7 @@ class RunningSession:
         if not self.is_ending:
             self._show()
 
-    def announce(self, reply: Reply, occasion: Occasion) -> None:
+    def announce(self, reply: Reply, occasion: NoticeKind) -> None:
         """Tell the channel."""
         self._announcer.announce(reply, occasion)
 

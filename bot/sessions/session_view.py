@@ -8,14 +8,14 @@ from bot.core.models import Session, SessionState
 from bot.core.ports import CatalogueEntry
 from bot.core.views import Phase, SessionView
 from bot.sentences import UNNAMED_AVATAR, ended
-from bot.services import House
+from bot.services import Services
 from bot.speaking.speaker import SpeakingLoop
 from bot.streams.streams import StreamKeeper
 
 
 def view_of_running(
     session: Session,
-    house: House,
+    house: Services,
     speech: SpeakingLoop,
     keeper: StreamKeeper,
     avatar: CatalogueEntry | None,
@@ -59,7 +59,7 @@ def _phase(
     return Phase.WAITING_FOR_VIEWER if speech.waits_for_viewer else Phase.LIVE
 
 
-def view_of_row(session: Session, house: House) -> SessionView:
+def view_of_row(session: Session, house: Services) -> SessionView:
     """A session that this process does not run, as its row says: over, or about to be taken up again after a
     restart."""
     over_at = session.closed_at or house.clock.now()

@@ -12,8 +12,8 @@ from bot.core.errors import AvatarAway, ProviderError, StreamGone
 from bot.core.events import WordsSpoken
 from bot.core.models import Stream
 from bot.core.ports import AnswerHeard, AvatarSeen, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
-from bot.core.tasks import TaskOwner, Timers, end
-from bot.services import House
+from bot.core.tasks import NamedTimers, TaskSet, cancel_and_wait
+from bot.services import Services
 from bot.speaking.speaker import SpeakingLoop
 from bot.streams.page_bridge import AVATAR_LIMIT
 from bot.streams.streams import StreamKeeper
@@ -31,10 +31,10 @@ class StreamEar:
     def __init__(
         self,
         session_id: str,
-        house: House,
+        house: Services,
         keeper: StreamKeeper,
         speech: SpeakingLoop,
-        tasks: TaskOwner,
+        tasks: TaskSet,
         post: Callable[[Callable[[], Awaitable[None]]], None],
     ) -> None:
         """`post` hands work to the session's task."""
@@ -46,7 +46,7 @@ class StreamEar:
         self._post = post
         self._listening: asyncio.Task[None] | None = None
         self._keeping_alive: asyncio.Task[None] | None = None
-        self._timers = Timers(house.clock)
+        self._timers = NamedTimers(house.clock)
         self.avatar_is_away = False
 
     def listen(self) -> None:
@@ -61,8 +61,8 @@ class StreamEar:
         """Listen no longer."""
         self._stop_missing()
         listening, self._listening = self._listening, None
-        await end(listening)
-        await end(self._keeping_alive)
+        await cancel_and_wait(listening)
+        await cancel_and_wait(self._keeping_alive)
 
     def forget_timers(self) -> None:
         """Nothing is done by itself from now on."""

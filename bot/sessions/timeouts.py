@@ -9,7 +9,7 @@ from collections.abc import Callable
 from bot.core.models import EndReason
 from bot.core.policy import SessionPolicy, keep_alive_every
 from bot.core.ports import Capabilities, Clock
-from bot.core.tasks import Timers
+from bot.core.tasks import NamedTimers
 from bot.sentences import NOBODY_WATCHED
 from bot.speaking.speaker import SpeakingLoop
 
@@ -50,7 +50,7 @@ class Lifetime:
         self._end = end
         self._warn = warn
         self._keep_alive = keep_alive
-        self._timers = Timers(clock)
+        self._timers = NamedTimers(clock)
         self._warned_of: float | None = None
         self._last_watched = clock.monotonic()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bot import sentences
-from bot.core.events import Bulletin, UtteranceChanged
+from bot.core.events import EventBus, UtteranceChanged
 from bot.core.models import Session, Utterance, UtteranceState
 from bot.core.views import LeftUnsaid, Reply, UnsaidWords, Visibility
 
@@ -41,7 +41,7 @@ class UnsaidPromises:
         return tuple(_words_for(author, utterances) for author, utterances in by_author.items())
 
 
-def tell_left(session: Session, utterances: Iterable[Utterance], state: UtteranceState, bulletin: Bulletin) -> None:
+def tell_left(session: Session, utterances: Iterable[Utterance], state: UtteranceState, bulletin: EventBus) -> None:
     """Tell that an earlier process left these utterances, which are in `state` now and are not said any more."""
     promises = UnsaidPromises()
     for utterance in utterances:

@@ -12,9 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from bot.core.models import Mode
 from bot.settings.secret_file import SHORTEST
 from bot.settings.types import (
-    Answers,
+    AnswerPlacement,
     AnyCase,
-    CarrierChoice,
     ChatApiUrl,
     HttpUrl,
     Key,
@@ -22,6 +21,7 @@ from bot.settings.types import (
     PlatformIds,
     Quality,
     Relay,
+    RoomTransportChoice,
     Seconds,
     address,
     command_word,
@@ -71,7 +71,9 @@ class AvatarSettings(Section):
     voice_id: str = words("")
     quality: Annotated[Quality, AnyCase] = Field(default=Quality.MEDIUM, description="low, medium, high or very_high")
     key_exclusive: bool = Field(default=False, description="true or false")
-    carrier: Annotated[CarrierChoice, AnyCase] = Field(default=CarrierChoice.AUTO, description="auto, page or bot")
+    carrier: Annotated[RoomTransportChoice, AnyCase] = Field(
+        default=RoomTransportChoice.AUTO, description="auto, page or bot"
+    )
     knowledge: str = words("")
     greeting: str = words("Hello, I am here.")
 
@@ -200,7 +202,9 @@ class SessionSettings(Section):
     max_duration: Seconds = seconds(3600)
     relay: Annotated[Relay, AnyCase] = Field(default=Relay.MENTIONS, description="off, mentions or all")
     mode: Annotated[Mode, AnyCase] = Field(default=Mode.REPEAT, description="repeat or chat")
-    answers: Annotated[Answers, AnyCase] = Field(default=Answers.MESSAGE, description="off, message or thread")
+    answers: Annotated[AnswerPlacement, AnyCase] = Field(
+        default=AnswerPlacement.MESSAGE, description="off, message or thread"
+    )
     reactions: bool = Field(default=True, description="true or false")
 
     def contradictions(self) -> Iterator[str]:

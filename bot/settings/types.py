@@ -137,7 +137,7 @@ class Quality(StrEnum):
     VERY_HIGH = "very_high"
 
 
-class CarrierChoice(StrEnum):
+class RoomTransportChoice(StrEnum):
     """Who takes commands into a LiveKit room: a watch page, the bot, or whichever suits the other settings."""
 
     AUTO = "auto"
@@ -152,7 +152,7 @@ class Shutdown(StrEnum):
     KEEP = "keep"
 
 
-class Answers(StrEnum):
+class AnswerPlacement(StrEnum):
     """Where people read what the avatar answered."""
 
     OFF = "off"

@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from bot.core.errors import AnswerError
-from bot.core.ports import ChatModel, Turn
-from bot.core.tasks import TaskOwner, end
+from bot.core.ports import ChatModel, ChatTurn
+from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.telemetry.unexpected import report
 from bot.text import SpeakableStream
 
@@ -61,17 +61,17 @@ class Conversation:
         self._knowledge = knowledge
         self._exchanges: list[tuple[str, Answering]] = []
 
-    def begin(self, question: str, tasks: TaskOwner, grew: Callable[[], None]) -> Answering:
+    def begin(self, question: str, tasks: TaskSet, grew: Callable[[], None]) -> Answering:
         """Start to answer `question`; `grew` is called whenever there is something to take, or the answer is done."""
         answering = Answering()
-        turns = (*self._remembered(), Turn(question, from_avatar=False))
+        turns = (*self._remembered(), ChatTurn(question, from_avatar=False))
         self._exchanges.append((question, answering))
         answering.task = tasks.start(self._write(answering, turns, grew), name="answer")
         return answering
 
     async def stop(self, answering: Answering) -> None:
         """Stop writing an answer that nobody will hear; what was taken of it stays in the conversation."""
-        await end(answering.task)
+        await cancel_and_wait(answering.task)
 
     async def break_off(self, answering: Answering, error: AnswerError) -> None:
         """Stop writing an answer, which ends with what there is of it by now; `error` is why."""
@@ -84,7 +84,7 @@ class Conversation:
         """Have nobody remember an answer that was not heard, nor its question."""
         self._exchanges = [exchange for exchange in self._exchanges if exchange[1] is not answering]
 
-    def _remembered(self) -> list[Turn]:
+    def _remembered(self) -> list[ChatTurn]:
         """Questions and their answers, as they were heard. One that has no answer, because it was refused, cut or
         failed, is left out: models want the speakers to take turns, and a question that a filter refused would have all
         later ones refused."""
@@ -93,10 +93,10 @@ class Conversation:
         return [
             turn
             for question, answering in self._exchanges
-            for turn in (Turn(question, from_avatar=False), Turn(answering.whole, from_avatar=True))
+            for turn in (ChatTurn(question, from_avatar=False), ChatTurn(answering.whole, from_avatar=True))
         ]
 
-    async def _write(self, answering: Answering, turns: Sequence[Turn], grew: Callable[[], None]) -> None:
+    async def _write(self, answering: Answering, turns: Sequence[ChatTurn], grew: Callable[[], None]) -> None:
         try:
             if self._model is None:
                 raise AnswerError("no chat model is configured")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from bot.core.errors import AnswerError
 from bot.core.models import Mode, Utterance
 from bot.core.ports import Capabilities
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 from bot.speaking.answers import Conversation
 from bot.speaking.item import Line
 from bot.text import split
@@ -22,7 +22,7 @@ class PieceSource:
     """Fills the lines of one session with the pieces to send."""
 
     def __init__(
-        self, capabilities: Capabilities, conversation: Conversation, tasks: TaskOwner, grew: Callable[[], None]
+        self, capabilities: Capabilities, conversation: Conversation, tasks: TaskSet, grew: Callable[[], None]
     ) -> None:
         """`tasks` keeps the writing of answers; `grew` is called whenever there is more of one, or it is done."""
         self._capabilities = capabilities

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bot.core.errors import ProviderError, StreamGone
 from bot.core.models import Mode, Utterance
-from bot.core.ports import AvatarProvider, Cut, FirstWords
+from bot.core.ports import AvatarProvider, InitialText, InterruptMethod
 from bot.speaking.item import Line
 from bot.streams.streams import StreamKeeper
 from bot.telemetry import metrics
@@ -29,7 +29,7 @@ class Delivery:
         self,
         provider: AvatarProvider,
         keeper: StreamKeeper,
-        open_stream: Callable[[FirstWords | None], Awaitable[None]],
+        open_stream: Callable[[InitialText | None], Awaitable[None]],
         speed: float | None = None,
     ) -> None:
         """`open_stream` opens the next stream of the session, which `keeper` then has. `speed`: as the session asked
@@ -67,7 +67,7 @@ class Delivery:
         upstream_id = self._keeper.upstream_id
         if upstream_id is None:
             return
-        if self._capabilities.cut is Cut.CLOSE_STREAM:
+        if self._capabilities.cut is InterruptMethod.CLOSE_STREAM:
             await self._keeper.close("interrupted")
             return
         try:
@@ -79,7 +79,7 @@ class Delivery:
         if self._keeper.upstream_id is None:
             first_words = None
             if self._capabilities.needs_first_words:
-                first_words = FirstWords(line.utterance.id, text, more=not line.is_last_piece)
+                first_words = InitialText(line.utterance.id, text, more=not line.is_last_piece)
                 line.in_flight = True
             await self._open_stream(first_words)
             if first_words is not None:

@@ -21,9 +21,9 @@ from bot.core.errors import (
     Trouble,
 )
 from bot.core.models import Utterance, UtteranceState
-from bot.core.ports import FirstWords
-from bot.core.tasks import TaskOwner, Timers
-from bot.services import House
+from bot.core.ports import InitialText
+from bot.core.tasks import NamedTimers, TaskSet
+from bot.services import Services
 from bot.speaking.answer_timeouts import TURN, longest_wait, took_too_long
 from bot.speaking.answers import Conversation
 from bot.speaking.chunks import PieceSource
@@ -53,12 +53,12 @@ class SpeakingLoop:
 
     def __init__(
         self,
-        house: House,
+        house: Services,
         keeper: StreamKeeper,
-        tasks: TaskOwner,
+        tasks: TaskSet,
         *,
         post: Callable[[Callable[[], Awaitable[None]]], None],
-        open_stream: Callable[[FirstWords | None], Awaitable[None]],
+        open_stream: Callable[[InitialText | None], Awaitable[None]],
         tell: Callable[[Line], None],
         complain: Callable[[tuple[str, str], AvatarRelayError], None],
         speed: float | None = None,
@@ -77,7 +77,7 @@ class SpeakingLoop:
         self._queue = LineQueue(house.store, self._pieces, self._states, tell)
         self._playout = Playout(house.clock)
         self._delivery = Delivery(house.provider, keeper, open_stream, speed)
-        self._timers = Timers(house.clock)
+        self._timers = NamedTimers(house.clock)
         self._paused = False
         self._wanted_at = house.clock.monotonic()
         self.held = False

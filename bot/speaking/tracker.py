@@ -10,7 +10,7 @@ import structlog
 
 from bot.core.models import UtteranceState
 from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted
-from bot.core.tasks import Timers
+from bot.core.tasks import NamedTimers
 from bot.speaking.item import Line, LineStates
 from bot.speaking.playout import Playout
 
@@ -30,7 +30,7 @@ class SpeechProgress:
         self,
         playout: Playout,
         states: LineStates,
-        timers: Timers,
+        timers: NamedTimers,
         *,
         reports_speech: bool,
         post: Callable[[Callable[[], Awaitable[None]]], None],

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from bot.core.models import Block, PlacedPanel
+from bot.core.models import Block, PanelMessage
 from bot.store.tables import blocks, installations, oauth_states, panels
 
 
@@ -18,7 +18,7 @@ def _insert_into(connection: Connection, table: sa.Table) -> sqlite.Insert | pos
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
-def place_panel(connection: Connection, platform: str, panel: PlacedPanel) -> None:
+def place_panel(connection: Connection, platform: str, panel: PanelMessage) -> None:
     """Insert the panel, or move it."""
     insert = _insert_into(connection, panels)
     move = insert.on_conflict_do_update(
@@ -27,10 +27,10 @@ def place_panel(connection: Connection, platform: str, panel: PlacedPanel) -> No
     connection.execute(move, {"session_id": panel.session_id, "platform": platform, "reference": panel.reference})
 
 
-def panels_of(connection: Connection, platform: str) -> list[PlacedPanel]:
+def panels_of(connection: Connection, platform: str) -> list[PanelMessage]:
     """Every panel of a platform."""
     query = sa.select(panels.c.session_id, panels.c.reference).where(panels.c.platform == platform)
-    return [PlacedPanel(*row) for row in connection.execute(query.order_by(panels.c.session_id))]
+    return [PanelMessage(*row) for row in connection.execute(query.order_by(panels.c.session_id))]
 
 
 def forget_panel(connection: Connection, session_id: str) -> None:

@@ -18,12 +18,12 @@ from bot.core.models import (
     ChannelSettings,
     EndReason,
     Mode,
-    PlacedPanel,
+    PanelMessage,
     Session,
     SessionState,
     Stream,
     StreamState,
-    StreamUse,
+    StreamUsage,
     Utterance,
     UtteranceState,
 )
@@ -206,7 +206,7 @@ class Store:
             lambda connection: streams.known_upstream_ids(connection, provider, upstream_ids)
         )
 
-    async def streams_since(self, moment: datetime) -> list[StreamUse]:
+    async def streams_since(self, moment: datetime) -> list[StreamUsage]:
         """For how long streams were open of those that were open at `moment` or later."""
         return await self._database.read(lambda connection: streams.streams_since(connection, moment))
 
@@ -264,11 +264,11 @@ class Store:
 
     # --- panels, blocks, installations --------------------------------------------------------------------------------
 
-    async def place_panel(self, platform: str, panel: PlacedPanel) -> None:
+    async def place_panel(self, platform: str, panel: PanelMessage) -> None:
         """Remember where the panel of a session stands; a second one takes the place of the first."""
         await self._writer.write_alone(lambda connection: platforms.place_panel(connection, platform, panel))
 
-    async def panels(self, platform: str) -> list[PlacedPanel]:
+    async def panels(self, platform: str) -> list[PanelMessage]:
         """Every panel of a platform that has not been drawn for the last time."""
         return await self._database.read(lambda connection: platforms.panels_of(connection, platform))
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from bot.core.models import Channel, Stream, StreamState, StreamUse
+from bot.core.models import Channel, Stream, StreamState, StreamUsage
 from bot.store.rows import in_portions, read_stream, stream_row
 from bot.store.tables import sessions, stream_is_unsettled, streams
 
@@ -79,7 +79,7 @@ def known_upstream_ids(connection: Connection, provider: str, upstream_ids: Coll
     return known
 
 
-def streams_since(connection: Connection, moment: datetime) -> list[StreamUse]:
+def streams_since(connection: Connection, moment: datetime) -> list[StreamUsage]:
     """For how long streams were open of those that were open at `moment` or later. One that the provider never
     named is left out: nobody knows whether it was open."""
     query = (
@@ -89,4 +89,4 @@ def streams_since(connection: Connection, moment: datetime) -> list[StreamUse]:
         .join_from(streams, sessions)
         .where(sa.or_(streams.c.closed_at >= moment, stream_is_unsettled), streams.c.upstream_id.is_not(None))
     )
-    return [StreamUse(Channel(*place), begun, over) for *place, begun, over in connection.execute(query)]
+    return [StreamUsage(Channel(*place), begun, over) for *place, begun, over in connection.execute(query)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from bot.core.errors import AvatarAway, NotReady, ProviderError, StreamGone, Transient, Trouble
-from bot.core.models import RoomDoor
+from bot.core.models import RoomAccess
 from bot.core.ports import AvatarSeen
 
 BACKLOG = 512
@@ -252,7 +252,7 @@ class HasSeats(Protocol):
 class HasStage(Protocol):
     """A provider that can show a room to everybody, in a room of the operator's own."""
 
-    async def door(self, upstream_id: str) -> RoomDoor | None:
+    async def door(self, upstream_id: str) -> RoomAccess | None:
         """A door of its own for one more page; None where that stream is not shown so. Raises `ProviderError`."""
 
 

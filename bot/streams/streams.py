@@ -14,7 +14,7 @@ from bot.core.backoff import Backoff
 from bot.core.errors import ConcurrencyReached, ProviderError, StoreError, StreamGone, Transient
 from bot.core.models import Playback, Stream, StreamState
 from bot.core.ports import AvatarProvider, Clock, StreamRequest
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 from bot.store.store import Store
 from bot.telemetry import metrics
 from bot.telemetry.unexpected import report
@@ -48,7 +48,7 @@ class StreamCloser:
         self._provider = provider
         self._store = store
         self._clock = clock
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
         self._closing: dict[str, _Closing] = {}
 
     def begin(self, stream: Stream, detail: str) -> None:

@@ -14,7 +14,7 @@ from bot.core.errors import AvatarRelayError, Refused
 from bot.core.events import Notice, SessionEvent
 from bot.core.models import Actor, Channel
 from bot.core.views import Reply
-from bot.facade import Desk
+from bot.facade import Bot
 from bot.relay import Message
 from bot.settings import Settings
 
@@ -30,7 +30,7 @@ class TelnetChat:
     routes = ()
     trouble: str | None = "not listening yet"
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Bot) -> None:
         self._desk = desk
         self._writers: set[asyncio.StreamWriter] = set()
         self._names = itertools.count(1)

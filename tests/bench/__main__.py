@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from bot.core.clock import SystemClock
 from bot.core.models import Mode
-from bot.core.ports import Speech
+from bot.core.ports import SpeakResult
 from bot.relay import Message
 from bot.sessions.session import RunningSession
 from bot.settings import LogFormat, LogLevel
@@ -105,7 +105,7 @@ class Stopwatch(HeyGenStreaming):
 
     async def speak(
         self, upstream_id: str, utterance_id: str, text: str, mode: Mode = Mode.REPEAT, *, more: bool = False
-    ) -> Speech:
+    ) -> SpeakResult:
         self.handed[utterance_id] = time.perf_counter()
         speech = await super().speak(upstream_id, utterance_id, text, mode, more=more)
         self.taken[utterance_id] = time.perf_counter()

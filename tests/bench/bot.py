@@ -12,12 +12,12 @@ from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from bot.access.permissions import Permissions
 from bot.core.clock import SystemClock
-from bot.core.events import Bulletin
+from bot.core.events import EventBus
 from bot.core.models import Actor, Channel
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider
 from bot.relay import Relay
-from bot.services import House
+from bot.services import Services
 from bot.sessions.registry import Sessions, Wishes
 from bot.sessions.session import RunningSession
 from bot.settings import Relay as RelayRule
@@ -43,7 +43,9 @@ class BenchBot:
     def __init__(self, store: Store, provider: AvatarProvider, clock: SystemClock) -> None:
         closer = StreamCloser(provider, store, clock)
         policy = SessionPolicy(queue_limit=100_000)
-        house = House(provider, None, store, closer, Bulletin(), NoLinks(), clock, policy, Catalogue(provider, clock))
+        house = Services(
+            provider, None, store, closer, EventBus(), NoLinks(), clock, policy, Catalogue(provider, clock)
+        )
         self.sessions = Sessions(house)
         self.relay = Relay(self.sessions, Permissions(), clock, rule=RelayRule.ALL, user_rate=0)
 

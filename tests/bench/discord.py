@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from adapters.chat.discord import DiscordChat
 from adapters.simulator import SimulatorOptions, SpeechModel
 from bot.core.models import Mode
-from bot.core.ports import AvatarProvider, Speech
+from bot.core.ports import AvatarProvider, SpeakResult
 from tests.bench.bot import simulator_process
 from tests.bench.platforms import SLOW, platform_process, running, slow_provider
 from tests.platforms.discord import DiscordDriver
@@ -127,7 +127,7 @@ def watch_provider(provider: AvatarProvider, watch: Watch) -> None:
 
     async def speak_and_tell(
         upstream_id: str, utterance_id: str, text: str, mode: Mode = Mode.REPEAT, *, more: bool = False
-    ) -> Speech:
+    ) -> SpeakResult:
         speech = await speak(upstream_id, utterance_id, text, mode, more=more)
         watch.taken(text)
         return speech

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 
 from bot.app import Application
 from bot.core.clock import SystemClock
-from bot.core.tasks import end
-from bot.facade import ChatAdapter, Desk
-from bot.plugins import point_at_simulator
+from bot.core.tasks import cancel_and_wait
+from bot.facade import Bot, ChatAdapter
+from bot.plugins import with_simulator
 from bot.settings import Settings
 from tests.twins.discord import DiscordTwin
 from tests.twins.slack import SlackTwin
@@ -83,9 +83,9 @@ async def slow_provider(address: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def running(make: Callable[[Desk], ChatAdapter], settings: Settings, address: str) -> AsyncIterator[Application]:
+async def running(make: Callable[[Bot], ChatAdapter], settings: Settings, address: str) -> AsyncIterator[Application]:
     """The whole bot, with one platform, at the speed of the machine; connected; in the end it is killed."""
-    simulated = point_at_simulator(settings, address, SecretStr("simulator"))
+    simulated = with_simulator(settings, address, SecretStr("simulator"))
     application = Application(simulated, SystemClock(), lambda _line: None)
     await application.start([make])
     serving = asyncio.create_task(application.serve())
@@ -96,7 +96,7 @@ async def running(make: Callable[[Desk], ChatAdapter], settings: Settings, addre
         yield application
     finally:
         await application.desk.sessions.leave()
-        await end(serving)
+        await cancel_and_wait(serving)
         await application.stop()
 
 

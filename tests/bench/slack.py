@@ -26,7 +26,7 @@ from adapters.chat.slack.manifest import manifest_of
 from bot.app import Application
 from bot.core.clock import SystemClock
 from bot.core.models import Mode
-from bot.core.ports import Speech, StreamRequest
+from bot.core.ports import SpeakResult, StreamRequest
 from bot.relay import Message, Receipt, Relay
 from bot.settings import Settings
 from tests.bench.bot import simulator_process
@@ -167,7 +167,7 @@ async def _write_all(twin: SlackTwin, place: Channel, quiet: Callable[[], Awaita
         mode: Mode = Mode.REPEAT,
         *,
         more: bool = False,
-    ) -> Speech:
+    ) -> SpeakResult:
         if (known := handed.get(text)) is not None and not known.done():
             known.set_result(time.perf_counter())
         return await speak(client, upstream, utterance, text, mode, more=more)

@@ -26,7 +26,7 @@ from adapters.avatars.rooms.broadcast.room import Stage
 from adapters.avatars.rooms.broadcast.server import StageServer
 from adapters.simulator.rooms import livekit_media as media
 from bot.core.clock import SystemClock
-from bot.core.models import Playback, RoomDoor
+from bot.core.models import Playback, RoomAccess
 from tests.livekit import KEY, PROGRAM, SECRET, running_livekit_server
 
 SETTLE = 8.0
@@ -98,7 +98,7 @@ async def measured(url: str, shape: str, sessions: int, viewers: int | None) -> 
         return 100 * (_cpu() - cpu) / seconds / sessions, (pictures[0] - before) / seconds / sessions
 
 
-async def _door(room: BotRoom) -> RoomDoor:
+async def _door(room: BotRoom) -> RoomAccess:
     door = await room.door()
     assert door is not None
     return door

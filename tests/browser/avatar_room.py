@@ -10,8 +10,8 @@ from typing import Any
 from livekit import api, rtc
 
 from adapters.simulator.rooms import livekit_media as media
-from bot.core.models import RoomDoor
-from bot.core.tasks import TaskOwner
+from bot.core.models import RoomAccess
+from bot.core.tasks import TaskSet
 from tests.livekit import LiveKitServer
 
 CLIENT = "client"
@@ -25,7 +25,7 @@ class AvatarRoom:
         self._server = server
         self.name = f"room-{uuid.uuid4()}"
         self.heard: list[tuple[str | None, Any]] = []
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
         self._room = rtc.Room()
         self._room.on("data_received", self._note)
         self._video = rtc.VideoSource(media.WIDTH, media.HEIGHT)
@@ -36,10 +36,10 @@ class AvatarRoom:
         """The names of everybody else in the room."""
         return sorted(participant.identity for participant in self._room.remote_participants.values())
 
-    def door(self, identity: str | None = None) -> RoomDoor:
+    def door(self, identity: str | None = None) -> RoomAccess:
         """The provider's one door, or a door of its own for `identity`, with which nothing can be said."""
         token = self._token(identity or CLIENT, may_speak=identity is None)
-        return RoomDoor(self.name, self._server.url, token, is_seat=identity is None)
+        return RoomAccess(self.name, self._server.url, token, is_seat=identity is None)
 
     async def join(self) -> None:
         """Come into the room and begin to play."""

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from bot.core.errors import AvatarAway
-from bot.core.models import RoomDoor
+from bot.core.models import RoomAccess
 from bot.core.ports import AvatarSeen
 from bot.core.views import Phase
 from bot.streams.page_bridge import RoomMessage, SeatedRoom
@@ -322,7 +322,9 @@ async def test_a_room_that_breaks_is_entered_again(watching: Watching, visit: Vi
 
 
 async def test_a_room_that_cannot_be_reached_is_told(watching: Watching, visit: Visitor, pictures: Path) -> None:
-    watching.open_room(RoomDoor("upstream", "ws://127.0.0.1:9", "token"))  # the port of "discard", where nobody listens
+    watching.open_room(
+        RoomAccess("upstream", "ws://127.0.0.1:9", "token")
+    )  # the port of "discard", where nobody listens
     page = await visit(watching.page, **SCREENS["phone"])
     page.expect("ERR_")
     await look_at(page, "unreachable", pictures, "unreachable-phone")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from yarl import URL
 
-from bot.core.models import RoomDoor
+from bot.core.models import RoomAccess
 from tests.clock import ManualClock
 from tests.fuzz.attacks import (
     OUR_FAULT,
@@ -39,7 +39,7 @@ async def fuzz(attack: Callable[[Watching, aiohttp.ClientSession], Awaitable[Non
     """Run an attack against a server with one session and a room, and see that it still serves."""
     watching = Watching(ManualClock())
     await watching.start()
-    watching.open_room(RoomDoor("room", "ws://127.0.0.1:9", "the-token"))
+    watching.open_room(RoomAccess("room", "ws://127.0.0.1:9", "the-token"))
     with capture_logs() as log:
         try:
             headers = {"Origin": watching.base}

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.app import Application
 from bot.core.clock import SystemClock
-from bot.core.tasks import end
-from bot.facade import ChatAdapter, Desk
-from bot.plugins import point_at_simulator
+from bot.core.tasks import cancel_and_wait
+from bot.facade import Bot, ChatAdapter
+from bot.plugins import with_simulator
 from bot.settings import Settings, load
 
 KEY = "key-that-nobody-may-read-0123456789"
@@ -29,7 +29,7 @@ class RunningBot:
     """One bot after another on one database, over one simulator that outlives them."""
 
     def __init__(
-        self, folder: Path, make: Callable[[Desk], ChatAdapter], settings: Settings, *, speed: float = SPEED
+        self, folder: Path, make: Callable[[Bot], ChatAdapter], settings: Settings, *, speed: float = SPEED
     ) -> None:
         """`settings` as `tests.platforms.relay.settings_with` makes them; `make` is the adapter's class."""
         self.clock = SystemClock(speed)
@@ -41,7 +41,7 @@ class RunningBot:
         self._serving: asyncio.Task[None] | None = None
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> Bot:
         """The core of the bot that runs now."""
         assert self._application is not None
         return self._application.desk
@@ -64,7 +64,7 @@ class RunningBot:
 
     async def start(self) -> None:
         """Start the next bot. It is up, but may still be connecting to the platform."""
-        settings = point_at_simulator(self._settings, self.simulator.address, SecretStr(KEY))
+        settings = with_simulator(self._settings, self.simulator.address, SecretStr(KEY))
         self._application = Application(settings, self.clock, self.told.append)
         await self._application.start([self._make])
         self._serving = asyncio.create_task(self._application.serve())
@@ -86,7 +86,7 @@ class RunningBot:
         if application is None:
             return
         await application.desk.sessions.leave()
-        await end(self._serving)
+        await cancel_and_wait(self._serving)
         await application.stop()
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ from operator import eq
 from pathlib import Path
 
 from adapters.simulator import Effect
-from bot.access.permissions import Access
+from bot.access.permissions import AccessLists
 from bot.core.events import SessionChanged
 from bot.core.models import Actor, AuditEntry, Channel, EndReason, Role
 from bot.store import tables
@@ -91,7 +91,7 @@ async def test_an_admin_of_one_platform_is_nobody_in_the_same_workspace_name_of_
 
 
 async def test_the_operator_sees_and_stops_the_sessions_of_every_workspace(tmp_path: Path) -> None:
-    async with World(tmp_path, options=ROOMY, access=Access(operators=frozenset({"test:mia"}))) as world:
+    async with World(tmp_path, options=ROOMY, access=AccessLists(operators=frozenset({"test:mia"}))) as world:
         await two_workspaces(world)
         operator = replace(MIA, role=Role.HOST)
         assert (await world.type("/avatar-admin sessions", operator)).text == "3 open sessions."

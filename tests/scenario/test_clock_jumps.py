@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from adapters.simulator import Simulator
 from adapters.web import SignedWatchLinks
-from bot.access.quotas import Budget, Limits
+from bot.access.quotas import Limits, Quotas
 from bot.core.clock import SystemClock
 from bot.core.errors import LinkInvalid
 from bot.core.events import UtteranceChanged
@@ -173,7 +173,7 @@ async def test_a_clock_set_back_gives_no_money_back(world: TwoMachines) -> None:
     await world.type("/avatar stop")
     await world.until(lambda: world.running is None)
     await world.start()
-    spent = await Budget(world.store, world.clock, Limits(), Decimal(3)).spent()
+    spent = await Quotas(world.store, world.clock, Limits(), Decimal(3)).spent()
     assert all(seconds >= 0 for seconds in spent.by_channel.values())
 
 

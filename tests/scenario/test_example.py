@@ -14,9 +14,9 @@ from adapters.simulator import SimulatorOptions
 from bot import sentences
 from bot.app import Application
 from bot.core.clock import SystemClock
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 from bot.facade import ChatAdapter
-from bot.plugins import configured_chats
+from bot.plugins import load_adapters
 from bot.settings import load
 
 FOLDER = Path(__file__).parents[2] / "examples/telnet_chat"
@@ -83,7 +83,7 @@ async def adapter(telnet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     yield made[0]
     application.ask_to_stop()
     await serving
-    await end(serving)
+    await cancel_and_wait(serving)
     await application.stop()
 
 
@@ -149,5 +149,5 @@ def test_installed_example_is_found_by_its_entry_point(
     (about / "entry_points.txt").write_text("".join(lines))
     monkeypatch.syspath_prepend(str(tmp_path))
     told: list[str] = []
-    assert telnet in configured_chats(load(None), console=False, tell=told.append)
+    assert telnet in load_adapters(load(None), console=False, tell=told.append)
     assert "Telnet: starting." in told

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.simulator import Effect
 from bot.commands.parser import AVATAR, Asked, parse
-from bot.core.events import Notice, Occasion
+from bot.core.events import Notice, NoticeKind
 from bot.core.models import Actor, EndReason, Role, UtteranceState
 from bot.store import tables
 from tests.world import ANA, CHANNEL, World, simulated, with_policy
@@ -19,7 +19,7 @@ BOUNDS = "Give a number of seconds from 5 to 3600, or `default` for what the ope
 
 
 def warnings(world: World) -> list[Notice]:
-    return [event for event in world.events if isinstance(event, Notice) and event.occasion is Occasion.WARNING]
+    return [event for event in world.events if isinstance(event, Notice) and event.occasion is NoticeKind.WARNING]
 
 
 async def press(world: World, verb: str, session_id: str, actor: Actor = ANA) -> str:

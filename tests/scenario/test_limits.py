@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from adapters.simulator import Effect
-from bot.access.quotas import Budget, Limits
+from bot.access.quotas import Limits, Quotas
 from bot.core.errors import Refused
-from bot.core.events import Occasion
+from bot.core.events import NoticeKind
 from bot.core.models import Actor, Channel, EndReason
 from bot.store import tables
 from tests.world import ADA, ANA, CHANNEL, World, simulated, with_policy
@@ -54,7 +54,7 @@ async def open_seconds(world: World) -> float:
 
 async def workspaces(world: World) -> list[tuple[str, int]]:
     """For how many seconds streams were open in each workspace."""
-    spent = await Budget(world.store, world.clock, Limits(), None).spent()
+    spent = await Quotas(world.store, world.clock, Limits(), None).spent()
     return [(workspace, seconds) for (_, workspace), seconds in spent.by_workspace.items()]
 
 
@@ -172,7 +172,9 @@ async def test_the_channel_is_warned_exactly_once_before_the_limit_is_used_up(tm
     async with limited(tmp_path, Limits(channel_minutes=2), "heygen-streaming") as world:
         running = await world.start()
         await world.until(running.closed.is_set, step=1.0)
-        warnings = [event.reply.text for event in world.events if getattr(event, "occasion", None) is Occasion.WARNING]
+        warnings = [
+            event.reply.text for event in world.events if getattr(event, "occasion", None) is NoticeKind.WARNING
+        ]
         assert len(warnings) == 1
         assert warnings[0].startswith("8")
         assert warnings[0].endswith(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.access.permissions import EVERYWHERE, Access
+from bot.access.permissions import EVERYWHERE, AccessLists
 from bot.commands.parser import AVATAR, Asked, parse
 from bot.core.errors import Refused
 from bot.core.models import Actor, AuditEntry, Channel, Role
@@ -163,7 +163,7 @@ async def test_a_block_and_its_lifting_by_the_shell_are_noticed_by_the_running_b
 
 
 async def test_hosts_named_by_the_operator_start_and_others_only_speak(tmp_path: Path) -> None:
-    async with World(tmp_path, access=Access(hosts=frozenset({"test:ana"}))) as world:
+    async with World(tmp_path, access=AccessLists(hosts=frozenset({"test:ana"}))) as world:
         assert (await world.type("/avatar start", BO)).text.startswith("You may not start or stop the avatar here.")
         running = await world.start()
         assert (await world.write("good morning", BO)).utterance is not None
@@ -172,14 +172,14 @@ async def test_hosts_named_by_the_operator_start_and_others_only_speak(tmp_path:
 
 
 async def test_a_group_can_be_named_as_hosts(tmp_path: Path) -> None:
-    async with World(tmp_path, access=Access(hosts=frozenset({"test:moderators"}))) as world:
+    async with World(tmp_path, access=AccessLists(hosts=frozenset({"test:moderators"}))) as world:
         assert (await world.type("/avatar start", BO)).text.startswith("You may not")
         moderator = replace(BO, groups=frozenset({"moderators"}))
         assert (await world.type("/avatar start", moderator)).text.startswith("Starting the avatar")
 
 
 async def test_speakers_named_by_the_operator_are_heard_and_others_only_watch(tmp_path: Path) -> None:
-    access = Access(hosts=frozenset({"test:ana"}), speakers=frozenset({"test:cy"}))
+    access = AccessLists(hosts=frozenset({"test:ana"}), speakers=frozenset({"test:cy"}))
     async with World(tmp_path, access=access) as world:
         await world.start()
         assert (await world.write("hello", replace(BO, id="cy"))).utterance is not None
@@ -190,7 +190,7 @@ async def test_speakers_named_by_the_operator_are_heard_and_others_only_watch(tm
 
 
 async def test_help_shows_admin_commands_to_admins_the_operator_has_named(tmp_path: Path) -> None:
-    async with World(tmp_path, access=Access(admins=frozenset({"test:bo"}))) as world:
+    async with World(tmp_path, access=AccessLists(admins=frozenset({"test:bo"}))) as world:
         assert any("/avatar-admin" in line for line, _ in (await world.type("/avatar help", BO)).fields)
         assert not any("/avatar-admin" in line for line, _ in (await world.type("/avatar help", ANA)).fields)
 
@@ -201,12 +201,14 @@ async def test_help_shows_admin_commands_to_admins_the_operator_has_named(tmp_pa
 @pytest.mark.parametrize(
     "access",
     [
-        Access(channels_denied=frozenset({"test:general"})),
-        Access(channels_allowed=frozenset({"test:stage"})),
+        AccessLists(channels_denied=frozenset({"test:general"})),
+        AccessLists(channels_allowed=frozenset({"test:stage"})),
     ],
     ids=["denied", "not allowed"],
 )
-async def test_no_avatar_comes_into_a_channel_the_operator_does_not_want_it_in(tmp_path: Path, access: Access) -> None:
+async def test_no_avatar_comes_into_a_channel_the_operator_does_not_want_it_in(
+    tmp_path: Path, access: AccessLists
+) -> None:
     async with World(tmp_path, access=access) as world:
         assert (await world.type("/avatar start")).text == DENIED
         assert (await world.type("/avatar start", channel=replace(CHANNEL, id="stage"))).text.startswith("Starting")
@@ -219,7 +221,7 @@ async def test_a_session_in_a_channel_that_is_denied_since_takes_no_messages_and
     async with World(tmp_path) as world:
         await world.start()
         await world.crash()
-        world._access = Access(channels_denied=frozenset({"test:general"}))
+        world._access = AccessLists(channels_denied=frozenset({"test:general"}))
         await world.boot()
         running = world.running
         assert running is not None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot import sentences
-from bot.access.permissions import Access, Permissions
+from bot.access.permissions import AccessLists, Permissions
 from bot.core.errors import Refused
 from bot.core.models import Actor, Mode, Role, UtteranceState
 from bot.sessions.registry import Wishes
@@ -125,7 +125,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str, Actor, bool]] = {
     "queue full": ({"policy": with_policy(queue_limit=0)}, "no room", ANA, True),
     "not a speaker": ({}, "may I", replace(ANA, role=Role.VIEWER), False),
     "blocked": ({}, "let me in", replace(ANA, role=Role.BLOCKED), False),
-    "channel denied": ({"access": Access(channels_denied=frozenset({"test:general"}))}, "hello", ANA, False),
+    "channel denied": ({"access": AccessLists(channels_denied=frozenset({"test:general"}))}, "hello", ANA, False),
     "no mind": ({"chat_model": False, "policy": with_policy(mode=Mode.CHAT)}, "hello", ANA, True),
 }
 """What makes a relay refuse, and whether who wrote among people may see by a mark that it did."""

@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from adapters.simulator import Simulator
 from bot.core.errors import Refused
 from bot.core.models import Channel, SessionState, StreamState, UtteranceState
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 from bot.relay import Message
 from bot.store import tables
 from tests.clock import ClockElsewhere
@@ -207,7 +207,7 @@ class LifeCycle(RuleBasedStateMachine):
             self.world.mains.cut_in(instants)
             giving = asyncio.create_task(self.world.type(f"/avatar {command}", channel=channel))
             await self.world.pass_time(5)
-            await end(giving)
+            await cancel_and_wait(giving)
             await self.world.crash()
             await self.world.boot()
             await self.world.rest()

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 
 
 class ProxyTwin:
@@ -39,7 +39,7 @@ class ProxyTwin:
     ) -> None:
         self._server.close()
         for task in tuple(self._tasks):
-            await end(task)
+            await cancel_and_wait(task)
 
     @property
     def url(self) -> str:

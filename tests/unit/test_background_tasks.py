@@ -12,7 +12,7 @@ import pytest
 
 from bot.core.errors import StoreUnavailable
 from bot.core.models import UtteranceState
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 from bot.sessions.jobs import LEARN_BLOCKS_EVERY, STOP_REQUESTS_EVERY
 from bot.streams.catalogue import REMEMBERED
 from bot.supervision import PAUSES, Supervised
@@ -62,7 +62,7 @@ async def test_the_catalogue(world: World) -> None:
     await world.pass_time(PAUSES[0] + REMEMBERED)
     assert part.trouble is None
     assert catalogue.known_voices
-    await end(keeping)
+    await cancel_and_wait(keeping)
 
 
 async def test_the_listening_to_a_stream(world: World) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bot.core.events import BACKLOG, Bulletin, Following, Notice, SessionEvent
+from bot.core.events import BACKLOG, EventBus, Notice, SessionEvent, Subscription
 from bot.core.models import Channel
 from bot.core.views import Reply
 
@@ -18,14 +18,14 @@ def text_of(event: SessionEvent) -> str:
     return event.reply.text
 
 
-async def read(following: Following) -> list[str]:
+async def read(following: Subscription) -> list[str]:
     """Everything delivered so far."""
     following.close()
     return [text_of(event) async for event in following]
 
 
 async def test_follower_of_all_hears_every_session_in_order() -> None:
-    bulletin = Bulletin()
+    bulletin = EventBus()
     with bulletin.follow() as following:
         for text, session in (("a", "one"), ("b", "two"), ("c", "one")):
             bulletin.publish(notice(text, session))
@@ -33,7 +33,7 @@ async def test_follower_of_all_hears_every_session_in_order() -> None:
 
 
 async def test_follower_of_one_session_hears_no_other() -> None:
-    bulletin = Bulletin()
+    bulletin = EventBus()
     with bulletin.follow("one") as following:
         for text, session in (("a", "one"), ("b", "two"), ("c", "one")):
             bulletin.publish(notice(text, session))
@@ -41,7 +41,7 @@ async def test_follower_of_one_session_hears_no_other() -> None:
 
 
 async def test_follower_waits_for_what_comes_later() -> None:
-    bulletin = Bulletin()
+    bulletin = EventBus()
     with bulletin.follow() as following:
         events = aiter(following)
         waiting = asyncio.ensure_future(anext(events))
@@ -53,7 +53,7 @@ async def test_follower_waits_for_what_comes_later() -> None:
 
 
 async def test_what_happened_before_or_after_is_not_heard() -> None:
-    bulletin = Bulletin()
+    bulletin = EventBus()
     bulletin.publish(notice("before"))
     with bulletin.follow() as following:
         pass
@@ -62,7 +62,7 @@ async def test_what_happened_before_or_after_is_not_heard() -> None:
 
 
 async def test_follower_that_does_not_keep_up_loses_the_oldest_and_is_told_how_many() -> None:
-    bulletin = Bulletin()
+    bulletin = EventBus()
     with bulletin.follow(backlog=2) as slow, bulletin.follow() as quick:
         for text in "abcd":
             bulletin.publish(notice(text))
@@ -73,7 +73,7 @@ async def test_follower_that_does_not_keep_up_loses_the_oldest_and_is_told_how_m
 
 
 async def test_backlog_is_bounded_where_nobody_says_how() -> None:
-    bulletin = Bulletin()
+    bulletin = EventBus()
     with bulletin.follow() as following:
         for _ in range(BACKLOG + 1):
             bulletin.publish(notice("a"))
@@ -82,7 +82,7 @@ async def test_backlog_is_bounded_where_nobody_says_how() -> None:
 
 
 async def test_pending_tells_whether_something_waits() -> None:
-    bulletin = Bulletin()
+    bulletin = EventBus()
     with bulletin.follow() as following:
         assert not following.pending()
         bulletin.publish(notice("a"))
@@ -90,7 +90,7 @@ async def test_pending_tells_whether_something_waits() -> None:
 
 
 async def test_closing_lets_the_follower_read_to_the_end() -> None:
-    bulletin = Bulletin()
+    bulletin = EventBus()
     with bulletin.follow() as following:
         reading = asyncio.ensure_future(_texts(following))
         await asyncio.sleep(0)
@@ -99,12 +99,12 @@ async def test_closing_lets_the_follower_read_to_the_end() -> None:
         assert await reading == ["last"]
 
 
-async def _texts(following: Following) -> list[str]:
+async def _texts(following: Subscription) -> list[str]:
     return [text_of(event) async for event in following]
 
 
 def test_watchers_of_a_session_are_counted_while_they_watch() -> None:
-    bulletin = Bulletin()
+    bulletin = EventBus()
     with bulletin.follow(), bulletin.follow("one"), bulletin.follow("two"):
         with bulletin.follow("one"):
             assert bulletin.watchers("one") == 2

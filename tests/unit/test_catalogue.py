@@ -8,7 +8,7 @@ import pytest
 
 from adapters.simulator import Effect
 from bot.core.errors import ProviderError
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 from bot.streams.catalogue import REMEMBERED, TRY_AGAIN, Catalogue
 from tests.world import World
 
@@ -33,7 +33,7 @@ async def fresh(world: World, catalogue: Catalogue) -> AsyncIterator[Catalogue]:
     keeping = asyncio.create_task(catalogue.keep_fresh())
     await world.rest()
     yield catalogue
-    await end(keeping)
+    await cancel_and_wait(keeping)
 
 
 def another_avatar(world: World, times: int = 1) -> None:
@@ -93,7 +93,7 @@ async def test_a_list_that_could_not_be_had_is_asked_for_again_after_a_minute(
     await world.pass_time(TRY_AGAIN)
     assert "Juno" in names(catalogue)
     assert catalogue.known_voices
-    await end(keeping)
+    await cancel_and_wait(keeping)
 
 
 async def test_an_avatar_is_found_by_its_id_and_the_empty_id_is_the_default(catalogue: Catalogue) -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from bot.access.quotas import Budget, Limits
+from bot.access.quotas import Limits, Quotas
 from bot.core.errors import Refused
 from bot.core.models import Channel, SessionState, StreamState
 from bot.store.store import Store
@@ -32,8 +32,8 @@ async def store(clock: ManualClock) -> AsyncIterator[Store]:
         yield store
 
 
-def budget(store: Store, clock: ManualClock, price: Decimal | None = None, **limits: object) -> Budget:
-    return Budget(store, clock, Limits(**limits), price)  # type: ignore[arg-type]  # named by the tests
+def budget(store: Store, clock: ManualClock, price: Decimal | None = None, **limits: object) -> Quotas:
+    return Quotas(store, clock, Limits(**limits), price)  # type: ignore[arg-type]  # named by the tests
 
 
 async def use(store: Store, channel: Channel, begun: datetime, over: datetime | None) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.errors import SettingsError
-from bot.settings import CarrierChoice, load, variables
+from bot.settings import RoomTransportChoice, load, variables
 
 SERVER = {"LIVEKIT_URL": "wss://live.example.com/", "LIVEKIT_API_KEY": "key-hush", "LIVEKIT_API_SECRET": "secret-hush"}
 
@@ -26,7 +26,7 @@ def test_nothing_set_is_the_real_service_without_a_server_of_ones_own() -> None:
     assert settings.liveavatar.api_key is None
     assert not settings.liveavatar.sandbox
     assert not settings.livekit.is_set
-    assert settings.avatar.carrier is CarrierChoice.AUTO
+    assert settings.avatar.carrier is RoomTransportChoice.AUTO
 
 
 def test_a_server_is_its_address_and_both_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.access.permissions import EVERYWHERE, Access, Permissions
+from bot.access.permissions import EVERYWHERE, AccessLists, Permissions
 from bot.core.errors import Refused
 from bot.core.models import Actor, Block, Channel, Role
 
@@ -15,7 +15,7 @@ HOST = Actor("discord", "2", "Host", groups=frozenset({"77"}))
 ADMIN = Actor("discord", "3", "Admin", role=Role.ADMIN)
 
 
-def role(access: Access, actor: Actor) -> Role:
+def role(access: AccessLists, actor: Actor) -> Role:
     return Permissions(access).recognise(actor, HERE).role
 
 
@@ -38,7 +38,7 @@ def test_more_than_a_role_allows_is_refused_with_a_sentence(needed: Role) -> Non
 
 
 def test_an_operator_is_an_admin_whatever_the_platform_says() -> None:
-    actor = Permissions(Access(operators=frozenset({"discord:1"}))).recognise(GUEST, HERE)
+    actor = Permissions(AccessLists(operators=frozenset({"discord:1"}))).recognise(GUEST, HERE)
     assert actor.role is Role.ADMIN
     assert actor.is_operator
 
@@ -56,18 +56,20 @@ EXTERNAL = Actor("discord", "9", "Zoe", role=Role.ADMIN, groups=frozenset({"77"}
 @pytest.mark.parametrize(
     ("access", "most"),
     [
-        (Access(), Role.SPEAKER),
-        (Access(hosts=frozenset({"discord:77"})), Role.SPEAKER),
-        (Access(admins=frozenset({"discord:77"})), Role.SPEAKER),
-        (Access(speakers=frozenset({"discord:2"})), Role.VIEWER),
-        (Access(speakers=frozenset({"discord:77"})), Role.VIEWER),
-        (Access(speakers=frozenset({"discord:9"})), Role.SPEAKER),
-        (Access(hosts=frozenset({"discord:9"})), Role.HOST),
-        (Access(admins=frozenset({"discord:9"})), Role.ADMIN),
-        (Access(operators=frozenset({"discord:9"})), Role.ADMIN),
+        (AccessLists(), Role.SPEAKER),
+        (AccessLists(hosts=frozenset({"discord:77"})), Role.SPEAKER),
+        (AccessLists(admins=frozenset({"discord:77"})), Role.SPEAKER),
+        (AccessLists(speakers=frozenset({"discord:2"})), Role.VIEWER),
+        (AccessLists(speakers=frozenset({"discord:77"})), Role.VIEWER),
+        (AccessLists(speakers=frozenset({"discord:9"})), Role.SPEAKER),
+        (AccessLists(hosts=frozenset({"discord:9"})), Role.HOST),
+        (AccessLists(admins=frozenset({"discord:9"})), Role.ADMIN),
+        (AccessLists(operators=frozenset({"discord:9"})), Role.ADMIN),
     ],
 )
-def test_somebody_of_another_company_speaks_at_most_unless_the_operator_names_them(access: Access, most: Role) -> None:
+def test_somebody_of_another_company_speaks_at_most_unless_the_operator_names_them(
+    access: AccessLists, most: Role
+) -> None:
     actor = Permissions(access).recognise(EXTERNAL, HERE)
     assert actor.role is most
     assert Permissions(access).recognise(actor, HERE).role is most, "asked twice"
@@ -79,37 +81,37 @@ def test_blocked_person_of_another_company_can_do_nothing() -> None:
 
 def test_an_operator_of_one_platform_is_nobody_on_another() -> None:
     with pytest.raises(Refused):
-        Permissions(Access(operators=frozenset({"slack:1"}))).require(GUEST, Role.ADMIN, HERE)
+        Permissions(AccessLists(operators=frozenset({"slack:1"}))).require(GUEST, Role.ADMIN, HERE)
 
 
 def test_people_and_their_groups_can_be_named() -> None:
-    assert role(Access(admins=frozenset({"discord:77"})), HOST) is Role.ADMIN
-    assert role(Access(admins=frozenset({"discord:2"})), HOST) is Role.ADMIN
-    assert role(Access(admins=frozenset({"slack:2"})), HOST) is Role.HOST
+    assert role(AccessLists(admins=frozenset({"discord:77"})), HOST) is Role.ADMIN
+    assert role(AccessLists(admins=frozenset({"discord:2"})), HOST) is Role.ADMIN
+    assert role(AccessLists(admins=frozenset({"slack:2"})), HOST) is Role.HOST
 
 
 def test_where_hosts_are_named_nobody_else_is_one() -> None:
-    assert role(Access(hosts=frozenset({"discord:77"})), HOST) is Role.HOST
-    assert role(Access(hosts=frozenset({"discord:88"})), HOST) is Role.SPEAKER
-    assert role(Access(hosts=frozenset({"slack:S1"})), HOST) is Role.HOST
+    assert role(AccessLists(hosts=frozenset({"discord:77"})), HOST) is Role.HOST
+    assert role(AccessLists(hosts=frozenset({"discord:88"})), HOST) is Role.SPEAKER
+    assert role(AccessLists(hosts=frozenset({"slack:S1"})), HOST) is Role.HOST
 
 
 def test_where_speakers_are_named_too_others_only_watch() -> None:
     hosts = frozenset({"discord:88"})
-    assert role(Access(hosts=hosts, speakers=frozenset({"discord:77"})), HOST) is Role.SPEAKER
-    assert role(Access(hosts=hosts, speakers=frozenset({"discord:99"})), HOST) is Role.VIEWER
+    assert role(AccessLists(hosts=hosts, speakers=frozenset({"discord:77"})), HOST) is Role.SPEAKER
+    assert role(AccessLists(hosts=hosts, speakers=frozenset({"discord:99"})), HOST) is Role.VIEWER
 
 
 def test_lists_never_give_more_than_the_platform_does() -> None:
-    assert role(Access(hosts=frozenset({"discord:1"})), GUEST) is Role.VIEWER
+    assert role(AccessLists(hosts=frozenset({"discord:1"})), GUEST) is Role.VIEWER
 
 
 def test_admins_of_the_platform_need_not_be_named() -> None:
-    assert role(Access(hosts=frozenset({"discord:88"}), speakers=frozenset({"discord:88"})), ADMIN) is Role.ADMIN
+    assert role(AccessLists(hosts=frozenset({"discord:88"}), speakers=frozenset({"discord:88"})), ADMIN) is Role.ADMIN
 
 
 def test_a_block_wins_over_everything() -> None:
-    permissions = Permissions(Access(operators=frozenset({"discord:3"}), admins=frozenset({"discord:3"})))
+    permissions = Permissions(AccessLists(operators=frozenset({"discord:3"}), admins=frozenset({"discord:3"})))
     permissions.learn_blocks([Block("discord:3", EVERYWHERE, "shell", datetime(2026, 1, 1, tzinfo=UTC))])
     with pytest.raises(Refused, match="You are blocked"):
         permissions.require(ADMIN, Role.VIEWER, HERE)
@@ -136,15 +138,18 @@ def test_a_lifted_block_is_forgotten() -> None:
 @pytest.mark.parametrize(
     ("access", "is_allowed"),
     [
-        (Access(), True),
-        (Access(channels_allowed=frozenset({"discord:lounge"})), True),
-        (Access(channels_allowed=frozenset({"discord:stage"})), False),
-        (Access(channels_denied=frozenset({"discord:lounge"})), False),
-        (Access(channels_allowed=frozenset({"discord:lounge"}), channels_denied=frozenset({"discord:lounge"})), False),
-        (Access(channels_denied=frozenset({"slack:lounge"})), True),
+        (AccessLists(), True),
+        (AccessLists(channels_allowed=frozenset({"discord:lounge"})), True),
+        (AccessLists(channels_allowed=frozenset({"discord:stage"})), False),
+        (AccessLists(channels_denied=frozenset({"discord:lounge"})), False),
+        (
+            AccessLists(channels_allowed=frozenset({"discord:lounge"}), channels_denied=frozenset({"discord:lounge"})),
+            False,
+        ),
+        (AccessLists(channels_denied=frozenset({"slack:lounge"})), True),
     ],
 )
-def test_channels_can_be_allowed_and_denied(access: Access, is_allowed: bool) -> None:
+def test_channels_can_be_allowed_and_denied(access: AccessLists, is_allowed: bool) -> None:
     permissions = Permissions(access)
     if is_allowed:
         permissions.require_channel(HERE)

@@ -9,7 +9,7 @@ from typing import Self
 import pytest
 
 from bot.core.errors import SettingsError
-from bot.core.events import Bulletin, Notice, Occasion, SessionEvent
+from bot.core.events import EventBus, Notice, NoticeKind, SessionEvent
 from bot.core.models import Channel
 from bot.core.views import Reply
 from bot.facade import ChatAdapter, WebRoute
@@ -70,7 +70,7 @@ class Both:
         self.world = world
         self.here, self.other = Chat("test"), Chat("other")
         self.told: list[str] = []
-        self.bulletin = Bulletin()
+        self.bulletin = EventBus()
         chats: list[ChatAdapter] = [self.here, self.other]
         self.platforms = Platforms(chats, world.sessions, world.clock, self.told.append)
         self.serving: asyncio.Task[None]
@@ -94,7 +94,7 @@ class Both:
             self.platforms.start(group)
 
     def say(self, platform: str, text: str) -> None:
-        self.bulletin.publish(Notice(Channel(platform, "w", "c"), "s", Reply(text), Occasion.WARNING))
+        self.bulletin.publish(Notice(Channel(platform, "w", "c"), "s", Reply(text), NoticeKind.WARNING))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from bot.core.backoff import Backoff
 from bot.core.errors import SettingsError, StoreUnavailable
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 from bot.supervision import PAUSES, RAN_WELL, Supervised
 from bot.telemetry import metrics
 from bot.telemetry.unexpected import REMEMBERED, report
@@ -50,7 +50,7 @@ async def test_what_fails_starts_again_after_growing_pauses_and_says_why_meanwhi
         assert "out of luck" not in part.trouble
         await clock.advance(1000)
         assert part.trouble is None
-        await end(task)
+        await cancel_and_wait(task)
     pauses = [later - earlier for earlier, later in zip(work.begun, work.begun[1:], strict=False)]
     assert pauses == [*PAUSES, PAUSES[-1], PAUSES[-1]]
     assert [entry["reference"] for entry in logs] == [reference] * 9
@@ -62,7 +62,7 @@ async def test_what_ran_well_for_a_while_starts_again_soon() -> None:
     task = running(Supervised("test", work, clock))
     await clock.advance(4 * (RAN_WELL + PAUSES[0]) + 1)
     assert work.begun == [number * (RAN_WELL + PAUSES[0]) for number in range(5)]
-    await end(task)
+    await cancel_and_wait(task)
 
 
 @pytest.mark.parametrize("error", [SettingsError("wrong"), ExceptionGroup("", [KeyError(), SettingsError("wrong")])])
@@ -95,7 +95,7 @@ async def test_nothing_else_does(error: BaseException) -> None:
     assert len(work.begun) == 2
     assert not task.done()
     assert metrics.restarts.labels(part="test")._value.get() == before + 1
-    await end(task)
+    await cancel_and_wait(task)
 
 
 async def test_who_is_cancelled_stops_at_work_and_in_the_pause() -> None:
@@ -103,7 +103,7 @@ async def test_who_is_cancelled_stops_at_work_and_in_the_pause() -> None:
     for failures in ((), (RuntimeError(),)):
         task = running(Supervised("test", Work(clock, *failures), clock))
         await settle()
-        await end(task)
+        await cancel_and_wait(task)
         assert task.cancelled()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from bot.core.tasks import TaskOwner, end
+from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.telemetry.logs import configure
 
 
@@ -23,7 +23,7 @@ def _logging() -> Iterator[None]:
 
 
 async def test_owner_keeps_a_task_until_it_has_ended() -> None:
-    owner, go = TaskOwner(), asyncio.Event()
+    owner, go = TaskSet(), asyncio.Event()
 
     async def work() -> None:
         await go.wait()
@@ -38,7 +38,7 @@ async def test_owner_keeps_a_task_until_it_has_ended() -> None:
 
 
 async def test_close_cancels_what_runs_and_waits_until_it_has_cleaned_up() -> None:
-    owner, cleaned = TaskOwner(), []
+    owner, cleaned = TaskSet(), []
 
     async def work(number: int) -> None:
         try:
@@ -59,7 +59,7 @@ async def test_close_cancels_what_runs_and_waits_until_it_has_cleaned_up() -> No
 async def test_failure_is_logged_with_the_name_of_its_task_and_hurts_no_other(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    owner, go, done = TaskOwner(), asyncio.Event(), []
+    owner, go, done = TaskSet(), asyncio.Event(), []
 
     async def fail() -> None:
         raise RuntimeError("out of luck")
@@ -83,7 +83,7 @@ async def test_failure_is_logged_with_the_name_of_its_task_and_hurts_no_other(
 
 
 async def test_failure_during_close_is_not_raised(capsys: pytest.CaptureFixture[str]) -> None:
-    owner = TaskOwner()
+    owner = TaskSet()
 
     async def work() -> None:
         try:
@@ -109,11 +109,11 @@ async def test_end_waits_for_one_task_and_takes_anything() -> None:
 
     task = asyncio.ensure_future(work())
     await asyncio.sleep(0)
-    await end(task)
+    await cancel_and_wait(task)
     assert ended == [True]
     assert task.cancelled()
-    await end(task)
-    await end(None)
+    await cancel_and_wait(task)
+    await cancel_and_wait(None)
 
 
 async def test_end_asks_again_where_a_library_swallows_the_first_cancellation() -> None:
@@ -128,6 +128,6 @@ async def test_end_asks_again_where_a_library_swallows_the_first_cancellation() 
 
     task = asyncio.ensure_future(work())
     await asyncio.sleep(0)
-    await end(task, again_after=0.01)
+    await cancel_and_wait(task, again_after=0.01)
     assert swallowed == [True]
     assert task.cancelled()

@@ -24,9 +24,9 @@ from bot.core.ports import (
     Capabilities,
     CatalogueEntry,
     Clock,
-    Cut,
+    InterruptMethod,
     OpenStream,
-    Speech,
+    SpeakResult,
     StreamEvent,
     StreamRequest,
     StreamStatus,
@@ -42,7 +42,7 @@ CAPABILITIES = Capabilities(
     chat=False,
     appends=True,
     needs_first_words=True,
-    cut=Cut.CLOSE_STREAM,
+    cut=InterruptMethod.CLOSE_STREAM,
     reports_speech=True,
     sends_ahead=True,
     lists_open=False,
@@ -116,7 +116,7 @@ class HeyGenRealtime(HeyGenAccount):
 
     async def speak(
         self, upstream_id: str, utterance_id: str, text: str, mode: Mode = Mode.REPEAT, *, more: bool = False
-    ) -> Speech:
+    ) -> SpeakResult:
         """Append text. An empty last fragment is fine, an empty utterance says nothing."""
         if mode is Mode.CHAT:
             raise Invalid("v3 answers nothing by itself", parameter="mode")
@@ -125,7 +125,7 @@ class HeyGenRealtime(HeyGenAccount):
         # Before the call: the first words may be heard before its answer is in.
         delta = stream.expect(utterance_id, text, final=not more)
         if not delta:
-            return Speech()
+            return SpeakResult()
         try:
             await self._connection.call(
                 "POST", f"{_path(upstream_id)}/text", self._refusals.of_stream, Repeat.BRIEFLY, body={"delta": delta}
@@ -137,7 +137,7 @@ class HeyGenRealtime(HeyGenAccount):
                 # Whoever follows its events still does; nobody else will ask for it.
                 self._streams.pop(upstream_id, None)
             raise
-        return Speech()
+        return SpeakResult()
 
     async def interrupt(self, upstream_id: str) -> None:
         """Not possible: see `cut` above. Raises `Invalid`."""

@@ -28,14 +28,14 @@ from adapters.avatars.rooms.page_transport import PageCarrier
 from adapters.avatars.rooms.reconnecting import KeptRoom
 from adapters.wire import fields
 from bot.core.errors import Invalid, NotReady, StreamGone, Sunset, Transient, Trouble
-from bot.core.models import Mode, Playback, RoomDoor
+from bot.core.models import Mode, Playback, RoomAccess
 from bot.core.ports import (
     Capabilities,
     CatalogueEntry,
     Clock,
-    Cut,
+    InterruptMethod,
     OpenStream,
-    Speech,
+    SpeakResult,
     StreamEvent,
     StreamRequest,
     StreamStatus,
@@ -50,7 +50,7 @@ CAPABILITIES = Capabilities(
     chat=True,
     appends=False,
     needs_first_words=False,
-    cut=Cut.NATIVE,
+    cut=InterruptMethod.NATIVE,
     # Speech events come over the LiveKit data channel, where only who is in the room hears them: the core follows
     # `duration_ms`, and what a page or the bot hears comes on top.
     reports_speech=False,
@@ -161,7 +161,7 @@ class HeyGenStreaming(HeyGenAccount):
 
     async def speak(
         self, upstream_id: str, utterance_id: str, text: str, mode: Mode = Mode.REPEAT, *, more: bool = False
-    ) -> Speech:
+    ) -> SpeakResult:
         """Send a task. Raises `NotReady` until somebody watches, which the bot in the room does."""
         del more  # v1 takes each text as a whole.
         if not text.strip() or len(text) > CAPABILITIES.max_text:
@@ -180,7 +180,7 @@ class HeyGenStreaming(HeyGenAccount):
             room.expect(fields.text(fields.field(answer.json, "data", "task_id")), utterance_id, mode)
         milliseconds = fields.number(fields.field(answer.json, "data", "duration_ms")) or 0.0
         known = 0 < milliseconds <= LONGEST_SPEECH * 1000
-        return Speech(milliseconds / 1000 if known else None)
+        return SpeakResult(milliseconds / 1000 if known else None)
 
     async def interrupt(self, upstream_id: str) -> None:
         """Cut what is being said; v1 does not mind if nothing is. Before somebody watches nothing can be."""
@@ -223,7 +223,7 @@ class HeyGenStreaming(HeyGenAccount):
                 async for event in events:
                     yield event
 
-    async def door(self, upstream_id: str) -> RoomDoor | None:
+    async def door(self, upstream_id: str) -> RoomAccess | None:
         """See `bot.streams.page_bridge.HasStage`."""
         room = self._rooms.get(upstream_id)
         return await room.door() if room is not None else None

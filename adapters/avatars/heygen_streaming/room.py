@@ -10,7 +10,7 @@ from contextlib import aclosing
 from adapters.avatars.rooms.reconnecting import KeptRoom
 from adapters.avatars.rooms.speech_events import RoomSpeech
 from adapters.wire import fields
-from bot.core.models import Mode, Playback, RoomDoor
+from bot.core.models import Mode, Playback, RoomAccess
 from bot.core.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
 from bot.streams.page_bridge import RoomMessage
 
@@ -39,7 +39,7 @@ class StreamingRoom:
         """Enter the room, unless that was done before. Raises `ProviderError`."""
         await self._room.enter(self._address)
 
-    async def door(self) -> RoomDoor | None:
+    async def door(self) -> RoomAccess | None:
         """A door of its own for one more page, where the room is shown so. Raises `ProviderError`."""
         return await self._room.door()
 

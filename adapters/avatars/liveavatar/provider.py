@@ -29,14 +29,14 @@ from adapters.avatars.rooms.factory import ChosenCarrier, carrier_for
 from adapters.avatars.rooms.page_transport import PageCarrier
 from adapters.avatars.rooms.transport import Carrier
 from bot.core.errors import Invalid, SettingsError, StreamGone
-from bot.core.models import Mode, Playback, RoomDoor
+from bot.core.models import Mode, Playback, RoomAccess
 from bot.core.ports import (
     Capabilities,
     CatalogueEntry,
     Clock,
-    Cut,
+    InterruptMethod,
     OpenStream,
-    Speech,
+    SpeakResult,
     StreamEnded,
     StreamEvent,
     StreamRequest,
@@ -51,7 +51,7 @@ CAPABILITIES = Capabilities(
     chat_setting="LIVEAVATAR_CONTEXT_ID",
     appends=False,
     needs_first_words=False,
-    cut=Cut.NATIVE,
+    cut=InterruptMethod.NATIVE,
     reports_speech=True,
     # A command is a message in a room, which nobody answers.
     confirms_text=False,
@@ -172,7 +172,7 @@ class LiveAvatar:
 
     async def speak(
         self, upstream_id: str, utterance_id: str, text: str, mode: Mode = Mode.REPEAT, *, more: bool = False
-    ) -> Speech:
+    ) -> SpeakResult:
         """Say `text` in the room, or have it answered there. Raises `NotReady` until somebody is there to say so."""
         del more  # Each command is an utterance of its own.
         if not text.strip() or len(text) > CAPABILITIES.max_text:
@@ -181,7 +181,7 @@ class LiveAvatar:
             raise Invalid("without LIVEAVATAR_CONTEXT_ID the avatar answers nothing by itself", parameter="mode")
         stream = await self._known(upstream_id)
         await stream.speak(utterance_id, text, mode)
-        return Speech()
+        return SpeakResult()
 
     async def interrupt(self, upstream_id: str) -> None:
         """Drop what is being said and what was sent ahead; LiveAvatar does not mind if nothing is."""
@@ -240,7 +240,7 @@ class LiveAvatar:
                     await self._forget(upstream_id, event.reason)
                 yield event
 
-    async def door(self, upstream_id: str) -> RoomDoor | None:
+    async def door(self, upstream_id: str) -> RoomAccess | None:
         """See `bot.streams.page_bridge.HasStage`."""
         stream = self._streams.get(upstream_id)
         return await stream.door() if stream is not None else None

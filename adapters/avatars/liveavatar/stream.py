@@ -16,9 +16,9 @@ from adapters.avatars.rooms.reconnecting import Ask, KeptRoom
 from adapters.avatars.rooms.speech_events import RoomSpeech
 from adapters.avatars.rooms.transport import Carrier, Room
 from bot.core.errors import NotReady, ProviderError, StreamGone, Transient
-from bot.core.models import Mode, Playback, RoomDoor
+from bot.core.models import Mode, Playback, RoomAccess
 from bot.core.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 from bot.streams.page_bridge import RoomMessage
 
 COMMANDS = "agent-control"
@@ -62,7 +62,7 @@ class LiveAvatarStream:
             raise StreamGone("the session has no room yet")
         await self._kept.enter(self.address)
 
-    async def door(self) -> RoomDoor | None:
+    async def door(self) -> RoomAccess | None:
         """A door of its own for one more page, where the room is shown so. Raises `ProviderError`."""
         return await self._kept.door()
 
@@ -89,7 +89,7 @@ class LiveAvatarStream:
         """The session is over; whoever follows the events reads why. Only the first reason counts."""
         # Before anything is awaited: what is being opened must not go on.
         self._kept.ended = self._kept.ended or reason
-        await end(self.opening)
+        await cancel_and_wait(self.opening)
         await self._kept.end(reason)
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from adapters.avatars.rooms.transport import VIEWER
 from adapters.wire import fields
 from bot.core.errors import AvatarAway, Invalid, StreamGone, Transient, Trouble
-from bot.core.models import Playback, RoomDoor
+from bot.core.models import Playback, RoomAccess
 from bot.core.ports import AvatarSeen
 from bot.streams.page_bridge import AVATAR_LIMIT, Inbox, RoomMessage, RoomNews
 
@@ -106,7 +106,7 @@ class BotRoom:
             raise TimeoutError
         self.is_ready = self._was_here = True
 
-    async def door(self) -> RoomDoor | None:
+    async def door(self) -> RoomAccess | None:
         """Into the stage, if there is one."""
         return await self._stage.door() if self._stage is not None and not self._is_left else None
 

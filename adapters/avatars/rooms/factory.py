@@ -10,7 +10,7 @@ from adapters.avatars.rooms.websocket_transport import StandInCarrier, is_stand_
 from bot.core.errors import SettingsError
 from bot.core.models import Playback
 from bot.core.ports import Clock
-from bot.settings import CarrierChoice, Settings
+from bot.settings import RoomTransportChoice, Settings
 from bot.streams.page_bridge import RoomSeats
 
 
@@ -36,9 +36,9 @@ def carrier_for(settings: Settings, clock: Clock) -> Callable[[RoomSeats], Carri
 def bot_carrier_for(settings: Settings, clock: Clock) -> BotCarrier | None:
     """The bot with a stage, where the settings ask for it; None where pages carry. Raises `SettingsError`."""
     choice = settings.avatar.carrier
-    if choice is CarrierChoice.AUTO:
-        choice = CarrierChoice.BOT if settings.livekit.is_set else CarrierChoice.PAGE
-    if choice is CarrierChoice.PAGE:
+    if choice is RoomTransportChoice.AUTO:
+        choice = RoomTransportChoice.BOT if settings.livekit.is_set else RoomTransportChoice.PAGE
+    if choice is RoomTransportChoice.PAGE:
         return None
     own = settings.livekit
     if own.url is None or own.api_key is None or own.api_secret is None:

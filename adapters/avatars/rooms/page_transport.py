@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from bot.core.errors import Transient, Trouble
-from bot.core.models import Playback, RoomDoor
+from bot.core.models import Playback, RoomAccess
 from bot.streams.page_bridge import RoomMessage, RoomNews, RoomSeats, SeatedRoom
 
 CONFIRM_LIMIT = 5.0
@@ -32,7 +32,7 @@ class PageRoom:
         self.playback = playback
         self._room = room
 
-    async def door(self) -> RoomDoor | None:
+    async def door(self) -> RoomAccess | None:
         """None: one page has the seat, and the others wait for it."""
         return None
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from adapters.avatars.rooms.transport import Carrier, Room
 from bot.core.errors import AvatarAway, RateLimited, StreamGone, Transient
-from bot.core.models import Playback, RoomDoor
+from bot.core.models import Playback, RoomAccess
 from bot.core.ports import AvatarSeen, Clock, StreamStatus
 from bot.streams.page_bridge import RoomMessage, RoomNews
 
@@ -35,7 +35,7 @@ class KeptRoom:
         self.address = address
         return self.room or await self._enter(address)
 
-    async def door(self) -> RoomDoor | None:
+    async def door(self) -> RoomAccess | None:
         """See `Room.door`; None while it is not entered."""
         return await self.room.door() if self.room is not None else None
 

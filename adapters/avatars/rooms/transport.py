@@ -5,7 +5,7 @@ that somebody, or knows who is. It knows rooms and messages, and nothing of what
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from bot.core.models import Playback, RoomDoor
+from bot.core.models import Playback, RoomAccess
 from bot.streams.page_bridge import RoomMessage, RoomNews
 
 VIEWER = "client"
@@ -18,7 +18,7 @@ class Room(Protocol):
     playback: Playback
     """How a viewer reaches it: empty of LiveKit where the bot itself has the room's only place."""
 
-    async def door(self) -> RoomDoor | None:
+    async def door(self) -> RoomAccess | None:
         """A door of its own for one more page, into a room where everybody can watch this one; None where there is no
         such room. Raises `ProviderError`."""
 

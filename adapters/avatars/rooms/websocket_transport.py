@@ -17,9 +17,9 @@ import aiohttp
 from adapters import network
 from adapters.wire import fields
 from bot.core.errors import AvatarAway, StreamGone, Transient, Trouble
-from bot.core.models import Playback, RoomDoor
+from bot.core.models import Playback, RoomAccess
 from bot.core.ports import AvatarSeen
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 from bot.streams.page_bridge import Inbox, RoomMessage, RoomNews
 
 PATH = "/simulator/rooms/"
@@ -80,7 +80,7 @@ class StandInRoom:
         self._avatar_is_here = True
         self._reader = asyncio.create_task(self._read(), name="read a stand-in room")
 
-    async def door(self) -> RoomDoor | None:
+    async def door(self) -> RoomAccess | None:
         """None: everybody can watch it over HLS."""
         return None
 
@@ -110,7 +110,7 @@ class StandInRoom:
     async def leave(self) -> None:
         """Hang up."""
         self._is_left = True
-        await end(self._reader)
+        await cancel_and_wait(self._reader)
         await self._socket.close()
         await self._client.close()
 

@@ -32,7 +32,7 @@ from bot.core.errors import AvatarRelayError, Refused
 from bot.core.events import Notice, SessionChanged, SessionEvent
 from bot.core.models import Actor, Channel, Role
 from bot.core.views import Phase, Reply, SessionView
-from bot.facade import Desk, WebRoute
+from bot.facade import Bot, WebRoute
 from bot.relay import Message
 from bot.sessions.session import RunningSession
 from bot.settings import Settings
@@ -65,7 +65,7 @@ class ConsoleChat:
     ) -> None:
         """Everything has been printed already."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Bot) -> None:
         self._desk = desk
         self._is_terminal = at_terminal()
         self._view: SessionView | None = None

@@ -29,9 +29,9 @@ from adapters.chat.discord.reactions import Reactions
 from adapters.chat.discord.rest import Connection
 from bot.core.errors import SettingsError
 from bot.core.events import Notice, SessionChanged, SessionEvent, UtteranceChanged
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 from bot.core.views import LeftUnsaid
-from bot.facade import Desk, WebRoute
+from bot.facade import Bot, WebRoute
 from bot.settings import Settings
 from bot.terminal import write_line
 
@@ -53,7 +53,7 @@ class DiscordChat:
     name = PLATFORM
     routes: Sequence[WebRoute] = ()
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Bot) -> None:
         self._desk = desk
         self._connection = Connection(desk.clock)
         outbox, reactions = Outbox(self._connection), Reactions(self._connection, desk.clock)
@@ -182,8 +182,8 @@ class DiscordChat:
             await asyncio.shield(connecting)
         finally:
             # The client itself stays until the bot leaves, so that goodbyes can be said over it.
-            await end(registering)
-            await end(connecting, again_after=1.0)
+            await cancel_and_wait(registering)
+            await cancel_and_wait(connecting, again_after=1.0)
             await asyncio.gather(registering, connecting, return_exceptions=True)
 
     async def _log_in(self, client: RelayClient) -> None:

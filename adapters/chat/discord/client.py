@@ -22,7 +22,7 @@ from adapters.chat.discord.messages import Messages
 from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.sync import OUR_TYPES
 from adapters.network import Connector
-from bot.facade import Desk
+from bot.facade import Bot
 from bot.settings import Relay
 from bot.telemetry.unexpected import report
 
@@ -70,7 +70,7 @@ class Commands(app_commands.CommandTree["RelayClient"]):
 class RelayClient(discord.AutoShardedClient):
     """A client for one connection, with as many shards as Discord asks for; after a failure there is a new one."""
 
-    def __init__(self, desk: Desk, listeners: Listeners) -> None:
+    def __init__(self, desk: Bot, listeners: Listeners) -> None:
         settings = desk.settings
         super().__init__(
             intents=intents_for(settings.session.relay),

@@ -16,7 +16,7 @@ from adapters.chat.discord.interactions import Interactions
 from bot.commands.parser import ADMIN, Command, Usage
 from bot.core import languages
 from bot.core.ports import CatalogueEntry
-from bot.facade import Desk
+from bot.facade import Bot
 from bot.relay import LONGEST_MESSAGE
 
 _MOST_CHOICES = 25
@@ -45,7 +45,7 @@ _PERSON = "person"
 Answer = Callable[[discord.Interaction[Any], str], Coroutine[Any, Any, list[app_commands.Choice[str]]]]
 
 
-def build(tree: app_commands.CommandTree[Any], desk: Desk, interactions: Interactions) -> None:
+def build(tree: app_commands.CommandTree[Any], desk: Bot, interactions: Interactions) -> None:
     """Put every command into the tree. In no server's scope, also where they are registered in `DISCORD_GUILD_IDS`: so
     each is understood from wherever Discord has a copy of it, an old one included."""
     groups: dict[str, app_commands.Group] = {}
@@ -70,7 +70,7 @@ def _group(name: str) -> app_commands.Group:
     return app_commands.Group(name=name, description=description, guild_only=True, default_permissions=rights)
 
 
-def _command(usage: Usage, desk: Desk, interactions: Interactions) -> app_commands.Command[Any, ..., None]:
+def _command(usage: Usage, desk: Bot, interactions: Interactions) -> app_commands.Command[Any, ..., None]:
     argument = _argument_name(usage)
     names = [*([argument] if argument else []), *usage.options]
 
@@ -137,7 +137,7 @@ def _sentence(text: str) -> str:
 # --- completions -----------------------------------------------------------------------------------------------------
 
 
-def _completion(name: str, desk: Desk) -> Answer | None:
+def _completion(name: str, desk: Bot) -> Answer | None:
     catalogue = desk.sessions.house.catalogue
     lists: dict[str, Callable[[], Sequence[CatalogueEntry]]] = {
         "avatar": lambda: catalogue.known_avatars,

@@ -18,7 +18,7 @@ from adapters.network import Connector
 from bot import sentences
 from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.core.errors import SettingsError
-from bot.settings import Answers, Relay, Settings
+from bot.settings import AnswerPlacement, Relay, Settings
 
 TIMEOUT = 15.0
 """Seconds for everything that is asked of Discord; discord.py repeats what Discord puts off."""
@@ -130,7 +130,7 @@ async def _channel(client: discord.Client, channel_id: int, settings: Settings) 
         return _unreachable(subject, error)
     in_thread = isinstance(channel, discord.Thread)
     granted = places[channel.parent_id if isinstance(channel, discord.Thread) else channel.id].permissions_for(me)
-    opens_threads = settings.session.answers is Answers.THREAD
+    opens_threads = settings.session.answers is AnswerPlacement.THREAD
     lacking = missing_in(granted, in_thread=in_thread, opens_threads=opens_threads)
     if lacking:
         return failed(subject, f"the bot lacks {', '.join(lacking)}", "Give them to its role, or in the channel.")

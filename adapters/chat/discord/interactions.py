@@ -25,10 +25,10 @@ from bot import sentences
 from bot.commands.parser import AVATAR, Asked, Command
 from bot.core.errors import AvatarRelayError
 from bot.core.models import Channel
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 from bot.core.views import LeftUnsaid, Reply, UnsaidWords, Visibility
-from bot.facade import Desk
-from bot.settings import Answers
+from bot.facade import Bot
+from bot.settings import AnswerPlacement
 from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
@@ -52,10 +52,10 @@ _REMEMBERED = 1000
 class Interactions:
     """Answers commands, buttons and the entry of the context menu."""
 
-    def __init__(self, desk: Desk, outbox: Outbox) -> None:
+    def __init__(self, desk: Bot, outbox: Outbox) -> None:
         self._desk = desk
         self._outbox = outbox
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
         self._newest: OrderedDict[tuple[Channel, int], tuple[float, Interaction, asyncio.Task[None]]] = OrderedDict()
         self.is_leaving = False
 
@@ -215,7 +215,7 @@ class Interactions:
         if interaction.guild_id is None or interaction.channel_id is None:
             return not_a_member(interaction)
         if (command.group, command.verb) == (AVATAR, "start"):
-            opens_threads = self._desk.settings.session.answers is Answers.THREAD
+            opens_threads = self._desk.settings.session.answers is AnswerPlacement.THREAD
             if (refusal := await obstacle(interaction, opens_threads=opens_threads)) is not None:
                 return refusal
         return await self._desk.commands.run(

@@ -13,8 +13,8 @@ from adapters.chat.discord.converters import PLATFORM
 from adapters.chat.discord.rest import PASSING
 from bot.core.errors import StoreError
 from bot.core.models import Channel
-from bot.core.tasks import TaskOwner
-from bot.facade import Desk
+from bot.core.tasks import TaskSet
+from bot.facade import Bot
 
 log = structlog.get_logger(__name__)
 
@@ -22,9 +22,9 @@ log = structlog.get_logger(__name__)
 class Places:
     """Ends the sessions whose place is gone."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Bot) -> None:
         self._desk = desk
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
 
     def server_gone(self, guild_id: int) -> None:
         """The bot was removed from a server."""

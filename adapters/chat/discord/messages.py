@@ -20,8 +20,8 @@ from adapters.chat.discord.rest import PASSING
 from bot import sentences
 from bot.core.errors import AvatarRelayError, Refused
 from bot.core.models import Channel
-from bot.core.tasks import TaskOwner
-from bot.facade import Desk
+from bot.core.tasks import TaskSet
+from bot.facade import Bot
 from bot.relay import Message
 from bot.settings import Relay
 from bot.telemetry.unexpected import report
@@ -37,11 +37,11 @@ _REMEMBERED_REFUSALS = 1000
 class Messages:
     """Takes in what people write."""
 
-    def __init__(self, desk: Desk, outbox: Outbox, reactions: Reactions) -> None:
+    def __init__(self, desk: Bot, outbox: Outbox, reactions: Reactions) -> None:
         self._desk = desk
         self._outbox = outbox
         self._reactions = reactions
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
         self._refusals: OrderedDict[tuple[Channel, int, str], float] = OrderedDict()
         self._reads_all = desk.settings.session.relay is Relay.ALL
         self.is_leaving = False

@@ -17,12 +17,12 @@ from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.closed_threads import may_be_written_in
 from adapters.chat.discord.render import answer_of, escape, pieces_of, split
 from adapters.chat.discord.rest import PASSING, Connection
-from bot.core.events import Notice, Occasion, UtteranceChanged
+from bot.core.events import Notice, NoticeKind, UtteranceChanged
 from bot.core.models import Channel
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 from bot.core.views import Button
-from bot.facade import Desk
-from bot.settings import Answers
+from bot.facade import Bot
+from bot.settings import AnswerPlacement
 from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ class Outbox:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._waiting: dict[Channel, deque[Letter]] = {}
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
 
     def post(self, channel: Channel, letter: Letter) -> None:
         """Put a message at the end of a channel's line."""
@@ -143,14 +143,14 @@ class Outbox:
             return False
 
 
-_ON_THE_PANEL = (Occasion.LIVE, Occasion.WAITING)
+_ON_THE_PANEL = (NoticeKind.LIVE, NoticeKind.WAITING)
 _LONGEST_QUESTION = 200
 
 
 class Notices:
     """Turns events into messages for the outbox."""
 
-    def __init__(self, desk: Desk, outbox: Outbox) -> None:
+    def __init__(self, desk: Bot, outbox: Outbox) -> None:
         self._answers = desk.settings.session.answers
         self._outbox = outbox
 
@@ -165,11 +165,11 @@ class Notices:
     def show_answer(self, event: UtteranceChanged) -> None:
         """Write down what the avatar has answered, under the question where that is a message."""
         utterance, answer = event.utterance, answer_of((event.answer or "").strip())
-        if self._answers is Answers.OFF or not answer or not utterance.state.is_final:
+        if self._answers is AnswerPlacement.OFF or not answer or not utterance.state.is_final:
             return
         if utterance.message_id is None:
             question = escape(strings.asked(utterance.author_name, utterance.text[:_LONGEST_QUESTION]))
             self._outbox.post(event.channel, Letter(split(f"{question}\n{answer}")))
             return
-        thread = utterance.text if self._answers is Answers.THREAD else None
+        thread = utterance.text if self._answers is AnswerPlacement.THREAD else None
         self._outbox.post(event.channel, Letter(split(answer), reply_to=int(utterance.message_id), thread=thread))

@@ -23,10 +23,10 @@ from adapters.chat.discord.rest import PASSING, Connection, is_passing
 from adapters.chat.redraw import PAUSES, Drawn
 from bot.core.backoff import Backoff
 from bot.core.errors import StoreError
-from bot.core.models import PlacedPanel
-from bot.core.tasks import TaskOwner
+from bot.core.models import PanelMessage
+from bot.core.tasks import TaskSet
 from bot.core.views import SessionView
-from bot.facade import Desk
+from bot.facade import Bot
 from bot.sessions.panel import INTERRUPT, SKIP, STOP, panel_of
 from bot.telemetry.unexpected import report
 
@@ -67,11 +67,11 @@ class _Placed:
 class Panels:
     """Every panel of this process."""
 
-    def __init__(self, desk: Desk, connection: Connection) -> None:
+    def __init__(self, desk: Bot, connection: Connection) -> None:
         self._desk = desk
         self._connection = connection
         self._panels: dict[str, _Placed] = {}
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
         self._leaving = asyncio.Event()
         self._taken_up = asyncio.Event()
 
@@ -201,7 +201,7 @@ class Panels:
 
     async def _remember(self, placed: _Placed) -> None:
         if placed.message_id is not None and not placed.is_kept:
-            panel = PlacedPanel(placed.view.session_id, str(placed.message_id))
+            panel = PanelMessage(placed.view.session_id, str(placed.message_id))
             await self._desk.sessions.house.store.place_panel(PLATFORM, panel)
             placed.is_kept = True
 

@@ -13,7 +13,7 @@ import structlog
 from adapters.chat.discord.rest import PASSING, Connection
 from bot.core.models import Channel, Utterance, UtteranceState
 from bot.core.ports import Clock
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ class Reactions:
         self._clock = clock
         self._wanted: dict[Channel, OrderedDict[int, str]] = {}
         self._shown: OrderedDict[int, str] = OrderedDict()
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
 
     def show(self, channel: Channel, utterance: Utterance) -> None:
         """Mark the message of an utterance as its state asks; states without a mark leave it as it is."""

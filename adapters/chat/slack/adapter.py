@@ -36,17 +36,17 @@ from adapters.chat.slack.reactions import Reactions
 from adapters.chat.slack.socket_mode import Sockets
 from adapters.chat.slack.users import People
 from adapters.chat.slack.workspaces import Workspaces
-from bot.core.events import Notice, Occasion, SessionChanged, SessionEvent, UtteranceChanged
+from bot.core.events import Notice, NoticeKind, SessionChanged, SessionEvent, UtteranceChanged
 from bot.core.views import LeftUnsaid
-from bot.facade import Desk, WebRoute
-from bot.settings import Answers, Settings, web_secret
+from bot.facade import Bot, WebRoute
+from bot.settings import AnswerPlacement, Settings, web_secret
 
 log = structlog.get_logger(__name__)
 
 GOODBYE = 2.0
 """Seconds of real time for what is still to be shown when the program ends."""
 
-_SHOWN_BY_THE_PANEL = (Occasion.LIVE, Occasion.WAITING)
+_SHOWN_BY_THE_PANEL = (NoticeKind.LIVE, NoticeKind.WAITING)
 
 CHANNELS_AT_ONCE = 8
 """Channels whose work goes on at the same time: what a hundred people ask at once must not hold up the acknowledgement
@@ -70,7 +70,7 @@ class SlackChat:
             return "Set SLACK_CLIENT_SECRET as well as SLACK_CLIENT_ID."
         return None
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Bot) -> None:
         self._desk = desk
         self._settings = desk.settings
         slack = self._settings.slack
@@ -250,7 +250,7 @@ class SlackChat:
                 self._show_utterance(event)
             case Notice(channel=channel, session_id=session_id, reply=reply, occasion=occasion):
                 say = partial(self._outbox.say, channel, reply, session_id=session_id)
-                if occasion is Occasion.ENDED:
+                if occasion is NoticeKind.ENDED:
                     self._panels.after_the_last(session_id, say)
                 elif occasion not in _SHOWN_BY_THE_PANEL:
                     say()
@@ -264,10 +264,10 @@ class SlackChat:
         session, utterance = self._settings.session, event.utterance
         if session.reactions:
             self._reactions.mark(event.channel, utterance)
-        if not event.answer or not utterance.state.is_final or session.answers is Answers.OFF:
+        if not event.answer or not utterance.state.is_final or session.answers is AnswerPlacement.OFF:
             return
         thread = answered_in(utterance.message_id)
-        if session.answers is Answers.THREAD and thread is None:
+        if session.answers is AnswerPlacement.THREAD and thread is None:
             thread = ts_of(utterance.message_id) if utterance.message_id else self._panels.ts_of(utterance.session_id)
         self._outbox.show_answer(event.channel, event.answer, thread=thread)
 

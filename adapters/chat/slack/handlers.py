@@ -30,7 +30,7 @@ from bot.commands.parser import AVATAR, Asked, Command, parse
 from bot.core.errors import AvatarRelayError, Refused, StoreError
 from bot.core.models import Channel
 from bot.core.views import Reply, Visibility
-from bot.facade import Desk
+from bot.facade import Bot
 from bot.relay import Message
 from bot.settings import Relay
 from bot.telemetry.unexpected import report
@@ -52,7 +52,7 @@ class Intake:
 
     def __init__(
         self,
-        desk: Desk,
+        desk: Bot,
         incoming: Lanes,
         workspaces: Workspaces,
         people: People,

@@ -11,7 +11,7 @@ from adapters.chat.slack.mrkdwn import escape
 from bot import sentences
 from bot.commands.parser import AVATAR, Usage
 from bot.core.views import SessionView
-from bot.facade import Desk
+from bot.facade import Bot
 from bot.settings import Relay, SessionSettings
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ _NOBODY = "No avatar is running. Type `/avatar start` in a channel."
 class Home:
     """Publishes the App Home."""
 
-    def __init__(self, desk: Desk, wording: Wording) -> None:
+    def __init__(self, desk: Bot, wording: Wording) -> None:
         self._desk = desk
         self._wording = wording
 

@@ -11,7 +11,7 @@ from adapters.chat.slack.strings import UNINSTALLED, bot_token_trouble
 from adapters.chat.slack.workspaces import Workspaces
 from bot.core.errors import SettingsError, StoreError
 from bot.core.models import Channel
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 from bot.sessions.registry import Sessions
 
 log = structlog.get_logger(__name__)
@@ -24,7 +24,7 @@ class Departures:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
         self._fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.workspaces: Workspaces
 

@@ -35,7 +35,7 @@ from adapters.chat.slack.workspaces import Workspaces
 from bot.commands.parser import ADMIN, AVATAR
 from bot.core.models import Channel
 from bot.core.ports import Clock
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 from bot.core.views import Reply, Visibility
 from bot.settings import Relay, Settings
 
@@ -85,7 +85,7 @@ class Listeners:
         self._modals = modals
         self._home = home
         self._departures = departures
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
 
     def listen(self, app: AsyncApp) -> None:
         """Register every listener."""

@@ -20,7 +20,7 @@ from bot.core.errors import Refused
 from bot.core.models import Mode
 from bot.core.ports import CatalogueEntry
 from bot.core.views import Reply, Visibility
-from bot.facade import Desk
+from bot.facade import Bot
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class ModalAnswer:
 class Modals:
     """Opens the window."""
 
-    def __init__(self, desk: Desk, workspaces: Workspaces, outbox: Outbox) -> None:
+    def __init__(self, desk: Bot, workspaces: Workspaces, outbox: Outbox) -> None:
         self._desk = desk
         self._workspaces = workspaces
         self._outbox = outbox

@@ -18,9 +18,9 @@ from adapters.chat.slack.blocks import Wording, message_of_panel
 from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace, drawn_after
 from bot.core.backoff import Backoff
 from bot.core.errors import StoreError
-from bot.core.models import Channel, PlacedPanel
+from bot.core.models import Channel, PanelMessage
 from bot.core.ports import Clock
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 from bot.core.views import SessionView
 from bot.sessions.panel import panel_of
 from bot.store.store import Store
@@ -76,7 +76,7 @@ class Panels:
         self._wording = wording
         self._undrawable = undrawable
         self._placed: dict[str, Placed] = {}
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
         self._leaving = False
         self._begun = False
         self._taken_up = asyncio.Event()
@@ -290,5 +290,5 @@ class Panels:
     async def _remember(self, placed: Placed) -> None:
         assert placed.channel is not None  # noqa: S101 - it was posted somewhere
         reference = f"{placed.channel.workspace}/{placed.channel.id}/{placed.ts}"
-        await self._store.place_panel("slack", PlacedPanel(placed.session_id, reference))
+        await self._store.place_panel("slack", PanelMessage(placed.session_id, reference))
         placed.kept = True

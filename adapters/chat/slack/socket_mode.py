@@ -20,7 +20,7 @@ from adapters.network import told
 from bot.core.backoff import Backoff
 from bot.core.errors import SettingsError
 from bot.core.ports import Clock
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ class Sockets:
         self._take = take
         self._number = number
         self._open: dict[int, Socket] = {}
-        self._acknowledging = TaskOwner()
+        self._acknowledging = TaskSet()
 
     @property
     def trouble(self) -> str | None:
@@ -85,7 +85,7 @@ class Sockets:
     async def _hold(self, place: int) -> None:
         """Keep one socket open for ever, one after the other."""
         again = Backoff(PAUSES)
-        receiving = TaskOwner()
+        receiving = TaskSet()
         try:
             while True:
                 socket = await self._connect()
@@ -97,7 +97,7 @@ class Sockets:
             self._open.pop(place, None)
             await receiving.close()
 
-    async def _use(self, place: int, socket: "Socket", receiving: TaskOwner) -> float:
+    async def _use(self, place: int, socket: "Socket", receiving: TaskSet) -> float:
         """Use a socket until it is to be replaced. Returns how long it was good for, seconds.
 
         One that only retires goes on with what is under way, while the next one is opened.
@@ -134,7 +134,7 @@ class Socket:
     """One websocket, from `hello` to its end."""
 
     def __init__(
-        self, websocket: aiohttp.ClientWebSocketResponse, clock: Clock, take: Take, acknowledging: TaskOwner
+        self, websocket: aiohttp.ClientWebSocketResponse, clock: Clock, take: Take, acknowledging: TaskSet
     ) -> None:
         self._websocket = websocket
         self._clock = clock

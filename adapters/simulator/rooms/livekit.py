@@ -20,7 +20,7 @@ from adapters.simulator.rooms.token import RoomKey
 from adapters.simulator.streams import LiveStream
 from adapters.simulator.wire import Json, encode
 from bot.core.errors import SettingsError
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 
 if TYPE_CHECKING:
     from livekit import rtc
@@ -49,7 +49,7 @@ class LiveKitRooms:
         self._rtc = _load()
         self._server = server
         self._key = RoomKey(server.api_key, server.api_secret)
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
         self._rooms: set[_LiveKitRoom] = set()
 
     def open(self, stream: LiveStream, occupant: Occupant) -> "_LiveKitRoom":

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 
 from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.core.errors import AnswerError, AnswerTrouble, SettingsError
-from bot.core.ports import Capabilities, Turn
+from bot.core.ports import Capabilities, ChatTurn
 from bot.core.time_limit import time_limit
 from bot.plugins import make_provider
 from bot.settings import SIMULATOR, ChatModelSettings
 
 SUBJECT = "answers"
-QUESTION = Turn("Say hello, in one word.", from_avatar=False)
+QUESTION = ChatTurn("Say hello, in one word.", from_avatar=False)
 LIMIT = 60.0
 """Seconds until the first word: as long as people would wait for one."""
 

@@ -13,7 +13,7 @@ import httpx
 from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
 from bot.cli.doctor.http import client_for
 from bot.cli.doctor.public_address import is_bot_running
-from bot.core.bind_errors import listening_trouble
+from bot.core.bind_errors import explain_bind_error
 from bot.core.errors import StoreError, StoreTooNew
 from bot.settings import ENV_FILE, SIMULATOR, Settings, database_url_or_default
 from bot.settings.proxies import VARIABLES, environment_proxies
@@ -99,7 +99,7 @@ def _port(settings: Settings, *, is_running: bool) -> Check:
         try:
             probe.bind((web.host, web.port))
         except OSError as error:
-            said = listening_trouble(error, host=("WEB_HOST", web.host), port=("WEB_PORT", web.port))
+            said = explain_bind_error(error, host=("WEB_HOST", web.host), port=("WEB_PORT", web.port))
             fix = "Stop the other program, or set WEB_PORT." if error.errno == errno.EADDRINUSE else "Set WEB_HOST."
             return failed("web port", said, fix)
     return passed("web port", f"{web.host}, port {web.port} is free")

@@ -18,7 +18,7 @@ from bot.cli.doctor.report import table
 from bot.cli.wizard.env_file import write_env
 from bot.cli.wizard.questions import Platform, Question, questions
 from bot.core.errors import SettingsError
-from bot.core.ports import Clock, Tell
+from bot.core.ports import Clock, Echo
 from bot.settings import SECTIONS, Settings, load
 
 Ask = Callable[[str, bool], str]
@@ -34,7 +34,7 @@ TRIES = 3
 class Interview:
     """One run of `init`."""
 
-    def __init__(self, file: Path, clock: Clock, tell: Tell, ask: Ask | None) -> None:
+    def __init__(self, file: Path, clock: Clock, tell: Echo, ask: Ask | None) -> None:
         """`file`: the `.env` to write. `ask`: None where nobody is there to be asked."""
         self._file = file
         self._clock = clock

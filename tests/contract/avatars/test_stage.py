@@ -18,7 +18,7 @@ from adapters.avatars.rooms.broadcast.server import StageServer
 from adapters.simulator import LiveKitServer, Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
 from bot.core.errors import StreamGone, Transient
-from bot.core.models import Playback, RoomDoor
+from bot.core.models import Playback, RoomAccess
 from bot.core.ports import SpeechStarted, StreamRequest
 from bot.streams.page_bridge import HasStage
 from tests.contract.avatars.world import KEY, liveavatar_id
@@ -64,7 +64,7 @@ async def opened(provider: Provider) -> str:
     return upstream_id
 
 
-async def door_of(provider: Provider, upstream_id: str) -> RoomDoor:
+async def door_of(provider: Provider, upstream_id: str) -> RoomAccess:
     assert isinstance(provider, HasStage)
     door = await provider.door(upstream_id)
     assert door is not None
@@ -80,11 +80,11 @@ async def said(provider: Provider, upstream_id: str) -> None:
 
 
 @pytest.fixture
-async def enter() -> AsyncIterator[Callable[[RoomDoor], Awaitable[Viewer]]]:
+async def enter() -> AsyncIterator[Callable[[RoomAccess], Awaitable[Viewer]]]:
     """Go through doors; everybody leaves at the end."""
     viewers: list[Viewer] = []
 
-    async def join(door: RoomDoor) -> Viewer:
+    async def join(door: RoomAccess) -> Viewer:
         viewer = Viewer()
         viewers.append(viewer)
         await viewer.join(door.url, door.token)
@@ -95,7 +95,7 @@ async def enter() -> AsyncIterator[Callable[[RoomDoor], Awaitable[Viewer]]]:
         await viewer.leave()
 
 
-Enter = Callable[[RoomDoor], Awaitable[Viewer]]
+Enter = Callable[[RoomAccess], Awaitable[Viewer]]
 
 
 async def rooms_of(server: Server) -> set[str]:
@@ -261,7 +261,7 @@ async def test_a_bot_that_was_thrown_out_comes_back_with_another_stage(
         following.cancel()
 
 
-async def next_door_of(provider: Provider, upstream_id: str) -> RoomDoor:
+async def next_door_of(provider: Provider, upstream_id: str) -> RoomAccess:
     """Ask, as a page does, until there is one again."""
     assert isinstance(provider, HasStage)
     async with asyncio.timeout(20):

@@ -9,7 +9,15 @@ from pydantic import SecretStr
 from adapters.simulator import Effect, SimulatorOptions
 from bot.core.errors import AuthenticationFailed, ConcurrencyReached, Invalid, ProviderError, QuotaExhausted, StreamGone
 from bot.core.models import Mode
-from bot.core.ports import AvatarProvider, Cut, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
+from bot.core.ports import (
+    AvatarProvider,
+    InterruptMethod,
+    SpeechEnded,
+    SpeechStarted,
+    StreamEnded,
+    StreamEvent,
+    WordsHeard,
+)
 from tests.contract.avatars.world import KEY, MakeWorld, World, eventually
 
 
@@ -159,7 +167,7 @@ async def test_fragments_are_one_utterance(world: World) -> None:
 async def test_a_cut_ends_the_speech(world: World) -> None:
     upstream_id = await world.open("This is a long story about nothing at all. " * 10)
 
-    if world.provider.capabilities.cut is Cut.NATIVE:
+    if world.provider.capabilities.cut is InterruptMethod.NATIVE:
         await world.provider.interrupt(upstream_id)
         await world.provider.interrupt(upstream_id)
         assert (await world.provider.status(upstream_id)).is_open
@@ -172,7 +180,7 @@ async def test_a_cut_ends_the_speech(world: World) -> None:
 
 
 async def test_an_interrupt_before_anybody_watches_is_no_error(world: World) -> None:
-    if world.provider.capabilities.cut is not Cut.NATIVE:
+    if world.provider.capabilities.cut is not InterruptMethod.NATIVE:
         pytest.skip("cuts by closing")
     upstream_id = await world.provider.create(world.request())
     await world.provider.start(upstream_id)

@@ -14,7 +14,7 @@ from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.simulator import Simulator, SimulatorOptions, StreamView
 from bot.core.clock import SystemClock
-from bot.core.ports import AvatarProvider, Clock, FirstWords, StreamRequest
+from bot.core.ports import AvatarProvider, Clock, InitialText, StreamRequest
 
 
 def liveavatar_id(name: str) -> str:
@@ -115,7 +115,7 @@ class World:
         avatar = self.kind.avatar if avatar is None else avatar
         voice = self.kind.voice if voice is None else voice
         needs = self.provider.capabilities.needs_first_words
-        return StreamRequest(avatar, voice, "medium", "", idle, 600, FirstWords("first", text) if needs else None)
+        return StreamRequest(avatar, voice, "medium", "", idle, 600, InitialText("first", text) if needs else None)
 
     async def open(self, text: str = "Hello.", idle: float = 3600) -> str:
         """A stream that takes text, with somebody watching it. It says `text` first."""

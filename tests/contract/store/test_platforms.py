@@ -7,7 +7,16 @@ from datetime import timedelta
 import pytest
 
 from bot.core.errors import StoreError
-from bot.core.models import Block, Channel, PlacedPanel, Session, SessionState, StreamState, StreamUse, UtteranceState
+from bot.core.models import (
+    Block,
+    Channel,
+    PanelMessage,
+    Session,
+    SessionState,
+    StreamState,
+    StreamUsage,
+    UtteranceState,
+)
 from bot.store.store import Store
 from tests.clock import ManualClock
 from tests.contract.store.values import CHANNEL, NOON, a_session, a_stream, an_utterance
@@ -20,24 +29,24 @@ MINUTE = timedelta(minutes=1)
 
 async def test_panels_come_back_by_platform(store: Store) -> None:
     here, there = [await store.open_session(a_session()) for _ in range(2)]
-    await store.place_panel("discord", PlacedPanel(here.id, "channel/1"))
-    await store.place_panel("slack", PlacedPanel(there.id, "C1:2.3"))
-    assert await store.panels("discord") == [PlacedPanel(here.id, "channel/1")]
-    assert await store.panels("slack") == [PlacedPanel(there.id, "C1:2.3")]
+    await store.place_panel("discord", PanelMessage(here.id, "channel/1"))
+    await store.place_panel("slack", PanelMessage(there.id, "C1:2.3"))
+    assert await store.panels("discord") == [PanelMessage(here.id, "channel/1")]
+    assert await store.panels("slack") == [PanelMessage(there.id, "C1:2.3")]
     assert await store.panels("console") == []
 
 
 async def test_a_second_panel_takes_the_place_of_the_first(store: Store) -> None:
     session = await store.open_session(a_session())
-    await store.place_panel("discord", PlacedPanel(session.id, "first"))
-    await store.place_panel("discord", PlacedPanel(session.id, "second"))
-    assert await store.panels("discord") == [PlacedPanel(session.id, "second")]
+    await store.place_panel("discord", PanelMessage(session.id, "first"))
+    await store.place_panel("discord", PanelMessage(session.id, "second"))
+    assert await store.panels("discord") == [PanelMessage(session.id, "second")]
 
 
 async def test_a_panel_is_forgotten_once_and_for_all(store: Store) -> None:
     gone, stays = [await store.open_session(a_session()) for _ in range(2)]
     for session in (gone, stays):
-        await store.place_panel("discord", PlacedPanel(session.id, "somewhere"))
+        await store.place_panel("discord", PanelMessage(session.id, "somewhere"))
     await store.forget_panel(gone.id)
     await store.forget_panel(gone.id)
     assert [panel.session_id for panel in await store.panels("discord")] == [stays.id]
@@ -45,13 +54,13 @@ async def test_a_panel_is_forgotten_once_and_for_all(store: Store) -> None:
 
 async def test_a_panel_needs_its_session(store: Store) -> None:
     with pytest.raises(StoreError):
-        await store.place_panel("discord", PlacedPanel("nobody", "somewhere"))
+        await store.place_panel("discord", PanelMessage("nobody", "somewhere"))
     assert await store.panels("discord") == []
 
 
 async def test_the_panel_of_a_session_that_is_over_waits_for_its_last_drawing(store: Store) -> None:
     session = await store.open_session(a_session())
-    await store.place_panel("discord", PlacedPanel(session.id, "somewhere"))
+    await store.place_panel("discord", PanelMessage(session.id, "somewhere"))
     await store.advance_session(session.id, SessionState.CLOSED)
     assert [panel.session_id for panel in await store.panels("discord")] == [session.id]
 
@@ -172,8 +181,8 @@ async def test_streams_count_that_were_open_at_the_moment_or_later(store: Store)
         await a_closed_stream(store, session, over_at)
     uses = await store.streams_since(NOON)
     assert sorted(uses, key=lambda use: str(use.closed_at)) == [
-        StreamUse(CHANNEL, NOON - MINUTE, NOON),
-        StreamUse(CHANNEL, NOON - MINUTE, NOON + MINUTE),
+        StreamUsage(CHANNEL, NOON - MINUTE, NOON),
+        StreamUsage(CHANNEL, NOON - MINUTE, NOON + MINUTE),
     ]
 
 
@@ -182,7 +191,7 @@ async def test_a_stream_that_may_be_open_counts_however_long_ago_it_began(store:
     session = await store.open_session(a_session(channel=CHANNEL))
     begun = NOON - timedelta(days=3)
     await store.record_stream(a_stream(session, state=state, upstream_id="up", created_at=begun))
-    assert await store.streams_since(NOON) == [StreamUse(CHANNEL, begun, None)]
+    assert await store.streams_since(NOON) == [StreamUsage(CHANNEL, begun, None)]
 
 
 async def test_a_stream_the_provider_never_named_does_not_count(store: Store) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.errors import StoreUnavailable
-from bot.core.models import PlacedPanel
+from bot.core.models import PanelMessage
 from bot.store.store import Store
 from tests.platforms.discord import DiscordDriver, read
 from tests.platforms.driver import BEN
@@ -155,7 +155,7 @@ async def test_panel_that_could_not_be_remembered_is_not_posted_again(
     store, times = chat.bot.desk.sessions.house.store, iter([True, True])
     place = store.place_panel
 
-    async def place_panel(platform: str, panel: PlacedPanel) -> None:
+    async def place_panel(platform: str, panel: PanelMessage) -> None:
         if next(times, False):
             raise StoreUnavailable("its disk is full")
         await place(platform, panel)
@@ -176,7 +176,7 @@ async def test_no_panel_is_posted_before_those_of_the_run_before_are_known(
     await live.bot.kill()
     panels, times = Store.panels, iter([True, True])
 
-    async def fail(store: Store, platform: str) -> list[PlacedPanel]:
+    async def fail(store: Store, platform: str) -> list[PanelMessage]:
         if next(times, False):
             raise StoreUnavailable("its disk is full")
         return await panels(store, platform)

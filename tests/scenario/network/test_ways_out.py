@@ -33,7 +33,7 @@ from bot.cli.doctor.check import Examination
 from bot.core.clock import SystemClock
 from bot.core.errors import Transient, Trouble
 from bot.core.models import Playback
-from bot.core.ports import FirstWords, StreamRequest, Turn
+from bot.core.ports import ChatTurn, InitialText, StreamRequest
 from bot.settings.proxies import VARIABLES
 from tests.pages import ROOT
 from tests.platforms.discord import DiscordDriver
@@ -99,7 +99,7 @@ def doctor(examine: Any) -> Callable[[], Awaitable[object]]:
 
 async def chat_model() -> object:
     async with OpenAICompatible(KEY, f"{URL}/v1", "small", SystemClock()) as model:
-        return [fragment async for fragment in model.answer("", [Turn("Hello?", from_avatar=False)])]
+        return [fragment async for fragment in model.answer("", [ChatTurn("Hello?", from_avatar=False)])]
 
 
 async def slack_call() -> object:
@@ -259,13 +259,13 @@ async def test_an_avatar_speaks_through_the_proxy(proxy: ProxyTwin) -> None:
         proxy.names["avatars.invalid"] = proxy.names["answers.invalid"] = port_of(simulator.address)
         async with HeyGenRealtime(KEY, "http://avatars.invalid", SystemClock(20.0)) as avatars:
             request = StreamRequest(
-                "", "", "high", "", 60.0, 600.0, first_words=FirstWords("u", "Good morning.", more=False)
+                "", "", "high", "", 60.0, 600.0, first_words=InitialText("u", "Good morning.", more=False)
             )
             upstream_id = await avatars.create(request)
             assert (await avatars.status(upstream_id)).is_open
             await avatars.close(upstream_id)
         async with OpenAICompatible(KEY, "http://answers.invalid/v1", "small", SystemClock()) as model:
-            assert [_ async for _ in model.answer("", [Turn("Hello?", from_avatar=False)])]
+            assert [_ async for _ in model.answer("", [ChatTurn("Hello?", from_avatar=False)])]
     assert set(proxy.hosts) == {"avatars.invalid", "answers.invalid"}
 
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from adapters.chat.slack.installation_store import Installation
 from adapters.chat.slack.manifest import SAY_THIS
-from bot.access.permissions import Access, Permissions
+from bot.access.permissions import AccessLists, Permissions
 from tests.platforms.driver import ADA, ANA
 from tests.platforms.slack import SlackDriver, buttons_of, text_of
 from tests.twins.slack import Ephemeral, Message, Refused, Team, User
@@ -142,7 +142,7 @@ async def test_channel_that_the_other_company_hosts_is_as_good(guests: Guests) -
 async def test_operator_can_name_somebody_of_another_company(guests: Guests) -> None:
     slack = guests.slack
     relay, commands = slack.bot.desk.relay, slack.bot.desk.commands
-    relay._permissions = commands._permissions = Permissions(Access(hosts=frozenset({f"slack:{guests.zoe.id}"})))
+    relay._permissions = commands._permissions = Permissions(AccessLists(hosts=frozenset({f"slack:{guests.zoe.id}"})))
     await guests.write("@Avatar start")
     await guests.told("Starting the avatar")
 

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.chat.slack.client import MOST_WAITS
 from bot.core.errors import StoreUnavailable
-from bot.core.models import PlacedPanel
+from bot.core.models import PanelMessage
 from bot.store.store import Store
 from tests.platforms.relay import PATIENCE
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, text_of
@@ -120,7 +120,7 @@ async def test_panel_that_could_not_be_remembered_is_not_posted_again(
     store, times = slack.bot.desk.sessions.house.store, iter([True, True])
     place = store.place_panel
 
-    async def place_panel(platform: str, panel: PlacedPanel) -> None:
+    async def place_panel(platform: str, panel: PanelMessage) -> None:
         if next(times, False):
             raise StoreUnavailable("its disk is full")
         await place(platform, panel)
@@ -138,7 +138,7 @@ async def test_no_panel_is_posted_before_those_of_the_run_before_are_known(
     await slack.bot.kill()
     kept, times = Store.panels, iter([True, True])
 
-    async def fail(store: Store, platform: str) -> list[PlacedPanel]:
+    async def fail(store: Store, platform: str) -> list[PanelMessage]:
         if next(times, False):
             raise StoreUnavailable("its disk is full")
         return await kept(store, platform)

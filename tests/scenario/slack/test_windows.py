@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
-from bot.services import House
+from bot.services import Services
 from tests.platforms.driver import ANA, BEN
 from tests.platforms.slack import SlackDriver, text_of
 from tests.twins.slack import Refused, View
@@ -71,7 +71,7 @@ async def test_the_global_shortcut_asks_for_the_channel_too(slack: SlackDriver) 
 async def test_the_start_window_says_at_the_field_that_chat_is_not_configured(
     slack: SlackDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(House, "can_answer", False)
+    monkeypatch.setattr(Services, "can_answer", False)
     await slack.twin.slash(slack.channel, slack.people[ANA], "/avatar", "start choose")
     view = await opened(slack)
     answer = await (await slack.twin.submit_view(view, {"mode": "chat"})).acknowledged()

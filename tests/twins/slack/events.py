@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Protocol
 
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 from tests.twins.slack.catalogue import EVENTS
 from tests.twins.slack.delivery import Attempt, Delivery, Timing
 from tests.twins.slack.records import Channel, Payload, Team, new_id
@@ -32,7 +32,7 @@ class Events(World):
 
     def __init__(self, *, timing: Timing, bot_name: str) -> None:
         super().__init__(timing=timing, bot_name=bot_name)
-        self.owner = TaskOwner()
+        self.owner = TaskSet()
 
     def emit(
         self,

@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.llm.messages import messages_of
-from bot.core.ports import Turn
+from bot.core.ports import ChatTurn
 
-turns = st.builds(Turn, st.sampled_from(["", " \n", "yes", "and you?", "hm"]), st.booleans())
+turns = st.builds(ChatTurn, st.sampled_from(["", " \n", "yes", "and you?", "hm"]), st.booleans())
 
 
 @given(st.lists(turns, max_size=30), st.integers(min_value=1, max_value=25))
-def test_speakers_take_turns_whatever_came_before_the_question(before: list[Turn], most: int) -> None:
-    system, *messages = messages_of("Be kind.", [*before, Turn("a question", from_avatar=False)], most)
+def test_speakers_take_turns_whatever_came_before_the_question(before: list[ChatTurn], most: int) -> None:
+    system, *messages = messages_of("Be kind.", [*before, ChatTurn("a question", from_avatar=False)], most)
     assert system == {"role": "system", "content": "Be kind."}
     assert len(messages) <= most
     assert [message["role"] for message in messages] == ["user", *["assistant", "user"] * (len(messages) // 2)]
@@ -20,5 +20,5 @@ def test_speakers_take_turns_whatever_came_before_the_question(before: list[Turn
 
 
 def test_no_words_are_lost_where_somebody_spoke_twice() -> None:
-    twice = [Turn("one", from_avatar=False), Turn("two", from_avatar=False)]
+    twice = [ChatTurn("one", from_avatar=False), ChatTurn("two", from_avatar=False)]
     assert messages_of("", twice, 5)[1:] == [{"role": "user", "content": "one\ntwo"}]

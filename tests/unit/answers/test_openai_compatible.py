@@ -15,12 +15,12 @@ from adapters.llm.openai_compatible import ANSWER_LIMIT, LONGEST_ANSWER, MANNER,
 from adapters.simulator import Effect, Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
 from bot.core.errors import AnswerError, AnswerTrouble
-from bot.core.ports import ChatModel, Clock, Turn
+from bot.core.ports import ChatModel, ChatTurn, Clock
 from bot.settings import ChatModelSettings, Settings
 from tests.clock import ManualClock
 
 KEY = "sk-proj-0123456789abcdef"
-QUESTION = [Turn("What is a whale?", from_avatar=False)]
+QUESTION = [ChatTurn("What is a whale?", from_avatar=False)]
 DONE = "data: [DONE]\n\n"
 EVENTS = {"Content-Type": "text/event-stream; charset=utf-8"}
 
@@ -47,7 +47,7 @@ def streaming(*lines: str) -> Callable[[httpx.Request], httpx.Response]:
     return lambda _: httpx.Response(200, headers=EVENTS, content="".join(lines).encode())
 
 
-async def answered(chat: ChatModel, turns: list[Turn] = QUESTION, knowledge: str = "") -> list[str]:
+async def answered(chat: ChatModel, turns: list[ChatTurn] = QUESTION, knowledge: str = "") -> list[str]:
     return [fragment async for fragment in chat.answer(knowledge, turns)]
 
 
@@ -93,7 +93,7 @@ async def test_what_is_asked() -> None:
         asked.append(request)
         return streaming(delta("A mammal."), "data: [DONE]\n\n")(request)
 
-    turns = [Turn("Hi", from_avatar=False), Turn("Hello!", from_avatar=True), *QUESTION]
+    turns = [ChatTurn("Hi", from_avatar=False), ChatTurn("Hello!", from_avatar=True), *QUESTION]
     await answered(model(answer), turns, "You know the sea.")
 
     (request,) = asked
@@ -118,7 +118,7 @@ async def test_a_long_conversation_is_asked_from_its_end() -> None:
         asked.append(request)
         return streaming(delta("Yes."), DONE)(request)
 
-    await answered(model(answer, key=None), [Turn(f"{index}", from_avatar=index % 2 == 1) for index in range(101)])
+    await answered(model(answer, key=None), [ChatTurn(f"{index}", from_avatar=index % 2 == 1) for index in range(101)])
 
     messages = json.loads(asked[0].content)["messages"]
     assert len(messages) == MOST_TURNS + 1

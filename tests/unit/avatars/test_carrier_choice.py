@@ -12,34 +12,34 @@ from adapters.avatars.rooms.bot_transport import BotCarrier
 from adapters.avatars.rooms.broadcast.server import StageServer
 from adapters.avatars.rooms.factory import bot_carrier_for
 from bot.core.errors import SettingsError
-from bot.settings import AvatarSettings, CarrierChoice, LiveKitSettings, Settings
+from bot.settings import AvatarSettings, LiveKitSettings, RoomTransportChoice, Settings
 from tests.clock import ManualClock
 
 SECRET = SecretStr("a secret that is long enough for HS256")
 OWN = LiveKitSettings(url="wss://live.example.com", api_key=SecretStr("key"), api_secret=SECRET)
 
 
-def chosen(choice: CarrierChoice, livekit: LiveKitSettings | None = None) -> BotCarrier | None:
+def chosen(choice: RoomTransportChoice, livekit: LiveKitSettings | None = None) -> BotCarrier | None:
     settings = Settings(avatar=AvatarSettings(carrier=choice), livekit=livekit or LiveKitSettings())
     return bot_carrier_for(settings, ManualClock())
 
 
 def test_pages_carry_where_there_is_no_server_of_ones_own() -> None:
-    assert chosen(CarrierChoice.AUTO) is None
+    assert chosen(RoomTransportChoice.AUTO) is None
 
 
 def test_the_bot_enters_where_there_is_one() -> None:
-    assert chosen(CarrierChoice.AUTO, OWN) is not None
-    assert chosen(CarrierChoice.BOT, OWN) is not None
+    assert chosen(RoomTransportChoice.AUTO, OWN) is not None
+    assert chosen(RoomTransportChoice.BOT, OWN) is not None
 
 
 def test_pages_can_be_asked_for_all_the_same() -> None:
-    assert chosen(CarrierChoice.PAGE, OWN) is None
+    assert chosen(RoomTransportChoice.PAGE, OWN) is None
 
 
 def test_a_bot_that_would_leave_no_place_to_watch_from_is_refused() -> None:
     with pytest.raises(SettingsError, match="LIVEKIT_URL"):
-        chosen(CarrierChoice.BOT)
+        chosen(RoomTransportChoice.BOT)
 
 
 def test_without_the_extra_the_operator_reads_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +48,7 @@ def test_without_the_extra_the_operator_reads_what_to_install(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "livekit", None)
 
     with pytest.raises(SettingsError, match=r"install avatar-relay\[livekit\]"):
-        chosen(CarrierChoice.AUTO, OWN)
+        chosen(RoomTransportChoice.AUTO, OWN)
 
 
 def claims(token: str) -> dict[str, Any]:

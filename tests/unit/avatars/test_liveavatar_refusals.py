@@ -21,7 +21,7 @@ from bot.core.errors import (
 )
 from bot.core.models import Playback
 from bot.core.ports import StreamRequest
-from bot.settings import AvatarSettings, CarrierChoice, LiveAvatarSettings, LiveKitSettings, Settings
+from bot.settings import AvatarSettings, LiveAvatarSettings, LiveKitSettings, RoomTransportChoice, Settings
 from tests.clock import ManualClock
 
 KEY = "la-key-0123456789abcdef"
@@ -245,12 +245,12 @@ def test_a_missing_key_is_one_line_that_says_what_to_set() -> None:
 
 def test_a_bot_in_the_only_place_of_a_room_needs_somewhere_to_show_it() -> None:
     account = LiveAvatarSettings(api_key=SecretStr(KEY))
-    settings = Settings(avatar=AvatarSettings(carrier=CarrierChoice.BOT), liveavatar=account)
+    settings = Settings(avatar=AvatarSettings(carrier=RoomTransportChoice.BOT), liveavatar=account)
     with pytest.raises(SettingsError, match="LIVEKIT_URL"):
         LiveAvatar.from_settings(settings, ManualClock())
 
     own = LiveKitSettings(url="wss://live.example.com", api_key=SecretStr("k"), api_secret=SecretStr("s"))
-    for carrier in (CarrierChoice.BOT, CarrierChoice.AUTO, CarrierChoice.PAGE):
+    for carrier in (RoomTransportChoice.BOT, RoomTransportChoice.AUTO, RoomTransportChoice.PAGE):
         given = Settings(avatar=AvatarSettings(carrier=carrier), liveavatar=account, livekit=own)
         provider = LiveAvatar.from_settings(given, ManualClock())
         assert provider.capabilities.chat is False

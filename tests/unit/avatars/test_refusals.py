@@ -24,13 +24,13 @@ from bot.core.errors import (
     Transient,
 )
 from bot.core.models import Playback
-from bot.core.ports import AvatarProvider, FirstWords, Speech, StreamRequest
+from bot.core.ports import AvatarProvider, InitialText, SpeakResult, StreamRequest
 from bot.settings import HeyGenSettings, Settings
 from tests.clock import ManualClock
 
 KEY = "sk_V2_hgu_0123456789abcdef"
 V1 = StreamRequest("", "", "medium", "", 120, 600)
-V3 = StreamRequest("look", "voice", "medium", "", 30, 3600, FirstWords("u", "Hello."))
+V3 = StreamRequest("look", "voice", "medium", "", 30, 3600, InitialText("u", "Hello."))
 
 
 class Upstream(httpx.MockTransport):
@@ -287,7 +287,7 @@ async def test_an_outdated_avatar_is_not_taken_for_a_running_stream() -> None:
 async def test_the_length_of_a_speech_is_believed_within_reason(milliseconds: object, seconds: float | None) -> None:
     provider = v1(Upstream(200, {"code": 100, "data": {"task_id": "t", "duration_ms": milliseconds}}))
     async with provider:
-        assert await provider.speak("s", "u", "Hello.") == Speech(seconds)
+        assert await provider.speak("s", "u", "Hello.") == SpeakResult(seconds)
 
 
 @pytest.mark.parametrize("duration", [b"NaN", b"Infinity", b"1e999"])

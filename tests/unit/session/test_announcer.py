@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.core.errors import Transient
-from bot.core.events import Bulletin, Following, Notice, Occasion, SessionChanged, SessionEvent, UtteranceChanged
+from bot.core.events import EventBus, Notice, NoticeKind, SessionChanged, SessionEvent, Subscription, UtteranceChanged
 from bot.core.models import Channel, Mode
 from bot.core.views import Phase, SessionView
 from bot.sessions import panel
@@ -34,54 +34,54 @@ WAITING = replace(VIEW, phase=Phase.WAITING_FOR_VIEWER)
 
 
 @pytest.fixture
-def bulletin() -> Bulletin:
-    return Bulletin()
+def bulletin() -> EventBus:
+    return EventBus()
 
 
 @pytest.fixture
-def announcer(bulletin: Bulletin) -> Announcer:
+def announcer(bulletin: EventBus) -> Announcer:
     return Announcer("session", CHANNEL, bulletin)
 
 
 @pytest.fixture
-def following(bulletin: Bulletin) -> Iterator[Following]:
+def following(bulletin: EventBus) -> Iterator[Subscription]:
     with bulletin.follow("session") as following:
         yield following
 
 
-async def read(following: Following) -> list[SessionEvent]:
+async def read(following: Subscription) -> list[SessionEvent]:
     following.close()
     return [event async for event in following]
 
 
-async def test_a_view_is_shown_when_it_is_another_one(announcer: Announcer, following: Following) -> None:
+async def test_a_view_is_shown_when_it_is_another_one(announcer: Announcer, following: Subscription) -> None:
     longer = replace(VIEW, queue_length=1)
     for view in (VIEW, VIEW, longer, longer, VIEW):
         announcer.show(view)
     assert await read(following) == [SessionChanged(VIEW), SessionChanged(longer), SessionChanged(VIEW)]
 
 
-async def test_people_are_asked_to_watch_once_for_each_wait(announcer: Announcer, following: Following) -> None:
+async def test_people_are_asked_to_watch_once_for_each_wait(announcer: Announcer, following: Subscription) -> None:
     for view in (WAITING, replace(WAITING, queue_length=1), VIEW, WAITING):
         announcer.show(view)
     notices = [event for event in await read(following) if isinstance(event, Notice)]
-    assert [notice.occasion for notice in notices] == [Occasion.WAITING] * 2
+    assert [notice.occasion for notice in notices] == [NoticeKind.WAITING] * 2
     assert {notice.reply.link for notice in notices} == {VIEW.watch_url}
 
 
 @pytest.mark.parametrize(("is_unwatched", "why"), [(False, "Nobody has written"), (True, "Nobody is watching")])
 async def test_a_warning_can_be_answered_with_a_button(
-    announcer: Announcer, following: Following, is_unwatched: bool, why: str
+    announcer: Announcer, following: Subscription, is_unwatched: bool, why: str
 ) -> None:
     announcer.warn_of_idle_end(60.0, is_unwatched)
     (notice,) = await read(following)
     assert isinstance(notice, Notice)
     assert notice.reply.text.startswith(why)
-    assert (notice.channel, notice.session_id, notice.occasion) == (CHANNEL, "session", Occasion.WARNING)
+    assert (notice.channel, notice.session_id, notice.occasion) == (CHANNEL, "session", NoticeKind.WARNING)
     assert notice.reply.buttons == (panel.KEEP,)
 
 
-async def test_a_complaint_has_the_reference_that_is_in_the_log(announcer: Announcer, following: Following) -> None:
+async def test_a_complaint_has_the_reference_that_is_in_the_log(announcer: Announcer, following: Subscription) -> None:
     error = Transient("the connection was cut", may_have_taken_effect=False)
     with capture_logs() as entries:
         announcer.complain(("That was not said (ref abcd1234).", "abcd1234"), error)
@@ -89,20 +89,20 @@ async def test_a_complaint_has_the_reference_that_is_in_the_log(announcer: Annou
     (notice,) = await read(following)
     assert isinstance(notice, Notice)
     assert notice.reply.text == "That was not said (ref abcd1234)."
-    assert notice.occasion is Occasion.TROUBLE
+    assert notice.occasion is NoticeKind.TROUBLE
 
 
-async def test_an_utterance_is_told_with_the_answer_to_it(announcer: Announcer, bulletin: Bulletin) -> None:
+async def test_an_utterance_is_told_with_the_answer_to_it(announcer: Announcer, bulletin: EventBus) -> None:
     line = Line(an_utterance(a_session()), heard_answer="Good morning.")
     with bulletin.follow() as following:
         announcer.tell(line)
         assert await read(following) == [UtteranceChanged(CHANNEL, line.utterance, "Good morning.")]
 
 
-async def test_a_goodbye_is_shown_before_it_is_said(announcer: Announcer, following: Following) -> None:
+async def test_a_goodbye_is_shown_before_it_is_said(announcer: Announcer, following: Subscription) -> None:
     over = replace(VIEW, phase=Phase.ENDED, ended="The avatar left.")
     announcer.say_goodbye(over, "The avatar left.")
     shown, said = await read(following)
     assert shown == SessionChanged(over)
     assert isinstance(said, Notice)
-    assert (said.reply.text, said.occasion) == ("The avatar left.", Occasion.ENDED)
+    assert (said.reply.text, said.occasion) == ("The avatar left.", NoticeKind.ENDED)

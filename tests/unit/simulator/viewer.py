@@ -7,7 +7,7 @@ from typing import Any
 
 from livekit import rtc
 
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 
 LOUD = 500
 """Of 32,767; silence that went through a codec stays below."""
@@ -24,7 +24,7 @@ class Viewer:
         self.avatar = ""
         self.removed: int | None = None
         """Why the server ended the connection."""
-        self._tasks = TaskOwner()
+        self._tasks = TaskSet()
         self._room = rtc.Room()
         self._room.on("track_subscribed", self._subscribed)
         self._room.on("data_received", self._received)

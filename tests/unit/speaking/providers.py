@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from bot.core.ports import Capabilities, Cut
+from bot.core.ports import Capabilities, InterruptMethod
 
 
 def capabilities(**fields: Any) -> Capabilities:
@@ -12,7 +12,7 @@ def capabilities(**fields: Any) -> Capabilities:
         "chat": False,
         "appends": False,
         "needs_first_words": False,
-        "cut": Cut.NATIVE,
+        "cut": InterruptMethod.NATIVE,
         "reports_speech": True,
         "sends_ahead": True,
         "lists_open": True,

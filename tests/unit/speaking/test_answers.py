@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.errors import AnswerError
-from bot.core.ports import Turn
-from bot.core.tasks import TaskOwner, end
+from bot.core.ports import ChatTurn
+from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.speaking.answers import REMEMBERED_TURNS, Answering, Conversation
 from bot.text import make_speakable
 
@@ -20,9 +20,9 @@ class Parrot:
     def __init__(self, *fragments: str, fails: bool = False) -> None:
         self._fragments = fragments
         self._fails = fails
-        self.asked: list[list[Turn]] = []
+        self.asked: list[list[ChatTurn]] = []
 
-    async def answer(self, knowledge: str, turns: Sequence[Turn]) -> AsyncIterator[str]:
+    async def answer(self, knowledge: str, turns: Sequence[ChatTurn]) -> AsyncIterator[str]:
         self.asked.append(list(turns))
         for fragment in self._fragments:
             yield fragment
@@ -31,7 +31,7 @@ class Parrot:
 
 
 async def answered(conversation: Conversation, question: str) -> Answering:
-    tasks = TaskOwner()
+    tasks = TaskSet()
     answering = conversation.begin(question, tasks, lambda: None)
     assert answering.task is not None
     await answering.task
@@ -110,11 +110,11 @@ async def test_failures_are_kept_with_the_answer() -> None:
 async def test_what_was_written_of_an_answer_that_was_stopped_is_remembered() -> None:
     model = Parrot("Once upon ", "a time")
     conversation = Conversation(model, "")
-    tasks = TaskOwner()
+    tasks = TaskSet()
     answering = conversation.begin("tell me a story", tasks, lambda: None)
     answering.add("Once upon ")
     await conversation.stop(answering)
-    await end(answering.task)
+    await cancel_and_wait(answering.task)
     await answered(conversation, "and?")
     assert [turn.text for turn in model.asked[-1]] == ["tell me a story", "Once upon ", "and?"]
     await tasks.close()

@@ -12,8 +12,8 @@ import pytest
 from adapters.simulator import Effect
 from bot.core.errors import NotReady, ProviderError, StreamGone
 from bot.core.models import Mode, Session
-from bot.core.ports import FirstWords
-from bot.core.tasks import end
+from bot.core.ports import InitialText
+from bot.core.tasks import cancel_and_wait
 from bot.speaking.item import Line
 from bot.speaking.sender import Delivery
 from bot.streams.streams import StreamKeeper
@@ -32,13 +32,13 @@ class Speaker:
         self.world = world
         self._session = session
         self._house = house = world.sessions.house
-        self.opened_with: list[FirstWords | None] = []
+        self.opened_with: list[InitialText | None] = []
         self.keeper = StreamKeeper(
             session.id, house.provider, house.store, house.closer, house.clock, not_confirmed=lambda: None
         )
         self.delivery = Delivery(house.provider, self.keeper, self._open_stream)
 
-    async def _open_stream(self, first_words: FirstWords | None) -> None:
+    async def _open_stream(self, first_words: InitialText | None) -> None:
         self.opened_with.append(first_words)
         request = self._house.policy.stream_request(
             self._house.provider.capabilities,
@@ -89,7 +89,7 @@ async def test_the_first_piece_opens_a_stream_and_the_next_goes_into_it(speaker:
 async def test_a_stream_that_needs_first_words_is_opened_with_the_piece(speaker: Speaker) -> None:
     line = speaker.line("Good morning. ", "How are you?")
     assert await speaker.say(line) > 0
-    assert speaker.opened_with == [FirstWords(line.utterance.id, "Good morning. ", more=True)]
+    assert speaker.opened_with == [InitialText(line.utterance.id, "Good morning. ", more=True)]
     assert not line.in_flight
 
 
@@ -107,12 +107,12 @@ async def test_a_piece_whose_answer_nobody_waited_for_stays_in_flight(speaker: S
     line = speaker.line("Good morning.")
     saying = asyncio.create_task(speaker.delivery.say(line))
     await speaker.world.until(lambda: line.in_flight)
-    await end(saying)
+    await cancel_and_wait(saying)
     assert line.in_flight
 
 
 async def test_a_stream_that_ends_while_it_is_opened_is_gone(speaker: Speaker) -> None:
-    async def open_nothing(_: FirstWords | None) -> None:
+    async def open_nothing(_: InitialText | None) -> None:
         pass
 
     delivery = Delivery(speaker.world.sessions.house.provider, speaker.keeper, open_nothing)
@@ -136,7 +136,7 @@ async def test_a_voice_that_is_slower_is_given_more_time(speaker: Speaker) -> No
 
 
 async def test_silence_cuts_what_was_handed_over_and_keeps_the_stream(speaker: Speaker) -> None:
-    await speaker.say(speaker.line("A long speech that is never said to its end."))
+    await speaker.say(speaker.line("A long speech that is never said to its cancel_and_wait."))
     await speaker.delivery.silence()
     assert speaker.keeper.current is not None
     await speaker.world.pass_time(30)
@@ -145,7 +145,7 @@ async def test_silence_cuts_what_was_handed_over_and_keeps_the_stream(speaker: S
 
 @on_v3
 async def test_silence_closes_a_stream_that_cannot_be_cut(speaker: Speaker) -> None:
-    await speaker.say(speaker.line("A long speech that is never said to its end."))
+    await speaker.say(speaker.line("A long speech that is never said to its cancel_and_wait."))
     await speaker.delivery.silence()
     assert speaker.keeper.current is None
     assert speaker.world.open_streams == []

@@ -4,7 +4,7 @@ import pytest
 
 from bot.core.errors import StoreError
 from bot.core.models import UtteranceState
-from bot.core.tasks import TaskOwner
+from bot.core.tasks import TaskSet
 from bot.speaking.answers import Conversation
 from bot.speaking.chunks import PieceSource
 from bot.speaking.queue import LineQueue
@@ -17,7 +17,7 @@ DROPPED = UtteranceState.DROPPED
 
 @pytest.fixture
 def queue(ground: Ground) -> LineQueue:
-    pieces = PieceSource(capabilities(), Conversation(None, ""), TaskOwner(), lambda: None)
+    pieces = PieceSource(capabilities(), Conversation(None, ""), TaskSet(), lambda: None)
     return LineQueue(ground.store, pieces, ground.states, ground.tell)
 
 

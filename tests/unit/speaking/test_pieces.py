@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from bot.core.errors import AnswerError, AnswerTrouble
 from bot.core.models import Mode
-from bot.core.ports import Capabilities, Turn
-from bot.core.tasks import TaskOwner
+from bot.core.ports import Capabilities, ChatTurn
+from bot.core.tasks import TaskSet
 from bot.speaking.answers import Conversation
 from bot.speaking.chunks import PIECE_IN_A_FLOW, PieceSource, pieces_in_a_flow
 from bot.speaking.item import Line
@@ -27,10 +27,10 @@ class Slowpoke:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.turns: Sequence[Turn] = ()
+        self.turns: Sequence[ChatTurn] = ()
         self.go_on = asyncio.Event()
 
-    async def answer(self, knowledge: str, turns: Sequence[Turn]) -> AsyncIterator[str]:
+    async def answer(self, knowledge: str, turns: Sequence[ChatTurn]) -> AsyncIterator[str]:
         self.asked.append(turns[-1].text)
         self.turns = turns
         yield "Well, let me "
@@ -47,7 +47,7 @@ class Sourced:
     """A source of pieces, and how often it said that an answer grew."""
 
     def __init__(self, model: Slowpoke, can: Capabilities) -> None:
-        self.tasks = TaskOwner()
+        self.tasks = TaskSet()
         self.grew = asyncio.Event()
         self.pieces = PieceSource(can, Conversation(model, ""), self.tasks, self.grew.set)
 

@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from bot.core.models import UtteranceState
 from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted
-from bot.core.tasks import Timers
+from bot.core.tasks import NamedTimers
 from bot.speaking.item import Line
 from bot.speaking.playout import Playout
 from bot.speaking.tracker import LOST_EVENT, SpeechProgress
@@ -23,7 +23,7 @@ def following(ground: Ground, playout: Playout, *, reports_speech: bool) -> Spee
     return SpeechProgress(
         playout,
         ground.states,
-        Timers(ground.clock),
+        NamedTimers(ground.clock),
         reports_speech=reports_speech,
         post=ground.post,
         tell=ground.tell,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.tasks import Timers
+from bot.core.tasks import NamedTimers
 from tests.clock import ManualClock
 
 
@@ -17,7 +17,7 @@ def rung() -> list[str]:
 
 
 async def test_a_timer_rings_once_when_its_time_has_come(clock: ManualClock, rung: list[str]) -> None:
-    Timers(clock).start("end", 5.0, lambda: rung.append("end"))
+    NamedTimers(clock).start("end", 5.0, lambda: rung.append("end"))
     await clock.advance(4.9)
     assert rung == []
     await clock.advance(10.0)
@@ -25,7 +25,7 @@ async def test_a_timer_rings_once_when_its_time_has_come(clock: ManualClock, run
 
 
 async def test_a_second_timer_takes_the_place_of_the_first_of_its_name(clock: ManualClock, rung: list[str]) -> None:
-    timers = Timers(clock)
+    timers = NamedTimers(clock)
     timers.start("end", 1.0, lambda: rung.append("first"))
     timers.start("end", 5.0, lambda: rung.append("second"))
     timers.start("room", 2.0, lambda: rung.append("room"))
@@ -34,13 +34,13 @@ async def test_a_second_timer_takes_the_place_of_the_first_of_its_name(clock: Ma
 
 
 async def test_a_time_that_is_over_rings_at_once(clock: ManualClock, rung: list[str]) -> None:
-    Timers(clock).start("end", -3.0, lambda: rung.append("end"))
+    NamedTimers(clock).start("end", -3.0, lambda: rung.append("end"))
     await clock.advance(0.0)
     assert rung == ["end"]
 
 
 async def test_forgetting_is_for_one_name_and_harmless_where_there_is_none(clock: ManualClock, rung: list[str]) -> None:
-    timers = Timers(clock)
+    timers = NamedTimers(clock)
     timers.start("end", 1.0, lambda: rung.append("end"))
     timers.start("room", 1.0, lambda: rung.append("room"))
     timers.forget("end")
@@ -50,7 +50,7 @@ async def test_forgetting_is_for_one_name_and_harmless_where_there_is_none(clock
 
 
 async def test_nothing_rings_after_stop(clock: ManualClock, rung: list[str]) -> None:
-    timers = Timers(clock)
+    timers = NamedTimers(clock)
     for name in ("end", "room"):
         timers.start(name, 1.0, lambda: rung.append("rung"))
     timers.stop()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot.core.errors import StoreUnavailable
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 from bot.store.lock.instance import PATIENCE, Ownership, owner_of
 from tests.clock import ManualClock
 
@@ -126,7 +126,7 @@ async def test_the_lock_of_a_file_is_never_lost(url: str) -> None:
         await clock.advance(3600)
         assert not keeping.done()
         assert ownership.trouble is None
-        await end(keeping)
+        await cancel_and_wait(keeping)
 
 
 async def test_two_names_of_the_file_are_one_file(url: str, tmp_path: Path) -> None:

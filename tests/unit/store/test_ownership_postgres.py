@@ -12,7 +12,7 @@ import pytest
 
 from bot.core.clock import SystemClock
 from bot.core.errors import StoreUnavailable
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 from bot.store.lock import postgres as advisory_lock
 from bot.store.lock.instance import Ownership, owner_of
 from tests.contract.store.conftest import new_postgres_url, postgres_server  # noqa: F401  fixtures
@@ -78,7 +78,7 @@ async def kept(ownership: Ownership) -> AsyncIterator[asyncio.Task[None]]:
         try:
             yield keeping
         finally:
-            await end(keeping)
+            await cancel_and_wait(keeping)
 
 
 async def test_a_second_process_is_refused_and_told_which_one_runs(url: str) -> None:
@@ -184,7 +184,7 @@ class Wire:
         self._server.close()
         self.cut()
         for task in (*self._answers, *self._others):
-            await end(task)
+            await cancel_and_wait(task)
 
     def cut(self) -> None:
         """End every connection on this side."""
@@ -195,7 +195,7 @@ class Wire:
     async def mute(self) -> None:
         """Pass on no answer of the connections there are now."""
         for task in self._answers:
-            await end(task)
+            await cancel_and_wait(task)
 
     async def _link(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         server_reader, server = await asyncio.open_unix_connection(self._socket)

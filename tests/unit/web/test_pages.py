@@ -10,7 +10,7 @@ from yarl import URL
 
 from adapters.web.headers import SecurityHeaders, room_sources
 from bot.core.errors import ProviderError, StoreUnavailable
-from bot.core.models import RoomDoor
+from bot.core.models import RoomAccess
 from tests.clock import ManualClock
 from tests.unit.web.watching import CHANNEL, NONCE, Watching
 
@@ -236,7 +236,7 @@ async def test_further_routes_can_be_added_before_the_start(clock: ManualClock, 
 async def test_the_page_of_a_room_may_join_at_exactly_that_host_and_does_not_show_the_token(
     watching: Watching, client: aiohttp.ClientSession
 ) -> None:
-    watching.open_room(RoomDoor("upstream-42", "wss://rooms.example:7443", "a-secret-token"))
+    watching.open_room(RoomAccess("upstream-42", "wss://rooms.example:7443", "a-secret-token"))
     async with client.get(watching.page) as response:
         policy = dict(part.partition(" ")[::2] for part in response.headers["Content-Security-Policy"].split("; "))
         named = {source for source in policy["connect-src"].split() if "rooms" in source}
@@ -250,7 +250,7 @@ async def test_the_page_of_a_room_may_join_at_exactly_that_host_and_does_not_sho
 
 
 async def test_a_page_without_a_room_names_none(watching: Watching, client: aiohttp.ClientSession) -> None:
-    watching.open_room(RoomDoor("upstream-42", "wss://rooms.example", "token"))
+    watching.open_room(RoomAccess("upstream-42", "wss://rooms.example", "token"))
     watching.change(hls_url="https://media.example/a.m3u8")
     async with client.get(watching.page) as response:
         assert 'data-rooms=""' in await response.text()
@@ -259,7 +259,7 @@ async def test_a_page_without_a_room_names_none(watching: Watching, client: aioh
 async def test_a_room_that_cannot_be_looked_up_does_not_keep_the_page_away(
     watching: Watching, client: aiohttp.ClientSession
 ) -> None:
-    watching.open_room(RoomDoor("upstream-42", "wss://rooms.example", "token"))
+    watching.open_room(RoomAccess("upstream-42", "wss://rooms.example", "token"))
     watching.desk.closed_door = ProviderError("the stage is dark")
     async with client.get(watching.page) as response:
         assert response.status == 200

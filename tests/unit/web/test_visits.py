@@ -14,7 +14,7 @@ from adapters.web.protocol import LONGEST_TOPIC, understand
 from adapters.web.seats import ANSWER, GRACE
 from adapters.web.viewer import LOOK_AGAIN
 from bot.core.errors import AvatarAway, NotReady, ProviderError, Transient
-from bot.core.models import RoomDoor
+from bot.core.models import RoomAccess
 from bot.core.ports import AvatarSeen
 from bot.core.views import Phase
 from bot.streams.page_bridge import RoomMessage, SeatedRoom
@@ -23,7 +23,7 @@ from tests.unit.web.watching import Watching
 
 PATIENCE = 5.0
 TOKEN = "header.payload.signature"
-DOOR = RoomDoor("upstream-42", "wss://rooms.example", TOKEN)
+DOOR = RoomAccess("upstream-42", "wss://rooms.example", TOKEN)
 SPEAK = RoomMessage("agent-control", {"event_type": "avatar.speak_text", "text": "Good morning"})
 
 
@@ -124,7 +124,7 @@ async def test_a_page_that_does_not_say_who_it_is_gets_no_door(
 
 
 async def test_doors_of_ones_own_are_for_everybody_at_once(watching: Watching, client: aiohttp.ClientSession) -> None:
-    doors = [RoomDoor("upstream-42", "wss://own.example", f"token-{n}", is_seat=False) for n in range(2)]
+    doors = [RoomAccess("upstream-42", "wss://own.example", f"token-{n}", is_seat=False) for n in range(2)]
     watching.open_room(*doors)
     async with visit(client, watching, "ada") as ada, visit(client, watching, "ben") as ben:
         tokens = [(await page.next("door"))["token"] for page in (ada, ben)]
@@ -334,7 +334,7 @@ async def test_the_room_of_the_next_stream_is_entered_as_well(
         first = await ada.next("door")
         watching.close_room()
         await ada.next("session")
-        watching.open_room(RoomDoor("upstream-43", DOOR.url, "another-token"))
+        watching.open_room(RoomAccess("upstream-43", DOOR.url, "another-token"))
         await ada.place("seated")
         second = await ada.next("door")
         assert second["token"] == "another-token"

@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from adapters.web import SignedWatchLinks, WebServer
-from bot.core.events import Bulletin, SessionChanged, WordsSpoken
-from bot.core.models import Channel, Mode, RoomDoor, Word
+from bot.core.events import EventBus, SessionChanged, WordsSpoken
+from bot.core.models import Channel, Mode, RoomAccess, Word
 from bot.core.ports import Clock
 from bot.core.views import Phase, SessionView
 from bot.streams.page_bridge import RoomSeats
@@ -45,7 +45,7 @@ class MemoryDesk:
         self.views: dict[str, SessionView] = {}
         self.asked = 0
         self.failure: Exception | None = None
-        self.doors: Iterator[RoomDoor] | None = None
+        self.doors: Iterator[RoomAccess] | None = None
         self.closed_door: Exception | None = None
 
     async def watched(self, link_nonce: str) -> SessionView | None:
@@ -54,7 +54,7 @@ class MemoryDesk:
             raise self.failure
         return self.views.get(link_nonce)
 
-    async def door(self, link_nonce: str) -> RoomDoor | None:
+    async def door(self, link_nonce: str) -> RoomAccess | None:
         if self.closed_door is not None:
             raise self.closed_door
         if self.doors is None or link_nonce not in self.views:
@@ -70,7 +70,7 @@ class Watching:
     ) -> None:
         self.clock = clock
         self.desk = MemoryDesk()
-        self.bulletin = Bulletin()
+        self.bulletin = EventBus()
         self.registry = CollectorRegistry()
         self.seats = RoomSeats()
         self.readiness: dict[str, str | None] = {"store": None}
@@ -122,7 +122,7 @@ class Watching:
         self.desk.views[NONCE] = self.view
         self.bulletin.publish(SessionChanged(self.view))
 
-    def open_room(self, door: RoomDoor, *more: RoomDoor, phase: Phase = Phase.LIVE) -> None:
+    def open_room(self, door: RoomAccess, *more: RoomAccess, phase: Phase = Phase.LIVE) -> None:
         """There is a room to enter: the same door each time, or one after the other where there are more."""
         self.desk.doors = itertools.repeat(door) if not more else itertools.chain([door], more)
         self.change(has_room=True, phase=phase)

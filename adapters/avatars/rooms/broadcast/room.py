@@ -16,9 +16,9 @@ from livekit import rtc
 from adapters.avatars.rooms.broadcast.server import PUBLISHER, StageServer
 from adapters.avatars.rooms.broadcast.tracks import Forwarding
 from bot.core.errors import StreamGone, Transient
-from bot.core.models import RoomDoor
+from bot.core.models import RoomAccess
 from bot.core.ports import Clock
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ class Stage:
         self._is_closed = False
         self._staying: asyncio.Task[None] | None = None
 
-    async def door(self) -> RoomDoor:
+    async def door(self) -> RoomAccess:
         """A door for one more page. Raises `Transient` where the stage cannot be had, `StreamGone` when it is over."""
         if self._is_closed or not self._avatar.isconnected():
             raise StreamGone("the stage was closed, or its avatar is not there")
@@ -67,7 +67,7 @@ class Stage:
                 await self._is_settled.wait()
         if not self._is_open:
             raise Transient("the LiveKit server of LIVEKIT_URL gave no room", may_have_taken_effect=False)
-        return RoomDoor(self._upstream_id, self._server.url, self._server.viewer_token(self._room), is_seat=False)
+        return RoomAccess(self._upstream_id, self._server.url, self._server.viewer_token(self._room), is_seat=False)
 
     async def close(self) -> None:
         """Leave the room and remove it, with everybody in it. Harmless when that was done before; raises nothing."""
@@ -75,7 +75,7 @@ class Stage:
         self._is_settled.set()
         staying, self._staying = self._staying, None
         if staying is not None:
-            await end(staying)
+            await cancel_and_wait(staying)
             await self._server.delete(self._room)
 
     async def _stay(self) -> None:

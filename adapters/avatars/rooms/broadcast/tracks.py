@@ -13,7 +13,7 @@ import structlog
 from livekit import rtc
 
 from adapters.avatars.rooms.transport import VIEWER
-from bot.core.tasks import end
+from bot.core.tasks import cancel_and_wait
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class Forwarding:
                     self._changed.clear()
                     tracks = self._tracks()
                     for kind in [kind for kind, (track, _) in forwarded.items() if tracks.get(kind) is not track]:
-                        await end(forwarded.pop(kind)[1])
+                        await cancel_and_wait(forwarded.pop(kind)[1])
                     for kind, track in tracks.items():
                         if kind not in forwarded:
                             is_picture = kind == rtc.TrackKind.KIND_VIDEO
