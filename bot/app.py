@@ -30,9 +30,9 @@ from bot.plugins import make_provider, with_simulator
 from bot.relay import Relay
 from bot.sentences import DOLLARS_NOT_COUNTED, count
 from bot.services import Services
-from bot.sessions.jobs import Sweeper
+from bot.sessions.jobs import PeriodicJobs
 from bot.sessions.orphans import close_sessions, close_streams
-from bot.sessions.registry import Sessions
+from bot.sessions.registry import SessionRegistry
 from bot.sessions.unsaid import tell_left
 from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
 from bot.store import migrate
@@ -103,7 +103,7 @@ class Application:
         self._desk_over(store, provider, chat_model, settings)
         self._adapters = [make(self.desk) for make in chats]
         self._platforms = Platforms(self._adapters, self.desk.sessions, self._clock, self._tell)
-        self._sweeper = Sweeper(
+        self._sweeper = PeriodicJobs(
             self.desk.sessions, self._permissions, self._budget, audit_days=self._settings.audit_days
         )
         self._parts = [
@@ -192,7 +192,7 @@ class Application:
             policy,
             Catalogue(provider, self._clock),
         )
-        sessions = Sessions(house)
+        sessions = SessionRegistry(house)
         self._stack.push_async_callback(sessions.leave)
         self._permissions = Permissions(_access(settings))
         self._budget = Quotas(store, self._clock, limits_of(settings), provider.capabilities.price_per_minute)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 from bot.commands.router import Commands
 from bot.core.ports import Clock
 from bot.relay import Relay
-from bot.sessions.registry import Sessions
+from bot.sessions.registry import SessionRegistry
 from bot.settings import Settings
 
 
@@ -70,7 +70,7 @@ class Bot:
 
     commands: Commands
     relay: Relay
-    sessions: Sessions
+    sessions: SessionRegistry
     clock: Clock
     settings: Settings
     stop: Callable[[], None]

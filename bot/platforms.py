@@ -16,7 +16,7 @@ from bot.core.events import Notice, SessionChanged, Subscription, UtteranceChang
 from bot.core.ports import Clock, Echo
 from bot.core.views import LeftUnsaid
 from bot.facade import ChatAdapter
-from bot.sessions.registry import Sessions
+from bot.sessions.registry import SessionRegistry
 from bot.supervision import Supervised
 from bot.telemetry.unexpected import report
 
@@ -45,7 +45,7 @@ class _Platform:
 class Platforms:
     """Every chat platform of this process."""
 
-    def __init__(self, adapters: Sequence[ChatAdapter], sessions: Sessions, clock: Clock, tell: Echo) -> None:
+    def __init__(self, adapters: Sequence[ChatAdapter], sessions: SessionRegistry, clock: Clock, tell: Echo) -> None:
         self._sessions = sessions
         self._tell = tell
         self._platforms = {adapter.name: _Platform(adapter, clock) for adapter in adapters}

@@ -16,8 +16,8 @@ from bot.core import ids
 from bot.core.errors import Refused
 from bot.core.models import Actor, Channel, Mode, Role, Utterance, UtteranceState
 from bot.core.ports import Clock
-from bot.sessions.registry import Sessions
-from bot.sessions.session import RunningSession
+from bot.sessions.registry import SessionRegistry
+from bot.sessions.session import AvatarSession
 from bot.settings import Relay as RelayRule
 from bot.store.audit import REFUSED
 from bot.telemetry import metrics
@@ -83,7 +83,7 @@ class Relay:
 
     def __init__(
         self,
-        sessions: Sessions,
+        sessions: SessionRegistry,
         permissions: Permissions,
         clock: Clock,
         *,
@@ -165,7 +165,7 @@ class Relay:
         if (running := await self._settled(channel)) is not None:
             running.post(partial(running.speech.withdraw, message_id))
 
-    async def _settled(self, channel: Channel) -> RunningSession | None:
+    async def _settled(self, channel: Channel) -> AvatarSession | None:
         """The session of a channel, once every message that is being taken has its place: the change of a message may
         come on the heels of the message."""
         running = self._sessions.in_channel(channel)
@@ -183,7 +183,7 @@ class Relay:
         if any(key in self._seen for key in message.keys):
             raise Ignored("delivered before")
 
-    def _pass_channel(self, message: Message) -> RunningSession:
+    def _pass_channel(self, message: Message) -> AvatarSession:
         relayed = message.addressed if self._rule is RelayRule.MENTIONS else self._rule is RelayRule.ALL
         if not relayed and message.mode is None:
             raise Ignored("not addressed to the avatar")
@@ -200,7 +200,7 @@ class Relay:
         self._permissions.require_channel(message.channel)
         self._permissions.require(message.actor, Role.SPEAKER, message.channel)
 
-    def _pass_mode(self, message: Message, running: RunningSession) -> Mode:
+    def _pass_mode(self, message: Message, running: AvatarSession) -> Mode:
         mode = message.mode or running.session.mode
         if mode is Mode.CHAT:
             self._sessions.house.require_answers()
@@ -219,14 +219,14 @@ class Relay:
             raise Refused(sentences.EMPTY_TEXT, stage="clean")
         return text
 
-    def _pass_queue(self, running: RunningSession) -> None:
+    def _pass_queue(self, running: AvatarSession) -> None:
         limit = self._sessions.house.policy.queue_limit
         if running.waiting >= limit:
             raise Refused(sentences.queue_full(limit), stage="queue")
 
     # --- the queue ---------------------------------------------------------------------------------------------------
 
-    async def _enqueue(self, message: Message, running: RunningSession, mode: Mode, text: str) -> Receipt:
+    async def _enqueue(self, message: Message, running: AvatarSession, mode: Mode, text: str) -> Receipt:
         utterance = Utterance(
             id=ids.new_utterance_id(self._clock),
             session_id=running.session.id,

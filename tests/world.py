@@ -39,9 +39,9 @@ from bot.core.tasks import cancel_and_wait
 from bot.core.views import Reply
 from bot.relay import Message, Receipt, Relay
 from bot.services import Services
-from bot.sessions.jobs import Sweeper
-from bot.sessions.registry import Recovery, Sessions
-from bot.sessions.session import RunningSession
+from bot.sessions.jobs import PeriodicJobs
+from bot.sessions.registry import Recovery, SessionRegistry
+from bot.sessions.session import AvatarSession
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions
 from bot.settings import Relay as RelayRule
 from bot.store import migrate
@@ -171,7 +171,7 @@ class World:
         """Which of the next writes fail, counted from 0."""
         self.mains = Mains(None)
         self.store: Store
-        self.sessions: Sessions
+        self.sessions: SessionRegistry
         self.relay: Relay
         self.commands: Commands
         self.recovery = Recovery()
@@ -237,7 +237,7 @@ class World:
             self._policy,
             Catalogue(provider, self.clock),
         )
-        self.sessions = Sessions(house)
+        self.sessions = SessionRegistry(house)
         self._bot.push_async_callback(self.sessions.leave)
         permissions = Permissions(self._access)
         permissions.learn_blocks(await self.store.blocked())
@@ -252,7 +252,7 @@ class World:
         )
         self.commands = Commands(self.sessions, self.relay, permissions, closer, budget)
         if self._with_sweeper:
-            sweeper = Sweeper(self.sessions, permissions, budget)
+            sweeper = PeriodicJobs(self.sessions, permissions, budget)
             self._bot.push_async_callback(cancel_and_wait, asyncio.create_task(sweeper.run()))
         self.recovery = await self.sessions.recover()
 
@@ -323,7 +323,7 @@ class World:
         keys = () if key is None else (key,)
         return await self.relay.receive(Message(channel, actor, text, keys=keys, addressed=addressed))
 
-    async def start(self, line: str = "/avatar start", channel: Channel = CHANNEL) -> RunningSession:
+    async def start(self, line: str = "/avatar start", channel: Channel = CHANNEL) -> AvatarSession:
         """Start an avatar and wait until it is live and has said its greeting."""
         await self.type(line, channel=channel)
         running = self.sessions.in_channel(channel)
@@ -396,7 +396,7 @@ class World:
         return [text for text in said if text != self._policy.greeting]
 
     @property
-    def running(self) -> RunningSession | None:
+    def running(self) -> AvatarSession | None:
         """The open session of the channel."""
         return self.sessions.in_channel(CHANNEL)
 

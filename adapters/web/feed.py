@@ -31,7 +31,7 @@ from bot.core.events import EventBus, SessionChanged, SessionEvent, Subscription
 from bot.core.models import UtteranceState
 from bot.core.ports import Clock
 from bot.core.views import Phase, SessionView
-from bot.streams.page_bridge import RoomSeats
+from bot.streams.page_bridge import PageBridge
 from bot.telemetry.unexpected import report
 
 HEARTBEAT = 20.0
@@ -168,7 +168,7 @@ class LiveFeed:
     """Everybody who watches, on this process."""
 
     def __init__(
-        self, desk: SessionLookup, bulletin: EventBus, links: SignedWatchLinks, clock: Clock, seats: RoomSeats
+        self, desk: SessionLookup, bulletin: EventBus, links: SignedWatchLinks, clock: Clock, seats: PageBridge
     ) -> None:
         self.desk = desk
         self.clock = clock

@@ -16,7 +16,7 @@ from typing import Literal, Never, TypedDict
 from adapters.web.seats import Standing
 from bot.core.models import RoomAccess, Word
 from bot.core.views import SessionView
-from bot.streams.page_bridge import Publication, RoomMessage
+from bot.streams.page_bridge import OutgoingMessage, RoomMessage
 
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -290,7 +290,7 @@ def room_of(door: RoomAccess) -> str:
     return hashlib.sha256(f"{door.url} {door.upstream_id}".encode()).hexdigest()[:16]
 
 
-def publish_message(publication: Publication) -> PublishMessage:
+def publish_message(publication: OutgoingMessage) -> PublishMessage:
     """For the page with the seat."""
     message = publication.message
     return {"type": "publish", "id": publication.id, "topic": message.topic, "data": message.data}

@@ -25,7 +25,7 @@ from bot.core.errors import LinkInvalid, ProviderError, StoreError
 from bot.core.events import EventBus
 from bot.core.ports import Clock
 from bot.core.views import SessionView
-from bot.streams.page_bridge import RoomSeats
+from bot.streams.page_bridge import PageBridge
 from bot.supervision import Supervised
 from bot.telemetry.unexpected import report
 
@@ -64,7 +64,7 @@ class WebServer:
         media_sources: Sequence[str],
         readiness: Readiness,
         registry: CollectorRegistry,
-        seats: RoomSeats | None = None,
+        seats: PageBridge | None = None,
     ) -> None:
         """`port` 0 is any free one. `media_sources` are CSP source expressions for what the page may play.
 
@@ -77,7 +77,7 @@ class WebServer:
         self._port = port
         self._assets = Assets()
         self._pages = Pages(self._assets.version)
-        self._live = LiveFeed(desk, bulletin, links, clock, seats or RoomSeats())
+        self._live = LiveFeed(desk, bulletin, links, clock, seats or PageBridge())
         self._health = Health(readiness, registry)
         self._registry = registry
         self._requests = Counter(

@@ -38,7 +38,7 @@ from bot.core.models import RoomAccess
 from bot.core.ports import Clock, Timer
 from bot.core.tasks import TaskSet
 from bot.core.views import Phase, SessionView
-from bot.streams.page_bridge import RoomSeats, Seat
+from bot.streams.page_bridge import PageBridge, Seat
 
 LOOK_AGAIN = 2.0
 """Seconds after which a door that could not be had is asked for again."""
@@ -51,7 +51,7 @@ _log = structlog.get_logger(__name__)
 class Rooms:
     """The lines of all sessions that are watched, and what their visits need."""
 
-    def __init__(self, desk: SessionLookup, seats: RoomSeats, clock: Clock) -> None:
+    def __init__(self, desk: SessionLookup, seats: PageBridge, clock: Clock) -> None:
         self.desk = desk
         self.seats = seats
         self.clock = clock

@@ -15,8 +15,8 @@ from bot.commands.parser import ADMIN, Asked, Entry, Usage
 from bot.core.errors import Refused
 from bot.core.models import Channel, EndReason, Role
 from bot.core.views import Reply, Visibility
-from bot.sessions.registry import Sessions
-from bot.sessions.session import RunningSession
+from bot.sessions.registry import SessionRegistry
+from bot.sessions.session import AvatarSession
 from bot.streams.streams import StreamCloser
 
 _PERSON = re.compile(r"<@!?(?P<mentioned>\w{1,64})(?:\|[^>]*)?>|@?(?P<plain>[\w.-]{1,64})")
@@ -28,7 +28,9 @@ _WITH_PLATFORM = re.compile(r"[a-z]+:[\w.-]{1,64}")
 class AdminCommands:
     """The admins' part of the table."""
 
-    def __init__(self, sessions: Sessions, permissions: Permissions, closer: StreamCloser, budget: Quotas) -> None:
+    def __init__(
+        self, sessions: SessionRegistry, permissions: Permissions, closer: StreamCloser, budget: Quotas
+    ) -> None:
         self._sessions = sessions
         self._permissions = permissions
         self._closer = closer
@@ -121,7 +123,7 @@ class AdminCommands:
             return Reply(sentences.blocked_by_operator(asked.command.text), Visibility.PRIVATE)
         return Reply(sentences.unblocked(asked.command.text, was_blocked=bool(liftable)), Visibility.PRIVATE)
 
-    def _in_reach(self, asked: Asked) -> list[RunningSession]:
+    def _in_reach(self, asked: Asked) -> list[AvatarSession]:
         return [running for running in self._sessions if _is_in_reach(running.session.channel, asked)]
 
 
@@ -133,7 +135,7 @@ def _is_same_workspace(one: Channel, other: Channel) -> bool:
     return (one.platform, one.workspace) == (other.platform, other.workspace)
 
 
-def _line(running: RunningSession) -> str:
+def _line(running: AvatarSession) -> str:
     view, session = running.view(), running.session
     since = session.created_at.astimezone(UTC).strftime("%H:%M UTC")
     waiting = sentences.count(view.queue_length, "message")

@@ -11,7 +11,7 @@ from bot.core.models import EndReason
 from bot.core.tasks import cancel_and_wait
 from bot.services import Services
 from bot.sessions.orphans import list_open
-from bot.sessions.session import RunningSession
+from bot.sessions.session import AvatarSession
 
 UNUSED_AFTER = 60.0
 """Seconds of silence after which an admin's clean-up takes a session for unused."""
@@ -28,7 +28,7 @@ class CleanUp:
     unowned: int
 
 
-async def clean_up(house: Services, sessions: Iterable[RunningSession]) -> CleanUp:
+async def clean_up(house: Services, sessions: Iterable[AvatarSession]) -> CleanUp:
     """End those that have been silent for a minute with nothing waiting; count streams nobody here owns.
 
     What the provider does not confirm within `PATIENCE` is not counted; its channel is told when it is. Raises
@@ -45,7 +45,7 @@ async def clean_up(house: Services, sessions: Iterable[RunningSession]) -> Clean
     return CleanUp(ended, len(listed - owned_before - await _owned(house)))
 
 
-def _is_unused(running: RunningSession, now: float) -> bool:
+def _is_unused(running: AvatarSession, now: float) -> bool:
     return (
         not running.is_ending
         and not running.waiting
@@ -54,7 +54,7 @@ def _is_unused(running: RunningSession, now: float) -> bool:
     )
 
 
-async def _wait_for_closes(house: Services, sessions: Sequence[RunningSession]) -> None:
+async def _wait_for_closes(house: Services, sessions: Sequence[AvatarSession]) -> None:
     async def all_closed() -> None:
         for running in sessions:
             await running.closed.wait()

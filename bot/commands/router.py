@@ -20,8 +20,8 @@ from bot.core.models import EndReason, Mode, Role, Session
 from bot.core.ports import Capabilities
 from bot.core.views import Reply, Visibility
 from bot.relay import Message, Relay
-from bot.sessions.registry import Sessions
-from bot.sessions.session import RunningSession
+from bot.sessions.registry import SessionRegistry
+from bot.sessions.session import AvatarSession
 from bot.store.audit import REFUSED
 from bot.streams.streams import StreamCloser
 
@@ -46,7 +46,7 @@ class Commands:
     """The table, and how to run it."""
 
     def __init__(
-        self, sessions: Sessions, relay: Relay, permissions: Permissions, closer: StreamCloser, budget: Quotas
+        self, sessions: SessionRegistry, relay: Relay, permissions: Permissions, closer: StreamCloser, budget: Quotas
     ) -> None:
         self._sessions = sessions
         self._relay = relay
@@ -273,7 +273,7 @@ class Commands:
 
     # --- what several need -------------------------------------------------------------------------------------------
 
-    def _running(self, asked: Asked) -> RunningSession:
+    def _running(self, asked: Asked) -> AvatarSession:
         running = self._sessions.in_channel(asked.channel)
         if asked.session_id is not None and (running is None or running.session.id != asked.session_id):
             raise Refused(sentences.PANEL_OVER, stage="channel")
@@ -281,7 +281,7 @@ class Commands:
             raise Refused(sentences.NO_SESSION, stage="channel")
         return running
 
-    async def _caught_up(self, asked: Asked) -> RunningSession:
+    async def _caught_up(self, asked: Asked) -> AvatarSession:
         """The session of the channel, once what was written there before the command has its place in the queue."""
         running = self._running(asked)
         await running.all_written_down()

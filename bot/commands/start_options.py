@@ -14,7 +14,7 @@ from bot.core.errors import Refused
 from bot.core.languages import language_code
 from bot.core.models import Mode
 from bot.core.ports import Capabilities
-from bot.sessions.registry import Wishes
+from bot.sessions.registry import StartOptions
 from bot.settings import Quality
 
 ALWAYS = ("avatar", "voice", "mode", "quality")
@@ -47,11 +47,11 @@ def choices(capabilities: Capabilities) -> Mapping[str, tuple[str, ...]]:
     }
 
 
-def read_wishes(options: Mapping[str, str], capabilities: Capabilities) -> Wishes:
+def read_wishes(options: Mapping[str, str], capabilities: Capabilities) -> StartOptions:
     """What somebody asks for. Raises `Refused` with a sentence that names what may be given."""
     quality = options.get("quality")
     mode = options.get("mode")
-    return Wishes(
+    return StartOptions(
         avatar=options.get("avatar"),
         voice=options.get("voice"),
         quality=None if quality is None else _quality(quality, capabilities.qualities),

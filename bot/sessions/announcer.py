@@ -11,7 +11,7 @@ from bot.core.events import EventBus, Notice, NoticeKind, SessionChanged, Uttera
 from bot.core.models import Channel
 from bot.core.views import LeftUnsaid, Phase, Reply, SessionView, UnsaidWords
 from bot.sessions import panel
-from bot.speaking.item import Line
+from bot.speaking.item import SpeechItem
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class Announcer:
         log.warning("speech failed", session=self._session_id, reference=reference, error=str(error))
         self.announce(Reply(sentence), NoticeKind.TROUBLE)
 
-    def tell(self, line: Line) -> None:
+    def tell(self, line: SpeechItem) -> None:
         """Publish what became of a line."""
         answer = None if self._is_silent else line.answer
         self._bulletin.publish(UtteranceChanged(self._channel, line.utterance, answer))

@@ -19,7 +19,7 @@ from bot.core.errors import StoreError
 from bot.core.events import NoticeKind
 from bot.core.models import EndReason
 from bot.core.views import Reply
-from bot.sessions.registry import NOBODY, Sessions
+from bot.sessions.registry import SYSTEM, SessionRegistry
 from bot.supervision import Supervised
 from bot.telemetry import metrics
 
@@ -46,10 +46,12 @@ COUNT_EVERY = 5.0
 """Seconds between looks at the limits of the day: how far a session can go over one."""
 
 
-class Sweeper:
+class PeriodicJobs:
     """Runs the rounds, each at its own pace."""
 
-    def __init__(self, sessions: Sessions, permissions: Permissions, budget: Quotas, *, audit_days: int = 365) -> None:
+    def __init__(
+        self, sessions: SessionRegistry, permissions: Permissions, budget: Quotas, *, audit_days: int = 365
+    ) -> None:
         """`audit_days`: how long the audit is kept, 0 for ever."""
         self._sessions = sessions
         self._permissions = permissions
@@ -109,7 +111,7 @@ class Sweeper:
                     break
                 if share.used >= 1.0:
                     running.ask_to_end(EndReason.MAX_DURATION, sentences.limit_reached(share.what))
-                    await self._sessions.audit(NOBODY, "limit reached", running.session, share.what)
+                    await self._sessions.audit(SYSTEM, "limit reached", running.session, share.what)
                 elif share.used >= self._budget.limits.warn_at and warning not in self._warned:
                     self._warned.add(warning)
                     running.announce(Reply(sentences.limit_is_near(share.what, share.used)), NoticeKind.WARNING)

@@ -68,7 +68,7 @@ async def list_open(provider: AvatarProvider) -> Sequence[OpenStream] | None:
         return None
 
 
-class Unowned:
+class OrphanedStreams:
     """Looks after the streams that nobody here owns."""
 
     def __init__(self, provider: AvatarProvider, store: Store, clock: Clock, *, key_is_ours: bool) -> None:

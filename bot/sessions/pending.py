@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from bot.core.models import Utterance
 
 
-class Arrivals:
+class PendingUtterances:
     """What is coming, in the order in which it was written down.
 
     expected: how many utterances are being written down.

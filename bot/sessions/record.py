@@ -16,7 +16,7 @@ from bot.store.store import Store
 log = structlog.get_logger(__name__)
 
 
-class SessionRow:
+class SessionRecorder:
     """One session as it is.
 
     is_owed: the rows of the session and of its utterances may not say how it ended.
@@ -58,7 +58,7 @@ class SessionRow:
             log.error("the end of a session could not be written", session=s.id, state=s.state.value, error=str(error))
 
 
-class OwedRows:
+class UnsavedSessions:
     """Sessions of this process that have ended without their rows saying so: until they do, they occupy their
     channels."""
 

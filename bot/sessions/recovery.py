@@ -22,7 +22,7 @@ LOOK_UPS_AT_ONCE = 32
 """Status requests that run side by side while recovering: quick for 1,000 sessions, no flood for the provider."""
 
 
-async def settle_streams(
+async def recover_streams(
     house: Services, streams: Sequence[Stream], sessions: dict[str, Session]
 ) -> dict[str, tuple[Stream, Playback | None]]:
     """The streams that their sessions take over, by session: to go on with, or to close where the session only

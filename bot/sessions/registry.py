@@ -29,24 +29,24 @@ from bot.core.tasks import TaskSet
 from bot.core.views import SessionView
 from bot.sentences import restarted
 from bot.services import Services
-from bot.sessions.orphans import Unowned, list_open
-from bot.sessions.record import OwedRows
-from bot.sessions.recovery import settle_streams
-from bot.sessions.session import RunningSession
+from bot.sessions.orphans import OrphanedStreams, list_open
+from bot.sessions.record import UnsavedSessions
+from bot.sessions.recovery import recover_streams
+from bot.sessions.session import AvatarSession
 from bot.sessions.session_view import view_of_row
 from bot.sessions.unsaid import tell_left
 from bot.store.audit import ADMIN_STOP
-from bot.streams.page_bridge import HasStage
+from bot.streams.page_bridge import SupportsBroadcast
 from bot.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-NOBODY = Actor("bot", "bot", "the bot itself")
+SYSTEM = Actor("bot", "bot", "the bot itself")
 """Who did what nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class StartOptions:
     """What somebody who starts a session asked for; None follows the channel, then the operator."""
 
     avatar: str | None = None
@@ -66,35 +66,35 @@ class Recovery:
     unknown_utterances: int = 0
 
 
-class Sessions:
+class SessionRegistry:
     """Every open session of this process, by channel and by id."""
 
     def __init__(self, house: Services) -> None:
         self.house = house
         self._tasks = TaskSet()
-        self._by_channel: dict[Channel, RunningSession] = {}
-        self._by_id: dict[str, RunningSession] = {}
-        self._by_link: dict[str, RunningSession] = {}
-        self._owed = OwedRows(house.store)
-        self.unowned = Unowned(house.provider, house.store, house.clock, key_is_ours=house.policy.key_is_ours)
+        self._by_channel: dict[Channel, AvatarSession] = {}
+        self._by_id: dict[str, AvatarSession] = {}
+        self._by_link: dict[str, AvatarSession] = {}
+        self._owed = UnsavedSessions(house.store)
+        self.unowned = OrphanedStreams(house.provider, house.store, house.clock, key_is_ours=house.policy.key_is_ours)
 
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def __iter__(self) -> Iterator[RunningSession]:
+    def __iter__(self) -> Iterator[AvatarSession]:
         return iter(tuple(self._by_id.values()))
 
-    def in_channel(self, channel: Channel) -> RunningSession | None:
+    def in_channel(self, channel: Channel) -> AvatarSession | None:
         """The open session of a channel."""
         return self._by_channel.get(channel)
 
-    def with_id(self, session_id: str) -> RunningSession | None:
+    def with_id(self, session_id: str) -> AvatarSession | None:
         """The open session with an id."""
         return self._by_id.get(session_id)
 
     # --- start and stop ----------------------------------------------------------------------------------------------
 
-    async def start(self, channel: Channel, actor: Actor, wishes: Wishes) -> tuple[Session, bool]:
+    async def start(self, channel: Channel, actor: Actor, wishes: StartOptions) -> tuple[Session, bool]:
         """Open a session in a channel: the session in force, and whether it is new (rule 1).
 
         Returns once the row is written; the stream opens in the session's own task.
@@ -121,12 +121,12 @@ class Sessions:
         in_force = await store.open_session(session)
         if in_force.id != session.id:
             return in_force, False
-        self._run(RunningSession(session, self.house, chosen.idle_timeout))
+        self._run(AvatarSession(session, self.house, chosen.idle_timeout))
         metrics.sessions_started.inc()
         await self.audit(actor, "start", session)
         return session, True
 
-    async def stop(self, running: RunningSession, reason: EndReason, actor: Actor) -> None:
+    async def stop(self, running: AvatarSession, reason: EndReason, actor: Actor) -> None:
         """Ask a session to close; `running.closed` tells when it is."""
         running.ask_to_end(reason)
         await self.audit(actor, ADMIN_STOP if reason is EndReason.ADMIN else "stop", running.session)
@@ -139,7 +139,7 @@ class Sessions:
                 is_news = not running.is_ending
                 running.lose_channel(why)
                 if is_news:
-                    await self.audit(NOBODY, "channel gone", running.session, why)
+                    await self.audit(SYSTEM, "channel gone", running.session, why)
 
     async def view(self, session_id: str) -> SessionView | None:
         """What a panel shows of a session, whatever became of it; None where it never was."""
@@ -160,9 +160,9 @@ class Sessions:
             if stream is not None and stream.upstream_id not in known:
                 metrics.reconciled.labels(what="ended by the provider").inc()
                 running.post(partial(running.ear.stream_ended, stream.id, "not in the provider's list"))
-                await self.audit(NOBODY, "stream ended by the provider", running.session, stream.id)
+                await self.audit(SYSTEM, "stream ended by the provider", running.session, stream.id)
         for upstream_id in await self.unowned.look_after(listed):
-            await self.audit(NOBODY, "closed a stream that no session owns", None, upstream_id)
+            await self.audit(SYSTEM, "closed a stream that no session owns", None, upstream_id)
 
     async def obey_stop_requests(self) -> None:
         """Close the sessions that another process (the shell) has asked to close."""
@@ -185,7 +185,7 @@ class Sessions:
         """Give up whatever still runs; the rows tell the next start what to look after."""
         await self._tasks.close()
 
-    def _run(self, running: RunningSession) -> None:
+    def _run(self, running: AvatarSession) -> None:
         session = running.session
         self._by_channel[session.channel] = running
         self._by_id[session.id] = running
@@ -193,7 +193,7 @@ class Sessions:
         metrics.open_sessions.set(len(self._by_id))
         self._tasks.start(self._run_and_forget(running), name=f"session {session.id}")
 
-    async def _run_and_forget(self, running: RunningSession) -> None:
+    async def _run_and_forget(self, running: AvatarSession) -> None:
         try:
             await running.run()
         finally:
@@ -240,7 +240,7 @@ class Sessions:
         stream, playback = (running.stream, running.playback) if running else (None, None)
         if stream is None or stream.upstream_id is None or playback is None:
             return None
-        if playback.has_stage and isinstance(self.house.provider, HasStage):
+        if playback.has_stage and isinstance(self.house.provider, SupportsBroadcast):
             return await self.house.provider.door(stream.upstream_id)
         if playback.livekit_url is None:
             return None
@@ -258,18 +258,18 @@ class Sessions:
         sessions = [s for s in await store.open_sessions() if s.provider == self.house.provider.name]
         in_flight = await store.settle_in_flight([session.id for session in sessions])
         chosen = await store.chosen_idle_timeouts()
-        streams = await settle_streams(self.house, await store.unsettled_streams(), {s.id: s for s in sessions})
+        streams = await recover_streams(self.house, await store.unsettled_streams(), {s.id: s for s in sessions})
         queues = await store.queued_utterances([session.id for session in sessions])
         adopted = 0
         for session in sessions:
-            running = RunningSession(session, self.house, chosen.get(session.channel))
+            running = AvatarSession(session, self.house, chosen.get(session.channel))
             if (found := streams.get(session.id)) is not None:
                 running.adopt(*found, in_flight[session.id])
             tell_left(session, in_flight[session.id], UtteranceState.UNKNOWN, self.house.bulletin)
             adopted += self._resume(running, queues.get(session.id, ()))
         return Recovery(adopted, len(sessions) - adopted, sum(map(len, in_flight.values())))
 
-    def _resume(self, running: RunningSession, queued: Iterable[Utterance]) -> bool:
+    def _resume(self, running: AvatarSession, queued: Iterable[Utterance]) -> bool:
         """Run a session again. False where it was not live, so that it only closes."""
         session = running.session
         for utterance in queued:

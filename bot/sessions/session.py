@@ -22,28 +22,28 @@ from bot.core.tasks import TaskSet
 from bot.core.views import Phase, Reply, SessionView
 from bot.services import Services
 from bot.sessions.announcer import Announcer
-from bot.sessions.pending import Arrivals
-from bot.sessions.record import SessionRow
-from bot.sessions.session_view import farewell, view_of_running
-from bot.sessions.stop import Ending
-from bot.sessions.stream_listener import StreamEar
-from bot.sessions.timeouts import Lifetime
+from bot.sessions.pending import PendingUtterances
+from bot.sessions.record import SessionRecorder
+from bot.sessions.session_view import end_message, view_of_running
+from bot.sessions.stop import StopScope
+from bot.sessions.stream_listener import StreamListener
+from bot.sessions.timeouts import SessionTimeouts
 from bot.sessions.unsaid import UnsaidPromises
-from bot.speaking.item import Line, greeting
-from bot.speaking.speaker import SpeakingLoop
-from bot.streams.streams import StreamKeeper, open_patiently
+from bot.speaking.item import SpeechItem, greeting
+from bot.speaking.speaker import Speaker
+from bot.streams.streams import SessionStream, open_with_retry
 from bot.telemetry import metrics
 from bot.telemetry.unexpected import report
 
 log = structlog.get_logger(__name__)
 
 
-class RunningSession:
+class AvatarSession:
     """An open session of this process."""
 
     def __init__(self, session: Session, house: Services, idle_timeout: float | None = None) -> None:
         """`idle_timeout`: what the channel has chosen, seconds."""
-        self._row = SessionRow(session, house.store)
+        self._row = SessionRecorder(session, house.store)
         self.policy = house.policy.with_idle_timeout(idle_timeout)
         self._house = house
         self._asked_idle = self.policy.asked_idle_timeout(house.provider.capabilities)
@@ -51,7 +51,7 @@ class RunningSession:
         self._announcer = Announcer(session.id, session.channel, house.bulletin)
         self._promises = UnsaidPromises()
         self._mailbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
-        self._keeper = StreamKeeper(
+        self._keeper = SessionStream(
             session.id,
             house.provider,
             house.store,
@@ -59,13 +59,13 @@ class RunningSession:
             house.clock,
             not_confirmed=lambda: self.announce(Reply(sentences.close_not_confirmed()), NoticeKind.TROUBLE),
         )
-        self._ending = Ending()
+        self._ending = StopScope()
         self._is_opening_stream = False
-        self._arrivals = Arrivals()
+        self._arrivals = PendingUtterances()
         self._avatar: CatalogueEntry | None = None
         self.quiet = asyncio.Event()
         self.closed = asyncio.Event()
-        self.speech = SpeakingLoop(
+        self.speech = Speaker(
             house,
             self._keeper,
             self._tasks,
@@ -75,8 +75,8 @@ class RunningSession:
             complain=self._announcer.complain,
             speed=session.speed,
         )
-        self.ear = StreamEar(session.id, house, self._keeper, self.speech, self._tasks, self.post)
-        self._lifetime = Lifetime(
+        self.ear = StreamListener(session.id, house, self._keeper, self.speech, self._tasks, self.post)
+        self._lifetime = SessionTimeouts(
             self.policy,
             house.provider.capabilities,
             house.clock,
@@ -279,7 +279,7 @@ class RunningSession:
 
     async def _open_first(self) -> None:
         self._show()
-        await open_patiently(self._open_and_greet, self._house.clock)
+        await open_with_retry(self._open_and_greet, self._house.clock)
         await self._row.go_live(self._house.clock.now())
         self.announce(Reply(sentences.live(self.session.mode), link=self.view().watch_url), NoticeKind.LIVE)
 
@@ -350,7 +350,7 @@ class RunningSession:
 
     def _say_goodbye(self, reason: EndReason) -> None:
         metrics.sessions_ended.labels(reason=reason.value).inc()
-        sentence = farewell(self.session, self._house.clock.now(), self.cost)
+        sentence = end_message(self.session, self._house.clock.now(), self.cost)
         self.closed.set()
         self.quiet.set()
         self._announcer.say_goodbye(replace(self.view(), phase=Phase.ENDED, ended=sentence), sentence)
@@ -377,7 +377,7 @@ class RunningSession:
         """Tell the channel."""
         self._announcer.announce(reply, occasion)
 
-    def _tell(self, line: Line) -> None:
+    def _tell(self, line: SpeechItem) -> None:
         self._announcer.tell(line)
         if line.utterance.state.is_final:
             self._promises.settle(line.utterance, is_left=self.session.state is SessionState.CLOSING)

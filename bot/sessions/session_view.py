@@ -9,15 +9,15 @@ from bot.core.ports import CatalogueEntry
 from bot.core.views import Phase, SessionView
 from bot.sentences import UNNAMED_AVATAR, ended
 from bot.services import Services
-from bot.speaking.speaker import SpeakingLoop
-from bot.streams.streams import StreamKeeper
+from bot.speaking.speaker import Speaker
+from bot.streams.streams import SessionStream
 
 
 def view_of_running(
     session: Session,
     house: Services,
-    speech: SpeakingLoop,
-    keeper: StreamKeeper,
+    speech: Speaker,
+    keeper: SessionStream,
     avatar: CatalogueEntry | None,
     *,
     waiting: int,
@@ -48,7 +48,7 @@ def view_of_running(
 
 
 def _phase(
-    session: Session, speech: SpeakingLoop, keeper: StreamKeeper, *, is_opening_stream: bool, is_ending: bool
+    session: Session, speech: Speaker, keeper: SessionStream, *, is_opening_stream: bool, is_ending: bool
 ) -> Phase:
     if is_ending or session.state in (SessionState.CLOSING, SessionState.CLOSED):
         return Phase.ENDED
@@ -76,10 +76,10 @@ def view_of_row(session: Session, house: Services) -> SessionView:
         speaking=None,
         held=False,
         ends_at=over_at if is_over else session.created_at + timedelta(seconds=house.policy.max_duration),
-        ended=farewell(session, over_at, None) if is_over else None,
+        ended=end_message(session, over_at, None) if is_over else None,
     )
 
 
-def farewell(session: Session, over_at: datetime, cost: Decimal | None) -> str:
+def end_message(session: Session, over_at: datetime, cost: Decimal | None) -> str:
     """The sentence a session ends with."""
     return ended(session.end_reason, over_at - session.created_at, session.end_detail, cost)

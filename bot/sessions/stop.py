@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from bot.core.models import EndReason
 
 
-class Ending:
+class StopScope:
     """Why a session ends. The first reason counts."""
 
     def __init__(self) -> None:

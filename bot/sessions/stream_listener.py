@@ -14,15 +14,15 @@ from bot.core.models import Stream
 from bot.core.ports import AnswerHeard, AvatarSeen, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
 from bot.core.tasks import NamedTimers, TaskSet, cancel_and_wait
 from bot.services import Services
-from bot.speaking.speaker import SpeakingLoop
+from bot.speaking.speaker import Speaker
 from bot.streams.page_bridge import AVATAR_LIMIT
-from bot.streams.streams import StreamKeeper
+from bot.streams.streams import SessionStream
 from bot.supervision import Supervised
 
 log = structlog.get_logger(__name__)
 
 
-class StreamEar:
+class StreamListener:
     """Listens to the one open stream of a session.
 
     avatar_is_away: somebody is in the avatar's room, and it is not there.
@@ -32,8 +32,8 @@ class StreamEar:
         self,
         session_id: str,
         house: Services,
-        keeper: StreamKeeper,
-        speech: SpeakingLoop,
+        keeper: SessionStream,
+        speech: Speaker,
         tasks: TaskSet,
         post: Callable[[Callable[[], Awaitable[None]]], None],
     ) -> None:

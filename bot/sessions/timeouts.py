@@ -11,7 +11,7 @@ from bot.core.policy import SessionPolicy, keep_alive_every
 from bot.core.ports import Capabilities, Clock
 from bot.core.tasks import NamedTimers
 from bot.sentences import NOBODY_WATCHED
-from bot.speaking.speaker import SpeakingLoop
+from bot.speaking.speaker import Speaker
 
 ROUNDING = 0.001
 """Seconds a timer may ring early: adding and subtracting floats is not exact, and a look must not follow itself at
@@ -21,7 +21,7 @@ LOOK_FOR_VIEWERS = 5.0
 """Seconds between looks at whether somebody watches."""
 
 
-class Lifetime:
+class SessionTimeouts:
     """The timers of one session."""
 
     def __init__(
@@ -29,7 +29,7 @@ class Lifetime:
         policy: SessionPolicy,
         capabilities: Capabilities,
         clock: Clock,
-        speech: SpeakingLoop,
+        speech: Speaker,
         *,
         end: Callable[[EndReason, str | None], None],
         warn: Callable[[float, bool], None],

@@ -5,7 +5,7 @@ count as activity that keeps a session, and its paid stream, open (`bot.sessions
 """
 
 from bot.core.errors import AnswerError, AnswerTrouble
-from bot.speaking.item import Line
+from bot.speaking.item import SpeechItem
 
 TURN = 5.0
 """Seconds for which the order of messages is kept although nothing of an answer has come: most begin within 1 to 3."""
@@ -17,12 +17,12 @@ NEXT_WORDS = 30.0
 """Seconds without another word in the middle of an answer. Our choice: v3 ends a stream after as long without text."""
 
 
-def longest_wait(line: Line) -> float:
+def longest_wait(line: SpeechItem) -> float:
     """Seconds that a line may wait for more of its answer."""
     return NEXT_WORDS if line.handed_over else FIRST_WORD
 
 
-def took_too_long(line: Line) -> AnswerError:
+def took_too_long(line: SpeechItem) -> AnswerError:
     """The error of a line that has waited so long."""
     what = "another word" if line.handed_over else "a first word"
     return AnswerError(f"the chat model wrote not {what} in {longest_wait(line):.0f} s", why=AnswerTrouble.TIME)

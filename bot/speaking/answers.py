@@ -17,7 +17,7 @@ REMEMBERED_TURNS = 13
 talk, bounded in cost."""
 
 
-class Answering:
+class AnswerStream:
     """One answer while it is being written. What can be said of it gathers until it is taken, so that a slow provider
     gets fewer and longer fragments and a quick one gets them as they come.
 
@@ -59,28 +59,28 @@ class Conversation:
     def __init__(self, model: ChatModel | None, knowledge: str) -> None:
         self._model = model
         self._knowledge = knowledge
-        self._exchanges: list[tuple[str, Answering]] = []
+        self._exchanges: list[tuple[str, AnswerStream]] = []
 
-    def begin(self, question: str, tasks: TaskSet, grew: Callable[[], None]) -> Answering:
+    def begin(self, question: str, tasks: TaskSet, grew: Callable[[], None]) -> AnswerStream:
         """Start to answer `question`; `grew` is called whenever there is something to take, or the answer is done."""
-        answering = Answering()
+        answering = AnswerStream()
         turns = (*self._remembered(), ChatTurn(question, from_avatar=False))
         self._exchanges.append((question, answering))
         answering.task = tasks.start(self._write(answering, turns, grew), name="answer")
         return answering
 
-    async def stop(self, answering: Answering) -> None:
+    async def stop(self, answering: AnswerStream) -> None:
         """Stop writing an answer that nobody will hear; what was taken of it stays in the conversation."""
         await cancel_and_wait(answering.task)
 
-    async def break_off(self, answering: Answering, error: AnswerError) -> None:
+    async def break_off(self, answering: AnswerStream, error: AnswerError) -> None:
         """Stop writing an answer, which ends with what there is of it by now; `error` is why."""
         await self.stop(answering)
         answering.error = answering.error or error
         answering.finish()
         answering.done = True
 
-    def forget(self, answering: Answering) -> None:
+    def forget(self, answering: AnswerStream) -> None:
         """Have nobody remember an answer that was not heard, nor its question."""
         self._exchanges = [exchange for exchange in self._exchanges if exchange[1] is not answering]
 
@@ -96,7 +96,7 @@ class Conversation:
             for turn in (ChatTurn(question, from_avatar=False), ChatTurn(answering.whole, from_avatar=True))
         ]
 
-    async def _write(self, answering: Answering, turns: Sequence[ChatTurn], grew: Callable[[], None]) -> None:
+    async def _write(self, answering: AnswerStream, turns: Sequence[ChatTurn], grew: Callable[[], None]) -> None:
         try:
             if self._model is None:
                 raise AnswerError("no chat model is configured")

@@ -11,14 +11,14 @@ from bot.core.models import Mode, Utterance
 from bot.core.ports import Capabilities
 from bot.core.tasks import TaskSet
 from bot.speaking.answers import Conversation
-from bot.speaking.item import Line
+from bot.speaking.item import SpeechItem
 from bot.text import split
 
 PIECE_IN_A_FLOW = 200
 """Characters per piece where text can be appended: about 12 s of speech, well under v3's 30 s of text-idle time."""
 
 
-class PieceSource:
+class Chunker:
     """Fills the lines of one session with the pieces to send."""
 
     def __init__(
@@ -34,7 +34,7 @@ class PieceSource:
         """Whether the chat model has to answer, because the provider does not do so by itself."""
         return utterance.mode is Mode.CHAT and not self._capabilities.chat
 
-    def fill(self, line: Line) -> None:
+    def fill(self, line: SpeechItem) -> None:
         """Put the pieces into a line that there are by now: all of a message, what is written so far of an answer."""
         if self.needs_answer(line.utterance):
             if line.answering is None:
@@ -43,7 +43,7 @@ class PieceSource:
         elif not line.handed_over and not line.pieces:
             line.pieces.extend(self._cut_up(line.utterance.text))
 
-    async def stop(self, line: Line) -> None:
+    async def stop(self, line: SpeechItem) -> None:
         """Have no more written of the answer to a line, where one is being written. Where nothing of it was heard,
         nobody remembers it."""
         if line.answering is not None:
@@ -51,18 +51,18 @@ class PieceSource:
             if not line.handed_over:
                 self._conversation.forget(line.answering)
 
-    async def break_off(self, line: Line, error: AnswerError) -> None:
+    async def break_off(self, line: SpeechItem, error: AnswerError) -> None:
         """Have no more written of the answer to a line; what there is by now is all of it, and `error` is why."""
         if line.answering is not None:
             await self._conversation.break_off(line.answering, error)
 
     def _cut_up(self, text: str) -> list[str]:
         if self._capabilities.appends:
-            return pieces_in_a_flow(text, min(self._capabilities.max_text, PIECE_IN_A_FLOW))
+            return append_chunks(text, min(self._capabilities.max_text, PIECE_IN_A_FLOW))
         return split(text, self._capabilities.max_text)
 
 
-def pieces_in_a_flow(text: str, limit: int) -> list[str]:
+def append_chunks(text: str, limit: int) -> list[str]:
     """`text` in pieces of at most `limit` characters and the blank behind them, for a provider that joins what it gets:
     joined they are the text again, spaces folded."""
     pieces = split(text, limit)

@@ -8,13 +8,13 @@ from bot.core import ids
 from bot.core.errors import AnswerError
 from bot.core.models import Mode, Utterance, UtteranceState
 from bot.core.ports import Clock
-from bot.speaking.answers import Answering
+from bot.speaking.answers import AnswerStream
 from bot.store.store import Store
 from bot.telemetry import metrics
 
 
 @dataclass(slots=True)
-class Line:
+class SpeechItem:
     """An utterance on its way to the avatar.
 
     pieces: text the provider has not got yet. answering: the answer being written for it, if one is.
@@ -30,7 +30,7 @@ class Line:
 
     utterance: Utterance
     pieces: deque[str] = field(default_factory=deque)
-    answering: Answering | None = None
+    answering: AnswerStream | None = None
     in_flight: bool = False
     handed_over: bool = False
     characters: int = 0
@@ -77,7 +77,7 @@ class Line:
         self.utterance = replace(self.utterance, text=text)
 
 
-def greeting(session_id: str, text: str, clock: Clock) -> Line:
+def greeting(session_id: str, text: str, clock: Clock) -> SpeechItem:
     """The line a stream is opened with where it cannot be opened in silence. It has no row."""
     utterance = Utterance(
         id=ids.new_utterance_id(clock),
@@ -89,20 +89,20 @@ def greeting(session_id: str, text: str, clock: Clock) -> Line:
         state=UtteranceState.SPEAKING,
         accepted_at=clock.now(),
     )
-    return Line(utterance, handed_over=True, stored=False)
+    return SpeechItem(utterance, handed_over=True, stored=False)
 
 
-class LineStates:
+class StateRecorder:
     """Changes the states of lines. finished_at: when one came to its end last, seconds on the clock."""
 
-    def __init__(self, store: Store, clock: Clock, tell: Callable[[Line], None]) -> None:
+    def __init__(self, store: Store, clock: Clock, tell: Callable[[SpeechItem], None]) -> None:
         """`tell` publishes what became of a line."""
         self._store = store
         self._clock = clock
         self._tell = tell
         self.finished_at = clock.monotonic()
 
-    async def advance(self, line: Line, state: UtteranceState) -> None:
+    async def advance(self, line: SpeechItem, state: UtteranceState) -> None:
         """Bring a line into a state that is not its last. Raises `StoreError`; then it has not changed."""
         if line.stored:
             await self._store.advance_utterance(line.utterance.id, state)
@@ -112,7 +112,7 @@ class LineStates:
             line.told = state
             self._tell(line)
 
-    async def finish(self, line: Line, state: UtteranceState, detail: str | None = None) -> None:
+    async def finish(self, line: SpeechItem, state: UtteranceState, detail: str | None = None) -> None:
         """Bring a line into its last state. Raises `StoreError`.
 
         The line must be out of its owner's hands already: its end is told also where the session is asked to end in

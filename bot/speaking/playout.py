@@ -4,10 +4,10 @@ Pure state on the clock: nothing here waits, sends, or writes anything down.
 """
 
 from bot.core.ports import Clock
-from bot.speaking.item import Line
+from bot.speaking.item import SpeechItem
 
 
-class Voice:
+class PlaybackEstimate:
     """The voice of one session, whatever stream it speaks through.
 
     talking: it has something to say. said_until: when it has said everything, seconds on the clock.
@@ -61,11 +61,11 @@ class Playout:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._voice = Voice(clock)
-        self._last_said: Line | None = None
-        self.current: Line | None = None
-        self.ahead: Line | None = None
-        self.in_doubt: Line | None = None
+        self._voice = PlaybackEstimate(clock)
+        self._last_said: SpeechItem | None = None
+        self.current: SpeechItem | None = None
+        self.ahead: SpeechItem | None = None
+        self.in_doubt: SpeechItem | None = None
 
     @property
     def unsaid(self) -> float:
@@ -82,22 +82,22 @@ class Playout:
         """Whether the voice still has something to say of what it was given."""
         return self._voice.talking
 
-    def begin(self, line: Line) -> None:
+    def begin(self, line: SpeechItem) -> None:
         """A line's turn has come; there must be no current one."""
         self.current = line
 
-    def follow_with(self, line: Line) -> None:
+    def follow_with(self, line: SpeechItem) -> None:
         """A line is sent ahead; the current one must be complete."""
         self.ahead = line
 
-    def find(self, utterance_id: str) -> Line | None:
+    def find(self, utterance_id: str) -> SpeechItem | None:
         """The line of an utterance that was given to the provider, the one said last included."""
         for line in (self.current, self.ahead, self._last_said):
             if line is not None and line.utterance.id == utterance_id:
                 return line
         return None
 
-    def give(self, line: Line, text: str, seconds: float) -> None:
+    def give(self, line: SpeechItem, text: str, seconds: float) -> None:
         """The provider has taken `text` of a line, which it says for `seconds`."""
         self._voice.give(len(text), seconds)
         line.characters += len(text)
@@ -113,7 +113,7 @@ class Playout:
         self._voice.talking = False
         return self.current is not None and self.current.is_complete and self.current.handed_over
 
-    def end_current(self) -> Line | None:
+    def end_current(self) -> SpeechItem | None:
         """The current line is said, and the one sent ahead begins. Returns what is said."""
         line, self.current, self.ahead = self.current, self.ahead, None
         if self.current is None:
@@ -125,7 +125,7 @@ class Playout:
             self._last_said = line
         return line
 
-    def cut(self) -> Line:
+    def cut(self) -> SpeechItem:
         """Nothing more is said of the current line, which is returned; there must be one. The one sent ahead stays to
         be taken back, or is in doubt."""
         assert self.current is not None  # noqa: S101 - the callers have looked
@@ -144,7 +144,7 @@ class Playout:
         """The voice was cut."""
         self._voice.fall_silent()
 
-    def take_back(self) -> Line | None:
+    def take_back(self) -> SpeechItem | None:
         """The line sent ahead, as if it had never been sent; it is no longer here."""
         line, self.ahead = self.ahead, None
         if line is not None:
@@ -152,12 +152,12 @@ class Playout:
             line.handed_over = False
         return line
 
-    def take_doubtful(self) -> Line | None:
+    def take_doubtful(self) -> SpeechItem | None:
         """The line in doubt; it is no longer here."""
         line, self.in_doubt = self.in_doubt, None
         return line
 
-    def remove(self, line: Line) -> None:
+    def remove(self, line: SpeechItem) -> None:
         """Have no more to do with a line that was not taken, wherever it is."""
         if line is self.ahead:
             self.ahead = None

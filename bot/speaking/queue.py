@@ -4,55 +4,57 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from bot.core.models import UtteranceState
-from bot.speaking.chunks import PieceSource
-from bot.speaking.item import Line, LineStates
+from bot.speaking.chunks import Chunker
+from bot.speaking.item import SpeechItem, StateRecorder
 from bot.store.store import Store
 from bot.telemetry import metrics
 
 
-class LineQueue:
+class SpeechQueue:
     """The lines that wait, in the order in which they were accepted. The metric of what waits counts each of them."""
 
-    def __init__(self, store: Store, pieces: PieceSource, states: LineStates, tell: Callable[[Line], None]) -> None:
+    def __init__(
+        self, store: Store, pieces: Chunker, states: StateRecorder, tell: Callable[[SpeechItem], None]
+    ) -> None:
         """`pieces` stops writing answers that nobody will hear; `tell` publishes what became of a line."""
         self._store = store
         self._pieces = pieces
         self._states = states
         self._tell = tell
-        self._lines: deque[Line] = deque()
+        self._lines: deque[SpeechItem] = deque()
 
     def __len__(self) -> int:
         return len(self._lines)
 
-    def __iter__(self) -> Iterator[Line]:
+    def __iter__(self) -> Iterator[SpeechItem]:
         return iter(self._lines)
 
     @property
-    def first(self) -> Line | None:
+    def first(self) -> SpeechItem | None:
         """The line whose turn is next."""
         return self._lines[0] if self._lines else None
 
-    def add(self, line: Line) -> None:
+    def add(self, line: SpeechItem) -> None:
         """Put a new line in its place: the order of acceptance, whoever's database answer came first."""
-        later: list[Line] = []
+        later: list[SpeechItem] = []
         while self._lines and self._lines[-1].utterance.id > line.utterance.id:
             later.append(self._lines.pop())
         self._lines.append(line)
         self._lines.extend(reversed(later))
         metrics.waiting_utterances.inc()
 
-    def put_back(self, line: Line) -> None:
+    def put_back(self, line: SpeechItem) -> None:
         """Put a line whose turn had come before all others."""
         self._lines.appendleft(line)
         metrics.waiting_utterances.inc()
 
-    def take(self) -> Line:
+    def take(self) -> SpeechItem:
         """Take the line whose turn is next. There must be one."""
         line = self._lines.popleft()
         metrics.waiting_utterances.dec()
         return line
 
-    def take_first(self, is_meant: Callable[[Line], bool]) -> Line | None:
+    def take_first(self, is_meant: Callable[[SpeechItem], bool]) -> SpeechItem | None:
         """Take the first line that is meant, past those before it."""
         line = next((line for line in self._lines if is_meant(line)), None)
         if line is not None:
@@ -85,5 +87,5 @@ class LineQueue:
             await self._pieces.stop(self._lines[0])
             await self._states.finish(self.take(), UtteranceState.DROPPED)
 
-    def _of_message(self, message_id: str) -> list[Line]:
+    def _of_message(self, message_id: str) -> list[SpeechItem]:
         return [line for line in self._lines if line.utterance.message_id == message_id]

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from bot.core.errors import AvatarAway, ConcurrencyReached, NotReady, ProviderError, RateLimited, StreamGone, Transient
 from bot.core.models import UtteranceState
 
-PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
+BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before a text that surely was not taken goes out again; after the last one it fails."""
 
 LONGEST_RATE_LIMIT = 60.0
 """Seconds that a rate limit may keep a text, and all behind it, waiting; people are told of a longer one instead."""
 
-LOOK_FOR_VIEWER = 2.0
+VIEWER_POLL_INTERVAL = 2.0
 """Seconds between attempts while the avatar waits for somebody to watch; only trying tells (avatar-apis 2.5)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class RetryAfter:
     """Send it again after `seconds`. `counts`: it is one attempt less; `waits_for_viewer`: tell people why."""
 
     seconds: float
@@ -31,22 +31,22 @@ class GiveUp:
     state: UtteranceState
 
 
-Verdict = Again | GiveUp
+RetryDecision = RetryAfter | GiveUp
 
 
-def judge(error: ProviderError, attempts: int, *, is_open: bool = True) -> Verdict:
+def decide(error: ProviderError, attempts: int, *, is_open: bool = True) -> RetryDecision:
     """Decide on a text after `attempts` earlier failures. A text that may have been taken is never sent again (rule
     5). `is_open`: there is a stream that waits; without one each attempt opens another, which costs."""
-    may_try = attempts < len(PAUSES)
+    may_try = attempts < len(BACKOFF)
     match error:
         case NotReady() if is_open:
-            return Again(LOOK_FOR_VIEWER, counts=False, waits_for_viewer=not isinstance(error, AvatarAway))
+            return RetryAfter(VIEWER_POLL_INTERVAL, counts=False, waits_for_viewer=not isinstance(error, AvatarAway))
         case RateLimited(retry_after=seconds) if may_try and seconds <= LONGEST_RATE_LIMIT:
-            return Again(max(PAUSES[attempts], seconds))
+            return RetryAfter(max(BACKOFF[attempts], seconds))
         case StreamGone() if may_try:
-            return Again(PAUSES[attempts] if attempts else 0.0)
+            return RetryAfter(BACKOFF[attempts] if attempts else 0.0)
         case NotReady() | ConcurrencyReached() | Transient(may_have_taken_effect=False) if may_try:
-            return Again(PAUSES[attempts])
+            return RetryAfter(BACKOFF[attempts])
         case Transient(may_have_taken_effect=True):
             return GiveUp(UtteranceState.UNKNOWN)
         case _:

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from bot.core.errors import ProviderError, StreamGone
 from bot.core.models import Mode, Utterance
 from bot.core.ports import AvatarProvider, InitialText, InterruptMethod
-from bot.speaking.item import Line
-from bot.streams.streams import StreamKeeper
+from bot.speaking.item import SpeechItem
+from bot.streams.streams import SessionStream
 from bot.telemetry import metrics
 from bot.text import estimate_duration
 
@@ -22,13 +22,13 @@ STILL_UNSAID = 14.0
 pieces of up to 12 s, and the restart took a while."""
 
 
-class Delivery:
+class SpeechSender:
     """Brings what is to be said to the stream of a session."""
 
     def __init__(
         self,
         provider: AvatarProvider,
-        keeper: StreamKeeper,
+        keeper: SessionStream,
         open_stream: Callable[[InitialText | None], Awaitable[None]],
         speed: float | None = None,
     ) -> None:
@@ -40,7 +40,7 @@ class Delivery:
         self._open_stream = open_stream
         self._speed = speed or self._capabilities.speed
 
-    async def say(self, line: Line) -> float:
+    async def say(self, line: SpeechItem) -> float:
         """Hand the next piece of a line to the provider. Returns how long it is expected to be spoken, seconds.
 
         Raises `ProviderError` where the provider did not take it, and `StoreError` from opening a stream. A line whose
@@ -75,7 +75,7 @@ class Delivery:
         except StreamGone as error:
             await self._keeper.lose(str(error))
 
-    async def _hand_over(self, line: Line, text: str) -> float:
+    async def _hand_over(self, line: SpeechItem, text: str) -> float:
         if self._keeper.upstream_id is None:
             first_words = None
             if self._capabilities.needs_first_words:

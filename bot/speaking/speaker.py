@@ -26,18 +26,18 @@ from bot.core.tasks import NamedTimers, TaskSet
 from bot.services import Services
 from bot.speaking.answer_timeouts import TURN, longest_wait, took_too_long
 from bot.speaking.answers import Conversation
-from bot.speaking.chunks import PieceSource
-from bot.speaking.item import Line, LineStates
+from bot.speaking.chunks import Chunker
+from bot.speaking.item import SpeechItem, StateRecorder
 from bot.speaking.playout import Playout
-from bot.speaking.queue import LineQueue
-from bot.speaking.retry import Again, judge
-from bot.speaking.sender import Delivery
-from bot.speaking.tracker import TIMER_IS_EARLY, SpeechProgress
-from bot.streams.streams import StreamKeeper
+from bot.speaking.queue import SpeechQueue
+from bot.speaking.retry import RetryAfter, decide
+from bot.speaking.sender import SpeechSender
+from bot.speaking.tracker import TIMER_IS_EARLY, PlaybackTracker
+from bot.streams.streams import SessionStream
 from bot.telemetry import metrics
 from bot.text import estimate_duration
 
-LOOK_AHEAD = 8.0
+CHUNK_BUFFER = 8.0
 """Seconds of an utterance that may still be unsaid when its next piece goes out."""
 
 SEND_AHEAD = 3.0
@@ -48,18 +48,18 @@ needed."""
 NOT_TOLD = "nothing told how far the voice had come"
 
 
-class SpeakingLoop:
+class Speaker:
     """Order in, speech out."""
 
     def __init__(
         self,
         house: Services,
-        keeper: StreamKeeper,
+        keeper: SessionStream,
         tasks: TaskSet,
         *,
         post: Callable[[Callable[[], Awaitable[None]]], None],
         open_stream: Callable[[InitialText | None], Awaitable[None]],
-        tell: Callable[[Line], None],
+        tell: Callable[[SpeechItem], None],
         complain: Callable[[tuple[str, str], AvatarRelayError], None],
         speed: float | None = None,
     ) -> None:
@@ -72,17 +72,17 @@ class SpeakingLoop:
         self._post = post
         self._complain = complain
         conversation = Conversation(house.chat_model, house.policy.knowledge)
-        self._pieces = PieceSource(self._capabilities, conversation, tasks, grew=partial(post, self._nothing))
-        self._states = LineStates(house.store, house.clock, tell)
-        self._queue = LineQueue(house.store, self._pieces, self._states, tell)
+        self._pieces = Chunker(self._capabilities, conversation, tasks, grew=partial(post, self._nothing))
+        self._states = StateRecorder(house.store, house.clock, tell)
+        self._queue = SpeechQueue(house.store, self._pieces, self._states, tell)
         self._playout = Playout(house.clock)
-        self._delivery = Delivery(house.provider, keeper, open_stream, speed)
+        self._delivery = SpeechSender(house.provider, keeper, open_stream, speed)
         self._timers = NamedTimers(house.clock)
         self._paused = False
         self._wanted_at = house.clock.monotonic()
         self.held = False
         self.waits_for_viewer = False
-        self.progress = SpeechProgress(
+        self.progress = PlaybackTracker(
             self._playout,
             self._states,
             self._timers,
@@ -96,7 +96,7 @@ class SpeakingLoop:
 
     def arrive(self, utterance: Utterance) -> None:
         """Put an accepted utterance in its place."""
-        self._queue.add(Line(utterance))
+        self._queue.add(SpeechItem(utterance))
         self.held = False
         self._wanted_at = self._clock.monotonic()
 
@@ -168,7 +168,7 @@ class SpeakingLoop:
     # --- what may be known of it -------------------------------------------------------------------------------------
 
     @property
-    def current(self) -> Line | None:
+    def current(self) -> SpeechItem | None:
         """The line that is being said, or is about to be."""
         return self._playout.current
 
@@ -183,7 +183,7 @@ class SpeakingLoop:
         return self.current is None and self._playout.unsaid > 0
 
     @property
-    def ahead(self) -> Line | None:
+    def ahead(self) -> SpeechItem | None:
         """The line that was sent ahead."""
         return self._playout.ahead
 
@@ -222,7 +222,7 @@ class SpeakingLoop:
         self._playout.fall_silent()
         await self._settle_ahead()
 
-    def greet(self, line: Line) -> None:
+    def greet(self, line: SpeechItem) -> None:
         """Note that the stream was opened with a greeting, and is saying it."""
         self._playout.begin(line)
         self.progress.expect(line, line.utterance.text, estimate_duration(line.utterance.text))
@@ -235,7 +235,7 @@ class SpeakingLoop:
             if not await self._send(line):
                 return
 
-    async def _next_to_send(self) -> Line | None:
+    async def _next_to_send(self) -> SpeechItem | None:
         if self.held or self._paused:
             return None
         line = self.current
@@ -266,7 +266,7 @@ class SpeakingLoop:
             return following
         return None
 
-    async def _wait_for_answer(self, line: Line) -> Line | None:
+    async def _wait_for_answer(self, line: SpeechItem) -> SpeechItem | None:
         """Wait until the chat model has written more, as long as that may take, and let others speak meanwhile."""
         now = self._clock.monotonic()
         line.waits_since = now if line.waits_since is None else line.waits_since
@@ -286,12 +286,12 @@ class SpeakingLoop:
         self._playout.begin(other)
         return await self._next_to_send()
 
-    def _may_send_more(self, line: Line) -> bool:
+    def _may_send_more(self, line: SpeechItem) -> bool:
         if not line.handed_over:
             return True
-        return self._has_room(LOOK_AHEAD) if self._capabilities.appends else not self._playout.is_talking
+        return self._has_room(CHUNK_BUFFER) if self._capabilities.appends else not self._playout.is_talking
 
-    def _may_send_ahead(self, current: Line) -> bool:
+    def _may_send_ahead(self, current: SpeechItem) -> bool:
         following = self._queue.first
         if not (self._capabilities.sends_ahead and current.is_complete and self.ahead is None) or following is None:
             return False
@@ -304,7 +304,7 @@ class SpeakingLoop:
             return False
         return True
 
-    async def _send(self, line: Line) -> bool:
+    async def _send(self, line: SpeechItem) -> bool:
         """Hand one piece to the provider. False where the loop has to wait before it goes on."""
         if not line.handed_over:
             await self._states.advance(line, UtteranceState.SENDING)
@@ -351,7 +351,7 @@ class SpeakingLoop:
             await self._give_up(self._queue.take(), UtteranceState.UNKNOWN, error)
         self._complain(sentences.interrupt_failed(error), error)
 
-    def _fall_silent(self) -> Line:
+    def _fall_silent(self) -> SpeechItem:
         """Take the current line out of the loop; the one sent ahead goes back to the queue, or into doubt."""
         line = self._playout.cut()
         self.progress.forget_the_end()
@@ -366,7 +366,7 @@ class SpeakingLoop:
         if (line := self._playout.take_doubtful()) is not None:
             await self._doubt(line)
 
-    async def _doubt(self, line: Line) -> None:
+    async def _doubt(self, line: SpeechItem) -> None:
         untold = Transient(NOT_TOLD, may_have_taken_effect=True, trouble=Trouble.UNCONFIRMED)
         await self._give_up(line, UtteranceState.UNKNOWN, untold)
 
@@ -378,10 +378,10 @@ class SpeakingLoop:
 
     # --- trouble -----------------------------------------------------------------------------------------------------
 
-    async def _cope(self, line: Line, error: ProviderError) -> bool:
+    async def _cope(self, line: SpeechItem, error: ProviderError) -> bool:
         """Carry out what becomes of a piece the provider did not take. True where the loop may go on at once."""
-        verdict = judge(error, line.attempts, is_open=self._keeper.current is not None)
-        if not isinstance(verdict, Again):
+        verdict = decide(error, line.attempts, is_open=self._keeper.current is not None)
+        if not isinstance(verdict, RetryAfter):
             await self._give_up(line, verdict.state, error)
             return True
         line.attempts += verdict.counts
@@ -401,7 +401,7 @@ class SpeakingLoop:
     async def _go_on(self) -> None:
         self._paused = False
 
-    async def _give_up(self, line: Line, state: UtteranceState, error: ProviderError) -> None:
+    async def _give_up(self, line: SpeechItem, state: UtteranceState, error: ProviderError) -> None:
         await self._pieces.stop(line)
         self._playout.remove(line)
         await self._states.finish(line, state, detail=str(error))

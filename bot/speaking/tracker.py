@@ -11,7 +11,7 @@ import structlog
 from bot.core.models import UtteranceState
 from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted
 from bot.core.tasks import NamedTimers
-from bot.speaking.item import Line, LineStates
+from bot.speaking.item import SpeechItem, StateRecorder
 from bot.speaking.playout import Playout
 
 log = structlog.get_logger(__name__)
@@ -23,19 +23,19 @@ TIMER_IS_EARLY = 0.05
 """Seconds by which a timer may fire before its time."""
 
 
-class SpeechProgress:
+class PlaybackTracker:
     """Follows the voice through the lines of a playout."""
 
     def __init__(
         self,
         playout: Playout,
-        states: LineStates,
+        states: StateRecorder,
         timers: NamedTimers,
         *,
         reports_speech: bool,
         post: Callable[[Callable[[], Awaitable[None]]], None],
-        tell: Callable[[Line], None],
-        doubt: Callable[[Line], Awaitable[None]] | None = None,
+        tell: Callable[[SpeechItem], None],
+        doubt: Callable[[SpeechItem], Awaitable[None]] | None = None,
     ) -> None:
         """`reports_speech` as in `Capabilities`. `post` hands work to the session's task, `tell` publishes what became
         of a line. `doubt` ends one of which nothing ever told that it began; without it, it counts as said."""
@@ -54,7 +54,7 @@ class SpeechProgress:
         current = self._playout.current
         return current is not None and not current.is_complete
 
-    def expect(self, line: Line, text: str, seconds: float) -> None:
+    def expect(self, line: SpeechItem, text: str, seconds: float) -> None:
         """The provider has taken `text` of a line, which it says for `seconds`."""
         self._playout.give(line, text, seconds)
         self._look_at_the_end()
@@ -87,7 +87,7 @@ class SpeechProgress:
         """What was expected was cut: no end is to come."""
         self._timers.forget("end")
 
-    async def _reached(self, utterance_id: str) -> Line | None:
+    async def _reached(self, utterance_id: str) -> SpeechItem | None:
         """The current line, where it is this utterance. Hearing the one sent ahead means that the current one is
         over."""
         if (ahead := self._playout.ahead) is not None and ahead.utterance.id == utterance_id:

@@ -1,7 +1,7 @@
 """Rooms whose commands travel through a watch page: the page that holds a room's token publishes what the bot says to
 the avatar, and reports what the avatar says in the room.
 
-One `RoomSeats` per process stands between the web, which knows pages, and a provider, which knows rooms; both sides
+One `PageBridge` per process stands between the web, which knows pages, and a provider, which knows rooms; both sides
 know only this module. It does no I/O. Who may have a seat, who waits and who takes over is the web's business.
 """
 
@@ -34,7 +34,7 @@ class RoomMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
+class OutgoingMessage:
     """A message that the page is to publish in its room, reliably; `id` is what `Seat.published` confirms."""
 
     id: str
@@ -45,7 +45,7 @@ RoomNews = RoomMessage | AvatarSeen
 """What a room brings: what is said in it, and whether the avatar is there."""
 
 
-class Inbox:
+class MessageChannel:
     """News of one room on their way to one reader."""
 
     def __init__(self) -> None:
@@ -75,16 +75,16 @@ class Inbox:
             await self._changed.wait()
 
 
-class SeatedRoom:
+class BridgedRoom:
     """The provider's side of one room: publishes through whoever has the seat."""
 
-    def __init__(self, seats: "RoomSeats", upstream_id: str) -> None:
-        """Made by `RoomSeats.open`."""
+    def __init__(self, seats: "PageBridge", upstream_id: str) -> None:
+        """Made by `PageBridge.open`."""
         self._seats = seats
         self._upstream_id = upstream_id
         self._seat: Seat | None = None
         self._avatar_is_here: bool | None = None
-        self._inbox = Inbox()
+        self._inbox = MessageChannel()
 
     @property
     def has_viewer(self) -> bool:
@@ -107,7 +107,7 @@ class SeatedRoom:
         await self._seat.publish(message)
 
     def messages(self) -> AsyncIterator[RoomNews]:
-        """What pages report, until the room is closed; see `Inbox`."""
+        """What pages report, until the room is closed; see `MessageChannel`."""
         return self._inbox.messages()
 
     def close(self) -> None:
@@ -143,15 +143,15 @@ class SeatedRoom:
 class Seat:
     """The web's side of one room, for the page that has joined it and plays both of the avatar's tracks."""
 
-    def __init__(self, room: SeatedRoom) -> None:
-        """Made by `RoomSeats.sit`."""
+    def __init__(self, room: BridgedRoom) -> None:
+        """Made by `PageBridge.sit`."""
         self._room = room
-        self._queued: deque[Publication] = deque()
+        self._queued: deque[OutgoingMessage] = deque()
         self._unconfirmed: dict[str, asyncio.Future[None]] = {}
         self._changed = asyncio.Event()
         self._is_lost = False
 
-    async def publications(self) -> AsyncIterator[Publication]:
+    async def publications(self) -> AsyncIterator[OutgoingMessage]:
         """What the page is to publish, in this order, until the seat is lost or the room is closed."""
         while not self._is_lost:
             if self._queued:
@@ -176,8 +176,8 @@ class Seat:
         self.lose(None)
 
     async def publish(self, message: RoomMessage) -> None:
-        """See `SeatedRoom.publish`."""
-        publication = Publication(str(uuid.uuid4()), message)
+        """See `BridgedRoom.publish`."""
+        publication = OutgoingMessage(str(uuid.uuid4()), message)
         future = self._unconfirmed[publication.id] = asyncio.get_running_loop().create_future()
         self._queued.append(publication)
         self._changed.set()
@@ -205,15 +205,15 @@ class Seat:
         self._changed.set()
 
 
-class RoomSeats:
+class PageBridge:
     """Every room of this process that a page carries."""
 
     def __init__(self) -> None:
-        self._rooms: dict[str, SeatedRoom] = {}
+        self._rooms: dict[str, BridgedRoom] = {}
 
-    def open(self, upstream_id: str) -> SeatedRoom:
+    def open(self, upstream_id: str) -> BridgedRoom:
         """The provider has a room whose commands go through a page."""
-        room = self._rooms[upstream_id] = SeatedRoom(self, upstream_id)
+        room = self._rooms[upstream_id] = BridgedRoom(self, upstream_id)
         return room
 
     def sit(self, upstream_id: str) -> Seat | None:
@@ -231,31 +231,31 @@ class RoomSeats:
         return seat
 
     def see(self, upstream_id: str, *, is_here: bool | None) -> None:
-        """See `SeatedRoom.see`; nothing where commands of the stream do not go through a page."""
+        """See `BridgedRoom.see`; nothing where commands of the stream do not go through a page."""
         if (room := self._rooms.get(upstream_id)) is not None:
             room.see(is_here=is_here)
 
-    def forget(self, upstream_id: str, room: SeatedRoom) -> None:
+    def forget(self, upstream_id: str, room: BridgedRoom) -> None:
         """A room was closed."""
         if self._rooms.get(upstream_id) is room:
             del self._rooms[upstream_id]
 
 
 @runtime_checkable
-class HasSeats(Protocol):
+class SupportsPages(Protocol):
     """A provider some of whose rooms are carried by pages."""
 
-    seats: RoomSeats
+    seats: PageBridge
 
 
 @runtime_checkable
-class HasStage(Protocol):
+class SupportsBroadcast(Protocol):
     """A provider that can show a room to everybody, in a room of the operator's own."""
 
     async def door(self, upstream_id: str) -> RoomAccess | None:
         """A door of its own for one more page; None where that stream is not shown so. Raises `ProviderError`."""
 
 
-def seats_of(provider: object) -> RoomSeats:
+def seats_of(provider: object) -> PageBridge:
     """The seats that the web fills for a provider; none ever where all its streams do without."""
-    return provider.seats if isinstance(provider, HasSeats) else RoomSeats()
+    return provider.seats if isinstance(provider, SupportsPages) else PageBridge()

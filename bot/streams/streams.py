@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 CLOSE_AGAIN = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds between attempts to close a stream whose end the provider has not confirmed; the last one repeats."""
 
-PATIENCE_AFTER_STOP = (1.0, 2.0, 3.0, 4.0)
+OPEN_BACKOFF = (1.0, 2.0, 3.0, 4.0)
 """Seconds between attempts to open the first stream while the account is full: a slot is freed some seconds after a
 stop (observed 0.8 s to 20 s; avatar-apis 4.6 and 2.7). One that ends before it can be watched is tried as often."""
 
@@ -122,7 +122,7 @@ class StreamCloser:
         return True
 
 
-class StreamKeeper:
+class SessionStream:
     """The one open stream of a session, if there is one."""
 
     def __init__(
@@ -247,10 +247,10 @@ class StreamKeeper:
         await self._store.advance_stream(stream.id, StreamState.OPEN, hls_url=self.playback.hls_url)
 
 
-async def open_patiently(open_stream: Callable[[], Awaitable[None]], clock: Clock) -> None:
+async def open_with_retry(open_stream: Callable[[], Awaitable[None]], clock: Clock) -> None:
     """Open the first stream of a session, which is worth a wait where the account is full or the stream ended at once.
     Raises `ProviderError`."""
-    for pause in PATIENCE_AFTER_STOP:
+    for pause in OPEN_BACKOFF:
         try:
             await open_stream()
         except (ConcurrencyReached, StreamGone):

@@ -38,7 +38,7 @@ def tidy(text: str) -> str:
     return unicodedata.normalize("NFC", _with_bounded_marks(text))
 
 
-def is_wordish(character: str) -> bool:
+def is_word_char(character: str) -> bool:
     """Whether the character can be part of a word: a letter, a digit, or a mark on one. False for the empty string."""
     return character.isalnum() or (character > "\x7f" and unicodedata.category(character)[0] == "M")
 

@@ -8,8 +8,8 @@ only.
 import re
 import unicodedata
 
-from bot.text.characters import around, is_wordish
-from bot.text.markup import LINK, set_apart
+from bot.text.characters import around, is_word_char
+from bot.text.markup import LINK, pad_with_spaces
 
 # Scripts written without spaces, their punctuation and the full-width forms: the sentence may go on right after an
 # address, so an address ends where they begin. Thai to Myanmar, Khmer, CJK, kana, Hangul.
@@ -41,7 +41,7 @@ _ENDINGS_WITH_PATH = _SURE_ENDINGS | frozenset(_COUNTRIES_AND_FASHIONS.split())
 
 def unwrap_masked_links(text: str) -> str:
     """`[the plan](https://example.com)` becomes `the plan`, also where its address breaks off."""
-    return _MASKED.sub(lambda match: match[1] if match[1].strip() else set_apart(match, LINK), text)
+    return _MASKED.sub(lambda match: match[1] if match[1].strip() else pad_with_spaces(match, LINK), text)
 
 
 def replace_addresses(text: str) -> str:
@@ -69,7 +69,7 @@ def _address(match: re.Match[str], address: str) -> str:
 
 def _link(match: re.Match[str], marks: str) -> str:
     """`a link` for a match that ends in `marks` of the sentence around it."""
-    words = set_apart(match, LINK)
+    words = pad_with_spaces(match, LINK)
     return words.rstrip(" ") + marks if marks else words
 
 
@@ -77,10 +77,10 @@ def _dotted(match: re.Match[str]) -> str:
     host, rest = match[1], match[2]
     before, after = around(match)
     ending = host.rpartition(".")[2]
-    sure = ending in _ENDINGS_WITH_PATH and len(rest) > 1 and rest[0] in "/:" and is_wordish(rest[1])
-    if is_wordish(before) or after == "@" or not (sure or ending in _SURE_ENDINGS):
+    sure = ending in _ENDINGS_WITH_PATH and len(rest) > 1 and rest[0] in "/:" and is_word_char(rest[1])
+    if is_word_char(before) or after == "@" or not (sure or ending in _SURE_ENDINGS):
         return match[0]
-    if not rest and (is_wordish(after) or after in ("_", "-")) and not re.match(f"[{_UNSPACED}]", after):
+    if not rest and (is_word_char(after) or after in ("_", "-")) and not re.match(f"[{_UNSPACED}]", after):
         return match[0]
     return _link(match, rest[_without_last_marks(rest) :])
 

@@ -7,7 +7,7 @@ time: each pattern is anchored at a delimiter, stops at the next delimiter of it
 import re
 from collections.abc import Mapping
 
-from bot.text.characters import around, is_wordish
+from bot.text.characters import around, is_word_char
 
 SOMEONE = "someone"
 EVERYONE = "everyone"
@@ -52,7 +52,7 @@ def put_names(text: str, names: Mapping[str, str]) -> str:
         body = match[1].partition("|")[0]
         for token in (match[0], f"<{body}>", f"<{body.replace('!', '', 1)}>"):
             if token in names:
-                return set_apart(match, names[token] or SOMEONE)
+                return pad_with_spaces(match, names[token] or SOMEONE)
         return match[0]
 
     text = _TOKEN.sub(name, text)
@@ -60,15 +60,15 @@ def put_names(text: str, names: Mapping[str, str]) -> str:
     if others:
         longest_first = sorted(others, key=len, reverse=True)
         pattern = "|".join(map(re.escape, longest_first))
-        text = re.sub(pattern, lambda match: set_apart(match, names[match[0]] or SOMEONE), text)
+        text = re.sub(pattern, lambda match: pad_with_spaces(match, names[match[0]] or SOMEONE), text)
     return text
 
 
-def set_apart(match: re.Match[str], words: str, seams: str = "<>") -> str:
+def pad_with_spaces(match: re.Match[str], words: str, seams: str = "<>") -> str:
     """Return `words` for a match, with a space where it would otherwise grow together with a word or another token."""
     before, after = around(match)
-    left = " " if is_wordish(before) or (before and before in seams) else ""
-    right = " " if is_wordish(after) or (after and after in seams) else ""
+    left = " " if is_word_char(before) or (before and before in seams) else ""
+    right = " " if is_word_char(after) or (after and after in seams) else ""
     return f"{left}{words}{right}"
 
 
@@ -123,7 +123,7 @@ def _token(match: re.Match[str]) -> str:
     body, _, label = match[1].partition("|")
     label = label.strip()
     words = _mention_words(body, label) or _other_words(body, label)
-    return match[0] if words is None else set_apart(match, words)
+    return match[0] if words is None else pad_with_spaces(match, words)
 
 
 def _mention_words(body: str, label: str) -> str | None:
@@ -163,10 +163,10 @@ def _emoji_words(name: str) -> str:
 def _shortcode(match: re.Match[str]) -> str:
     name = match[1]
     if name in _SHORTCODE_WORDS:
-        return set_apart(match, _SHORTCODE_WORDS[name], ":")
+        return pad_with_spaces(match, _SHORTCODE_WORDS[name], ":")
     if not any(map(str.isalpha, name)):
         return match[0]
-    return set_apart(match, _emoji_words(name), ":")
+    return pad_with_spaces(match, _emoji_words(name), ":")
 
 
 def _inline_code(match: re.Match[str]) -> str:
@@ -180,7 +180,7 @@ def _row(line: str) -> str:
     if not _ROW.fullmatch(bare):
         return line
     row = ", ".join(filter(None, map(str.strip, bare.split("|"))))
-    return f"{row}." if is_wordish(row[-1]) else row
+    return f"{row}." if is_word_char(row[-1]) else row
 
 
 def _stray_backticks(match: re.Match[str]) -> str:
@@ -191,7 +191,7 @@ def _stray_backticks(match: re.Match[str]) -> str:
 def _emphasis(match: re.Match[str]) -> str:
     run = match[0]
     before, after = around(match)
-    if is_wordish(before) and is_wordish(after):
+    if is_word_char(before) and is_word_char(after):
         if run == "_" or (run.strip("*") == "" and before.isdigit() and after.isdigit()):
             return run
         if run == "~" and after.isdigit():

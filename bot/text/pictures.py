@@ -10,7 +10,7 @@ import re
 
 from emoji import EMOJI_DATA
 
-from bot.text.characters import around, is_wordish
+from bot.text.characters import around, is_word_char
 
 _SIGNS = "©®™‼⁉"
 _LETTERS_TOO = "Ⓜ🅰🅱🅾🅿㊗㊙"
@@ -61,4 +61,4 @@ def _nothing(match: re.Match[str]) -> str:
         return _DROP_SPACE if not is_trailed and _CLOSING.match(match.string, match.end()) else ""
     if is_trailed:
         return "" if before in _OPENING else " "
-    return " " if is_wordish(before) and is_wordish(after) else ""
+    return " " if is_word_char(before) and is_word_char(after) else ""

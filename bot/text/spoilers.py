@@ -7,7 +7,7 @@ hidden. No bar is left where one of those stood, since none is ever said and two
 
 import re
 
-from bot.text.markup import set_apart
+from bot.text.markup import pad_with_spaces
 
 SPOILER = "spoiler"
 
@@ -32,4 +32,4 @@ def mask_spoilers(text: str) -> str:
 def _hide(match: re.Match[str]) -> str:
     if match["hidden"] is None:
         return match[0] if match[0] == r"\\" else match[0].replace(r"\|", " ").replace("|", " ")
-    return set_apart(match, SPOILER, "|") if match["hidden"].strip(" \t\n|") else " "
+    return pad_with_spaces(match, SPOILER, "|") if match["hidden"].strip(" \t\n|") else " "

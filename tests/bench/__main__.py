@@ -24,7 +24,7 @@ from bot.core.clock import SystemClock
 from bot.core.models import Mode
 from bot.core.ports import SpeakResult
 from bot.relay import Message
-from bot.sessions.session import RunningSession
+from bot.sessions.session import AvatarSession
 from bot.settings import LogFormat, LogLevel
 from bot.telemetry.logs import configure
 from tests.bench import discord, slack
@@ -177,7 +177,7 @@ async def thousand(folder: Path, name: str) -> None:
         )
 
 
-async def wake(bot: BenchBot, running: list[RunningSession]) -> None:
+async def wake(bot: BenchBot, running: list[AvatarSession]) -> None:
     """Have every session speak once, so that every stream is open when the bot goes away."""
     await asyncio.gather(*(bot.relay.receive(Message(one.session.channel, ACTOR, TEXT)) for one in running))
     await asyncio.gather(*(one.quiet.wait() for one in running))

@@ -18,8 +18,8 @@ from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider
 from bot.relay import Relay
 from bot.services import Services
-from bot.sessions.registry import Sessions, Wishes
-from bot.sessions.session import RunningSession
+from bot.sessions.registry import SessionRegistry, StartOptions
+from bot.sessions.session import AvatarSession
 from bot.settings import Relay as RelayRule
 from bot.store import migrate
 from bot.store.store import Store
@@ -46,17 +46,17 @@ class BenchBot:
         house = Services(
             provider, None, store, closer, EventBus(), NoLinks(), clock, policy, Catalogue(provider, clock)
         )
-        self.sessions = Sessions(house)
+        self.sessions = SessionRegistry(house)
         self.relay = Relay(self.sessions, Permissions(), clock, rule=RelayRule.ALL, user_rate=0)
 
-    async def start(self, number: int) -> list[RunningSession]:
+    async def start(self, number: int) -> list[AvatarSession]:
         """Open `number` sessions and wait until all are live and quiet."""
         limit = asyncio.Semaphore(32)
 
-        async def open_one(place: int) -> RunningSession:
+        async def open_one(place: int) -> AvatarSession:
             async with limit:
                 channel = Channel("bench", "w", str(place))
-                await self.sessions.start(channel, ACTOR, Wishes())
+                await self.sessions.start(channel, ACTOR, StartOptions())
                 running = self.sessions.in_channel(channel)
                 assert running is not None
                 await running.quiet.wait()

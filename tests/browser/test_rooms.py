@@ -13,7 +13,7 @@ from bot.core.errors import AvatarAway
 from bot.core.models import RoomAccess
 from bot.core.ports import AvatarSeen
 from bot.core.views import Phase
-from bot.streams.page_bridge import RoomMessage, SeatedRoom
+from bot.streams.page_bridge import BridgedRoom, RoomMessage
 from tests.browser.avatar_room import AvatarRoom
 from tests.browser.conftest import Visitor
 from tests.browser.looks import SCREENS, look_at
@@ -240,7 +240,7 @@ async def test_the_page_carries_what_is_said_in_the_room(
     watching: Watching, visit: Visitor, open_room: OpenRoom
 ) -> None:
     avatar = await open_room()
-    room: SeatedRoom = watching.seats.open(avatar.name)
+    room: BridgedRoom = watching.seats.open(avatar.name)
     watching.open_room(avatar.door(), phase=Phase.WAITING_FOR_VIEWER)
     page = await visit(watching.page)
     await page.until_playing()
@@ -263,7 +263,7 @@ async def test_the_page_tells_of_an_avatar_that_is_not_in_its_room(
     watching: Watching, visit: Visitor, livekit_server: LiveKitServer
 ) -> None:
     avatar = AvatarRoom(livekit_server)
-    room: SeatedRoom = watching.seats.open(avatar.name)
+    room: BridgedRoom = watching.seats.open(avatar.name)
     watching.open_room(avatar.door(), phase=Phase.WAITING_FOR_VIEWER)
     page = await visit(watching.page)
     news = room.messages()

@@ -13,8 +13,8 @@ from bot.app import Application
 from bot.core.clock import SystemClock
 from bot.core.models import Actor, Channel, EndReason
 from bot.relay import Message
-from bot.sessions.registry import Wishes
-from bot.sessions.session import RunningSession
+from bot.sessions.registry import StartOptions
+from bot.sessions.session import AvatarSession
 from bot.settings import AvatarSettings, LiveKitSettings, Settings, WebSettings
 from tests.browser.conftest import Visitor
 from tests.browser.test_rooms import LOUDNESS
@@ -55,10 +55,10 @@ async def bot(
         await bot.stop()
 
 
-async def opened(bot: Application) -> tuple[RunningSession, str]:
+async def opened(bot: Application) -> tuple[AvatarSession, str]:
     """A session with its room, and its watch link."""
     sessions = bot.desk.sessions
-    await sessions.start(CHANNEL, HOST, Wishes())
+    await sessions.start(CHANNEL, HOST, StartOptions())
     running = sessions.in_channel(CHANNEL)
     assert running is not None
     async with asyncio.timeout(PATIENCE):

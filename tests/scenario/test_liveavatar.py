@@ -14,9 +14,9 @@ from bot.core.errors import AvatarAway, Transient
 from bot.core.events import SessionChanged, UtteranceChanged, WordsSpoken
 from bot.core.models import EndReason, UtteranceState
 from bot.core.views import LeftUnsaid, Phase
-from bot.sessions.session import RunningSession
+from bot.sessions.session import AvatarSession
 from bot.store import tables
-from bot.streams.page_bridge import RoomSeats, seats_of
+from bot.streams.page_bridge import PageBridge, seats_of
 from tests import world as worlds
 from tests.world import World, simulated
 
@@ -289,7 +289,7 @@ async def test_a_stream_that_opens_without_its_avatar_again_and_again_costs_no_m
     assert liveavatar.open_streams == []
 
 
-def carried_by(running: RunningSession) -> tuple[RoomSeats, str]:
+def carried_by(running: AvatarSession) -> tuple[PageBridge, str]:
     """The seats of the provider, and the session's room among them."""
     assert running.stream is not None
     return seats_of(running._house.provider), running.stream.upstream_id or ""

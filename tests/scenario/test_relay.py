@@ -12,7 +12,7 @@ from bot import sentences
 from bot.access.permissions import AccessLists, Permissions
 from bot.core.errors import Refused
 from bot.core.models import Actor, Mode, Role, UtteranceState
-from bot.sessions.registry import Wishes
+from bot.sessions.registry import StartOptions
 from bot.settings import Relay as RelayRule
 from bot.store import tables
 from tests.world import ADA, ANA, CHANNEL, World, with_policy
@@ -137,7 +137,7 @@ async def test_who_did_not_address_the_avatar_gets_no_sentence(tmp_path: Path, c
     access = options.get("access")
     others = {name: value for name, value in options.items() if name != "access"}
     async with World(tmp_path, rule=RelayRule.ALL, **others) as world:
-        await world.sessions.start(CHANNEL, ANA, Wishes())
+        await world.sessions.start(CHANNEL, ANA, StartOptions())
         running = world.sessions.in_channel(CHANNEL)
         assert running is not None
         await world.until(lambda: running.is_live)

@@ -21,7 +21,7 @@ from bot import sentences
 from bot.core.errors import RateLimited, Refused, Transient, Trouble
 from bot.core.models import EndReason, SessionState, StreamState, UtteranceState
 from bot.core.views import Phase
-from bot.sessions.session import RunningSession
+from bot.sessions.session import AvatarSession
 from bot.store import tables
 from tests.world import ADA, KEY, PROVIDERS, World, simulated
 
@@ -240,7 +240,7 @@ async def test_stop_while_the_create_is_under_way_waits_for_its_reply_and_closes
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48])
 async def test_stop_at_any_turn_of_a_start_leaves_nothing_open(world: World, turns: int) -> None:
     starting = asyncio.create_task(world.type("/avatar start"))
-    running: RunningSession | None = None
+    running: AvatarSession | None = None
     while running is None or turns > 0:
         await asyncio.sleep(0)
         turns -= running is not None

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.core.errors import NotReady, StreamGone, Transient
-from bot.streams.page_bridge import BACKLOG, HasSeats, Publication, RoomMessage, RoomSeats, Seat, seats_of
+from bot.streams.page_bridge import BACKLOG, OutgoingMessage, PageBridge, RoomMessage, Seat, SupportsPages, seats_of
 
 SPEAK = RoomMessage("agent-control", {"event_type": "avatar.speak_text", "text": "Hello."})
 CUT = RoomMessage("agent-control", {"event_type": "avatar.interrupt"})
 STARTED = RoomMessage("agent-response", {"event_type": "avatar.speak_started"})
 
 
-async def given(seat: Seat) -> Publication:
+async def given(seat: Seat) -> OutgoingMessage:
     return await anext(aiter(seat.publications()))
 
 
@@ -21,14 +21,14 @@ async def rest(messages: AsyncIterator[RoomMessage]) -> list[RoomMessage]:
     return [message async for message in messages]
 
 
-def seated(seats: RoomSeats, upstream_id: str = "s") -> Seat:
+def seated(seats: PageBridge, upstream_id: str = "s") -> Seat:
     seat = seats.sit(upstream_id)
     assert seat is not None
     return seat
 
 
 async def test_with_nobody_in_the_seat_nothing_can_be_said() -> None:
-    room = RoomSeats().open("s")
+    room = PageBridge().open("s")
 
     with pytest.raises(NotReady):
         await room.publish(SPEAK)
@@ -37,11 +37,11 @@ async def test_with_nobody_in_the_seat_nothing_can_be_said() -> None:
 
 
 async def test_a_room_that_no_page_carries_has_no_seat() -> None:
-    assert RoomSeats().sit("somebody-elses") is None
+    assert PageBridge().sit("somebody-elses") is None
 
 
 async def test_a_message_is_out_when_the_page_says_so() -> None:
-    seats = RoomSeats()
+    seats = PageBridge()
     room = seats.open("s")
     seat = seated(seats)
     publishing = asyncio.create_task(room.publish(SPEAK))
@@ -58,7 +58,7 @@ async def test_a_message_is_out_when_the_page_says_so() -> None:
 
 
 async def test_messages_are_given_in_their_order() -> None:
-    seats = RoomSeats()
+    seats = PageBridge()
     room = seats.open("s")
     seat = seated(seats)
     publishing = [asyncio.create_task(room.publish(message)) for message in (SPEAK, CUT)]
@@ -72,7 +72,7 @@ async def test_messages_are_given_in_their_order() -> None:
 
 
 async def test_what_a_leaving_page_was_not_given_was_surely_not_said() -> None:
-    seats = RoomSeats()
+    seats = PageBridge()
     room = seats.open("s")
     seat = seated(seats)
     with_the_page = asyncio.create_task(room.publish(SPEAK))
@@ -91,12 +91,12 @@ async def test_what_a_leaving_page_was_not_given_was_surely_not_said() -> None:
     assert await asyncio.wait_for(rest_of(seat), 1) == []
 
 
-async def rest_of(seat: Seat) -> list[Publication]:
+async def rest_of(seat: Seat) -> list[OutgoingMessage]:
     return [publication async for publication in seat.publications()]
 
 
 async def test_a_message_that_is_given_up_is_not_given_to_the_page() -> None:
-    seats = RoomSeats()
+    seats = PageBridge()
     room = seats.open("s")
     seat = seated(seats)
     publishing = asyncio.create_task(room.publish(SPEAK))
@@ -113,7 +113,7 @@ async def test_a_message_that_is_given_up_is_not_given_to_the_page() -> None:
 
 
 async def test_the_last_to_sit_has_the_seat_and_only_that_page_is_believed() -> None:
-    seats = RoomSeats()
+    seats = PageBridge()
     room = seats.open("s")
     first = seated(seats)
     second = seated(seats)
@@ -128,7 +128,7 @@ async def test_the_last_to_sit_has_the_seat_and_only_that_page_is_believed() -> 
 
 
 async def test_a_reload_finds_the_seat_free() -> None:
-    seats = RoomSeats()
+    seats = PageBridge()
     room = seats.open("s")
     seated(seats).leave()
     seat = seated(seats)
@@ -140,7 +140,7 @@ async def test_a_reload_finds_the_seat_free() -> None:
 
 
 async def test_a_closed_room_ends_for_everybody() -> None:
-    seats = RoomSeats()
+    seats = PageBridge()
     room = seats.open("s")
     seat = seated(seats)
     waiting = asyncio.create_task(room.publish(SPEAK))
@@ -159,7 +159,7 @@ async def test_a_closed_room_ends_for_everybody() -> None:
 
 
 async def test_a_page_that_floods_loses_its_own_oldest_messages() -> None:
-    seats = RoomSeats()
+    seats = PageBridge()
     room = seats.open("s")
     seat = seated(seats)
     for number in range(BACKLOG + 10):
@@ -173,9 +173,9 @@ async def test_a_page_that_floods_loses_its_own_oldest_messages() -> None:
 
 def test_a_provider_without_rooms_has_no_seats_to_fill() -> None:
     class Seated:
-        seats = RoomSeats()
+        seats = PageBridge()
 
     provider = Seated()
-    assert isinstance(provider, HasSeats)
+    assert isinstance(provider, SupportsPages)
     assert seats_of(provider) is provider.seats
     assert seats_of(object()).sit("s") is None

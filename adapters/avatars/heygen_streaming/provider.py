@@ -41,7 +41,7 @@ from bot.core.ports import (
     StreamStatus,
 )
 from bot.settings import HeyGenStreamingOptions, Settings
-from bot.streams.page_bridge import RoomSeats
+from bot.streams.page_bridge import PageBridge
 
 LONGEST_SPEECH = 3600.0
 """Seconds; a task is at most 900 characters, so a longer `duration_ms` is a mistake of the other side."""
@@ -93,7 +93,7 @@ class HeyGenStreaming(HeyGenAccount):
         self.use_options(options)
         # How to watch each open stream: only `streaming.new` tells it, and only once.
         self._playbacks: dict[str, Playback] = {}
-        self.seats = RoomSeats()
+        self.seats = PageBridge()
         self.bot = bot
         self._rooms: dict[str, StreamingRoom] = {}
 
@@ -224,7 +224,7 @@ class HeyGenStreaming(HeyGenAccount):
                     yield event
 
     async def door(self, upstream_id: str) -> RoomAccess | None:
-        """See `bot.streams.page_bridge.HasStage`."""
+        """See `bot.streams.page_bridge.SupportsBroadcast`."""
         room = self._rooms.get(upstream_id)
         return await room.door() if room is not None else None
 

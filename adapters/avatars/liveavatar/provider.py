@@ -43,7 +43,7 @@ from bot.core.ports import (
     StreamStatus,
 )
 from bot.settings import LiveAvatarOptions, Settings
-from bot.streams.page_bridge import RoomSeats
+from bot.streams.page_bridge import PageBridge
 
 CAPABILITIES = Capabilities(
     # With a context alone: without one a question meets silence, and no error (avatar-apis 4.3).
@@ -94,12 +94,12 @@ class LiveAvatar:
         context_id: str = "",
         sandbox: bool = False,
         options: LiveAvatarOptions | None = None,
-        carrier: Callable[[RoomSeats], Carrier] = lambda seats: ChosenCarrier(PageCarrier(seats)),
+        carrier: Callable[[PageBridge], Carrier] = lambda seats: ChosenCarrier(PageCarrier(seats)),
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """`api_url` has no path; `options` are what the operator has chosen of voice and context; `carrier` makes what
         takes commands into rooms; `transport` replaces the network in tests of single answers."""
-        self.seats = RoomSeats()
+        self.seats = PageBridge()
         speed = options.voice_speed if options is not None else None
         self.capabilities = replace(CAPABILITIES, chat=bool(context_id), speed=speed or CAPABILITIES.speed)
         if sandbox:
@@ -241,7 +241,7 @@ class LiveAvatar:
                 yield event
 
     async def door(self, upstream_id: str) -> RoomAccess | None:
-        """See `bot.streams.page_bridge.HasStage`."""
+        """See `bot.streams.page_bridge.SupportsBroadcast`."""
         stream = self._streams.get(upstream_id)
         return await stream.door() if stream is not None else None
 

@@ -14,7 +14,7 @@ from adapters.wire import fields
 from bot.core.errors import AvatarAway, Invalid, StreamGone, Transient, Trouble
 from bot.core.models import Playback, RoomAccess
 from bot.core.ports import AvatarSeen
-from bot.streams.page_bridge import AVATAR_LIMIT, Inbox, RoomMessage, RoomNews
+from bot.streams.page_bridge import AVATAR_LIMIT, MessageChannel, RoomMessage, RoomNews
 
 if TYPE_CHECKING:
     from livekit import rtc
@@ -81,7 +81,7 @@ class BotRoom:
         self.room = room
         self._stage = stage
         self.is_ready = False
-        self._inbox = Inbox()
+        self._inbox = MessageChannel()
         self._is_left = False
         self._changed = asyncio.Event()
         self._was_here = False

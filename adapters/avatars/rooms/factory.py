@@ -11,7 +11,7 @@ from bot.core.errors import SettingsError
 from bot.core.models import Playback
 from bot.core.ports import Clock
 from bot.settings import RoomTransportChoice, Settings
-from bot.streams.page_bridge import RoomSeats
+from bot.streams.page_bridge import PageBridge
 
 
 class ChosenCarrier:
@@ -27,7 +27,7 @@ class ChosenCarrier:
         return await (self._stand_in if is_local else self._configured).enter(upstream_id, playback)
 
 
-def carrier_for(settings: Settings, clock: Clock) -> Callable[[RoomSeats], Carrier]:
+def carrier_for(settings: Settings, clock: Clock) -> Callable[[PageBridge], Carrier]:
     """The carrier that `AVATAR_CARRIER` asks for. Raises `SettingsError` where it cannot be had."""
     bot = bot_carrier_for(settings, clock)
     return lambda seats: ChosenCarrier(bot or PageCarrier(seats))

@@ -8,16 +8,16 @@ from collections.abc import AsyncIterator
 
 from bot.core.errors import Transient, Trouble
 from bot.core.models import Playback, RoomAccess
-from bot.streams.page_bridge import RoomMessage, RoomNews, RoomSeats, SeatedRoom
+from bot.streams.page_bridge import BridgedRoom, PageBridge, RoomMessage, RoomNews
 
 CONFIRM_LIMIT = 5.0
 """Seconds a page may take to say that it has published. It is a hop over its WebSocket and back."""
 
 
 class PageCarrier:
-    """`Carrier` over `RoomSeats`."""
+    """`Carrier` over `PageBridge`."""
 
-    def __init__(self, seats: RoomSeats) -> None:
+    def __init__(self, seats: PageBridge) -> None:
         self._seats = seats
 
     async def enter(self, upstream_id: str, playback: Playback) -> "PageRoom":
@@ -28,7 +28,7 @@ class PageCarrier:
 class PageRoom:
     """`Room` that is reached through a page."""
 
-    def __init__(self, room: SeatedRoom, playback: Playback) -> None:
+    def __init__(self, room: BridgedRoom, playback: Playback) -> None:
         self.playback = playback
         self._room = room
 

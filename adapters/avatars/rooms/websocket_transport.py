@@ -20,7 +20,7 @@ from bot.core.errors import AvatarAway, StreamGone, Transient, Trouble
 from bot.core.models import Playback, RoomAccess
 from bot.core.ports import AvatarSeen
 from bot.core.tasks import cancel_and_wait
-from bot.streams.page_bridge import Inbox, RoomMessage, RoomNews
+from bot.streams.page_bridge import MessageChannel, RoomMessage, RoomNews
 
 PATH = "/simulator/rooms/"
 PRESENCE = "avatar"
@@ -75,7 +75,7 @@ class StandInRoom:
         self.playback = playback
         self._client = client
         self._socket = socket
-        self._inbox = Inbox()
+        self._inbox = MessageChannel()
         self._is_left = False
         self._avatar_is_here = True
         self._reader = asyncio.create_task(self._read(), name="read a stand-in room")

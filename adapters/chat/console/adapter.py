@@ -34,7 +34,7 @@ from bot.core.models import Actor, Channel, Role
 from bot.core.views import Phase, Reply, SessionView
 from bot.facade import Bot, WebRoute
 from bot.relay import Message
-from bot.sessions.session import RunningSession
+from bot.sessions.session import AvatarSession
 from bot.settings import Settings
 from bot.terminal import at_terminal, write_line
 
@@ -154,7 +154,7 @@ class ConsoleChat:
             self._print([Line(sentences.going_on(running.waiting))])
             running.post(running.speech.skip)
 
-    def _running(self) -> RunningSession | None:
+    def _running(self) -> AvatarSession | None:
         return self._desk.sessions.in_channel(CHANNEL)
 
     # --- showing -----------------------------------------------------------------------------------------------------

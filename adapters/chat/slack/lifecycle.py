@@ -12,7 +12,7 @@ from adapters.chat.slack.workspaces import Workspaces
 from bot.core.errors import SettingsError, StoreError
 from bot.core.models import Channel
 from bot.core.tasks import TaskSet
-from bot.sessions.registry import Sessions
+from bot.sessions.registry import SessionRegistry
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +22,7 @@ _WHY = {"archive": "the channel was archived", "deleted": "the channel was delet
 class Departures:
     """Ends what can no longer be used."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: SessionRegistry) -> None:
         self._sessions = sessions
         self._tasks = TaskSet()
         self._fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -13,7 +13,7 @@ from adapters.chat.slack.client import Workspace
 from adapters.chat.slack.installation_store import is_organisation
 from adapters.chat.slack.workspaces import Workspaces
 from bot.core.models import Channel
-from bot.sessions.registry import Sessions
+from bot.sessions.registry import SessionRegistry
 
 Payload = Mapping[str, Any]
 
@@ -39,7 +39,7 @@ class Claim:
 class Origins:
     """Finds the workspace and the channel of what Slack sends."""
 
-    def __init__(self, workspaces: Workspaces, sessions: Sessions) -> None:
+    def __init__(self, workspaces: Workspaces, sessions: SessionRegistry) -> None:
         self._workspaces = workspaces
         self._sessions = sessions
         self._homes: OrderedDict[tuple[str, str], str] = OrderedDict()

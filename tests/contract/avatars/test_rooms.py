@@ -31,13 +31,13 @@ from bot.core.ports import (
     StreamRequest,
     WordsHeard,
 )
-from bot.streams.page_bridge import RoomMessage, RoomSeats
+from bot.streams.page_bridge import PageBridge, RoomMessage
 from tests.contract.avatars.world import KEY, eventually, liveavatar_id
 from tests.livekit import LiveKitServer as Server
 from tests.livekit import livekit_program, livekit_server  # noqa: F401 - fixtures
 
 REQUEST = StreamRequest(liveavatar_id("sim-robin"), liveavatar_id("sim-voice-clara"), "medium", "", 300, 600)
-MakeCarrier = Callable[[RoomSeats], Carrier]
+MakeCarrier = Callable[[PageBridge], Carrier]
 
 
 @asynccontextmanager

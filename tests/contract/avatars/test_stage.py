@@ -20,7 +20,7 @@ from bot.core.clock import SystemClock
 from bot.core.errors import StreamGone, Transient
 from bot.core.models import Playback, RoomAccess
 from bot.core.ports import SpeechStarted, StreamRequest
-from bot.streams.page_bridge import HasStage
+from bot.streams.page_bridge import SupportsBroadcast
 from tests.contract.avatars.world import KEY, liveavatar_id
 from tests.livekit import LiveKitServer as Server
 from tests.livekit import livekit_program, livekit_server  # noqa: F401 - fixtures
@@ -65,7 +65,7 @@ async def opened(provider: Provider) -> str:
 
 
 async def door_of(provider: Provider, upstream_id: str) -> RoomAccess:
-    assert isinstance(provider, HasStage)
+    assert isinstance(provider, SupportsBroadcast)
     door = await provider.door(upstream_id)
     assert door is not None
     return door
@@ -209,7 +209,7 @@ async def test_a_stop_closes_both_rooms(livekit_server: Server, enter: Enter) ->
         upstream_id = await opened(provider)
         viewer = await enter(await door_of(provider, upstream_id))
         await viewer.until(lambda: bool(viewer.pictures))
-        assert isinstance(provider, HasStage)
+        assert isinstance(provider, SupportsBroadcast)
 
         await provider.close(upstream_id)
 
@@ -263,7 +263,7 @@ async def test_a_bot_that_was_thrown_out_comes_back_with_another_stage(
 
 async def next_door_of(provider: Provider, upstream_id: str) -> RoomAccess:
     """Ask, as a page does, until there is one again."""
-    assert isinstance(provider, HasStage)
+    assert isinstance(provider, SupportsBroadcast)
     async with asyncio.timeout(20):
         while True:
             with suppress(StreamGone, Transient):
@@ -276,7 +276,7 @@ async def test_a_stage_nobody_serves_is_told_and_hurts_nothing(livekit_server: S
     nowhere = stage_server(livekit_server, "ws://127.0.0.1:9")
     async with provider_with_stage(livekit_server, stages=nowhere) as (provider, simulator):
         upstream_id = await opened(provider)
-        assert isinstance(provider, HasStage)
+        assert isinstance(provider, SupportsBroadcast)
 
         with pytest.raises(Transient) as failure:
             await provider.door(upstream_id)

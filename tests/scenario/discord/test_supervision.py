@@ -15,7 +15,7 @@ from bot.core.models import EndReason
 from bot.core.views import Reply
 from bot.platforms import Platforms
 from bot.relay import Relay
-from bot.sessions.registry import NOBODY
+from bot.sessions.registry import SYSTEM
 from tests.platforms.discord import DiscordDriver
 from tests.twins.discord import Message
 
@@ -118,7 +118,7 @@ async def test_what_was_to_be_shown_meanwhile_is_shown_after_the_restart(live: D
     live.twin.send_frame("this is no JSON")
     await live.bot.until(lambda: "starts again" in str(platforms_of(live).troubles["discord"]))
     (running,) = live.bot.desk.sessions
-    await live.bot.desk.sessions.stop(running, EndReason.STOPPED, NOBODY)
+    await live.bot.desk.sessions.stop(running, EndReason.STOPPED, SYSTEM)
     await live.bot.until(lambda: live.bot.open_streams == 0)
     await live.until_read("The avatar has left")
     panel = await live.newest_panel()

@@ -12,7 +12,7 @@ from bot.core.models import Channel, Mode
 from bot.core.views import Phase, SessionView
 from bot.sessions import panel
 from bot.sessions.announcer import Announcer
-from bot.speaking.item import Line
+from bot.speaking.item import SpeechItem
 from tests.contract.store.values import NOON, a_session, an_utterance
 
 CHANNEL = Channel("discord", "guild", "general")
@@ -93,7 +93,7 @@ async def test_a_complaint_has_the_reference_that_is_in_the_log(announcer: Annou
 
 
 async def test_an_utterance_is_told_with_the_answer_to_it(announcer: Announcer, bulletin: EventBus) -> None:
-    line = Line(an_utterance(a_session()), heard_answer="Good morning.")
+    line = SpeechItem(an_utterance(a_session()), heard_answer="Good morning.")
     with bulletin.follow() as following:
         announcer.tell(line)
         assert await read(following) == [UtteranceChanged(CHANNEL, line.utterance, "Good morning.")]

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from bot.sessions.pending import Arrivals
+from bot.sessions.pending import PendingUtterances
 from tests.clock import settle
 from tests.contract.store.values import a_session, an_utterance
 
 
 def test_utterances_are_taken_in_the_order_in_which_they_arrived() -> None:
-    arrivals, session = Arrivals(), a_session()
+    arrivals, session = PendingUtterances(), a_session()
     one, two = an_utterance(session), an_utterance(session)
     for utterance in (two, one):
         arrivals.add(utterance)
@@ -20,7 +20,7 @@ def test_utterances_are_taken_in_the_order_in_which_they_arrived() -> None:
 
 
 async def test_whoever_waits_for_the_last_row_waits_for_all_that_are_being_written() -> None:
-    arrivals = Arrivals()
+    arrivals = PendingUtterances()
     with arrivals.expecting():
         with arrivals.expecting():
             assert arrivals.expected == 2
@@ -33,11 +33,11 @@ async def test_whoever_waits_for_the_last_row_waits_for_all_that_are_being_writt
 
 
 async def test_a_row_that_cannot_be_written_is_not_waited_for() -> None:
-    arrivals = Arrivals()
+    arrivals = PendingUtterances()
     with pytest.raises(ValueError, match="no"), arrivals.expecting():
         raise ValueError("no")
     await arrivals.all_written_down()
 
 
 async def test_nothing_is_waited_for_where_nothing_is_written() -> None:
-    await Arrivals().all_written_down()
+    await PendingUtterances().all_written_down()

@@ -5,14 +5,14 @@ import asyncio
 import pytest
 
 from bot.core.models import EndReason
-from bot.sessions.stop import Ending
+from bot.sessions.stop import StopScope
 from tests.clock import settle
 
 
 class Served:
     """A session's task: serves until it is cut short, then closes."""
 
-    def __init__(self, ending: Ending) -> None:
+    def __init__(self, ending: StopScope) -> None:
         self._ending = ending
         self.may_close = asyncio.Event()
         self.task = asyncio.create_task(self._run())
@@ -25,7 +25,7 @@ class Served:
 
 
 async def test_asking_for_the_end_cuts_the_work_short_and_lets_the_task_close() -> None:
-    ending = Ending()
+    ending = StopScope()
     served = Served(ending)
     await settle()
     ending.ask(EndReason.STOPPED)
@@ -36,7 +36,7 @@ async def test_asking_for_the_end_cuts_the_work_short_and_lets_the_task_close() 
 
 
 async def test_the_first_reason_counts_and_closing_is_not_cut_short() -> None:
-    ending = Ending()
+    ending = StopScope()
     served = Served(ending)
     await settle()
     ending.ask(EndReason.IDLE, "nobody wrote")
@@ -50,7 +50,7 @@ async def test_the_first_reason_counts_and_closing_is_not_cut_short() -> None:
 
 
 async def test_a_cancellation_from_outside_goes_through() -> None:
-    served = Served(Ending())
+    served = Served(StopScope())
     await settle()
     served.task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -58,7 +58,7 @@ async def test_a_cancellation_from_outside_goes_through() -> None:
 
 
 async def test_a_cancellation_from_outside_goes_through_together_with_the_end() -> None:
-    ending = Ending()
+    ending = StopScope()
     served = Served(ending)
     await settle()
     ending.ask(EndReason.STOPPED)
@@ -68,14 +68,14 @@ async def test_a_cancellation_from_outside_goes_through_together_with_the_end() 
 
 
 def test_an_end_can_be_asked_for_before_there_is_a_task() -> None:
-    ending = Ending()
+    ending = StopScope()
     assert not ending.is_set
     ending.ask(EndReason.ADMIN)
     assert ending.is_set
 
 
 def test_a_failure_is_a_reason_to_end() -> None:
-    ending = Ending()
+    ending = StopScope()
     ending.note_failure("the provider is away")
     assert ending.is_set
     assert ending.why == (EndReason.FAILED, "the provider is away")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bot.core.errors import ConcurrencyReached, ProviderError, StreamGone, Sunset
-from bot.streams.streams import PATIENCE_AFTER_STOP, open_patiently
+from bot.streams.streams import OPEN_BACKOFF, open_with_retry
 from tests.clock import ManualClock
 
 
@@ -29,8 +29,8 @@ def clock() -> ManualClock:
 
 
 async def opened(account: Account, clock: ManualClock) -> None:
-    opening = asyncio.create_task(open_patiently(account.open, clock))
-    await clock.advance(sum(PATIENCE_AFTER_STOP))
+    opening = asyncio.create_task(open_with_retry(account.open, clock))
+    await clock.advance(sum(OPEN_BACKOFF))
     await opening
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.models import EndReason, Mode, Session, SessionState, UtteranceState
-from bot.sessions.record import OwedRows, SessionRow
+from bot.sessions.record import SessionRecorder, UnsavedSessions
 from bot.store import migrate
 from bot.store.store import Store
 from tests.clock import ManualClock
@@ -23,8 +23,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def row(store: Store) -> SessionRow:
-    return SessionRow(await store.open_session(a_session()), store)
+async def row(store: Store) -> SessionRecorder:
+    return SessionRecorder(await store.open_session(a_session()), store)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def read(store: Store, session: Session) -> Session:
     return found
 
 
-async def test_the_row_follows_the_session_to_its_end(store: Store, row: SessionRow) -> None:
+async def test_the_row_follows_the_session_to_its_end(store: Store, row: SessionRecorder) -> None:
     await row.go_live(NOON)
     assert await read(store, row.session) == row.session
     await row.set_mode(Mode.CHAT)
@@ -59,7 +59,9 @@ async def test_the_row_follows_the_session_to_its_end(store: Store, row: Session
     assert not row.is_owed
 
 
-async def test_a_session_is_not_live_before_its_row_says_so(row: SessionRow, full_disk: pytest.MonkeyPatch) -> None:
+async def test_a_session_is_not_live_before_its_row_says_so(
+    row: SessionRecorder, full_disk: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(StoreError):
         await row.go_live(NOON)
     with pytest.raises(StoreError):
@@ -67,7 +69,9 @@ async def test_a_session_is_not_live_before_its_row_says_so(row: SessionRow, ful
     assert (row.session.state, row.session.mode) == (SessionState.OPENING, Mode.REPEAT)
 
 
-async def test_a_session_ends_although_its_row_cannot_say_so(row: SessionRow, full_disk: pytest.MonkeyPatch) -> None:
+async def test_a_session_ends_although_its_row_cannot_say_so(
+    row: SessionRecorder, full_disk: pytest.MonkeyPatch
+) -> None:
     await row.begin_to_close(EndReason.IDLE, None)
     assert row.is_owed
     await row.close(NOON)
@@ -75,7 +79,7 @@ async def test_a_session_ends_although_its_row_cannot_say_so(row: SessionRow, fu
 
 
 async def test_an_owed_row_is_written_as_soon_as_it_can_be(
-    store: Store, row: SessionRow, full_disk: pytest.MonkeyPatch
+    store: Store, row: SessionRecorder, full_disk: pytest.MonkeyPatch
 ) -> None:
     full_disk.undo()
     waiting, said = an_utterance(row.session), an_utterance(row.session)
@@ -85,7 +89,7 @@ async def test_an_owed_row_is_written_as_soon_as_it_can_be(
     full_disk.setattr(store._writer, "_transact", _fail)
     await row.begin_to_close(EndReason.IDLE, None)
     await row.close(NOON)
-    owed = OwedRows(store)
+    owed = UnsavedSessions(store)
     owed.add(row.session)
     with pytest.raises(StoreError):
         await owed.write()
@@ -96,8 +100,8 @@ async def test_an_owed_row_is_written_as_soon_as_it_can_be(
     assert (await store.queued_utterances([session.id]))[session.id] == []
 
 
-async def test_a_row_that_was_written_is_owed_no_longer(store: Store, row: SessionRow) -> None:
-    owed = OwedRows(store)
+async def test_a_row_that_was_written_is_owed_no_longer(store: Store, row: SessionRecorder) -> None:
+    owed = UnsavedSessions(store)
     owed.add(row.session)
     await owed.write()
     await row.go_live(NOON)

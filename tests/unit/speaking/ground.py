@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.core.errors import StoreUnavailable
 from bot.core.models import UtteranceState
-from bot.speaking.item import Line, LineStates
+from bot.speaking.item import SpeechItem, StateRecorder
 from bot.store.store import Store
 from tests.clock import ManualClock
 from tests.contract.store.values import a_session, an_utterance
@@ -23,7 +23,7 @@ class Ground:
         self.clock = clock
         self.told: list[tuple[str, UtteranceState]] = []
         self.posted: list[Callable[[], Awaitable[None]]] = []
-        self.states = LineStates(store, clock, self.tell)
+        self.states = StateRecorder(store, clock, self.tell)
         self._file = file
         self._session = a_session()
 
@@ -31,7 +31,7 @@ class Ground:
         """Write the session's row."""
         await self.store.open_session(self._session)
 
-    def tell(self, line: Line) -> None:
+    def tell(self, line: SpeechItem) -> None:
         self.told.append((line.utterance.text, line.utterance.state))
 
     def post(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -43,11 +43,11 @@ class Ground:
         while self.posted:
             await self.posted.pop(0)()
 
-    async def line(self, text: str = "Hello there.", **fields: Any) -> Line:
+    async def line(self, text: str = "Hello there.", **fields: Any) -> SpeechItem:
         """A line whose utterance has a row."""
         utterance = an_utterance(self._session, text=text, **fields)
         assert await self.store.accept((), utterance)
-        return Line(utterance)
+        return SpeechItem(utterance)
 
     def break_down(self) -> None:
         """From now on nothing can be written."""
@@ -58,7 +58,7 @@ class Ground:
         writer: Any = self.store._writer
         writer._transact = fail
 
-    def row(self, line: Line) -> tuple[str, str]:
+    def row(self, line: SpeechItem) -> tuple[str, str]:
         """Text and state as they are written."""
         with closing(sqlite3.connect(self._file)) as connection:
             query = "SELECT text, state FROM utterances WHERE id = ?"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bot.core.errors import AnswerError
 from bot.core.ports import ChatTurn
 from bot.core.tasks import TaskSet, cancel_and_wait
-from bot.speaking.answers import REMEMBERED_TURNS, Answering, Conversation
+from bot.speaking.answers import REMEMBERED_TURNS, AnswerStream, Conversation
 from bot.text import make_speakable
 
 texts = st.text(st.sampled_from("ab c,.!?«»…。你好 吗 한국 д é🙂"), max_size=40)
@@ -30,7 +30,7 @@ class Parrot:
             raise AnswerError("no more")
 
 
-async def answered(conversation: Conversation, question: str) -> Answering:
+async def answered(conversation: Conversation, question: str) -> AnswerStream:
     tasks = TaskSet()
     answering = conversation.begin(question, tasks, lambda: None)
     assert answering.task is not None
@@ -39,7 +39,7 @@ async def answered(conversation: Conversation, question: str) -> Answering:
 
 
 def test_the_last_word_is_kept_back_until_the_answer_is_done() -> None:
-    answering = Answering()
+    answering = AnswerStream()
     answering.add("Good morn")
     assert answering.take() == "Good "
     answering.add("ing, dear ")
@@ -49,13 +49,13 @@ def test_the_last_word_is_kept_back_until_the_answer_is_done() -> None:
 
 
 def test_a_script_without_blanks_can_be_taken_character_by_character() -> None:
-    answering = Answering()
+    answering = AnswerStream()
     answering.add("你好吗")
     assert answering.take() == "你好"
 
 
 def test_marks_of_formatting_are_not_spoken_and_not_kept_back_as_last_word() -> None:
-    answering = Answering()
+    answering = AnswerStream()
     answering.add("**Very** good ")
     answering.add("`**`")
     assert answering.take() == "Very "
@@ -66,7 +66,7 @@ def test_marks_of_formatting_are_not_spoken_and_not_kept_back_as_last_word() -> 
 
 @given(st.lists(texts, max_size=12), st.lists(st.booleans(), min_size=12, max_size=12))
 def test_nothing_of_an_answer_is_lost_or_said_twice(fragments: list[str], looks: list[bool]) -> None:
-    answering, taken = Answering(), ""
+    answering, taken = AnswerStream(), ""
     for fragment, look in zip(fragments, looks, strict=False):
         answering.add(fragment)
         if look:

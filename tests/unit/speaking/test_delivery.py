@@ -14,9 +14,9 @@ from bot.core.errors import NotReady, ProviderError, StreamGone
 from bot.core.models import Mode, Session
 from bot.core.ports import InitialText
 from bot.core.tasks import cancel_and_wait
-from bot.speaking.item import Line
-from bot.speaking.sender import Delivery
-from bot.streams.streams import StreamKeeper
+from bot.speaking.item import SpeechItem
+from bot.speaking.sender import SpeechSender
+from bot.streams.streams import SessionStream
 from bot.text import estimate_duration
 from tests.contract.store.values import a_session, an_utterance
 from tests.world import World
@@ -33,10 +33,10 @@ class Speaker:
         self._session = session
         self._house = house = world.sessions.house
         self.opened_with: list[InitialText | None] = []
-        self.keeper = StreamKeeper(
+        self.keeper = SessionStream(
             session.id, house.provider, house.store, house.closer, house.clock, not_confirmed=lambda: None
         )
-        self.delivery = Delivery(house.provider, self.keeper, self._open_stream)
+        self.delivery = SpeechSender(house.provider, self.keeper, self._open_stream)
 
     async def _open_stream(self, first_words: InitialText | None) -> None:
         self.opened_with.append(first_words)
@@ -50,12 +50,12 @@ class Speaker:
         )
         await self.keeper.open(request)
 
-    def line(self, *pieces: str) -> Line:
-        line = Line(an_utterance(self._session, text=" ".join(pieces)))
+    def line(self, *pieces: str) -> SpeechItem:
+        line = SpeechItem(an_utterance(self._session, text=" ".join(pieces)))
         line.pieces.extend(pieces)
         return line
 
-    async def say(self, line: Line) -> float:
+    async def say(self, line: SpeechItem) -> float:
         """Have the next piece said, as soon as somebody watches."""
         while True:
             saying = asyncio.create_task(self.delivery.say(line))
@@ -115,7 +115,7 @@ async def test_a_stream_that_ends_while_it_is_opened_is_gone(speaker: Speaker) -
     async def open_nothing(_: InitialText | None) -> None:
         pass
 
-    delivery = Delivery(speaker.world.sessions.house.provider, speaker.keeper, open_nothing)
+    delivery = SpeechSender(speaker.world.sessions.house.provider, speaker.keeper, open_nothing)
     line = speaker.line("Good morning.")
     with pytest.raises(StreamGone):
         await delivery.say(line)
@@ -129,7 +129,7 @@ async def test_a_voice_that_is_slower_is_given_more_time(speaker: Speaker) -> No
     def unsaid(speed: float | None, operators: float = 1.0) -> float:
         provider: Any = copy(speaker.world.sessions.house.provider)
         provider.capabilities = replace(provider.capabilities, speed=operators)
-        return Delivery(provider, speaker.keeper, speaker._open_stream, speed).still_unsaid([said])
+        return SpeechSender(provider, speaker.keeper, speaker._open_stream, speed).still_unsaid([said])
 
     assert unsaid(None) == estimate_duration(text)
     assert unsaid(0.5) == unsaid(None, 0.5) == unsaid(0.5, 1.5) == 2 * estimate_duration(text)

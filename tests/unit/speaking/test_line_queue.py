@@ -6,8 +6,8 @@ from bot.core.errors import StoreError
 from bot.core.models import UtteranceState
 from bot.core.tasks import TaskSet
 from bot.speaking.answers import Conversation
-from bot.speaking.chunks import PieceSource
-from bot.speaking.queue import LineQueue
+from bot.speaking.chunks import Chunker
+from bot.speaking.queue import SpeechQueue
 from bot.telemetry import metrics
 from tests.unit.speaking.ground import Ground
 from tests.unit.speaking.providers import capabilities
@@ -16,12 +16,12 @@ DROPPED = UtteranceState.DROPPED
 
 
 @pytest.fixture
-def queue(ground: Ground) -> LineQueue:
-    pieces = PieceSource(capabilities(), Conversation(None, ""), TaskSet(), lambda: None)
-    return LineQueue(ground.store, pieces, ground.states, ground.tell)
+def queue(ground: Ground) -> SpeechQueue:
+    pieces = Chunker(capabilities(), Conversation(None, ""), TaskSet(), lambda: None)
+    return SpeechQueue(ground.store, pieces, ground.states, ground.tell)
 
 
-def texts(queue: LineQueue) -> list[str]:
+def texts(queue: SpeechQueue) -> list[str]:
     return [line.utterance.text for line in queue]
 
 
@@ -29,7 +29,7 @@ def counted() -> float:
     return metrics.waiting_utterances._value.get()
 
 
-async def test_lines_wait_in_the_order_of_acceptance_whichever_comes_first(queue: LineQueue, ground: Ground) -> None:
+async def test_lines_wait_in_the_order_of_acceptance_whichever_comes_first(queue: SpeechQueue, ground: Ground) -> None:
     first, second, third = [await ground.line(text) for text in ("one", "two", "three")]
     for line in (third, first, second):
         queue.add(line)
@@ -37,19 +37,19 @@ async def test_lines_wait_in_the_order_of_acceptance_whichever_comes_first(queue
     assert queue.first is first
 
 
-async def test_a_line_put_back_is_next(queue: LineQueue, ground: Ground) -> None:
+async def test_a_line_put_back_is_next(queue: SpeechQueue, ground: Ground) -> None:
     for text in ("one", "two"):
         queue.add(await ground.line(text))
     queue.put_back(queue.take())
     assert texts(queue) == ["one", "two"]
 
 
-async def test_an_empty_queue_has_no_first(queue: LineQueue) -> None:
+async def test_an_empty_queue_has_no_first(queue: SpeechQueue) -> None:
     assert queue.first is None
     assert not queue
 
 
-async def test_a_message_is_reworded_in_its_place(queue: LineQueue, ground: Ground) -> None:
+async def test_a_message_is_reworded_in_its_place(queue: SpeechQueue, ground: Ground) -> None:
     lines = [await ground.line(text, message_id=text) for text in ("one", "two", "three")]
     for line in lines:
         queue.add(line)
@@ -61,7 +61,7 @@ async def test_a_message_is_reworded_in_its_place(queue: LineQueue, ground: Grou
     assert ground.told == [("zwei", UtteranceState.QUEUED)]
 
 
-async def test_what_its_row_says_has_begun_keeps_its_words(queue: LineQueue, ground: Ground) -> None:
+async def test_what_its_row_says_has_begun_keeps_its_words(queue: SpeechQueue, ground: Ground) -> None:
     line = await ground.line("one", message_id="one")
     await ground.states.advance(line, UtteranceState.SENDING)
     queue.put_back(line)
@@ -70,7 +70,7 @@ async def test_what_its_row_says_has_begun_keeps_its_words(queue: LineQueue, gro
     assert ground.row(line) == ("one", "sending")
 
 
-async def test_a_withdrawn_message_is_dropped_and_the_others_wait(queue: LineQueue, ground: Ground) -> None:
+async def test_a_withdrawn_message_is_dropped_and_the_others_wait(queue: SpeechQueue, ground: Ground) -> None:
     lines = [await ground.line(text, message_id=text) for text in ("one", "two", "three")]
     for line in lines:
         queue.add(line)
@@ -80,7 +80,7 @@ async def test_a_withdrawn_message_is_dropped_and_the_others_wait(queue: LineQue
     assert ground.told == [("two", DROPPED)]
 
 
-async def test_clearing_drops_all_in_their_order(queue: LineQueue, ground: Ground) -> None:
+async def test_clearing_drops_all_in_their_order(queue: SpeechQueue, ground: Ground) -> None:
     lines = [await ground.line(text) for text in ("one", "two")]
     for line in lines:
         queue.add(line)
@@ -90,7 +90,7 @@ async def test_clearing_drops_all_in_their_order(queue: LineQueue, ground: Groun
     assert [ground.row(line) for line in lines] == [("one", "dropped"), ("two", "dropped")]
 
 
-async def test_clearing_in_a_broken_database_goes_on_where_it_stopped(queue: LineQueue, ground: Ground) -> None:
+async def test_clearing_in_a_broken_database_goes_on_where_it_stopped(queue: SpeechQueue, ground: Ground) -> None:
     for text in ("one", "two"):
         queue.add(await ground.line(text))
     ground.break_down()
@@ -101,7 +101,7 @@ async def test_clearing_in_a_broken_database_goes_on_where_it_stopped(queue: Lin
     assert ground.told == [("one", DROPPED), ("two", DROPPED)]
 
 
-async def test_the_first_line_that_is_meant_is_taken_past_others(queue: LineQueue, ground: Ground) -> None:
+async def test_the_first_line_that_is_meant_is_taken_past_others(queue: SpeechQueue, ground: Ground) -> None:
     for text in ("one", "two", "three"):
         queue.add(await ground.line(text))
     before = counted()
@@ -112,7 +112,7 @@ async def test_the_first_line_that_is_meant_is_taken_past_others(queue: LineQueu
     assert queue.take_first(lambda line: line.utterance.text == "two") is None
 
 
-async def test_metric_counts_what_waits(queue: LineQueue, ground: Ground) -> None:
+async def test_metric_counts_what_waits(queue: SpeechQueue, ground: Ground) -> None:
     before = counted()
     for text in ("one", "two", "three", "four"):
         queue.add(await ground.line(text, message_id=text))

@@ -12,8 +12,8 @@ from bot.core.models import Mode
 from bot.core.ports import Capabilities, ChatTurn
 from bot.core.tasks import TaskSet
 from bot.speaking.answers import Conversation
-from bot.speaking.chunks import PIECE_IN_A_FLOW, PieceSource, pieces_in_a_flow
-from bot.speaking.item import Line
+from bot.speaking.chunks import PIECE_IN_A_FLOW, Chunker, append_chunks
+from bot.speaking.item import SpeechItem
 from tests.contract.store.values import a_session, an_utterance
 from tests.unit.speaking.providers import capabilities
 
@@ -49,20 +49,20 @@ class Sourced:
     def __init__(self, model: Slowpoke, can: Capabilities) -> None:
         self.tasks = TaskSet()
         self.grew = asyncio.Event()
-        self.pieces = PieceSource(can, Conversation(model, ""), self.tasks, self.grew.set)
+        self.pieces = Chunker(can, Conversation(model, ""), self.tasks, self.grew.set)
 
     async def growth(self) -> None:
         await self.grew.wait()
         self.grew.clear()
 
 
-def a_line(text: str, mode: Mode = Mode.REPEAT) -> Line:
-    return Line(an_utterance(a_session(), text=text, mode=mode))
+def a_line(text: str, mode: Mode = Mode.REPEAT) -> SpeechItem:
+    return SpeechItem(an_utterance(a_session(), text=text, mode=mode))
 
 
 @given(texts, st.integers(1, 20))
 def test_pieces_in_a_flow_join_to_the_text_again(text: str, limit: int) -> None:
-    pieces = pieces_in_a_flow(text, limit)
+    pieces = append_chunks(text, limit)
     folded = " ".join(text.split())
     behind = " " if pieces and text[-1].isspace() else ""
     assert "".join(pieces) == (folded + behind if pieces else "")

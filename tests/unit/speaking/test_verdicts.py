@@ -14,14 +14,14 @@ from bot.core.errors import (
     Transient,
 )
 from bot.core.models import UtteranceState
-from bot.speaking.retry import LONGEST_RATE_LIMIT, PAUSES, Again, GiveUp, judge
+from bot.speaking.retry import BACKOFF, LONGEST_RATE_LIMIT, GiveUp, RetryAfter, decide
 
-ENOUGH = len(PAUSES)
+ENOUGH = len(BACKOFF)
 
 
 @pytest.mark.parametrize("attempts", [0, 1, ENOUGH, 99])
 def test_a_text_that_may_have_been_taken_is_never_sent_again(attempts: int) -> None:
-    assert judge(Transient("", may_have_taken_effect=True), attempts) == GiveUp(UtteranceState.UNKNOWN)
+    assert decide(Transient("", may_have_taken_effect=True), attempts) == GiveUp(UtteranceState.UNKNOWN)
 
 
 @pytest.mark.parametrize(
@@ -34,46 +34,46 @@ def test_a_text_that_may_have_been_taken_is_never_sent_again(attempts: int) -> N
     ],
 )
 def test_a_text_that_surely_was_not_taken_is_sent_again_a_few_times_with_growing_pauses(error: ProviderError) -> None:
-    verdicts = [judge(error, attempts) for attempts in range(ENOUGH)]
-    pauses = [verdict.seconds for verdict in verdicts if isinstance(verdict, Again)]
+    verdicts = [decide(error, attempts) for attempts in range(ENOUGH)]
+    pauses = [verdict.seconds for verdict in verdicts if isinstance(verdict, RetryAfter)]
     assert len(pauses) == ENOUGH
     assert pauses == sorted(pauses)
-    assert judge(error, ENOUGH) == GiveUp(UtteranceState.FAILED)
+    assert decide(error, ENOUGH) == GiveUp(UtteranceState.FAILED)
 
 
 def test_a_stream_that_is_gone_costs_no_time_at_first() -> None:
-    assert judge(StreamGone(""), 0) == Again(0.0)
+    assert decide(StreamGone(""), 0) == RetryAfter(0.0)
 
 
 def test_a_rate_limit_is_kept_to() -> None:
-    assert judge(RateLimited("", retry_after=20), 0) == Again(20)
+    assert decide(RateLimited("", retry_after=20), 0) == RetryAfter(20)
 
 
 def test_a_rate_limit_that_nobody_would_wait_for_is_told_at_once() -> None:
-    assert judge(RateLimited("", retry_after=LONGEST_RATE_LIMIT + 1), 0) == GiveUp(UtteranceState.FAILED)
+    assert decide(RateLimited("", retry_after=LONGEST_RATE_LIMIT + 1), 0) == GiveUp(UtteranceState.FAILED)
 
 
 def test_a_missing_viewer_is_waited_for_as_long_as_the_session_lives() -> None:
-    verdict = judge(NotReady(""), 1000)
-    assert isinstance(verdict, Again)
+    verdict = decide(NotReady(""), 1000)
+    assert isinstance(verdict, RetryAfter)
     assert verdict.waits_for_viewer
     assert not verdict.counts
 
 
 @pytest.mark.parametrize("error", [Invalid("", parameter="text"), QuotaExhausted("")])
 def test_what_will_not_get_better_fails_at_once(error: ProviderError) -> None:
-    assert judge(error, 0) == GiveUp(UtteranceState.FAILED)
+    assert decide(error, 0) == GiveUp(UtteranceState.FAILED)
 
 
 def test_an_avatar_that_is_away_is_waited_for_and_no_viewer_is_asked_for() -> None:
-    verdict = judge(AvatarAway(""), 1000)
-    assert isinstance(verdict, Again)
+    verdict = decide(AvatarAway(""), 1000)
+    assert isinstance(verdict, RetryAfter)
     assert not verdict.waits_for_viewer
     assert not verdict.counts
 
 
 @pytest.mark.parametrize("error", [NotReady(""), AvatarAway("")])
 def test_without_a_stream_that_waits_each_attempt_counts(error: ProviderError) -> None:
-    verdicts = [judge(error, attempts, is_open=False) for attempts in range(ENOUGH)]
-    assert [verdict.counts for verdict in verdicts if isinstance(verdict, Again)] == [True] * ENOUGH
-    assert judge(error, ENOUGH, is_open=False) == GiveUp(UtteranceState.FAILED)
+    verdicts = [decide(error, attempts, is_open=False) for attempts in range(ENOUGH)]
+    assert [verdict.counts for verdict in verdicts if isinstance(verdict, RetryAfter)] == [True] * ENOUGH
+    assert decide(error, ENOUGH, is_open=False) == GiveUp(UtteranceState.FAILED)

@@ -17,7 +17,7 @@ from bot.core.errors import AvatarAway, NotReady, ProviderError, Transient
 from bot.core.models import RoomAccess
 from bot.core.ports import AvatarSeen
 from bot.core.views import Phase
-from bot.streams.page_bridge import RoomMessage, SeatedRoom
+from bot.streams.page_bridge import BridgedRoom, RoomMessage
 from tests.clock import ManualClock, settle
 from tests.unit.web.watching import Watching
 
@@ -88,7 +88,7 @@ async def eventually(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def open_room(watching: Watching) -> SeatedRoom:
+def open_room(watching: Watching) -> BridgedRoom:
     """A room whose commands go through a page."""
     room = watching.seats.open(DOOR.upstream_id)
     watching.open_room(DOOR)

@@ -13,7 +13,7 @@ from bot.core.events import EventBus, SessionChanged, WordsSpoken
 from bot.core.models import Channel, Mode, RoomAccess, Word
 from bot.core.ports import Clock
 from bot.core.views import Phase, SessionView
-from bot.streams.page_bridge import RoomSeats
+from bot.streams.page_bridge import PageBridge
 
 NONCE = "nonce-of-link"
 CHANNEL = Channel("console", "home", "channel-4711")
@@ -72,7 +72,7 @@ class Watching:
         self.desk = MemoryDesk()
         self.bulletin = EventBus()
         self.registry = CollectorRegistry()
-        self.seats = RoomSeats()
+        self.seats = PageBridge()
         self.readiness: dict[str, str | None] = {"store": None}
         self.links = SignedWatchLinks(
             SecretStr("a secret of some length"), "https://watch.example", lifetime=lifetime, clock=clock
