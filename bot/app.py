@@ -16,7 +16,7 @@ from adapters.simulator import Simulator, SimulatorOptions
 from adapters.web import SignedWatchLinks, WebServer
 from bot.access.permissions import AccessLists, Permissions
 from bot.access.quotas import Quotas, limits_of
-from bot.commands.router import Commands
+from bot.commands.router import CommandRouter
 from bot.core.bind_errors import explain_bind_error, is_loopback
 from bot.core.errors import SettingsError, StoreError, StoreUnavailable
 from bot.core.events import EventBus
@@ -36,9 +36,9 @@ from bot.sessions.registry import SessionRegistry
 from bot.sessions.unsaid import tell_left
 from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
 from bot.store import migrate
-from bot.store.lock.instance import Ownership
+from bot.store.lock.instance import InstanceLock
 from bot.store.store import Store
-from bot.store.url import read_address
+from bot.store.url import parse_url
 from bot.streams.catalogue import Catalogue
 from bot.streams.page_bridge import seats_of
 from bot.streams.streams import StreamCloser
@@ -89,11 +89,11 @@ class Application:
     async def start(self, chats: Sequence[Callable[[Bot], ChatAdapter]]) -> None:
         """Build everything. Raises `SettingsError` and `StoreError` with a sentence for the operator."""
         url = database_url_or_default(self._settings)
-        self._ownership = await self._stack.enter_async_context(Ownership(url, self._clock, stopping=self._stopping))
+        self._ownership = await self._stack.enter_async_context(InstanceLock(url, self._clock, stopping=self._stopping))
         await migrate.upgrade(url)
         store = await self._stack.enter_async_context(await Store.open(url, self._clock))
         if self._simulator_options is None:
-            self._tell(f"Database: {str(read_address(url)).removeprefix('the database ')}.")
+            self._tell(f"Database: {str(parse_url(url)).removeprefix('the database ')}.")
         settings = await self._with_simulator(self._settings)
         provider = await self._stack.enter_async_context(make_provider(settings, self._clock))
         if self._settings.avatar.provider == SIMULATOR:
@@ -206,7 +206,7 @@ class Application:
             user_rate=settings.user_rate,
             user_characters=settings.limit.user_characters,
         )
-        commands = Commands(sessions, relay, self._permissions, closer, self._budget)
+        commands = CommandRouter(sessions, relay, self._permissions, closer, self._budget)
         self.desk = Bot(commands, relay, sessions, self._clock, settings, self.ask_to_stop)
         answers = "answers by itself" if provider.capabilities.chat else "answers with the chat model"
         if not house.can_answer:

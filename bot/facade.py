@@ -10,7 +10,7 @@ from bot.core.events import SessionEvent
 if TYPE_CHECKING:
     from bot.settings import Settings
 
-from bot.commands.router import Commands
+from bot.commands.router import CommandRouter
 from bot.core.ports import Clock
 from bot.relay import Relay
 from bot.sessions.registry import SessionRegistry
@@ -68,7 +68,7 @@ class Bot:
     stop: asks the whole program to shut down.
     """
 
-    commands: Commands
+    commands: CommandRouter
     relay: Relay
     sessions: SessionRegistry
     clock: Clock

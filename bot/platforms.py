@@ -18,7 +18,7 @@ from bot.core.views import LeftUnsaid
 from bot.facade import ChatAdapter
 from bot.sessions.registry import SessionRegistry
 from bot.supervision import Supervised
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,9 @@ class Platforms:
                 if not self._in_use:
                     raise
                 name = platform.adapter.name
-                reference = report("a platform could not be set up, in an unforeseen way", error, platform=name)
+                reference = report_unexpected(
+                    "a platform could not be set up, in an unforeseen way", error, platform=name
+                )
                 await self._leave_out(name, f"it could not be set up (ref {reference})")
             else:
                 platform.is_entered = True
@@ -92,7 +94,7 @@ class Platforms:
             try:
                 await platform.adapter.show(event)
             except Exception as error:  # noqa: BLE001 - what one event is to show must not keep all others from being shown
-                report("an event was not shown, in an unforeseen way", error, platform=channel.platform)
+                report_unexpected("an event was not shown, in an unforeseen way", error, platform=channel.platform)
 
     @property
     def _in_use(self) -> list[_Platform]:
@@ -113,4 +115,4 @@ class Platforms:
         try:
             await self._sessions.leave_channels(lambda channel: channel.platform == name, CANNOT_BE_USED)
         except Exception as error:  # noqa: BLE001 - this runs beside the other platforms, and outside of every supervision
-            report("the avatars of a platform did not leave, in an unforeseen way", error, platform=name)
+            report_unexpected("the avatars of a platform did not leave, in an unforeseen way", error, platform=name)

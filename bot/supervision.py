@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from bot.core.backoff import Backoff
 from bot.core.ports import Clock
 from bot.telemetry import metrics
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 """Seconds before a part starts again."""
@@ -74,7 +74,9 @@ class Supervised:
         if self._clock.monotonic() - begun >= RAN_WELL:
             self._backoff.reset()
         pause = self._backoff.next()
-        reference = report("a part of the program failed in an unforeseen way", error, part=self.part, again_in=pause)
+        reference = report_unexpected(
+            "a part of the program failed in an unforeseen way", error, part=self.part, again_in=pause
+        )
         metrics.restarts.labels(part=self.part).inc()
         self.trouble = f"it failed, and starts again by itself (ref {reference} in the log)"
         await self._clock.sleep(pause)

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from bot.cli.main import app
-from bot.commands.router import Entry
+from bot.commands.router import CommandSpec
 from bot.core.clock import SystemClock
 from bot.core.ports import Capabilities, InterruptMethod
 from bot.plugins import make_provider, with_simulator
@@ -62,13 +62,13 @@ def anchors(page: Path) -> set[str]:
 # --- what the code says ----------------------------------------------------------------------------------------------
 
 
-async def table_of_commands(folder: Path) -> Mapping[tuple[str, str], Entry]:
+async def table_of_commands(folder: Path) -> Mapping[tuple[str, str], CommandSpec]:
     """The commands of a bot that is made for this in `folder`, with a provider that has every option."""
     async with World(folder, "liveavatar") as world:
         return dict(world.commands._table)
 
 
-def chat_block(table: Mapping[tuple[str, str], Entry]) -> str:
+def chat_block(table: Mapping[tuple[str, str], CommandSpec]) -> str:
     """The table of chat commands, from the code."""
     rows = ["| type | who may | what it does |", "| --- | --- | --- |"]
     for entry in table.values():

@@ -29,8 +29,8 @@ from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamVi
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
 from bot.access.permissions import AccessLists, Permissions
 from bot.access.quotas import Limits, Quotas
-from bot.commands.parser import ADMIN, AVATAR, Asked, parse
-from bot.commands.router import Commands
+from bot.commands.parser import ADMIN, AVATAR, CommandContext, parse
+from bot.commands.router import CommandRouter
 from bot.core.errors import Refused, StoreUnavailable, Transient
 from bot.core.events import EventBus, Notice, SessionEvent, UtteranceChanged
 from bot.core.models import Actor, Channel, Role, UtteranceState
@@ -173,7 +173,7 @@ class World:
         self.store: Store
         self.sessions: SessionRegistry
         self.relay: Relay
-        self.commands: Commands
+        self.commands: CommandRouter
         self.recovery = Recovery()
 
     async def __aenter__(self) -> Self:
@@ -250,7 +250,7 @@ class World:
             user_rate=self._user_rate,
             user_characters=self._user_characters,
         )
-        self.commands = Commands(self.sessions, self.relay, permissions, closer, budget)
+        self.commands = CommandRouter(self.sessions, self.relay, permissions, closer, budget)
         if self._with_sweeper:
             sweeper = PeriodicJobs(self.sessions, permissions, budget)
             self._bot.push_async_callback(cancel_and_wait, asyncio.create_task(sweeper.run()))
@@ -306,7 +306,7 @@ class World:
             command = parse(rest, self.commands.usages, group)
         except Refused as refusal:
             return Reply(str(refusal))
-        reply = await self.commands.run(Asked(command, channel, actor))
+        reply = await self.commands.run(CommandContext(command, channel, actor))
         assert reply is not None
         return reply
 

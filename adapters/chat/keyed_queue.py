@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from bot.core.tasks import TaskSet
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class Lanes:
                     async with self._turn():
                         await lane.popleft()()
                 except Exception as error:  # noqa: BLE001 - the next piece of work must not wait behind this one for ever
-                    report("work failed", error, lane=f"{self._name} {key}")
+                    report_unexpected("work failed", error, lane=f"{self._name} {key}")
         finally:
             if self._waiting.get(key) is lane:
                 del self._waiting[key]

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from adapters.wire import fields
 from bot.core.errors import AnswerError, AnswerTrouble
-from bot.telemetry.redaction import masked
+from bot.telemetry.redaction import mask
 
 _MESSAGES = (("error", "message"), ("error",), ("message",), ("detail",))
 """Where servers say why: OpenAI, Ollama's own API, older vLLM, FastAPI."""
@@ -15,7 +15,7 @@ def refusal(status: int, content: bytes, secret: str) -> AnswerError:
     body = fields.parsed(content)
     found = (fields.text(fields.field(body, *path), fields.LONGEST_URL) for path in _MESSAGES)
     message = next((text for text in found if text is not None), "")
-    quoted = masked(message, (secret,))
+    quoted = mask(message, (secret,))
     said = f"the chat model answered {status}" + (f": {quoted}" if quoted else "")
     return AnswerError(said, why=_trouble(status, body, message))
 

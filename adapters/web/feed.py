@@ -32,7 +32,7 @@ from bot.core.models import UtteranceState
 from bot.core.ports import Clock
 from bot.core.views import Phase, SessionView
 from bot.streams.page_bridge import PageBridge
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 HEARTBEAT = 20.0
 """Seconds between WebSocket pings; a viewer whose pong does not come within half of it is gone."""
@@ -210,7 +210,7 @@ class LiveFeed:
             _log.warning("watch_page_not_fed", error=str(error))
             why = Close.LATER
         except Exception as error:  # noqa: BLE001  the boundary of a connection: no error page can follow a handshake
-            report("watch_page_feed_failed", error)
+            report_unexpected("watch_page_feed_failed", error)
             why = Close.FAILED
         finally:
             self._sockets.discard(socket)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 PATIENCE = 5.0
 """Seconds that the readiness check may take; a probe that hangs tells nobody anything."""
@@ -42,5 +42,5 @@ class Health:
         except TimeoutError:
             return {"readiness": f"no answer within {PATIENCE:g} s"}
         except Exception as error:  # noqa: BLE001  the probe is a boundary: whatever is wrong, the answer is "not ready"
-            report("readiness_check_failed", error)
+            report_unexpected("readiness_check_failed", error)
             return {"readiness": "the check itself failed; see the log"}

@@ -27,7 +27,7 @@ from bot.core.ports import Clock
 from bot.core.views import SessionView
 from bot.streams.page_bridge import PageBridge
 from bot.supervision import Supervised
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 PATIENCE = 3.0
 """Seconds that requests under way have when the server stops."""
@@ -203,5 +203,5 @@ class WebServer:
         except web.HTTPException:
             raise
         except Exception as error:  # noqa: BLE001  the boundary of a request: logged, and told with a reference
-            reference = report("request_failed", error)
+            reference = report_unexpected("request_failed", error)
             return page.broken(self._pages, request, reference)

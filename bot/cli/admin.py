@@ -18,7 +18,7 @@ from bot.access.permissions import EVERYWHERE
 from bot.access.quotas import Quotas, limits_of
 from bot.cli import admin as shell_admin
 from bot.cli import sessions as shell
-from bot.cli.runtime import AsJson, run_to_end, settings_of_this_place, tell
+from bot.cli.runtime import AsJson, load_settings, run_async, tell
 from bot.cli.sessions import OPERATOR, open_store
 from bot.core.clock import SystemClock
 from bot.core.errors import Refused, SettingsError
@@ -47,7 +47,7 @@ Person = Annotated[str, typer.Argument(metavar="PERSON", help="As platform:id, s
 @sessions_app.command("list", short_help="Print every open session.")
 def sessions_list(*, as_json: AsJson = False) -> None:
     """Print every open session, one line each: its id, state, channel, provider, who started it and when (UTC)."""
-    run_to_end(shell.list_sessions(settings_of_this_place(), SystemClock(), tell, as_json=as_json))
+    run_async(shell.list_sessions(load_settings(), SystemClock(), tell, as_json=as_json))
 
 
 @sessions_app.command("stop", short_help="Close one session.")
@@ -77,53 +77,53 @@ def sessions_cleanup(*, as_json: AsJson = False) -> None:
 
 
 def _close(close: Callable[[Settings, Clock, Echo], Coroutine[Any, Any, None]], *, as_json: bool) -> None:
-    settings, clock = settings_of_this_place(), SystemClock()
+    settings, clock = load_settings(), SystemClock()
     if as_json:
-        run_to_end(shell_admin.close_as_json(settings, clock, tell, partial(close, settings, clock)))
+        run_async(shell_admin.close_as_json(settings, clock, tell, partial(close, settings, clock)))
     else:
-        run_to_end(close(settings, clock, tell))
+        run_async(close(settings, clock, tell))
 
 
 @admin_app.command(short_help="Show how long avatars were open today.")
 def usage(*, as_json: AsJson = False) -> None:
     """Show for how long avatars were open today (UTC), by channel, and what that costs where a price is known."""
-    run_to_end(shell_admin.show_usage(settings_of_this_place(), SystemClock(), tell, as_json=as_json))
+    run_async(shell_admin.show_usage(load_settings(), SystemClock(), tell, as_json=as_json))
 
 
 @admin_app.command(short_help="Show the limits and what is used of them.")
 def limits(*, as_json: AsJson = False) -> None:
     """Show the limits of LIMIT_..., and how much of them each channel with an avatar has used today (UTC)."""
-    run_to_end(shell_admin.show_limits(settings_of_this_place(), SystemClock(), tell, as_json=as_json))
+    run_async(shell_admin.show_limits(load_settings(), SystemClock(), tell, as_json=as_json))
 
 
 @people_app.command("block", short_help="Shut a person out.")
 def people_block(person: Person, *, as_json: AsJson = False) -> None:
     """Shut a person out, in every workspace. A running bot notices within seconds."""
-    run_to_end(shell_admin.block(settings_of_this_place(), SystemClock(), tell, person, as_json=as_json))
+    run_async(shell_admin.block(load_settings(), SystemClock(), tell, person, as_json=as_json))
 
 
 @people_app.command("unblock", short_help="Let a person in again.")
 def people_unblock(person: Person, *, as_json: AsJson = False) -> None:
     """Let a person in again, wherever they were blocked."""
-    run_to_end(shell_admin.unblock(settings_of_this_place(), SystemClock(), tell, person, as_json=as_json))
+    run_async(shell_admin.unblock(load_settings(), SystemClock(), tell, person, as_json=as_json))
 
 
 @people_app.command("blocked", short_help="Print who is blocked.")
 def people_blocked(*, as_json: AsJson = False) -> None:
     """Print who is blocked, where, by whom and since when (UTC)."""
-    run_to_end(shell_admin.show_blocked(settings_of_this_place(), SystemClock(), tell, as_json=as_json))
+    run_async(shell_admin.show_blocked(load_settings(), SystemClock(), tell, as_json=as_json))
 
 
 @db_app.command("upgrade", short_help="Bring the database to the newest revision.")
 def db_upgrade() -> None:
     """Bring the database to the newest revision; makes it where there is none."""
-    run_to_end(shell.upgrade_database(settings_of_this_place(), tell))
+    run_async(shell.upgrade_database(load_settings(), tell))
 
 
 @db_app.command("current", short_help="Print the revision of the database.")
 def db_current() -> None:
     """Print which revision the database has, and which is the newest."""
-    run_to_end(shell.show_revision(settings_of_this_place(), tell))
+    run_async(shell.show_revision(load_settings(), tell))
 
 
 async def show_usage(settings: Settings, clock: Clock, tell: Echo, *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from bot import terminal as output
 from bot.app import Application, SimulatorOptions, run_simulator
 from bot.cli.admin import admin_app
 from bot.cli.demo import PROVIDERS, demo_settings, run_demo, simulated
-from bot.cli.runtime import fail, read_settings, run_to_end, set_up_log, settings_of_this_place, tell
+from bot.cli.runtime import fail, load_settings, read_settings, run_async, set_up_log, tell
 from bot.cli.setup import setup_app
 from bot.core.clock import SystemClock
 from bot.plugins import load_adapters
@@ -50,7 +50,7 @@ def run(
     Says in one line each what it started and what it left out and why. Ctrl-C or SIGTERM closes every avatar, waits
     until the provider has confirmed it, and ends. docs/configuration.md explains every setting.
     """
-    run_to_end(_serve(settings_of_this_place(), console=console))
+    run_async(_serve(load_settings(), console=console))
 
 
 @app.command(short_help="Try everything here and now, without an account.")
@@ -71,7 +71,7 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="avatar-relay-demo-") as folder:
         settings = demo_settings(settings, Path(folder), provider)
         set_up_log(settings)
-        run_to_end(_demo(settings, speed))
+        run_async(_demo(settings, speed))
 
 
 @app.command(short_help="Run the simulator of the avatar services alone.")
@@ -117,7 +117,7 @@ def simulator(
         tell(f"LiveKit: v1 and LiveAvatar make their rooms at {livekit}.")
     else:
         tell("LiveKit: no server (--livekit), so no real rooms: LiveAvatar answers, with a stand-in for its room.")
-    run_to_end(_simulate(options, speed, host, port))
+    run_async(_simulate(options, speed, host, port))
 
 
 # --- running ---------------------------------------------------------------------------------------------------------

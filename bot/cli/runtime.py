@@ -20,7 +20,7 @@ from bot.telemetry.logs import configure
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")]
 
 
-def run_to_end(work: Coroutine[Any, Any, None]) -> None:
+def run_async(work: Coroutine[Any, Any, None]) -> None:
     """Run a command's work in a loop of its own; what fails ends with its sentence and its exit code."""
     try:
         asyncio.run(work)
@@ -32,7 +32,7 @@ def run_to_end(work: Coroutine[Any, Any, None]) -> None:
         raise typer.Exit(130) from None  # before the signals were ours; 128 + SIGINT, as shells count
 
 
-def settings_of_this_place(*, quiet: bool = False) -> Settings:
+def load_settings(*, quiet: bool = False) -> Settings:
     """The settings of the environment and `.env`, with the log set up by them.
 
     quiet: only errors are logged unless LOG_LEVEL says otherwise, for commands whose output says it all.

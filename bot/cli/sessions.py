@@ -19,9 +19,9 @@ from bot.sessions.orphans import close_sessions
 from bot.settings import SIMULATOR, Settings, database_url_or_default
 from bot.store import migrate
 from bot.store.audit import ADMIN_STOP
-from bot.store.lock.instance import Ownership, owner_of
+from bot.store.lock.instance import InstanceLock, owner_of
 from bot.store.store import Store
-from bot.store.url import read_address
+from bot.store.url import parse_url
 from bot.streams.streams import StreamCloser
 from bot.terminal import printable
 
@@ -109,7 +109,7 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
     url = database_url_or_default(settings)
     if await migrate.current(url) is None:
         raise StoreUnavailable(
-            f"{read_address(url)} holds nothing of avatar-relay yet: start the bot once, or check DATABASE_URL"
+            f"{parse_url(url)} holds nothing of avatar-relay yet: start the bot once, or check DATABASE_URL"
         )
     await migrate.verify(url)
     return await Store.open(url, clock)
@@ -155,7 +155,7 @@ async def _close(settings: Settings, clock: Clock, store: Store, sessions: Seque
         _refuse_what_is_left(await _ask_the_bot(clock, store, sessions, tell))
         return
     # A bot that starts meanwhile waits until this is done.
-    async with Ownership(url, clock, patience=0):
+    async with InstanceLock(url, clock, patience=0):
         for name in sorted({session.provider for session in sessions}):
             await _close_at(settings, clock, store, [s for s in sessions if s.provider == name], tell)
 

@@ -9,12 +9,12 @@ import typer
 from bot.app import make_chat_model
 from bot.cli import catalogue as shell_catalogue
 from bot.cli.diagnostics import diagnose
-from bot.cli.doctor.check import Check, Examination
+from bot.cli.doctor.check import Check, CheckContext
 from bot.cli.doctor.report import as_json as checks_as_json
 from bot.cli.doctor.report import examine, has_failed, of_bad_settings, table
-from bot.cli.runtime import AsJson, fail, run_to_end, set_up_log, settings_of_this_place, tell
+from bot.cli.runtime import AsJson, fail, load_settings, run_async, set_up_log, tell
 from bot.cli.wizard.questions import Platform
-from bot.cli.wizard.wizard import Interview
+from bot.cli.wizard.wizard import SetupWizard
 from bot.core.clock import SystemClock
 from bot.core.errors import SettingsError
 from bot.core.ports import Clock
@@ -47,10 +47,10 @@ def init(
     provider = provider or _choose("Who brings the avatar", known_providers())
     if provider not in known_providers():
         fail(f'--provider is "{provider[:40]}": it must be one of {", ".join(known_providers())}.')
-    run_to_end(_hold_interview(Interview(ENV_FILE, SystemClock(), tell, ask), platform, provider))
+    run_async(_hold_interview(SetupWizard(ENV_FILE, SystemClock(), tell, ask), platform, provider))
 
 
-async def _hold_interview(interview: Interview, platform: Platform, provider: str) -> None:
+async def _hold_interview(interview: SetupWizard, platform: Platform, provider: str) -> None:
     if platform is Platform.SLACK:
         tell("No Slack app yet? At api.slack.com/apps choose Create New App, From a manifest, and paste this:")
         typer.echo(setup_text("slack-manifest")(load(ENV_FILE)))
@@ -89,7 +89,7 @@ def doctor(
     except SettingsError as error:
         checks = of_bad_settings(error)
     else:
-        checks = _look_at_everything(settings_of_this_place(quiet=True), channel or None)
+        checks = _look_at_everything(load_settings(quiet=True), channel or None)
     for line in [checks_as_json(checks)] if as_json else table(checks):
         tell(line)
     if has_failed(checks):
@@ -102,26 +102,26 @@ def _look_at_everything(settings: Settings, channel: str | None = None) -> list[
     async def look() -> None:
         checks.extend(await examine(_examination(settings, SystemClock(), channel)))
 
-    run_to_end(look())
+    run_async(look())
     return checks
 
 
-def _examination(settings: Settings, clock: Clock, channel: str | None = None) -> Examination:
-    return Examination(settings, clock, channel, make_chat_model(settings, clock))
+def _examination(settings: Settings, clock: Clock, channel: str | None = None) -> CheckContext:
+    return CheckContext(settings, clock, channel, make_chat_model(settings, clock))
 
 
 @setup_app.command(short_help="Print the avatars you can choose.")
 def avatars(containing: Containing = "", *, as_json: AsJson = False) -> None:
     """Print the avatars of your account at the chosen provider: AVATAR_ID takes the first column."""
-    settings = settings_of_this_place(quiet=True)
-    run_to_end(shell_catalogue.show_avatars(settings, SystemClock(), tell, containing=containing, as_json=as_json))
+    settings = load_settings(quiet=True)
+    run_async(shell_catalogue.show_avatars(settings, SystemClock(), tell, containing=containing, as_json=as_json))
 
 
 @setup_app.command(short_help="Print the voices you can choose.")
 def voices(containing: Containing = "", *, as_json: AsJson = False) -> None:
     """Print the voices of your account at the chosen provider: AVATAR_VOICE_ID takes the first column."""
-    settings = settings_of_this_place(quiet=True)
-    run_to_end(shell_catalogue.show_voices(settings, SystemClock(), tell, containing=containing, as_json=as_json))
+    settings = load_settings(quiet=True)
+    run_async(shell_catalogue.show_voices(settings, SystemClock(), tell, containing=containing, as_json=as_json))
 
 
 @setup_app.command(short_help="Print the link that invites the bot.")
@@ -138,7 +138,7 @@ def slack_manifest() -> None:
 
 def _words(name: str) -> str:
     try:
-        return setup_text(name)(settings_of_this_place(quiet=True))
+        return setup_text(name)(load_settings(quiet=True))
     except SettingsError as error:
         fail(str(error))
 
@@ -152,14 +152,14 @@ def diagnostics(
     It holds versions, settings without secrets, what the doctor finds, and counts of rows: no message, no person, no
     key. Read it before you send it.
     """
-    settings = settings_of_this_place(quiet=True)
+    settings = load_settings(quiet=True)
     clock = SystemClock()
     found: list[str] = []
 
     async def look() -> None:
         found.append(await diagnose(settings, clock, await examine(_examination(settings, clock))))
 
-    run_to_end(look())
+    run_async(look())
     try:
         file.write_text(f"{found[0]}\n", encoding="utf-8")
     except OSError as error:

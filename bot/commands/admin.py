@@ -11,7 +11,7 @@ from bot import sentences
 from bot.access.permissions import EVERYWHERE, Permissions, block_of
 from bot.access.quotas import Quotas
 from bot.commands.cleanup import clean_up
-from bot.commands.parser import ADMIN, Asked, Entry, Usage
+from bot.commands.parser import ADMIN, CommandContext, CommandSpec, Usage
 from bot.core.errors import Refused
 from bot.core.models import Channel, EndReason, Role
 from bot.core.views import Reply, Visibility
@@ -37,7 +37,7 @@ class AdminCommands:
         self._budget = budget
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[CommandSpec]:
         """The lines of the table."""
         table = [
             (Usage(ADMIN, "sessions", "list the open sessions"), self._list),
@@ -49,28 +49,28 @@ class AdminCommands:
             (Usage(ADMIN, "block", "shut a person out", "PERSON", required=True), self._block),
             (Usage(ADMIN, "unblock", "let a person in again", "PERSON", required=True), self._unblock),
         ]
-        return [Entry(usage, Role.ADMIN, run, may_repeat=True) for usage, run in table]
+        return [CommandSpec(usage, Role.ADMIN, run, may_repeat=True) for usage, run in table]
 
-    async def _list(self, asked: Asked) -> Reply:
+    async def _list(self, asked: CommandContext) -> Reply:
         fields = tuple((running.session.id, _line(running)) for running in self._in_reach(asked))
         # Whose stream is not closed yet is the operator's business alone: it may be another workspace's.
         unconfirmed = self._closer.unconfirmed if asked.actor.is_operator else 0
         return Reply(sentences.session_list(len(fields), unconfirmed), Visibility.PRIVATE, fields)
 
-    async def _stop(self, asked: Asked) -> Reply:
+    async def _stop(self, asked: CommandContext) -> Reply:
         running = self._sessions.with_id(asked.command.text)
         if running is None or running not in self._in_reach(asked):
             raise Refused(sentences.no_such_session(asked.command.text), stage="admin")
         await self._sessions.stop(running, EndReason.ADMIN, asked.actor)
         return Reply(sentences.STOPPING, Visibility.PRIVATE)
 
-    async def _stop_all(self, asked: Asked) -> Reply:
+    async def _stop_all(self, asked: CommandContext) -> Reply:
         open_ones = [running for running in self._in_reach(asked) if not running.is_ending]
         for running in open_ones:
             await self._sessions.stop(running, EndReason.ADMIN, asked.actor)
         return Reply(sentences.stopping_all(len(open_ones)), Visibility.PRIVATE)
 
-    async def _clean_up(self, asked: Asked) -> Reply:
+    async def _clean_up(self, asked: CommandContext) -> Reply:
         report = await clean_up(self._sessions.house, self._in_reach(asked))
         found = f"closed {sentences.count(report.ended, 'session')}, found {sentences.count(report.unowned, 'stream')}"
         await self._sessions.audit(asked.actor, "cleanup", None, f"{found} that no session owns")
@@ -78,7 +78,7 @@ class AdminCommands:
         key_is_ours = self._sessions.house.policy.key_is_ours
         return Reply(sentences.cleaned_up(report.ended, unowned, key_is_ours=key_is_ours), Visibility.PRIVATE)
 
-    async def _usage(self, asked: Asked) -> Reply:
+    async def _usage(self, asked: CommandContext) -> Reply:
         spent = await self._budget.spent()
         by_channel = {c: seconds for c, seconds in spent.by_channel.items() if _is_in_reach(c, asked)}
         fields = [
@@ -90,7 +90,7 @@ class AdminCommands:
             fields.append(("All", sentences.used(total, self._budget.cost(total))))
         return Reply(sentences.usage_list(bool(fields)), Visibility.PRIVATE, tuple(fields))
 
-    async def _limits(self, asked: Asked) -> Reply:
+    async def _limits(self, asked: CommandContext) -> Reply:
         limits = self._budget.limits
         shares = self._budget.shares(asked.channel, await self._budget.spent())
         fields = [(share.what, f"{round(share.used * 100)} %") for share in shares]
@@ -101,7 +101,7 @@ class AdminCommands:
             fields.append(("Limits in dollars", sentences.NO_PRICE))
         return Reply(sentences.limits_list(bool(fields)), Visibility.PRIVATE, tuple(fields))
 
-    async def _block(self, asked: Asked) -> Reply:
+    async def _block(self, asked: CommandContext) -> Reply:
         person, workspace = block_of(_person(asked), asked.channel, asked.actor)
         store = self._sessions.house.store
         is_new = await store.block(person, workspace, asked.actor.key)
@@ -109,7 +109,7 @@ class AdminCommands:
         await self._sessions.audit(asked.actor, "block", None, f"{person} in {workspace or 'every workspace'}")
         return Reply(sentences.blocked(asked.command.text, is_new=is_new), Visibility.PRIVATE)
 
-    async def _unblock(self, asked: Asked) -> Reply:
+    async def _unblock(self, asked: CommandContext) -> Reply:
         person, workspace = block_of(_person(asked), asked.channel, asked.actor)
         store = self._sessions.house.store
         of_person = [block for block in await store.blocked() if block.person == person]
@@ -123,11 +123,11 @@ class AdminCommands:
             return Reply(sentences.blocked_by_operator(asked.command.text), Visibility.PRIVATE)
         return Reply(sentences.unblocked(asked.command.text, was_blocked=bool(liftable)), Visibility.PRIVATE)
 
-    def _in_reach(self, asked: Asked) -> list[AvatarSession]:
+    def _in_reach(self, asked: CommandContext) -> list[AvatarSession]:
         return [running for running in self._sessions if _is_in_reach(running.session.channel, asked)]
 
 
-def _is_in_reach(channel: Channel, asked: Asked) -> bool:
+def _is_in_reach(channel: Channel, asked: CommandContext) -> bool:
     return asked.actor.is_operator or _is_same_workspace(channel, asked.channel)
 
 
@@ -142,7 +142,7 @@ def _line(running: AvatarSession) -> str:
     return f"{session.channel}, {sentences.PHASES[view.phase]}, by {session.started_by_name} since {since}, {waiting}"
 
 
-def _person(asked: Asked) -> str:
+def _person(asked: CommandContext) -> str:
     text = asked.command.text.strip()
     if asked.actor.is_operator and _WITH_PLATFORM.fullmatch(text):
         return text

@@ -16,22 +16,22 @@ from bot.sessions.session import AvatarSession
 UNUSED_AFTER = 60.0
 """Seconds of silence after which an admin's clean-up takes a session for unused."""
 
-PATIENCE = 10.0
+CLOSE_TIMEOUT = 10.0
 """Seconds a clean-up waits for the provider before it answers the admin."""
 
 
 @dataclass(frozen=True, slots=True)
-class CleanUp:
+class CleanupReport:
     """What a clean-up did: sessions ended, and streams the provider has open that no session here owns."""
 
     ended: int
     unowned: int
 
 
-async def clean_up(house: Services, sessions: Iterable[AvatarSession]) -> CleanUp:
+async def clean_up(house: Services, sessions: Iterable[AvatarSession]) -> CleanupReport:
     """End those that have been silent for a minute with nothing waiting; count streams nobody here owns.
 
-    What the provider does not confirm within `PATIENCE` is not counted; its channel is told when it is. Raises
+    What the provider does not confirm within `CLOSE_TIMEOUT` is not counted; its channel is told when it is. Raises
     `StoreError`.
     """
     now = house.clock.monotonic()
@@ -42,7 +42,7 @@ async def clean_up(house: Services, sessions: Iterable[AvatarSession]) -> CleanU
     owned_before = await _owned(house)
     listed = frozenset(stream.upstream_id for stream in await list_open(house.provider) or ())
     ended = sum(running.closed.is_set() for running in unused)
-    return CleanUp(ended, len(listed - owned_before - await _owned(house)))
+    return CleanupReport(ended, len(listed - owned_before - await _owned(house)))
 
 
 def _is_unused(running: AvatarSession, now: float) -> bool:
@@ -59,7 +59,7 @@ async def _wait_for_closes(house: Services, sessions: Sequence[AvatarSession]) -
         for running in sessions:
             await running.closed.wait()
 
-    waits = [asyncio.create_task(all_closed()), asyncio.create_task(house.clock.sleep(PATIENCE))]
+    waits = [asyncio.create_task(all_closed()), asyncio.create_task(house.clock.sleep(CLOSE_TIMEOUT))]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -87,7 +87,7 @@ def _options(usage: Usage, rest: str) -> tuple[dict[str, str], str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CommandContext:
     """A command, where it was given, and by whom. `message_id` and `keys` as in `bot.relay.Message`.
 
     session_id: the session whose panel a button was pressed on; it must still be the one in the channel.
@@ -102,17 +102,17 @@ class Asked:
     session_id: str | None = None
 
 
-Run = Callable[[Asked], Awaitable[Reply | None]]
+Handler = Callable[[CommandContext], Awaitable[Reply | None]]
 """What a command does."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CommandSpec:
     """A line of the table."""
 
     usage: Usage
     role: Role
-    run: Run
+    run: Handler
     relays: bool = False
     """It is a message for the queue, which looks after its keys itself."""
     may_repeat: bool = False

@@ -13,7 +13,7 @@ from bot import sentences
 from bot.access.permissions import Permissions
 from bot.access.quotas import Quotas
 from bot.commands.admin import AdminCommands
-from bot.commands.parser import AVATAR, Asked, Entry, Run, Usage
+from bot.commands.parser import AVATAR, CommandContext, CommandSpec, Handler, Usage
 from bot.commands.start_options import choices, not_offered, offered, one_of, read_wishes
 from bot.core.errors import Refused, StoreError
 from bot.core.models import EndReason, Mode, Role, Session
@@ -42,7 +42,7 @@ DEFAULT = "default"
 IDLE_SUMMARY = f"how long it stays in this channel without a message; {DEFAULT}: as the operator has set it"
 
 
-class Commands:
+class CommandRouter:
     """The table, and how to run it."""
 
     def __init__(
@@ -54,12 +54,16 @@ class Commands:
         self._budget = budget
         self._starting = asyncio.Lock()
         entries = [
-            Entry(_start_usage(sessions.house.provider.capabilities), Role.HOST, self._start),
-            Entry(Usage(AVATAR, "say", "have it say your words", "TEXT", required=True), Role.SPEAKER, self._say, True),
-            Entry(Usage(AVATAR, "ask", "have it answer you", "TEXT", required=True), Role.SPEAKER, self._ask, True),
+            CommandSpec(_start_usage(sessions.house.provider.capabilities), Role.HOST, self._start),
+            CommandSpec(
+                Usage(AVATAR, "say", "have it say your words", "TEXT", required=True), Role.SPEAKER, self._say, True
+            ),
+            CommandSpec(
+                Usage(AVATAR, "ask", "have it answer you", "TEXT", required=True), Role.SPEAKER, self._ask, True
+            ),
             _repeatable("interrupt", "silence it now, keep the queue waiting", Role.SPEAKER, self._interrupt),
-            Entry(Usage(AVATAR, "skip", "cut what it says and go on with the next"), Role.SPEAKER, self._skip),
-            Entry(Usage(AVATAR, "clear", "drop everything that waits"), Role.SPEAKER, self._clear),
+            CommandSpec(Usage(AVATAR, "skip", "cut what it says and go on with the next"), Role.SPEAKER, self._skip),
+            CommandSpec(Usage(AVATAR, "clear", "drop everything that waits"), Role.SPEAKER, self._clear),
             _repeatable("queue", "show what waits", Role.VIEWER, self._queue),
             _repeatable("mode", "repeat what you write, or answer it", Role.HOST, self._mode, "repeat|chat"),
             _repeatable("idle", IDLE_SUMMARY, Role.HOST, self._idle, "SECONDS"),
@@ -78,7 +82,7 @@ class Commands:
         """How every command is written, by group and verb."""
         return {key: entry.usage for key, entry in self._table.items()}
 
-    async def run(self, asked: Asked) -> Reply | None:
+    async def run(self, asked: CommandContext) -> Reply | None:
         """Do what was asked. Never raises `Refused`: a refusal is a private reply. None where the same command was
         delivered and answered before. Raises `StoreError`."""
         entry = self._table[(asked.command.group, asked.command.verb)]
@@ -92,7 +96,7 @@ class Commands:
         finally:
             self._in_hand.difference_update(asked.keys)
 
-    async def _answer_once(self, entry: Entry, asked: Asked) -> Reply | None:
+    async def _answer_once(self, entry: CommandSpec, asked: CommandContext) -> Reply | None:
         """What a crash cuts off is delivered again by Slack. So the keys of what may be repeated are written down when
         it is done; anything else (a start costs money, a skip cuts the next message) is rather lost than done twice."""
         store = self._sessions.house.store
@@ -107,7 +111,7 @@ class Commands:
             log.error("a command was done, but not remembered: it may be done again", error=str(error))
         return reply
 
-    async def _answer(self, entry: Entry, asked: Asked) -> Reply | None:
+    async def _answer(self, entry: CommandSpec, asked: CommandContext) -> Reply | None:
         try:
             actor = self._permissions.require(asked.actor, entry.role, asked.channel)
             return await entry.run(replace(asked, actor=actor))
@@ -119,7 +123,7 @@ class Commands:
 
     # --- start and stop ----------------------------------------------------------------------------------------------
 
-    async def _start(self, asked: Asked) -> Reply:
+    async def _start(self, asked: CommandContext) -> Reply:
         house = self._sessions.house
         wishes = read_wishes(asked.command.options, house.provider.capabilities)
         # Also where the channel or the operator has chosen it: an avatar that cannot answer would cost for nothing.
@@ -141,7 +145,7 @@ class Commands:
         price = house.provider.capabilities.price_per_minute
         return Reply(sentences.starting(price, policy.idle_timeout, policy.max_duration), link=link)
 
-    async def _stop(self, asked: Asked) -> Reply:
+    async def _stop(self, asked: CommandContext) -> Reply:
         running = self._running(asked)
         if running.is_ending:
             raise Refused(sentences.CLOSING, stage="channel")
@@ -150,13 +154,13 @@ class Commands:
 
     # --- speech ------------------------------------------------------------------------------------------------------
 
-    async def _say(self, asked: Asked) -> Reply | None:
+    async def _say(self, asked: CommandContext) -> Reply | None:
         return await self._relayed(asked, Mode.REPEAT)
 
-    async def _ask(self, asked: Asked) -> Reply | None:
+    async def _ask(self, asked: CommandContext) -> Reply | None:
         return await self._relayed(asked, Mode.CHAT)
 
-    async def _relayed(self, asked: Asked, mode: Mode) -> Reply | None:
+    async def _relayed(self, asked: CommandContext, mode: Mode) -> Reply | None:
         receipt = await self._relay.receive(
             Message(
                 channel=asked.channel,
@@ -172,14 +176,14 @@ class Commands:
             return None
         return Reply(sentences.queued(receipt.ahead, live_yet=receipt.live_yet), Visibility.PRIVATE)
 
-    async def _interrupt(self, asked: Asked) -> Reply:
+    async def _interrupt(self, asked: CommandContext) -> Reply:
         running = await self._caught_up(asked)
         if not running.is_saying_something:
             raise Refused(sentences.NOTHING_SAID, stage="channel")
         running.post(running.speech.interrupt)
         return Reply(sentences.interrupted(running.waiting))
 
-    async def _skip(self, asked: Asked) -> Reply:
+    async def _skip(self, asked: CommandContext) -> Reply:
         running = await self._caught_up(asked)
         waiting = running.waiting
         if not running.is_saying_something and not running.speech.held:
@@ -187,14 +191,14 @@ class Commands:
         running.post(running.speech.skip)
         return Reply(sentences.going_on(waiting) if running.speech.held else sentences.skipped(waiting))
 
-    async def _clear(self, asked: Asked) -> Reply:
+    async def _clear(self, asked: CommandContext) -> Reply:
         running = await self._caught_up(asked)
         sent_ahead = running.speech.ahead is not None
         dropped = running.waiting - sent_ahead
         running.post(running.speech.clear)
         return Reply(sentences.cleared(dropped, sent_ahead=sent_ahead))
 
-    async def _queue(self, asked: Asked) -> Reply:
+    async def _queue(self, asked: CommandContext) -> Reply:
         running = await self._caught_up(asked)
         waiting = running.queued()
         shown = [f"{_short(utterance.text)} ({utterance.author_name})" for utterance in waiting[:QUEUE_SHOWN]]
@@ -205,7 +209,7 @@ class Commands:
             sentences.queue_list(shown, _short(current.utterance.text) if current else None), Visibility.PRIVATE
         )
 
-    async def _mode(self, asked: Asked) -> Reply:
+    async def _mode(self, asked: CommandContext) -> Reply:
         running = self._sessions.in_channel(asked.channel)
         if not asked.command.text:
             if running is None:
@@ -220,14 +224,14 @@ class Commands:
         await running.set_mode(mode)
         return Reply(sentences.mode_is(mode))
 
-    async def _keep(self, asked: Asked) -> Reply:
+    async def _keep(self, asked: CommandContext) -> Reply:
         running = self._running(asked)
         if running.is_ending:
             raise Refused(sentences.CLOSING, stage="channel")
         running.keep()
         return Reply(sentences.KEPT, Visibility.PRIVATE)
 
-    async def _idle(self, asked: Asked) -> Reply:
+    async def _idle(self, asked: CommandContext) -> Reply:
         house, running = self._sessions.house, self._sessions.in_channel(asked.channel)
         wanted = asked.command.text.strip().lower()
         if not wanted:
@@ -245,7 +249,7 @@ class Commands:
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
-    async def _status(self, asked: Asked) -> Reply:
+    async def _status(self, asked: CommandContext) -> Reply:
         running = await self._caught_up(asked)
         view = running.view()
         fields = [
@@ -260,20 +264,20 @@ class Commands:
             fields.append(("Cost so far", f"about {sentences.dollars(running.cost)}"))
         return Reply("The avatar in this channel:", Visibility.PRIVATE, tuple(fields), view.watch_url)
 
-    async def _watch(self, asked: Asked) -> Reply:
+    async def _watch(self, asked: CommandContext) -> Reply:
         link = self._running(asked).view().watch_url
         if link is None:
             raise Refused(sentences.NO_LINK, stage="channel")
         return Reply(sentences.WATCH, Visibility.PRIVATE, link=link)
 
-    async def _help(self, asked: Asked) -> Reply:
+    async def _help(self, asked: CommandContext) -> Reply:
         admin = asked.actor.role is Role.ADMIN
         usages = [entry.usage for entry in self._table.values() if admin or entry.role is not Role.ADMIN]
         return Reply(sentences.HELP, Visibility.PRIVATE, tuple((usage.line, usage.summary) for usage in usages))
 
     # --- what several need -------------------------------------------------------------------------------------------
 
-    def _running(self, asked: Asked) -> AvatarSession:
+    def _running(self, asked: CommandContext) -> AvatarSession:
         running = self._sessions.in_channel(asked.channel)
         if asked.session_id is not None and (running is None or running.session.id != asked.session_id):
             raise Refused(sentences.PANEL_OVER, stage="channel")
@@ -281,7 +285,7 @@ class Commands:
             raise Refused(sentences.NO_SESSION, stage="channel")
         return running
 
-    async def _caught_up(self, asked: Asked) -> AvatarSession:
+    async def _caught_up(self, asked: CommandContext) -> AvatarSession:
         """The session of the channel, once what was written there before the command has its place in the queue."""
         running = self._running(asked)
         await running.all_written_down()
@@ -292,8 +296,8 @@ class Commands:
         return running.view().watch_url if running else self._sessions.house.links.url(session.link_nonce)
 
 
-def _repeatable(verb: str, summary: str, role: Role, run: Run, argument: str = "") -> Entry:
-    return Entry(Usage(AVATAR, verb, summary, argument), role, run, may_repeat=True)
+def _repeatable(verb: str, summary: str, role: Role, run: Handler, argument: str = "") -> CommandSpec:
+    return CommandSpec(Usage(AVATAR, verb, summary, argument), role, run, may_repeat=True)
 
 
 def _idle_seconds(text: str, ceiling: float) -> float:

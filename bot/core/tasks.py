@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bot.core.ports import Clock, Timer
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 
 class NamedTimers:
@@ -67,7 +67,7 @@ class TaskSet:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            report("task failed", error, task=task.get_name())
+            report_unexpected("task failed", error, task=task.get_name())
 
 
 async def cancel_and_wait(task: asyncio.Task[None] | None, *, again_after: float | None = None) -> None:

@@ -53,7 +53,7 @@ from bot.settings.types import (
     database_address,
     quoted,
 )
-from bot.store.url import FORMS, read_address
+from bot.store.url import FORMS, parse_url
 
 __all__ = [
     "ENV_FILE",
@@ -137,7 +137,7 @@ class Settings(Section):
                     password = login[1].rpartition(":")[2]
                     found += [SecretStr(form) for form in sorted({password, unquote(password)})]
         with suppress(AvatarRelayError):  # what is wrong with it is said elsewhere
-            found += read_address(database_url_or_default(self)).secrets
+            found += parse_url(database_url_or_default(self)).secrets
         return (*found, *environment_proxies().secrets)
 
 
@@ -231,7 +231,7 @@ def web_secret(settings: Settings) -> SecretStr:
     """
     if settings.web.secret is not None:
         return settings.web.secret
-    address = read_address(database_url_or_default(settings))
+    address = parse_url(database_url_or_default(settings))
     if address.is_in_memory:
         return SecretStr(secrets.token_urlsafe(32))
     folder = address.file.parent if address.file else _data_folder()

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from bot.core.errors import SettingsError, StoreError
-from bot.store.url import read_address
+from bot.store.url import parse_url
 
 LONGEST_QUOTE = 60
 """Characters of a wrong value that are repeated to who set it."""
@@ -92,7 +92,7 @@ def key_for_a_header(key: SecretStr) -> SecretStr:
 def database_address(url: str) -> str:
     try:
         if url:
-            read_address(url)
+            parse_url(url)
     except (StoreError, SettingsError) as error:
         raise ValueError from error
     return url

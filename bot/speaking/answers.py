@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from bot.core.errors import AnswerError
 from bot.core.ports import ChatModel, ChatTurn
 from bot.core.tasks import TaskSet, cancel_and_wait
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 from bot.text import SpeakableStream
 
 REMEMBERED_TURNS = 13
@@ -110,7 +110,7 @@ class Conversation:
             answering.error = error
         except Exception as error:  # noqa: BLE001
             # The boundary to a client we may not know: an answer that is never done would hold the queue for ever.
-            report("answering failed in an unforeseen way", error)
+            report_unexpected("answering failed in an unforeseen way", error)
             answering.error = AnswerError(f"the chat model: {type(error).__name__}")
         answering.finish()
         answering.done = True

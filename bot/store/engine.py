@@ -27,9 +27,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from bot.core.errors import StoreError, StoreUnavailable
-from bot.store.errors import BUSY_TIMEOUT, CLOSED, DRIVER_ERRORS, store_error
+from bot.store.errors import BUSY_TIMEOUT, CLOSED, DRIVER_ERRORS, translate_error
 from bot.store.tables import metadata
-from bot.store.url import Address
+from bot.store.url import DatabaseUrl
 
 STATEMENT_TIMEOUT = 30.0
 """Seconds for one statement on PostgreSQL."""
@@ -51,14 +51,14 @@ class Database(Protocol):
         """Give the connections back."""
 
 
-async def open_database(address: Address) -> Database:
+async def open_database(address: DatabaseUrl) -> Database:
     """Connect. Raises `StoreUnavailable` with a sentence where that is not possible."""
     if address.is_sqlite:
         return await SqliteDatabase.open(address)
     return PostgresDatabase(address)
 
 
-def sqlite_engine(address: Address, *, begin: str = "BEGIN IMMEDIATE", foreign_keys: bool = True) -> Engine:
+def sqlite_engine(address: DatabaseUrl, *, begin: str = "BEGIN IMMEDIATE", foreign_keys: bool = True) -> Engine:
     """An engine with one connection, in explicit transactions, for use in one thread.
 
     `begin` opens each transaction. IMMEDIATE takes the write lock at once: a transaction that reads first and wants to
@@ -89,7 +89,7 @@ def sqlite_engine(address: Address, *, begin: str = "BEGIN IMMEDIATE", foreign_k
 class _Lane:
     """One thread with one SQLite connection; pieces of work pass through it one after another."""
 
-    def __init__(self, address: Address, name: str, begin: str) -> None:
+    def __init__(self, address: DatabaseUrl, name: str, begin: str) -> None:
         self._address = address
         self._engine = sqlite_engine(address, begin=begin)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
@@ -102,7 +102,7 @@ class _Lane:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
         except DRIVER_ERRORS as error:
-            raise store_error(error, self._address) from None
+            raise translate_error(error, self._address) from None
 
     async def close(self) -> None:
         if self._closed:
@@ -133,7 +133,7 @@ class SqliteDatabase:
         self._reading = reading
 
     @classmethod
-    async def open(cls, address: Address) -> "SqliteDatabase":
+    async def open(cls, address: DatabaseUrl) -> "SqliteDatabase":
         """Open the file, which is made where it is missing. A database in memory is born with its tables."""
         if address.is_in_memory:
             lane = _Lane(address, "store", "BEGIN")
@@ -168,7 +168,7 @@ def _touch(connection: Connection) -> None:
     connection.execute(sa.text("SELECT count(*) FROM sqlite_master")).scalar_one()
 
 
-def postgres_engine(address: Address) -> AsyncEngine:
+def postgres_engine(address: DatabaseUrl) -> AsyncEngine:
     """An engine with a pool of connections that are checked before use, so that a restarted server is noticed.
 
     Raises `StoreUnavailable` where the driver is not installed.
@@ -186,7 +186,7 @@ def postgres_engine(address: Address) -> AsyncEngine:
 class PostgresDatabase:
     """A PostgreSQL database, reached through a pool of asyncpg connections."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: DatabaseUrl) -> None:
         self._address = address
         self._engine = postgres_engine(address)
         self._closed = False
@@ -211,4 +211,4 @@ class PostgresDatabase:
             async with self._engine.begin() as connection:
                 return await connection.run_sync(work)
         except DRIVER_ERRORS as error:
-            raise store_error(error, self._address) from None
+            raise translate_error(error, self._address) from None

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.store import libpq
-from bot.store.url import Address
+from bot.store.url import DatabaseUrl
 from bot.telemetry.redaction import Redactor
 
 try:
@@ -62,7 +62,7 @@ CLOSED = "the database is closed: the program is shutting down"
 NO_TABLES = "has no tables of this version: run `avatar-relay db upgrade`"
 
 
-def store_error(error: Exception, address: Address) -> StoreError:
+def translate_error(error: Exception, address: DatabaseUrl) -> StoreError:
     """The error to raise instead of a driver's `error`, for the database at `address`.
 
     Raise it `from None`: after its first line PostgreSQL repeats the value of a key, and a link nonce is a secret.
@@ -77,12 +77,12 @@ def store_error(error: Exception, address: Address) -> StoreError:
     return StoreError(f"{address} refused a statement: {first_line}")
 
 
-def _without_password(line: str, address: Address) -> str:
+def _without_password(line: str, address: DatabaseUrl) -> str:
     """What answers may be a pooler or a proxy, which may repeat what it was given."""
     return Redactor(address.secrets).text(line)
 
 
-def _words(error: Exception, cause: BaseException, address: Address) -> str | None:
+def _words(error: Exception, cause: BaseException, address: DatabaseUrl) -> str | None:
     if isinstance(cause, sqlite3.Error):
         if "no such table" in str(cause) or "no such column" in str(cause):
             return NO_TABLES

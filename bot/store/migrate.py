@@ -21,8 +21,8 @@ from sqlalchemy.engine import Connection
 
 from bot.core.errors import StoreTooNew, StoreUnavailable
 from bot.store.engine import postgres_engine, sqlite_engine
-from bot.store.errors import DRIVER_ERRORS, NO_TABLES, store_error
-from bot.store.url import Address, read_address
+from bot.store.errors import DRIVER_ERRORS, NO_TABLES, translate_error
+from bot.store.url import DatabaseUrl, parse_url
 
 MIGRATION_LOCK = 0x61766174
 """The key of the PostgreSQL advisory lock: of two programs that start at once, one migrates and one waits."""
@@ -35,7 +35,7 @@ async def upgrade(url: str) -> str:
 
     Makes a SQLite file that does not exist. Raises `StoreTooNew` and `StoreUnavailable`.
     """
-    address = read_address(url)
+    address = parse_url(url)
     if address.is_in_memory:
         return head()
     return await over_connection(url, lambda connection: _upgrade(connection, address))
@@ -48,7 +48,7 @@ async def downgrade(url: str, revision: str) -> None:
 
 async def current(url: str) -> str | None:
     """The revision of the database, known or not; None where it has none. Makes nothing."""
-    address = read_address(url)
+    address = parse_url(url)
     if address.is_in_memory:
         return head()
     if address.file is not None and not await asyncio.to_thread(address.file.exists):
@@ -61,7 +61,7 @@ async def verify(url: str) -> None:
 
     Raises `StoreTooNew`, and `StoreUnavailable` where it does not exist or misses steps.
     """
-    address = read_address(url)
+    address = parse_url(url)
     revision = await current(url)
     _refuse_unknown(revision, address)
     if revision != head():
@@ -82,16 +82,16 @@ async def over_connection(url: str, work: Callable[[Connection], T]) -> T:
 
     Foreign keys are off because altering a table on SQLite copies and drops it. Raises `StoreUnavailable`.
     """
-    address = read_address(url)
+    address = parse_url(url)
     try:
         if address.is_sqlite:
             return await asyncio.to_thread(_over_sqlite, address, work)
         return await _over_postgres(address, work)
     except DRIVER_ERRORS as error:
-        raise store_error(error, address) from None
+        raise translate_error(error, address) from None
 
 
-def _over_sqlite(address: Address, work: Callable[[Connection], T]) -> T:
+def _over_sqlite(address: DatabaseUrl, work: Callable[[Connection], T]) -> T:
     address.make_room()
     engine = sqlite_engine(address, foreign_keys=False)
     try:
@@ -101,7 +101,7 @@ def _over_sqlite(address: Address, work: Callable[[Connection], T]) -> T:
         engine.dispose()
 
 
-async def _over_postgres(address: Address, work: Callable[[Connection], T]) -> T:
+async def _over_postgres(address: DatabaseUrl, work: Callable[[Connection], T]) -> T:
     engine = postgres_engine(address)
     try:
         async with engine.begin() as connection:
@@ -111,7 +111,7 @@ async def _over_postgres(address: Address, work: Callable[[Connection], T]) -> T
         await engine.dispose()
 
 
-def _upgrade(connection: Connection, address: Address) -> str:
+def _upgrade(connection: Connection, address: DatabaseUrl) -> str:
     _refuse_unknown(_current(connection), address)
     _with_config(connection, command.upgrade, "head")
     return head()
@@ -121,7 +121,7 @@ def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _refuse_unknown(revision: str | None, address: Address) -> None:
+def _refuse_unknown(revision: str | None, address: DatabaseUrl) -> None:
     if revision is None:
         return
     with ExitStack() as stack:

@@ -57,7 +57,7 @@ def read_utterance(row: Sequence[Any]) -> Utterance:
     return Utterance(*row)
 
 
-def in_portions(ids: Sequence[str]) -> Iterator[list[str]]:
+def in_batches(ids: Sequence[str]) -> Iterator[list[str]]:
     """The ids in portions that a statement can take.
 
     Each portion is filled up to a power of two by repeating its last id, which changes nothing in an `IN`: a dozen

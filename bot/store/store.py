@@ -31,9 +31,9 @@ from bot.core.ports import Clock
 from bot.store import audit, platforms, sessions, streams, utterances
 from bot.store.engine import Database, open_database
 from bot.store.tables import sessions as sessions_table
-from bot.store.url import read_address
-from bot.store.utterances import Acceptance, Advance, accept_all
-from bot.store.writer import Writer
+from bot.store.url import parse_url
+from bot.store.utterances import AcceptedMessage, Advance, accept_many
+from bot.store.writer import GroupCommitWriter
 
 
 class Store:
@@ -42,7 +42,7 @@ class Store:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._writer = Writer(database.write)
+        self._writer = GroupCommitWriter(database.write)
 
     @classmethod
     async def open(cls, url: str, clock: Clock) -> "Store":
@@ -50,7 +50,7 @@ class Store:
 
         A SQLite database in memory needs no upgrade. Raises `StoreUnavailable`.
         """
-        store = cls(await open_database(read_address(url)), clock)
+        store = cls(await open_database(parse_url(url)), clock)
         try:
             await store.check()
         except BaseException:
@@ -217,9 +217,9 @@ class Store:
 
         False where any key was seen before: the utterance is not written, its new keys are. No keys always accepts.
         """
-        acceptance = Acceptance(tuple(keys), utterance, self._clock.now())
+        acceptance = AcceptedMessage(tuple(keys), utterance, self._clock.now())
         touches = utterance.id if utterance is not None else str(acceptance.keys)
-        return await self._writer.write(accept_all, acceptance, touches)
+        return await self._writer.write(accept_many, acceptance, touches)
 
     async def was_seen(self, keys: Sequence[str]) -> bool:
         """Whether any of the de-duplication keys was recorded before."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bot.core.models import Channel, Stream, StreamState, StreamUsage
-from bot.store.rows import in_portions, read_stream, stream_row
+from bot.store.rows import in_batches, read_stream, stream_row
 from bot.store.tables import sessions, stream_is_unsettled, streams
 
 # A stream given up as lost may still be found at the provider and closed; `closed` is never left.
@@ -71,7 +71,7 @@ def lost_streams(connection: Connection, provider: str) -> list[Stream]:
 def known_upstream_ids(connection: Connection, provider: str, upstream_ids: Collection[str]) -> set[str]:
     """Which of the provider's ids a row has, whatever its state."""
     known: set[str] = set()
-    for ids in in_portions(sorted(upstream_ids)):
+    for ids in in_batches(sorted(upstream_ids)):
         # The second condition for the partial index.
         of_provider = (streams.c.provider == provider, streams.c.upstream_id.is_not(None))
         query = sa.select(streams.c.upstream_id).where(*of_provider, streams.c.upstream_id.in_(ids))

@@ -19,7 +19,7 @@ FORMS = "sqlite:///path/to/file.db or postgresql://user:password@host/database"
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class DatabaseUrl:
     """Where a database is. `url` names the driver; `file` is the SQLite file, None in memory and on PostgreSQL.
 
     arguments: what to give to `asyncpg.connect`, on PostgreSQL; secrets are among them.
@@ -70,13 +70,13 @@ class Address:
             ) from error
 
 
-def read_address(url: str) -> Address:
+def parse_url(url: str) -> DatabaseUrl:
     """Understand a database URL, with or without a driver's name.
 
     Raises `StoreUnavailable` for any other kind, and `SettingsError` for a parameter that cannot be used.
     """
     if libpq.FORM.fullmatch(url):
-        return Address(URL.create("postgresql+asyncpg"), None, libpq.asyncpg_arguments(url))
+        return DatabaseUrl(URL.create("postgresql+asyncpg"), None, libpq.asyncpg_arguments(url))
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -87,13 +87,13 @@ def read_address(url: str) -> Address:
     raise StoreUnavailable(f"DATABASE_URL is not a database address: write {FORMS}")
 
 
-def _sqlite(url: URL) -> Address:
+def _sqlite(url: URL) -> DatabaseUrl:
     name = url.database or ":memory:"
     if url.host or name.startswith("file:"):
         raise StoreUnavailable(
             "DATABASE_URL is not a file: write sqlite:///file.db in this folder, sqlite:////folder/file.db elsewhere"
         )
     if name == ":memory:":
-        return Address(URL.create("sqlite+pysqlite", database=name), None)
+        return DatabaseUrl(URL.create("sqlite+pysqlite", database=name), None)
     file = Path(name).expanduser().resolve()
-    return Address(URL.create("sqlite+pysqlite", database=str(file)), file)
+    return DatabaseUrl(URL.create("sqlite+pysqlite", database=str(file)), file)

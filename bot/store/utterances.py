@@ -1,6 +1,6 @@
 """The statements on utterances and on the keys that keep a message from being taken twice.
 
-Plain functions over a connection: no transaction begins or ends here and nothing waits. `accept_all` and `Advance` are
+Plain functions over a connection: no transaction begins or ends here and nothing waits. `accept_many` and `Advance` are
 joint writes (`bot.store.writer`): they take what many sessions want at once in one or two statements.
 """
 
@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from bot.core.models import Utterance, UtteranceState
-from bot.store.rows import in_portions, read_utterance, utterance_row
+from bot.store.rows import in_batches, read_utterance, utterance_row
 from bot.store.tables import in_states, processed_events, utterance_is_unfinished, utterances
 
 # RETURNING tells which keys were new, and makes SQLAlchemy write all rows in one statement.
@@ -28,7 +28,7 @@ _IS_IN_FLIGHT = in_states(utterances.c.state, (UtteranceState.SENDING, Utterance
 
 
 @dataclass(frozen=True, slots=True)
-class Acceptance:
+class AcceptedMessage:
     """A message to be taken: its keys, what is to be spoken of it, and when it was seen."""
 
     keys: tuple[str, ...]
@@ -36,7 +36,7 @@ class Acceptance:
     seen_at: datetime
 
 
-def accept_all(connection: Connection, acceptances: Sequence[Acceptance]) -> list[bool]:
+def accept_many(connection: Connection, acceptances: Sequence[AcceptedMessage]) -> list[bool]:
     """Record every key, and insert the utterances of those whose keys are all new; the first with a key wins."""
     seen_at = {key: acceptance.seen_at for acceptance in reversed(acceptances) for key in acceptance.keys}
     new = _record_keys(connection, seen_at)
@@ -86,7 +86,7 @@ class Advance:
             changes["detail"] = self.detail
         if self.state.is_final:
             changes["ended_at"] = max(moment for _, moment in arguments)
-        for ids in in_portions([utterance_id for utterance_id, _ in arguments]):
+        for ids in in_batches([utterance_id for utterance_id, _ in arguments]):
             update = utterances.update().where(utterances.c.id.in_(ids), utterance_is_unfinished)
             connection.execute(update.values(changes))
         return [None] * len(arguments)
@@ -100,7 +100,7 @@ def queued_utterances(connection: Connection, session_ids: Sequence[str]) -> dic
 def busy_sessions(connection: Connection, session_ids: Sequence[str]) -> set[str]:
     """Which of the sessions have something waiting, or being said."""
     busy: set[str] = set()
-    for ids in in_portions(session_ids):
+    for ids in in_batches(session_ids):
         of_sessions = utterances.c.session_id.in_(ids)
         query = sa.select(utterances.c.session_id).where(of_sessions, utterance_is_unfinished).distinct()
         busy.update(connection.execute(query).scalars())
@@ -111,7 +111,7 @@ def _unfinished(
     connection: Connection, session_ids: Sequence[str], condition: sa.ColumnElement[bool]
 ) -> dict[str, list[Utterance]]:
     found: dict[str, list[Utterance]] = {session_id: [] for session_id in session_ids}
-    for ids in in_portions(list(found)):
+    for ids in in_batches(list(found)):
         # Both conditions: SQLite uses a partial index only where the query repeats its condition.
         of_sessions = utterances.c.session_id.in_(ids)
         query = sa.select(utterances).where(of_sessions, utterance_is_unfinished, condition)
@@ -150,7 +150,7 @@ def _end(
     moment: datetime,
 ) -> int:
     ended = 0
-    for ids in in_portions(session_ids):
+    for ids in in_batches(session_ids):
         of_sessions = utterances.c.session_id.in_(ids)
         update = utterances.update().where(of_sessions, utterance_is_unfinished, condition)
         ended += connection.execute(update.values(state=state, ended_at=moment)).rowcount
@@ -161,7 +161,7 @@ def last_activity(connection: Connection, session_ids: Sequence[str]) -> dict[st
     """When something was last accepted or ended in each session; sessions without utterances are left out."""
     latest: dict[str, datetime] = {}
     columns = utterances.c.session_id, sa.func.max(utterances.c.accepted_at), sa.func.max(utterances.c.ended_at)
-    for ids in in_portions(session_ids):
+    for ids in in_batches(session_ids):
         query = sa.select(*columns).where(utterances.c.session_id.in_(ids)).group_by(utterances.c.session_id)
         for session_id, accepted_at, ended_at in connection.execute(query):
             latest[session_id] = accepted_at if ended_at is None else max(accepted_at, ended_at)

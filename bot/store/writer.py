@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from bot.core.errors import StoreUnavailable
 from bot.store.engine import Work
 from bot.store.errors import CLOSED
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 LARGEST_BATCH = 512
 """Writes in one transaction: a few milliseconds of work, so that a reader or the shell gets its turn at the lock."""
@@ -33,7 +33,7 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Joint(Protocol[A_contra, R_co]):
+class BatchStatement(Protocol[A_contra, R_co]):
     """A kind of write that does many at once. Equal kinds are joined, so it must be hashable.
 
     It gets the arguments in the order they were handed over and returns one result for each.
@@ -56,7 +56,7 @@ class Transact(Protocol):
 # The results of different kinds share a queue; `write` and `write_alone` give each its type back.
 @dataclass(slots=True, eq=False)
 class _Request:
-    kind: Joint[Any, Any]
+    kind: BatchStatement[Any, Any]
     argument: Any
     touches: str | None
     outcome: asyncio.Future[Any]
@@ -73,7 +73,7 @@ class _Request:
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    kind: Joint[Any, Any]
+    kind: BatchStatement[Any, Any]
     requests: list[_Request] = field(default_factory=list)
 
 
@@ -87,7 +87,7 @@ class _Alone:
         return [self._work(connection)]
 
 
-class Writer:
+class GroupCommitWriter:
     """The one place where the program writes. Made running by `start`, which must be followed by `close`."""
 
     def __init__(self, transact: Transact) -> None:
@@ -108,7 +108,7 @@ class Writer:
         if self._task is not None:
             await self._task
 
-    async def write(self, kind: Joint[A, R], argument: A, touches: str) -> R:
+    async def write(self, kind: BatchStatement[A, R], argument: A, touches: str) -> R:
         """Write together with others of an equal `kind`, in any order except for those that touch the same thing.
 
         `touches` names the one thing this write depends on or changes. Raises what the write raised, and
@@ -122,7 +122,7 @@ class Writer:
         result: R = await self._hand_over(_Alone(work), None, None)
         return result
 
-    async def _hand_over(self, kind: Joint[Any, Any], argument: object, touches: str | None) -> Any:
+    async def _hand_over(self, kind: BatchStatement[Any, Any], argument: object, touches: str | None) -> Any:
         if self._closing or self._task is None:
             raise StoreUnavailable(CLOSED)
         request = _Request(kind, argument, touches, asyncio.get_running_loop().create_future())
@@ -152,7 +152,7 @@ class Writer:
         try:
             await self._commit(batch)
         except Exception as error:  # noqa: BLE001 - without this task nothing could be written any more
-            reference = report("writing failed in an unforeseen way", error, writes=len(batch))
+            reference = report_unexpected("writing failed in an unforeseen way", error, writes=len(batch))
             _fail_all(batch, StoreUnavailable(f"the write failed in an unforeseen way (ref {reference})"))
 
     async def _commit(self, batch: list[_Request]) -> None:
@@ -196,7 +196,7 @@ def plan(batch: Sequence[_Request]) -> list[_Group]:
     in the same group as a write that stands alone.
     """
     groups: list[_Group] = []
-    newest: dict[Joint[Any, Any], int] = {}
+    newest: dict[BatchStatement[Any, Any], int] = {}
     last_touch: dict[str, int] = {}
     earliest = 0
     for request in batch:

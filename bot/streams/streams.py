@@ -17,7 +17,7 @@ from bot.core.ports import AvatarProvider, Clock, StreamRequest
 from bot.core.tasks import TaskSet
 from bot.store.store import Store
 from bot.telemetry import metrics
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +104,7 @@ class StreamCloser:
             metrics.provider_errors.labels(kind=type(error).__name__).inc()
             log.warning("closing a stream was not confirmed", stream=stream.id, error=str(error))
         except Exception as error:  # noqa: BLE001 - a mistake in a client must not be why a stream stays open that costs money
-            report("closing a stream failed in an unforeseen way", error, stream=stream.id)
+            report_unexpected("closing a stream failed in an unforeseen way", error, stream=stream.id)
         else:
             return True
         return False
@@ -117,7 +117,7 @@ class StreamCloser:
             log.error("the state of a stream could not be written", stream=stream.id, state=state, error=str(error))
             return False
         except Exception as error:  # noqa: BLE001 - the close goes on, whatever is wrong with its row
-            report("writing the state of a stream failed in an unforeseen way", error, stream=stream.id)
+            report_unexpected("writing the state of a stream failed in an unforeseen way", error, stream=stream.id)
             return False
         return True
 

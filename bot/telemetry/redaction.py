@@ -16,7 +16,7 @@ _TOKEN = re.compile(r"eyJ[\w-]+(\.[\w-]*)*|(?i:bearer)\s+\S+|[A-Za-z0-9_+/=-]{41
 """A JWT, anything after `Bearer`, and unbroken runs longer than a UUID (36) or a vendor's id (32 to 40)."""
 
 
-def masked(message: str, secrets: Iterable[str] = ()) -> str:
+def mask(message: str, secrets: Iterable[str] = ()) -> str:
     """`message` on one line, at most `LONGEST_QUOTE` characters, without `secrets` and anything like a token."""
     for secret in secrets:
         if secret:

@@ -31,7 +31,7 @@ class _Known:
 _known: OrderedDict[Place, _Known] = OrderedDict()
 
 
-def report(what: str, error: BaseException, **where: object) -> str:
+def report_unexpected(what: str, error: BaseException, **where: object) -> str:
     """Log `error` and return its reference, which is the same whenever it comes from the same place.
 
     what: the sentence of the log line. where: what else belongs on it, such as the platform; no secret.

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Self
 
 from bot import sentences
-from bot.commands.parser import ADMIN, AVATAR, Asked, parse
+from bot.commands.parser import ADMIN, AVATAR, CommandContext, parse
 from bot.core.errors import AvatarRelayError, Refused
 from bot.core.events import Notice, SessionEvent
 from bot.core.models import Actor, Channel
@@ -89,7 +89,7 @@ class TelnetChat:
         group, _, rest = text.removeprefix("/").partition(" ")
         if text.startswith("/") and group in (AVATAR, ADMIN):
             command = parse(rest, self._desk.commands.usages, group)
-            return await self._desk.commands.run(Asked(command, CHANNEL, actor)) or Reply("")
+            return await self._desk.commands.run(CommandContext(command, CHANNEL, actor)) or Reply("")
         receipt = await self._desk.relay.receive(Message(CHANNEL, actor, text))
         return Reply(receipt.ignored or sentences.queued(receipt.ahead, live_yet=receipt.live_yet))
 

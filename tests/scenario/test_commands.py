@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator import Effect
-from bot.commands.parser import Asked, parse
+from bot.commands.parser import CommandContext, parse
 from bot.core.errors import StoreError
 from bot.core.models import Actor, Channel, Mode, Role, UtteranceState
 from bot.core.views import Reply, Visibility
@@ -213,10 +213,10 @@ async def test_stop_twice_says_that_it_is_being_closed(realtime: World) -> None:
 # --- delivered again -------------------------------------------------------------------------------------------------
 
 
-def delivered(world: World, line: str, *, key: str = "delivery-1", actor: Actor = ADA) -> Asked:
+def delivered(world: World, line: str, *, key: str = "delivery-1", actor: Actor = ADA) -> CommandContext:
     """A command as a platform delivers it that may deliver it again."""
     group, _, rest = line.removeprefix("/").partition(" ")
-    return Asked(parse(rest, world.commands.usages, group), CHANNEL, actor, keys=(key,))
+    return CommandContext(parse(rest, world.commands.usages, group), CHANNEL, actor, keys=(key,))
 
 
 @pytest.mark.parametrize("instant", range(1, 7))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator import Effect
-from bot.commands.parser import AVATAR, Asked, parse
+from bot.commands.parser import AVATAR, CommandContext, parse
 from bot.core.events import Notice, NoticeKind
 from bot.core.models import Actor, EndReason, Role, UtteranceState
 from bot.store import tables
@@ -25,7 +25,7 @@ def warnings(world: World) -> list[Notice]:
 async def press(world: World, verb: str, session_id: str, actor: Actor = ANA) -> str:
     """Press a button that was shown for a session."""
     command = parse(verb, world.commands.usages, AVATAR)
-    reply = await world.commands.run(Asked(command, CHANNEL, actor, session_id=session_id))
+    reply = await world.commands.run(CommandContext(command, CHANNEL, actor, session_id=session_id))
     assert reply is not None
     return reply.text
 

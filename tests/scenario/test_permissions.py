@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.access.permissions import EVERYWHERE, AccessLists
-from bot.commands.parser import AVATAR, Asked, parse
+from bot.commands.parser import AVATAR, CommandContext, parse
 from bot.core.errors import Refused
 from bot.core.models import Actor, AuditEntry, Channel, Role
 from bot.store import tables
@@ -259,7 +259,7 @@ async def test_slips_of_the_tongue_are_not_in_the_audit(realtime: World) -> None
 
 async def test_a_command_delivered_again_is_done_and_answered_once(realtime: World) -> None:
     command = parse("start", realtime.commands.usages, AVATAR)
-    asked = Asked(command, CHANNEL, ANA, keys=("delivery-1",))
+    asked = CommandContext(command, CHANNEL, ANA, keys=("delivery-1",))
     first, second = await realtime.commands.run(asked), await realtime.commands.run(asked)
     assert first is not None
     assert first.text.startswith("Starting the avatar")

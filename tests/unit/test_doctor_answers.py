@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.llm.openai_compatible import OpenAICompatible
 from bot.cli.doctor.chat_model import LIMIT, examine_answers
-from bot.cli.doctor.check import Check, Examination, Outcome
+from bot.cli.doctor.check import Check, CheckContext, Outcome
 from bot.settings import load
 from tests.clock import ManualClock
 
@@ -32,7 +32,7 @@ async def examined(transport: httpx.AsyncBaseTransport, clock: ManualClock | Non
     clock = clock or ManualClock()
     settings = load(None)
     chat_model = OpenAICompatible(SecretStr(KEY), URL, "small", clock, transport=transport)
-    (check,) = [check async for check in examine_answers(Examination(settings, clock, None, chat_model))]
+    (check,) = [check async for check in examine_answers(CheckContext(settings, clock, None, chat_model))]
     assert KEY not in f"{check}"
     return check
 
@@ -89,5 +89,5 @@ async def test_nobody_is_asked_where_the_avatar_answers_by_itself(monkeypatch: p
 
 
 async def test_without_a_chat_model_the_doctor_says_what_to_set() -> None:
-    (check,) = [check async for check in examine_answers(Examination(load(None), ManualClock()))]
+    (check,) = [check async for check in examine_answers(CheckContext(load(None), ManualClock()))]
     assert (check.outcome, "CHAT_API_URL and CHAT_MODEL" in check.fix) == (Outcome.WARNING, True)

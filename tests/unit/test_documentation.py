@@ -21,7 +21,7 @@ import typer
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.cli.main import app
 from bot.commands.parser import ADMIN, AVATAR, parse
-from bot.commands.router import Entry
+from bot.commands.router import CommandSpec
 from bot.core.errors import SettingsError
 from bot.core.models import SessionState, UtteranceState
 from bot.settings import load, variables
@@ -133,7 +133,7 @@ def test_settings_in_the_text_exist(page: Path) -> None:
 
 
 @pytest.fixture
-async def table(tmp_path: Path) -> Mapping[tuple[str, str], Entry]:
+async def table(tmp_path: Path) -> Mapping[tuple[str, str], CommandSpec]:
     """The commands of a bot."""
     return await table_of_commands(tmp_path)
 
@@ -148,7 +148,7 @@ def check_block(name: str, fresh: str, path: Path = COMMANDS) -> None:
         )
 
 
-def test_table_of_chat_commands_is_the_one_of_the_program(table: Mapping[tuple[str, str], Entry]) -> None:
+def test_table_of_chat_commands_is_the_one_of_the_program(table: Mapping[tuple[str, str], CommandSpec]) -> None:
     check_block(CHAT, chat_block(table))
 
 
@@ -160,7 +160,7 @@ def test_table_of_providers_is_what_they_declare() -> None:
     check_block(FEATURES, features_block(declared()), PROVIDERS)
 
 
-def test_every_chat_command_has_a_section_with_an_example(table: Mapping[tuple[str, str], Entry]) -> None:
+def test_every_chat_command_has_a_section_with_an_example(table: Mapping[tuple[str, str], CommandSpec]) -> None:
     sections = re.split(r"^### ", COMMANDS.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     described = {section.partition("\n")[0].strip("`"): section for section in sections}
     for group, verb in table:
@@ -187,7 +187,7 @@ def test_every_option_of_the_simulator_is_explained() -> None:
 
 
 @every_page
-def test_chat_commands_in_the_text_exist(page: Path, table: Mapping[tuple[str, str], Entry]) -> None:
+def test_chat_commands_in_the_text_exist(page: Path, table: Mapping[tuple[str, str], CommandSpec]) -> None:
     usages = {key: entry.usage for key, entry in table.items()}
     for line in fenced(page):
         if found := re.fullmatch(rf"/({AVATAR}|{ADMIN}) (.*)", line):

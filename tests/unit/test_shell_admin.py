@@ -17,7 +17,7 @@ from bot.core.clock import SystemClock
 from bot.core.models import AuditEntry, Channel, StreamState, UtteranceState
 from bot.settings import load, variables
 from bot.store import migrate
-from bot.store.lock.instance import Ownership
+from bot.store.lock.instance import InstanceLock
 from bot.store.store import Store
 from tests.contract.store.values import a_session, a_stream, an_utterance
 
@@ -296,7 +296,7 @@ def test_beside_a_bot_nothing_is_cleaned_up_that_says_something_long(url: str) -
     utterance = an_utterance(session, accepted_at=long_ago)
 
     async def beside_a_bot() -> None:
-        async with Ownership(url, SystemClock()):
+        async with InstanceLock(url, SystemClock()):
             lines: list[str] = []
             await clean_up(load(None), SystemClock(), lines.append)
             assert lines == ["There is nothing to clean up."]

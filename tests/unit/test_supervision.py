@@ -11,7 +11,7 @@ from bot.core.errors import SettingsError, StoreUnavailable
 from bot.core.tasks import cancel_and_wait
 from bot.supervision import PAUSES, RAN_WELL, Supervised
 from bot.telemetry import metrics
-from bot.telemetry.unexpected import REMEMBERED, report
+from bot.telemetry.unexpected import REMEMBERED, report_unexpected
 from tests.clock import ManualClock, settle
 
 
@@ -135,7 +135,7 @@ def error_of(fail: Callable[[], None]) -> Exception:
 
 def test_the_same_error_is_logged_whole_once() -> None:
     with capture_logs() as logs:
-        references = {report("it failed", error_of(fail_here), number=number) for number in range(5)}
+        references = {report_unexpected("it failed", error_of(fail_here), number=number) for number in range(5)}
     assert len(references) == 1
     assert ["exc_info" in entry for entry in logs] == [True, False, False, False, False]
     assert [entry.get("times") for entry in logs] == [None, 2, 3, 4, 5]
@@ -144,17 +144,19 @@ def test_the_same_error_is_logged_whole_once() -> None:
 
 def test_another_error_is_logged_whole_too() -> None:
     with capture_logs() as logs:
-        assert report("it failed", error_of(fail_here)) != report("it failed", error_of(fail_there))
-        report("it failed", ExceptionGroup("", [error_of(fail_here)]))
+        assert report_unexpected("it failed", error_of(fail_here)) != report_unexpected(
+            "it failed", error_of(fail_there)
+        )
+        report_unexpected("it failed", ExceptionGroup("", [error_of(fail_here)]))
     assert ["exc_info" in entry for entry in logs] == [True, True, False]
 
 
 def test_what_is_remembered_is_bounded() -> None:
     kinds = [type(f"Error{number}", (Exception,), {}) for number in range(REMEMBERED + 1)]
-    first = report("it failed", kinds[0]())
+    first = report_unexpected("it failed", kinds[0]())
     for kind in kinds[1:]:
-        report("it failed", kind())
-    assert report("it failed", kinds[0]()) != first
+        report_unexpected("it failed", kind())
+    assert report_unexpected("it failed", kinds[0]()) != first
 
 
 def test_pauses_grow_to_the_last_one_and_begin_again() -> None:

@@ -23,7 +23,7 @@ from bot.core.errors import (
     Transient,
     Trouble,
 )
-from bot.telemetry.redaction import masked
+from bot.telemetry.redaction import mask
 
 _PARAMETERS = {"avatar_id": "avatar", "avatar_name": "avatar", "voice_id": "voice", "delta": "text"}
 
@@ -52,7 +52,7 @@ class Refusals:
 
     def quote(self, message: str) -> str:
         """`message`, fit for a log."""
-        return masked(message, (self._secret,))
+        return mask(message, (self._secret,))
 
     def streaming(self, answer: Answer) -> ProviderError | None:
         """What is wrong with an answer of v1 (and of the v2 lists, which use another envelope)."""

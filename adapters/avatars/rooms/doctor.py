@@ -10,7 +10,7 @@ import aiohttp
 from adapters.avatars.rooms.bot_transport import MISSING
 from adapters.network import told, trouble_of
 from bot import sentences
-from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped, warned
 from bot.settings.proxies import environment_proxies
 
 CLIENT_AND_PROXY = (
@@ -19,7 +19,7 @@ CLIENT_AND_PROXY = (
 """livekit 1.x reads HTTPS_PROXY and HTTP_PROXY in its Rust part, and nothing else."""
 
 
-async def examine_livekit(examination: Examination) -> AsyncIterator[Check]:
+async def examine_livekit(examination: CheckContext) -> AsyncIterator[Check]:
     """Look at the LiveKit server of LIVEKIT_URL."""
     own = examination.settings.livekit
     if own.url is None or own.api_key is None or own.api_secret is None:

@@ -27,7 +27,7 @@ from adapters.chat.console.render import (
 from adapters.chat.console.stdin import piped_lines
 from adapters.chat.console.terminal import dressed, typed_lines
 from bot import sentences
-from bot.commands.parser import ADMIN, AVATAR, Asked, parse
+from bot.commands.parser import ADMIN, AVATAR, CommandContext, parse
 from bot.core.errors import AvatarRelayError, Refused
 from bot.core.events import Notice, SessionChanged, SessionEvent
 from bot.core.models import Actor, Channel, Role
@@ -121,7 +121,7 @@ class ConsoleChat:
         command = parse(rest, self._desk.commands.usages, word)
         if not self._is_terminal and command.verb == "stop":
             await self._let_it_speak()
-        reply = await self._desk.commands.run(Asked(command, CHANNEL, ACTOR))
+        reply = await self._desk.commands.run(CommandContext(command, CHANNEL, ACTOR))
         assert reply is not None  # noqa: S101 - nobody delivers a typed line twice
         return reply
 

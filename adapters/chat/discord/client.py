@@ -24,7 +24,7 @@ from adapters.chat.discord.sync import OUR_TYPES
 from adapters.network import Connector
 from bot.facade import Bot
 from bot.settings import Relay
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
@@ -156,7 +156,7 @@ class RelayClient(discord.AutoShardedClient):
         """A handler failed: the log has it, and the next event is served."""
         error = sys.exception()
         if error is not None:
-            report("an event of Discord was not handled", error, handler=event_method)
+            report_unexpected("an event of Discord was not handled", error, handler=event_method)
 
     # --- buttons and messages ----------------------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ def _guarded(event: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
         try:
             parse(data)
         except Exception as error:  # noqa: BLE001 - the boundary to a library that trusts what it is sent
-            report("an event of Discord could not be read and is left out", error, event_=event)
+            report_unexpected("an event of Discord could not be read and is left out", error, event_=event)
 
     return guarded
 

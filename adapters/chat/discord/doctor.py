@@ -16,7 +16,7 @@ from adapters.chat.discord.permissions import invite_link, missing_in
 from adapters.chat.discord.sync import SyncFailed, ours, registered
 from adapters.network import Connector
 from bot import sentences
-from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped, warned
 from bot.core.errors import SettingsError
 from bot.settings import AnswerPlacement, Relay, Settings
 
@@ -24,7 +24,7 @@ TIMEOUT = 15.0
 """Seconds for everything that is asked of Discord; discord.py repeats what Discord puts off."""
 
 
-async def examine_discord(examination: Examination) -> AsyncIterator[Check]:
+async def examine_discord(examination: CheckContext) -> AsyncIterator[Check]:
     """Look at the Discord application, its commands, and a channel where one is named."""
     settings = examination.settings
     token = settings.discord.token

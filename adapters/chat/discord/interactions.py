@@ -22,14 +22,14 @@ from adapters.chat.discord.presence import not_a_member, obstacle
 from adapters.chat.discord.render import pieces_of
 from adapters.chat.discord.rest import PASSING
 from bot import sentences
-from bot.commands.parser import AVATAR, Asked, Command
+from bot.commands.parser import AVATAR, Command, CommandContext
 from bot.core.errors import AvatarRelayError
 from bot.core.models import Channel
 from bot.core.tasks import TaskSet
 from bot.core.views import LeftUnsaid, Reply, UnsaidWords, Visibility
 from bot.facade import Bot
 from bot.settings import AnswerPlacement
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
@@ -122,7 +122,7 @@ class Interactions:
             reply = Reply(sentence, Visibility.PRIVATE)
         except Exception as error:  # noqa: BLE001
             # The person must read something, whatever went wrong (rule 10).
-            report("a command failed in an unforeseen way", error)
+            report_unexpected("a command failed in an unforeseen way", error)
             reply = Reply(strings.BROKEN, Visibility.PRIVATE)
         if reply is not None:
             await self._answer(interaction, reply, public=public, is_heard=is_heard)
@@ -219,7 +219,7 @@ class Interactions:
             if (refusal := await obstacle(interaction, opens_threads=opens_threads)) is not None:
                 return refusal
         return await self._desk.commands.run(
-            Asked(
+            CommandContext(
                 command,
                 channel_of(interaction.guild_id, interaction.channel_id),
                 actor_of(interaction.user, interaction.permissions),

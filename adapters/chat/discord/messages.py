@@ -24,7 +24,7 @@ from bot.core.tasks import TaskSet
 from bot.facade import Bot
 from bot.relay import Message
 from bot.settings import Relay
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +110,7 @@ class Messages:
             self._not_taken(channel, message, sentence, is_addressed=is_addressed)
         except Exception as error:  # noqa: BLE001 - its author must read something, whatever went wrong (rule 10)
             sentence, told = sentences.failure(AvatarRelayError("unexpected"))
-            report("a message was not taken, in an unforeseen way", error, told=told)
+            report_unexpected("a message was not taken, in an unforeseen way", error, told=told)
             self._not_taken(channel, message, sentence, is_addressed=is_addressed)
 
     def _not_taken(self, channel: Channel, message: discord.Message, sentence: str, *, is_addressed: bool) -> None:

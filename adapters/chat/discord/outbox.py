@@ -23,7 +23,7 @@ from bot.core.tasks import TaskSet
 from bot.core.views import Button
 from bot.facade import Bot
 from bot.settings import AnswerPlacement
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
@@ -103,7 +103,7 @@ class Outbox:
         except (discord.HTTPException, *PASSING) as error:
             log.warning("a message could not be posted", channel=str(channel), error=str(error) or repr(error))
         except Exception as error:  # noqa: BLE001 - those behind it must not go with it
-            report("a message was not posted, in an unforeseen way", error, channel=str(channel))
+            report_unexpected("a message was not posted, in an unforeseen way", error, channel=str(channel))
 
     async def _send_piece(
         self, guild_id: int, place: int, reply_to: int | None, content: str, letter: Letter | None

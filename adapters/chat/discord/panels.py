@@ -28,7 +28,7 @@ from bot.core.tasks import TaskSet
 from bot.core.views import SessionView
 from bot.facade import Bot
 from bot.sessions.panel import INTERRUPT, SKIP, STOP, panel_of
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
@@ -195,7 +195,7 @@ class Panels:
             log.error("a panel could not be remembered; trying again", session=view.session_id, error=str(error))
             return Drawn.AGAIN, False
         except Exception as error:  # noqa: BLE001 - a panel that nobody keeps any more would be posted a second time
-            report("a panel was not drawn, in an unforeseen way", error, session=view.session_id)
+            report_unexpected("a panel was not drawn, in an unforeseen way", error, session=view.session_id)
             return Drawn.AGAIN, False
         return Drawn.DONE, False
 

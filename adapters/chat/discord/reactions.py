@@ -14,7 +14,7 @@ from adapters.chat.discord.rest import PASSING, Connection
 from bot.core.models import Channel, Utterance, UtteranceState
 from bot.core.ports import Clock
 from bot.core.tasks import TaskSet
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +107,7 @@ class Reactions:
         except (discord.HTTPException, *PASSING) as error:
             log.info("a reaction was not possible", channel=channel_id, error=str(error) or repr(error))
         except Exception as error:  # noqa: BLE001 - those behind it must not go with it
-            report("a reaction was not put, in an unforeseen way", error, channel=channel_id)
+            report_unexpected("a reaction was not put, in an unforeseen way", error, channel=channel_id)
 
     def _remember(self, message_id: int, mark: str) -> None:
         self._shown[message_id] = mark

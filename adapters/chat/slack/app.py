@@ -11,7 +11,7 @@ from slack_bolt.response import BoltResponse
 
 from adapters.chat.slack.events import NotStored
 from bot.core.errors import StoreError
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
@@ -38,5 +38,5 @@ async def failed(error: Exception, body: dict[str, Any]) -> BoltResponse:
         return BoltResponse(status=503)
     # A mistake of ours, or something Slack has never sent before. An event would fail again and again; of a command
     # that is not acknowledged the person is told.
-    report("something from Slack was not understood", error)
+    report_unexpected("something from Slack was not understood", error)
     return BoltResponse(status=200 if "event" in body else 500)

@@ -14,7 +14,7 @@ from adapters.chat.slack import strings
 from adapters.chat.slack.client import refusal_in, web_client
 from adapters.chat.slack.manifest import manifest_of, uses_http
 from adapters.network import told, trouble_of
-from bot.cli.doctor.check import Check, Examination, failed, passed, skipped
+from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped
 from bot.sentences import network as network_words
 from bot.sentences import network_fix
 from bot.settings import Settings
@@ -25,7 +25,7 @@ MOST_NAMED = 20
 NOT_SLACK = "what answers at SLACK_API_URL is not Slack"
 
 
-async def examine_slack(examination: Examination) -> AsyncIterator[Check]:
+async def examine_slack(examination: CheckContext) -> AsyncIterator[Check]:
     """Look at the Slack app's tokens, scopes and connection, and at a channel where one is named."""
     settings = examination.settings
     slack = settings.slack
@@ -42,7 +42,7 @@ async def examine_slack(examination: Examination) -> AsyncIterator[Check]:
             yield check
 
 
-async def _of_token(examination: Examination, session: aiohttp.ClientSession, token: str) -> AsyncIterator[Check]:
+async def _of_token(examination: CheckContext, session: aiohttp.ClientSession, token: str) -> AsyncIterator[Check]:
     settings = examination.settings
     bot = web_client(token, settings.slack.api_url, session)
     try:

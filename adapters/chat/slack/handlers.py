@@ -26,14 +26,14 @@ from adapters.chat.slack.strings import DIRECT_MESSAGE, IN_DOUBT, NOT_RELAYED, N
 from adapters.chat.slack.users import People
 from adapters.chat.slack.workspaces import Workspaces
 from bot import sentences
-from bot.commands.parser import AVATAR, Asked, Command, parse
+from bot.commands.parser import AVATAR, Command, CommandContext, parse
 from bot.core.errors import AvatarRelayError, Refused, StoreError
 from bot.core.models import Channel
 from bot.core.views import Reply, Visibility
 from bot.facade import Bot
 from bot.relay import Message
 from bot.settings import Relay
-from bot.telemetry.unexpected import report
+from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +133,7 @@ class Intake:
             await self._require_presence(workspace, asker.channel)
             self._starters[asker.channel] = asker
         actor = await self._people.actor(workspace, asker.user, asker.team)
-        asked = Asked(command, asker.channel, actor, keys, message_id, names, session_id)
+        asked = CommandContext(command, asker.channel, actor, keys, message_id, names, session_id)
         reply = await self._desk.commands.run(asked)
         if reply is None:
             if message_id in self._in_doubt:
@@ -309,7 +309,7 @@ class Intake:
             log.error("something could not be taken in", reference=reference, error=str(error))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, who asked must read something (rule 10)
             sentence, told = sentences.failure(AvatarRelayError("unexpected"))
-            report("something could not be taken in", error, told=told)
+            report_unexpected("something could not be taken in", error, told=told)
         else:
             return True
         if asker is not None:

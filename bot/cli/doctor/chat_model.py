@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped, warned
 from bot.core.errors import AnswerError, AnswerTrouble, SettingsError
 from bot.core.ports import Capabilities, ChatTurn
 from bot.core.time_limit import time_limit
@@ -15,7 +15,7 @@ LIMIT = 60.0
 """Seconds until the first word: as long as people would wait for one."""
 
 
-async def examine_answers(examination: Examination) -> AsyncIterator[Check]:
+async def examine_answers(examination: CheckContext) -> AsyncIterator[Check]:
     """Look whether questions are answered."""
     settings = examination.settings
     if settings.avatar.provider == SIMULATOR:
@@ -33,7 +33,7 @@ async def examine_answers(examination: Examination) -> AsyncIterator[Check]:
         yield warned(SUBJECT, "the avatar repeats only", f"Set CHAT_API_URL and CHAT_MODEL{also} to let it answer.")
 
 
-def _capabilities(examination: Examination) -> Capabilities | None:
+def _capabilities(examination: CheckContext) -> Capabilities | None:
     try:
         return make_provider(examination.settings, examination.clock).capabilities
     except SettingsError:
@@ -41,7 +41,7 @@ def _capabilities(examination: Examination) -> Capabilities | None:
         return None
 
 
-async def _asked(examination: Examination, chosen: ChatModelSettings) -> Check:
+async def _asked(examination: CheckContext, chosen: ChatModelSettings) -> Check:
     try:
         async with time_limit(examination.clock, LIMIT):
             await _first_word(examination)
@@ -52,7 +52,7 @@ async def _asked(examination: Examination, chosen: ChatModelSettings) -> Check:
     return passed(SUBJECT, f"the chat model {chosen.model} answers")
 
 
-async def _first_word(examination: Examination) -> None:
+async def _first_word(examination: CheckContext) -> None:
     """Raises `AnswerError` where there is none. The rest of the answer is left unread."""
     if examination.chat_model is None:
         return

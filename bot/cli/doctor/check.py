@@ -1,7 +1,7 @@
 """One thing that was looked at, and what came of it; and where adapters add theirs. No I/O.
 
 A chat adapter or a provider adds checks through the entry-point group `avatar_relay.checks`: a function that takes what
-it needs as an `Examination` and yields `Check`s. It changes nothing, has timeouts of its own, and raises nothing.
+it needs as an `CheckContext` and yields `Check`s. It changes nothing, has timeouts of its own, and raises nothing.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -35,7 +35,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class CheckContext:
     """What a check may use. `channel`: the id of a channel to look at, where the operator named one. `chat_model`: the
     one of the settings, not entered yet, where there is one."""
 
@@ -45,7 +45,7 @@ class Examination:
     chat_model: AbstractAsyncContextManager[ChatModel] | None = None
 
 
-Examine = Callable[[Examination], AsyncIterator[Check]]
+Examine = Callable[[CheckContext], AsyncIterator[Check]]
 
 
 def passed(subject: str, found: str) -> Check:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped, warned
 from bot.cli.doctor.http import client_for
 from bot.cli.doctor.public_address import is_bot_running
 from bot.core.bind_errors import explain_bind_error
@@ -19,7 +19,7 @@ from bot.settings import ENV_FILE, SIMULATOR, Settings, database_url_or_default
 from bot.settings.proxies import VARIABLES, environment_proxies
 from bot.store import migrate
 from bot.store.lock.instance import owner_of
-from bot.store.url import read_address
+from bot.store.url import parse_url
 
 LITTLE_SPACE = 200 * 1024 * 1024
 """Bytes free below which a database that grows will soon not be able to; a busy month of messages is some 10 MB."""
@@ -28,7 +28,7 @@ MOST_SKEW = 30.0
 """Seconds that this machine's clock may differ: Slack refuses requests that are 5 minutes off, tokens 1 minute."""
 
 
-async def examine_machine(examination: Examination) -> AsyncIterator[Check]:
+async def examine_machine(examination: CheckContext) -> AsyncIterator[Check]:
     """Look at `.env`, the database, the disk, the web server's port and the clock."""
     settings = examination.settings
     yield _settings()
@@ -57,7 +57,7 @@ def _settings() -> Check:
 
 async def _database(settings: Settings) -> Check:
     url = database_url_or_default(settings)
-    address = read_address(url)
+    address = parse_url(url)
     try:
         revision = await migrate.current(url)
     except StoreError as error:
@@ -78,7 +78,7 @@ async def _database(settings: Settings) -> Check:
 
 
 def _disk(settings: Settings) -> Check:
-    address = read_address(database_url_or_default(settings))
+    address = parse_url(database_url_or_default(settings))
     if address.file is None:
         return skipped("disk space", "the database is not in a file of this machine")
     folder = next(parent for parent in (address.file.parent, *address.file.parent.parents) if parent.exists())

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped, warned
 from bot.core.errors import AuthenticationFailed, ProviderError, SettingsError, Sunset, Transient
 from bot.core.ports import AvatarProvider
 from bot.plugins import make_provider
@@ -10,7 +10,7 @@ from bot.sentences import dollars, network, network_fix
 from bot.settings import SIMULATOR, Settings, options_set
 
 
-async def examine_provider(examination: Examination) -> AsyncIterator[Check]:
+async def examine_provider(examination: CheckContext) -> AsyncIterator[Check]:
     """Look at the chosen provider's account."""
     settings = examination.settings
     name = settings.avatar.provider

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import httpx
 from aiohttp import web
 
-from bot.cli.doctor.check import Check, Examination, failed, passed, skipped, warned
+from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped, warned
 from bot.cli.doctor.http import client_for
 from bot.settings import Settings
 
@@ -18,7 +18,7 @@ OF_A_BOT = "ok\n"
 """What `/healthz` of a bot answers."""
 
 
-async def examine_public_address(examination: Examination) -> AsyncIterator[Check]:
+async def examine_public_address(examination: CheckContext) -> AsyncIterator[Check]:
     """Look whether others reach the watch page."""
     settings = examination.settings
     if settings.web.public_url is None:

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 import structlog
 
 from bot.cli.doctor.chat_model import examine_answers
-from bot.cli.doctor.check import GROUP, Check, Examination, Examine, Outcome, failed, skipped
+from bot.cli.doctor.check import GROUP, Check, CheckContext, Examine, Outcome, failed, skipped
 from bot.cli.doctor.machine import examine_machine
 from bot.cli.doctor.provider import examine_provider
 from bot.cli.doctor.public_address import examine_public_address
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 _MARKS = {Outcome.PASS: "ok", Outcome.WARNING: "warning", Outcome.FAILURE: "FAILED", Outcome.SKIP: "-"}
 
 
-async def examine(examination: Examination) -> list[Check]:
+async def examine(examination: CheckContext) -> list[Check]:
     """Run every check, one after the other. Nothing of what they say holds a secret."""
     redactor = Redactor(examination.settings.secrets())
     checks: list[Check] = []
@@ -73,7 +73,7 @@ def _of_adapters() -> Iterable[tuple[str, Examine]]:
 
 
 def _without_its_extra(name: str, missing: str) -> Examine:
-    async def say_so(_: Examination) -> AsyncIterator[Check]:
+    async def say_so(_: CheckContext) -> AsyncIterator[Check]:
         yield skipped(name.capitalize(), f"{missing} is not installed. Add it with: pip install 'avatar-relay[{name}]'")
 
     return say_so

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from bot.cli.doctor.check import GROUP, Check, Examination, Examine, Outcome, failed
+from bot.cli.doctor.check import GROUP, Check, CheckContext, Examine, Outcome, failed
 from bot.cli.doctor.provider import examine_provider
 from bot.cli.doctor.public_address import examine_public_address
 from bot.cli.doctor.report import table
@@ -31,7 +31,7 @@ TRIES = 3
 """How often a group of questions is asked before the answers are taken as they are."""
 
 
-class Interview:
+class SetupWizard:
     """One run of `init`."""
 
     def __init__(self, file: Path, clock: Clock, tell: Echo, ask: Ask | None) -> None:
@@ -101,7 +101,7 @@ class Interview:
         examine = _check_named(name)
         if examine is None:
             return []
-        return [found async for found in examine(Examination(settings, self._clock))]
+        return [found async for found in examine(CheckContext(settings, self._clock))]
 
 
 def settings_of(values: Mapping[str, str], *, beside: Path) -> Settings:

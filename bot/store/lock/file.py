@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from bot.core.errors import StoreUnavailable
-from bot.store.url import Address
+from bot.store.url import DatabaseUrl
 
 if sys.platform == "win32":
     import msvcrt
@@ -43,7 +43,7 @@ class FileLock:
     process left, number and all, is no obstacle.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: DatabaseUrl) -> None:
         self._address = address
         self._descriptor: int | None = None
 
@@ -76,7 +76,7 @@ class FileLock:
         return await never
 
 
-def file_holder(address: Address) -> int | None:
+def file_holder(address: DatabaseUrl) -> int | None:
     """The number of the process that holds the lock; None where none does. Makes no file."""
     lock = _lock_file(address)
     if lock is None:
@@ -93,11 +93,11 @@ def file_holder(address: Address) -> int | None:
         os.close(descriptor)
 
 
-def _lock_file(address: Address) -> Path | None:
+def _lock_file(address: DatabaseUrl) -> Path | None:
     return None if address.file is None else address.file.with_name(address.file.name + ".lock")
 
 
-def _open(lock: Path, address: Address) -> int:
+def _open(lock: Path, address: DatabaseUrl) -> int:
     try:
         return os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:

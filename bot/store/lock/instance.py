@@ -16,11 +16,11 @@ from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.ports import Clock
 from bot.store.lock.file import FileLock, file_holder
 from bot.store.lock.postgres import AdvisoryLock, advisory_holder
-from bot.store.url import read_address
+from bot.store.url import parse_url
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = 15.0
+ACQUIRE_TIMEOUT = 15.0
 """Seconds that a new bot waits for the old one to end: a shutdown takes up to 9 s, and PostgreSQL notices after 11 s
 that a machine has lost its power."""
 
@@ -47,17 +47,17 @@ class Lock(Protocol):
         """Wait until it may be somebody else's, and tell why."""
 
 
-class Ownership:
+class InstanceLock:
     """Owns the database of `url` inside an `async with` block.
 
     Entering raises `StoreUnavailable` with the process that owns it, where that one does not end within `patience`.
     """
 
     def __init__(
-        self, url: str, clock: Clock, *, patience: float = PATIENCE, stopping: asyncio.Event | None = None
+        self, url: str, clock: Clock, *, patience: float = ACQUIRE_TIMEOUT, stopping: asyncio.Event | None = None
     ) -> None:
         """`patience` is in seconds. `stopping` is set when nobody wants the database any more: no more waiting then."""
-        address = read_address(url)
+        address = parse_url(url)
         self._lock: Lock = FileLock(address) if address.is_sqlite else AdvisoryLock(address, clock)
         self._another = "file" if address.is_sqlite else "database"
         self._clock = clock
@@ -66,7 +66,7 @@ class Ownership:
         self.trouble: str | None = None
         self.is_over = False
 
-    async def __aenter__(self) -> "Ownership":
+    async def __aenter__(self) -> "InstanceLock":
         until = self._clock.monotonic() + self._patience
         other = await self._lock.take()
         if other is not None and self._patience > 0:
@@ -126,7 +126,7 @@ async def owner_of(url: str) -> str | None:
 
     Raises `StoreUnavailable` for a URL that is no database address, and where PostgreSQL cannot be reached.
     """
-    address = read_address(url)
+    address = parse_url(url)
     if not address.is_sqlite:
         return await advisory_holder(address)
     pid = file_holder(address)

@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.ports import Clock
 from bot.store.engine import postgres_engine
-from bot.store.errors import DRIVER_ERRORS, store_error
-from bot.store.url import Address
+from bot.store.errors import DRIVER_ERRORS, translate_error
+from bot.store.url import DatabaseUrl
 
 OWNER_LOCK = 0x6F776E72
 """The first key of the advisory lock; the second one stands for the schema."""
@@ -82,7 +82,7 @@ class _Backend:
 class AdvisoryLock:
     """The lock of the database at `address`, with the connection that holds it."""
 
-    def __init__(self, address: Address, clock: Clock) -> None:
+    def __init__(self, address: DatabaseUrl, clock: Clock) -> None:
         self._address = address
         self._clock = clock
         self._open = AsyncExitStack()
@@ -101,7 +101,7 @@ class AdvisoryLock:
                     self._connection, self._open = connection, stack.pop_all()
                 return None if other is None else str(other)
         except DRIVER_ERRORS as error:
-            raise store_error(error, self._address) from None
+            raise translate_error(error, self._address) from None
 
     async def give_back(self) -> None:
         """See `bot.store.lock.instance.Lock`. The server releases the lock as the connection ends."""
@@ -153,11 +153,11 @@ class AdvisoryLock:
             async with asyncio.timeout(CHECK_TIMEOUT):
                 await self._connection.execute(_ALIVE)
         except DRIVER_ERRORS as error:
-            return store_error(error, self._address)
+            return translate_error(error, self._address)
         return None
 
 
-async def advisory_holder(address: Address) -> str | None:
+async def advisory_holder(address: DatabaseUrl) -> str | None:
     """Which process holds the lock of the database at `address`, in words; None where none does.
 
     Raises `StoreUnavailable` where the database cannot be reached.
@@ -167,12 +167,12 @@ async def advisory_holder(address: Address) -> str | None:
             schema, _ = (await connection.execute(_PLACE)).one()
             other = await _holder(connection, schema)
     except DRIVER_ERRORS as error:
-        raise store_error(error, address) from None
+        raise translate_error(error, address) from None
     return None if other is None else str(other)
 
 
 @asynccontextmanager
-async def _connected(address: Address) -> AsyncIterator[AsyncConnection]:
+async def _connected(address: DatabaseUrl) -> AsyncIterator[AsyncConnection]:
     engine = postgres_engine(address).execution_options(isolation_level="AUTOCOMMIT")
     try:
         async with engine.connect() as connection:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bot.commands.parser import Asked
-from bot.commands.router import Commands
+from bot.commands.parser import CommandContext
+from bot.commands.router import CommandRouter
 from bot.core.models import EndReason
 from bot.core.views import Reply
 from bot.platforms import Platforms
@@ -129,14 +129,14 @@ async def test_what_was_to_be_shown_meanwhile_is_shown_after_the_restart(live: D
 
 async def test_an_answer_under_way_finds_another_way(live: DiscordDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
-    run = Commands.run
+    run = CommandRouter.run
 
-    async def slow(commands: Commands, asked: Asked) -> Reply | None:
+    async def slow(commands: CommandRouter, asked: CommandContext) -> Reply | None:
         begun.set()
         await go_on.wait()
         return await run(commands, asked)
 
-    monkeypatch.setattr(Commands, "run", slow)
+    monkeypatch.setattr(CommandRouter, "run", slow)
     await live.slash("/avatar status")
     await begun.wait()
     before = len(live.twin.messages(live.channel))

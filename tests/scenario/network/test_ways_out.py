@@ -29,7 +29,7 @@ from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions
 from bot import sentences
 from bot.cli.doctor import machine, public_address
-from bot.cli.doctor.check import Examination
+from bot.cli.doctor.check import CheckContext
 from bot.core.clock import SystemClock
 from bot.core.errors import Transient, Trouble
 from bot.core.models import Playback
@@ -92,7 +92,7 @@ def provider(make: Any) -> Callable[[], Awaitable[object]]:
 
 def doctor(examine: Any) -> Callable[[], Awaitable[object]]:
     async def look() -> object:
-        return [check async for check in examine(Examination(settings_with(TOKENS), SystemClock()))]
+        return [check async for check in examine(CheckContext(settings_with(TOKENS), SystemClock()))]
 
     return look
 

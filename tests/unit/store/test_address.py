@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from bot.core.errors import StoreUnavailable
-from bot.store.url import read_address
+from bot.store.url import parse_url
 
 
 @pytest.mark.parametrize("driver", ["sqlite", "sqlite+aiosqlite", "sqlite+pysqlite"])
 def test_a_file_is_found_with_any_driver(driver: str, tmp_path: Path) -> None:
-    address = read_address(f"{driver}:///{tmp_path}/relay.db")
+    address = parse_url(f"{driver}:///{tmp_path}/relay.db")
     assert address.file == tmp_path / "relay.db"
     assert address.is_sqlite
     assert not address.is_in_memory
@@ -20,24 +20,24 @@ def test_a_file_is_found_with_any_driver(driver: str, tmp_path: Path) -> None:
 
 def test_a_relative_file_is_in_the_folder_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert read_address("sqlite:///relay.db").file == tmp_path / "relay.db"
+    assert parse_url("sqlite:///relay.db").file == tmp_path / "relay.db"
 
 
 def test_two_names_of_a_file_are_one_address(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
-    assert read_address(f"sqlite:///{tmp_path}/link/relay.db") == read_address(f"sqlite:///{tmp_path}/relay.db")
+    assert parse_url(f"sqlite:///{tmp_path}/link/relay.db") == parse_url(f"sqlite:///{tmp_path}/relay.db")
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite+aiosqlite:///:memory:"])
 def test_a_database_in_memory_has_no_file(url: str) -> None:
-    address = read_address(url)
+    address = parse_url(url)
     assert address.is_in_memory
     assert address.file is None
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgresql+asyncpg", "postgresql+psycopg", "postgres"])
 def test_postgresql_is_reached_through_asyncpg(scheme: str) -> None:
-    address = read_address(f"{scheme}://ada:s3cret@db.example.org:5433/relay?sslmode=require")
+    address = parse_url(f"{scheme}://ada:s3cret@db.example.org:5433/relay?sslmode=require")
     assert address.url.drivername == "postgresql+asyncpg"
     assert address.arguments["dsn"] == "postgresql://?sslmode=require"
     assert address.arguments["password"] == "s3cret"
@@ -52,12 +52,12 @@ def test_postgresql_is_reached_through_asyncpg(scheme: str) -> None:
 )
 def test_anything_else_is_refused_in_words_without_what_was_written(url: str) -> None:
     with pytest.raises(StoreUnavailable, match=r"DATABASE_URL is not a .*: write .*sqlite:///") as refusal:
-        read_address(url)
+        parse_url(url)
     assert "s3cret" not in str(refusal.value)
 
 
 def test_the_folder_and_the_file_are_for_their_owner_only(tmp_path: Path) -> None:
-    address = read_address(f"sqlite:///{tmp_path}/new/relay.db")
+    address = parse_url(f"sqlite:///{tmp_path}/new/relay.db")
     address.make_room()
     assert address.file is not None
     assert oct(address.file.parent.stat().st_mode & 0o777) == "0o700"
@@ -69,7 +69,7 @@ def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
     file.write_text("words")
     file.chmod(0o640)
     tmp_path.chmod(0o755)
-    read_address(f"sqlite:///{file}").make_room()
+    parse_url(f"sqlite:///{file}").make_room()
     assert file.read_text() == "words"
     assert [oct(path.stat().st_mode & 0o777) for path in (file, tmp_path)] == ["0o640", "0o755"]
 
@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_made_is_told_with_its_name(tmp_path: Path) -> N
     (tmp_path / "obstacle").write_text("")
     for place in (tmp_path / "obstacle" / "relay.db", tmp_path):
         with pytest.raises(StoreUnavailable, match="cannot be opened for writing") as refusal:
-            read_address(f"sqlite:///{place}").make_room()
+            parse_url(f"sqlite:///{place}").make_room()
         assert str(place) in str(refusal.value)
 
 
@@ -87,4 +87,4 @@ def test_a_file_without_permission_is_told(tmp_path: Path) -> None:
     file = tmp_path / "relay.db"
     file.touch(0o400)
     with pytest.raises(StoreUnavailable, match=r"cannot be opened for writing \(permission denied\)"):
-        read_address(f"sqlite:///{file}").make_room()
+        parse_url(f"sqlite:///{file}").make_room()

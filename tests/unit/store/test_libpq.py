@@ -23,7 +23,7 @@ from bot.store import migrate
 from bot.store.keepalive import keep_alive
 from bot.store.libpq import DEFAULT_TIMEOUT, PARAMETERS, asyncpg_arguments
 from bot.store.lock.instance import owner_of
-from bot.store.url import read_address
+from bot.store.url import parse_url
 from tests.contract.store.conftest import new_postgres_url, postgres_server  # noqa: F401  fixtures
 
 BASE = "postgresql://ada:s3cret@db.example.org/relay"
@@ -219,12 +219,12 @@ def refused(read: Callable[[], object]) -> str | None:
 
 @given(st.text())
 def test_any_text_gives_an_address_or_a_sentence(text: str) -> None:
-    assert "DATABASE_URL" in (refused(lambda: read_address(text)) or "DATABASE_URL")
-    assert "DATABASE_URL" in (refused(lambda: read_address(f"postgresql://{text}")) or "DATABASE_URL")
+    assert "DATABASE_URL" in (refused(lambda: parse_url(text)) or "DATABASE_URL")
+    assert "DATABASE_URL" in (refused(lambda: parse_url(f"postgresql://{text}")) or "DATABASE_URL")
 
 
 def test_secrets_of_the_address_are_not_shown() -> None:
-    address = read_address(f"{BASE}?sslpassword=t0psecret")
+    address = parse_url(f"{BASE}?sslpassword=t0psecret")
     assert "s3cret" not in f"{address} {address!r}"
     assert "t0psecret" not in f"{address} {address!r}"
 
@@ -262,7 +262,7 @@ def test_a_real_server_takes_the_usual_parameters_from_every_way_in(
     url = f"{plain}{'&' if '?' in plain else '?'}{USUAL}"
 
     async def look() -> list[str]:
-        connection = await asyncpg.connect(**read_address(url).arguments)
+        connection = await asyncpg.connect(**parse_url(url).arguments)
         shown = [await connection.fetchval(f"SHOW {name}") for name in ("application_name", "statement_timeout")]
         await connection.close()
         return shown

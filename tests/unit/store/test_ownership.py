@@ -13,7 +13,7 @@ import pytest
 
 from bot.core.errors import StoreUnavailable
 from bot.core.tasks import cancel_and_wait
-from bot.store.lock.instance import PATIENCE, Ownership, owner_of
+from bot.store.lock.instance import ACQUIRE_TIMEOUT, InstanceLock, owner_of
 from tests.clock import ManualClock
 
 OWN = """
@@ -38,9 +38,9 @@ def another_process(url: str) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def at_once(url: str) -> Ownership:
+def at_once(url: str) -> InstanceLock:
     """The ownership of somebody who does not wait."""
-    return Ownership(url, ManualClock(), patience=0)
+    return InstanceLock(url, ManualClock(), patience=0)
 
 
 @pytest.fixture
@@ -87,9 +87,9 @@ async def test_it_can_be_taken_again_after_it_was_given_back(url: str) -> None:
 async def test_a_newcomer_gets_the_file_when_its_owner_ends_in_time(url: str) -> None:
     clock = ManualClock()
     async with at_once(url):
-        newcomer = Ownership(url, clock)
+        newcomer = InstanceLock(url, clock)
         entering = asyncio.create_task(newcomer.__aenter__())
-        await clock.advance(PATIENCE - 1)
+        await clock.advance(ACQUIRE_TIMEOUT - 1)
         assert not entering.done()
     await clock.advance(1)
     assert await entering is newcomer
@@ -100,8 +100,8 @@ async def test_a_newcomer_gets_the_file_when_its_owner_ends_in_time(url: str) ->
 async def test_a_newcomer_waits_no_longer_than_its_patience(url: str) -> None:
     clock = ManualClock()
     async with at_once(url):
-        entering = asyncio.create_task(Ownership(url, clock).__aenter__())
-        await clock.advance(PATIENCE)
+        entering = asyncio.create_task(InstanceLock(url, clock).__aenter__())
+        await clock.advance(ACQUIRE_TIMEOUT)
         assert entering.done()
         with pytest.raises(StoreUnavailable, match="already runs on this database"):
             await entering
@@ -110,7 +110,7 @@ async def test_a_newcomer_waits_no_longer_than_its_patience(url: str) -> None:
 async def test_a_newcomer_that_is_told_to_stop_waits_no_longer(url: str) -> None:
     clock, stopping = ManualClock(), asyncio.Event()
     async with at_once(url):
-        entering = asyncio.create_task(Ownership(url, clock, stopping=stopping).__aenter__())
+        entering = asyncio.create_task(InstanceLock(url, clock, stopping=stopping).__aenter__())
         await clock.advance(1)
         assert not entering.done()
         stopping.set()
@@ -121,7 +121,7 @@ async def test_a_newcomer_that_is_told_to_stop_waits_no_longer(url: str) -> None
 
 async def test_the_lock_of_a_file_is_never_lost(url: str) -> None:
     clock = ManualClock()
-    async with Ownership(url, clock) as ownership:
+    async with InstanceLock(url, clock) as ownership:
         keeping = asyncio.create_task(ownership.keep())
         await clock.advance(3600)
         assert not keeping.done()

@@ -14,7 +14,7 @@ from bot.core.clock import SystemClock
 from bot.core.errors import StoreUnavailable
 from bot.core.tasks import cancel_and_wait
 from bot.store.lock import postgres as advisory_lock
-from bot.store.lock.instance import Ownership, owner_of
+from bot.store.lock.instance import InstanceLock, owner_of
 from tests.contract.store.conftest import new_postgres_url, postgres_server  # noqa: F401  fixtures
 from tests.unit.store.test_ownership import another_process
 
@@ -65,13 +65,13 @@ async def nobody_owns(url: str) -> None:
     await eventually(is_free)
 
 
-def at_once(url: str, speed: float = 1.0) -> Ownership:
+def at_once(url: str, speed: float = 1.0) -> InstanceLock:
     """The ownership of somebody who does not wait."""
-    return Ownership(url, SystemClock(speed), patience=0)
+    return InstanceLock(url, SystemClock(speed), patience=0)
 
 
 @asynccontextmanager
-async def kept(ownership: Ownership) -> AsyncIterator[asyncio.Task[None]]:
+async def kept(ownership: InstanceLock) -> AsyncIterator[asyncio.Task[None]]:
     """Have the database owned, and the task that sees to it."""
     async with ownership:
         keeping = asyncio.create_task(ownership.keep())
@@ -108,7 +108,7 @@ async def test_it_is_free_once_it_was_given_back(url: str) -> None:
 
 async def test_a_newcomer_gets_the_database_when_its_owner_ends_in_time(url: str) -> None:
     async with at_once(url):
-        newcomer = Ownership(url, SystemClock())
+        newcomer = InstanceLock(url, SystemClock())
         entering = asyncio.create_task(newcomer.__aenter__())
         await asyncio.wait([entering], timeout=1)
         assert not entering.done()

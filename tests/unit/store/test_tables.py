@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from bot.core.models import AuditEntry, Session, Stream, StreamState, Utterance, UtteranceState
 from bot.store import migrate
 from bot.store.engine import SqliteDatabase
-from bot.store.rows import in_portions
+from bot.store.rows import in_batches
 from bot.store.store import Store
 from bot.store.tables import audit, sessions, stream_is_unsettled, streams, utterance_is_unfinished, utterances
 from tests.clock import ManualClock
@@ -62,7 +62,7 @@ def test_the_conditions_agree_with_the_model(condition: sa.ColumnElement[bool], 
 def test_portions_hold_every_id_and_have_few_sizes() -> None:
     for size in (0, 1, 2, 3, 999, 1000, 1001, 2500):
         ids = [str(number) for number in range(size)]
-        portions = list(in_portions(ids))
+        portions = list(in_batches(ids))
         assert [i for portion in portions for i in dict.fromkeys(portion)] == ids
         assert all(len(portion).bit_count() == 1 for portion in portions)
 

@@ -11,8 +11,8 @@ from sqlalchemy.engine import Connection
 
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.store.engine import SqliteDatabase
-from bot.store.url import read_address
-from bot.store.writer import LARGEST_BATCH, Writer
+from bot.store.url import parse_url
+from bot.store.writer import LARGEST_BATCH, GroupCommitWriter
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class Note:
 
 @pytest.fixture
 async def ledger() -> AsyncIterator[Ledger]:
-    database = await SqliteDatabase.open(read_address("sqlite://"))
+    database = await SqliteDatabase.open(parse_url("sqlite://"))
     create = sa.text("CREATE TABLE ledger (number INTEGER PRIMARY KEY, line TEXT NOT NULL)")
     await database.write(lambda connection: connection.execute(create))
     ledger = Ledger(database)
@@ -67,8 +67,8 @@ async def ledger() -> AsyncIterator[Ledger]:
 
 
 @pytest.fixture
-async def writer(ledger: Ledger) -> AsyncIterator[Writer]:
-    writer = Writer(ledger.transact)
+async def writer(ledger: Ledger) -> AsyncIterator[GroupCommitWriter]:
+    writer = GroupCommitWriter(ledger.transact)
     writer.start()
     yield writer
     ledger.gate.set()
@@ -79,13 +79,15 @@ def together(*writes: Awaitable[T]) -> asyncio.Future[list[T | BaseException]]:
     return asyncio.gather(*writes, return_exceptions=True)
 
 
-async def test_writes_that_wait_together_share_a_transaction_and_a_statement(ledger: Ledger, writer: Writer) -> None:
+async def test_writes_that_wait_together_share_a_transaction_and_a_statement(
+    ledger: Ledger, writer: GroupCommitWriter
+) -> None:
     results = await together(*(writer.write(Note("a"), str(number), str(number)) for number in range(5)))
     assert results == [f"a:{number} done with 5" for number in range(5)]
     assert ledger.transactions == 1
 
 
-async def test_what_arrives_during_a_commit_goes_into_the_next_one(ledger: Ledger, writer: Writer) -> None:
+async def test_what_arrives_during_a_commit_goes_into_the_next_one(ledger: Ledger, writer: GroupCommitWriter) -> None:
     ledger.gate.clear()
     first = asyncio.create_task(writer.write(Note("a"), "1", "1"))
     await ledger.begun.wait()
@@ -97,13 +99,13 @@ async def test_what_arrives_during_a_commit_goes_into_the_next_one(ledger: Ledge
     assert ledger.transactions == 2
 
 
-async def test_a_batch_is_bounded(ledger: Ledger, writer: Writer) -> None:
+async def test_a_batch_is_bounded(ledger: Ledger, writer: GroupCommitWriter) -> None:
     await together(*(writer.write(Note("a"), str(number), str(number)) for number in range(LARGEST_BATCH + 1)))
     assert ledger.transactions == 2
     assert await ledger.lines() == [f"a:{number}" for number in range(LARGEST_BATCH + 1)]
 
 
-async def test_writes_that_touch_the_same_thing_keep_their_order(ledger: Ledger, writer: Writer) -> None:
+async def test_writes_that_touch_the_same_thing_keep_their_order(ledger: Ledger, writer: GroupCommitWriter) -> None:
     await together(
         writer.write(Note("send"), "x", "x"),
         writer.write(Note("speak"), "x", "x"),
@@ -117,7 +119,7 @@ async def test_writes_that_touch_the_same_thing_keep_their_order(ledger: Ledger,
     assert ledger.transactions == 1
 
 
-async def test_a_write_that_stands_alone_keeps_its_place(ledger: Ledger, writer: Writer) -> None:
+async def test_a_write_that_stands_alone_keeps_its_place(ledger: Ledger, writer: GroupCommitWriter) -> None:
     def count(connection: Connection) -> int:
         return int(connection.execute(sa.text("SELECT count(*) FROM ledger")).scalar_one())
 
@@ -134,7 +136,7 @@ async def test_a_write_that_stands_alone_keeps_its_place(ledger: Ledger, writer:
 
 @pytest.mark.parametrize(("spoiler", "error"), [("bad", StoreError), ("bug", LookupError)])
 async def test_a_write_that_fails_does_not_fail_its_neighbours(
-    ledger: Ledger, writer: Writer, spoiler: str, error: type[Exception]
+    ledger: Ledger, writer: GroupCommitWriter, spoiler: str, error: type[Exception]
 ) -> None:
     results = await together(*(writer.write(Note("a"), text, text) for text in ("1", spoiler, "2", "3")))
     assert isinstance(results[1], error)
@@ -144,7 +146,7 @@ async def test_a_write_that_fails_does_not_fail_its_neighbours(
     assert await writer.write(Note("a"), "4", "4") == "a:4 done with 1"
 
 
-async def test_a_database_out_of_reach_fails_everybody_and_recovers(ledger: Ledger, writer: Writer) -> None:
+async def test_a_database_out_of_reach_fails_everybody_and_recovers(ledger: Ledger, writer: GroupCommitWriter) -> None:
     ledger.refusal = StoreUnavailable("the disk is full")
     results = await together(*(writer.write(Note("a"), str(number), str(number)) for number in range(3)))
     assert [(type(result), str(result)) for result in results] == [(StoreUnavailable, "the disk is full")] * 3
@@ -155,7 +157,7 @@ async def test_a_database_out_of_reach_fails_everybody_and_recovers(ledger: Ledg
     assert await ledger.lines() == ["a:later"]
 
 
-async def test_a_cancelled_caller_does_not_break_the_batch(ledger: Ledger, writer: Writer) -> None:
+async def test_a_cancelled_caller_does_not_break_the_batch(ledger: Ledger, writer: GroupCommitWriter) -> None:
     ledger.gate.clear()
     first = asyncio.create_task(writer.write(Note("a"), "1", "1"))
     await ledger.begun.wait()
@@ -172,7 +174,7 @@ async def test_a_cancelled_caller_does_not_break_the_batch(ledger: Ledger, write
 
 
 async def test_closing_writes_what_waits_and_takes_no_more(ledger: Ledger) -> None:
-    writer = Writer(ledger.transact)
+    writer = GroupCommitWriter(ledger.transact)
     writer.start()
     ledger.gate.clear()
     waiting = together(*(writer.write(Note("a"), str(number), str(number)) for number in range(3)))
@@ -188,7 +190,7 @@ async def test_closing_writes_what_waits_and_takes_no_more(ledger: Ledger) -> No
 
 
 async def test_a_writer_that_is_cancelled_leaves_no_caller_waiting(ledger: Ledger) -> None:
-    writer = Writer(ledger.transact)
+    writer = GroupCommitWriter(ledger.transact)
     writer.start()
     ledger.gate.clear()
     in_flight = asyncio.create_task(writer.write(Note("a"), "1", "1"))
