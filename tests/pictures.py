@@ -25,7 +25,7 @@ from playwright.async_api import Browser, async_playwright
 
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.render import embed_of
-from adapters.chat.slack.blocks import Wording, message_of_panel
+from adapters.chat.slack.blocks import CommandRenamer, message_of_panel
 from bot.core.models import Channel, Mode
 from bot.core.views import Phase, SessionView
 from bot.sessions.panel import panel_of
@@ -163,7 +163,7 @@ body { margin: 0; padding: 20px; background: #fff; color: #1d1c1d;
 
 def slack_page(view: SessionView) -> str:
     """A panel as Slack shows the blocks that the adapter sends."""
-    message = message_of_panel(panel_of(view), view.session_id, Wording("avatar"))
+    message = message_of_panel(panel_of(view), view.session_id, CommandRenamer("avatar"))
     blocks = "".join(_block(block) for block in message["blocks"])
     body = (
         '<span class="name">avatar-relay</span><span class="app">APP</span>'

@@ -53,7 +53,7 @@ DEFAULT_RETRY_AFTER = 1.0
 """Seconds, where a 429 names no delay; v1 never does."""
 
 
-class Repeat(Enum):
+class RetryPolicy(Enum):
     """Which failed requests are sent again (rule 5)."""
 
     READS = "reads"
@@ -83,11 +83,11 @@ class Answer:
         return fields.parsed(self.content)
 
 
-Judge = Callable[[Answer], ProviderError | None]
+ErrorMapper = Callable[[Answer], ProviderError | None]
 """Says what is wrong with an answer; None where it is a success."""
 
 
-class Connection:
+class ProviderHttpClient:
     """A provider's connection pool. Enter it to open, leave it to close."""
 
     def __init__(
@@ -115,8 +115,8 @@ class Connection:
         self,
         method: str,
         path: str,
-        judge: Judge,
-        repeat: Repeat,
+        judge: ErrorMapper,
+        repeat: RetryPolicy,
         *,
         body: Mapping[str, object] | None = None,
         query: Mapping[str, str | int] | None = None,
@@ -135,7 +135,7 @@ class Connection:
         self,
         method: str,
         path: str,
-        judge: Judge,
+        judge: ErrorMapper,
         *,
         body: Mapping[str, object] | None = None,
         query: Mapping[str, str | int] | None = None,
@@ -155,18 +155,18 @@ class Connection:
             raise fault
         return answer
 
-    async def repeated(self, repeat: Repeat, once: Callable[[], Awaitable[Result]]) -> Result:
+    async def repeated(self, repeat: RetryPolicy, once: Callable[[], Awaitable[Result]]) -> Result:
         """Run `once` until it succeeds or its failure may not, or need not, be repeated: at most 4 times, and no new
         attempt after 45 s. The pauses grow, have jitter, and follow `Retry-After` up to `LONGEST_WAIT`."""
 
         def pause(error: Exception) -> bool | float:
             if isinstance(error, RateLimited):
-                if repeat is Repeat.BRIEFLY and error.retry_after > SPEAKING_PATIENCE:
+                if repeat is RetryPolicy.BRIEFLY and error.retry_after > SPEAKING_PATIENCE:
                     return False
                 # Spread out who was refused together. No secret depends on it.
                 return min(error.retry_after, LONGEST_WAIT) + random.uniform(0.0, 0.25)  # noqa: S311
             if isinstance(error, Transient):
-                return repeat is Repeat.READS or not error.may_have_taken_effect
+                return repeat is RetryPolicy.READS or not error.may_have_taken_effect
             return False
 
         # The first attempt goes without the machinery, which costs a fifth of a request and is rarely needed.
@@ -187,7 +187,7 @@ class Connection:
         raise AssertionError("stamina ends with a result or an error")
 
     @asynccontextmanager
-    async def listen(self, path: str, judge: Judge) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def listen(self, path: str, judge: ErrorMapper) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open an event stream and yield its chunks. It may be silent for as long as it likes: whoever listens watches
         the silence. Raises what the judge says of a refusal, or `Transient`, also while it is read."""
         request = self._request("GET", path, None, None, None)
@@ -254,7 +254,7 @@ class Connection:
         delay = fields.number(response.headers.get("Retry-After"))
         return Answer(response.status_code, bytes(content), max(0.0, DEFAULT_RETRY_AFTER if delay is None else delay))
 
-    async def _must_be_events(self, response: httpx.Response, judge: Judge) -> None:
+    async def _must_be_events(self, response: httpx.Response, judge: ErrorMapper) -> None:
         if response.status_code == 200 and response.headers.get("Content-Type", "").startswith("text/event-stream"):
             return
         async with asyncio.timeout(CALL_LIMIT):

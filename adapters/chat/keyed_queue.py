@@ -23,7 +23,7 @@ LONG_WORK = 1.0
 Work = Callable[[], Awaitable[object]]
 
 
-class Lanes:
+class KeyedTaskQueue:
     """Lanes that exist while something waits in them. Work must not raise; what it raises is logged."""
 
     def __init__(self, name: str, *, at_once: int | None = None) -> None:

@@ -131,7 +131,7 @@ class OpenAICompatible:
             failure = AnswerError(_kind_of(trouble), why=AnswerTrouble.UNREACHABLE)
         except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as trouble:
             failure = AnswerError(_kind_of(trouble), why=AnswerTrouble.BROKEN_OFF)
-        except sse.Unreadable as trouble:
+        except sse.SseError as trouble:
             failure = AnswerError(f"the chat model: {trouble}", why=AnswerTrouble.BROKEN_OFF)
         else:
             return

@@ -21,11 +21,11 @@ from adapters.web.protocol import (
     Message,
     SessionMessage,
     encode,
+    parse_message,
     session_message,
-    understand,
     words_message,
 )
-from adapters.web.viewer import Rooms, RoomVisit
+from adapters.web.viewer import Viewer, ViewerRegistry
 from bot.core.errors import LinkInvalid, StoreError
 from bot.core.events import EventBus, SessionChanged, SessionEvent, Subscription, UtteranceChanged, WordsSpoken
 from bot.core.models import UtteranceState
@@ -48,15 +48,15 @@ FAREWELL = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class MessageLimits:
     """How long a message of a page may be, in bytes, and how many it may send within a second."""
 
     longest: int
     per_second: int
 
 
-VISITOR = Bounds(1024, 5)
-CARRIER = Bounds(16 * 1024, 100)
+VISITOR = MessageLimits(1024, 5)
+CARRIER = MessageLimits(16 * 1024, 100)
 """For a page that reports what the avatar says in the room."""
 
 _log = structlog.get_logger(__name__)
@@ -73,7 +73,7 @@ class _Viewer:
         self.signed = signed
         self._view = view
         self._shown: SessionMessage | None = None
-        self.visit = RoomVisit(live.rooms, nonce, view, self._write)
+        self.visit = Viewer(live.rooms, nonce, view, self._write)
         self.dismissed: asyncio.Future[Close] = asyncio.get_running_loop().create_future()
 
     def dismiss(self, why: Close) -> None:
@@ -118,7 +118,7 @@ class _Viewer:
                 return Close.MISBEHAVED
             if len(frame.data.encode()) > bounds.longest:
                 return Close.TOO_LONG
-            said = understand(frame.data)
+            said = parse_message(frame.data)
             if said is None:
                 return Close.MISBEHAVED
             if not isinstance(said, Hello):
@@ -172,7 +172,7 @@ class LiveFeed:
     ) -> None:
         self.desk = desk
         self.clock = clock
-        self.rooms = Rooms(desk, seats, clock)
+        self.rooms = ViewerRegistry(desk, seats, clock)
         self._bulletin = bulletin
         self._links = links
         self._sockets: set[web.WebSocketResponse] = set()

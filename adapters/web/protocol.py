@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Literal, Never, TypedDict
 
-from adapters.web.seats import Standing
+from adapters.web.seats import SeatStatus
 from bot.core.models import RoomAccess, Word
 from bot.core.views import SessionView
 from bot.streams.page_bridge import OutgoingMessage, RoomMessage
@@ -90,9 +90,9 @@ class Heard:
     message: RoomMessage
 
 
-Said = Hello | Visit | Ask | Keep | Give | WantsDoor | Avatar | Seated | Left | Published | Heard
+ClientMessage = Hello | Visit | Ask | Keep | Give | WantsDoor | Avatar | Seated | Left | Published | Heard
 
-_BARE: Mapping[str, Said] = {
+_BARE: Mapping[str, ClientMessage] = {
     "hello": Hello(),
     "ask": Ask(),
     "keep": Keep(),
@@ -102,7 +102,7 @@ _BARE: Mapping[str, Said] = {
 }
 
 
-def understand(text: str) -> Said | None:
+def parse_message(text: str) -> ClientMessage | None:
     """The message in `text`, None where it is none that a page may send."""
     try:
         said: object = json.loads(text, parse_constant=_refuse)
@@ -262,7 +262,7 @@ def enters_room(view: SessionView) -> bool:
     return view.has_room and _web_address(view.hls_url) is None
 
 
-def seat_message(standing: Standing) -> SeatMessage:
+def seat_message(standing: SeatStatus) -> SeatMessage:
     """Where a page stands."""
     return {
         "type": "seat",

@@ -17,7 +17,7 @@ GRACE = 6.0
 ANSWER = 15.0
 """Seconds in which the holder of the seat may say that they keep it."""
 
-PEACE = 60.0
+REQUEST_COOLDOWN = 60.0
 """Seconds in which nobody may ask again, once the holder has kept the seat."""
 
 
@@ -32,7 +32,7 @@ class Place(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SeatStatus:
     """What one page is told. `watching` counts the pages that are there, this one too; `ahead` those that get a free
     seat earlier. `seconds`: until an asked seat passes on. `may_ask`: whether asking for it would change anything."""
 
@@ -50,7 +50,7 @@ class _Visitor:
     leaving: Timer | None = field(default=None, repr=False)
 
 
-class SeatLine:
+class SeatQueue:
     """The line for the one seat of a session. Visitors are named by a key of their own choice."""
 
     def __init__(self, clock: Clock) -> None:
@@ -108,7 +108,7 @@ class SeatLine:
         """The holder, who was asked, goes on watching."""
         if visitor == self._holder and self._asker is not None:
             self._settle_request()
-            self._peace = self._clock.call_later(PEACE, self._end_peace)
+            self._peace = self._clock.call_later(REQUEST_COOLDOWN, self._end_peace)
             self._tell()
 
     def give(self, visitor: str) -> None:
@@ -116,19 +116,19 @@ class SeatLine:
         if visitor == self._holder and self._asker is not None:
             self._pass_to_asker()
 
-    def standing(self, visitor: str) -> Standing:
+    def standing(self, visitor: str) -> SeatStatus:
         """What to tell a visitor who has arrived. Raises KeyError for one who has not."""
         others = [name for name in self._visitors if name != self._holder]
         watching = sum(each.is_here for each in self._visitors.values())
         seconds = max(0.0, self._answer_due - self._clock.monotonic())
         if visitor == self._holder:
             if self._asker is None:
-                return Standing(Place.SEATED, watching, 0)
-            return Standing(Place.ASKED, watching, 0, seconds)
+                return SeatStatus(Place.SEATED, watching, 0)
+            return SeatStatus(Place.ASKED, watching, 0, seconds)
         ahead = others.index(visitor)
         if visitor == self._asker:
-            return Standing(Place.ASKING, watching, ahead, seconds)
-        return Standing(Place.WAITING, watching, ahead, may_ask=self._may_ask(visitor))
+            return SeatStatus(Place.ASKING, watching, ahead, seconds)
+        return SeatStatus(Place.WAITING, watching, ahead, may_ask=self._may_ask(visitor))
 
     def has_seat(self, visitor: str) -> bool:
         """Whether this visitor may play now."""

@@ -16,13 +16,13 @@ from adapters.web.lookup import SessionLookup
 from adapters.web.protocol import (
     Ask,
     Avatar,
+    ClientMessage,
     Give,
     Heard,
     Keep,
     Left,
     Message,
     Published,
-    Said,
     Seated,
     Visit,
     WantsDoor,
@@ -32,7 +32,7 @@ from adapters.web.protocol import (
     room_of,
     seat_message,
 )
-from adapters.web.seats import SeatLine, Standing
+from adapters.web.seats import SeatQueue, SeatStatus
 from bot.core.errors import ProviderError
 from bot.core.models import RoomAccess
 from bot.core.ports import Clock, Timer
@@ -48,21 +48,21 @@ Write = Callable[[list[Message]], Awaitable[None]]
 _log = structlog.get_logger(__name__)
 
 
-class Rooms:
+class ViewerRegistry:
     """The lines of all sessions that are watched, and what their visits need."""
 
     def __init__(self, desk: SessionLookup, seats: PageBridge, clock: Clock) -> None:
         self.desk = desk
         self.seats = seats
         self.clock = clock
-        self.here: dict[tuple[str, str], RoomVisit] = {}
-        self._lines: dict[str, SeatLine] = {}
+        self.here: dict[tuple[str, str], Viewer] = {}
+        self._lines: dict[str, SeatQueue] = {}
 
-    def line(self, session_id: str) -> SeatLine:
+    def line(self, session_id: str) -> SeatQueue:
         """The line of a session; those that everybody has left are forgotten."""
         if session_id not in self._lines:
             self._lines = {name: line for name, line in self._lines.items() if len(line)}
-            self._lines[session_id] = SeatLine(self.clock)
+            self._lines[session_id] = SeatQueue(self.clock)
         return self._lines[session_id]
 
     def close(self) -> None:
@@ -72,10 +72,10 @@ class Rooms:
         self._lines.clear()
 
 
-class RoomVisit:
+class Viewer:
     """What one connected page has to do with the room, from `take` (what it says) and `note` (what is so)."""
 
-    def __init__(self, rooms: Rooms, nonce: str, view: SessionView, write: Write) -> None:
+    def __init__(self, rooms: ViewerRegistry, nonce: str, view: SessionView, write: Write) -> None:
         self._rooms = rooms
         self._nonce = nonce
         self._view = view
@@ -83,7 +83,7 @@ class RoomVisit:
         self._line = rooms.line(view.session_id)
         self._visitor: str | None = None
         self._is_for_one: bool | None = None
-        self._told: Standing | None = None
+        self._told: SeatStatus | None = None
         self._door: RoomAccess | None = None
         self._seat: Seat | None = None
         self._later: Timer | None = None
@@ -99,7 +99,7 @@ class RoomVisit:
             self._is_for_one = self._told = None
         self._changed.set()
 
-    def take(self, said: Said) -> None:
+    def take(self, said: ClientMessage) -> None:
         """The page said something."""
         match said:
             case Visit(visitor, plays):

@@ -13,7 +13,7 @@ LONGEST_MESSAGE = 1 << 20
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
-class Unreadable(ValueError):
+class SseError(ValueError):
     """The other side sends something that no event stream looks like."""
 
 
@@ -28,7 +28,7 @@ class Message:
 async def messages(chunks: AsyncIterable[bytes]) -> AsyncIterator[Message]:
     """Yield the events of a stream as they are complete; comments, ids and retry hints are left out.
 
-    A last event without its empty line is yielded too: several servers end that way. Raises `Unreadable` where one
+    A last event without its empty line is yielded too: several servers end that way. Raises `SseError` where one
     message is longer than `LONGEST_MESSAGE`.
     """
     kind, data, size = "", list[str](), 0
@@ -40,7 +40,7 @@ async def messages(chunks: AsyncIterable[bytes]) -> AsyncIterator[Message]:
             continue
         size += len(line)
         if size > LONGEST_MESSAGE:
-            raise Unreadable("a message in the event stream is too long")
+            raise SseError("a message in the event stream is too long")
         name, _, value = line.decode(errors="replace").partition(":")
         value = value.removeprefix(" ")
         if name == "data":
@@ -60,7 +60,7 @@ async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         *complete, rest = _LINE_END.split(rest[: len(rest) - len(held)])
         rest += held
         if len(rest) > LONGEST_MESSAGE:
-            raise Unreadable("a line in the event stream is too long")
+            raise SseError("a line in the event stream is too long")
         for line in complete:
             yield line
     for line in _LINE_END.split(rest):

@@ -14,7 +14,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
 
-from adapters.chat.discord import DiscordChat
+from adapters.chat.discord import DiscordAdapter
 from adapters.simulator import SimulatorOptions, SpeechModel
 from bot.core.models import Mode
 from bot.core.ports import AvatarProvider, SpeakResult
@@ -64,7 +64,7 @@ async def acknowledgement(folder: Path) -> None:
                 **platform.access,
             }
         )
-        async with running(DiscordChat, settings, address) as bot, slow_provider(address):
+        async with running(DiscordAdapter, settings, address) as bot, slow_provider(address):
             waits = await platform.acknowledgements()
             assert not any(one.is_live for one in bot.desk.sessions), "the provider was not slow"
     say(

@@ -21,7 +21,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
-from adapters.chat.slack import SlackChat
+from adapters.chat.slack import SlackAdapter
 from adapters.chat.slack.manifest import manifest_of
 from bot.app import Application
 from bot.core.clock import SystemClock
@@ -74,7 +74,7 @@ async def slack_bot(folder: Path, address: str, twin: SlackTwin) -> AsyncIterato
     access = {"SLACK_BOT_TOKEN": twin.bot_token, "SLACK_APP_TOKEN": twin.app_token, "SLACK_API_URL": twin.api_url}
     settings = slack_settings(folder, access)
     twin.configure(manifest_of(settings))
-    async with running(SlackChat, settings, address) as application:
+    async with running(SlackAdapter, settings, address) as application:
         await twin.until(lambda: twin.connections)
         yield application
 
@@ -84,7 +84,7 @@ async def slack_acknowledgement(folder: Path) -> None:
     async with simulator_process() as address, platform_process("slack") as platform:
         settings = slack_settings(folder, platform.access)
         await platform.tell(manifest_of(settings))
-        async with running(SlackChat, settings, address), slow_provider(address):
+        async with running(SlackAdapter, settings, address), slow_provider(address):
             taken = await platform.acknowledgements()
     p50, p99 = taken[len(taken) // 2], taken[len(taken) * 99 // 100]
     say(

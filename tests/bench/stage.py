@@ -21,9 +21,9 @@ import numpy as np
 from livekit import api, rtc
 from pydantic import SecretStr
 
-from adapters.avatars.rooms.bot_transport import BotCarrier, BotRoom
-from adapters.avatars.rooms.broadcast.room import Stage
-from adapters.avatars.rooms.broadcast.server import StageServer
+from adapters.avatars.rooms.bot_transport import BotRoom, BotTransport
+from adapters.avatars.rooms.broadcast.room import BroadcastRoom
+from adapters.avatars.rooms.broadcast.server import BroadcastServer
 from adapters.simulator.rooms import livekit_media as media
 from bot.core.clock import SystemClock
 from bot.core.models import Playback, RoomAccess
@@ -77,8 +77,8 @@ async def main() -> None:
 
 async def measured(url: str, shape: str, sessions: int, viewers: int | None) -> tuple[float, float]:
     """Percent of a core per session, and pictures per second."""
-    server = StageServer(url, KEY, SecretStr(SECRET), 600)
-    carrier = BotCarrier(partial(Stage, server, SystemClock()))
+    server = BroadcastServer(url, KEY, SecretStr(SECRET), 600)
+    carrier = BotTransport(partial(BroadcastRoom, server, SystemClock()))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(process("avatars", url, shape, str(sessions)))
         rooms = []

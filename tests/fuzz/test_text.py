@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from adapters.web import SignedWatchLinks
-from adapters.web.protocol import understand
+from adapters.web.protocol import parse_message
 from bot.commands.parser import ADMIN, AVATAR, Command, Usage, parse
 from bot.core.errors import LinkInvalid, Refused
 from bot.text import estimate_duration, make_speakable, split
@@ -164,12 +164,12 @@ SAYINGS = st.builds(
 @given(st.one_of(SAYINGS, JSON.map(json.dumps), HOSTILE))
 @every_text
 def test_what_a_page_says_is_understood_or_is_nothing(text: str) -> None:
-    understand(text)
+    parse_message(text)
 
 
 @pytest.mark.parametrize("part", ["[", '{"a":', '{"type":', '"', "1", "-", "\\", '{"type":"heard","topic":"'])
 def test_reading_what_a_page_says_takes_work_in_proportion_to_its_length(part: str) -> None:
-    assert grows_linearly(understand, lambda size: (part * (size // len(part) + 1))[:size])
+    assert grows_linearly(parse_message, lambda size: (part * (size // len(part) + 1))[:size])
 
 
 # --- the measure itself ----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 from unittest.mock import patch
 
-from adapters.chat.console import ConsoleChat
+from adapters.chat.console import ConsoleAdapter
 from adapters.chat.console import adapter as console
 from adapters.chat.console.stdin import piped_lines
 from tests.platforms.driver import ANA
@@ -25,7 +25,7 @@ class ConsoleDriver:
 
     def __init__(self, folder: Path) -> None:
         settings = settings_with({"WEB_PUBLIC_URL": "https://watch.example.com"})
-        self.bot = RunningBot(folder, ConsoleChat, settings)
+        self.bot = RunningBot(folder, ConsoleAdapter, settings)
         self._screen = ""
         self._one_at_a_time = asyncio.Lock()
         self._numbers = itertools.count(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from adapters.chat.discord import DiscordChat
+from adapters.chat.discord import DiscordAdapter
 from adapters.chat.discord.client import RelayClient
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.commands.parser import Command, parse
@@ -53,7 +53,7 @@ class DiscordDriver:
         managers = self.twin.add_role(self.guild, "managers", "manage_guild")
         self.people = {name: self.twin.add_user(name, guild=self.guild) for name in (ANA, BEN, ADA)}
         self.twin.give_role(self.guild, self.people[ADA], managers)
-        self.bot = RunningBot(self._folder, DiscordChat, self.settings(), speed=self._speed)
+        self.bot = RunningBot(self._folder, DiscordAdapter, self.settings(), speed=self._speed)
         if self._simulator is not None:
             self.bot.simulator = Simulator(self._simulator, self.bot.clock)
         await self.bot.open_simulator()
@@ -85,9 +85,9 @@ class DiscordDriver:
         self.bot._settings = self.settings().model_copy(update={"database_url": self.bot._settings.database_url})
 
     @property
-    def chat(self) -> DiscordChat:
+    def chat(self) -> DiscordAdapter:
         """The adapter of the bot that runs now."""
-        assert isinstance(self.bot.adapter, DiscordChat)
+        assert isinstance(self.bot.adapter, DiscordAdapter)
         return self.bot.adapter
 
     @property

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
-from adapters.chat.slack import SlackChat
+from adapters.chat.slack import SlackAdapter
 from adapters.chat.slack.manifest import manifest_of
 from tests.platforms.driver import ADA, ANA, BEN, PATIENT, UNSAID
 from tests.platforms.relay import RunningBot, settings_with
@@ -46,7 +46,7 @@ class SlackDriver:
             }
         )
         twin.configure(manifest_of(settings))
-        self.bot = RunningBot(self._folder, SlackChat, settings)
+        self.bot = RunningBot(self._folder, SlackAdapter, settings)
         await self.bot.open_simulator()
         await self._start()
         return self

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from adapters.avatars.http import Connection
-from adapters.avatars.rooms.websocket_transport import StandInRoom
+from adapters.avatars.http import ProviderHttpClient
+from adapters.avatars.rooms.websocket_transport import WebSocketRoom
 from bot.store.engine import SqliteDatabase
 
 _AN_ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|(?<=/)[\w-]{20,}")
@@ -44,7 +44,7 @@ class Steps:
     def watch(self) -> None:
         """Stand between this program and everything it writes to and calls. A look at the provider changes nothing, so
         that there is one step to it and not two."""
-        write, send, into_room = SqliteDatabase.write, Connection._send, StandInRoom.send
+        write, send, into_room = SqliteDatabase.write, ProviderHttpClient._send, WebSocketRoom.send
         before, amid, after = _WRITES
 
         async def watched_write(database: SqliteDatabase, work: Callable[..., Any]) -> Any:
@@ -58,7 +58,7 @@ class Steps:
             self.steps(after, _names_of(work))
             return result
 
-        async def watched_send(connection: Connection, request: Any) -> Any:
+        async def watched_send(connection: ProviderHttpClient, request: Any) -> Any:
             what = f"{request.method} {_AN_ID.sub('*', request.url.path)}"
             self.step(f"before {what}")
             answer = await send(connection, request)
@@ -66,15 +66,15 @@ class Steps:
                 self.step(f"after {what}")
             return answer
 
-        async def watched_room(room: StandInRoom, message: Any) -> None:
+        async def watched_room(room: WebSocketRoom, message: Any) -> None:
             what = f"{message.data['event_type']} in the room"
             self.step(f"before {what}")
             await into_room(room, message)
             self.step(f"after {what}")
 
         SqliteDatabase.write = watched_write  # type: ignore[method-assign]
-        Connection._send = watched_send  # type: ignore[method-assign]
-        StandInRoom.send = watched_room  # type: ignore[method-assign]
+        ProviderHttpClient._send = watched_send  # type: ignore[method-assign]
+        WebSocketRoom.send = watched_room  # type: ignore[method-assign]
 
 
 def _names_of(work: Any) -> list[str]:

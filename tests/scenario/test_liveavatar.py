@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.avatars.liveavatar.provider import LiveAvatar
-from adapters.avatars.rooms.page_transport import PageCarrier
+from adapters.avatars.rooms.page_transport import PageTransport
 from adapters.simulator.llm.answers import answer_to
 from bot.core.errors import AvatarAway, Transient
 from bot.core.events import SessionChanged, UtteranceChanged, WordsSpoken
@@ -139,7 +139,7 @@ async def test_after_a_crash_the_room_is_closed_and_the_next_message_opens_anoth
 @pytest.fixture
 async def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """Commands go through a page."""
-    monkeypatch.setattr(worlds, "LiveAvatar", partial(LiveAvatar, carrier=PageCarrier))
+    monkeypatch.setattr(worlds, "LiveAvatar", partial(LiveAvatar, carrier=PageTransport))
     async with World(tmp_path, "liveavatar") as world:
         yield world
 
@@ -147,7 +147,7 @@ async def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 async def test_with_nobody_in_the_seat_the_queue_waits_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worlds, "LiveAvatar", partial(LiveAvatar, carrier=PageCarrier))
+    monkeypatch.setattr(worlds, "LiveAvatar", partial(LiveAvatar, carrier=PageTransport))
     async with World(tmp_path, "liveavatar") as world:
         running = await world.start()
         await world.write("is anybody there?")

@@ -6,8 +6,8 @@ from typing import Self
 import httpx
 from pydantic import SecretStr
 
-from adapters.avatars.heygen.errors import Refusals
-from adapters.avatars.http import Connection
+from adapters.avatars.heygen.errors import HeyGenErrors
+from adapters.avatars.http import ProviderHttpClient
 from bot.core.errors import SettingsError
 from bot.core.ports import Clock
 from bot.settings import Settings
@@ -22,8 +22,8 @@ class HeyGenAccount:
         self, api_key: SecretStr, api_url: str, clock: Clock, *, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         """`api_url` has no path; `transport` replaces the network in tests of single answers."""
-        self._connection = Connection("HeyGen", api_url, api_key, transport)
-        self._refusals = Refusals("HeyGen", api_key.get_secret_value())
+        self._connection = ProviderHttpClient("HeyGen", api_url, api_key, transport)
+        self._refusals = HeyGenErrors("HeyGen", api_key.get_secret_value())
         self._clock = clock
 
     @classmethod

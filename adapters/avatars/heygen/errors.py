@@ -41,7 +41,7 @@ _NOT_YET = re.compile(r"not in correct state|session state wrong: (new|connectin
 SUNSET = "HeyGen has switched the Streaming API v1 off for good; set AVATAR_PROVIDER to heygen-realtime"
 
 
-class Refusals:
+class HeyGenErrors:
     """Judges answers of one account; it holds the key only to cut it out of quotes."""
 
     def __init__(self, vendor: str, secret: str, settings: str = "HEYGEN") -> None:

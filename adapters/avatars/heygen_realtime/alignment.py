@@ -121,7 +121,7 @@ class _Utterance:
         return index < len(self.starts) and self.starts[index] == position
 
 
-class Narration:
+class SpeechAligner:
     """What one stream was given to say, and how far it has come."""
 
     def __init__(self, *, adopted: bool) -> None:

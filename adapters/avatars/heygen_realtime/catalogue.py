@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from adapters.avatars.heygen.errors import Refusals
-from adapters.avatars.http import Connection, Repeat
+from adapters.avatars.heygen.errors import HeyGenErrors
+from adapters.avatars.http import ProviderHttpClient, RetryPolicy
 from adapters.wire import fields
 from bot.core.errors import Invalid, Transient, Trouble
 from bot.core.ports import CatalogueEntry, Clock
@@ -28,7 +28,7 @@ VOICES_PER_PAGE = 100
 class RealtimeCatalogue:
     """The lists of one account. Every method raises the provider's errors."""
 
-    def __init__(self, connection: Connection, refusals: Refusals, clock: Clock) -> None:
+    def __init__(self, connection: ProviderHttpClient, refusals: HeyGenErrors, clock: Clock) -> None:
         self._connection = connection
         self._refusals = refusals
         self._clock = clock
@@ -49,7 +49,7 @@ class RealtimeCatalogue:
 
     async def balance(self) -> str | None:
         """What is left in the wallet, the subscription or the plan, whichever the account has."""
-        answer = await self._connection.call("GET", "/v3/users/me", self._refusals.reading, Repeat.READS)
+        answer = await self._connection.call("GET", "/v3/users/me", self._refusals.reading, RetryPolicy.READS)
         account = fields.field(answer.json, "data")
         return _in_wallet(account) or _in_subscription(account) or _in_plan(account)
 
@@ -78,7 +78,7 @@ class RealtimeCatalogue:
 
     async def _own_voice(self, avatar: str) -> tuple[str, str]:
         answer = await self._connection.call(
-            "GET", f"/v3/avatars/looks/{quote(avatar, safe='')}", self._refusals.reading, Repeat.READS
+            "GET", f"/v3/avatars/looks/{quote(avatar, safe='')}", self._refusals.reading, RetryPolicy.READS
         )
         return avatar, fields.text(fields.field(answer.json, "data", "default_voice_id")) or ""
 
@@ -93,7 +93,7 @@ class RealtimeCatalogue:
         token = ""
         for _ in range(MOST_PAGES):
             page: dict[str, str | int] = {"limit": size, **query, **({"token": token} if token else {})}
-            answer = await self._connection.call("GET", path, self._refusals.reading, Repeat.READS, query=page)
+            answer = await self._connection.call("GET", path, self._refusals.reading, RetryPolicy.READS, query=page)
             listed = fields.field(answer.json, "data")
             if not isinstance(listed, list):
                 raise Transient(

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from adapters.avatars.heygen.account import HeyGenAccount
 from adapters.avatars.heygen_realtime.catalogue import RealtimeCatalogue
 from adapters.avatars.heygen_realtime.stream import RealtimeStream, closed
-from adapters.avatars.http import Repeat
+from adapters.avatars.http import RetryPolicy
 from adapters.wire import fields
 from bot.core.errors import Invalid, ProviderError, StreamGone, Transient, Trouble
 from bot.core.models import Mode, Playback
@@ -84,7 +84,7 @@ class HeyGenRealtime(HeyGenAccount):
         text = first.text if first.more else closed(first.text)
         body = {"type": "text_stream", "avatar_id": avatar, "voice_id": voice, "text": text}
         answer = await self._connection.call(
-            "POST", "/v3/avatar-realtime", self._refusals.creating, Repeat.UNLESS_TAKEN, body=body
+            "POST", "/v3/avatar-realtime", self._refusals.creating, RetryPolicy.UNLESS_TAKEN, body=body
         )
         upstream_id = fields.text(fields.field(answer.json, "data", "stream_id"))
         if upstream_id is None:
@@ -128,7 +128,11 @@ class HeyGenRealtime(HeyGenAccount):
             return SpeakResult()
         try:
             await self._connection.call(
-                "POST", f"{_path(upstream_id)}/text", self._refusals.of_stream, Repeat.BRIEFLY, body={"delta": delta}
+                "POST",
+                f"{_path(upstream_id)}/text",
+                self._refusals.of_stream,
+                RetryPolicy.BRIEFLY,
+                body={"delta": delta},
             )
         except ProviderError as failure:
             if not (isinstance(failure, Transient) and failure.may_have_taken_effect):
@@ -150,7 +154,9 @@ class HeyGenRealtime(HeyGenAccount):
     async def close(self, upstream_id: str) -> None:
         """Cancel the stream. One that ended before answers that nothing was cancelled, which is as good."""
         with contextlib.suppress(StreamGone):
-            await self._connection.call("POST", f"{_path(upstream_id)}/cancel", self._refusals.of_stream, Repeat.READS)
+            await self._connection.call(
+                "POST", f"{_path(upstream_id)}/cancel", self._refusals.of_stream, RetryPolicy.READS
+            )
         stream = self._streams.pop(upstream_id, None)
         if stream is not None:
             stream.end("cancelled")
@@ -158,7 +164,7 @@ class HeyGenRealtime(HeyGenAccount):
     async def status(self, upstream_id: str) -> StreamStatus:
         """What v3 says. While it streams it has an address; the schema calls it `hls_url`, the guide `url`."""
         try:
-            answer = await self._connection.call("GET", _path(upstream_id), self._refusals.of_stream, Repeat.READS)
+            answer = await self._connection.call("GET", _path(upstream_id), self._refusals.of_stream, RetryPolicy.READS)
         except StreamGone as gone:
             return StreamStatus(False, None, str(gone))
         data = fields.field(answer.json, "data")

@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
-from adapters.avatars.heygen_realtime.alignment import HeardWord, Narration
+from adapters.avatars.heygen_realtime.alignment import HeardWord, SpeechAligner
 from adapters.wire import fields as shapes
 from adapters.wire import sse
 from bot.core.errors import RateLimited, StreamGone, Transient
@@ -41,7 +41,7 @@ class RealtimeStream:
         self._clock = clock
         self._listen = listen
         self._ask = ask
-        self._narration = Narration(adopted=adopted)
+        self._narration = SpeechAligner(adopted=adopted)
         self._changed = asyncio.Event()
         self._ended: str | None = None
         self._open_text: str | None = None  # the utterance whose last fragment did not end in a blank
@@ -160,7 +160,7 @@ class RealtimeStream:
                         return True
                     words = _words(shapes.parsed(message.data.encode()))
                     self._narration.hear(words, self._clock.monotonic(), self._clock.now().timestamp())
-            except sse.Unreadable:
+            except sse.SseError:
                 pass  # The next connection may make sense; the pause before it grows.
         return brought
 

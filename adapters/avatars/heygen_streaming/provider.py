@@ -21,11 +21,11 @@ from adapters.avatars.heygen.account import HeyGenAccount
 from adapters.avatars.heygen_streaming.body import new_body
 from adapters.avatars.heygen_streaming.catalogue import avatars_in, rows_of, voices_in
 from adapters.avatars.heygen_streaming.room import StreamingRoom
-from adapters.avatars.http import Answer, Repeat
-from adapters.avatars.rooms.bot_transport import BotCarrier
+from adapters.avatars.http import Answer, RetryPolicy
+from adapters.avatars.rooms.bot_transport import BotTransport
 from adapters.avatars.rooms.factory import bot_carrier_for
-from adapters.avatars.rooms.page_transport import PageCarrier
-from adapters.avatars.rooms.reconnecting import KeptRoom
+from adapters.avatars.rooms.page_transport import PageTransport
+from adapters.avatars.rooms.reconnecting import ReconnectingRoom
 from adapters.wire import fields
 from bot.core.errors import Invalid, NotReady, StreamGone, Sunset, Transient, Trouble
 from bot.core.models import Mode, Playback, RoomAccess
@@ -83,7 +83,7 @@ class HeyGenStreaming(HeyGenAccount):
         api_url: str,
         clock: Clock,
         *,
-        bot: BotCarrier | None = None,
+        bot: BotTransport | None = None,
         options: HeyGenStreamingOptions | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -128,7 +128,7 @@ class HeyGenStreaming(HeyGenAccount):
                 "POST", "/v1/streaming.new", self._refusals.streaming, body=body, token=token
             )
 
-        answer = await self._connection.repeated(Repeat.UNLESS_TAKEN, once)
+        answer = await self._connection.repeated(RetryPolicy.UNLESS_TAKEN, once)
         data = fields.field(answer.json, "data")
         upstream_id = fields.text(fields.field(data, "session_id"))
         if upstream_id is None:
@@ -149,7 +149,7 @@ class HeyGenStreaming(HeyGenAccount):
         The room was told to the process that created the stream; for any other the Playback is empty.
         """
         try:
-            await self._post("streaming.start", Repeat.UNLESS_TAKEN, session_id=upstream_id)
+            await self._post("streaming.start", RetryPolicy.UNLESS_TAKEN, session_id=upstream_id)
         except (NotReady, Invalid) as refusal:
             # 10003 has a second meaning: an avatar that is too old, which names its parameter.
             is_running = refusal.code == "10002" or (refusal.code == "10003" and not _names_a_parameter(refusal))
@@ -170,7 +170,7 @@ class HeyGenStreaming(HeyGenAccount):
         # `sync` would hold the answer back until everything before it has been said.
         answer = await self._post(
             "streaming.task",
-            Repeat.BRIEFLY,
+            RetryPolicy.BRIEFLY,
             session_id=upstream_id,
             text=text,
             task_type=task_type,
@@ -185,18 +185,18 @@ class HeyGenStreaming(HeyGenAccount):
     async def interrupt(self, upstream_id: str) -> None:
         """Cut what is being said; v1 does not mind if nothing is. Before somebody watches nothing can be."""
         with contextlib.suppress(NotReady):
-            await self._post("streaming.interrupt", Repeat.BRIEFLY, session_id=upstream_id)
+            await self._post("streaming.interrupt", RetryPolicy.BRIEFLY, session_id=upstream_id)
         if (room := self._rooms.get(upstream_id)) is not None:
             room.cut()
 
     async def keep_alive(self, upstream_id: str) -> None:
         """Reset the idle timer; doing it twice is doing it once."""
-        await self._post("streaming.keep_alive", Repeat.READS, session_id=upstream_id)
+        await self._post("streaming.keep_alive", RetryPolicy.READS, session_id=upstream_id)
 
     async def close(self, upstream_id: str) -> None:
         """Stop the stream. Where v1 is switched off altogether its streams are closed too."""
         with contextlib.suppress(StreamGone, Sunset):
-            await self._post("streaming.stop", Repeat.READS, session_id=upstream_id)
+            await self._post("streaming.stop", RetryPolicy.READS, session_id=upstream_id)
         await self._forget(upstream_id)
 
     async def status(self, upstream_id: str) -> StreamStatus:
@@ -256,7 +256,9 @@ class HeyGenStreaming(HeyGenAccount):
         if address.livekit_url is None:
             return
         bot = self.bot if address.hls_url is None else None
-        kept = KeptRoom(upstream_id, bot or PageCarrier(self.seats), self._clock, lambda: self.status(upstream_id))
+        kept = ReconnectingRoom(
+            upstream_id, bot or PageTransport(self.seats), self._clock, lambda: self.status(upstream_id)
+        )
         room = self._rooms[upstream_id] = StreamingRoom(kept, address, self._clock)
         if bot is None:
             await room.enter()
@@ -280,11 +282,11 @@ class HeyGenStreaming(HeyGenAccount):
             )
         return SecretStr(token)
 
-    async def _post(self, call: str, repeat: Repeat, **body: str) -> Answer:
+    async def _post(self, call: str, repeat: RetryPolicy, **body: str) -> Answer:
         return await self._connection.call("POST", f"/v1/{call}", self._refusals.streaming, repeat, body=body)
 
     async def _get(self, path: str) -> object:
-        return (await self._connection.call("GET", path, self._refusals.streaming, Repeat.READS)).json
+        return (await self._connection.call("GET", path, self._refusals.streaming, RetryPolicy.READS)).json
 
     async def _sessions(self) -> list[tuple[str, str, datetime | None]]:
         sessions = rows_of(await self._get("/v1/streaming.list"), "sessions")

@@ -7,8 +7,8 @@ their own (avatar-apis 2.6); they are read as the reports of LiveAvatar that mea
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from adapters.avatars.rooms.reconnecting import KeptRoom
-from adapters.avatars.rooms.speech_events import RoomSpeech
+from adapters.avatars.rooms.reconnecting import ReconnectingRoom
+from adapters.avatars.rooms.speech_events import SpeechEventParser
 from adapters.wire import fields
 from bot.core.models import Mode, Playback, RoomAccess
 from bot.core.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
@@ -24,11 +24,11 @@ _SAME = {
 class StreamingRoom:
     """One room."""
 
-    def __init__(self, room: KeptRoom, address: Playback, clock: Clock) -> None:
+    def __init__(self, room: ReconnectingRoom, address: Playback, clock: Clock) -> None:
         """`address` leads to the room."""
         self._room = room
         self._address = address
-        self._speech = RoomSpeech(clock)
+        self._speech = SpeechEventParser(clock)
 
     @property
     def playback(self) -> Playback:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from adapters.avatars.http import Connection, Judge, Repeat
+from adapters.avatars.http import ErrorMapper, ProviderHttpClient, RetryPolicy
 from adapters.wire import fields
 from bot.core.errors import Transient, Trouble
 from bot.core.ports import CatalogueEntry
@@ -20,7 +20,7 @@ SANDBOX_AVATAR = "dd73ea75-1218-4ef3-92ce-606d5f7fbc0a"
 class LiveAvatarCatalogue:
     """Avatars, voices and the balance, read anew at each call."""
 
-    def __init__(self, connection: Connection, judge: Judge, *, sandbox: bool) -> None:
+    def __init__(self, connection: ProviderHttpClient, judge: ErrorMapper, *, sandbox: bool) -> None:
         self._connection = connection
         self._judge = judge
         self._sandbox = sandbox
@@ -29,7 +29,7 @@ class LiveAvatarCatalogue:
         """The rows of a paged list, page after page."""
         for page in range(1, most_pages + 1):
             answer = await self._connection.call(
-                "GET", path, self._judge, Repeat.READS, query={**query, "page": page, "page_size": PAGE_SIZE}
+                "GET", path, self._judge, RetryPolicy.READS, query={**query, "page": page, "page_size": PAGE_SIZE}
             )
             data = fields.field(answer.json, "data")
             if not isinstance(fields.field(data, "results"), list):
@@ -71,7 +71,7 @@ class LiveAvatarCatalogue:
 
     async def balance(self) -> str | None:
         """The credits left, which come as a decimal in a string."""
-        answer = await self._connection.call("GET", "/v1/users/credits", self._judge, Repeat.READS)
+        answer = await self._connection.call("GET", "/v1/users/credits", self._judge, RetryPolicy.READS)
         credits_left = fields.number(fields.field(answer.json, "data", "credits_left"))
         return None if credits_left is None else f"{round(credits_left, 1):g} credits"
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from adapters.avatars.http import Answer, Connection, Repeat
+from adapters.avatars.http import Answer, ProviderHttpClient, RetryPolicy
 from adapters.avatars.liveavatar.body import session_body
 from adapters.avatars.liveavatar.catalogue import LiveAvatarCatalogue
 from adapters.avatars.liveavatar.errors import LiveAvatarRefusals
@@ -23,7 +23,7 @@ EVERY_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Minted:
+class SessionToken:
     """A session that can be started with its token."""
 
     session_id: str
@@ -34,7 +34,7 @@ class Minted:
 class LiveAvatarSessions:
     """The endpoints, for one account. `longest`: the most seconds a session is asked to last."""
 
-    connection: Connection
+    connection: ProviderHttpClient
     refusals: LiveAvatarRefusals
     catalogue: LiveAvatarCatalogue
     context_id: str
@@ -43,7 +43,7 @@ class LiveAvatarSessions:
     options: LiveAvatarOptions | None = None
     _asks_for_duration: bool = field(default=True, init=False)
 
-    async def mint(self, request: StreamRequest) -> Minted:
+    async def mint(self, request: StreamRequest) -> SessionToken:
         """A session with a token. It costs nothing, but only a known effect is none: it is not asked for twice."""
         try:
             avatar = await self.catalogue.choice(request.avatar)
@@ -62,7 +62,7 @@ class LiveAvatarSessions:
             raise Transient(
                 "LiveAvatar gave no session to start", may_have_taken_effect=True, trouble=Trouble.MALFORMED
             )
-        return Minted(session_id, SecretStr(token))
+        return SessionToken(session_id, SecretStr(token))
 
     async def start(self, session_id: str, token: SecretStr) -> Playback:
         """Start a session and learn its room, which is told once: where the reply is lost the session is stopped, and
@@ -75,7 +75,7 @@ class LiveAvatarSessions:
 
         data: object = None
         try:
-            data = fields.field((await self.connection.repeated(Repeat.UNLESS_TAKEN, once)).json, "data")
+            data = fields.field((await self.connection.repeated(RetryPolicy.UNLESS_TAKEN, once)).json, "data")
         except Invalid as refusal:
             if not self._gives_in(refusal):
                 raise
@@ -106,7 +106,7 @@ class LiveAvatarSessions:
     async def end_of(self, session_id: str) -> str | None:
         """Why a session is over; None while it is not. Raises `StreamGone` where LiveAvatar does not know it."""
         answer = await self.connection.call(
-            "GET", f"/v1/sessions/{quote(session_id, safe='')}", self.refusals.of_session, Repeat.READS
+            "GET", f"/v1/sessions/{quote(session_id, safe='')}", self.refusals.of_session, RetryPolicy.READS
         )
         row = fields.field(answer.json, "data")
         if fields.text(fields.field(row, "id")) is None:
@@ -143,12 +143,12 @@ class LiveAvatarSessions:
 
     async def _mint(self, body: Mapping[str, object]) -> Answer:
         return await self.connection.call(
-            "POST", "/v1/sessions/token", self.refusals.of_account, Repeat.UNLESS_TAKEN, body=body
+            "POST", "/v1/sessions/token", self.refusals.of_account, RetryPolicy.UNLESS_TAKEN, body=body
         )
 
     async def _post(self, call: str, body: Mapping[str, object]) -> Answer:
         return await self.connection.call(
-            "POST", f"/v1/sessions/{call}", self.refusals.of_session, Repeat.READS, body=body
+            "POST", f"/v1/sessions/{call}", self.refusals.of_session, RetryPolicy.READS, body=body
         )
 
 

@@ -6,7 +6,7 @@ validation errors come in two shapes; most codes are not documented, so the word
 
 import re
 
-from adapters.avatars.heygen.errors import Refusals
+from adapters.avatars.heygen.errors import HeyGenErrors
 from adapters.avatars.http import Answer
 from adapters.wire import fields
 from bot.core.errors import ConcurrencyReached, Invalid, ProviderError, QuotaExhausted, StreamGone, Transient, Trouble
@@ -39,7 +39,7 @@ _IN_WORDS = (
 )
 
 
-class LiveAvatarRefusals(Refusals):
+class LiveAvatarRefusals(HeyGenErrors):
     """Judges answers of one LiveAvatar account."""
 
     def __init__(self, secret: str) -> None:

@@ -20,14 +20,14 @@ from typing import Self
 import httpx
 from pydantic import SecretStr
 
-from adapters.avatars.http import Connection
+from adapters.avatars.http import ProviderHttpClient
 from adapters.avatars.liveavatar.catalogue import LiveAvatarCatalogue
 from adapters.avatars.liveavatar.client import LiveAvatarSessions
 from adapters.avatars.liveavatar.errors import LiveAvatarRefusals
 from adapters.avatars.liveavatar.stream import LiveAvatarStream
-from adapters.avatars.rooms.factory import ChosenCarrier, carrier_for
-from adapters.avatars.rooms.page_transport import PageCarrier
-from adapters.avatars.rooms.transport import Carrier
+from adapters.avatars.rooms.factory import ChosenTransport, transport_for
+from adapters.avatars.rooms.page_transport import PageTransport
+from adapters.avatars.rooms.transport import RoomTransport
 from bot.core.errors import Invalid, SettingsError, StreamGone
 from bot.core.models import Mode, Playback, RoomAccess
 from bot.core.ports import (
@@ -94,7 +94,7 @@ class LiveAvatar:
         context_id: str = "",
         sandbox: bool = False,
         options: LiveAvatarOptions | None = None,
-        carrier: Callable[[PageBridge], Carrier] = lambda seats: ChosenCarrier(PageCarrier(seats)),
+        carrier: Callable[[PageBridge], RoomTransport] = lambda seats: ChosenTransport(PageTransport(seats)),
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """`api_url` has no path; `options` are what the operator has chosen of voice and context; `carrier` makes what
@@ -106,7 +106,7 @@ class LiveAvatar:
             self.capabilities = replace(self.capabilities, max_duration=SANDBOX_DURATION, price_per_minute=Decimal(0))
         self._clock = clock
         self._carrier = carrier(self.seats)
-        self._connection = Connection("LiveAvatar", api_url, api_key, transport)
+        self._connection = ProviderHttpClient("LiveAvatar", api_url, api_key, transport)
         refusals = LiveAvatarRefusals(api_key.get_secret_value())
         self._catalogue = LiveAvatarCatalogue(self._connection, refusals.of_account, sandbox=sandbox)
         self._sessions = LiveAvatarSessions(
@@ -127,7 +127,7 @@ class LiveAvatar:
             context_id=account.context_id,
             sandbox=account.sandbox,
             options=settings.liveavatar_options,
-            carrier=carrier_for(settings, clock),
+            carrier=transport_for(settings, clock),
         )
 
     async def __aenter__(self) -> Self:

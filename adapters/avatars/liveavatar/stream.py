@@ -12,9 +12,9 @@ from contextlib import aclosing, suppress
 
 from pydantic import SecretStr
 
-from adapters.avatars.rooms.reconnecting import Ask, KeptRoom
-from adapters.avatars.rooms.speech_events import RoomSpeech
-from adapters.avatars.rooms.transport import Carrier, Room
+from adapters.avatars.rooms.reconnecting import Ask, ReconnectingRoom
+from adapters.avatars.rooms.speech_events import SpeechEventParser
+from adapters.avatars.rooms.transport import Room, RoomTransport
 from bot.core.errors import NotReady, ProviderError, StreamGone, Transient
 from bot.core.models import Mode, Playback, RoomAccess
 from bot.core.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
@@ -31,15 +31,15 @@ SETTLING = 15.0
 class LiveAvatarStream:
     """A session that was minted here. Its room is entered once it is started."""
 
-    def __init__(self, upstream_id: str, token: SecretStr, carrier: Carrier, clock: Clock, ask: Ask) -> None:
+    def __init__(self, upstream_id: str, token: SecretStr, carrier: RoomTransport, clock: Clock, ask: Ask) -> None:
         """`token` starts the session; `ask` gets its status."""
         self.token = token
         self.opening: asyncio.Task[None] | None = None
         self.address: Playback | None = None
         self._settled_at = math.inf
-        self._kept = KeptRoom(upstream_id, carrier, clock, ask)
+        self._kept = ReconnectingRoom(upstream_id, carrier, clock, ask)
         self._clock = clock
-        self._speech = RoomSpeech(clock)
+        self._speech = SpeechEventParser(clock)
 
     @property
     def room(self) -> Room | None:

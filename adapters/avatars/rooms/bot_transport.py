@@ -19,9 +19,9 @@ from bot.streams.page_bridge import AVATAR_LIMIT, MessageChannel, RoomMessage, R
 if TYPE_CHECKING:
     from livekit import rtc
 
-    from adapters.avatars.rooms.broadcast.room import Stage
+    from adapters.avatars.rooms.broadcast.room import BroadcastRoom
 
-    MakeStage = Callable[[str, rtc.Room], Stage]
+    MakeStage = Callable[[str, rtc.Room], BroadcastRoom]
 
 JOIN_LIMIT = 15.0
 """Seconds to join a room."""
@@ -42,7 +42,7 @@ Change = Literal[
 MISSING = "The bot cannot join rooms: install avatar-relay[livekit], or set AVATAR_CARRIER=page"
 
 
-class BotCarrier:
+class BotTransport:
     """`Carrier` over LiveKit."""
 
     def __init__(self, make_stage: "MakeStage | None" = None) -> None:
@@ -76,7 +76,7 @@ class BotCarrier:
 class BotRoom:
     """`Room` that the bot is in."""
 
-    def __init__(self, room: "rtc.Room", playback: Playback, stage: "Stage | None" = None) -> None:
+    def __init__(self, room: "rtc.Room", playback: Playback, stage: "BroadcastRoom | None" = None) -> None:
         self.playback = playback
         self.room = room
         self._stage = stage

@@ -28,13 +28,13 @@ async def examine_livekit(examination: CheckContext) -> AsyncIterator[Check]:
     try:
         from livekit import api
 
-        from adapters.avatars.rooms.broadcast.server import StageServer
+        from adapters.avatars.rooms.broadcast.server import BroadcastServer
     except ImportError:
         yield failed("LiveKit", "the extra is not installed", MISSING)
         return
     if environment_proxies():
         yield warned("LiveKit rooms", CLIENT_AND_PROXY, "Let UDP out to it, or leave the rooms to watch pages.")
-    server = StageServer(own.url, own.api_key.get_secret_value(), own.api_secret, longest=0.0)
+    server = BroadcastServer(own.url, own.api_key.get_secret_value(), own.api_secret, longest=0.0)
     try:
         rooms = await server.count_rooms()
     except api.TwirpError as refusal:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from functools import partial
 
-from adapters.avatars.rooms.bot_transport import MISSING, BotCarrier
-from adapters.avatars.rooms.page_transport import PageCarrier
-from adapters.avatars.rooms.transport import Carrier, Room
-from adapters.avatars.rooms.websocket_transport import StandInCarrier, is_stand_in
+from adapters.avatars.rooms.bot_transport import MISSING, BotTransport
+from adapters.avatars.rooms.page_transport import PageTransport
+from adapters.avatars.rooms.transport import Room, RoomTransport
+from adapters.avatars.rooms.websocket_transport import WebSocketTransport, is_stand_in
 from bot.core.errors import SettingsError
 from bot.core.models import Playback
 from bot.core.ports import Clock
@@ -14,12 +14,12 @@ from bot.settings import RoomTransportChoice, Settings
 from bot.streams.page_bridge import PageBridge
 
 
-class ChosenCarrier:
-    """`Carrier` that sends each room to the right one."""
+class ChosenTransport:
+    """`RoomTransport` that sends each room to the right one."""
 
-    def __init__(self, configured: Carrier) -> None:
+    def __init__(self, configured: RoomTransport) -> None:
         self._configured = configured
-        self._stand_in = StandInCarrier()
+        self._stand_in = WebSocketTransport()
 
     async def enter(self, upstream_id: str, playback: Playback) -> Room:
         """Enter with the carrier the address asks for."""
@@ -27,13 +27,13 @@ class ChosenCarrier:
         return await (self._stand_in if is_local else self._configured).enter(upstream_id, playback)
 
 
-def carrier_for(settings: Settings, clock: Clock) -> Callable[[PageBridge], Carrier]:
+def transport_for(settings: Settings, clock: Clock) -> Callable[[PageBridge], RoomTransport]:
     """The carrier that `AVATAR_CARRIER` asks for. Raises `SettingsError` where it cannot be had."""
     bot = bot_carrier_for(settings, clock)
-    return lambda seats: ChosenCarrier(bot or PageCarrier(seats))
+    return lambda seats: ChosenTransport(bot or PageTransport(seats))
 
 
-def bot_carrier_for(settings: Settings, clock: Clock) -> BotCarrier | None:
+def bot_carrier_for(settings: Settings, clock: Clock) -> BotTransport | None:
     """The bot with a stage, where the settings ask for it; None where pages carry. Raises `SettingsError`."""
     choice = settings.avatar.carrier
     if choice is RoomTransportChoice.AUTO:
@@ -47,9 +47,9 @@ def bot_carrier_for(settings: Settings, clock: Clock) -> BotCarrier | None:
             "could watch. Set LIVEKIT_URL, or AVATAR_CARRIER=page."
         )
     try:
-        from adapters.avatars.rooms.broadcast.room import Stage
-        from adapters.avatars.rooms.broadcast.server import StageServer
+        from adapters.avatars.rooms.broadcast.room import BroadcastRoom
+        from adapters.avatars.rooms.broadcast.server import BroadcastServer
     except ImportError:
         raise SettingsError(MISSING) from None
-    server = StageServer(own.url, own.api_key.get_secret_value(), own.api_secret, settings.session.max_duration)
-    return BotCarrier(partial(Stage, server, clock))
+    server = BroadcastServer(own.url, own.api_key.get_secret_value(), own.api_secret, settings.session.max_duration)
+    return BotTransport(partial(BroadcastRoom, server, clock))

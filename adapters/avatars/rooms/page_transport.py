@@ -14,7 +14,7 @@ CONFIRM_LIMIT = 5.0
 """Seconds a page may take to say that it has published. It is a hop over its WebSocket and back."""
 
 
-class PageCarrier:
+class PageTransport:
     """`Carrier` over `PageBridge`."""
 
     def __init__(self, seats: PageBridge) -> None:

@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 
-from adapters.avatars.rooms.transport import Carrier, Room
+from adapters.avatars.rooms.transport import Room, RoomTransport
 from bot.core.errors import AvatarAway, RateLimited, StreamGone, Transient
 from bot.core.models import Playback, RoomAccess
 from bot.core.ports import AvatarSeen, Clock, StreamStatus
@@ -17,10 +17,10 @@ LONGEST_PAUSE = 15.0
 Ask = Callable[[], Awaitable[StreamStatus]]
 
 
-class KeptRoom:
+class ReconnectingRoom:
     """The room of one stream."""
 
-    def __init__(self, upstream_id: str, carrier: Carrier, clock: Clock, ask: Ask) -> None:
+    def __init__(self, upstream_id: str, carrier: RoomTransport, clock: Clock, ask: Ask) -> None:
         """`ask` gets the stream's status from the provider."""
         self.room: Room | None = None
         self.address: Playback | None = None

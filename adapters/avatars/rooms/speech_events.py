@@ -38,7 +38,7 @@ class _Said:
     is_told: bool = False
 
 
-class RoomSpeech:
+class SpeechEventParser:
     """The commands of one room, in the order they were sent."""
 
     def __init__(self, clock: Clock) -> None:

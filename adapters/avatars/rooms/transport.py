@@ -40,7 +40,7 @@ class Room(Protocol):
         """Give the room up. Harmless when that was done before."""
 
 
-class Carrier(Protocol):
+class RoomTransport(Protocol):
     """A way into rooms."""
 
     async def enter(self, upstream_id: str, playback: Playback) -> Room:

@@ -39,10 +39,10 @@ def is_stand_in(livekit_url: str) -> bool:
     return urlsplit(livekit_url).path.startswith(PATH)
 
 
-class StandInCarrier:
+class WebSocketTransport:
     """`Carrier` over plain WebSockets."""
 
-    async def enter(self, upstream_id: str, playback: Playback) -> "StandInRoom":
+    async def enter(self, upstream_id: str, playback: Playback) -> "WebSocketRoom":
         """Connect to the room. Raises `Transient`."""
         address = urlsplit(playback.livekit_url or "")
         url = address._replace(scheme=SCHEMES.get(address.scheme, "ws")).geturl()
@@ -61,12 +61,12 @@ class StandInCarrier:
                 )
             else:
                 stack.pop_all()
-                return StandInRoom(client, socket, Playback(hls_url=playback.hls_url))
+                return WebSocketRoom(client, socket, Playback(hls_url=playback.hls_url))
         # Raised out here so that no request, with its token, hangs on the error as its context.
         raise failure
 
 
-class StandInRoom:
+class WebSocketRoom:
     """`Room` on a WebSocket."""
 
     def __init__(

@@ -1,5 +1,5 @@
 """The console as a chat platform: one channel, one person. `make demo` and `avatar-relay run --console` use it."""
 
-from adapters.chat.console.adapter import ConsoleChat
+from adapters.chat.console.adapter import ConsoleAdapter
 
-__all__ = ["ConsoleChat"]
+__all__ = ["ConsoleAdapter"]

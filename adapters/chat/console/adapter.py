@@ -25,7 +25,7 @@ from adapters.chat.console.render import (
     status_line,
 )
 from adapters.chat.console.stdin import piped_lines
-from adapters.chat.console.terminal import dressed, typed_lines
+from adapters.chat.console.terminal import styled, typed_lines
 from bot import sentences
 from bot.commands.parser import ADMIN, AVATAR, CommandContext, parse
 from bot.core.errors import AvatarRelayError, Refused
@@ -45,7 +45,7 @@ ACTOR = Actor("console", "you", "you", role=Role.ADMIN, is_operator=True)
 """Whoever sits at the machine that runs the bot may do everything."""
 
 
-class ConsoleChat:
+class ConsoleAdapter:
     """The console as a chat platform."""
 
     name = "console"
@@ -172,7 +172,7 @@ class ConsoleChat:
 
     def _print(self, lines: Sequence[Line]) -> None:
         for line in lines:
-            if not write_line(dressed(line) if self._is_terminal else line.text):
+            if not write_line(styled(line) if self._is_terminal else line.text):
                 # Nobody reads the answers any more.
                 self._desk.stop()
                 return

@@ -56,7 +56,7 @@ async def typed_lines(status: Callable[[], str], words: Sequence[str]) -> AsyncG
                 return
 
 
-def dressed(line: Line) -> str:
+def styled(line: Line) -> str:
     """A line for the terminal that is there now: broken between words, with a little colour."""
     return dress(line, columns=shutil.get_terminal_size().columns, colour=shows_colour())
 

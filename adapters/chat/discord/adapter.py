@@ -14,19 +14,19 @@ import discord
 import structlog
 
 from adapters.chat.discord import strings
-from adapters.chat.discord.client import Listeners, RelayClient
+from adapters.chat.discord.client import EventHandlers, RelayClient
 from adapters.chat.discord.command_sync import CommandSync
 from adapters.chat.discord.converters import PLATFORM
 from adapters.chat.discord.errors import in_words, told
 from adapters.chat.discord.interactions import Interactions
-from adapters.chat.discord.lifecycle import Places
+from adapters.chat.discord.lifecycle import GuildLifecycle
 from adapters.chat.discord.log_filters import shortened
 from adapters.chat.discord.messages import Messages
 from adapters.chat.discord.outbox import Notices, Outbox
 from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.permissions import invite_link
 from adapters.chat.discord.reactions import Reactions
-from adapters.chat.discord.rest import Connection
+from adapters.chat.discord.rest import DiscordRest
 from bot.core.errors import SettingsError
 from bot.core.events import Notice, SessionChanged, SessionEvent, UtteranceChanged
 from bot.core.tasks import cancel_and_wait
@@ -47,7 +47,7 @@ _TOO_MANY_REQUESTS = 429
 _TIRED = 500
 
 
-class DiscordChat:
+class DiscordAdapter:
     """Discord as a chat platform."""
 
     name = PLATFORM
@@ -55,7 +55,7 @@ class DiscordChat:
 
     def __init__(self, desk: Bot) -> None:
         self._desk = desk
-        self._connection = Connection(desk.clock)
+        self._connection = DiscordRest(desk.clock)
         outbox, reactions = Outbox(self._connection), Reactions(self._connection, desk.clock)
         self._outbox = outbox
         self._reactions = reactions
@@ -63,7 +63,7 @@ class DiscordChat:
         self._notices = Notices(desk, outbox)
         self._interactions = Interactions(desk, outbox)
         self._messages = Messages(desk, outbox, reactions)
-        self._places = Places(desk)
+        self._places = GuildLifecycle(desk)
         self._commands = CommandSync(desk.clock, desk.settings.discord.guild_ids)
         self._client: RelayClient | None = None
         self._trouble: str = strings.CONNECTING
@@ -164,7 +164,7 @@ class DiscordChat:
             await self._desk.clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 
     async def _serve(self) -> None:
-        listeners = Listeners(self._interactions, self._messages, self._panels, self._places, self._commands)
+        listeners = EventHandlers(self._interactions, self._messages, self._panels, self._places, self._commands)
         client = self._client = RelayClient(self._desk, listeners)
         await self._log_in(client)
         link = invite_link(_application(client))

@@ -17,7 +17,7 @@ from adapters.chat.discord.buttons import SessionButton, is_of_a_session
 from adapters.chat.discord.command_sync import CommandSync
 from adapters.chat.discord.command_tree import build
 from adapters.chat.discord.interactions import Interactions
-from adapters.chat.discord.lifecycle import Places
+from adapters.chat.discord.lifecycle import GuildLifecycle
 from adapters.chat.discord.messages import Messages
 from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.sync import OUR_TYPES
@@ -36,17 +36,17 @@ discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 
 @dataclass(frozen=True, slots=True)
-class Listeners:
+class EventHandlers:
     """Who is told of what."""
 
     interactions: Interactions
     messages: Messages
     panels: Panels
-    places: Places
+    places: GuildLifecycle
     commands: CommandSync
 
 
-class Commands(app_commands.CommandTree["RelayClient"]):
+class AvatarCommandTree(app_commands.CommandTree["RelayClient"]):
     """The command tree, with a sentence for what it cannot make sense of."""
 
     async def interaction_check(self, interaction: discord.Interaction["RelayClient"], /) -> bool:
@@ -70,7 +70,7 @@ class Commands(app_commands.CommandTree["RelayClient"]):
 class RelayClient(discord.AutoShardedClient):
     """A client for one connection, with as many shards as Discord asks for; after a failure there is a new one."""
 
-    def __init__(self, desk: Bot, listeners: Listeners) -> None:
+    def __init__(self, desk: Bot, listeners: EventHandlers) -> None:
         settings = desk.settings
         super().__init__(
             intents=intents_for(settings.session.relay),
@@ -85,7 +85,7 @@ class RelayClient(discord.AutoShardedClient):
         )
         self.listeners = listeners
         self._guild_ids = settings.discord.guild_ids
-        self.tree = Commands(
+        self.tree = AvatarCommandTree(
             self,
             allowed_contexts=app_commands.AppCommandContext(guild=True),
             allowed_installs=app_commands.AppInstallationType(guild=True),

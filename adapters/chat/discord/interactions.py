@@ -17,10 +17,10 @@ from adapters.chat.discord import strings
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.converters import actor_of, channel_of, names_in
 from adapters.chat.discord.message_words import words_of
-from adapters.chat.discord.outbox import Letter, Outbox
+from adapters.chat.discord.outbox import Outbox, OutgoingMessage
 from adapters.chat.discord.presence import not_a_member, obstacle
 from adapters.chat.discord.render import pieces_of
-from adapters.chat.discord.rest import PASSING
+from adapters.chat.discord.rest import TRANSIENT_ERRORS
 from bot import sentences
 from bot.commands.parser import AVATAR, Command, CommandContext
 from bot.core.errors import AvatarRelayError
@@ -132,7 +132,7 @@ class Interactions:
         try:
             async with asyncio.timeout(_ACKNOWLEDGE_TIME):
                 await interaction.response.defer(ephemeral=not public, thinking=True)
-        except (discord.HTTPException, RuntimeError, *PASSING) as error:
+        except (discord.HTTPException, RuntimeError, *TRANSIENT_ERRORS) as error:
             code = error.code if isinstance(error, discord.HTTPException) else None
             log.warning("an interaction was not acknowledged", code=code, error=str(error) or repr(error))
             return False
@@ -148,7 +148,7 @@ class Interactions:
                 else:
                     # Also after a lost reply to the acknowledgement, which may have arrived.
                     await self._edit(interaction, reply)
-        except (discord.HTTPException, RuntimeError, *PASSING) as error:
+        except (discord.HTTPException, RuntimeError, *TRANSIENT_ERRORS) as error:
             # RuntimeError: aiohttp's, where the connection was made anew and the interaction's session was closed.
             log.warning("an answer could not be delivered", error=str(error) or repr(error))
             self._answer_in_channel(interaction, reply)
@@ -175,7 +175,7 @@ class Interactions:
             reply = Reply(strings.answered_late(interaction.user.display_name))
         channel = channel_of(interaction.guild_id, interaction.channel_id)
         # The link may be for the asker alone; what everybody may have is on the panel.
-        self._outbox.post(channel, Letter(pieces_of(replace(reply, link=None))))
+        self._outbox.post(channel, OutgoingMessage(pieces_of(replace(reply, link=None))))
 
     # --- told later --------------------------------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class Interactions:
         missed = [strings.name for strings, is_told in zip(event.people, are_told, strict=True) if not is_told]
         if missed:
             sentence = sentences.left_unsaid_of(missed)
-            self._outbox.post(event.channel, Letter(pieces_of(Reply(sentence))))
+            self._outbox.post(event.channel, OutgoingMessage(pieces_of(Reply(sentence))))
 
     async def _tell_later(self, channel: Channel, strings: UnsaidWords) -> bool:
         """Tell one person, after the answer to what they asked last. False where nobody but them could tell how."""
@@ -197,7 +197,7 @@ class Interactions:
             async with asyncio.timeout(_ANSWER_TIME):
                 await asyncio.wait([answering])
                 await self._follow_up(interaction, strings.reply, pieces_of(strings.reply))
-        except (discord.HTTPException, *PASSING) as error:
+        except (discord.HTTPException, *TRANSIENT_ERRORS) as error:
             log.info("somebody could not be told alone", error=str(error) or repr(error))
             return False
         return True

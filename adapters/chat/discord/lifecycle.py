@@ -10,7 +10,7 @@ import structlog
 from adapters.chat.discord import strings
 from adapters.chat.discord.closed_threads import why_closed
 from adapters.chat.discord.converters import PLATFORM
-from adapters.chat.discord.rest import PASSING
+from adapters.chat.discord.rest import TRANSIENT_ERRORS
 from bot.core.errors import StoreError
 from bot.core.models import Channel
 from bot.core.tasks import TaskSet
@@ -19,7 +19,7 @@ from bot.facade import Bot
 log = structlog.get_logger(__name__)
 
 
-class Places:
+class GuildLifecycle:
     """Ends the sessions whose place is gone."""
 
     def __init__(self, desk: Bot) -> None:
@@ -62,7 +62,7 @@ class Places:
                 why = await _why_gone(client, channel)
                 if why is not None:
                     await self._desk.sessions.leave_channels(partial(eq, channel), why)
-            except (discord.HTTPException, StoreError, *PASSING) as error:
+            except (discord.HTTPException, StoreError, *TRANSIENT_ERRORS) as error:
                 log.info("a channel could not be looked up", channel=str(channel), error=str(error))
 
 

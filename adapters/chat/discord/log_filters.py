@@ -10,14 +10,14 @@ from contextlib import contextmanager
 
 import discord
 
-from adapters.chat.discord.rest import PASSING
+from adapters.chat.discord.rest import TRANSIENT_ERRORS
 
 _LOGGERS = ("discord.client", "discord.gateway", "discord.shard")
 _TELLING_ALL = ("discord.gateway", "discord.http", "discord.webhook.async_")
 """Loggers that tell requests and events whole at DEBUG: people's words, and in addresses the tokens of interactions,
 with which anybody can answer in the bot's name for 15 minutes (docs.discord.com, receiving and responding)."""
 
-_EXPECTED = (*PASSING, discord.ConnectionClosed, discord.GatewayNotFound)
+_EXPECTED = (*TRANSIENT_ERRORS, discord.ConnectionClosed, discord.GatewayNotFound)
 
 
 def _is_no_payload(record: logging.LogRecord) -> bool:

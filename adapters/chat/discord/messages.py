@@ -13,10 +13,10 @@ import structlog
 from adapters.chat.discord import strings
 from adapters.chat.discord.converters import actor_of, channel_of, names_in, without_mention
 from adapters.chat.discord.message_words import words_of
-from adapters.chat.discord.outbox import Letter, Outbox
+from adapters.chat.discord.outbox import Outbox, OutgoingMessage
 from adapters.chat.discord.reactions import NOT_SPOKEN, Reactions
 from adapters.chat.discord.render import escape, split
-from adapters.chat.discord.rest import PASSING
+from adapters.chat.discord.rest import TRANSIENT_ERRORS
 from bot import sentences
 from bot.core.errors import AvatarRelayError, Refused
 from bot.core.models import Channel
@@ -150,7 +150,7 @@ class Messages:
         self._refusals.move_to_end(key)
         while len(self._refusals) > _REMEMBERED_REFUSALS:
             self._refusals.popitem(last=False)
-        self._outbox.post(channel, Letter(split(escape(sentence)), reply_to=message.id))
+        self._outbox.post(channel, OutgoingMessage(split(escape(sentence)), reply_to=message.id))
 
 
 _NONE = discord.Permissions.none()
@@ -167,5 +167,5 @@ def _addresses(message: discord.Message, me: discord.ClientUser) -> bool:
 async def _decline(message: discord.Message) -> None:
     try:
         await message.channel.send(strings.ONLY_IN_SERVERS)
-    except (discord.HTTPException, *PASSING) as error:
+    except (discord.HTTPException, *TRANSIENT_ERRORS) as error:
         log.info("a direct message could not be answered", error=str(error))

@@ -16,7 +16,7 @@ from adapters.chat.discord import strings
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.closed_threads import may_be_written_in
 from adapters.chat.discord.render import answer_of, escape, pieces_of, split
-from adapters.chat.discord.rest import PASSING, Connection
+from adapters.chat.discord.rest import TRANSIENT_ERRORS, DiscordRest
 from bot.core.events import Notice, NoticeKind, UtteranceChanged
 from bot.core.models import Channel
 from bot.core.tasks import TaskSet
@@ -34,7 +34,7 @@ _LONGEST_THREAD_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutgoingMessage:
     """A message to be posted.
 
     pieces: the contents of the messages it takes.
@@ -54,12 +54,12 @@ class Letter:
 class Outbox:
     """One line of messages for each channel."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: DiscordRest) -> None:
         self._connection = connection
-        self._waiting: dict[Channel, deque[Letter]] = {}
+        self._waiting: dict[Channel, deque[OutgoingMessage]] = {}
         self._tasks = TaskSet()
 
-    def post(self, channel: Channel, letter: Letter) -> None:
+    def post(self, channel: Channel, letter: OutgoingMessage) -> None:
         """Put a message at the end of a channel's line."""
         waiting = self._waiting.get(channel)
         if waiting is None:
@@ -87,7 +87,7 @@ class Outbox:
         finally:
             del self._waiting[channel]
 
-    async def _send(self, channel: Channel, letter: Letter) -> None:
+    async def _send(self, channel: Channel, letter: OutgoingMessage) -> None:
         try:
             if not await self._connection.request("channel", partial(may_be_written_in, channel=channel)):
                 log.info("a message was left out, as its thread is closed", channel=str(channel))
@@ -100,13 +100,13 @@ class Outbox:
                 is_last = number == len(letter.pieces)
                 await self._send_piece(int(channel.workspace), place, reply_to, piece, letter if is_last else None)
                 reply_to = None
-        except (discord.HTTPException, *PASSING) as error:
+        except (discord.HTTPException, *TRANSIENT_ERRORS) as error:
             log.warning("a message could not be posted", channel=str(channel), error=str(error) or repr(error))
         except Exception as error:  # noqa: BLE001 - those behind it must not go with it
             report_unexpected("a message was not posted, in an unforeseen way", error, channel=str(channel))
 
     async def _send_piece(
-        self, guild_id: int, place: int, reply_to: int | None, content: str, letter: Letter | None
+        self, guild_id: int, place: int, reply_to: int | None, content: str, letter: OutgoingMessage | None
     ) -> None:
         nonce = secrets.randbits(62)
 
@@ -123,7 +123,7 @@ class Outbox:
 
         await self._connection.request("message", send)
 
-    async def _open_thread(self, channel: Channel, letter: Letter) -> bool:
+    async def _open_thread(self, channel: Channel, letter: OutgoingMessage) -> bool:
         """Open the thread of a letter. False where there cannot be one: in a thread, or where the message is gone."""
         name = " ".join((letter.thread or "").split())[:_LONGEST_THREAD_NAME] or "answer"
 
@@ -159,7 +159,7 @@ class Notices:
         if notice.occasion in _ON_THE_PANEL:
             return
         reply = notice.reply
-        letter = Letter(pieces_of(reply), buttons=reply.buttons, session_id=notice.session_id, link=reply.link)
+        letter = OutgoingMessage(pieces_of(reply), buttons=reply.buttons, session_id=notice.session_id, link=reply.link)
         self._outbox.post(notice.channel, letter)
 
     def show_answer(self, event: UtteranceChanged) -> None:
@@ -169,7 +169,9 @@ class Notices:
             return
         if utterance.message_id is None:
             question = escape(strings.asked(utterance.author_name, utterance.text[:_LONGEST_QUESTION]))
-            self._outbox.post(event.channel, Letter(split(f"{question}\n{answer}")))
+            self._outbox.post(event.channel, OutgoingMessage(split(f"{question}\n{answer}")))
             return
         thread = utterance.text if self._answers is AnswerPlacement.THREAD else None
-        self._outbox.post(event.channel, Letter(split(answer), reply_to=int(utterance.message_id), thread=thread))
+        self._outbox.post(
+            event.channel, OutgoingMessage(split(answer), reply_to=int(utterance.message_id), thread=thread)
+        )

@@ -19,7 +19,7 @@ from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.closed_threads import may_be_written_in
 from adapters.chat.discord.converters import PLATFORM
 from adapters.chat.discord.render import embed_of
-from adapters.chat.discord.rest import PASSING, Connection, is_passing
+from adapters.chat.discord.rest import TRANSIENT_ERRORS, DiscordRest, is_passing
 from adapters.chat.redraw import PAUSES, Drawn
 from bot.core.backoff import Backoff
 from bot.core.errors import StoreError
@@ -67,7 +67,7 @@ class _Placed:
 class Panels:
     """Every panel of this process."""
 
-    def __init__(self, desk: Bot, connection: Connection) -> None:
+    def __init__(self, desk: Bot, connection: DiscordRest) -> None:
         self._desk = desk
         self._connection = connection
         self._panels: dict[str, _Placed] = {}
@@ -183,7 +183,7 @@ class Panels:
                 await self._put(placed, view)
                 placed.drawn = looks
             await self._remember(placed)
-        except (discord.HTTPException, *PASSING) as error:
+        except (discord.HTTPException, *TRANSIENT_ERRORS) as error:
             passes = is_passing(error)
             what = "a panel is not up to date; trying again" if passes else "a panel could not be drawn"
             log.warning(what, session=view.session_id, error=str(error) or repr(error))

@@ -11,7 +11,7 @@ import structlog
 from adapters.chat.discord import strings
 from adapters.chat.discord.closed_threads import is_locked
 from adapters.chat.discord.permissions import invite_link, missing_in
-from adapters.chat.discord.rest import PASSING
+from adapters.chat.discord.rest import TRANSIENT_ERRORS
 from bot import sentences
 from bot.core.views import Reply, Visibility
 
@@ -60,7 +60,7 @@ async def _hidden(interaction: discord.Interaction[Any], guild: discord.Guild) -
             await interaction.client.fetch_channel(interaction.channel_id)
     except (discord.Forbidden, discord.NotFound):
         return strings.CANNOT_SEE
-    except (discord.HTTPException, *PASSING) as error:
+    except (discord.HTTPException, *TRANSIENT_ERRORS) as error:
         log.warning("a channel could not be looked at, so no avatar comes to it", error=str(error) or repr(error))
         return sentences.not_sure_of_channel("Discord")
     return None

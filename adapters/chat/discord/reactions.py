@@ -10,7 +10,7 @@ from collections import OrderedDict
 import discord
 import structlog
 
-from adapters.chat.discord.rest import PASSING, Connection
+from adapters.chat.discord.rest import TRANSIENT_ERRORS, DiscordRest
 from bot.core.models import Channel, Utterance, UtteranceState
 from bot.core.ports import Clock
 from bot.core.tasks import TaskSet
@@ -42,7 +42,7 @@ _REMEMBERED = 1000
 class Reactions:
     """One line of messages to mark for each channel."""
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
+    def __init__(self, connection: DiscordRest, clock: Clock) -> None:
         self._connection = connection
         self._clock = clock
         self._wanted: dict[Channel, OrderedDict[int, str]] = {}
@@ -104,7 +104,7 @@ class Reactions:
         except discord.NotFound:
             # The message, or the mark that was to be taken back, is gone: there is nothing to show.
             return
-        except (discord.HTTPException, *PASSING) as error:
+        except (discord.HTTPException, *TRANSIENT_ERRORS) as error:
             log.info("a reaction was not possible", channel=channel_id, error=str(error) or repr(error))
         except Exception as error:  # noqa: BLE001 - those behind it must not go with it
             report_unexpected("a reaction was not put, in an unforeseen way", error, channel=channel_id)

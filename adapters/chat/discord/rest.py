@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-PASSING = (discord.DiscordServerError, discord.RateLimited, aiohttp.ClientError, OSError, TimeoutError)
+TRANSIENT_ERRORS = (discord.DiscordServerError, discord.RateLimited, aiohttp.ClientError, OSError, TimeoutError)
 """Trouble that says nothing about the request: it may work a little later."""
 
 
@@ -26,7 +26,7 @@ def is_passing(error: Exception) -> bool:
     """Whether the same request may work a little later (`adapters.chat.redraw`)."""
     if isinstance(error, discord.HTTPException):
         return of_status(error.status) is Drawn.AGAIN
-    return isinstance(error, PASSING)
+    return isinstance(error, TRANSIENT_ERRORS)
 
 
 _TRIES = 5
@@ -35,7 +35,7 @@ _REQUEST_TIME = 60.0
 _FIRST_PAUSE = 1.0
 
 
-class Connection:
+class DiscordRest:
     """Holds the client that is logged in."""
 
     def __init__(self, clock: Clock) -> None:
@@ -77,7 +77,7 @@ class Connection:
                 if client is self._client:
                     raise
                 continue
-            except (discord.HTTPException, *PASSING) as error:
+            except (discord.HTTPException, *TRANSIENT_ERRORS) as error:
                 if attempt == _TRIES or not is_passing(error):
                     raise
                 log.info("Discord did not take a request; trying again", what=what, error=str(error) or repr(error))

@@ -15,16 +15,16 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters import network
-from adapters.chat.keyed_queue import Lanes
+from adapters.chat.keyed_queue import KeyedTaskQueue
 from adapters.chat.slack.app import App
-from adapters.chat.slack.blocks import Wording
+from adapters.chat.slack.blocks import CommandRenamer
 from adapters.chat.slack.client import quiet_logger, web_client
 from adapters.chat.slack.events import RETRY_HEADER, answered_in, ts_of
-from adapters.chat.slack.handlers import Intake
+from adapters.chat.slack.handlers import EventHandlers
 from adapters.chat.slack.home import Home
-from adapters.chat.slack.http_mode import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH, WebRequests, is_slacks
+from adapters.chat.slack.http_mode import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH, EventsEndpoint, is_slacks
 from adapters.chat.slack.installation_store import Installations
-from adapters.chat.slack.lifecycle import Departures
+from adapters.chat.slack.lifecycle import AppLifecycle
 from adapters.chat.slack.listeners import Listeners
 from adapters.chat.slack.manifest import uses_http
 from adapters.chat.slack.modal import Modals
@@ -33,8 +33,8 @@ from adapters.chat.slack.origins import Origins
 from adapters.chat.slack.outbox import Outbox
 from adapters.chat.slack.panels import Panels
 from adapters.chat.slack.reactions import Reactions
-from adapters.chat.slack.socket_mode import Sockets
-from adapters.chat.slack.users import People
+from adapters.chat.slack.socket_mode import SocketModeConnections
+from adapters.chat.slack.users import UserCache
 from adapters.chat.slack.workspaces import Workspaces
 from bot.core.events import Notice, NoticeKind, SessionChanged, SessionEvent, UtteranceChanged
 from bot.core.views import LeftUnsaid
@@ -53,7 +53,7 @@ CHANNELS_AT_ONCE = 8
 of the hundredth."""
 
 
-class SlackChat:
+class SlackAdapter:
     """The Slack adapter."""
 
     name = "slack"
@@ -76,12 +76,14 @@ class SlackChat:
         slack = self._settings.slack
         self._store = desk.sessions.house.store
         secret = slack.signing_secret
-        self._web = WebRequests(secret.get_secret_value(), desk.clock) if uses_http(self._settings) and secret else None
+        self._web = (
+            EventsEndpoint(secret.get_secret_value(), desk.clock) if uses_http(self._settings) and secret else None
+        )
         self._installations, self._pages = None, None
         if slack.client_id:
             self._installations = Installations(self._store, web_secret(self._settings))
             self._pages = InstallPages(self._settings, self._store, desk.clock)
-        self._sockets: Sockets | None = None
+        self._sockets: SocketModeConnections | None = None
         self._is_up = False
 
     @property
@@ -105,18 +107,23 @@ class SlackChat:
     # --- life --------------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        desk, wording = self._desk, Wording(self._settings.slack.command)
+        desk, wording = self._desk, CommandRenamer(self._settings.slack.command)
         self._session = network.session()
-        self._incoming, self._outgoing = Lanes("slack in", at_once=CHANNELS_AT_ONCE), Lanes("slack out")
-        self._departures = Departures(desk.sessions)
+        self._incoming, self._outgoing = (
+            KeyedTaskQueue("slack in", at_once=CHANNELS_AT_ONCE),
+            KeyedTaskQueue("slack out"),
+        )
+        self._departures = AppLifecycle(desk.sessions)
         self._workspaces = Workspaces(
             self._settings.slack, self._session, self._installations, desk.clock, self._departures.token_is_useless
         )
         self._departures.workspaces = self._workspaces
-        self._people = People(desk.clock)
+        self._people = UserCache(desk.clock)
         self._outbox = Outbox(self._outgoing, self._workspaces, self._session, wording)
         self._reactions = Reactions(self._outgoing, self._workspaces)
-        self._intake = Intake(desk, self._incoming, self._workspaces, self._people, self._outbox, self._reactions)
+        self._intake = EventHandlers(
+            desk, self._incoming, self._workspaces, self._people, self._outbox, self._reactions
+        )
         self._panels = Panels(
             self._store, desk.clock, self._outgoing, self._workspaces.find, wording, self._intake.cannot_show
         )
@@ -182,7 +189,7 @@ class SlackChat:
         app_token = self._settings.slack.app_token
         assert app_token is not None  # noqa: S101 - `missing` has asked for it
         client = web_client(app_token.get_secret_value(), self._settings.slack.api_url, self._session)
-        self._sockets = Sockets(
+        self._sockets = SocketModeConnections(
             client, self._session, self._desk.clock, self._take, number=self._settings.slack.sockets
         )
         self._is_up = True

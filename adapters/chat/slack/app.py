@@ -9,7 +9,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
-from adapters.chat.slack.events import NotStored
+from adapters.chat.slack.events import NotPersisted
 from bot.core.errors import StoreError
 from bot.telemetry.unexpected import report_unexpected
 
@@ -33,7 +33,7 @@ class App(AsyncApp):
 
 async def failed(error: Exception, body: dict[str, Any]) -> BoltResponse:
     """The answer to what failed: no acknowledgement where another delivery may fare better."""
-    if isinstance(error, NotStored | StoreError | TimeoutError):
+    if isinstance(error, NotPersisted | StoreError | TimeoutError):
         log.warning("something from Slack could not be stored and is not acknowledged", error=type(error).__name__)
         return BoltResponse(status=503)
     # A mistake of ours, or something Slack has never sent before. An event would fail again and again; of a command

@@ -30,7 +30,7 @@ PRESSED = "avatar:"
 _COMMAND = re.compile(r"(?<![\w/])/avatar(?=(?:-admin)?\b)")
 
 
-class Wording:
+class CommandRenamer:
     """Sentences as this workspace types the commands that they name."""
 
     def __init__(self, command: str) -> None:
@@ -41,7 +41,7 @@ class Wording:
         return sentence if self._command == "avatar" else _COMMAND.sub(f"/{self._command}", sentence)
 
 
-def message_of(reply: Reply, wording: Wording, *, session_id: str = "") -> dict[str, Any]:
+def message_of(reply: Reply, wording: CommandRenamer, *, session_id: str = "") -> dict[str, Any]:
     """A reply as the `text` and `blocks` of a message. `session_id`: whose buttons they are."""
     text = wording(reply.text)
     blocks = [section(escape(part)) for part in _parts(text)]
@@ -67,7 +67,7 @@ def message_of_answer(markdown: str) -> dict[str, Any]:
     }
 
 
-def message_of_panel(panel: Panel, session_id: str, wording: Wording) -> dict[str, Any]:
+def message_of_panel(panel: Panel, session_id: str, wording: CommandRenamer) -> dict[str, Any]:
     """A panel as the `text` and `blocks` of a message."""
     # One block for title, facts and picture: behind the title alone the picture would tear a hole.
     head = section(f"*{escape(panel.title)}*") | _columns(panel.fields[:MOST_FIELDS])
@@ -141,7 +141,7 @@ def _moment(moment: datetime) -> str:
     return f"<!date^{int(moment.timestamp())}^{{time}}|{moment:%H:%M} UTC>"
 
 
-def _plain(text: str, fields: Sequence[tuple[str, str]], wording: Wording) -> str:
+def _plain(text: str, fields: Sequence[tuple[str, str]], wording: CommandRenamer) -> str:
     return "\n".join([text, *(f"{wording(name)}: {value}" for name, value in fields)])
 
 

@@ -20,13 +20,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters.chat.redraw import Drawn
 from adapters.network import told
 
-PATIENCE = 10
+REQUEST_TIMEOUT = 10
 """Seconds one attempt of a call may take."""
 
-MOST_WAITS = 10
+MAX_RATE_LIMIT_RETRIES = 10
 """429 answers in a row that a call sits out. slack_sdk waits the seconds of Retry-After itself, in real time."""
 
-POSTS = frozenset({"chat.postMessage", "chat.postEphemeral", "oauth.v2.access", "views.open"})
+NOT_IDEMPOTENT = frozenset({"chat.postMessage", "chat.postEphemeral", "oauth.v2.access", "views.open"})
 """Methods that must not run twice."""
 
 USELESS_TOKEN = frozenset({"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"})
@@ -44,7 +44,7 @@ environment; what matters is logged by us."""
 quiet_logger.setLevel(logging.CRITICAL)
 
 
-class SlackRefused(Exception):
+class SlackError(Exception):
     """Slack answered that it does not do it. `error` is its own word, such as `not_in_channel`; `needed` is the scope
     that is missing, where it says so."""
 
@@ -54,20 +54,20 @@ class SlackRefused(Exception):
         self.needed = needed
 
 
-class SlackUnreachable(Exception):
+class SlackUnavailable(Exception):
     """No usable answer came; the call may have taken effect."""
 
 
-def drawn_after(error: SlackRefused | SlackUnreachable) -> Drawn:
+def drawn_after(error: SlackError | SlackUnavailable) -> Drawn:
     """What a failed attempt to draw a panel means (`adapters.chat.redraw`). A token that no longer works is replaced,
     by the
     operator or by another installation; where the app is gone for good, so is its workspace."""
-    if isinstance(error, SlackUnreachable) or error.error in PASSING | USELESS_TOKEN:
+    if isinstance(error, SlackUnavailable) or error.error in PASSING | USELESS_TOKEN:
         return Drawn.AGAIN
     return Drawn.NEVER
 
 
-class Workspace:
+class WorkspaceClient:
     """The app in one workspace: who it is there, and its calls.
 
     organisation: whose installation serves it, where that is not its own; `team_id` may be the organisation itself,
@@ -86,7 +86,7 @@ class Workspace:
         session: aiohttp.ClientSession,
         organisation: str | None = None,
         colleagues: Collection[str] = (),
-        on_useless: Callable[["Workspace", str], None] = lambda _workspace, _error: None,
+        on_useless: Callable[["WorkspaceClient", str], None] = lambda _workspace, _error: None,
     ) -> None:
         """`on_useless` is told once the token no longer works, with Slack's error."""
         self.team_id = team_id
@@ -104,13 +104,13 @@ class Workspace:
         return any(team in (self.team_id, self.organisation) or team in self._colleagues for team in teams)
 
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        """Call `method`. Raises `SlackRefused` and `SlackUnreachable`."""
+        """Call `method`. Raises `SlackError` and `SlackUnavailable`."""
         if self.organisation is not None and method in _OF_ONE_WORKSPACE:
             arguments["team_id"] = self.team_id
-        client = self._posting if method in POSTS else self._asking
+        client = self._posting if method in NOT_IDEMPOTENT else self._asking
         try:
             return await call(client, method, **arguments)
-        except SlackRefused as refusal:
+        except SlackError as refusal:
             if refusal.error in USELESS_TOKEN:
                 self._on_useless(self, refusal.error)
             raise
@@ -123,13 +123,13 @@ def web_client(
 
     repeat: also call again where the connection broke; only for what may run twice.
     """
-    retry: list[AsyncRetryHandler] = [AsyncRateLimitErrorRetryHandler(max_retry_count=MOST_WAITS)]
+    retry: list[AsyncRetryHandler] = [AsyncRateLimitErrorRetryHandler(max_retry_count=MAX_RATE_LIMIT_RETRIES)]
     if repeat:
         retry.append(AsyncConnectionErrorRetryHandler(max_retry_count=2))
     client = AsyncWebClient(
         token=token,
         base_url=f"{api_url.rstrip('/')}/",
-        timeout=PATIENCE,
+        timeout=REQUEST_TIMEOUT,
         session=session,
         retry_handlers=retry,
         logger=quiet_logger,
@@ -140,7 +140,7 @@ def web_client(
 
 
 async def call(client: AsyncWebClient, method: str, **arguments: Any) -> dict[str, Any]:
-    """Call `method` once, as JSON where Slack takes it. Raises `SlackRefused` and `SlackUnreachable`."""
+    """Call `method` once, as JSON where Slack takes it. Raises `SlackError` and `SlackUnavailable`."""
     try:
         if method in _FORMS:
             response = await client.api_call(method, params=arguments)
@@ -149,7 +149,7 @@ async def call(client: AsyncWebClient, method: str, **arguments: Any) -> dict[st
     except SlackApiError as error:
         raise _failure(method, error) from None
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise SlackUnreachable(f"{method}: {told(error)}") from error
+        raise SlackUnavailable(f"{method}: {told(error)}") from error
     return dict(response.data) if isinstance(response.data, dict) else {}
 
 
@@ -176,6 +176,6 @@ def _failure(method: str, error: SlackApiError) -> Exception:
     """What slack_sdk raises both for an answer of Slack and for one that nobody can read."""
     said = refusal_in(error)
     if said is None:
-        return SlackUnreachable(f"{method}: no readable answer")
+        return SlackUnavailable(f"{method}: no readable answer")
     data = error.response.data
-    return SlackRefused(method, said, str(data.get("needed", "")) if isinstance(data, dict) else "")
+    return SlackError(method, said, str(data.get("needed", "")) if isinstance(data, dict) else "")

@@ -10,7 +10,7 @@ from typing import Any
 
 from slack_bolt.request.async_request import AsyncBoltRequest
 
-from adapters.chat.slack.client import Workspace
+from adapters.chat.slack.client import WorkspaceClient
 from adapters.chat.slack.message_words import own_words, shared_words
 from bot.core.models import Channel
 
@@ -40,31 +40,31 @@ def answered_in(message_id: str | None) -> str | None:
 LAST_RETRY = 3
 """The number of the retry after which Slack gives an event up."""
 
-REMEMBERED = 1000
+MAX_REMEMBERED_EDITS = 1000
 """Changed messages that are remembered; the retries of one message span six minutes."""
 
 RETRY_HEADER = "x-slack-retry-num"
 
 
-class NotStored(Exception):
+class NotPersisted(Exception):
     """What an event causes is not stored, or not in time: Slack is to deliver it again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class EventDelivery:
     """One delivery of an event. `is_last`: Slack does not bring the event again."""
 
     event_id: str
     is_last: bool
 
 
-def delivery_of(request: AsyncBoltRequest) -> Delivery:
+def delivery_of(request: AsyncBoltRequest) -> EventDelivery:
     """The delivery that a request is; in Socket Mode its headers are made from the envelope."""
     number = next(iter(request.headers.get(RETRY_HEADER, ())), "")
-    return Delivery(str(request.body.get("event_id", "")), number.isdecimal() and int(number) >= LAST_RETRY)
+    return EventDelivery(str(request.body.get("event_id", "")), number.isdecimal() and int(number) >= LAST_RETRY)
 
 
-class Changes:
+class RecentEdits:
     """What became of messages lately."""
 
     def __init__(self) -> None:
@@ -92,12 +92,12 @@ class Changes:
     def _note(self, key: tuple[Channel, str], version: str, text: str | None) -> None:
         self._newest[key] = (version, text)
         self._newest.move_to_end(key)
-        while len(self._newest) > REMEMBERED:
+        while len(self._newest) > MAX_REMEMBERED_EDITS:
             self._newest.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class SlackMessage:
     """A message. `raw` is what its author wrote, `shared` what they forwarded with it, both as Slack writes them.
     `keys` name the event and the message; `is_last`: Slack does not bring it again.
 
@@ -105,7 +105,7 @@ class Post:
     team: whom its author belongs to, as the event says; None where it does not.
     """
 
-    workspace: Workspace
+    workspace: WorkspaceClient
     channel: Channel
     user: str
     raw: str
@@ -119,10 +119,10 @@ class Post:
 
 
 def post_of(
-    workspace: Workspace, channel: Channel, event: Mapping[str, Any], delivery: Delivery, team: str | None
-) -> Post:
+    workspace: WorkspaceClient, channel: Channel, event: Mapping[str, Any], delivery: EventDelivery, team: str | None
+) -> SlackMessage:
     """The post that a `message` or `app_mention` event tells of."""
-    return Post(
+    return SlackMessage(
         workspace=workspace,
         channel=channel,
         user=str(event["user"]),

@@ -14,16 +14,16 @@ from typing import Any
 
 import structlog
 
-from adapters.chat.keyed_queue import Lanes
+from adapters.chat.keyed_queue import KeyedTaskQueue
 from adapters.chat.slack import mrkdwn
-from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace
-from adapters.chat.slack.events import REMEMBERED, Changes, Post, message_id_of
+from adapters.chat.slack.client import SlackError, SlackUnavailable, WorkspaceClient
+from adapters.chat.slack.events import MAX_REMEMBERED_EDITS, RecentEdits, SlackMessage, message_id_of
 from adapters.chat.slack.message_words import joined, own_words, shared_words
 from adapters.chat.slack.mrkdwn import command_line, is_to_be_said
-from adapters.chat.slack.outbox import Asker, Outbox
+from adapters.chat.slack.outbox import Outbox, ReplyTarget
 from adapters.chat.slack.reactions import Reactions
 from adapters.chat.slack.strings import DIRECT_MESSAGE, IN_DOUBT, NOT_RELAYED, NOT_SHOWN, TOO_LONG, place_trouble
-from adapters.chat.slack.users import People
+from adapters.chat.slack.users import UserCache
 from adapters.chat.slack.workspaces import Workspaces
 from bot import sentences
 from bot.commands.parser import AVATAR, Command, CommandContext, parse
@@ -47,15 +47,15 @@ _REMEMBERED_ASKERS = 1000
 back."""
 
 
-class Intake:
+class EventHandlers:
     """Takes in what people do."""
 
     def __init__(
         self,
         desk: Bot,
-        incoming: Lanes,
+        incoming: KeyedTaskQueue,
         workspaces: Workspaces,
-        people: People,
+        people: UserCache,
         outbox: Outbox,
         reactions: Reactions,
     ) -> None:
@@ -66,10 +66,10 @@ class Intake:
         self._people = people
         self._outbox = outbox
         self._reactions = reactions
-        self._starters: dict[Channel, Asker] = {}
-        self._askers: OrderedDict[tuple[Channel, str], Asker] = OrderedDict()
-        self._changes = Changes()
-        self._in_doubt: deque[str] = deque(maxlen=REMEMBERED)
+        self._starters: dict[Channel, ReplyTarget] = {}
+        self._askers: OrderedDict[tuple[Channel, str], ReplyTarget] = OrderedDict()
+        self._changes = RecentEdits()
+        self._in_doubt: deque[str] = deque(maxlen=MAX_REMEMBERED_EDITS)
 
     def cannot_show(self, channel: Channel, error: str) -> None:
         """The panel of a channel cannot be posted: whoever started the avatar there should know why."""
@@ -81,36 +81,36 @@ class Intake:
             leave = partial(self._desk.sessions.leave_channels, partial(eq, channel), NOT_SHOWN)
             self._incoming.put(channel, partial(self._guarded, None, leave))
 
-    def asker(self, channel: Channel, user: str) -> Asker:
+    def asker(self, channel: Channel, user: str) -> ReplyTarget:
         """How to tell one person something: in the thread and over the way back of what they asked last there."""
-        return self._askers.get((channel, user)) or Asker(channel, user)
+        return self._askers.get((channel, user)) or ReplyTarget(channel, user)
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
-    def typed(self, group: str, words: str, asker: Asker, keys: tuple[str, ...]) -> None:
+    def typed(self, group: str, words: str, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
         """A slash command; `words` is what follows its name, as Slack wrote it."""
         self._later(asker, partial(self._run_line, group, words, asker, keys, None))
 
-    def pressed(self, verb: str, session_id: str | None, asker: Asker, keys: tuple[str, ...]) -> None:
+    def pressed(self, verb: str, session_id: str | None, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
         """A button that stands for a command."""
         self._later(asker, partial(self._run, Command(AVATAR, verb), asker, keys, session_id=session_id))
 
-    def ordered(self, command: Command, asker: Asker, keys: tuple[str, ...]) -> None:
+    def ordered(self, command: Command, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
         """A command that a form was filled in for."""
         self._later(asker, partial(self._run, command, asker, keys))
 
-    def say(self, raw: str, asker: Asker, keys: tuple[str, ...]) -> None:
+    def say(self, raw: str, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
         """The message shortcut: the avatar says somebody's message."""
         self._later(asker, partial(self._say, raw, asker, keys))
 
-    async def _say(self, raw: str, asker: Asker, keys: tuple[str, ...]) -> None:
+    async def _say(self, raw: str, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
         if not raw.strip():
             raise Refused(sentences.EMPTY_TEXT, stage="grammar")
         decoded = await self._decode(await self._workspace(asker.channel), raw)
         await self._run(Command(AVATAR, "say", decoded.text), asker, keys, names=decoded.names)
 
     async def _run_line(
-        self, group: str, words: str, asker: Asker, keys: tuple[str, ...], message_id: str | None
+        self, group: str, words: str, asker: ReplyTarget, keys: tuple[str, ...], message_id: str | None
     ) -> None:
         decoded = await self._decode(await self._workspace(asker.channel), words)
         command = parse(decoded.text, self._desk.commands.usages, group)
@@ -119,7 +119,7 @@ class Intake:
     async def _run(
         self,
         command: Command,
-        asker: Asker,
+        asker: ReplyTarget,
         keys: tuple[str, ...],
         *,
         names: Mapping[str, str] | None = None,
@@ -144,26 +144,26 @@ class Intake:
             reply = Reply(reply.text, Visibility.PRIVATE, reply.fields, reply.link, reply.buttons)
         self._outbox.answer(asker, reply)
 
-    def _remember(self, asker: Asker) -> None:
+    def _remember(self, asker: ReplyTarget) -> None:
         self._askers[asker.channel, asker.user] = asker
         self._askers.move_to_end((asker.channel, asker.user))
         while len(self._askers) > _REMEMBERED_ASKERS:
             self._askers.popitem(last=False)
 
-    async def _require_presence(self, workspace: Workspace, channel: Channel) -> None:
+    async def _require_presence(self, workspace: WorkspaceClient, channel: Channel) -> None:
         """An avatar costs money: do not bring one where nobody could be heard, nor where that is not sure. Raises
         `Refused`."""
         if channel.id.startswith("D"):
             raise Refused(DIRECT_MESSAGE, stage="channel")
         try:
             found = (await workspace.call("conversations.info", channel=channel.id)).get("channel", {})
-        except SlackRefused as refusal:
+        except SlackError as refusal:
             if refusal.needed in _OF_PEOPLE:
                 # A conversation between people, in which no app can be.
                 raise Refused(DIRECT_MESSAGE, stage="channel") from None
             known = place_trouble(refusal.error, self._workspaces.bot_name)
             raise Refused(known or sentences.not_sure_of_channel("Slack"), stage="channel") from None
-        except SlackUnreachable:
+        except SlackUnavailable:
             raise Refused(sentences.not_sure_of_channel("Slack"), stage="channel") from None
         if found.get("is_im") or found.get("is_mpim"):
             raise Refused(DIRECT_MESSAGE, stage="channel")
@@ -173,11 +173,11 @@ class Intake:
 
     # --- messages ----------------------------------------------------------------------------------------------------
 
-    def mentioned(self, post: Post) -> asyncio.Future[bool]:
+    def mentioned(self, post: SlackMessage) -> asyncio.Future[bool]:
         """A message that mentions the avatar: a command, or something for it to say."""
         return self._recorded(post, self._mentioned)
 
-    async def _mentioned(self, post: Post, asker: Asker) -> None:
+    async def _mentioned(self, post: SlackMessage, asker: ReplyTarget) -> None:
         raw = mrkdwn.without_mention(post.raw, post.workspace.bot_user)
         # What was forwarded is never a command, and a mention of the bot with it is no question for help.
         found = command_line(raw, self._desk.commands.usages) if raw or not post.shared else None
@@ -191,14 +191,14 @@ class Intake:
         else:
             await self._receive(post, joined(raw, post.shared), addressed=True)
 
-    def overheard(self, post: Post) -> asyncio.Future[bool]:
+    def overheard(self, post: SlackMessage) -> asyncio.Future[bool]:
         """A message in a channel that mentions nobody of ours: nobody is told anything, a mark is the most."""
         return self._recorded(post, self._overheard, addressed=False)
 
-    async def _overheard(self, post: Post, _asker: Asker) -> None:
+    async def _overheard(self, post: SlackMessage, _asker: ReplyTarget) -> None:
         await self._receive(post, joined(post.raw, post.shared), addressed=False)
 
-    async def _receive(self, post: Post, raw: str, *, addressed: bool) -> None:
+    async def _receive(self, post: SlackMessage, raw: str, *, addressed: bool) -> None:
         if not addressed and self._desk.sessions.in_channel(post.channel) is None:
             return
         workspace = await self._workspace(post.channel)
@@ -210,17 +210,17 @@ class Intake:
         if receipt.is_missed:
             self._mark_not_said(post)
 
-    def _mark_not_said(self, post: Post) -> None:
+    def _mark_not_said(self, post: SlackMessage) -> None:
         if self._desk.settings.session.reactions:
             self._reactions.mark_not_said(post.channel, post.message_id)
 
-    def edited(self, workspace: Workspace, channel: Channel, message: Payload) -> asyncio.Future[bool] | None:
+    def edited(self, workspace: WorkspaceClient, channel: Channel, message: Payload) -> asyncio.Future[bool] | None:
         """A message was edited: what still waits is said as it reads now."""
         if not self._changes.edited(channel, message):
             return None
         return self._changed(channel, partial(self._edited, workspace, channel, message))
 
-    async def _edited(self, workspace: Workspace, channel: Channel, message: Payload) -> None:
+    async def _edited(self, workspace: WorkspaceClient, channel: Channel, message: Payload) -> None:
         raw = own_words(message)
         if mrkdwn.mentions(raw, workspace.bot_user):
             raw = mrkdwn.without_mention(raw, workspace.bot_user)
@@ -238,11 +238,15 @@ class Intake:
     # --- what all have in common -------------------------------------------------------------------------------------
 
     def _recorded(
-        self, post: Post, take: Callable[[Post, Asker], Awaitable[None]], *, addressed: bool = True
+        self,
+        post: SlackMessage,
+        take: Callable[[SlackMessage, ReplyTarget], Awaitable[None]],
+        *,
+        addressed: bool = True,
     ) -> asyncio.Future[bool]:
         """Take a post in after what came before it in its channel. The future tells whether that is stored."""
         stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        asker = Asker(post.channel, post.user, post.thread, team=post.team)
+        asker = ReplyTarget(post.channel, post.user, post.thread, team=post.team)
 
         async def record() -> None:
             raw = self._changes.text_now(post.channel, post.ts, post.raw)
@@ -254,7 +258,11 @@ class Intake:
         return stored
 
     async def _record(
-        self, post: Post, asker: Asker | None, record: Callable[[], Awaitable[None]], stored: asyncio.Future[bool]
+        self,
+        post: SlackMessage,
+        asker: ReplyTarget | None,
+        record: Callable[[], Awaitable[None]],
+        stored: asyncio.Future[bool],
     ) -> None:
         """Do it. What the database did not take comes again, so the person only hears of it when that was in vain."""
         trouble: StoreError | None = None
@@ -295,10 +303,10 @@ class Intake:
         self._incoming.put(channel, partial(self._guarded, None, apply))
         return stored
 
-    def _later(self, asker: Asker, work: Callable[[], Awaitable[None]]) -> None:
+    def _later(self, asker: ReplyTarget, work: Callable[[], Awaitable[None]]) -> None:
         self._incoming.put(asker.channel, partial(self._guarded, asker, work))
 
-    async def _guarded(self, asker: Asker | None, work: Callable[[], Awaitable[None]]) -> bool:
+    async def _guarded(self, asker: ReplyTarget | None, work: Callable[[], Awaitable[None]]) -> bool:
         """Do it; whatever goes wrong becomes a sentence for who asked, where somebody did. Whether all went well."""
         try:
             await work()
@@ -316,13 +324,13 @@ class Intake:
             self._outbox.tell(asker, Reply(sentence, Visibility.PRIVATE))
         return False
 
-    async def _workspace(self, channel: Channel) -> Workspace:
+    async def _workspace(self, channel: Channel) -> WorkspaceClient:
         workspace = await self._workspaces.find(channel.workspace)
         if workspace is None:
             raise AvatarRelayError("the app is not installed in that workspace")
         return workspace
 
-    async def _decode(self, workspace: Workspace, raw: str) -> mrkdwn.Decoded:
+    async def _decode(self, workspace: WorkspaceClient, raw: str) -> mrkdwn.Decoded:
         return await mrkdwn.decode(
             raw,
             person=partial(self._people.name, workspace),

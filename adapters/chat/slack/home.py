@@ -5,8 +5,8 @@ from typing import Any
 
 import structlog
 
-from adapters.chat.slack.blocks import Block, Wording, plain, section, verbatim
-from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace
+from adapters.chat.slack.blocks import Block, CommandRenamer, plain, section, verbatim
+from adapters.chat.slack.client import SlackError, SlackUnavailable, WorkspaceClient
 from adapters.chat.slack.mrkdwn import escape
 from bot import sentences
 from bot.commands.parser import AVATAR, Usage
@@ -30,11 +30,11 @@ _NOBODY = "No avatar is running. Type `/avatar start` in a channel."
 class Home:
     """Publishes the App Home."""
 
-    def __init__(self, desk: Bot, wording: Wording) -> None:
+    def __init__(self, desk: Bot, wording: CommandRenamer) -> None:
         self._desk = desk
         self._wording = wording
 
-    async def publish(self, workspace: Workspace, user: str) -> None:
+    async def publish(self, workspace: WorkspaceClient, user: str) -> None:
         """Show the tab to somebody who has opened it. The watch links stay in the channels: not everybody may see
         every channel."""
         views = [running.view() for running in self._desk.sessions]
@@ -42,12 +42,12 @@ class Home:
         view = home_view(views, self._desk.settings.session, self._desk.commands.usages.values(), self._wording)
         try:
             await workspace.call("views.publish", user_id=user, view=view)
-        except (SlackRefused, SlackUnreachable) as error:
+        except (SlackError, SlackUnavailable) as error:
             log.info("the App Home was not published", error=str(error))
 
 
 def home_view(
-    views: Iterable[SessionView], settings: SessionSettings, usages: Iterable[Usage], wording: Wording
+    views: Iterable[SessionView], settings: SessionSettings, usages: Iterable[Usage], wording: CommandRenamer
 ) -> dict[str, Any]:
     """The tab as Block Kit."""
     running = list(views)

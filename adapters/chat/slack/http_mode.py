@@ -26,7 +26,7 @@ OLDEST = 300
 _FORM = "application/x-www-form-urlencoded"
 
 
-class WebRequests:
+class EventsEndpoint:
     """Takes what Slack sends: events, commands, interactivity, and the check of the address."""
 
     def __init__(self, signing_secret: str, clock: Clock, wall_clock: WallClock | None = None) -> None:

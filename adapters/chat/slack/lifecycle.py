@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import structlog
 
-from adapters.chat.slack.client import Workspace
+from adapters.chat.slack.client import WorkspaceClient
 from adapters.chat.slack.strings import UNINSTALLED, bot_token_trouble
 from adapters.chat.slack.workspaces import Workspaces
 from bot.core.errors import SettingsError, StoreError
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 _WHY = {"archive": "the channel was archived", "deleted": "the channel was deleted", "left": "the app was removed"}
 
 
-class Departures:
+class AppLifecycle:
     """Ends what can no longer be used."""
 
     def __init__(self, sessions: SessionRegistry) -> None:
@@ -39,7 +39,7 @@ class Departures:
         except StoreError as error:
             log.error("leaving a channel could not be written down", error=str(error))
 
-    async def leave_installation(self, workspace: Workspace) -> None:
+    async def leave_installation(self, workspace: WorkspaceClient) -> None:
         """The app was uninstalled, or its tokens were revoked; with an organisation's, in all of its workspaces."""
         is_own = self._is_own(workspace)
         installed = workspace.organisation or workspace.team_id
@@ -68,11 +68,11 @@ class Departures:
             lambda channel: channel.platform == "slack" and channel.workspace in teams, "the app was uninstalled"
         )
 
-    def _is_own(self, workspace: Workspace) -> bool:
+    def _is_own(self, workspace: WorkspaceClient) -> bool:
         own = self.workspaces.own
         return own is not None and (own is workspace or own.team_id == workspace.organisation)
 
-    def token_is_useless(self, workspace: Workspace, error: str) -> None:
+    def token_is_useless(self, workspace: WorkspaceClient, error: str) -> None:
         """A call said that the token of a workspace no longer works."""
         if self._is_own(workspace):
             self._fail(bot_token_trouble(error) or UNINSTALLED)

@@ -17,20 +17,20 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from adapters.chat.slack import mrkdwn
 from adapters.chat.slack.app import failed
 from adapters.chat.slack.blocks import PRESSED
-from adapters.chat.slack.client import Workspace
-from adapters.chat.slack.events import Delivery, NotStored, Post, delivery_of, post_of
-from adapters.chat.slack.handlers import Intake
+from adapters.chat.slack.client import WorkspaceClient
+from adapters.chat.slack.events import EventDelivery, NotPersisted, SlackMessage, delivery_of, post_of
+from adapters.chat.slack.handlers import EventHandlers
 from adapters.chat.slack.home import Home
-from adapters.chat.slack.lifecycle import Departures
+from adapters.chat.slack.lifecycle import AppLifecycle
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
 from adapters.chat.slack.message_words import words_of
 from adapters.chat.slack.modal import CALLBACK, ModalAnswer, Modals, read_submission
 from adapters.chat.slack.origins import Claim, Origins, author_team, claim_of
-from adapters.chat.slack.outbox import Asker, Outbox
+from adapters.chat.slack.outbox import Outbox, ReplyTarget
 from adapters.chat.slack.panels import Panels
 from adapters.chat.slack.rate_limited_log import RateLimitedLog
 from adapters.chat.slack.strings import NOT_INSTALLED
-from adapters.chat.slack.users import People
+from adapters.chat.slack.users import UserCache
 from adapters.chat.slack.workspaces import Workspaces
 from bot.commands.parser import ADMIN, AVATAR
 from bot.core.models import Channel
@@ -66,12 +66,12 @@ class Listeners:
         clock: Clock,
         workspaces: Workspaces,
         origins: Origins,
-        intake: Intake,
-        people: People,
+        intake: EventHandlers,
+        people: UserCache,
         panels: Panels,
         modals: Modals,
         home: Home,
-        departures: Departures,
+        departures: AppLifecycle,
         outbox: Outbox,
     ) -> None:
         self._settings = settings
@@ -164,23 +164,23 @@ class Listeners:
 
     async def _asker(
         self, body: Payload, channel: str, *, thread: str | None = None, response_url: str | None = None
-    ) -> Asker | None:
+    ) -> ReplyTarget | None:
         """Who asks; None where the app is not installed there, which they are told. Raises `StoreError`."""
         user = str(body.get("user_id") or body.get("user", {}).get("id"))
         workspace = await self._origins.workspace(body)
         if workspace is None:
             self._log.warning(_NOT_OURS, kind=str(body.get("type") or body.get("command")))
-            nowhere = Asker(Channel("slack", "", channel), user, response_url=response_url)
+            nowhere = ReplyTarget(Channel("slack", "", channel), user, response_url=response_url)
             self._outbox.tell(nowhere, Reply(NOT_INSTALLED, Visibility.PRIVATE))
             return None
-        return Asker(self._origins.channel(workspace, channel), user, thread, response_url, author_team(body))
+        return ReplyTarget(self._origins.channel(workspace, channel), user, thread, response_url, author_team(body))
 
     # --- events ------------------------------------------------------------------------------------------------------
 
     def _event(self, take: "Callable[[Heard], Stored | None]") -> Callable[..., Awaitable[None]]:
         """A listener that returns, and so lets bolt acknowledge the event, once what the event causes is stored.
 
-        It raises `NotStored` where the database is in trouble, and `TimeoutError` where storing takes too long; what
+        It raises `NotPersisted` where the database is in trouble, and `TimeoutError` where storing takes too long; what
         has begun goes on, and the core knows the event when it comes again.
         """
 
@@ -195,7 +195,7 @@ class Listeners:
                 heard = Heard(workspace, event, delivery_of(request), author_team(body), claim_of(body))
                 stored = take(heard)
                 if stored is not None and not await asyncio.shield(stored):
-                    raise NotStored
+                    raise NotPersisted
 
         return listener
 
@@ -222,20 +222,20 @@ class Listeners:
             return self._intake.overheard(self._post(heard))
         return None
 
-    def _post(self, heard: "Heard") -> Post:
+    def _post(self, heard: "Heard") -> SlackMessage:
         return post_of(heard.workspace, self._channel(heard), heard.event, heard.delivery, heard.team)
 
     def _channel(self, heard: "Heard") -> Channel:
         return self._origins.channel(heard.workspace, str(heard.event["channel"]))
 
-    def _edited(self, workspace: Workspace, channel: Channel, event: Payload) -> Stored | None:
+    def _edited(self, workspace: WorkspaceClient, channel: Channel, event: Payload) -> Stored | None:
         message, before = event.get("message", {}), event.get("previous_message", {})
         # Slack also calls it a change when a link gets its preview, or a thread its first answer.
         if not _is_of_a_person(message, workspace) or words_of(message) == words_of(before):
             return None
         return self._intake.edited(workspace, channel, message)
 
-    def _find_panel(self, workspace: Workspace, channel: Channel, event: Payload) -> None:
+    def _find_panel(self, workspace: WorkspaceClient, channel: Channel, event: Payload) -> None:
         if event.get("bot_id") != workspace.bot_id:
             return
         for block in event.get("blocks", ()):
@@ -287,9 +287,9 @@ class Listeners:
 class Heard:
     """An event, whose installation heard it, and whom its author belongs to. `claim`: what it says of its origin."""
 
-    workspace: Workspace
+    workspace: WorkspaceClient
     event: Payload
-    delivery: Delivery
+    delivery: EventDelivery
     team: str | None
     claim: Claim
 
@@ -300,7 +300,7 @@ def _interaction_keys(body: Payload) -> tuple[str, ...]:
     return (f"slack:trigger:{trigger}",) if trigger else ()
 
 
-def _is_of_a_person(message: Payload, workspace: Workspace) -> bool:
+def _is_of_a_person(message: Payload, workspace: WorkspaceClient) -> bool:
     """Whether somebody wrote it: no app, not ourselves, and not Slack."""
     user = message.get("user")
     is_app = message.get("bot_id") or message.get("subtype") == "bot_message" or message.get("app_id")

@@ -10,8 +10,8 @@ from typing import Any
 import structlog
 
 from adapters.chat.slack.blocks import Block, plain, section
-from adapters.chat.slack.client import SlackRefused, SlackUnreachable
-from adapters.chat.slack.outbox import Asker, Outbox
+from adapters.chat.slack.client import SlackError, SlackUnavailable
+from adapters.chat.slack.outbox import Outbox, ReplyTarget
 from adapters.chat.slack.strings import MODAL_TOO_LATE
 from adapters.chat.slack.workspaces import Workspaces
 from bot.commands.parser import AVATAR, Command, Usage
@@ -62,7 +62,7 @@ class Modals:
             return str(refusal)
         return None
 
-    async def open(self, asker: Asker, trigger_id: str) -> None:
+    async def open(self, asker: ReplyTarget, trigger_id: str) -> None:
         """Show the window to whoever asked for it."""
         workspace = await self._workspaces.of(asker.channel.workspace)
         if workspace is None:
@@ -72,7 +72,7 @@ class Modals:
         view = start_view(asker.channel.id, usage, catalogue.known_avatars, catalogue.known_voices)
         try:
             await workspace.call("views.open", trigger_id=trigger_id, view=view)
-        except (SlackRefused, SlackUnreachable) as error:
+        except (SlackError, SlackUnavailable) as error:
             log.info("the start window was not opened", error=str(error))
             if asker.channel.id:
                 self._outbox.tell(asker, Reply(MODAL_TOO_LATE, Visibility.PRIVATE))

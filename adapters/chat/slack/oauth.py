@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from adapters.chat.slack.client import SlackRefused, SlackUnreachable, call, web_client
+from adapters.chat.slack.client import SlackError, SlackUnavailable, call, web_client
 from adapters.chat.slack.http_mode import REDIRECT_PATH
 from adapters.chat.slack.manifest import SCOPES
 from adapters.chat.slack.workspaces import Workspaces, described
@@ -77,10 +77,10 @@ class InstallPages:
             if request.query.get("error") or not code:
                 return _page(REFUSED, 400)
             done = await self._take(code)
-        except SlackRefused as refusal:
+        except SlackError as refusal:
             log.warning("an installation was refused", error=refusal.error)
             return _page(REFUSED, 400)
-        except (SlackUnreachable, StoreError) as error:
+        except (SlackUnavailable, StoreError) as error:
             log.error("an installation failed", error=str(error))
             return _page(TRY_LATER, 503)
         answer = _page(done, 200)
@@ -90,7 +90,7 @@ class InstallPages:
     async def _take(self, code: str) -> str:
         """Exchange the code, and keep the installation. Returns what to tell whoever installed the app."""
         if self.workspaces is None or self.session is None:
-            raise SlackUnreachable("the bot is not up yet")
+            raise SlackUnavailable("the bot is not up yet")
         slack = self._settings.slack
         arguments = {"client_id": slack.client_id, "code": code}
         if slack.client_secret is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.chat.slack.client import Workspace
+from adapters.chat.slack.client import WorkspaceClient
 from adapters.chat.slack.installation_store import is_organisation
 from adapters.chat.slack.workspaces import Workspaces
 from bot.core.models import Channel
@@ -44,7 +44,7 @@ class Origins:
         self._sessions = sessions
         self._homes: OrderedDict[tuple[str, str], str] = OrderedDict()
 
-    async def workspace(self, body: Payload) -> Workspace | None:
+    async def workspace(self, body: Payload) -> WorkspaceClient | None:
         """The workspace whose installation hears it; None where the app is not installed there. Raises `StoreError`."""
         claim = claim_of(body)
         if claim.organisation is not None:
@@ -56,7 +56,7 @@ class Origins:
                 return known
         return None
 
-    async def _of_organisation(self, teams: Iterable[str], organisation: str) -> Workspace | None:
+    async def _of_organisation(self, teams: Iterable[str], organisation: str) -> WorkspaceClient | None:
         theirs = await self._workspaces.find(organisation, organisation)
         if theirs is None:
             return None
@@ -66,7 +66,7 @@ class Origins:
                 return known
         return theirs
 
-    def channel(self, workspace: Workspace, channel_id: str) -> Channel:
+    def channel(self, workspace: WorkspaceClient, channel_id: str) -> Channel:
         """The channel, under the workspace that has an avatar in it where there is one.
 
         Ids of channels are Slack's own and hold everywhere, but the same channel may be heard through several
@@ -81,7 +81,7 @@ class Origins:
                 return other
         return Channel("slack", self._home(workspace, channel_id), channel_id)
 
-    def _home(self, workspace: Workspace, channel_id: str) -> str:
+    def _home(self, workspace: WorkspaceClient, channel_id: str) -> str:
         """The workspace of a channel; in an organisation the one it was first heard through."""
         if workspace.organisation is None or is_organisation(workspace.team_id):
             return workspace.team_id

@@ -14,9 +14,15 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from adapters.chat.keyed_queue import Lanes
-from adapters.chat.slack.blocks import Wording, message_of, message_of_answer
-from adapters.chat.slack.client import MOST_WAITS, PATIENCE, SlackRefused, SlackUnreachable, quiet_logger
+from adapters.chat.keyed_queue import KeyedTaskQueue
+from adapters.chat.slack.blocks import CommandRenamer, message_of, message_of_answer
+from adapters.chat.slack.client import (
+    MAX_RATE_LIMIT_RETRIES,
+    REQUEST_TIMEOUT,
+    SlackError,
+    SlackUnavailable,
+    quiet_logger,
+)
 from adapters.chat.slack.strings import place_trouble
 from adapters.chat.slack.workspaces import Workspaces
 from adapters.network import told
@@ -30,7 +36,7 @@ QUIET = {"unfurl_links": False, "unfurl_media": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class ReplyTarget:
     """Somebody who is to be answered: who, in which thread, and the interaction's own way back where there is one.
 
     A response URL works where the app is not in the channel, five times within 30 minutes (docs.slack.dev).
@@ -49,14 +55,14 @@ class Outbox:
     """What goes out, in lanes: one for each channel, and one for each person in it."""
 
     def __init__(
-        self, outgoing: Lanes, workspaces: Workspaces, session: aiohttp.ClientSession, wording: Wording
+        self, outgoing: KeyedTaskQueue, workspaces: Workspaces, session: aiohttp.ClientSession, wording: CommandRenamer
     ) -> None:
         self._outgoing = outgoing
         self._workspaces = workspaces
         self._session = session
         self._wording = wording
 
-    def answer(self, asker: Asker, reply: Reply, *, session_id: str = "") -> None:
+    def answer(self, asker: ReplyTarget, reply: Reply, *, session_id: str = "") -> None:
         """Give somebody the reply to what they asked, where its visibility says."""
         if reply.visibility is Visibility.PRIVATE:
             self.tell(asker, reply)
@@ -64,7 +70,7 @@ class Outbox:
             message = message_of(reply, self._wording, session_id=session_id)
             self._outgoing.put(asker.channel, partial(self._post, asker.channel, message, asker.thread, asker))
 
-    def tell(self, asker: Asker, reply: Reply) -> None:
+    def tell(self, asker: ReplyTarget, reply: Reply) -> None:
         """Tell one person."""
         message = message_of(reply, self._wording)
         self._outgoing.put((asker.channel, asker.user), partial(self._tell, asker, message))
@@ -81,7 +87,7 @@ class Outbox:
             self._outgoing.put(channel, partial(self._post, channel, message, thread, None))
 
     async def _post(
-        self, channel: Channel, message: Mapping[str, Any], thread: str | None, asker: Asker | None
+        self, channel: Channel, message: Mapping[str, Any], thread: str | None, asker: ReplyTarget | None
     ) -> None:
         if asker is not None and asker.response_url and thread is None:
             in_channel = {**message, **QUIET, "response_type": "in_channel", "replace_original": False}
@@ -93,14 +99,14 @@ class Outbox:
         place = {"channel": channel.id} | ({"thread_ts": thread} if thread else {})
         try:
             await workspace.call("chat.postMessage", **place, **message, **QUIET)
-        except SlackRefused as refusal:
+        except SlackError as refusal:
             log.info("a message was not taken", error=refusal.error)
             if asker is not None and (sentence := place_trouble(refusal.error, self._workspaces.bot_name)):
                 self.tell(asker, Reply(sentence))
-        except SlackUnreachable as error:
+        except SlackUnavailable as error:
             log.warning("a message may not have arrived, and is not repeated", error=str(error))
 
-    async def _tell(self, asker: Asker, message: Mapping[str, Any]) -> None:
+    async def _tell(self, asker: ReplyTarget, message: Mapping[str, Any]) -> None:
         private = {**message, **QUIET, "response_type": "ephemeral", "replace_original": False}
         if asker.response_url and await self._respond(asker.response_url, private):
             return
@@ -112,16 +118,16 @@ class Outbox:
         )
         try:
             await workspace.call("chat.postEphemeral", **place, **message)
-        except (SlackRefused, SlackUnreachable) as error:
+        except (SlackError, SlackUnavailable) as error:
             log.info("somebody could not be told", error=str(error))
 
     async def _respond(self, url: str, message: Mapping[str, Any]) -> bool:
         """Use a response URL. False where it surely did nothing, because it is used up or too old."""
         client = AsyncWebhookClient(
             url,
-            timeout=PATIENCE,
+            timeout=REQUEST_TIMEOUT,
             session=self._session,
-            retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=MOST_WAITS)],
+            retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=MAX_RATE_LIMIT_RETRIES)],
             logger=quiet_logger,
         )
         client.proxy = None  # as in `web_client`

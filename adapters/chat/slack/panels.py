@@ -12,10 +12,10 @@ from functools import partial
 
 import structlog
 
-from adapters.chat.keyed_queue import Lanes
+from adapters.chat.keyed_queue import KeyedTaskQueue
 from adapters.chat.redraw import PAUSES, Drawn
-from adapters.chat.slack.blocks import Wording, message_of_panel
-from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace, drawn_after
+from adapters.chat.slack.blocks import CommandRenamer, message_of_panel
+from adapters.chat.slack.client import SlackError, SlackUnavailable, WorkspaceClient, drawn_after
 from bot.core.backoff import Backoff
 from bot.core.errors import StoreError
 from bot.core.models import Channel, PanelMessage
@@ -31,7 +31,7 @@ PAUSE = 2.0
 """Seconds between two drawings of one panel: Slack lets about one message a second into a channel, and the panel must
 not take all of it (docs.slack.dev, rate limits)."""
 
-WorkspaceOf = Callable[[str], Awaitable[Workspace | None]]
+WorkspaceOf = Callable[[str], Awaitable[WorkspaceClient | None]]
 Undrawable = Callable[[Channel, str], None]
 ViewOf = Callable[[str], Awaitable[SessionView | None]]
 
@@ -63,9 +63,9 @@ class Panels:
         self,
         store: Store,
         clock: Clock,
-        outgoing: Lanes,
+        outgoing: KeyedTaskQueue,
         workspace_of: WorkspaceOf,
-        wording: Wording,
+        wording: CommandRenamer,
         undrawable: Undrawable,
     ) -> None:
         """`outgoing`: what goes to a channel, in order. `undrawable` is told why a first panel cannot be posted."""
@@ -261,15 +261,15 @@ class Panels:
             elif message != placed.drawn:
                 await workspace.call("chat.update", channel=channel.id, ts=placed.ts, **message)
                 placed.drawn = message
-        except SlackRefused as refusal:
+        except SlackError as refusal:
             return self._refused(placed, channel, view, refusal)
-        except SlackUnreachable as error:
+        except SlackUnavailable as error:
             log.warning("a panel was not drawn", session=view.session_id, error=str(error))
             # A panel that may stand in the channel is not posted again: Slack tells us of it (`found`).
             return Drawn.NEVER if placed.ts is None else drawn_after(error)
         return Drawn.DONE
 
-    def _refused(self, placed: Placed, channel: Channel, view: SessionView, refusal: SlackRefused) -> Drawn:
+    def _refused(self, placed: Placed, channel: Channel, view: SessionView, refusal: SlackError) -> Drawn:
         log.info("a panel cannot be drawn", session=view.session_id, error=refusal.error)
         drawn = drawn_after(refusal)
         if placed.ts is None:
@@ -280,7 +280,9 @@ class Panels:
                 placed.complained = True
         return drawn
 
-    async def _post(self, placed: Placed, workspace: Workspace, channel: Channel, message: dict[str, object]) -> None:
+    async def _post(
+        self, placed: Placed, workspace: WorkspaceClient, channel: Channel, message: dict[str, object]
+    ) -> None:
         """Post the panel. Once only: where the answer is lost, the message may stand in the channel all the same."""
         placed.posted = True
         quiet = {"unfurl_links": False, "unfurl_media": False}

@@ -8,8 +8,8 @@ from functools import partial
 
 import structlog
 
-from adapters.chat.keyed_queue import Lanes
-from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace
+from adapters.chat.keyed_queue import KeyedTaskQueue
+from adapters.chat.slack.client import SlackError, SlackUnavailable, WorkspaceClient
 from adapters.chat.slack.events import ts_of
 from adapters.chat.slack.workspaces import Workspaces
 from bot.core.models import Channel, Utterance, UtteranceState
@@ -41,7 +41,7 @@ Place = tuple[Channel, str]
 class Reactions:
     """The marks on messages."""
 
-    def __init__(self, outgoing: Lanes, workspaces: Workspaces) -> None:
+    def __init__(self, outgoing: KeyedTaskQueue, workspaces: Workspaces) -> None:
         self._outgoing = outgoing
         self._workspaces = workspaces
         self._wanted: dict[Place, str] = {}
@@ -81,16 +81,16 @@ class Reactions:
         while len(self._shown) > _REMEMBERED:
             self._shown.popitem(last=False)
 
-    async def _call(self, workspace: Workspace, method: str, place: Place, name: str) -> bool:
+    async def _call(self, workspace: WorkspaceClient, method: str, place: Place, name: str) -> bool:
         """Whether everything is as it should be afterwards."""
         channel, ts = place
         try:
             await workspace.call(method, channel=channel.id, timestamp=ts, name=name)
-        except SlackRefused as refusal:
+        except SlackError as refusal:
             if refusal.error not in _AS_WISHED:
                 log.info("a reaction was not taken", error=refusal.error)
                 return False
-        except SlackUnreachable as error:
+        except SlackUnavailable as error:
             log.info("a reaction did not arrive", error=str(error))
             return False
         return True

@@ -14,7 +14,7 @@ import aiohttp
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.chat.slack.client import SlackRefused, SlackUnreachable, call
+from adapters.chat.slack.client import SlackError, SlackUnavailable, call
 from adapters.chat.slack.strings import app_token_trouble
 from adapters.network import told
 from bot.core.backoff import Backoff
@@ -24,7 +24,7 @@ from bot.core.tasks import TaskSet
 
 log = structlog.get_logger(__name__)
 
-SILENCE = 20.0
+IDLE_TIMEOUT = 20.0
 """Seconds without a sign of life after which a socket is given up. Slack pings every few seconds, and so do we; with
 the pause between two looks that is noticed within 30 s."""
 
@@ -37,7 +37,7 @@ SUSPECT = 10.0
 STABLE = 10.0
 """Seconds that a socket must have lasted for the next one to be opened at once."""
 
-PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before each further attempt to connect; the last one again and again."""
 
 CONNECTING = 10.0
@@ -49,7 +49,7 @@ Take = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
 """Takes an envelope in and returns what to acknowledge it with beside its id; None: do not acknowledge it."""
 
 
-class Sockets:
+class SocketModeConnections:
     """As many open sockets as wished, for as long as `run` runs."""
 
     def __init__(
@@ -61,7 +61,7 @@ class Sockets:
         self._clock = clock
         self._take = take
         self._number = number
-        self._open: dict[int, Socket] = {}
+        self._open: dict[int, SocketModeConnection] = {}
         self._acknowledging = TaskSet()
 
     @property
@@ -84,7 +84,7 @@ class Sockets:
 
     async def _hold(self, place: int) -> None:
         """Keep one socket open for ever, one after the other."""
-        again = Backoff(PAUSES)
+        again = Backoff(BACKOFF)
         receiving = TaskSet()
         try:
             while True:
@@ -97,7 +97,7 @@ class Sockets:
             self._open.pop(place, None)
             await receiving.close()
 
-    async def _use(self, place: int, socket: "Socket", receiving: TaskSet) -> float:
+    async def _use(self, place: int, socket: "SocketModeConnection", receiving: TaskSet) -> float:
         """Use a socket until it is to be replaced. Returns how long it was good for, seconds.
 
         One that only retires goes on with what is under way, while the next one is opened.
@@ -112,25 +112,25 @@ class Sockets:
             task.cancel()
         return self._clock.monotonic() - begun
 
-    async def _connect(self) -> "Socket | None":
+    async def _connect(self) -> "SocketModeConnection | None":
         try:
             async with asyncio.timeout(CONNECTING):
                 opened = await call(self._client, "apps.connections.open")
                 websocket = await self._session.ws_connect(
                     str(opened["url"]), autoping=False, timeout=aiohttp.ClientWSTimeout(ws_close=1.0)
                 )
-        except SlackRefused as refusal:
+        except SlackError as refusal:
             if sentence := app_token_trouble(refusal.error):
                 raise SettingsError(sentence) from None
             log.warning("Slack opens no connection", error=refusal.error)
-        except (SlackUnreachable, aiohttp.ClientError, TimeoutError, OSError, KeyError) as error:
+        except (SlackUnavailable, aiohttp.ClientError, TimeoutError, OSError, KeyError) as error:
             log.warning("no connection to Slack", error=told(error))
         else:
-            return Socket(websocket, self._clock, self._take, self._acknowledging)
+            return SocketModeConnection(websocket, self._clock, self._take, self._acknowledging)
         return None
 
 
-class Socket:
+class SocketModeConnection:
     """One websocket, from `hello` to its end."""
 
     def __init__(
@@ -217,7 +217,7 @@ class Socket:
 
     async def _watch(self) -> None:
         """Ping, and give the socket up once nothing has been heard for too long."""
-        while self._clock.monotonic() - self._heard_at < SILENCE:
+        while self._clock.monotonic() - self._heard_at < IDLE_TIMEOUT:
             with suppress(aiohttp.ClientError, OSError):
                 await self._websocket.ping()
             await self._clock.sleep(PING_EVERY)

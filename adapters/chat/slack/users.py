@@ -11,22 +11,22 @@ from typing import Any
 
 import structlog
 
-from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace
+from adapters.chat.slack.client import SlackError, SlackUnavailable, WorkspaceClient
 from adapters.chat.slack.strings import SOME_GROUP, SOMEBODY
 from bot.core.models import Actor, Role
 from bot.core.ports import Clock
 
 log = structlog.get_logger(__name__)
 
-REMEMBERED = 600.0
+USER_CACHE_TTL = 600.0
 """Seconds a person or the list of groups is taken for true."""
 
-MOST_PEOPLE = 5000
+USER_CACHE_SIZE = 5000
 """People remembered at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class User:
     """What Slack says of somebody. `teams`: the workspaces and organisations they belong to; none where nobody told."""
 
     name: str
@@ -43,16 +43,16 @@ class Group:
     members: frozenset[str]
 
 
-class People:
+class UserCache:
     """The people of every workspace."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._people: OrderedDict[tuple[str, str], tuple[float, Person]] = OrderedDict()
+        self._people: OrderedDict[tuple[str, str], tuple[float, User]] = OrderedDict()
         self._groups: dict[str, tuple[float, Mapping[str, Group]]] = {}
         self._reading: dict[str, asyncio.Lock] = {}
 
-    async def actor(self, workspace: Workspace, user_id: str, team: str | None = None) -> Actor:
+    async def actor(self, workspace: WorkspaceClient, user_id: str, team: str | None = None) -> Actor:
         """The person as the core knows actors. `team`: whom they belong to, as far as what they did says."""
         person, groups = await asyncio.gather(self.person(workspace, user_id), self.groups(workspace))
         return Actor(
@@ -65,38 +65,38 @@ class People:
             is_external=not workspace.employs(person.teams or {team or workspace.team_id}),
         )
 
-    async def person(self, workspace: Workspace, user_id: str) -> Person:
+    async def person(self, workspace: WorkspaceClient, user_id: str) -> User:
         """What Slack says of somebody, at most ten minutes old."""
         key = (workspace.team_id, user_id)
         known = self._people.get(key)
-        if known is not None and self._clock.monotonic() - known[0] < REMEMBERED:
+        if known is not None and self._clock.monotonic() - known[0] < USER_CACHE_TTL:
             self._people.move_to_end(key)
             return known[1]
         try:
             answer = await workspace.call("users.info", user=user_id)
-        except (SlackRefused, SlackUnreachable) as error:
+        except (SlackError, SlackUnavailable) as error:
             log.info("a person could not be looked up", error=str(error))
-            return known[1] if known else Person(SOMEBODY)
+            return known[1] if known else User(SOMEBODY)
         person = _person_of(answer.get("user", {}), workspace)
         self._people[key] = (self._clock.monotonic(), person)
-        while len(self._people) > MOST_PEOPLE:
+        while len(self._people) > USER_CACHE_SIZE:
             self._people.popitem(last=False)
         return person
 
-    async def name(self, workspace: Workspace, user_id: str) -> str:
+    async def name(self, workspace: WorkspaceClient, user_id: str) -> str:
         """What people call somebody."""
         return (await self.person(workspace, user_id)).name
 
-    async def group_name(self, workspace: Workspace, group_id: str) -> str:
+    async def group_name(self, workspace: WorkspaceClient, group_id: str) -> str:
         """The handle of a user group."""
         group = (await self.groups(workspace)).get(group_id)
         return group.handle if group else SOME_GROUP
 
-    async def groups(self, workspace: Workspace) -> Mapping[str, Group]:
+    async def groups(self, workspace: WorkspaceClient) -> Mapping[str, Group]:
         """The user groups of a workspace; none where it has none, or does not tell."""
         async with self._reading.setdefault(workspace.team_id, asyncio.Lock()):
             known = self._groups.get(workspace.team_id)
-            if known is not None and self._clock.monotonic() - known[0] < REMEMBERED:
+            if known is not None and self._clock.monotonic() - known[0] < USER_CACHE_TTL:
                 return known[1]
             groups: Mapping[str, Group] = known[1] if known else {}
             try:
@@ -105,7 +105,7 @@ class People:
                     str(entry["id"]): Group(str(entry.get("handle", "")), frozenset(entry.get("users", ())))
                     for entry in answer.get("usergroups", ())
                 }
-            except (SlackRefused, SlackUnreachable) as error:
+            except (SlackError, SlackUnavailable) as error:
                 # Free workspaces have no user groups, and say so with an error.
                 log.info("the user groups could not be read", error=str(error))
             self._groups[workspace.team_id] = (self._clock.monotonic(), groups)
@@ -117,11 +117,11 @@ class People:
             self._groups.pop(team_id, None)
 
 
-def _person_of(user: Mapping[str, Any], workspace: Workspace) -> Person:
+def _person_of(user: Mapping[str, Any], workspace: WorkspaceClient) -> User:
     profile, enterprise = user.get("profile") or {}, user.get("enterprise_user") or {}
     names = (profile.get("display_name"), profile.get("real_name"), user.get("real_name"), user.get("name"))
     teams = {user.get("team_id"), enterprise.get("enterprise_id"), *(enterprise.get("teams") or ())}
-    return Person(
+    return User(
         name=next((str(name) for name in names if name), SOMEBODY),
         is_admin=_is_admin(user, workspace),
         is_bot=bool(user.get("is_bot")),
@@ -129,7 +129,7 @@ def _person_of(user: Mapping[str, Any], workspace: Workspace) -> Person:
     )
 
 
-def _is_admin(user: Mapping[str, Any], workspace: Workspace) -> bool:
+def _is_admin(user: Mapping[str, Any], workspace: WorkspaceClient) -> bool:
     """Whether somebody is an admin of this workspace. An organisation's token sees the people of all workspaces: an
     admin of another one is none here, and one of the organisation is one everywhere."""
     of_organisation = user.get("enterprise_user") or {}

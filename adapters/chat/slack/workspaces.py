@@ -13,7 +13,7 @@ import aiohttp
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.chat.slack.client import SlackRefused, SlackUnreachable, Workspace, call, web_client
+from adapters.chat.slack.client import SlackError, SlackUnavailable, WorkspaceClient, call, web_client
 from adapters.chat.slack.installation_store import Installation, Installations
 from adapters.chat.slack.manifest import NAME
 from adapters.chat.slack.strings import bot_token_trouble
@@ -57,7 +57,7 @@ class Workspaces:
         session: aiohttp.ClientSession,
         installations: Installations | None,
         clock: Clock,
-        on_useless: Callable[[Workspace, str], None],
+        on_useless: Callable[[WorkspaceClient, str], None],
     ) -> None:
         """`on_useless` is told of a token that no longer works."""
         self._clock = clock
@@ -65,11 +65,11 @@ class Workspaces:
         self._session = session
         self._installations = installations
         self._on_useless = on_useless
-        self._known: dict[str, Workspace] = {}
+        self._known: dict[str, WorkspaceClient] = {}
         self._organisations: dict[str, Organisation] = {}
         self._finding = asyncio.Lock()
         self.bot_name = NAME.lower()
-        self.own: Workspace | None = None
+        self.own: WorkspaceClient | None = None
 
     @property
     def are_several(self) -> bool:
@@ -84,11 +84,11 @@ class Workspaces:
             try:
                 who = await call(client, "auth.test")
                 found = await described(who, token.get_secret_value(), client)
-            except SlackRefused as refusal:
+            except SlackError as refusal:
                 if sentence := bot_token_trouble(refusal.error):
                     raise SettingsError(sentence) from None
                 log.warning("Slack does not say who we are", error=refusal.error)
-            except SlackUnreachable as error:
+            except SlackUnavailable as error:
                 log.warning("Slack cannot be reached", error=str(error))
             else:
                 self.bot_name = str(who.get("user") or self.bot_name)
@@ -96,7 +96,7 @@ class Workspaces:
                 return
             await self._clock.sleep(PAUSE)
 
-    async def of(self, team_id: str) -> Workspace | None:
+    async def of(self, team_id: str) -> WorkspaceClient | None:
         """The workspace with this id; None where the app is not installed there, or nobody can tell."""
         try:
             return await self.find(team_id)
@@ -104,7 +104,7 @@ class Workspaces:
             log.error("an installation could not be read", error=str(error))
             return None
 
-    async def find(self, team_id: str, organisation: str | None = None) -> Workspace | None:
+    async def find(self, team_id: str, organisation: str | None = None) -> WorkspaceClient | None:
         """The workspace with this id; None where the app is not installed there. Raises `StoreError`.
 
         organisation: the one whose installation serves the workspace, where Slack said so.
@@ -151,12 +151,12 @@ class Workspaces:
 
     # --- finding -----------------------------------------------------------------------------------------------------
 
-    async def _read(self, team_id: str) -> Workspace | None:
+    async def _read(self, team_id: str) -> WorkspaceClient | None:
         """The workspace, or the organisation, as it installed the app itself."""
         found = await self._installations.read(team_id) if self._installations is not None and team_id else None
         return None if found is None else self._know(found, is_kept=True)
 
-    async def _of_organisation(self, team_id: str, organisation: str) -> Workspace | None:
+    async def _of_organisation(self, team_id: str, organisation: str) -> WorkspaceClient | None:
         """A workspace that the installation of its organisation serves, or the organisation itself; None for one of
         which Slack does not say that it belongs to it: in a shared channel it may be another company's."""
         if organisation not in self._organisations:
@@ -179,14 +179,14 @@ class Workspaces:
         try:
             async with asyncio.timeout(ASKED_WITHIN):
                 more = set(await _teams_of(client)) - organisation.teams
-        except (SlackUnreachable, TimeoutError) as error:
+        except (SlackUnavailable, TimeoutError) as error:
             log.warning("Slack does not say which workspaces of the organisation have the app", error=repr(error))
             return
         if more:
             organisation.teams |= more
             await self._keep_teams(organisation)
 
-    async def _claimed(self, team_id: str) -> Workspace | None:
+    async def _claimed(self, team_id: str) -> WorkspaceClient | None:
         """A workspace of which nothing but the id is known, as after a restart: whose is it?"""
         if self._installations is not None:
             for installation in await self._installations.organisations():
@@ -195,7 +195,7 @@ class Workspaces:
         found = next((one for one in self._organisations.values() if team_id in one.teams), None)
         return None if found is None else self._member(team_id, found)
 
-    def _know(self, installation: Installation, *, is_kept: bool) -> Workspace:
+    def _know(self, installation: Installation, *, is_kept: bool) -> WorkspaceClient:
         if installation.is_of_organisation:
             found = self._organisations[installation.team_id] = Organisation(installation, is_kept=is_kept)
             return self._member(installation.team_id, found)
@@ -203,7 +203,7 @@ class Workspaces:
         workspace = self._known[installation.team_id] = self._workspace(installation, colleagues)
         return workspace
 
-    def _member(self, team_id: str, organisation: Organisation) -> Workspace:
+    def _member(self, team_id: str, organisation: Organisation) -> WorkspaceClient:
         known = self._known.get(team_id)
         if known is None or known.organisation != organisation.id:
             installation = replace(organisation.installation, team_id=team_id)
@@ -223,8 +223,8 @@ class Workspaces:
         if organisation.is_kept and self._installations is not None:
             await self._installations.keep(organisation.installation)
 
-    def _workspace(self, found: Installation, colleagues: set[str], organisation: str | None = None) -> Workspace:
-        return Workspace(
+    def _workspace(self, found: Installation, colleagues: set[str], organisation: str | None = None) -> WorkspaceClient:
+        return WorkspaceClient(
             found.team_id,
             found.token,
             bot_user=found.bot_user,
@@ -238,7 +238,7 @@ class Workspaces:
 
 
 async def described(who: Mapping[str, Any], token: str, client: AsyncWebClient) -> Installation:
-    """The installation that a token belongs to, as `auth.test` tells of it. Raises `SlackUnreachable`."""
+    """The installation that a token belongs to, as `auth.test` tells of it. Raises `SlackUnavailable`."""
     enterprise = str(who.get("enterprise_id") or "")
     is_organisations = bool(who.get("is_enterprise_install") and enterprise)
     return Installation(
@@ -262,6 +262,6 @@ async def _teams_of(client: AsyncWebClient) -> tuple[str, ...]:
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 break
-    except SlackRefused as refusal:
+    except SlackError as refusal:
         log.warning("Slack does not say which workspaces of the organisation have the app", error=refusal.error)
     return tuple(sorted(found))

@@ -12,10 +12,10 @@ from livekit import api
 from pydantic import SecretStr
 
 from adapters.avatars.liveavatar.provider import LiveAvatar
-from adapters.avatars.rooms.bot_transport import BotCarrier, BotRoom
-from adapters.avatars.rooms.factory import ChosenCarrier
-from adapters.avatars.rooms.page_transport import PageCarrier
-from adapters.avatars.rooms.transport import Carrier
+from adapters.avatars.rooms.bot_transport import BotRoom, BotTransport
+from adapters.avatars.rooms.factory import ChosenTransport
+from adapters.avatars.rooms.page_transport import PageTransport
+from adapters.avatars.rooms.transport import RoomTransport
 from adapters.simulator import Effect, LiveKitServer, Simulator, SimulatorOptions
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT, SANDBOX_AVATAR
 from bot.core.clock import SystemClock
@@ -37,7 +37,7 @@ from tests.livekit import LiveKitServer as Server
 from tests.livekit import livekit_program, livekit_server  # noqa: F401 - fixtures
 
 REQUEST = StreamRequest(liveavatar_id("sim-robin"), liveavatar_id("sim-voice-clara"), "medium", "", 300, 600)
-MakeCarrier = Callable[[PageBridge], Carrier]
+MakeCarrier = Callable[[PageBridge], RoomTransport]
 
 
 @asynccontextmanager
@@ -103,7 +103,7 @@ def heard(events: list[StreamEvent]) -> str:
 
 
 async def test_a_page_carries_words_there_and_back() -> None:
-    async with liveavatar(PageCarrier) as (provider, _):
+    async with liveavatar(PageTransport) as (provider, _):
         upstream_id, playback = await opened(provider)
         async with page(provider, upstream_id, playback):
             await provider.speak(upstream_id, "u1", "Hello from the page.")
@@ -117,7 +117,7 @@ async def test_a_page_carries_words_there_and_back() -> None:
 
 
 async def test_only_the_page_gets_the_token() -> None:
-    async with liveavatar(PageCarrier) as (provider, _):
+    async with liveavatar(PageTransport) as (provider, _):
         _, playback = await opened(provider)
 
         assert playback.livekit_token is not None
@@ -126,7 +126,7 @@ async def test_only_the_page_gets_the_token() -> None:
 
 
 async def test_with_nobody_in_the_seat_a_text_waits_and_a_cut_is_no_error() -> None:
-    async with liveavatar(PageCarrier) as (provider, simulator):
+    async with liveavatar(PageTransport) as (provider, simulator):
         upstream_id, playback = await opened(provider)
 
         with pytest.raises(NotReady):
@@ -142,7 +142,7 @@ async def test_with_nobody_in_the_seat_a_text_waits_and_a_cut_is_no_error() -> N
 
 async def test_a_page_that_never_confirms_leaves_it_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.avatars.rooms.page_transport.CONFIRM_LIMIT", 0.05)
-    async with liveavatar(PageCarrier) as (provider, _):
+    async with liveavatar(PageTransport) as (provider, _):
         upstream_id, _ = await opened(provider)
         seat = provider.seats.sit(upstream_id)
         assert seat is not None
@@ -154,7 +154,7 @@ async def test_a_page_that_never_confirms_leaves_it_unknown(monkeypatch: pytest.
 
 
 async def test_an_end_that_a_page_made_up_leaves_nothing_open() -> None:
-    async with liveavatar(PageCarrier) as (provider, simulator):
+    async with liveavatar(PageTransport) as (provider, simulator):
         upstream_id, _ = await opened(provider)
         seat = provider.seats.sit(upstream_id)
         assert seat is not None
@@ -166,7 +166,7 @@ async def test_an_end_that_a_page_made_up_leaves_nothing_open() -> None:
 
 
 async def test_a_closed_stream_has_no_seat() -> None:
-    async with liveavatar(PageCarrier) as (provider, _):
+    async with liveavatar(PageTransport) as (provider, _):
         upstream_id, _ = await opened(provider)
         await provider.close(upstream_id)
 
@@ -177,7 +177,10 @@ async def test_a_closed_stream_has_no_seat() -> None:
 
 
 async def test_a_question_is_answered_from_the_context() -> None:
-    async with liveavatar(lambda seats: ChosenCarrier(PageCarrier(seats)), context_id=DEMO_CONTEXT) as (provider, _):
+    async with liveavatar(lambda seats: ChosenTransport(PageTransport(seats)), context_id=DEMO_CONTEXT) as (
+        provider,
+        _,
+    ):
         assert provider.capabilities.chat
         upstream_id, _ = await opened(provider)
         await provider.speak(upstream_id, "u", "Who are you?", Mode.CHAT)
@@ -190,7 +193,7 @@ async def test_a_question_is_answered_from_the_context() -> None:
 
 
 async def test_without_a_context_nothing_is_asked() -> None:
-    async with liveavatar(PageCarrier) as (provider, _):
+    async with liveavatar(PageTransport) as (provider, _):
         upstream_id, _ = await opened(provider)
 
         with pytest.raises(Invalid, match="LIVEAVATAR_CONTEXT_ID"):
@@ -198,7 +201,7 @@ async def test_without_a_context_nothing_is_asked() -> None:
 
 
 async def test_the_sandbox_costs_nothing_and_shows_its_own_avatar() -> None:
-    async with liveavatar(PageCarrier, sandbox=True) as (provider, simulator):
+    async with liveavatar(PageTransport, sandbox=True) as (provider, simulator):
         await opened(provider)
 
         (stream,) = simulator.streams()
@@ -210,7 +213,7 @@ async def test_the_sandbox_costs_nothing_and_shows_its_own_avatar() -> None:
 
 async def test_a_plan_that_allows_less_sets_its_own_limit() -> None:
     """The start tells that we asked for too much: that session is gone, and the next one does not ask."""
-    async with liveavatar(PageCarrier, SimulatorOptions(liveavatar_max_duration=120)) as (provider, simulator):
+    async with liveavatar(PageTransport, SimulatorOptions(liveavatar_max_duration=120)) as (provider, simulator):
         upstream_id = await provider.create(REQUEST)
         with pytest.raises(StreamGone):
             await provider.start(upstream_id)
@@ -225,7 +228,7 @@ async def test_a_plan_that_allows_less_sets_its_own_limit() -> None:
 
 
 async def test_a_lost_connection_to_a_room_is_made_again() -> None:
-    async with liveavatar(lambda seats: ChosenCarrier(PageCarrier(seats))) as (provider, simulator):
+    async with liveavatar(lambda seats: ChosenTransport(PageTransport(seats))) as (provider, simulator):
         upstream_id, _ = await opened(provider)
         room = provider._streams[upstream_id].room
         following = asyncio.create_task(events_until(provider, upstream_id, SpeechEnded("u")))
@@ -248,7 +251,7 @@ async def test_a_lost_connection_to_a_room_is_made_again() -> None:
 @pytest.mark.parametrize("key", ["end_reason", "stop_reason"])
 async def test_an_end_at_the_provider_is_told_and_forgotten(key: str) -> None:
     options = SimulatorOptions(liveavatar_stop_key=key, liveavatar_idle=60)  # type: ignore[arg-type]
-    async with liveavatar(lambda seats: ChosenCarrier(PageCarrier(seats)), options) as (provider, _):
+    async with liveavatar(lambda seats: ChosenTransport(PageTransport(seats)), options) as (provider, _):
         upstream_id, _ = await opened(provider)
 
         events = [event async for event in provider.events(upstream_id)]
@@ -260,7 +263,7 @@ async def test_an_end_at_the_provider_is_told_and_forgotten(key: str) -> None:
 
 async def test_an_end_that_nobody_told_is_noticed_in_the_list() -> None:
     """With nobody in the seat no event comes."""
-    async with liveavatar(PageCarrier, SimulatorOptions(liveavatar_idle=60)) as (provider, simulator):
+    async with liveavatar(PageTransport, SimulatorOptions(liveavatar_idle=60)) as (provider, simulator):
         upstream_id, _ = await opened(provider)
         following = asyncio.create_task(events_until(provider, upstream_id, SpeechEnded("never")))
         await eventually(lambda: simulator.streams()[0].ended is not None)
@@ -271,14 +274,14 @@ async def test_an_end_that_nobody_told_is_noticed_in_the_list() -> None:
 
 
 async def test_a_session_that_is_just_being_opened_counts_as_open() -> None:
-    async with liveavatar(PageCarrier) as (provider, _):
+    async with liveavatar(PageTransport) as (provider, _):
         upstream_id = await provider.create(REQUEST)
 
         assert [stream.upstream_id for stream in await provider.list_open()] == [upstream_id]
 
 
 async def test_a_stop_does_not_overtake_a_start_that_was_given_up() -> None:
-    async with liveavatar(PageCarrier, SimulatorOptions(latency=20)) as (provider, simulator):
+    async with liveavatar(PageTransport, SimulatorOptions(latency=20)) as (provider, simulator):
         upstream_id = await provider.create(REQUEST)
         starting = asyncio.create_task(provider.start(upstream_id))
         await asyncio.sleep(0)
@@ -292,7 +295,7 @@ async def test_a_stop_does_not_overtake_a_start_that_was_given_up() -> None:
 
 
 async def test_a_room_that_cannot_be_entered_is_told_and_can_be_entered_later() -> None:
-    async with liveavatar(lambda seats: ChosenCarrier(PageCarrier(seats))) as (provider, simulator):
+    async with liveavatar(lambda seats: ChosenTransport(PageTransport(seats))) as (provider, simulator):
         upstream_id = await provider.create(REQUEST)
         simulator.faults.add(Effect.STATUS, method="GET", path="/simulator/rooms/*", status=503)
 
@@ -307,7 +310,7 @@ async def test_a_room_that_cannot_be_entered_is_told_and_can_be_entered_later() 
 
 async def test_a_slot_that_is_freed_late_is_told_as_too_many() -> None:
     options = SimulatorOptions(liveavatar_concurrency=1, liveavatar_slot_release=5)
-    async with liveavatar(PageCarrier, options) as (provider, _):
+    async with liveavatar(PageTransport, options) as (provider, _):
         first, _ = await opened(provider)
         await provider.close(first)
         second = await provider.create(REQUEST)
@@ -324,7 +327,7 @@ async def on_livekit(
     server: Server, *, avatar_comes: bool = True, **account: object
 ) -> AsyncIterator[tuple[LiveAvatar, Simulator]]:
     livekit = LiveKitServer(server.url, server.api_key, SecretStr(server.api_secret))
-    carrier: MakeCarrier = lambda _: BotCarrier()  # noqa: E731
+    carrier: MakeCarrier = lambda _: BotTransport()  # noqa: E731
     options = SimulatorOptions(livekit=livekit, avatar_comes=avatar_comes)
     async with liveavatar(carrier, options, 1.0, **account) as made:
         yield made
@@ -437,7 +440,7 @@ async def test_a_real_room_that_the_provider_closes_ends_the_stream(livekit_serv
 
 async def test_a_room_nobody_serves_is_not_entered() -> None:
     with pytest.raises(Transient) as failure:
-        await BotCarrier().enter("s", Playback(livekit_url="ws://127.0.0.1:9", livekit_token="eyJhbGciOi.e30.c2ln"))
+        await BotTransport().enter("s", Playback(livekit_url="ws://127.0.0.1:9", livekit_token="eyJhbGciOi.e30.c2ln"))
 
     assert not failure.value.may_have_taken_effect
     assert "eyJ" not in str(failure.value)
@@ -447,4 +450,4 @@ async def test_without_the_extra_the_bot_says_what_to_install(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "livekit", None)
 
     with pytest.raises(Invalid, match=r"install avatar-relay\[livekit\]"):
-        await BotCarrier().enter("s", Playback(livekit_url="ws://127.0.0.1:9", livekit_token="t"))
+        await BotTransport().enter("s", Playback(livekit_url="ws://127.0.0.1:9", livekit_token="t"))

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from adapters.avatars.liveavatar.provider import LiveAvatar
-from adapters.avatars.rooms.bot_transport import BotCarrier
-from adapters.avatars.rooms.broadcast.room import Stage
-from adapters.avatars.rooms.broadcast.server import StageServer
+from adapters.avatars.rooms.bot_transport import BotTransport
+from adapters.avatars.rooms.broadcast.room import BroadcastRoom
+from adapters.avatars.rooms.broadcast.server import BroadcastServer
 from adapters.simulator import LiveKitServer, Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
 from bot.core.errors import StreamGone, Transient
@@ -36,18 +36,18 @@ LIVEAVATAR = StreamRequest(liveavatar_id("sim-robin"), liveavatar_id("sim-voice-
 Provider = LiveAvatar | HeyGenStreaming
 
 
-def stage_server(server: Server, url: str | None = None) -> StageServer:
-    return StageServer(url or server.url, server.api_key, SecretStr(server.api_secret), 600)
+def stage_server(server: Server, url: str | None = None) -> BroadcastServer:
+    return BroadcastServer(url or server.url, server.api_key, SecretStr(server.api_secret), 600)
 
 
 @asynccontextmanager
 async def provider_with_stage(
-    server: Server, kind: str = "liveavatar", stages: StageServer | None = None
+    server: Server, kind: str = "liveavatar", stages: BroadcastServer | None = None
 ) -> AsyncIterator[tuple[Provider, Simulator]]:
     """A provider, its rooms on a real server, and stages on the same one."""
     clock = SystemClock()
     livekit = LiveKitServer(server.url, server.api_key, SecretStr(server.api_secret))
-    bot = BotCarrier(partial(Stage, stages or stage_server(server), clock))
+    bot = BotTransport(partial(BroadcastRoom, stages or stage_server(server), clock))
     async with Simulator(SimulatorOptions(livekit=livekit, api_key=SecretStr(KEY)), clock) as simulator:
         made: Provider
         if kind == "liveavatar":
@@ -127,7 +127,7 @@ async def test_no_token_is_logged(
         upstream_id = await opened(provider)
         await door_of(provider, upstream_id)
     with suppress(Transient):
-        await BotCarrier().enter("s", Playback(livekit_url="ws://127.0.0.1:9", livekit_token="eyJhbGciOi.e30.c2ln"))
+        await BotTransport().enter("s", Playback(livekit_url="ws://127.0.0.1:9", livekit_token="eyJhbGciOi.e30.c2ln"))
 
     said_so = capsys.readouterr()
     assert "a stage is open" in said_so.out
@@ -299,7 +299,7 @@ async def test_a_stage_that_breaks_leaves_the_session_closable(
             broke.set()
             raise RuntimeError("a panic in Rust")
 
-        monkeypatch.setattr("adapters.avatars.rooms.broadcast.tracks.Forwarding.run", breaks)
+        monkeypatch.setattr("adapters.avatars.rooms.broadcast.tracks.TrackForwarder.run", breaks)
         await door_of(provider, upstream_id)
         await broke.wait()
 
@@ -310,7 +310,7 @@ async def test_a_stage_that_breaks_leaves_the_session_closable(
 
 
 async def test_a_closed_stage_opens_no_door(livekit_server: Server) -> None:  # noqa: F811
-    stage = Stage(stage_server(livekit_server), SystemClock(), "s", rtc.Room())
+    stage = BroadcastRoom(stage_server(livekit_server), SystemClock(), "s", rtc.Room())
     await stage.close()
 
     with pytest.raises(StreamGone):

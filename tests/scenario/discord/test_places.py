@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from adapters.chat.discord.converters import channel_of
-from adapters.chat.discord.outbox import Letter
+from adapters.chat.discord.outbox import OutgoingMessage
 from bot.core.models import EndReason
 from tests.platforms.discord import DiscordDriver, answer_of, read
 from tests.platforms.driver import ANA, LONG
@@ -163,7 +163,7 @@ async def test_goodbye_is_tried_once_where_the_bot_may_no_longer_write(live: Dis
 async def test_message_that_waits_for_a_thread_does_not_open_it(chat: DiscordDriver) -> None:
     thread = chat.twin.add_thread(chat.channel)
     await chat.twin.archive_thread(thread)
-    chat.chat._outbox.post(channel_of(chat.guild.id, thread.id), Letter(["too late"]))
+    chat.chat._outbox.post(channel_of(chat.guild.id, thread.id), OutgoingMessage(["too late"]))
     await everything_shown(chat)
     assert thread.archived
     assert chat.twin.messages(thread) == []

@@ -19,7 +19,7 @@ from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.avatars.rooms.doctor import examine_livekit
-from adapters.avatars.rooms.websocket_transport import StandInCarrier
+from adapters.avatars.rooms.websocket_transport import WebSocketTransport
 from adapters.chat.discord.doctor import examine_discord
 from adapters.chat.slack import socket_mode
 from adapters.chat.slack.client import call, web_client
@@ -114,7 +114,9 @@ async def slack_socket() -> object:
     async with network.session() as session:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(socket_mode, "call", opened)
-            held = socket_mode.Sockets(web_client(None, URL, session), session, SystemClock(), None, number=1)  # type: ignore[arg-type]
+            held = socket_mode.SocketModeConnections(
+                web_client(None, URL, session), session, SystemClock(), None, number=1
+            )  # type: ignore[arg-type]
             return await held._connect()
 
 
@@ -126,7 +128,7 @@ async def slack_response_url() -> object:
 
 async def stand_in_room() -> object:
     playback = Playback(livekit_url=f"wss://{HOST}/simulator/rooms/1", livekit_token="token")
-    return await StandInCarrier().enter("1", playback)
+    return await WebSocketTransport().enter("1", playback)
 
 
 WAYS: dict[str, Callable[[], Awaitable[object]]] = {

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from adapters.chat.slack.client import MOST_WAITS
+from adapters.chat.slack.client import MAX_RATE_LIMIT_RETRIES
 from bot.core.errors import StoreUnavailable
 from bot.core.models import PanelMessage
 from bot.store.store import Store
@@ -17,7 +17,7 @@ FOR_EVER = 10**4
 """Faults that are called off in the end."""
 
 PASSING = [
-    (RateLimited(0), MOST_WAITS + 2),
+    (RateLimited(0), MAX_RATE_LIMIT_RETRIES + 2),
     (ServerError(), 3),
     (Dropped(), 5),
     (Garbage(), 2),

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from adapters.avatars.rooms.bot_transport import BotCarrier
-from adapters.avatars.rooms.broadcast.server import StageServer
+from adapters.avatars.rooms.bot_transport import BotTransport
+from adapters.avatars.rooms.broadcast.server import BroadcastServer
 from adapters.avatars.rooms.factory import bot_carrier_for
 from bot.core.errors import SettingsError
 from bot.settings import AvatarSettings, LiveKitSettings, RoomTransportChoice, Settings
@@ -19,7 +19,7 @@ SECRET = SecretStr("a secret that is long enough for HS256")
 OWN = LiveKitSettings(url="wss://live.example.com", api_key=SecretStr("key"), api_secret=SECRET)
 
 
-def chosen(choice: RoomTransportChoice, livekit: LiveKitSettings | None = None) -> BotCarrier | None:
+def chosen(choice: RoomTransportChoice, livekit: LiveKitSettings | None = None) -> BotTransport | None:
     settings = Settings(avatar=AvatarSettings(carrier=choice), livekit=livekit or LiveKitSettings())
     return bot_carrier_for(settings, ManualClock())
 
@@ -58,7 +58,7 @@ def claims(token: str) -> dict[str, Any]:
 
 
 def test_a_viewer_may_watch_one_room_for_as_long_as_a_session_lasts() -> None:
-    server = StageServer("wss://live.example.com", "key", SECRET, 600)
+    server = BroadcastServer("wss://live.example.com", "key", SECRET, 600)
     read = claims(server.viewer_token("stage-1"))
 
     assert read["exp"] - read["nbf"] == 600
@@ -70,7 +70,7 @@ def test_a_viewer_may_watch_one_room_for_as_long_as_a_session_lasts() -> None:
 
 
 def test_viewers_have_names_of_their_own_that_say_nothing() -> None:
-    server = StageServer("wss://live.example.com", "key", SECRET, 600)
+    server = BroadcastServer("wss://live.example.com", "key", SECRET, 600)
     names = {claims(server.viewer_token("stage-1"))["sub"] for _ in range(20)}
 
     assert len(names) == 20
@@ -78,6 +78,6 @@ def test_viewers_have_names_of_their_own_that_say_nothing() -> None:
 
 
 def test_the_bot_may_publish_and_nothing_else() -> None:
-    video = claims(StageServer("wss://live.example.com", "key", SECRET, 600).publisher_token("stage-1"))["video"]
+    video = claims(BroadcastServer("wss://live.example.com", "key", SECRET, 600).publisher_token("stage-1"))["video"]
 
     assert (video["canPublish"], video["canPublishData"], video["canSubscribe"]) == (True, False, False)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.avatars import http as connection
-from adapters.avatars.http import Answer, Connection, Repeat
+from adapters.avatars.http import Answer, ProviderHttpClient, RetryPolicy
 from bot.core.errors import Invalid, ProviderError, Transient
 from tests.ports import free_port
 
@@ -94,9 +94,9 @@ async def pour(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
 
 
 async def post_once(address: str) -> Transient:
-    async with Connection("HeyGen", address, SecretStr(KEY)) as upstream:
+    async with ProviderHttpClient("HeyGen", address, SecretStr(KEY)) as upstream:
         with pytest.raises(Transient) as failure:
-            await upstream.call("POST", "/v1/x", no_fault, Repeat.UNLESS_TAKEN, body={"a": 1})
+            await upstream.call("POST", "/v1/x", no_fault, RetryPolicy.UNLESS_TAKEN, body={"a": 1})
     return failure.value
 
 
@@ -148,13 +148,16 @@ async def test_an_answer_without_end_is_given_up() -> None:
 async def test_a_full_pool_surely_had_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "TIMEOUT", httpx.Timeout(5.0, pool=0.05))
     monkeypatch.setattr(connection, "LIMITS", httpx.Limits(max_connections=1))
-    async with server(stay_silent) as (address, requests), Connection("HeyGen", address, SecretStr(KEY)) as upstream:
-        first = asyncio.create_task(upstream.call("POST", "/v1/x", no_fault, Repeat.UNLESS_TAKEN))
+    async with (
+        server(stay_silent) as (address, requests),
+        ProviderHttpClient("HeyGen", address, SecretStr(KEY)) as upstream,
+    ):
+        first = asyncio.create_task(upstream.call("POST", "/v1/x", no_fault, RetryPolicy.UNLESS_TAKEN))
         while not requests:  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0)
 
         with pytest.raises(Transient) as failure:
-            await upstream.call("POST", "/v1/x", no_fault, Repeat.UNLESS_TAKEN)
+            await upstream.call("POST", "/v1/x", no_fault, RetryPolicy.UNLESS_TAKEN)
 
         assert not failure.value.may_have_taken_effect
         assert len(requests) == 1
@@ -172,11 +175,11 @@ async def test_a_post_on_a_reused_connection_that_closes_is_not_sent_again() -> 
 
     async with (
         server(one_after_another) as (address, requests),
-        Connection("HeyGen", address, SecretStr(KEY)) as upstream,
+        ProviderHttpClient("HeyGen", address, SecretStr(KEY)) as upstream,
     ):
-        await upstream.call("POST", "/v1/first", no_fault, Repeat.UNLESS_TAKEN, body={})
+        await upstream.call("POST", "/v1/first", no_fault, RetryPolicy.UNLESS_TAKEN, body={})
         with pytest.raises(Transient) as failure:
-            await upstream.call("POST", "/v1/second", no_fault, Repeat.UNLESS_TAKEN, body={})
+            await upstream.call("POST", "/v1/second", no_fault, RetryPolicy.UNLESS_TAKEN, body={})
 
     assert failure.value.may_have_taken_effect
     assert [request.split()[1] for request in requests] == [b"/v1/first", b"/v1/second"]
@@ -188,8 +191,11 @@ async def test_a_read_goes_on_after_a_broken_connection() -> None:
     async def one_after_another(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await answers.pop(0)(reader, writer)
 
-    async with server(one_after_another) as (address, _), Connection("HeyGen", address, SecretStr(KEY)) as upstream:
-        answer = await upstream.call("GET", "/v1/x", no_fault, Repeat.READS)
+    async with (
+        server(one_after_another) as (address, _),
+        ProviderHttpClient("HeyGen", address, SecretStr(KEY)) as upstream,
+    ):
+        answer = await upstream.call("GET", "/v1/x", no_fault, RetryPolicy.READS)
 
     assert answer.json == {}
 
@@ -213,12 +219,12 @@ async def test_an_event_stream_that_breaks_is_transient() -> None:
 
     heard: list[bytes] = []
 
-    async def listen(upstream: Connection) -> None:
+    async def listen(upstream: ProviderHttpClient) -> None:
         async with upstream.listen("/words", no_fault) as chunks:
             async for chunk in chunks:
                 heard.append(chunk)  # noqa: PERF401 - what came before the break counts
 
-    async with server(break_off) as (address, _), Connection("HeyGen", address, SecretStr(KEY)) as upstream:
+    async with server(break_off) as (address, _), ProviderHttpClient("HeyGen", address, SecretStr(KEY)) as upstream:
         with pytest.raises(Transient):
             await listen(upstream)
 
@@ -226,7 +232,7 @@ async def test_an_event_stream_that_breaks_is_transient() -> None:
 
 
 async def test_a_page_instead_of_an_event_stream_is_transient() -> None:
-    async with server(answer_well) as (address, _), Connection("HeyGen", address, SecretStr(KEY)) as upstream:
+    async with server(answer_well) as (address, _), ProviderHttpClient("HeyGen", address, SecretStr(KEY)) as upstream:
         with pytest.raises(Transient, match="event stream"):
             async with upstream.listen("/words", no_fault):
                 pytest.fail("there is nothing to listen to")
@@ -234,4 +240,6 @@ async def test_a_page_instead_of_an_event_stream_is_transient() -> None:
 
 async def test_using_a_provider_that_was_not_entered_is_a_mistake_in_the_program() -> None:
     with pytest.raises(RuntimeError):
-        await Connection("HeyGen", "http://127.0.0.1", SecretStr(KEY)).call("GET", "/", no_fault, Repeat.READS)
+        await ProviderHttpClient("HeyGen", "http://127.0.0.1", SecretStr(KEY)).call(
+            "GET", "/", no_fault, RetryPolicy.READS
+        )

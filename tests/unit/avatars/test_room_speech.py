@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from adapters.avatars.rooms.speech_events import LONGEST_TEXT, RoomSpeech
+from adapters.avatars.rooms.speech_events import LONGEST_TEXT, SpeechEventParser
 from bot.core.models import Mode
 from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
 from bot.streams.page_bridge import RoomMessage
@@ -15,14 +15,14 @@ def report(kind: str, source: str | None = None, **fields: object) -> RoomMessag
     return RoomMessage("agent-response", {"event_type": kind, "source_event_id": source, **fields})
 
 
-def speech(*commands: tuple[str, str, Mode]) -> RoomSpeech:
-    made = RoomSpeech(ManualClock())
+def speech(*commands: tuple[str, str, Mode]) -> SpeechEventParser:
+    made = SpeechEventParser(ManualClock())
     for event_id, utterance_id, mode in commands:
         made.expect(event_id, utterance_id, mode)
     return made
 
 
-def heard(of: RoomSpeech, *messages: RoomMessage) -> list[StreamEvent]:
+def heard(of: SpeechEventParser, *messages: RoomMessage) -> list[StreamEvent]:
     return [event for message in messages for event in of.happened(message)]
 
 

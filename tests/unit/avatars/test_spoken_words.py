@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.avatars.heygen_realtime.alignment import GRACE, START_PATIENCE, HeardWord, Narration, letters_of
+from adapters.avatars.heygen_realtime.alignment import GRACE, START_PATIENCE, HeardWord, SpeechAligner, letters_of
 from bot.core.ports import SpeechEnded, SpeechStarted
 
 EPOCH = 1_800_000_000.0
@@ -15,7 +15,7 @@ class Stage:
     """A narration whose audio runs since second 0, and an avatar that says one word every half second."""
 
     def __init__(self, *, adopted: bool = False) -> None:
-        self.narration = Narration(adopted=adopted)
+        self.narration = SpeechAligner(adopted=adopted)
         self.now = 0.0
         if not adopted:
             self.narration.streaming_since(0.0, EPOCH)
@@ -145,7 +145,7 @@ def test_words_that_never_come_do_not_hold_up_the_stream() -> None:
 
 
 def test_nothing_ends_before_the_audio_runs() -> None:
-    narration = Narration(adopted=False)
+    narration = SpeechAligner(adopted=False)
     narration.expect("u", "Hello", 0.0, final=True)
 
     assert narration.due(1000.0) == []

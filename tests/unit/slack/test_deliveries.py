@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from slack_bolt.request.async_request import AsyncBoltRequest
 
-from adapters.chat.slack.events import REMEMBERED, RETRY_HEADER, Changes, delivery_of
+from adapters.chat.slack.events import MAX_REMEMBERED_EDITS, RETRY_HEADER, RecentEdits, delivery_of
 from bot.core.models import Channel
 
 HERE = Channel("slack", "T1", "C1")
@@ -27,7 +27,7 @@ def test_a_request_without_a_number_is_the_first_delivery() -> None:
 
 
 def test_an_older_edit_does_not_count_and_the_newest_counts_again() -> None:
-    changes = Changes()
+    changes = RecentEdits()
     assert changes.edited(HERE, edit("two", "3.0"))
     assert not changes.edited(HERE, edit("one", "2.0"))
     assert changes.edited(HERE, edit("two", "3.0"))
@@ -35,19 +35,19 @@ def test_an_older_edit_does_not_count_and_the_newest_counts_again() -> None:
 
 
 def test_after_a_deletion_nothing_is_left_to_say_or_to_edit() -> None:
-    changes = Changes()
+    changes = RecentEdits()
     changes.deleted(HERE, {"ts": "1.000001"})
     assert changes.text_now(HERE, "1.000001", "zero") is None
     assert not changes.edited(HERE, edit("one", "2.0"))
 
 
 def test_a_message_that_nobody_changed_says_what_it_says() -> None:
-    assert Changes().text_now(HERE, "1.000001", "zero") == "zero"
+    assert RecentEdits().text_now(HERE, "1.000001", "zero") == "zero"
 
 
 def test_memory_is_bounded_and_forgets_the_oldest() -> None:
-    changes = Changes()
-    for number in range(REMEMBERED + 1):
+    changes = RecentEdits()
+    for number in range(MAX_REMEMBERED_EDITS + 1):
         changes.deleted(HERE, {"ts": f"{number}"})
     assert changes.text_now(HERE, "0", "zero") == "zero"
-    assert changes.text_now(HERE, f"{REMEMBERED}", "zero") is None
+    assert changes.text_now(HERE, f"{MAX_REMEMBERED_EDITS}", "zero") is None

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.chat import keyed_queue as lanes_module
-from adapters.chat.keyed_queue import Lanes, Work
+from adapters.chat.keyed_queue import KeyedTaskQueue, Work
 
 MANY = 20
 
 
 @pytest.fixture
-async def lanes() -> AsyncIterator[Lanes]:
-    made = Lanes("test", at_once=2)
+async def lanes() -> AsyncIterator[KeyedTaskQueue]:
+    made = KeyedTaskQueue("test", at_once=2)
     yield made
     await made.close()
 
@@ -36,7 +36,7 @@ class Crowd:
         return work
 
 
-async def test_what_has_the_same_key_runs_in_order(lanes: Lanes) -> None:
+async def test_what_has_the_same_key_runs_in_order(lanes: KeyedTaskQueue) -> None:
     crowd = Crowd()
     for number in range(MANY):
         lanes.put("channel", crowd.work(number))
@@ -46,7 +46,7 @@ async def test_what_has_the_same_key_runs_in_order(lanes: Lanes) -> None:
     assert crowd.most == 1
 
 
-async def test_only_so_many_lanes_work_at_once(lanes: Lanes) -> None:
+async def test_only_so_many_lanes_work_at_once(lanes: KeyedTaskQueue) -> None:
     crowd = Crowd()
     for number in range(MANY):
         lanes.put(number, crowd.work(number))
@@ -57,7 +57,7 @@ async def test_only_so_many_lanes_work_at_once(lanes: Lanes) -> None:
 
 
 async def test_without_a_limit_all_work_at_once() -> None:
-    lanes, crowd = Lanes("test"), Crowd()
+    lanes, crowd = KeyedTaskQueue("test"), Crowd()
     for number in range(MANY):
         lanes.put(number, crowd.work(number))
     await lanes.idle()
@@ -66,7 +66,7 @@ async def test_without_a_limit_all_work_at_once() -> None:
 
 
 async def test_channels_that_wait_for_slack_do_not_hold_up_the_others(
-    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+    lanes: KeyedTaskQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lanes_module, "LONG_WORK", 0.01)
     slack_answers, everything_else_is_done, crowd = asyncio.Event(), asyncio.Event(), Crowd()

@@ -6,13 +6,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from adapters.chat.slack.client import SlackRefused, Workspace
-from adapters.chat.slack.users import People
+from adapters.chat.slack.client import SlackError, WorkspaceClient
+from adapters.chat.slack.users import UserCache
 from bot.core.models import Role
 from tests.clock import ManualClock
 
 
-class Told(Workspace):
+class Told(WorkspaceClient):
     """A workspace whose calls are answered with one user, or refused."""
 
     def __init__(
@@ -37,7 +37,7 @@ class Told(Workspace):
     async def call(self, method: str, **arguments: Any) -> dict[str, Any]:
         if method == "users.info" and self._user is not None:
             return {"user": self._user}
-        raise SlackRefused(method, "user_not_found")
+        raise SlackError(method, "user_not_found")
 
 
 def member(team: str, enterprise: str | None = None, *teams: str, **more: Any) -> dict[str, Any]:
@@ -76,7 +76,7 @@ async def test_another_company_is_told_by_slack_or_else_by_the_payload(
 ) -> None:
     async with aiohttp.ClientSession() as session:
         workspace = Told(session, user, organisation, colleagues)
-        assert (await People(ManualClock()).actor(workspace, "U1", told)).is_external is is_external
+        assert (await UserCache(ManualClock()).actor(workspace, "U1", told)).is_external is is_external
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ async def test_admin_of_a_workspace_is_none_in_another_one(
 ) -> None:
     async with aiohttp.ClientSession() as session:
         workspace = Told(session, user, organisation, {"T1", "T5"})
-        assert (await People(ManualClock()).actor(workspace, "U1")).role is role
+        assert (await UserCache(ManualClock()).actor(workspace, "U1")).role is role

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.chat.slack.blocks import Wording, message_of
+from adapters.chat.slack.blocks import CommandRenamer, message_of
 from adapters.chat.slack.mrkdwn import (
     MOST_LOOKED_UP,
     command_line,
@@ -69,7 +69,7 @@ async def test_text_made_of_signs_survives_the_round_trip_too(text: str) -> None
 
 @given(st.text(alphabet="<>&@#!^|SUCW01here channel*_`~:/", max_size=200))
 def test_nothing_that_is_quoted_can_ping(text: str) -> None:
-    message = message_of(Reply(text, fields=((text, text),)), Wording("avatar"))
+    message = message_of(Reply(text, fields=((text, text),)), CommandRenamer("avatar"))
     shown = [message["text"]]
     for block in message["blocks"]:
         for part in [*block.get("fields", ()), *([block["text"]] if "text" in block else [])]:
@@ -158,6 +158,6 @@ def test_a_command_is_told_from_talk(words: str, found: tuple[str, str] | None) 
 
 
 def test_sentences_name_the_command_that_is_configured() -> None:
-    wording = Wording("robot")
+    wording = CommandRenamer("robot")
     assert wording("Type `/avatar start` or `/avatar-admin stop`.") == "Type `/robot start` or `/robot-admin stop`."
     assert wording("https://example.com/avatar/x") == "https://example.com/avatar/x"

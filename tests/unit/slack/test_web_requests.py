@@ -7,7 +7,7 @@ from slack_sdk.signature import Clock as WallClock
 from slack_sdk.signature import SignatureVerifier
 from structlog.testing import capture_logs
 
-from adapters.chat.slack.http_mode import EVENTS_PATH, WebRequests
+from adapters.chat.slack.http_mode import EVENTS_PATH, EventsEndpoint
 from tests.clock import ManualClock
 
 SECRET = "signing-secret-of-the-test"
@@ -25,7 +25,7 @@ class Door:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self._requests = WebRequests(SECRET, self.clock, StoppedClock())
+        self._requests = EventsEndpoint(SECRET, self.clock, StoppedClock())
 
     async def answers(self, *headers: dict[str, str], body: str = BODY) -> list[int]:
         application = web.Application()

@@ -5,21 +5,21 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as some
 
-from adapters.web.seats import ANSWER, GRACE, PEACE, Place, SeatLine
+from adapters.web.seats import ANSWER, GRACE, REQUEST_COOLDOWN, Place, SeatQueue
 from tests.clock import ManualClock
 
 
 @pytest_asyncio.fixture
-async def line(clock: ManualClock) -> SeatLine:
-    return SeatLine(clock)
+async def line(clock: ManualClock) -> SeatQueue:
+    return SeatQueue(clock)
 
 
-def arrive(line: SeatLine, *visitors: str) -> None:
+def arrive(line: SeatQueue, *visitors: str) -> None:
     for visitor in visitors:
         line.arrive(visitor, lambda: None)
 
 
-async def test_the_first_one_has_the_seat_and_the_others_wait_in_order(line: SeatLine) -> None:
+async def test_the_first_one_has_the_seat_and_the_others_wait_in_order(line: SeatQueue) -> None:
     arrive(line, "ada", "ben", "cleo")
     assert line.standing("ada").place is Place.SEATED
     assert [line.standing(name).place for name in ("ben", "cleo")] == [Place.WAITING, Place.WAITING]
@@ -27,7 +27,7 @@ async def test_the_first_one_has_the_seat_and_the_others_wait_in_order(line: Sea
     assert {line.standing(name).watching for name in ("ada", "ben", "cleo")} == {3}
 
 
-async def test_a_free_seat_goes_to_who_waits_longest(line: SeatLine, clock: ManualClock) -> None:
+async def test_a_free_seat_goes_to_who_waits_longest(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben", "cleo")
     line.depart("ada")
     await clock.advance(GRACE - 0.1)
@@ -37,7 +37,7 @@ async def test_a_free_seat_goes_to_who_waits_longest(line: SeatLine, clock: Manu
     assert line.standing("cleo").ahead == 0
 
 
-async def test_a_reload_gets_its_own_seat_back(line: SeatLine, clock: ManualClock) -> None:
+async def test_a_reload_gets_its_own_seat_back(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben")
     line.depart("ada")
     await clock.advance(GRACE - 0.1)
@@ -46,7 +46,7 @@ async def test_a_reload_gets_its_own_seat_back(line: SeatLine, clock: ManualCloc
     assert line.has_seat("ada")
 
 
-async def test_who_waits_and_reloads_keeps_the_place_in_the_line(line: SeatLine, clock: ManualClock) -> None:
+async def test_who_waits_and_reloads_keeps_the_place_in_the_line(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben", "cleo")
     line.depart("ben")
     assert line.standing("cleo").watching == 2
@@ -57,7 +57,7 @@ async def test_who_waits_and_reloads_keeps_the_place_in_the_line(line: SeatLine,
     assert line.has_seat("ben")
 
 
-async def test_who_asks_gets_the_seat_when_nobody_answers(line: SeatLine, clock: ManualClock) -> None:
+async def test_who_asks_gets_the_seat_when_nobody_answers(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben", "cleo")
     line.ask("cleo")
     assert line.standing("ada").place is Place.ASKED
@@ -71,7 +71,7 @@ async def test_who_asks_gets_the_seat_when_nobody_answers(line: SeatLine, clock:
     assert [line.standing(name).ahead for name in ("ben", "ada")] == [0, 1]
 
 
-async def test_who_keeps_the_seat_has_peace_for_a_while(line: SeatLine, clock: ManualClock) -> None:
+async def test_who_keeps_the_seat_has_peace_for_a_while(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben")
     line.ask("ben")
     line.keep("ada")
@@ -80,13 +80,13 @@ async def test_who_keeps_the_seat_has_peace_for_a_while(line: SeatLine, clock: M
     line.ask("ben")
     await clock.advance(ANSWER + 1)
     assert line.has_seat("ada")
-    await clock.advance(PEACE)
+    await clock.advance(REQUEST_COOLDOWN)
     assert line.standing("ben").may_ask
     line.ask("ben")
     assert line.standing("ada").place is Place.ASKED
 
 
-async def test_the_seat_can_be_given_at_once(line: SeatLine) -> None:
+async def test_the_seat_can_be_given_at_once(line: SeatQueue) -> None:
     arrive(line, "ada", "ben")
     line.ask("ben")
     line.give("ada")
@@ -94,7 +94,7 @@ async def test_the_seat_can_be_given_at_once(line: SeatLine) -> None:
     assert line.standing("ada").place is Place.WAITING
 
 
-async def test_one_request_at_a_time(line: SeatLine, clock: ManualClock) -> None:
+async def test_one_request_at_a_time(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben", "cleo")
     line.ask("cleo")
     assert not line.standing("ben").may_ask
@@ -103,7 +103,7 @@ async def test_one_request_at_a_time(line: SeatLine, clock: ManualClock) -> None
     assert line.has_seat("cleo")
 
 
-async def test_only_who_has_the_seat_may_keep_or_give_it(line: SeatLine, clock: ManualClock) -> None:
+async def test_only_who_has_the_seat_may_keep_or_give_it(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben", "cleo")
     line.ask("ben")
     line.keep("cleo")
@@ -115,7 +115,7 @@ async def test_only_who_has_the_seat_may_keep_or_give_it(line: SeatLine, clock: 
     assert clock.monotonic() == 0
 
 
-async def test_a_request_ends_with_who_made_it(line: SeatLine, clock: ManualClock) -> None:
+async def test_a_request_ends_with_who_made_it(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben", "cleo")
     line.ask("ben")
     line.depart("ben")
@@ -126,7 +126,7 @@ async def test_a_request_ends_with_who_made_it(line: SeatLine, clock: ManualCloc
     assert line.has_seat("ada")
 
 
-async def test_who_asked_goes_first_when_the_holder_leaves(line: SeatLine, clock: ManualClock) -> None:
+async def test_who_asked_goes_first_when_the_holder_leaves(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben", "cleo")
     line.ask("cleo")
     line.depart("ada")
@@ -134,7 +134,7 @@ async def test_who_asked_goes_first_when_the_holder_leaves(line: SeatLine, clock
     assert line.has_seat("cleo")
 
 
-async def test_an_empty_line_gives_the_seat_to_the_next_one(line: SeatLine, clock: ManualClock) -> None:
+async def test_an_empty_line_gives_the_seat_to_the_next_one(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada")
     line.depart("ada")
     await clock.advance(GRACE)
@@ -143,7 +143,7 @@ async def test_an_empty_line_gives_the_seat_to_the_next_one(line: SeatLine, cloc
     assert line.has_seat("ben")
 
 
-async def test_everybody_who_is_there_hears_of_a_change(line: SeatLine, clock: ManualClock) -> None:
+async def test_everybody_who_is_there_hears_of_a_change(line: SeatQueue, clock: ManualClock) -> None:
     heard: list[str] = []
     for name in ("ada", "ben"):
         line.arrive(name, lambda name=name: heard.append(name))  # type: ignore[misc]  # a lambda with a default
@@ -166,7 +166,7 @@ async def test_whatever_happens_at_most_one_plays_and_somebody_does_where_somebo
     acts: list[tuple[str, str]],
 ) -> None:
     clock = ManualClock()
-    line = SeatLine(clock)
+    line = SeatQueue(clock)
     here: set[str] = set()
     for act, name in acts:
         if act == "arrive":

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from adapters.web.protocol import LONGEST_TOPIC, understand
+from adapters.web.protocol import LONGEST_TOPIC, parse_message
 from adapters.web.seats import ANSWER, GRACE
 from adapters.web.viewer import LOOK_AGAIN
 from bot.core.errors import AvatarAway, NotReady, ProviderError, Transient
@@ -426,9 +426,9 @@ async def test_a_page_that_carries_may_not_say_everything(watching: Watching, cl
     ],
 )
 def test_nothing_but_what_a_page_may_say_is_understood(message: dict[str, object]) -> None:
-    assert understand(json.dumps(message)) is None
+    assert parse_message(json.dumps(message)) is None
 
 
 @pytest.mark.parametrize("text", ['{"type":"heard","topic":"t","data":{"n":NaN}}', "[" * 5000, "9" * 5000, "\x00"])
 def test_what_is_no_json_is_not_understood(text: str) -> None:
-    assert understand(text) is None
+    assert parse_message(text) is None

@@ -13,8 +13,8 @@ from contextlib import suppress
 import structlog
 from livekit import rtc
 
-from adapters.avatars.rooms.broadcast.server import PUBLISHER, StageServer
-from adapters.avatars.rooms.broadcast.tracks import Forwarding
+from adapters.avatars.rooms.broadcast.server import PUBLISHER, BroadcastServer
+from adapters.avatars.rooms.broadcast.tracks import TrackForwarder
 from bot.core.errors import StreamGone, Transient
 from bot.core.models import RoomAccess
 from bot.core.ports import Clock
@@ -31,17 +31,17 @@ OPEN_LIMIT = 12.0
 LEAVE_LIMIT = 2.0
 """Seconds to leave one."""
 
-PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
+BACKOFF = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each further attempt; after the last one the stage is given up until a page asks again."""
 
 STEADY = 60.0
 """Seconds after which a stage that was lost counts as one that worked, and has all its attempts again."""
 
 
-class Stage:
+class BroadcastRoom:
     """Shows the avatar of one room that the bot is in."""
 
-    def __init__(self, server: StageServer, clock: Clock, upstream_id: str, avatar: rtc.Room) -> None:
+    def __init__(self, server: BroadcastServer, clock: Clock, upstream_id: str, avatar: rtc.Room) -> None:
         """`avatar` is the provider's room. Nothing happens before the first `door`."""
         self._server = server
         self._clock = clock
@@ -90,11 +90,11 @@ class Stage:
                 # Not its words: they may quote the address with its token.
                 why = type(trouble).__name__
             failures = 1 if self._clock.monotonic() - since > STEADY else failures + 1
-            if failures > len(PAUSES):
+            if failures > len(BACKOFF):
                 log.error("a stage is given up until a page asks for it", stream=self._upstream_id, why=why)
                 break
             log.warning("a stage is not there; it is opened again", stream=self._upstream_id, why=why)
-            await self._clock.sleep(PAUSES[failures - 1])
+            await self._clock.sleep(BACKOFF[failures - 1])
         self._is_settled.set()
 
     async def _show(self) -> None:
@@ -113,7 +113,7 @@ class Stage:
             self._is_open = True
             self._is_settled.set()
             async with asyncio.TaskGroup() as tasks:
-                forwarding = tasks.create_task(Forwarding(self._avatar, room).run())
+                forwarding = tasks.create_task(TrackForwarder(self._avatar, room).run())
                 await lost.wait()
                 forwarding.cancel()
         finally:

@@ -32,7 +32,7 @@ PUBLISHER_TTL = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class StageServer:
+class BroadcastServer:
     """Where it is, and the key to it. `longest`: the most seconds somebody may stay in one room."""
 
     url: str

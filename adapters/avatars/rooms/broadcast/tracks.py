@@ -33,7 +33,7 @@ Change = Literal["track_subscribed", "track_unsubscribed", "participant_disconne
 CHANGES: tuple[Change, ...] = ("track_subscribed", "track_unsubscribed", "participant_disconnected")
 
 
-class Forwarding:
+class TrackForwarder:
     """From the avatar's room, which the bot is in, to a room of ours."""
 
     def __init__(self, avatar: rtc.Room, stage: rtc.Room) -> None:
