@@ -23,11 +23,11 @@ from bot.store.audit import REFUSED
 from bot.telemetry import metrics
 from bot.text import make_speakable
 
-LONGEST_MESSAGE = 4000
+MAX_MESSAGE_LENGTH = 4000
 """Characters of one message: what Discord and Slack let a person write at once (2,000 to 4,000); about four minutes of
 speech, and so a bound on what one message can cost."""
 
-REMEMBERED_KEYS = 4096
+KEY_CACHE_SIZE = 4096
 """De-duplication keys kept in memory to spare the database; the truth is in `processed_events`."""
 
 MINUTE = 60.0
@@ -136,7 +136,7 @@ class Relay:
         It is dropped where nothing speakable is left, where it would not have been taken as it is now (too long, too
         many characters within the minute), and where its author has been blocked meanwhile.
         """
-        speakable = make_speakable(text, names) if len(text) <= LONGEST_MESSAGE else ""
+        speakable = make_speakable(text, names) if len(text) <= MAX_MESSAGE_LENGTH else ""
         running = await self._settled(channel)
         if running is None:
             return
@@ -212,8 +212,8 @@ class Relay:
             self._characters.count(message.actor.key, len(text))
 
     def _pass_clean(self, message: Message) -> str:
-        if len(message.text) > LONGEST_MESSAGE:
-            raise Refused(sentences.too_long(len(message.text), LONGEST_MESSAGE), stage="length")
+        if len(message.text) > MAX_MESSAGE_LENGTH:
+            raise Refused(sentences.too_long(len(message.text), MAX_MESSAGE_LENGTH), stage="length")
         text = make_speakable(message.text, message.names)
         if not text:
             raise Refused(sentences.EMPTY_TEXT, stage="clean")
@@ -255,7 +255,7 @@ class Relay:
     def _remember(self, keys: tuple[str, ...]) -> None:
         for key in keys:
             self._seen[key] = None
-        while len(self._seen) > REMEMBERED_KEYS:
+        while len(self._seen) > KEY_CACHE_SIZE:
             self._seen.popitem(last=False)
 
 

@@ -38,10 +38,10 @@ LIMITS = httpx.Limits(max_connections=4096, max_keepalive_connections=None, keep
 """1,000 streams hold one event stream each, plus what they say at the same time. Idle connections are given up
 after 15 s: before load balancers do (60 s is a common default), so that a POST does not meet a closed connection."""
 
-LARGEST_BODY = 4 << 20
+MAX_BODY_SIZE = 4 << 20
 """Bytes of an answer; a full page of a catalogue has about 100 KB."""
 
-LONGEST_WAIT = 30.0
+MAX_WAIT = 30.0
 """Seconds that a `Retry-After` may make us wait; the vendor's own CLI uses the same cap."""
 
 SPEAKING_PATIENCE = 2.0
@@ -66,7 +66,7 @@ class RetryPolicy(Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: HTTP status, `Retry-After` in seconds, and the body, at most `LARGEST_BODY` bytes."""
+    """What came back: HTTP status, `Retry-After` in seconds, and the body, at most `MAX_BODY_SIZE` bytes."""
 
     status: int
     content: bytes
@@ -157,14 +157,14 @@ class ProviderHttpClient:
 
     async def repeated(self, repeat: RetryPolicy, once: Callable[[], Awaitable[Result]]) -> Result:
         """Run `once` until it succeeds or its failure may not, or need not, be repeated: at most 4 times, and no new
-        attempt after 45 s. The pauses grow, have jitter, and follow `Retry-After` up to `LONGEST_WAIT`."""
+        attempt after 45 s. The pauses grow, have jitter, and follow `Retry-After` up to `MAX_WAIT`."""
 
         def pause(error: Exception) -> bool | float:
             if isinstance(error, RateLimited):
                 if repeat is RetryPolicy.BRIEFLY and error.retry_after > SPEAKING_PATIENCE:
                     return False
                 # Spread out who was refused together. No secret depends on it.
-                return min(error.retry_after, LONGEST_WAIT) + random.uniform(0.0, 0.25)  # noqa: S311
+                return min(error.retry_after, MAX_WAIT) + random.uniform(0.0, 0.25)  # noqa: S311
             if isinstance(error, Transient):
                 return repeat is RetryPolicy.READS or not error.may_have_taken_effect
             return False
@@ -249,7 +249,7 @@ class ProviderHttpClient:
         content = bytearray()
         async for chunk in response.aiter_bytes():
             content += chunk
-            if len(content) > LARGEST_BODY:
+            if len(content) > MAX_BODY_SIZE:
                 raise httpx.DecodingError("the answer is too large")
         delay = fields.number(response.headers.get("Retry-After"))
         return Answer(response.status_code, bytes(content), max(0.0, DEFAULT_RETRY_AFTER if delay is None else delay))

@@ -14,7 +14,7 @@ from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
-LONGEST_LANE = 1000
+MAX_QUEUED = 1000
 """Pieces of work that wait in one lane; a channel that is so far behind will not catch up."""
 
 LONG_WORK = 1.0
@@ -42,7 +42,7 @@ class KeyedTaskQueue:
             lane = self._waiting[key] = deque()
             self._idle.clear()
             self._tasks.start(self._work_off(key, lane), name=f"{self._name} {key}")
-        if len(lane) >= LONGEST_LANE:
+        if len(lane) >= MAX_QUEUED:
             log.error("too much waits, so this is left out", lane=f"{self._name} {key}", waiting=len(lane))
             return False
         lane.append(work)

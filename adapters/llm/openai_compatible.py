@@ -35,16 +35,16 @@ must come is bounded by `ANSWER_LIMIT`, and by `bot.speaking.answer_timeouts`.""
 ANSWER_LIMIT = 120.0
 """Seconds for a whole answer, however steadily it trickles."""
 
-LONGEST_ANSWER = 2000
+MAX_ANSWER_LENGTH = 2000
 """Characters. Two minutes of speech; what comes after the last whole word within them is not spoken, and told."""
 
-MOST_TURNS = 21
+MAX_TURNS = 21
 """Turns of the conversation that are sent along, the newest; odd, as people have the first and the last word."""
 
-LARGEST_REFUSAL = 64 << 10
+MAX_REFUSAL_SIZE = 64 << 10
 """Bytes."""
 
-LARGEST_ANSWER = 1 << 20
+MAX_ANSWER_SIZE = 1 << 20
 """Bytes of an answer that comes at once; its thoughts may be long."""
 
 LIMITS = httpx.Limits(max_connections=1024, keepalive_expiry=15.0)
@@ -172,13 +172,13 @@ class OpenAICompatible:
         if self._api_key is not None:
             headers["Authorization"] = f"Bearer {self._api_key.get_secret_value()}"
         system = f"{knowledge.strip() or DEFAULT_KNOWLEDGE}\n\n{MANNER}"
-        body = {"model": self._model, "stream": True, "messages": messages_of(system, turns, MOST_TURNS)}
+        body = {"model": self._model, "stream": True, "messages": messages_of(system, turns, MAX_TURNS)}
         request = client.build_request("POST", self._url, json=body, headers=headers)
         response = await client.send(request, stream=True)
         if response.status_code == 200:
             return response
         try:
-            refused = self._refusal(response.status_code, await _bounded(response, LARGEST_REFUSAL))
+            refused = self._refusal(response.status_code, await _bounded(response, MAX_REFUSAL_SIZE))
         finally:
             await response.aclose()
         if response.status_code == 429 or response.status_code >= 500:
@@ -222,7 +222,7 @@ class OpenAICompatible:
 
     async def _whole(self, response: httpx.Response) -> AsyncGenerator[object, None]:
         """The one frame of a server that does not stream although it is asked to."""
-        content = await _bounded(response, LARGEST_ANSWER)
+        content = await _bounded(response, MAX_ANSWER_SIZE)
         body = fields.parsed(content)
         if fields.field(body, "error") is not None:
             raise self._refusal(200, content)
@@ -236,9 +236,10 @@ def _kind_of(trouble: Exception) -> str:
 
 
 async def _shortened(fragments: AsyncIterator[str]) -> AsyncGenerator[str, None]:
-    """The fragments up to `LONGEST_ANSWER` characters, ending in a whole word where there is one. Raises `AnswerError`
+    """The fragments up to `MAX_ANSWER_LENGTH` characters, ending in a whole word where there is one. Raises
+    `AnswerError`
     where there are more, and where nothing speakable came."""
-    left = LONGEST_ANSWER
+    left = MAX_ANSWER_LENGTH
     spoke = False
     async for fragment in fragments:
         spoke = spoke or bool(fragment.strip())
@@ -246,7 +247,7 @@ async def _shortened(fragments: AsyncIterator[str]) -> AsyncGenerator[str, None]
             kept = fragment[:left]
             whole_words = kept.rsplit(None, 1)
             yield whole_words[0] if len(whole_words) == 2 else kept
-            raise AnswerError(f"the answer is longer than {LONGEST_ANSWER} characters", why=AnswerTrouble.LENGTH)
+            raise AnswerError(f"the answer is longer than {MAX_ANSWER_LENGTH} characters", why=AnswerTrouble.LENGTH)
         left -= len(fragment)
         if fragment:
             yield fragment

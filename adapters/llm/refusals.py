@@ -13,7 +13,7 @@ _MESSAGES = (("error", "message"), ("error",), ("message",), ("detail",))
 def refusal(status: int, content: bytes, secret: str) -> AnswerError:
     """The error for a reply with `status` whose body is `content`; `secret` is never part of it."""
     body = fields.parsed(content)
-    found = (fields.text(fields.field(body, *path), fields.LONGEST_URL) for path in _MESSAGES)
+    found = (fields.text(fields.field(body, *path), fields.MAX_URL_LENGTH) for path in _MESSAGES)
     message = next((text for text in found if text is not None), "")
     quoted = mask(message, (secret,))
     said = f"the chat model answered {status}" + (f": {quoted}" if quoted else "")

@@ -12,12 +12,12 @@ NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "reflection", 
 LITERALS = {"[THINK]": "[/THINK]", "◁think▷": "◁/think▷"}
 """Tags of other shapes: Mistral, Kimi."""
 
-LONGEST_TAG = 80
+MAX_TAG_LENGTH = 80
 """Characters, attributes included; a longer one is text."""
 
 _NAME = "|".join(sorted(NAMES, key=len, reverse=True))
 _TAG = re.compile(
-    rf"<(?P<close>/?)(?P<name>{_NAME})(?:\s[^<>]{{0,{LONGEST_TAG - 20}}})?>"
+    rf"<(?P<close>/?)(?P<name>{_NAME})(?:\s[^<>]{{0,{MAX_TAG_LENGTH - 20}}})?>"
     rf"|(?P<literal>(?-i:{'|'.join(re.escape(tag) for pair in LITERALS.items() for tag in pair)}))",
     re.IGNORECASE,
 )
@@ -91,7 +91,7 @@ def _read(tag: re.Match[str]) -> tuple[str, bool]:
 def _begin_of_tag(text: str) -> int:
     """Where a tag begins that may end in the next fragment; the end of the text where there is none."""
     start = max(text.rfind("<"), text.rfind("["), text.rfind("◁"))
-    if start < 0 or len(text) - start > LONGEST_TAG:
+    if start < 0 or len(text) - start > MAX_TAG_LENGTH:
         return len(text)
     begun = text[start:].lower()
     if any(tag.lower().startswith(begun) for pair in LITERALS.items() for tag in pair):

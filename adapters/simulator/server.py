@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 _CONTROL = ("/simulator/meter", "/simulator/streams", "/simulator/faults")
 _STREAM = re.compile(r"/v3/avatar-realtime/([^/]+)(?:/([a-z]+))?")
 _V1_PATHS = ("/v1/streaming", "/v2/streaming", "/v1/voice", "/v2/voices", "/v2/user/")
-_GOODBYE = 0.05
+_DRAIN_TIMEOUT = 0.05
 """Seconds of the machine's clock that an answer in progress gets when the server stops."""
 
 
@@ -95,7 +95,7 @@ class Simulator:
         if self._runner is not None:
             raise RuntimeError("the simulator is already running")
         server = web.Server(self._answer, handler_cancellation=True, access_log=None)
-        runner = web.ServerRunner(server, shutdown_timeout=_GOODBYE)
+        runner = web.ServerRunner(server, shutdown_timeout=_DRAIN_TIMEOUT)
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port).start()

@@ -40,10 +40,10 @@ HEARTBEAT = 20.0
 PULSE = 15.0
 """Seconds between `time` messages. Scripts cannot see pings, so the page takes three missing pulses for a dead line."""
 
-LOOK = 3.0
+POLL_INTERVAL = 3.0
 """Seconds between looks at the links of everybody connected."""
 
-FAREWELL = 2.0
+DRAIN_TIMEOUT = 2.0
 """Seconds that a closing handshake may take."""
 
 
@@ -197,7 +197,7 @@ class LiveFeed:
         A bad link is told by a close code after the handshake, because scripts cannot see the status of a refused one.
         """
         socket = web.WebSocketResponse(
-            heartbeat=HEARTBEAT, max_msg_size=CARRIER.longest, timeout=FAREWELL, compress=False
+            heartbeat=HEARTBEAT, max_msg_size=CARRIER.longest, timeout=DRAIN_TIMEOUT, compress=False
         )
         await socket.prepare(request)
         self._sockets.add(socket)
@@ -221,7 +221,7 @@ class LiveFeed:
     async def watch_the_door(self) -> None:
         """Dismiss viewers whose link has expired or was revoked, until cancelled."""
         while True:
-            await self.clock.sleep(LOOK)
+            await self.clock.sleep(POLL_INTERVAL)
             try:
                 await self._look_at_every_link()
             except StoreError as error:
@@ -308,7 +308,7 @@ async def _first_of(dismissed: asyncio.Future[Close], *parts: Coroutine[object, 
 
 async def _close(socket: web.WebSocketResponse, why: Close) -> None:
     try:
-        async with asyncio.timeout(2 * FAREWELL):
+        async with asyncio.timeout(2 * DRAIN_TIMEOUT):
             await socket.close(code=why.value)
     except TimeoutError:
         _log.debug("viewer_did_not_say_goodbye")

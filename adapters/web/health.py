@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from bot.telemetry.unexpected import report_unexpected
 
-PATIENCE = 5.0
+CHECK_TIMEOUT = 5.0
 """Seconds that the readiness check may take; a probe that hangs tells nobody anything."""
 
 Readiness = Callable[[], Awaitable[Mapping[str, str | None]]]
@@ -37,10 +37,10 @@ class Health:
 
     async def _parts(self) -> dict[str, str | None]:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CHECK_TIMEOUT):
                 return dict(await self._readiness())
         except TimeoutError:
-            return {"readiness": f"no answer within {PATIENCE:g} s"}
+            return {"readiness": f"no answer within {CHECK_TIMEOUT:g} s"}
         except Exception as error:  # noqa: BLE001  the probe is a boundary: whatever is wrong, the answer is "not ready"
             report_unexpected("readiness_check_failed", error)
             return {"readiness": "the check itself failed; see the log"}

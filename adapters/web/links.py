@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from bot.core.errors import LinkInvalid
 from bot.core.ports import Clock
 
-LONGEST = 200
+MAX_LINK_LENGTH = 200
 """Characters of a signed id that are looked at; a real one has about 75."""
 
 STEPS = 10
@@ -62,7 +62,7 @@ class SignedWatchLinks:
     def nonce_of(self, signed: str) -> str:
         """The nonce inside a signed id. Raises `LinkInvalid` with `forged` or `expired`."""
         # base64 passes over characters that are not its own, so other texts than ours would open the same.
-        if len(signed) > LONGEST or not _ALPHABET.fullmatch(signed):
+        if len(signed) > MAX_LINK_LENGTH or not _ALPHABET.fullmatch(signed):
             raise LinkInvalid("forged")
         try:
             nonce, signed_at = self._signer.unsign(signed, return_timestamp=True)

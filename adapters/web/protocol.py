@@ -20,7 +20,7 @@ from bot.streams.page_bridge import OutgoingMessage, RoomMessage
 
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-LONGEST_TOPIC = 128
+MAX_TOPIC_LENGTH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def parse_message(text: str) -> ClientMessage | None:
         case {"type": "published", "id": str(name)} if size == 2 and _ID.fullmatch(name):
             return Published(name)
         case {"type": "heard", "topic": str(topic), "data": dict(data)} if size == 3:
-            return Heard(RoomMessage(topic, data)) if len(topic) <= LONGEST_TOPIC else None
+            return Heard(RoomMessage(topic, data)) if len(topic) <= MAX_TOPIC_LENGTH else None
     return None
 
 

@@ -29,7 +29,7 @@ from bot.streams.page_bridge import PageBridge
 from bot.supervision import Supervised
 from bot.telemetry.unexpected import report_unexpected
 
-PATIENCE = 3.0
+SHUTDOWN_TIMEOUT = 3.0
 """Seconds that requests under way have when the server stops."""
 
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
@@ -99,7 +99,7 @@ class WebServer:
             self.app,
             access_log=None,
             handle_signals=False,
-            shutdown_timeout=PATIENCE,
+            shutdown_timeout=SHUTDOWN_TIMEOUT,
             logger=_ServerLog(server_logger, {}),
         )
         await runner.setup()

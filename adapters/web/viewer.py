@@ -40,7 +40,7 @@ from bot.core.tasks import TaskSet
 from bot.core.views import Phase, SessionView
 from bot.streams.page_bridge import PageBridge, Seat
 
-LOOK_AGAIN = 2.0
+POLL_INTERVAL = 2.0
 """Seconds after which a door that could not be had is asked for again."""
 
 Write = Callable[[list[Message]], Awaitable[None]]
@@ -176,7 +176,7 @@ class Viewer:
             _log.warning("room_not_entered", error=str(error))
             door = None
         if door is None:
-            self._later = self._rooms.clock.call_later(LOOK_AGAIN, self._changed.set)
+            self._later = self._rooms.clock.call_later(POLL_INTERVAL, self._changed.set)
         return door
 
     def _arrive(self, visitor: str, *, plays: bool) -> None:

@@ -6,8 +6,8 @@ Every function answers None (or nothing) where the value is not what was asked f
 import json
 import math
 
-LONGEST_ID = 200
-LONGEST_URL = 4096
+MAX_ID_LENGTH = 200
+MAX_URL_LENGTH = 4096
 
 
 def parsed(content: bytes) -> object:
@@ -28,14 +28,14 @@ def field(value: object, *names: str) -> object:
     return value
 
 
-def text(value: object, longest: int = LONGEST_ID) -> str | None:
+def text(value: object, longest: int = MAX_ID_LENGTH) -> str | None:
     """A string with something in it, at most `longest` characters."""
     return value if isinstance(value, str) and value.strip() and len(value) <= longest else None
 
 
 def url(value: object, *schemes: str) -> str | None:
     """An address that begins with one of `schemes` (`https` ...), without blanks in it."""
-    address = text(value, LONGEST_URL)
+    address = text(value, MAX_URL_LENGTH)
     if address is None or any(character.isspace() or not character.isprintable() for character in address):
         return None
     return address if address.partition("://")[0].lower() in schemes and "://" in address else None

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 
-LONGEST_MESSAGE = 1 << 20
+MAX_MESSAGE_LENGTH = 1 << 20
 """Bytes of one message that are kept; a frame of words or a fragment of an answer has a few hundred."""
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -29,7 +29,7 @@ async def messages(chunks: AsyncIterable[bytes]) -> AsyncIterator[Message]:
     """Yield the events of a stream as they are complete; comments, ids and retry hints are left out.
 
     A last event without its empty line is yielded too: several servers end that way. Raises `SseError` where one
-    message is longer than `LONGEST_MESSAGE`.
+    message is longer than `MAX_MESSAGE_LENGTH`.
     """
     kind, data, size = "", list[str](), 0
     async for line in _lines(chunks):
@@ -39,7 +39,7 @@ async def messages(chunks: AsyncIterable[bytes]) -> AsyncIterator[Message]:
             kind, data, size = "", [], 0
             continue
         size += len(line)
-        if size > LONGEST_MESSAGE:
+        if size > MAX_MESSAGE_LENGTH:
             raise SseError("a message in the event stream is too long")
         name, _, value = line.decode(errors="replace").partition(":")
         value = value.removeprefix(" ")
@@ -59,7 +59,7 @@ async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         held = b"\r" if rest.endswith(b"\r") else b""
         *complete, rest = _LINE_END.split(rest[: len(rest) - len(held)])
         rest += held
-        if len(rest) > LONGEST_MESSAGE:
+        if len(rest) > MAX_MESSAGE_LENGTH:
             raise SseError("a line in the event stream is too long")
         for line in complete:
             yield line

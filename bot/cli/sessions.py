@@ -31,7 +31,7 @@ WAIT_FOR_BOT = 20.0
 BOT_OBEYS_WITHIN = 5.0
 """Seconds for a running bot to begin with a close. Where none has by then, none runs."""
 
-LOOK_EVERY = 0.25
+POLL_INTERVAL = 0.25
 OPERATOR = "shell:operator"
 
 
@@ -167,7 +167,7 @@ async def _ask_the_bot(clock: Clock, store: Store, sessions: Sequence[Session], 
     waiting = {session.id: session for session in sessions}
     asked_at = clock.monotonic()
     while waiting and (waited := clock.monotonic() - asked_at) < WAIT_FOR_BOT:
-        await clock.sleep(LOOK_EVERY)
+        await clock.sleep(POLL_INTERVAL)
         still_open = {session.id: session for session in await store.open_sessions()}
         for session_id in sorted(waiting.keys() - still_open.keys()):
             tell(f"Closed {session_id}.")

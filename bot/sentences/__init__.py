@@ -75,7 +75,7 @@ NO_LINK = "There is no watch link yet. Try again in a few seconds."
 WATCH = "Watch the avatar here:"
 QUOTED = 3
 """Texts, or names of people, that are told; of more only how many."""
-LONGEST_QUOTE = 60
+MAX_QUOTE_LENGTH = 60
 """Characters of a text that are repeated to its author."""
 HELP = "What you can do with the avatar. Anything else you write to it is said, or answered in chat mode:"
 
@@ -238,7 +238,7 @@ def _yours(texts: Sequence[str]) -> str:
 def _quote(text: str) -> str:
     # Backquotes stand for code on every platform, and would take the rest of the sentence with them.
     line = " ".join(text.replace("`", "'").split())
-    return line if len(line) <= LONGEST_QUOTE else f"{line[: LONGEST_QUOTE - 1]}…"
+    return line if len(line) <= MAX_QUOTE_LENGTH else f"{line[: MAX_QUOTE_LENGTH - 1]}…"
 
 
 def interrupted(waiting: int) -> str:

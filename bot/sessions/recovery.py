@@ -18,7 +18,7 @@ from bot.sessions.orphans import list_open
 
 log = structlog.get_logger(__name__)
 
-LOOK_UPS_AT_ONCE = 32
+CONCURRENT_LOOKUPS = 32
 """Status requests that run side by side while recovering: quick for 1,000 sessions, no flood for the provider."""
 
 
@@ -30,7 +30,7 @@ async def recover_streams(
     open_streams: dict[str, tuple[Stream, Playback | None]] = {}
     open_now = await list_open(house.provider) if streams else None
     listed = None if open_now is None else frozenset(stream.upstream_id for stream in open_now)
-    limit = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
+    limit = asyncio.Semaphore(CONCURRENT_LOOKUPS)
     activity = await house.store.last_activity([stream.session_id for stream in streams])
 
     async def look_up(stream: Stream) -> None:

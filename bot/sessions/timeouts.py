@@ -17,7 +17,7 @@ ROUNDING = 0.001
 """Seconds a timer may ring early: adding and subtracting floats is not exact, and a look must not follow itself at
 once."""
 
-LOOK_FOR_VIEWERS = 5.0
+VIEWER_POLL_INTERVAL = 5.0
 """Seconds between looks at whether somebody watches."""
 
 
@@ -108,7 +108,7 @@ class SessionTimeouts:
 
     def _look_in(self, seconds: float) -> None:
         if self._policy.unwatched_timeout is not None:
-            seconds = min(seconds, LOOK_FOR_VIEWERS)
+            seconds = min(seconds, VIEWER_POLL_INTERVAL)
         self._timers.start("idle", seconds, self._watch)
 
     def _send_keep_alive(self) -> None:

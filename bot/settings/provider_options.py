@@ -18,9 +18,9 @@ from bot.core.languages import language_code
 from bot.settings.sections import Section
 from bot.settings.types import AnyCase, quoted, words
 
-MOST_VARIABLES = 50
-LONGEST_NAME = 64
-LONGEST_VALUE = 1000
+MAX_VARIABLES = 50
+MAX_NAME_LENGTH = 64
+MAX_VALUE_LENGTH = 1000
 
 
 class VoiceProvider(StrEnum):
@@ -90,12 +90,12 @@ def _json_object(value: object) -> object:
 def _bounded(variables: dict[str, str] | None) -> dict[str, str] | None:
     if variables is None:
         return None
-    if len(variables) > MOST_VARIABLES:
+    if len(variables) > MAX_VARIABLES:
         raise ValueError
     for name, value in variables.items():
         # JSON can write half a surrogate pair, which is no text and cannot be sent.
         f"{name}{value}".encode()
-        if not 0 < len(name) <= LONGEST_NAME or len(value) > LONGEST_VALUE:
+        if not 0 < len(name) <= MAX_NAME_LENGTH or len(value) > MAX_VALUE_LENGTH:
             raise ValueError
     return variables
 
@@ -128,8 +128,8 @@ class LiveAvatarOptions(Section):
     llm_configuration_id: UUID | None = Field(default=None, description="the id of an LLM configuration, a UUID")
     dynamic_variables: Variables = Field(
         default=None,
-        description=f"a JSON object of at most {MOST_VARIABLES} texts, names of at most {LONGEST_NAME} characters and "
-        f"values of at most {LONGEST_VALUE:,}",
+        description=f"a JSON object of at most {MAX_VARIABLES} texts, names of at most {MAX_NAME_LENGTH} characters and "
+        f"values of at most {MAX_VALUE_LENGTH:,}",
     )
 
     @property

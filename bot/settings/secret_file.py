@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-SHORTEST = 16
+MIN_LENGTH = 16
 """Characters a secret has at least."""
 
 
@@ -25,7 +25,7 @@ def kept_secret(file: Path) -> SecretStr:
     if file.stat().st_mode & 0o077:
         file.chmod(0o600)
     secret = file.read_text(encoding="ascii").strip()
-    if len(secret) < SHORTEST:
+    if len(secret) < MIN_LENGTH:
         raise ValueError("it holds no secret")
     return SecretStr(secret)
 

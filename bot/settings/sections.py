@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.core.models import Mode
-from bot.settings.secret_file import SHORTEST
+from bot.settings.secret_file import MIN_LENGTH
 from bot.settings.types import (
     AnswerPlacement,
     AnyCase,
@@ -187,7 +187,7 @@ class WebSettings(Section):
     host: str = Field(default="127.0.0.1", description="an address of this machine")
     port: int = Field(default=8080, ge=0, le=65535, description="a port number from 0 to 65535; 0 takes any free one")
     public_url: HttpUrl | None = address(None)
-    secret: SecretStr | None = Field(default=None, min_length=SHORTEST, description="at least 16 characters long")
+    secret: SecretStr | None = Field(default=None, min_length=MIN_LENGTH, description="at least 16 characters long")
 
 
 class SessionSettings(Section):

@@ -15,7 +15,7 @@ from pydantic_settings import NoDecode
 from bot.core.errors import SettingsError, StoreError
 from bot.store.url import parse_url
 
-LONGEST_QUOTE = 60
+MAX_QUOTE_LENGTH = 60
 """Characters of a wrong value that are repeated to who set it."""
 
 OTHER_ENDPOINT = re.compile(r"(?i)/(completions|responses|messages|embeddings|models|chat|generate)$")
@@ -184,4 +184,4 @@ def quoted(value: object) -> str:
         text = re.sub(r"([?#])\S+", r"\1...", text)
     if "@" in text and "//...@" not in text:
         text = f"...@{text.rpartition('@')[2]}"
-    return f'"{text}"' if len(text) <= LONGEST_QUOTE else f'"{text[:LONGEST_QUOTE]}..."'
+    return f'"{text}"' if len(text) <= MAX_QUOTE_LENGTH else f'"{text[:MAX_QUOTE_LENGTH]}..."'

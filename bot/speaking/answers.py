@@ -12,7 +12,7 @@ from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.telemetry.unexpected import report_unexpected
 from bot.text import SpeakableStream
 
-REMEMBERED_TURNS = 13
+MAX_TURNS = 13
 """Turns of a conversation that go to the model, the question and what came before it in pairs: enough for a thread of
 talk, bounded in cost."""
 
@@ -89,7 +89,7 @@ class Conversation:
         failed, is left out: models want the speakers to take turns, and a question that a filter refused would have all
         later ones refused."""
         answered = [exchange for exchange in self._exchanges if exchange[1].whole.strip()]
-        self._exchanges = answered[-(REMEMBERED_TURNS // 2) :]
+        self._exchanges = answered[-(MAX_TURNS // 2) :]
         return [
             turn
             for question, answering in self._exchanges

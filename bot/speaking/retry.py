@@ -8,7 +8,7 @@ from bot.core.models import UtteranceState
 BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before a text that surely was not taken goes out again; after the last one it fails."""
 
-LONGEST_RATE_LIMIT = 60.0
+MAX_RATE_LIMIT_WAIT = 60.0
 """Seconds that a rate limit may keep a text, and all behind it, waiting; people are told of a longer one instead."""
 
 VIEWER_POLL_INTERVAL = 2.0
@@ -41,7 +41,7 @@ def decide(error: ProviderError, attempts: int, *, is_open: bool = True) -> Retr
     match error:
         case NotReady() if is_open:
             return RetryAfter(VIEWER_POLL_INTERVAL, counts=False, waits_for_viewer=not isinstance(error, AvatarAway))
-        case RateLimited(retry_after=seconds) if may_try and seconds <= LONGEST_RATE_LIMIT:
+        case RateLimited(retry_after=seconds) if may_try and seconds <= MAX_RATE_LIMIT_WAIT:
             return RetryAfter(max(BACKOFF[attempts], seconds))
         case StreamGone() if may_try:
             return RetryAfter(BACKOFF[attempts] if attempts else 0.0)

@@ -21,7 +21,7 @@ ADMIN_STOP = "admin stop"
 SAME_REFUSAL = timedelta(minutes=1)
 """How long the same refusal of the same person is not written again, so that nobody fills the disk with them."""
 
-_LOOKED_BACK = 1000
+_MAX_ROWS_SEARCHED = 1000
 """Newest rows that are searched for the same refusal: time has no index here, the order of writing has."""
 
 
@@ -38,7 +38,7 @@ def _is_written_already(connection: Connection, entry: AuditEntry) -> bool:
     same = (audit.c.actor == entry.actor, audit.c.action == entry.action, audit.c.detail == entry.detail)
     # Not what lies in the future: a clock that was set back would keep refusals out until it is there again.
     lately = audit.c.at.between(entry.at - SAME_REFUSAL, entry.at)
-    query = sa.select(audit.c.id).where(audit.c.id > newest - _LOOKED_BACK, lately, *same).limit(1)
+    query = sa.select(audit.c.id).where(audit.c.id > newest - _MAX_ROWS_SEARCHED, lately, *same).limit(1)
     return connection.execute(query).first() is not None
 
 

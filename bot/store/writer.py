@@ -23,7 +23,7 @@ from bot.store.engine import Work
 from bot.store.errors import CLOSED
 from bot.telemetry.unexpected import report_unexpected
 
-LARGEST_BATCH = 512
+MAX_BATCH_SIZE = 512
 """Writes in one transaction: a few milliseconds of work, so that a reader or the shell gets its turn at the lock."""
 
 T = TypeVar("T")
@@ -138,7 +138,7 @@ class GroupCommitWriter:
                     await self._arrived.wait()
                 # Those whose write has just returned get one turn to hand over their next, to share this commit.
                 await asyncio.sleep(0)
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_BATCH))]
+                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH_SIZE))]
                 if batch:
                     await self._commit_surely(batch)
         finally:

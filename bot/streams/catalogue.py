@@ -12,10 +12,10 @@ from bot.core.ports import AvatarProvider, CatalogueEntry, Clock
 
 log = structlog.get_logger(__name__)
 
-REMEMBERED = 3600.0
+CACHE_TTL = 3600.0
 """Seconds a list is taken for true; accounts get a new avatar now and then, not every minute."""
 
-TRY_AGAIN = 60.0
+RETRY_DELAY = 60.0
 """Seconds until a list that could not be had is asked for again."""
 
 
@@ -44,21 +44,21 @@ class Catalogue:
         """The avatar that a stream gets which asks for `wished` (empty: the provider's default); None where the list
         does not have it. Raises `ProviderError`."""
         avatar_id = await self._provider.avatar_for(wished)
-        await self._read_avatars(REMEMBERED)
+        await self._read_avatars(CACHE_TTL)
         return self._avatars.get(avatar_id)
 
     async def keep_fresh(self) -> None:
         """Read both lists now and every hour, until cancelled. A list that cannot be had stays as it was, and is asked
         for again after a minute."""
         while True:
-            pause = REMEMBERED
+            pause = CACHE_TTL
             try:
                 # Less than the pause, so that each round reads.
-                await self._read_avatars(REMEMBERED / 2)
+                await self._read_avatars(CACHE_TTL / 2)
                 self._voices = tuple(await self._provider.voices())
             except ProviderError as error:
                 log.info("the lists of avatars and voices cannot be had", error=str(error))
-                pause = TRY_AGAIN
+                pause = RETRY_DELAY
             await self._clock.sleep(pause)
 
     async def _read_avatars(self, older_than: float) -> None:

@@ -10,24 +10,24 @@ from urllib.parse import quote, quote_plus
 
 from pydantic import SecretStr
 
-LONGEST_QUOTE = 200
+MAX_QUOTE_LENGTH = 200
 
 _TOKEN = re.compile(r"eyJ[\w-]+(\.[\w-]*)*|(?i:bearer)\s+\S+|[A-Za-z0-9_+/=-]{41,}")
 """A JWT, anything after `Bearer`, and unbroken runs longer than a UUID (36) or a vendor's id (32 to 40)."""
 
 
 def mask(message: str, secrets: Iterable[str] = ()) -> str:
-    """`message` on one line, at most `LONGEST_QUOTE` characters, without `secrets` and anything like a token."""
+    """`message` on one line, at most `MAX_QUOTE_LENGTH` characters, without `secrets` and anything like a token."""
     for secret in secrets:
         if secret:
             message = message.replace(secret, "***")
     message = _TOKEN.sub("***", " ".join(message.split()))
-    return message if len(message) <= LONGEST_QUOTE else message[: LONGEST_QUOTE - 1] + "…"
+    return message if len(message) <= MAX_QUOTE_LENGTH else message[: MAX_QUOTE_LENGTH - 1] + "…"
 
 
 MASK = "[hidden]"
 
-_SHORTEST_KNOWN = 4
+_MIN_KNOWN_LENGTH = 4
 """Characters. Masking anything shorter would blacken ordinary words and give the secret away by that."""
 
 _NAMES = (
@@ -53,7 +53,7 @@ class Redactor:
     def __init__(self, known: Iterable[SecretStr] = ()) -> None:
         forms = {form for secret in known for form in _forms(secret.get_secret_value().strip())}
         # The longest first: a secret may begin like another.
-        longest_first = sorted((form for form in forms if len(form) >= _SHORTEST_KNOWN), key=len, reverse=True)
+        longest_first = sorted((form for form in forms if len(form) >= _MIN_KNOWN_LENGTH), key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def text(self, text: str) -> str:

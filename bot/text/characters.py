@@ -22,7 +22,7 @@ _JOINERS = re.compile("[\u200c\u200d]+")
 _JOINING = re.compile(
     "[\u0600-\u07bf\u0840-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff\ufb50-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc]"
 )
-_MOST_MARKS = 30
+_MAX_MARKS = 30
 """Marks on one character: the limit of the Stream-Safe Text Format (UAX #15, section 13). No language comes near it,
 and normalisation takes quadratic time over longer runs."""
 
@@ -63,13 +63,13 @@ def _joiner(match: re.Match[str]) -> str:
 
 def _with_bounded_marks(text: str) -> str:
     kept: list[str] = []
-    marks = _MOST_MARKS  # a mark at the start has no character to stand on
+    marks = _MAX_MARKS  # a mark at the start has no character to stand on
     for character in text:
         if character > "\x7f" and unicodedata.category(character)[0] == "M":
             marks += 1
-            if marks > _MOST_MARKS:
+            if marks > _MAX_MARKS:
                 continue
         else:
-            marks = _MOST_MARKS if character.isspace() else 0
+            marks = _MAX_MARKS if character.isspace() else 0
         kept.append(character)
     return "".join(kept)

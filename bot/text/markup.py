@@ -17,7 +17,7 @@ _CODE = "some code"
 _TIME = "a time"
 LINK = "a link"
 
-_LONGEST_INLINE_CODE = 60
+_MAX_INLINE_CODE_LENGTH = 60
 """Characters. Up to here inline code is mostly a name or a command that belongs to the sentence."""
 
 _TOKEN = re.compile(r"<([^<>\n]+)>")
@@ -170,7 +170,7 @@ def _shortcode(match: re.Match[str]) -> str:
 
 
 def _inline_code(match: re.Match[str]) -> str:
-    return match[2] if len(match[2]) <= _LONGEST_INLINE_CODE else _CODE
+    return match[2] if len(match[2]) <= _MAX_INLINE_CODE_LENGTH else _CODE
 
 
 def _row(line: str) -> str:

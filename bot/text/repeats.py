@@ -13,20 +13,20 @@ from itertools import groupby
 
 from wcwidth import iter_graphemes
 
-MOST_REPEATS = 3
+MAX_REPEATS = 3
 """Copies that are kept of one character: enough to hear that it was drawn out."""
 
-MOST_DIGITS = 15
+MAX_DIGITS = 15
 """Copies that are kept of one digit: a number must stay what it is, and 15 zeros are a quadrillion."""
 
-MOST_WORDS = 5
+MAX_WORDS = 5
 """Copies that are kept of a word or a phrase."""
 
-_LONGEST_PHRASE = 4
+_MAX_PHRASE_WORDS = 4
 """Words of a phrase whose repetition is noticed."""
 
 _SINGLE = frozenset("!?,;¡¿！？，；、؟،؛۔।॥。｡…‽")
-_ASCII_RUN = re.compile(rf"([!?,;])\1++|([0-9])\2{{{MOST_DIGITS},}}+|([^\s0-9!?,;])\3{{{MOST_REPEATS},}}+")
+_ASCII_RUN = re.compile(rf"([!?,;])\1++|([0-9])\2{{{MAX_DIGITS},}}+|([^\s0-9!?,;])\3{{{MAX_REPEATS},}}+")
 
 
 def shorten_runs(text: str) -> str:
@@ -45,7 +45,7 @@ def shorten_runs(text: str) -> str:
 
 def shorten_phrases(words: list[str]) -> list[str]:
     """Return `words` with repeated words and phrases bounded."""
-    if len(words) - len(set(words)) < MOST_REPEATS:
+    if len(words) - len(set(words)) < MAX_REPEATS:
         return words
     phrases = Phrases()
     return [*phrases.add(words), *phrases.finish()]
@@ -56,7 +56,7 @@ class Phrases:
     decides whether it, or the one behind it, is one too many: so the last word of all is never said too early."""
 
     def __init__(self) -> None:
-        self._lengths = [_PhrasesOfLength(length) for length in range(1, _LONGEST_PHRASE + 1)]
+        self._lengths = [_PhrasesOfLength(length) for length in range(1, _MAX_PHRASE_WORDS + 1)]
 
     def add(self, words: Iterable[str]) -> list[str]:
         """Put words behind those that came before; returns what can be said by now."""
@@ -99,7 +99,7 @@ class _PhrasesOfLength:
             said += [*self.finish(), word]
             return
         self._repeated += 1
-        most = MOST_WORDS if self._length > 1 or any(map(str.isalnum, word)) else MOST_REPEATS
+        most = MAX_WORDS if self._length > 1 or any(map(str.isalnum, word)) else MAX_REPEATS
         if self._repeated < self._length * (most - 1):
             said.append(word)
             return
@@ -112,4 +112,4 @@ class _PhrasesOfLength:
 def _most(cluster: str) -> int:
     if cluster in _SINGLE:
         return 1
-    return MOST_DIGITS if unicodedata.category(cluster[0]) == "Nd" and len(cluster) == 1 else MOST_REPEATS
+    return MAX_DIGITS if unicodedata.category(cluster[0]) == "Nd" and len(cluster) == 1 else MAX_REPEATS

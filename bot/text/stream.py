@@ -6,9 +6,9 @@ Where a cut is depends on the text alone, never on the fragments it comes in, an
 waits for the next one; so the end of a text is known to be its end.
 
 What is held back: a link or a bracket, a token, code within a line and a row of a table while they can still become
-one, for at most `LONGEST_HELD` characters; a fence and a spoiler until they are closed or the text is over, because
+one, for at most `MAX_HELD_LENGTH` characters; a fence and a spoiler until they are closed or the text is over, because
 nothing of them is said. The words are those of the whole text, but for three things that hardly anybody writes: what is
-longer than `LONGEST_HELD`, markup that only appears once other markup is off, and phrases repeated without spaces.
+longer than `MAX_HELD_LENGTH`, markup that only appears once other markup is off, and phrases repeated without spaces.
 """
 
 import re
@@ -17,7 +17,7 @@ from bot.text.characters import is_speakable
 from bot.text.clean import make_speakable
 from bot.text.repeats import Phrases
 
-LONGEST_HELD = 500
+MAX_HELD_LENGTH = 500
 """Characters after which what was opened is taken for plain text: more than labels and addresses in answers have, and
 what a chat model writes in a few seconds."""
 
@@ -28,7 +28,7 @@ _ENDS = frozenset(".,!?;:…。！？、，；：؟۔।॥)]}\"'”’»」』"
 _BEFORE_A_WORD = "*_~`\"'“‘«¿¡([「『"
 """What may stand before a word without being anything else there. A bar or a bullet is not among them: at the beginning
 of a part it would be one at the beginning of a line."""
-_MOST_BEFORE_A_WORD = 4
+_MAX_BEFORE_A_WORD = 4
 _END_OF_CODE = re.compile("`+|\n")
 _END_OF_TOKEN = re.compile("[<>\n]")
 _BRACKETS = re.compile(r"[\[\]]")
@@ -113,7 +113,7 @@ class _Cuts:
 
     def _beginning(self, start: int) -> bool | None:
         """Whether a plain word begins at `start`; None where more text decides."""
-        head = self.text[start : start + _MOST_BEFORE_A_WORD]
+        head = self.text[start : start + _MAX_BEFORE_A_WORD]
         at = start + len(head) - len(head.lstrip(_BEFORE_A_WORD))
         first, second = self.text[at : at + 1], self.text[at + 1 : at + 2]
         if not self.is_over and not (second or first.isalpha()):
@@ -122,7 +122,7 @@ class _Cuts:
 
     def _is_word_before(self, end: int) -> bool:
         """Whether what ends at `end` is more than marks, which may mean something where they stand alone."""
-        words = self.text[max(0, end - LONGEST_HELD) : end].rsplit(None, 1)
+        words = self.text[max(0, end - MAX_HELD_LENGTH) : end].rsplit(None, 1)
         return bool(words) and (words[-1][-1] in _ENDS or is_speakable(words[-1]))
 
     def _pass(self, opener: str, start: int, end: int) -> bool:
@@ -156,7 +156,7 @@ class _Cuts:
         return self._behind_run(close)
 
     def _behind_code(self, end: int) -> int | None:
-        close = _END_OF_CODE.search(self.text, end, end + LONGEST_HELD)
+        close = _END_OF_CODE.search(self.text, end, end + MAX_HELD_LENGTH)
         if close is None:
             return self._still_plain(end)
         return end if close[0] == "\n" else self._behind_run(close.start())
@@ -179,7 +179,7 @@ class _Cuts:
     def _in_row(self, start: int, end: int) -> int | None:
         if self.text[self.text.rfind("\n", 0, start) + 1 : start].strip():
             return end
-        return self._until(self.text.find("\n", end, end + LONGEST_HELD), end)
+        return self._until(self.text.find("\n", end, end + MAX_HELD_LENGTH), end)
 
     def _in_link(self, end: int) -> int | None:
         label = self._balanced(_BRACKETS, end)
@@ -197,7 +197,7 @@ class _Cuts:
     def _in_token(self, end: int) -> int | None:
         if self.text[end : end + 1].isspace():
             return end
-        close = _END_OF_TOKEN.search(self.text, end, end + LONGEST_HELD)
+        close = _END_OF_TOKEN.search(self.text, end, end + MAX_HELD_LENGTH)
         if close is None:
             return self._still_plain(end)
         return self._until(close.end(), end) if close[0] == ">" else end
@@ -205,7 +205,7 @@ class _Cuts:
     def _balanced(self, pair: re.Pattern[str], start: int) -> int:
         """Behind what closes the bracket before `start`; -1 where nothing within reach does."""
         depth = 1
-        for bracket in pair.finditer(self.text, start, start + LONGEST_HELD):
+        for bracket in pair.finditer(self.text, start, start + MAX_HELD_LENGTH):
             depth += 1 if bracket[0] in "[(" else -1
             if not depth:
                 return bracket.end()
@@ -220,7 +220,7 @@ class _Cuts:
 
     def _still_plain(self, end: int) -> int | None:
         """`end` where what was opened before it can no longer be closed."""
-        return end if self.is_over or len(self.text) - end >= LONGEST_HELD else None
+        return end if self.is_over or len(self.text) - end >= MAX_HELD_LENGTH else None
 
 
 def _is_word(character: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from adapters.simulator import Effect
 from adapters.simulator.llm.answers import answer_to
 from bot.core.models import Mode, UtteranceState
-from bot.relay import LONGEST_MESSAGE, Message, Receipt
+from bot.relay import MAX_MESSAGE_LENGTH, Message, Receipt
 from bot.store import tables
 from tests.world import ADA, ANA, CHANNEL, World, simulated
 
@@ -84,7 +84,7 @@ async def test_the_queue_shows_a_message_as_it_reads_now(world: World) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "   ", "**", "\x00", "word " * LONGEST_MESSAGE],
+    ["", "   ", "**", "\x00", "word " * MAX_MESSAGE_LENGTH],
     ids=["nothing", "blanks", "markup", "control characters", "too long"],
 )
 async def test_an_edit_that_leaves_nothing_that_can_be_said_drops_the_message(world: World, text: str) -> None:

@@ -14,7 +14,7 @@ from bot.core.errors import StoreUnavailable
 from bot.core.models import UtteranceState
 from bot.core.tasks import cancel_and_wait
 from bot.sessions.jobs import LEARN_BLOCKS_EVERY, STOP_REQUESTS_EVERY
-from bot.streams.catalogue import REMEMBERED
+from bot.streams.catalogue import CACHE_TTL
 from bot.supervision import PAUSES, Supervised
 from tests.world import World
 
@@ -59,7 +59,7 @@ async def test_the_catalogue(world: World) -> None:
     keeping = asyncio.create_task(part.run())
     await world.rest()
     assert part.trouble is not None
-    await world.pass_time(PAUSES[0] + REMEMBERED)
+    await world.pass_time(PAUSES[0] + CACHE_TTL)
     assert part.trouble is None
     assert catalogue.known_voices
     await cancel_and_wait(keeping)

@@ -9,7 +9,7 @@ import pytest
 from adapters.simulator import Effect
 from bot.core.errors import ProviderError
 from bot.core.tasks import cancel_and_wait
-from bot.streams.catalogue import REMEMBERED, TRY_AGAIN, Catalogue
+from bot.streams.catalogue import CACHE_TTL, RETRY_DELAY, Catalogue
 from tests.world import World
 
 AVATARS = {"method": "GET", "path": "/v1/streaming/avatar.list"}
@@ -64,11 +64,11 @@ async def test_what_is_kept_fresh_is_known_without_asking(world: World, fresh: C
 
 async def test_the_lists_are_read_again_every_hour(world: World, fresh: Catalogue) -> None:
     another_avatar(world)
-    await world.pass_time(REMEMBERED - 1)
+    await world.pass_time(CACHE_TTL - 1)
     assert "Juno" in names(fresh)
     await world.pass_time(1)
     assert names(fresh) == ["Newcomer"]
-    await world.pass_time(REMEMBERED)
+    await world.pass_time(CACHE_TTL)
     assert "Juno" in names(fresh)
 
 
@@ -78,7 +78,7 @@ async def test_a_list_that_cannot_be_had_stays_as_it_was(
 ) -> None:
     known = fresh.known_avatars, fresh.known_voices
     world.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, **broken)
-    await world.pass_time(REMEMBERED + 10)
+    await world.pass_time(CACHE_TTL + 10)
     assert (fresh.known_avatars, fresh.known_voices) == known
 
 
@@ -90,7 +90,7 @@ async def test_a_list_that_could_not_be_had_is_asked_for_again_after_a_minute(
     await world.pass_time(10)
     assert not catalogue.known_avatars
     world.simulator.faults.clear()
-    await world.pass_time(TRY_AGAIN)
+    await world.pass_time(RETRY_DELAY)
     assert "Juno" in names(catalogue)
     assert catalogue.known_voices
     await cancel_and_wait(keeping)

@@ -195,10 +195,10 @@ class HeyGenErrors:
         """What the body says, in any of the places where bodies say it."""
         body = answer.json
         return (
-            shapes.text(shapes.field(body, "message"), shapes.LONGEST_URL)
-            or shapes.text(shapes.field(body, "error", "message"), shapes.LONGEST_URL)
-            or shapes.text(shapes.field(body, "error"), shapes.LONGEST_URL)
-            or answer.content[: shapes.LONGEST_URL].decode(errors="replace")
+            shapes.text(shapes.field(body, "message"), shapes.MAX_URL_LENGTH)
+            or shapes.text(shapes.field(body, "error", "message"), shapes.MAX_URL_LENGTH)
+            or shapes.text(shapes.field(body, "error"), shapes.MAX_URL_LENGTH)
+            or answer.content[: shapes.MAX_URL_LENGTH].decode(errors="replace")
         )
 
 

@@ -32,10 +32,10 @@ START_PATIENCE = 8.0
 SLACK = 0.002
 """Seconds by which a timer may fire early and still count as on time."""
 
-MOST_EXPECTED = 64
+MAX_EXPECTED = 64
 """Utterances kept per stream; the core sends one ahead, so only a reader that went away lets them pile up."""
 
-MOST_CAPTIONS = 4096
+MAX_CAPTIONS = 4096
 
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]"
@@ -128,14 +128,14 @@ class SpeechAligner:
         """`adopted`: another process opened the stream, so words come that nobody here knows, and when the audio began
         must be estimated from the words."""
         self._adopted = adopted
-        self._expected: deque[_Utterance] = deque(maxlen=MOST_EXPECTED)
+        self._expected: deque[_Utterance] = deque(maxlen=MAX_EXPECTED)
         self._anything_sent = False
         self._zero: float | None = None
         self._zero_is_known = False
         self._epoch = 0.0
         self._newest_start = float("-inf")
         self._newest_texts: set[str] = set()
-        self._captions: deque[Word] = deque(maxlen=MOST_CAPTIONS)
+        self._captions: deque[Word] = deque(maxlen=MAX_CAPTIONS)
 
     def streaming_since(self, now: float, epoch: float) -> None:
         """The audio was seen to run at `now`, which is `epoch` in UTC seconds. Only the first time counts."""

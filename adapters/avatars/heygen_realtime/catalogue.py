@@ -16,9 +16,9 @@ from bot.core.ports import CatalogueEntry, Clock
 CHOICE_AGE = 3600.0
 """Seconds for which a chosen avatar and voice are remembered."""
 
-MOST_CHOICES = 256
+MAX_CHOICES = 256
 
-MOST_PAGES = 20
+MAX_PAGES = 20
 """Pages of a list that are read: 1,000 looks, 2,000 voices of each kind."""
 
 LOOKS_PER_PAGE = 50
@@ -64,7 +64,7 @@ class RealtimeCatalogue:
                 return known[0], known[1]
             chosen, own_voice = await self._own_voice(avatar) if avatar else await self._first_look()
             spoken = voice or own_voice or await self._first_voice()
-            if len(self._choices) >= MOST_CHOICES:
+            if len(self._choices) >= MAX_CHOICES:
                 self._choices.clear()
             self._choices[avatar, voice] = (chosen, spoken, self._clock.monotonic() + CHOICE_AGE)
             return chosen, spoken
@@ -91,7 +91,7 @@ class RealtimeCatalogue:
     async def _pages(self, path: str, size: int, **query: str) -> list[object]:
         rows: list[object] = []
         token = ""
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             page: dict[str, str | int] = {"limit": size, **query, **({"token": token} if token else {})}
             answer = await self._connection.call("GET", path, self._refusals.reading, RetryPolicy.READS, query=page)
             listed = fields.field(answer.json, "data")
@@ -102,7 +102,7 @@ class RealtimeCatalogue:
                     trouble=Trouble.MALFORMED,
                 )
             rows += listed
-            following = fields.text(fields.field(answer.json, "next_token"), fields.LONGEST_URL)
+            following = fields.text(fields.field(answer.json, "next_token"), fields.MAX_URL_LENGTH)
             if fields.field(answer.json, "has_more") is not True or following is None or following == token:
                 break
             token = following

@@ -175,7 +175,7 @@ class HeyGenRealtime(HeyGenAccount):
             )
         if state in ("completed", "error"):
             reason = fields.text(fields.field(data, "end_reason")) or fields.text(
-                fields.field(data, "error_message"), fields.LONGEST_URL
+                fields.field(data, "error_message"), fields.MAX_URL_LENGTH
             )
             return StreamStatus(False, None, self._refusals.quote(reason or state))
         address = fields.url(fields.field(data, "hls_url"), "https", "http") or fields.url(

@@ -14,19 +14,19 @@ from adapters.wire import sse
 from bot.core.errors import RateLimited, StreamGone, Transient
 from bot.core.ports import Clock, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, StreamStatus, WordsHeard
 
-SILENCE = 60.0
+IDLE_TIMEOUT = 60.0
 """Seconds without a word and without text, after which the provider is asked whether the stream still exists. It closes
 one after 30 s without text and says so; only a connection that died without a sign stays silent longer."""
 
-LONGEST_PAUSE = 15.0
+MAX_BACKOFF = 15.0
 """Seconds between attempts to read the words of a stream that the provider says is open."""
 
 LAST_WORDS = 1.0
 """Seconds by which speech may still be running, by our reckoning, when the provider says that the stream is over: the
 beginning of the audio is known to a second, the interval of polling."""
 
-LONGEST_WORD = 100
-LONGEST_AUDIO = 86_400.0
+MAX_WORD_LENGTH = 100
+MAX_AUDIO_SECONDS = 86_400.0
 
 Listen = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 Ask = Callable[[], Awaitable[StreamStatus]]
@@ -87,7 +87,7 @@ class RealtimeStream:
                     reader.result()
                     continue
                 await self._wait()
-                if self._clock.monotonic() >= self._quiet_since + SILENCE:
+                if self._clock.monotonic() >= self._quiet_since + IDLE_TIMEOUT:
                     await self._stop_reading(reader)
                     await self._doubt()
                     reader = self._start_reading()
@@ -105,7 +105,7 @@ class RealtimeStream:
     async def _wait(self) -> None:
         """Until something changed, is due, or has been silent for too long."""
         due = self._narration.next_due()
-        until = self._quiet_since + SILENCE if due is None else min(due, self._quiet_since + SILENCE)
+        until = self._quiet_since + IDLE_TIMEOUT if due is None else min(due, self._quiet_since + IDLE_TIMEOUT)
         timer = self._clock.call_later(max(0.0, until - self._clock.monotonic()), self._changed.set)
         try:
             await self._changed.wait()
@@ -138,14 +138,12 @@ class RealtimeStream:
                     pause = 0.25
             except (Transient, RateLimited, StreamGone) as trouble:
                 # Whatever is wrong with the words, the status decides whether there is still a stream.
-                pause = (
-                    max(pause, min(trouble.retry_after, LONGEST_PAUSE)) if isinstance(trouble, RateLimited) else pause
-                )
+                pause = max(pause, min(trouble.retry_after, MAX_BACKOFF)) if isinstance(trouble, RateLimited) else pause
             await self._doubt()
             if self._ended is None:
                 # Spread out who lost the connection together. No secret depends on it.
                 await self._clock.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
-                pause = min(LONGEST_PAUSE, pause * 2)
+                pause = min(MAX_BACKOFF, pause * 2)
 
     async def _read_connection(self) -> bool:
         """Whether the connection brought anything. Ends the stream where the provider says so."""
@@ -193,8 +191,8 @@ def closed(text: str) -> str:
 def _words(frame: object) -> list[HeardWord]:
     found = []
     for row in shapes.rows(shapes.field(frame, "words")):
-        text = shapes.text(shapes.field(row, "word"), LONGEST_WORD)
+        text = shapes.text(shapes.field(row, "word"), MAX_WORD_LENGTH)
         start, end = shapes.number(shapes.field(row, "start")), shapes.number(shapes.field(row, "end"))
-        if text is not None and start is not None and end is not None and 0 <= start <= end <= LONGEST_AUDIO:
+        if text is not None and start is not None and end is not None and 0 <= start <= end <= MAX_AUDIO_SECONDS:
             found.append(HeardWord(text, start, end))
     return found

@@ -6,21 +6,21 @@ from adapters.wire import fields
 from bot.core.errors import Transient, Trouble
 from bot.core.ports import CatalogueEntry
 
-LARGEST_CATALOGUE = 1000
+MAX_CATALOGUE_SIZE = 1000
 """Entries of a list that are kept."""
 
 
 def avatars_in(body: object) -> Sequence[CatalogueEntry]:
     """The avatars that are active."""
     rows = rows_of(body, "avatars")
-    entries = [_avatar(row) for row in rows[:LARGEST_CATALOGUE] if fields.field(row, "status") in (None, "ACTIVE")]
+    entries = [_avatar(row) for row in rows[:MAX_CATALOGUE_SIZE] if fields.field(row, "status") in (None, "ACTIVE")]
     return [entry for entry in entries if entry is not None]
 
 
 def voices_in(body: object) -> Sequence[CatalogueEntry]:
     """The voices that work in a live stream."""
     rows = rows_of(body, "voices")
-    entries = [_voice(row) for row in rows[:LARGEST_CATALOGUE] if _speaks_live(row)]
+    entries = [_voice(row) for row in rows[:MAX_CATALOGUE_SIZE] if _speaks_live(row)]
     return [entry for entry in entries if entry is not None]
 
 

@@ -43,7 +43,7 @@ from bot.core.ports import (
 from bot.settings import HeyGenStreamingOptions, Settings
 from bot.streams.page_bridge import PageBridge
 
-LONGEST_SPEECH = 3600.0
+MAX_SPEECH_SECONDS = 3600.0
 """Seconds; a task is at most 900 characters, so a longer `duration_ms` is a mistake of the other side."""
 
 CAPABILITIES = Capabilities(
@@ -138,7 +138,7 @@ class HeyGenStreaming(HeyGenAccount):
         self._playbacks[upstream_id] = Playback(
             hls_url=fields.url(fields.field(data, "hls_url"), "https", "http"),
             livekit_url=fields.url(fields.field(data, "url"), "wss", "ws", "https", "http"),
-            livekit_token=fields.text(fields.field(data, "access_token"), fields.LONGEST_URL),
+            livekit_token=fields.text(fields.field(data, "access_token"), fields.MAX_URL_LENGTH),
         )
         await self._add_room(upstream_id, self._playbacks[upstream_id])
         return upstream_id
@@ -179,7 +179,7 @@ class HeyGenStreaming(HeyGenAccount):
         if (room := self._rooms.get(upstream_id)) is not None:
             room.expect(fields.text(fields.field(answer.json, "data", "task_id")), utterance_id, mode)
         milliseconds = fields.number(fields.field(answer.json, "data", "duration_ms")) or 0.0
-        known = 0 < milliseconds <= LONGEST_SPEECH * 1000
+        known = 0 < milliseconds <= MAX_SPEECH_SECONDS * 1000
         return SpeakResult(milliseconds / 1000 if known else None)
 
     async def interrupt(self, upstream_id: str) -> None:
@@ -275,7 +275,7 @@ class HeyGenStreaming(HeyGenAccount):
         except Transient as trouble:
             # A token alone opens nothing.
             raise trouble.without_effect() from None
-        token = fields.text(fields.field(answer.json, "data", "token"), fields.LONGEST_URL)
+        token = fields.text(fields.field(answer.json, "data", "token"), fields.MAX_URL_LENGTH)
         if token is None or not token.isascii() or not token.isprintable():
             raise Transient(
                 "HeyGen gave no token to open a stream with", may_have_taken_effect=False, trouble=Trouble.MALFORMED

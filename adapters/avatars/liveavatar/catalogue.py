@@ -10,7 +10,7 @@ from bot.core.ports import CatalogueEntry
 PAGE_SIZE = 100
 """The most that LiveAvatar allows."""
 
-MOST_PAGES = 10
+MAX_PAGES = 10
 """Pages of a list that are read: 1,000 rows, more than anybody chooses from."""
 
 SANDBOX_AVATAR = "dd73ea75-1218-4ef3-92ce-606d5f7fbc0a"
@@ -25,7 +25,7 @@ class LiveAvatarCatalogue:
         self._judge = judge
         self._sandbox = sandbox
 
-    async def rows(self, path: str, most_pages: int = MOST_PAGES, **query: str) -> AsyncIterator[object]:
+    async def rows(self, path: str, most_pages: int = MAX_PAGES, **query: str) -> AsyncIterator[object]:
         """The rows of a paged list, page after page."""
         for page in range(1, most_pages + 1):
             answer = await self._connection.call(

@@ -57,7 +57,7 @@ class LiveAvatarSessions:
             answer = await self._mint(self._body(request, avatar))
         data = fields.field(answer.json, "data")
         session_id = fields.text(fields.field(data, "session_id"))
-        token = fields.text(fields.field(data, "session_token"), fields.LONGEST_URL)
+        token = fields.text(fields.field(data, "session_token"), fields.MAX_URL_LENGTH)
         if session_id is None or token is None or not token.isascii() or not token.isprintable():
             raise Transient(
                 "LiveAvatar gave no session to start", may_have_taken_effect=True, trouble=Trouble.MALFORMED
@@ -87,7 +87,7 @@ class LiveAvatarSessions:
             # Not LiveAvatar's: the simulator's stand-in rooms are watched this way.
             hls_url=fields.url(fields.field(data, "hls_url"), "https", "http"),
             livekit_url=fields.url(fields.field(data, "livekit_url"), "wss", "ws", "https", "http"),
-            livekit_token=fields.text(fields.field(data, "livekit_client_token"), fields.LONGEST_URL),
+            livekit_token=fields.text(fields.field(data, "livekit_client_token"), fields.MAX_URL_LENGTH),
         )
         if address.livekit_url is None or address.livekit_token is None:
             await self.stop(session_id)

@@ -83,9 +83,9 @@ class LiveAvatarRefusals(HeyGenErrors):
     def _message(self, answer: Answer) -> str:
         """The documented shape of a validation error is FastAPI's, the official demo expects another."""
         body = answer.json
-        found = [fields.text(fields.field(row, "msg"), fields.LONGEST_URL) for row in _details(body)]
+        found = [fields.text(fields.field(row, "msg"), fields.MAX_URL_LENGTH) for row in _details(body)]
         found += [
-            fields.text(fields.field(row, "message"), fields.LONGEST_URL)
+            fields.text(fields.field(row, "message"), fields.MAX_URL_LENGTH)
             for row in fields.rows(fields.field(body, "data"))
         ]
         said = [message for message in found if message is not None]

@@ -11,7 +11,7 @@ from bot.core.models import Playback, RoomAccess
 from bot.core.ports import AvatarSeen, Clock, StreamStatus
 from bot.streams.page_bridge import RoomMessage, RoomNews
 
-LONGEST_PAUSE = 15.0
+MAX_BACKOFF = 15.0
 """Seconds between attempts to get back into the room of a stream that the provider says is open."""
 
 Ask = Callable[[], Awaitable[StreamStatus]]
@@ -68,7 +68,7 @@ class ReconnectingRoom:
                 if self._is_over():
                     break
             if not self._is_over():
-                pause = 0.0 if self._clock.monotonic() - since > LONGEST_PAUSE else pause
+                pause = 0.0 if self._clock.monotonic() - since > MAX_BACKOFF else pause
                 try:
                     is_back = await self._come_back(pause)
                 except AvatarAway:
@@ -78,7 +78,7 @@ class ReconnectingRoom:
                     if is_back and is_missing:
                         is_missing = False
                         yield AvatarSeen(is_here=True)
-                pause = min(LONGEST_PAUSE, max(1.0, pause * 2))
+                pause = min(MAX_BACKOFF, max(1.0, pause * 2))
 
     def _is_over(self) -> bool:
         return self.ended is not None

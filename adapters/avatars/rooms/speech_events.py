@@ -14,15 +14,15 @@ from bot.core.ports import AnswerHeard, Clock, SpeechEnded, SpeechStarted, Strea
 from bot.streams.page_bridge import RoomMessage
 from bot.text import estimate_duration
 
-LONGEST_TEXT = 8000
+MAX_TEXT_LENGTH = 8000
 """Characters of one report; an answer of several minutes is shorter."""
 
-MOST_BEHIND = 2.0
+MAX_BEHIND = 2.0
 """Seconds that the estimated times of words may lie behind the reports that tell them."""
 
-LONGEST_WORD = 100
+MAX_WORD_LENGTH = 100
 
-REMEMBERED = 8
+MAX_REMEMBERED_ENDS = 8
 """Utterances that were said and whose whole text may still come."""
 
 
@@ -63,7 +63,7 @@ class SpeechEventParser:
         """What a report of the avatar means; nothing for kinds nobody knows."""
         data = message.data
         source = fields.text(fields.field(data, "source_event_id"))
-        text = fields.text(fields.field(data, "text"), LONGEST_TEXT) or ""
+        text = fields.text(fields.field(data, "text"), MAX_TEXT_LENGTH) or ""
         match fields.field(data, "event_type"):
             case "avatar.speak_started":
                 yield from self._started(source)
@@ -105,7 +105,7 @@ class SpeechEventParser:
 
     def _finish(self, said: _Said) -> Iterator[StreamEvent]:
         self._waiting.remove(said)
-        self._ended = [*self._ended, said][-REMEMBERED:]
+        self._ended = [*self._ended, said][-MAX_REMEMBERED_ENDS:]
         if said.mode is Mode.CHAT and said.heard and not said.is_told:
             said.is_told = True
             yield AnswerHeard(said.utterance_id, said.heard)
@@ -120,7 +120,7 @@ class SpeechEventParser:
             yield from self._started(source)
         # Whether a chunk repeats what came before is not documented.
         fresh = text[len(said.heard) :] if said.heard and text.startswith(said.heard) else text
-        said.heard = (said.heard + fresh)[-LONGEST_TEXT:]
+        said.heard = (said.heard + fresh)[-MAX_TEXT_LENGTH:]
         yield from self._words(fresh)
 
     def _whole(self, source: str | None, text: str) -> Iterator[StreamEvent]:
@@ -142,11 +142,11 @@ class SpeechEventParser:
     def _words(self, text: str) -> Iterator[StreamEvent]:
         """The words as they are said from now on, behind those told before; the time of each is by estimate."""
         now = self._clock.now().timestamp()
-        begin = max(now, min(self._words_until, now + MOST_BEHIND))
+        begin = max(now, min(self._words_until, now + MAX_BEHIND))
         words = []
         for text_of_word in text.split():
             until = begin + estimate_duration(text_of_word)
-            words.append(Word(text_of_word[:LONGEST_WORD], begin, until))
+            words.append(Word(text_of_word[:MAX_WORD_LENGTH], begin, until))
             begin = until
         if words:
             self._words_until = begin

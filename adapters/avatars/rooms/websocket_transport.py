@@ -28,7 +28,7 @@ PRESENCE = "avatar"
 CONNECT_LIMIT = 10.0
 """Seconds to connect, and to send one frame."""
 
-LARGEST_FRAME = 64 << 10
+MAX_FRAME_SIZE = 64 << 10
 """Bytes; LiveKit's own limit for a reliable data packet is 15 KiB."""
 
 SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
@@ -52,7 +52,7 @@ class WebSocketTransport:
             try:
                 async with asyncio.timeout(CONNECT_LIMIT):
                     socket = await client.ws_connect(
-                        url, params={"token": playback.livekit_token or ""}, max_msg_size=LARGEST_FRAME
+                        url, params={"token": playback.livekit_token or ""}, max_msg_size=MAX_FRAME_SIZE
                     )
             except (aiohttp.ClientError, OSError) as trouble:
                 failure = Transient(

@@ -13,7 +13,7 @@ from bot.sentences import PHASES, count, dollars
 from bot.terminal import printable
 from bot.text import mask_spoilers
 
-LONGEST_ECHO = 200
+MAX_ECHO_LENGTH = 200
 """Characters of a piped line that are repeated; a person knows what they wrote."""
 
 WAITING = "(Waiting until everything is said.)"
@@ -79,7 +79,7 @@ def lines_of_event(event: SessionEvent) -> list[Line]:
 
 def echo(line: str) -> Line:
     """A piped line as it would look if somebody had typed it."""
-    shown = line if len(line) <= LONGEST_ECHO else f"{line[:LONGEST_ECHO]}…"
+    shown = line if len(line) <= MAX_ECHO_LENGTH else f"{line[:MAX_ECHO_LENGTH]}…"
     return Line(printable(f"> {shown}"))
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TextIO
 
-LONGEST_LINE = 1024 * 1024
+MAX_LINE_LENGTH = 1024 * 1024
 """Bytes of a line; the rest of a longer one is left out, and the core refuses what is left as too long."""
 
 
@@ -25,15 +25,15 @@ async def piped_lines(source: TextIO | None) -> AsyncGenerator[str, None]:
 
 
 async def _lines_of_file(source: TextIO) -> AsyncGenerator[bytes, None]:
-    while line := await asyncio.to_thread(source.buffer.readline, LONGEST_LINE):
+    while line := await asyncio.to_thread(source.buffer.readline, MAX_LINE_LENGTH):
         rest = line
         while rest and not rest.endswith(b"\n"):
-            rest = await asyncio.to_thread(source.buffer.readline, LONGEST_LINE)
+            rest = await asyncio.to_thread(source.buffer.readline, MAX_LINE_LENGTH)
         yield line
 
 
 async def _lines_of_pipe(source: TextIO) -> AsyncGenerator[bytes, None]:
-    reader = asyncio.StreamReader(limit=LONGEST_LINE)
+    reader = asyncio.StreamReader(limit=MAX_LINE_LENGTH)
     protocol = asyncio.StreamReaderProtocol(reader)
     # A descriptor of our own: the transport closes it, and leaves the program's standard input alone.
     with os.fdopen(os.dup(source.fileno()), "rb", buffering=0) as pipe:

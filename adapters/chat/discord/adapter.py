@@ -37,10 +37,10 @@ from bot.terminal import write_line
 
 log = structlog.get_logger(__name__)
 
-FAREWELL_TIME = 1.5
+DRAIN_TIMEOUT = 1.5
 """Seconds for what must still be shown when the bot leaves; the port allows 2 for this and the disconnection."""
 _DISCONNECT_TIME = 0.5
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_FIRST_PAUSE, _MAX_PAUSE_LENGTH = 1.0, 60.0
 _TOKEN_REFUSED = 4004
 """The gateway's close code for a token that is no longer good."""
 _TOO_MANY_REQUESTS = 429
@@ -96,7 +96,7 @@ class DiscordAdapter:
         self._panels.hurry()
         if self._connection.client is not None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(FAREWELL_TIME):
+                async with asyncio.timeout(DRAIN_TIMEOUT):
                     await self._all_shown()
         for part in (self._interactions, self._messages, self._places, self._panels, self._outbox, self._reactions):
             await part.close()
@@ -159,7 +159,7 @@ class DiscordAdapter:
             had_connected = self._client is not None and self._client.has_connected
             self._has_served = self._has_served or had_connected
             await self._disconnect()
-            pause = _FIRST_PAUSE if had_connected else min(pause * 2, _LONGEST_PAUSE)
+            pause = _FIRST_PAUSE if had_connected else min(pause * 2, _MAX_PAUSE_LENGTH)
             # Many bots that lost Discord together should not come back together.
             await self._desk.clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 

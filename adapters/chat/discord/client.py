@@ -28,7 +28,7 @@ from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
-LONGEST_WAIT = 60.0
+MAX_WAIT_LENGTH = 60.0
 """Seconds that discord.py itself waits out where Discord limits requests."""
 
 # The bot does not talk in voice channels: what voice would need is not worth a warning.
@@ -81,7 +81,7 @@ class RelayClient(discord.AutoShardedClient):
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             # Longer waits come as an error: a request that is cut off within one would hold up all others for good.
-            max_ratelimit_timeout=LONGEST_WAIT,
+            max_ratelimit_timeout=MAX_WAIT_LENGTH,
         )
         self.listeners = listeners
         self._guild_ids = settings.discord.guild_ids

@@ -17,9 +17,9 @@ from bot.terminal import write_line
 
 log = structlog.get_logger(__name__)
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 600.0
+_FIRST_PAUSE, _MAX_PAUSE_LENGTH = 5.0, 600.0
 """Seconds between two attempts, doubled each time; our choice."""
-_LONGEST_WAIT = 86_400.0
+_MAX_WAIT_LENGTH = 86_400.0
 """Seconds: what Discord asks for is waited out, but not for more than a day."""
 
 
@@ -48,7 +48,7 @@ class CommandSync:
                 pause = _FIRST_PAUSE
                 await self._due.wait()
                 continue
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(pause * 2, _MAX_PAUSE_LENGTH)
             timer = self._clock.call_later(wait, self._due.set)
             try:
                 await self._due.wait()
@@ -63,7 +63,7 @@ class CommandSync:
             shapes = [command.to_dict(tree) for command in tree.get_commands()]
             absent = await sync(client, shapes, self._guild_ids)
         except SyncFailed as error:
-            wait = min(max(pause, error.wait), _LONGEST_WAIT)
+            wait = min(max(pause, error.wait), _MAX_WAIT_LENGTH)
             return self._note(str(error), wait)
         except Exception as error:
             # Whatever mistake this is, the bot can do its work without it.

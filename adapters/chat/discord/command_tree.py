@@ -17,11 +17,11 @@ from bot.commands.parser import ADMIN, Command, Usage
 from bot.core import languages
 from bot.core.ports import CatalogueEntry
 from bot.facade import Bot
-from bot.relay import LONGEST_MESSAGE
+from bot.relay import MAX_MESSAGE_LENGTH
 
-_MOST_CHOICES = 25
-_LONGEST_CHOICE = 100
-_LONGEST_TEXT = min(6000, LONGEST_MESSAGE)
+_MAX_CHOICES = 25
+_MAX_CHOICE_LENGTH = 100
+_MAX_TEXT_LENGTH = min(6000, MAX_MESSAGE_LENGTH)
 _GROUPS = {ADMIN: "Look after the avatars of this bot"}
 _OTHER_GROUP = "A live, talking avatar in this channel"
 _OPTIONS = {
@@ -112,7 +112,7 @@ def _argument_name(usage: Usage) -> str | None:
 
 
 def _parameter(name: str, usage: Usage, *, is_required: bool) -> inspect.Parameter:
-    text: Any = discord.User if name == _PERSON else app_commands.Range[str, 1, _LONGEST_TEXT]
+    text: Any = discord.User if name == _PERSON else app_commands.Range[str, 1, _MAX_TEXT_LENGTH]
     if is_required:
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=text)
     # A choice is a plain text to discord.py; it does not take one with a length.
@@ -131,7 +131,7 @@ def _text(value: str | discord.User) -> str:
 
 
 def _sentence(text: str) -> str:
-    return (text[:1].upper() + text[1:])[:_LONGEST_CHOICE]
+    return (text[:1].upper() + text[1:])[:_MAX_CHOICE_LENGTH]
 
 
 # --- completions -----------------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def matching(entries: Sequence[CatalogueEntry], typed: str) -> list[app_commands
     fitting = [entry for entry in entries if wanted in entry.name.casefold() or wanted in entry.id.casefold()]
     fitting.sort(key=lambda entry: (not entry.name.casefold().startswith(wanted), entry.name.casefold()))
     return [
-        app_commands.Choice(name=(entry.name or entry.id)[:_LONGEST_CHOICE], value=entry.id)
+        app_commands.Choice(name=(entry.name or entry.id)[:_MAX_CHOICE_LENGTH], value=entry.id)
         for entry in fitting
-        if 0 < len(entry.id) <= _LONGEST_CHOICE
-    ][:_MOST_CHOICES]
+        if 0 < len(entry.id) <= _MAX_CHOICE_LENGTH
+    ][:_MAX_CHOICES]

@@ -20,11 +20,11 @@ from typing import Any
 
 import discord
 
-from bot.relay import LONGEST_MESSAGE
+from bot.relay import MAX_MESSAGE_LENGTH
 
-_MOST = 4 * LONGEST_MESSAGE
+_MOST = 4 * MAX_MESSAGE_LENGTH
 """Characters; more than what is refused as too long, and so a bound on what is looked at."""
-_MOST_COMPONENTS = 100
+_MAX_COMPONENTS = 100
 """Discord allows 40 in a message."""
 
 
@@ -49,7 +49,7 @@ def _begins_thread(message: discord.Message) -> bool:
 def _displays(components: Sequence[Any]) -> Iterable[str]:
     """The text displays, from top to bottom."""
     waiting, looked_at = list(components), 0
-    while waiting and looked_at < _MOST_COMPONENTS:
+    while waiting and looked_at < _MAX_COMPONENTS:
         component = waiting.pop(0)
         looked_at += 1
         if isinstance(component, discord.TextDisplay):

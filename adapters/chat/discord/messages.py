@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 _BY_PEOPLE = (discord.MessageType.default, discord.MessageType.reply)
 _SAME_REFUSAL = 30.0
 """Seconds in which one person reads the same refusal once; their further messages get the reaction alone."""
-_REMEMBERED_REFUSALS = 1000
+_MAX_REMEMBERED_REFUSALS = 1000
 
 
 class Messages:
@@ -148,7 +148,7 @@ class Messages:
             return
         self._refusals[key] = now
         self._refusals.move_to_end(key)
-        while len(self._refusals) > _REMEMBERED_REFUSALS:
+        while len(self._refusals) > _MAX_REMEMBERED_REFUSALS:
             self._refusals.popitem(last=False)
         self._outbox.post(channel, OutgoingMessage(split(escape(sentence)), reply_to=message.id))
 

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 _BACKLOG = 50
 """Messages that wait for one channel: Discord lets through about one a second."""
 _THREAD_EXISTS = 160004
-_LONGEST_THREAD_NAME = 100
+_MAX_THREAD_NAME_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Outbox:
 
     async def _open_thread(self, channel: Channel, letter: OutgoingMessage) -> bool:
         """Open the thread of a letter. False where there cannot be one: in a thread, or where the message is gone."""
-        name = " ".join((letter.thread or "").split())[:_LONGEST_THREAD_NAME] or "answer"
+        name = " ".join((letter.thread or "").split())[:_MAX_THREAD_NAME_LENGTH] or "answer"
 
         async def create(client: discord.Client) -> bool:
             place = client.get_channel(int(channel.id))
@@ -144,7 +144,7 @@ class Outbox:
 
 
 _ON_THE_PANEL = (NoticeKind.LIVE, NoticeKind.WAITING)
-_LONGEST_QUESTION = 200
+_MAX_QUESTION_LENGTH = 200
 
 
 class Notices:
@@ -168,7 +168,7 @@ class Notices:
         if self._answers is AnswerPlacement.OFF or not answer or not utterance.state.is_final:
             return
         if utterance.message_id is None:
-            question = escape(strings.asked(utterance.author_name, utterance.text[:_LONGEST_QUESTION]))
+            question = escape(strings.asked(utterance.author_name, utterance.text[:_MAX_QUESTION_LENGTH]))
             self._outbox.post(event.channel, OutgoingMessage(split(f"{question}\n{answer}")))
             return
         thread = utterance.text if self._answers is AnswerPlacement.THREAD else None

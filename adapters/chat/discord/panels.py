@@ -1,4 +1,4 @@
-"""The panel of each session: one message, kept right in place, at most one edit every `PAUSE` seconds.
+"""The panel of each session: one message, kept right in place, at most one edit every `UPDATE_INTERVAL` seconds.
 
 Each panel has a task that draws the newest view; what changes in between is drawn once. A panel is remembered in the
 store, so that the next run of the bot finds it, and is forgotten when it has been drawn for the last time. What Discord
@@ -32,7 +32,7 @@ from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
-PAUSE = 2.0
+UPDATE_INTERVAL = 2.0
 """Seconds between two edits of a panel: Discord lets a bot edit about five times in five seconds, for everything in a
 channel together."""
 
@@ -161,7 +161,7 @@ class Panels:
         if is_gone or panel_of(view).is_over:
             await self._forget(view.session_id)
             return False
-        await self._rest(PAUSE)
+        await self._rest(UPDATE_INTERVAL)
         return True
 
     async def _rest(self, seconds: float) -> None:

@@ -13,16 +13,16 @@ from bot import sentences
 from bot.core.views import Reply
 from bot.sessions.panel import Panel
 
-LONGEST_MESSAGE = 2000
-LONGEST_LINK = 512
+MAX_MESSAGE_LENGTH = 2000
+MAX_LINK_LENGTH = 512
 """Characters of a link button's address (Discord's component reference)."""
-_LONGEST_TITLE, _LONGEST_NAME, _LONGEST_VALUE, _LONGEST_DESCRIPTION = 256, 256, 1024, 4096
-_LONGEST_REPLY = 5600
+_MAX_TITLE_LENGTH, _MAX_NAME_LENGTH, _MAX_VALUE_LENGTH, _MAX_DESCRIPTION_LENGTH = 256, 256, 1024, 4096
+_MAX_REPLY_LENGTH = 5600
 """Characters of a reply, three messages: a longer list is cut, since it would bury the channel."""
 
 _CODE = re.compile(r"(`[^`\n]+`)")
 _FENCE = "```"
-_LONGEST_FENCE_LINE = 30
+_MAX_FENCE_LINE_LENGTH = 30
 _COLOUR_OPEN, _COLOUR_OVER = 0x5865F2, 0x747F8D
 
 
@@ -54,12 +54,12 @@ def pieces_of(reply: Reply) -> list[str]:
 
 def fits_button(link: str) -> bool:
     """Whether a button can carry the link."""
-    return len(link) <= LONGEST_LINK and link.startswith(("https://", "http://"))
+    return len(link) <= MAX_LINK_LENGTH and link.startswith(("https://", "http://"))
 
 
 def _cut(lines: Sequence[str]) -> list[str]:
     kept: list[str] = []
-    room = _LONGEST_REPLY
+    room = _MAX_REPLY_LENGTH
     for place, line in enumerate(lines):
         room -= len(line) + 1
         if room < 0 and kept:
@@ -68,7 +68,7 @@ def _cut(lines: Sequence[str]) -> list[str]:
     return kept
 
 
-def split(text: str, limit: int = LONGEST_MESSAGE) -> list[str]:
+def split(text: str, limit: int = MAX_MESSAGE_LENGTH) -> list[str]:
     """Cut a text into messages of at most `limit` characters, between lines, sentences or words where that is possible.
 
     A code block that does not end within a piece is closed there and opened again in the next one.
@@ -100,19 +100,19 @@ def _open_fence(text: str) -> str:
     for line in text.splitlines():
         if line.count(_FENCE) % 2:
             opening = _FENCE + line.partition(_FENCE)[2]
-            fence = "" if fence else (opening if len(opening) <= _LONGEST_FENCE_LINE else _FENCE)
+            fence = "" if fence else (opening if len(opening) <= _MAX_FENCE_LINE_LENGTH else _FENCE)
     return fence
 
 
 def embed_of(panel: Panel) -> discord.Embed:
     """The panel as an embed; how long the session may stay is a time that counts down by itself."""
     embed = discord.Embed(
-        title=escape(panel.title)[:_LONGEST_TITLE],
-        description=escape(panel.ended)[:_LONGEST_DESCRIPTION] if panel.ended else None,
+        title=escape(panel.title)[:_MAX_TITLE_LENGTH],
+        description=escape(panel.ended)[:_MAX_DESCRIPTION_LENGTH] if panel.ended else None,
         colour=_COLOUR_OVER if panel.ended else _COLOUR_OPEN,
     )
     for name, value in panel.fields:
-        embed.add_field(name=escape(name)[:_LONGEST_NAME], value=escape(value)[:_LONGEST_VALUE], inline=True)
+        embed.add_field(name=escape(name)[:_MAX_NAME_LENGTH], value=escape(value)[:_MAX_VALUE_LENGTH], inline=True)
     if panel.ends_at is not None:
         embed.add_field(name="Leaves at the latest", value=discord.utils.format_dt(panel.ends_at, "R"), inline=True)
     if panel.picture and panel.picture.startswith(("https://", "http://")):

@@ -43,7 +43,7 @@ from bot.settings import AnswerPlacement, Settings, web_secret
 
 log = structlog.get_logger(__name__)
 
-GOODBYE = 2.0
+DRAIN_TIMEOUT = 2.0
 """Seconds of real time for what is still to be shown when the program ends."""
 
 _SHOWN_BY_THE_PANEL = (NoticeKind.LIVE, NoticeKind.WAITING)
@@ -152,7 +152,7 @@ class SlackAdapter:
         await self._listeners.close()
         await self._incoming.close()
         try:
-            async with asyncio.timeout(GOODBYE):
+            async with asyncio.timeout(DRAIN_TIMEOUT):
                 await self._panels.finish()
                 await self._outgoing.idle()
         except TimeoutError:

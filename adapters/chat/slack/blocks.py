@@ -15,13 +15,13 @@ from bot.sessions.panel import STOP, Panel
 
 Block = dict[str, Any]
 
-LONGEST_TEXT = 3000
-LONGEST_FIELD = 2000
-MOST_FIELDS = 10
-LONGEST_MESSAGE = 39_000
-MOST_BLOCKS = 50
-LONGEST_URL = 3000
-LONGEST_ALT = 2000
+MAX_TEXT_LENGTH = 3000
+MAX_FIELD_LENGTH = 2000
+MAX_FIELDS = 10
+MAX_MESSAGE_LENGTH = 39_000
+MAX_BLOCKS = 50
+MAX_URL_LENGTH = 3000
+MAX_ALT_LENGTH = 2000
 """Limits of Block Kit (docs.slack.dev, reference, blocks), and of `chat.postMessage`, which truncates at 40,000."""
 
 PRESSED = "avatar:"
@@ -52,33 +52,33 @@ def message_of(reply: Reply, wording: CommandRenamer, *, session_id: str = "") -
     if reply.buttons:
         blocks.append(_actions(session_id, reply.buttons, None))
     return {
-        "text": shorten(escape(_plain(text, reply.fields, wording)), LONGEST_MESSAGE),
-        "blocks": blocks[:MOST_BLOCKS],
+        "text": shorten(escape(_plain(text, reply.fields, wording)), MAX_MESSAGE_LENGTH),
+        "blocks": blocks[:MAX_BLOCKS],
     }
 
 
 def message_of_answer(markdown: str) -> dict[str, Any]:
     """What a chat model wrote as the `text` and `blocks` of a message."""
-    parts = parts_of(markdown, LONGEST_TEXT)
+    parts = parts_of(markdown, MAX_TEXT_LENGTH)
     text = mrkdwn_of(markdown)
     return {
-        "text": text if len(text) <= LONGEST_MESSAGE else shorten(escape(markdown), LONGEST_MESSAGE),
-        "blocks": [section(part) for part in parts[:MOST_BLOCKS]],
+        "text": text if len(text) <= MAX_MESSAGE_LENGTH else shorten(escape(markdown), MAX_MESSAGE_LENGTH),
+        "blocks": [section(part) for part in parts[:MAX_BLOCKS]],
     }
 
 
 def message_of_panel(panel: Panel, session_id: str, wording: CommandRenamer) -> dict[str, Any]:
     """A panel as the `text` and `blocks` of a message."""
     # One block for title, facts and picture: behind the title alone the picture would tear a hole.
-    head = section(f"*{escape(panel.title)}*") | _columns(panel.fields[:MOST_FIELDS])
-    if panel.picture and panel.picture.startswith("https://") and len(panel.picture) <= LONGEST_URL:
-        alt = panel.title.partition(":")[0][:LONGEST_ALT]
+    head = section(f"*{escape(panel.title)}*") | _columns(panel.fields[:MAX_FIELDS])
+    if panel.picture and panel.picture.startswith("https://") and len(panel.picture) <= MAX_URL_LENGTH:
+        alt = panel.title.partition(":")[0][:MAX_ALT_LENGTH]
         head["accessory"] = {"type": "image", "image_url": panel.picture, "alt_text": alt}
     blocks = [head | {"block_id": panel_block(session_id)}]
     if panel.ends_at is not None:
         blocks.append(_context(f"Ends by itself at the latest {_moment(panel.ends_at)}."))
     if panel.ended:
-        blocks.append(section(escape(shorten(wording(panel.ended), LONGEST_FIELD))))
+        blocks.append(section(escape(shorten(wording(panel.ended), MAX_FIELD_LENGTH))))
     if panel.buttons:
         buttons = tuple(button for button in panel.buttons if button.verb != "watch" or panel.link is None)
         blocks.append(_actions(session_id, buttons, panel.link))
@@ -97,7 +97,7 @@ def section(mrkdwn: str) -> Block:
 
 def verbatim(mrkdwn: str) -> Block:
     """A text object in which Slack looks for nothing by itself."""
-    return {"type": "mrkdwn", "text": shorten(mrkdwn, LONGEST_TEXT), "verbatim": True}
+    return {"type": "mrkdwn", "text": shorten(mrkdwn, MAX_TEXT_LENGTH), "verbatim": True}
 
 
 def plain(text: str, limit: int = 75) -> Block:
@@ -107,13 +107,13 @@ def plain(text: str, limit: int = 75) -> Block:
 
 def _facts(fields: Sequence[tuple[str, str]]) -> list[Block]:
     """Facts as columns, ten to a block."""
-    portions = [fields[i : i + MOST_FIELDS] for i in range(0, len(fields), MOST_FIELDS)]
+    portions = [fields[i : i + MAX_FIELDS] for i in range(0, len(fields), MAX_FIELDS)]
     return [{"type": "section"} | _columns(portion) for portion in portions]
 
 
 def _columns(fields: Sequence[tuple[str, str]]) -> Block:
     return {
-        "fields": [verbatim(shorten(f"*{escape(name)}*\n{escape(value)}", LONGEST_FIELD)) for name, value in fields]
+        "fields": [verbatim(shorten(f"*{escape(name)}*\n{escape(value)}", MAX_FIELD_LENGTH)) for name, value in fields]
     }
 
 
@@ -147,7 +147,7 @@ def _plain(text: str, fields: Sequence[tuple[str, str]], wording: CommandRenamer
 
 def _parts(text: str) -> list[str]:
     """The text in pieces that fit into a block even when every character of them is escaped."""
-    size = LONGEST_TEXT // 5
-    if len(escape(text)) <= LONGEST_TEXT:
+    size = MAX_TEXT_LENGTH // 5
+    if len(escape(text)) <= MAX_TEXT_LENGTH:
         return [text]
     return [text[start : start + size] for start in range(0, len(text), size)]

@@ -19,7 +19,7 @@ from bot.sentences import network as network_words
 from bot.sentences import network_fix
 from bot.settings import Settings
 
-MOST_NAMED = 20
+MAX_NAMED = 20
 """Workspaces of an organisation that are named."""
 
 NOT_SLACK = "what answers at SLACK_API_URL is not Slack"
@@ -67,7 +67,7 @@ async def _organisation(bot: AsyncWebClient, name: str) -> Check:
     """Whether a workspace of the organisation has the app: the installation alone gives it to none."""
     subject = f"Slack organisation {name}"
     try:
-        teams = (await bot.auth_teams_list(limit=MOST_NAMED)).get("teams") or []
+        teams = (await bot.auth_teams_list(limit=MAX_NAMED)).get("teams") or []
     except SlackApiError as error:
         return failed(subject, refusal_in(error) or NOT_SLACK, "Try again later.")
     except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -16,7 +16,7 @@ from bot.settings import Relay, SessionSettings
 
 log = structlog.get_logger(__name__)
 
-MOST_SESSIONS = 40
+MAX_SESSIONS = 40
 """Sessions that are listed; a view has at most 100 blocks."""
 
 _RELAYS = {
@@ -52,9 +52,9 @@ def home_view(
     """The tab as Block Kit."""
     running = list(views)
     blocks: list[Block] = [_header("Avatars in this workspace")]
-    blocks += [section(_line(view)) for view in running[:MOST_SESSIONS]]
-    if len(running) > MOST_SESSIONS:
-        blocks.append(section(escape(sentences.and_more(len(running) - MOST_SESSIONS))))
+    blocks += [section(_line(view)) for view in running[:MAX_SESSIONS]]
+    if len(running) > MAX_SESSIONS:
+        blocks.append(section(escape(sentences.and_more(len(running) - MAX_SESSIONS))))
     if not running:
         blocks.append(section(escape(wording(_NOBODY))))
     facts = [

@@ -68,7 +68,7 @@ class EventsEndpoint:
         """Seconds since a request was signed, below 0 where Slack's clock is ahead of ours; None where its signature is
         not true for its timestamp, whatever that says."""
         timestamp, signature = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
-        if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= _LONGEST_TIMESTAMP):
+        if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= _MAX_TIMESTAMP_LENGTH):
             return None
         # The verifier's own check also looks at the age, and does not say which of the two was wrong.
         true = self._verifier.generate_signature(timestamp=timestamp, body=body) or ""
@@ -77,7 +77,7 @@ class EventsEndpoint:
         return round(self._wall_clock.now()) - int(timestamp)
 
 
-_LONGEST_TIMESTAMP = 12
+_MAX_TIMESTAMP_LENGTH = 12
 """Digits of seconds since 1970, and some to spare."""
 
 

@@ -11,7 +11,7 @@ from adapters.chat.slack.mrkdwn import escape
 from bot.text import mask_spoilers
 from bot.text.links import replace_addresses
 
-LONGEST_ADDRESS = 2000
+MAX_ADDRESS_LENGTH = 2000
 """Characters; a longer one is shown as text. Far below the 3,000 of a block."""
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -137,7 +137,7 @@ def _atom(match: re.Match[str]) -> tuple[str, str]:
 
 
 def _link(address: str, label: str) -> str:
-    if not _WEB.fullmatch(address) or len(address) > LONGEST_ADDRESS:
+    if not _WEB.fullmatch(address) or len(address) > MAX_ADDRESS_LENGTH:
         return escape(label or address)
     target = escape(address.replace("|", "%7C"))
     # A label that is an address may be another one: people see the one they would get to.

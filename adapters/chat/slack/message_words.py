@@ -18,11 +18,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from adapters.chat.slack.mrkdwn import escape
-from bot.relay import LONGEST_MESSAGE
+from bot.relay import MAX_MESSAGE_LENGTH
 
-_MOST = 4 * LONGEST_MESSAGE
+_MOST = 4 * MAX_MESSAGE_LENGTH
 """Characters; more than what is refused as too long, and so a bound on what is looked at."""
-_MOST_PARTS = 50
+_MAX_PARTS = 50
 """Blocks or attachments; Slack allows 50 and 20."""
 _DEEPEST = 6
 """Lists and quotes within a rich text are three deep."""
@@ -122,7 +122,7 @@ def _rich(element: Payload, depth: int) -> str:
 def _mappings(found: object) -> list[Payload]:
     if not isinstance(found, list):
         return []
-    return [one for one in found[:_MOST_PARTS] if isinstance(one, Mapping)]
+    return [one for one in found[:_MAX_PARTS] if isinstance(one, Mapping)]
 
 
 def _text(found: Payload, name: str) -> str:

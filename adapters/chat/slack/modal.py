@@ -25,9 +25,9 @@ from bot.facade import Bot
 log = structlog.get_logger(__name__)
 
 CALLBACK = "start_modal"
-MOST_OPTIONS = 100
+MAX_OPTIONS = 100
 """Options of a select (docs.slack.dev, static select)."""
-LONGEST_VALUE = 150
+MAX_VALUE_LENGTH = 150
 """Characters of an option's value (the same)."""
 
 _CHOICES = {
@@ -140,12 +140,12 @@ def _spoken(value: str) -> str:
 
 def _select(name: str, label: str, choices: Sequence[tuple[str, str]]) -> Block:
     options = [
-        {"text": plain(text or value), "value": value} for value, text in choices if 0 < len(value) <= LONGEST_VALUE
+        {"text": plain(text or value), "value": value} for value, text in choices if 0 < len(value) <= MAX_VALUE_LENGTH
     ]
     element = {
         "type": "static_select",
         "action_id": name,
         "placeholder": plain("As usual"),
-        "options": options[:MOST_OPTIONS],
+        "options": options[:MAX_OPTIONS],
     }
     return {"type": "input", "block_id": name, "label": plain(label), "optional": True, "element": element}

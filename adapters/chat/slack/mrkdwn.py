@@ -61,7 +61,7 @@ _PICTURES = {name: picture for picture, known in EMOJI_DATA.items() for name in 
 """Slack delivers the pictures that every platform has by their names, which are mostly these. A workspace's own have a
 name and no character."""
 
-MOST_LOOKED_UP = 20
+MAX_LOOKED_UP = 20
 """Names that are looked up for one message. Each may cost a call, of which Slack allows about a hundred a minute, and
 what is written after it in the channel waits."""
 
@@ -78,13 +78,13 @@ class Decoded:
 
 async def decode(raw: str, *, person: NameOf, group: NameOf) -> Decoded:
     """Read what Slack delivered. `person` and `group` give the name behind an id; what Slack names itself is not
-    looked up, and whoever else is named after `MOST_LOOKED_UP` others is somebody."""
+    looked up, and whoever else is named after `MAX_LOOKED_UP` others is somebody."""
     names: dict[str, str] = {}
     looked_up = 0
     for kind, token, told in _mentions(raw):
         if token in names:
             continue
-        if not told and looked_up < MOST_LOOKED_UP:
+        if not told and looked_up < MAX_LOOKED_UP:
             looked_up += 1
             told = await (person if kind == "@" else group)(token[2:-1].rpartition("^")[2])
         names[token] = told or SOMEBODY

@@ -17,7 +17,7 @@ from bot.sessions.registry import SessionRegistry
 
 Payload = Mapping[str, Any]
 
-MOST_CHANNELS = 5000
+MAX_CHANNELS = 5000
 """Channels of organisations whose workspace is remembered."""
 
 UNKNOWN_TEAM = "unknown"
@@ -86,7 +86,7 @@ class Origins:
         if workspace.organisation is None or is_organisation(workspace.team_id):
             return workspace.team_id
         home = self._homes.setdefault((workspace.organisation, channel_id), workspace.team_id)
-        if len(self._homes) > MOST_CHANNELS:
+        if len(self._homes) > MAX_CHANNELS:
             self._homes.popitem(last=False)
         return home
 

@@ -27,7 +27,7 @@ from bot.store.store import Store
 
 log = structlog.get_logger(__name__)
 
-PAUSE = 2.0
+UPDATE_INTERVAL = 2.0
 """Seconds between two drawings of one panel: Slack lets about one message a second into a channel, and the panel must
 not take all of it (docs.slack.dev, rate limits)."""
 
@@ -180,12 +180,12 @@ class Panels:
     async def _keep_drawn(self, placed: Placed) -> None:
         """Draw until the panel shows what it should, with a pause between the drawings."""
         await self._taken_up.wait()
-        pause = PAUSE
+        pause = UPDATE_INTERVAL
         while self._is_behind(placed):
             await self._pause(placed, pause)
             if await self._draw_in_turn(placed) is not Drawn.AGAIN:
                 placed.again.reset()
-                pause = PAUSE
+                pause = UPDATE_INTERVAL
             elif self._leaving:
                 # The row stays, so the next run goes on.
                 return

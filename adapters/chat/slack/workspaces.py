@@ -23,7 +23,7 @@ from bot.settings import SlackSettings
 
 log = structlog.get_logger(__name__)
 
-PAUSE = 5.0
+RETRY_DELAY = 5.0
 """Seconds between attempts to reach Slack at the start."""
 
 ASK_AGAIN = 60.0
@@ -32,7 +32,7 @@ ASK_AGAIN = 60.0
 ASKED_WITHIN = 1.5
 """Seconds of real time for that question: what asks it is to be acknowledged within 3 s."""
 
-MOST_PAGES = 100
+MAX_PAGES = 100
 """Pages of workspaces that are asked for, a hundred workspaces each."""
 
 
@@ -94,7 +94,7 @@ class Workspaces:
                 self.bot_name = str(who.get("user") or self.bot_name)
                 self.own = self._know(found, is_kept=False)
                 return
-            await self._clock.sleep(PAUSE)
+            await self._clock.sleep(RETRY_DELAY)
 
     async def of(self, team_id: str) -> WorkspaceClient | None:
         """The workspace with this id; None where the app is not installed there, or nobody can tell."""
@@ -256,7 +256,7 @@ async def _teams_of(client: AsyncWebClient) -> tuple[str, ...]:
     found: list[str] = []
     cursor = ""
     try:
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             page = await call(client, "auth.teams.list", limit=100, **({"cursor": cursor} if cursor else {}))
             found += [str(team["id"]) for team in page.get("teams") or ()]
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")

@@ -20,8 +20,8 @@ from adapters.simulator.wire import Handler, JsonObject
 
 _OWNERSHIP = ("public", "private")
 _LOOK_KINDS = ("studio_avatar", "digital_twin", "photo_avatar")
-_MOST_AVATARS = 50
-_MOST_VOICES = 100
+_MAX_AVATARS = 50
+_MAX_VOICES = 100
 _SIZE = (1280, 720)
 
 
@@ -46,7 +46,7 @@ class V3Catalogue:
         query = query_of(request, ("ownership", "limit", "token"))
         ownership = choice(query, "ownership", _OWNERSHIP)
         groups = [group for group in GROUPS if _owned(group, ownership)]
-        return page([self._group(request, group) for group in groups], query, _MOST_AVATARS)
+        return page([self._group(request, group) for group in groups], query, _MAX_AVATARS)
 
     async def _looks(self, request: web.BaseRequest, _: str) -> web.Response:
         self._check_key(request)
@@ -60,7 +60,7 @@ class V3Catalogue:
             for look in LOOKS
             if group in (None, look.group) and kind in (None, look.kind) and _owned(GROUP_BY_ID[look.group], ownership)
         ]
-        return page([self._look(request, look) for look in looks], query, _MOST_AVATARS)
+        return page([self._look(request, look) for look in looks], query, _MAX_AVATARS)
 
     async def look(self, request: web.BaseRequest, look_id: str) -> web.Response:
         """GET /v3/avatars/looks/{look_id}."""
@@ -82,7 +82,7 @@ class V3Catalogue:
             and (language is None or voice.language.lower() == language.lower())
             and (gender is None or voice.gender.lower() == gender.lower())
         ]
-        return page([_voice(voice) for voice in voices], query, _MOST_VOICES)
+        return page([_voice(voice) for voice in voices], query, _MAX_VOICES)
 
     async def voice(self, request: web.BaseRequest, voice_id: str) -> web.Response:
         """GET /v3/voices/{voice_id}."""

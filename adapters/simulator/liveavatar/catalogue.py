@@ -27,7 +27,7 @@ CREDIT = Decimal("0.1")
 
 _ENDLESS = Decimal(10_000)
 """Credits that an account shows that never runs out."""
-_MOST_CONTEXTS = 1000
+_MAX_CONTEXTS = 1000
 _SPACE = str(uuid.uuid5(uuid.NAMESPACE_DNS, "space.simulator.invalid"))
 _MADE = datetime.fromtimestamp(CREATED_AT, UTC).isoformat()
 _LANGUAGES = (
@@ -130,7 +130,7 @@ class Contexts:
     def add(self, context: Context) -> None:
         """A new one; beyond very many the oldest is forgotten."""
         self._all[context.id] = context
-        if len(self._all) > _MOST_CONTEXTS:
+        if len(self._all) > _MAX_CONTEXTS:
             del self._all[next(iter(self._all))]
 
 

@@ -7,7 +7,7 @@ import re
 
 MODEL = "simulator"
 
-_LONGEST_QUOTE = 80
+_MAX_QUOTE_LENGTH = 80
 _WHO = re.compile(
     r"\b(who|what)\s+(are|r)\s+(you|u)\b|\bare you (an? )?(ai|bot|human|real)\b|\byour name\b", re.IGNORECASE
 )
@@ -31,11 +31,11 @@ def answer_to(question: str) -> str:
         return "I did not catch that. Could you say it again?"
     if _WHO.search(asked):
         return "I am the simulator's stand-in for a language model. I only pretend to think, but I do it gladly."
-    if _HELLO.search(asked) and len(asked) <= _LONGEST_QUOTE // 2:
+    if _HELLO.search(asked) and len(asked) <= _MAX_QUOTE_LENGTH // 2:
         return "Hello! It is nice to see you here. What shall we talk about?"
     if _THANKS.search(asked):
         return "You are welcome!"
-    quote = asked if len(asked) <= _LONGEST_QUOTE else asked[:_LONGEST_QUOTE].rsplit(" ", 1)[0] + " and so on"
+    quote = asked if len(asked) <= _MAX_QUOTE_LENGTH else asked[:_MAX_QUOTE_LENGTH].rsplit(" ", 1)[0] + " and so on"
     opening = _OPENINGS[sum(asked.encode()) % len(_OPENINGS)]
     return (
         f"{opening} You said: {quote.rstrip('.!?')}. A real language model would tell you more; I am only its stand-in."

@@ -11,7 +11,7 @@ from adapters.simulator.llm.answers import MODEL, answer_to, tokens_of
 from adapters.simulator.service import Service
 from adapters.simulator.wire import Handler, Json, JsonObject, Refused, encode, read_json, reply
 
-_MOST_MESSAGES = 1000
+_MAX_MESSAGES = 1000
 
 
 class ChatApi:
@@ -88,7 +88,7 @@ async def _read(request: web.BaseRequest) -> JsonObject:
 def _question(body: JsonObject) -> str:
     """What the last message of the user says."""
     messages = body.get("messages")
-    if not isinstance(messages, list) or not 0 < len(messages) <= _MOST_MESSAGES:
+    if not isinstance(messages, list) or not 0 < len(messages) <= _MAX_MESSAGES:
         raise refusal(400, "'messages' must be a list that is not empty", "invalid_type", "messages")
     question = ""
     for index, message in enumerate(messages):

@@ -34,7 +34,7 @@ _LAST_WORDS_SECONDS = 0.2
 """A room that is deleted at once may be gone before its last message is out; nothing tells when that has arrived."""
 _QUEUED_MS = 200
 """Sound that is handed over ahead of time. A full queue is what paces pictures and sound."""
-_MOST_WAITING = 1000
+_MAX_WAITING = 1000
 """Messages that may wait to be sent; more are lost, as in a room that nobody can reach."""
 
 
@@ -138,7 +138,7 @@ class _LiveKitRoom:
 
     def send(self, topic: str, message: Json) -> None:
         """Send to everybody in the room, reliably and in order; what the avatar says elsewhere nobody hears."""
-        if self._is_wanted and self._outbox.qsize() < _MOST_WAITING:
+        if self._is_wanted and self._outbox.qsize() < _MAX_WAITING:
             self._outbox.put_nowait((topic, encode(message).encode()))
 
     async def ready(self) -> None:

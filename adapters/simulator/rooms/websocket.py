@@ -28,9 +28,9 @@ PARTICIPANT_REMOVED = (4004, "PARTICIPANT_REMOVED")
 ROOM_DELETED = (4005, "ROOM_DELETED")
 """Close code and reason."""
 
-_LARGEST_FRAME = 64 * 1024
+_MAX_FRAME_SIZE = 64 * 1024
 """Bytes; more than LiveKit recommends for one reliable packet."""
-_MOST_WAITING = 1000
+_MAX_WAITING = 1000
 """Messages that a slow reader may be behind before it has to leave."""
 _PATH = "/simulator/rooms/"
 _PRESENCE = "avatar"
@@ -40,13 +40,13 @@ _PRESENCE = "avatar"
 class _Seat:
     """One participant: what is still to be sent to it, and how it has to leave, once it has to."""
 
-    waiting: asyncio.Queue[str | None] = field(default_factory=lambda: asyncio.Queue(_MOST_WAITING + 1))
+    waiting: asyncio.Queue[str | None] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING + 1))
     leaves: tuple[int, str] | None = None
 
     def put(self, frame: str) -> None:
         if self.leaves is not None:
             return
-        if self.waiting.qsize() >= _MOST_WAITING:
+        if self.waiting.qsize() >= _MAX_WAITING:
             self.leave(PARTICIPANT_REMOVED)
         else:
             self.waiting.put_nowait(frame)
@@ -154,7 +154,7 @@ class SocketRooms:
         room = self._rooms.get(name)
         if room is None:
             raise refusal(404, "not_found", "No such room.")
-        socket = web.WebSocketResponse(max_msg_size=_LARGEST_FRAME, heartbeat=None)
+        socket = web.WebSocketResponse(max_msg_size=_MAX_FRAME_SIZE, heartbeat=None)
         if not socket.can_prepare(request):
             raise refusal(400, "invalid_request", "This is a WebSocket.")
         await socket.prepare(request)

@@ -34,7 +34,7 @@ _MEDIA = Path(__file__).parent / "media"
 _HEADERS = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 _LIST = {**_HEADERS, "Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "no-store"}
 _PART = {**_HEADERS, "Content-Type": "video/mp4", "Cache-Control": "max-age=3600"}
-_MOST_DIGITS = 9
+_MAX_DIGITS = 9
 
 
 class Hls:
@@ -58,7 +58,7 @@ class Hls:
         if name == "init.mp4":
             return web.Response(body=init_segment(), headers=_PART)
         number = name.removesuffix(".m4s")
-        if not name.endswith(".m4s") or not number.isascii() or not number.isdecimal() or len(number) > _MOST_DIGITS:
+        if not name.endswith(".m4s") or not number.isascii() or not number.isdecimal() or len(number) > _MAX_DIGITS:
             raise _not_found("No such file.")
         if int(number) >= complete_segments(stream):
             raise _not_found("No such segment yet.")

@@ -24,7 +24,7 @@ from bot.store.url import parse_url
 LITTLE_SPACE = 200 * 1024 * 1024
 """Bytes free below which a database that grows will soon not be able to; a busy month of messages is some 10 MB."""
 
-MOST_SKEW = 30.0
+MAX_SKEW = 30.0
 """Seconds that this machine's clock may differ: Slack refuses requests that are 5 minutes off, tokens 1 minute."""
 
 
@@ -116,7 +116,7 @@ async def _clock(settings: Settings) -> Check:
     except (httpx.HTTPError, KeyError, ValueError):
         return skipped("clock", "nobody told the time")
     skew = abs((datetime.now(UTC) - told).total_seconds())
-    if skew <= MOST_SKEW:
+    if skew <= MAX_SKEW:
         return passed("clock", f"agrees with that of {urlsplit(url).hostname}")
     return warned("clock", f"{skew:.0f} s off that of {urlsplit(url).hostname}", "Let the machine keep time with NTP.")
 

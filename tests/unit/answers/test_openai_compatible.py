@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from adapters.llm import openai_compatible
-from adapters.llm.openai_compatible import ANSWER_LIMIT, LONGEST_ANSWER, MANNER, MOST_TURNS, OpenAICompatible
+from adapters.llm.openai_compatible import ANSWER_LIMIT, MANNER, MAX_ANSWER_LENGTH, MAX_TURNS, OpenAICompatible
 from adapters.simulator import Effect, Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
 from bot.core.errors import AnswerError, AnswerTrouble
@@ -121,7 +121,7 @@ async def test_a_long_conversation_is_asked_from_its_end() -> None:
     await answered(model(answer, key=None), [ChatTurn(f"{index}", from_avatar=index % 2 == 1) for index in range(101)])
 
     messages = json.loads(asked[0].content)["messages"]
-    assert len(messages) == MOST_TURNS + 1
+    assert len(messages) == MAX_TURNS + 1
     assert [message["role"] for message in messages[:3]] == ["system", "user", "assistant"]
     assert messages[-1] == {"role": "user", "content": "100"}
     assert "Authorization" not in asked[0].headers
@@ -351,12 +351,12 @@ async def test_an_endless_answer_is_cut_after_a_whole_word() -> None:
             answer += fragment
 
     assert failure.value.why is AnswerTrouble.LENGTH
-    assert LONGEST_ANSWER - 12 <= len(answer) <= LONGEST_ANSWER
+    assert MAX_ANSWER_LENGTH - 12 <= len(answer) <= MAX_ANSWER_LENGTH
     assert answer.endswith(("word", "after"))
 
 
 async def test_an_answer_of_the_greatest_length_is_whole() -> None:
-    assert await answered(model(streaming(delta("a" * LONGEST_ANSWER), DONE))) == ["a" * LONGEST_ANSWER]
+    assert await answered(model(streaming(delta("a" * MAX_ANSWER_LENGTH), DONE))) == ["a" * MAX_ANSWER_LENGTH]
 
 
 async def test_an_answer_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.llm.thoughts import LONGEST_TAG, NAMES, Thoughts
+from adapters.llm.thoughts import MAX_TAG_LENGTH, NAMES, Thoughts
 
 
 def spoken(*fragments: str) -> str:
@@ -67,7 +67,7 @@ def test_nothing_but_the_beginning_of_a_tag_is_kept_back(fragments: list[str]) -
     thoughts = Thoughts()
     for fragment in fragments:
         thoughts.leave_out(fragment)
-        assert len(thoughts._held) <= LONGEST_TAG
+        assert len(thoughts._held) <= MAX_TAG_LENGTH
 
 
 def test_words_are_not_kept_back() -> None:

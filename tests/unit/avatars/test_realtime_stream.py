@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from adapters.avatars.heygen_realtime.stream import SILENCE, RealtimeStream
+from adapters.avatars.heygen_realtime.stream import IDLE_TIMEOUT, RealtimeStream
 from bot.core.errors import AuthenticationFailed, ProviderError, StreamGone, Transient
 from bot.core.ports import SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, StreamStatus, WordsHeard
 from tests.clock import ManualClock, settle
@@ -170,14 +170,14 @@ async def test_a_wrong_key_is_raised(scene: Scene) -> None:
 
 async def test_a_connection_that_died_without_a_sign_is_noticed(scene: Scene) -> None:
     await scene.hear(frame(("Hello", 0.0, 0.1)))
-    await scene.clock.advance(SILENCE - 1)
+    await scene.clock.advance(IDLE_TIMEOUT - 1)
     assert scene.upstream.connections == 1
 
     await scene.clock.advance(2.0)
     assert scene.upstream.connections == 2
 
     scene.upstream.is_open, scene.upstream.detail = False, "idle_timeout"
-    await scene.clock.advance(SILENCE + 1)
+    await scene.clock.advance(IDLE_TIMEOUT + 1)
     assert scene.events[-1] == StreamEnded("idle_timeout")
 
 

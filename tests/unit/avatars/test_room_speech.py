@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from adapters.avatars.rooms.speech_events import LONGEST_TEXT, SpeechEventParser
+from adapters.avatars.rooms.speech_events import MAX_TEXT_LENGTH, SpeechEventParser
 from bot.core.models import Mode
 from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
 from bot.streams.page_bridge import RoomMessage
@@ -209,7 +209,7 @@ def test_both_spellings_of_the_reason_are_read(fields: dict[str, object], reason
         {"event_type": "session.state_updated", "state": "connected"},
         {"event_type": "something.new"},
         {"event_type": "avatar.transcription", "text": 7},
-        {"event_type": "avatar.transcription", "text": "x" * (LONGEST_TEXT + 1)},
+        {"event_type": "avatar.transcription", "text": "x" * (MAX_TEXT_LENGTH + 1)},
         {"event_type": "avatar.transcription.chunk", "text": None},
     ],
 )

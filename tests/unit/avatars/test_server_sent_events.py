@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.wire.sse import LONGEST_MESSAGE, Message, SseError, messages
+from adapters.wire.sse import MAX_MESSAGE_LENGTH, Message, SseError, messages
 
 
 async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:
@@ -52,9 +52,9 @@ async def test_it_does_not_matter_how_it_is_cut(cuts: list[int]) -> None:
 
 async def test_a_line_without_end_is_refused() -> None:
     with pytest.raises(SseError):
-        await read(b"data: ", *[b"x" * 65_536] * (LONGEST_MESSAGE // 65_536 + 1))
+        await read(b"data: ", *[b"x" * 65_536] * (MAX_MESSAGE_LENGTH // 65_536 + 1))
 
 
 async def test_a_message_without_end_is_refused() -> None:
     with pytest.raises(SseError):
-        await read(*[b"data: " + b"x" * 65_536 + b"\n"] * (LONGEST_MESSAGE // 65_536 + 1))
+        await read(*[b"data: " + b"x" * 65_536 + b"\n"] * (MAX_MESSAGE_LENGTH // 65_536 + 1))

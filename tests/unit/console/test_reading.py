@@ -10,7 +10,7 @@ from typing import TextIO
 
 import pytest
 
-from adapters.chat.console.stdin import LONGEST_LINE, piped_lines
+from adapters.chat.console.stdin import MAX_LINE_LENGTH, piped_lines
 
 
 @contextmanager
@@ -65,14 +65,16 @@ async def test_lines_come_whole_and_in_order(kind: str, tmp_path: Path, data: by
 
 
 async def test_rest_of_a_line_that_is_too_long_is_left_out(kind: str, tmp_path: Path) -> None:
-    first, second, third = await lines_of(kind, tmp_path, b"x" * (3 * LONGEST_LINE + 7) + b" tail\nnext\n" + b"y" * 5)
-    assert LONGEST_LINE <= len(first) <= 2 * LONGEST_LINE
+    first, second, third = await lines_of(
+        kind, tmp_path, b"x" * (3 * MAX_LINE_LENGTH + 7) + b" tail\nnext\n" + b"y" * 5
+    )
+    assert MAX_LINE_LENGTH <= len(first) <= 2 * MAX_LINE_LENGTH
     assert set(first) == {"x"}
     assert (second, third) == ("next", "yyyyy")
 
 
 async def test_line_that_is_too_long_may_be_the_last(kind: str, tmp_path: Path) -> None:
-    (line,) = await lines_of(kind, tmp_path, b"x" * (2 * LONGEST_LINE + 7))
+    (line,) = await lines_of(kind, tmp_path, b"x" * (2 * MAX_LINE_LENGTH + 7))
     assert set(line) == {"x"}
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from adapters.chat.console.render import (
-    LONGEST_ECHO,
+    MAX_ECHO_LENGTH,
     Line,
     Tone,
     completions,
@@ -106,8 +106,8 @@ def test_nothing_from_outside_can_steer_the_terminal() -> None:
 
 
 def test_long_piped_line_is_repeated_in_part() -> None:
-    assert echo("x" * LONGEST_ECHO).text == "> " + "x" * LONGEST_ECHO
-    assert echo("x" * (LONGEST_ECHO + 1)).text == "> " + "x" * LONGEST_ECHO + "…"
+    assert echo("x" * MAX_ECHO_LENGTH).text == "> " + "x" * MAX_ECHO_LENGTH
+    assert echo("x" * (MAX_ECHO_LENGTH + 1)).text == "> " + "x" * MAX_ECHO_LENGTH + "…"
 
 
 # --- the status line -------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.chat.discord.render import LONGEST_MESSAGE, embed_of, escape, pieces_of, split
+from adapters.chat.discord.render import MAX_MESSAGE_LENGTH, embed_of, escape, pieces_of, split
 from bot.core.views import Reply
 from bot.sessions.panel import Panel
 
@@ -17,7 +17,7 @@ WORDS = st.text(st.sampled_from("ab .\n`*_"), max_size=9000)
 @given(WORDS)
 def test_pieces_fit_and_no_visible_character_is_lost(text: str) -> None:
     pieces = split(text)
-    assert all(0 < len(piece) <= LONGEST_MESSAGE for piece in pieces)
+    assert all(0 < len(piece) <= MAX_MESSAGE_LENGTH for piece in pieces)
     # Fences are added, never taken away, so only what is no fence has to be the same.
     letters = [character for character in text if character in "ab.*_"]
     assert [character for character in "".join(pieces) if character in "ab.*_"] == letters

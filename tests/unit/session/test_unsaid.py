@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bot.core.models import Mode, Utterance, UtteranceState
 from bot.core.views import Visibility
-from bot.sentences import LONGEST_QUOTE, QUOTED, left_unsaid, left_unsaid_of
+from bot.sentences import MAX_QUOTE_LENGTH, QUOTED, left_unsaid, left_unsaid_of
 from bot.sessions.unsaid import UnsaidPromises
 
 DROPPED = Utterance(
@@ -65,7 +65,7 @@ def test_everybody_is_told_once(waited: list[tuple[str, bool]]) -> None:
 @given(st.lists(st.text(min_size=1), max_size=30), st.lists(st.text(min_size=1), max_size=30))
 def test_the_sentence_is_bounded_and_a_line(unsaid: list[str], in_doubt: list[str]) -> None:
     sentence = left_unsaid(unsaid, in_doubt)
-    assert len(sentence) < 2 * (QUOTED * (LONGEST_QUOTE + 4) + 200)
+    assert len(sentence) < 2 * (QUOTED * (MAX_QUOTE_LENGTH + 4) + 200)
     assert "\n" not in sentence
     assert sentence.count("`") in (0, 2)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.chat.slack.message_words import own_words, shared_words, words_of
-from bot.relay import LONGEST_MESSAGE
+from bot.relay import MAX_MESSAGE_LENGTH
 
 URL = "https://example.slack.com/archives/C1/p1"
 
@@ -76,9 +76,9 @@ def test_words_are_those_that_people_read(message: dict[str, Any], words: str) -
 def test_what_is_looked_at_is_bounded() -> None:
     long = "x" * 1_000_000
     message = {"text": long, "attachments": [share(long) for _ in range(1000)]}
-    assert LONGEST_MESSAGE < len(words_of(message)) <= 8 * LONGEST_MESSAGE + 1
-    assert len(shared_words(message)) > LONGEST_MESSAGE
-    assert len(own_words({"blocks": [{"type": "markdown", "text": long}] * 1000})) > LONGEST_MESSAGE
+    assert MAX_MESSAGE_LENGTH < len(words_of(message)) <= 8 * MAX_MESSAGE_LENGTH + 1
+    assert len(shared_words(message)) > MAX_MESSAGE_LENGTH
+    assert len(own_words({"blocks": [{"type": "markdown", "text": long}] * 1000})) > MAX_MESSAGE_LENGTH
 
 
 JSON = st.recursive(

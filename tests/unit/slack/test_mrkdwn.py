@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.chat.slack.blocks import LONGEST_TEXT, message_of_answer
+from adapters.chat.slack.blocks import MAX_TEXT_LENGTH, message_of_answer
 from adapters.chat.slack.markdown_to_mrkdwn import mrkdwn_of
 from tests.fuzz.growth import grows_linearly
 
@@ -97,7 +97,7 @@ def test_long_answer_is_cut_between_links_and_entities(times: int, part: str) ->
     message = message_of_answer(part * times * 4)
     for block in message["blocks"]:
         text = block["text"]["text"]
-        assert 0 < len(text) <= LONGEST_TEXT
+        assert 0 < len(text) <= MAX_TEXT_LENGTH
         assert not re.search("&(?!amp;|lt;|gt;)", text)
         assert len(re.findall("<https", text)) == text.count(">")
         assert text.count("```") % 2 == 0

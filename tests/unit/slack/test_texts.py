@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adapters.chat.slack.blocks import CommandRenamer, message_of
 from adapters.chat.slack.mrkdwn import (
-    MOST_LOOKED_UP,
+    MAX_LOOKED_UP,
     command_line,
     decode,
     escape,
@@ -51,7 +51,7 @@ async def test_a_message_that_names_everybody_has_only_some_of_them_looked_up() 
         return f"name of {each}"
 
     decoded = await decode("".join(f"<@U{number}>" for number in range(1000)), person=look_up, group=look_up)
-    assert len(asked) == MOST_LOOKED_UP
+    assert len(asked) == MAX_LOOKED_UP
     assert decoded.names["<@U0>"] == "name of U0"
     assert decoded.names["<@U999>"] == "somebody"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bot.core.errors import AnswerError
 from bot.core.ports import ChatTurn
 from bot.core.tasks import TaskSet, cancel_and_wait
-from bot.speaking.answers import REMEMBERED_TURNS, AnswerStream, Conversation
+from bot.speaking.answers import MAX_TURNS, AnswerStream, Conversation
 from bot.text import make_speakable
 
 texts = st.text(st.sampled_from("ab c,.!?«»…。你好 吗 한국 д é🙂"), max_size=40)
@@ -96,7 +96,7 @@ async def test_a_long_conversation_is_bounded() -> None:
     conversation = Conversation(model, "")
     for number in range(30):
         await answered(conversation, f"question {number}")
-    assert max(len(turns) for turns in model.asked) == REMEMBERED_TURNS
+    assert max(len(turns) for turns in model.asked) == MAX_TURNS
     assert model.asked[-1][-1].text == "question 29"
 
 

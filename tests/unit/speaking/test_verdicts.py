@@ -14,7 +14,7 @@ from bot.core.errors import (
     Transient,
 )
 from bot.core.models import UtteranceState
-from bot.speaking.retry import BACKOFF, LONGEST_RATE_LIMIT, GiveUp, RetryAfter, decide
+from bot.speaking.retry import BACKOFF, MAX_RATE_LIMIT_WAIT, GiveUp, RetryAfter, decide
 
 ENOUGH = len(BACKOFF)
 
@@ -50,7 +50,7 @@ def test_a_rate_limit_is_kept_to() -> None:
 
 
 def test_a_rate_limit_that_nobody_would_wait_for_is_told_at_once() -> None:
-    assert decide(RateLimited("", retry_after=LONGEST_RATE_LIMIT + 1), 0) == GiveUp(UtteranceState.FAILED)
+    assert decide(RateLimited("", retry_after=MAX_RATE_LIMIT_WAIT + 1), 0) == GiveUp(UtteranceState.FAILED)
 
 
 def test_a_missing_viewer_is_waited_for_as_long_as_the_session_lives() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.text import SpeakableStream, make_speakable
-from bot.text.stream import LONGEST_HELD
+from bot.text.stream import MAX_HELD_LENGTH
 from tests.fuzz.growth import grows_linearly
 from tests.unit.speech.test_clean import PIECES, SAID
 from tests.unit.speech.test_hidden import SAID as HIDDEN
@@ -160,8 +160,8 @@ def test_what_is_never_closed_is_held_for_so_long_and_no_longer(opener: str) -> 
     waited = 0
     while not stream.add("word "):
         waited += len("word ")
-        assert waited <= LONGEST_HELD + 20
-    assert waited > LONGEST_HELD / 2
+        assert waited <= MAX_HELD_LENGTH + 20
+    assert waited > MAX_HELD_LENGTH / 2
 
 
 @pytest.mark.parametrize("part", ["[", "<a", "[a](", "\n|", "😀 "])

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.store.engine import SqliteDatabase
 from bot.store.url import parse_url
-from bot.store.writer import LARGEST_BATCH, GroupCommitWriter
+from bot.store.writer import MAX_BATCH_SIZE, GroupCommitWriter
 
 T = TypeVar("T")
 
@@ -100,9 +100,9 @@ async def test_what_arrives_during_a_commit_goes_into_the_next_one(ledger: Ledge
 
 
 async def test_a_batch_is_bounded(ledger: Ledger, writer: GroupCommitWriter) -> None:
-    await together(*(writer.write(Note("a"), str(number), str(number)) for number in range(LARGEST_BATCH + 1)))
+    await together(*(writer.write(Note("a"), str(number), str(number)) for number in range(MAX_BATCH_SIZE + 1)))
     assert ledger.transactions == 2
-    assert await ledger.lines() == [f"a:{number}" for number in range(LARGEST_BATCH + 1)]
+    assert await ledger.lines() == [f"a:{number}" for number in range(MAX_BATCH_SIZE + 1)]
 
 
 async def test_writes_that_touch_the_same_thing_keep_their_order(ledger: Ledger, writer: GroupCommitWriter) -> None:

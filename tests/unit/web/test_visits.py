@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from adapters.web.protocol import LONGEST_TOPIC, parse_message
+from adapters.web.protocol import MAX_TOPIC_LENGTH, parse_message
 from adapters.web.seats import ANSWER, GRACE
-from adapters.web.viewer import LOOK_AGAIN
+from adapters.web.viewer import POLL_INTERVAL
 from bot.core.errors import AvatarAway, NotReady, ProviderError, Transient
 from bot.core.models import RoomAccess
 from bot.core.ports import AvatarSeen
@@ -362,7 +362,7 @@ async def test_a_door_that_cannot_be_had_is_asked_for_again(
     async with visit(client, watching, "ada") as ada:
         await ada.asked_again()
         watching.desk.closed_door = None
-        await clock.advance(LOOK_AGAIN)
+        await clock.advance(POLL_INTERVAL)
         assert (await ada.next("door"))["token"] == TOKEN
 
 
@@ -419,7 +419,7 @@ async def test_a_page_that_carries_may_not_say_everything(watching: Watching, cl
         {"type": "published", "id": "x" * 65},
         {"type": "heard", "topic": "t"},
         {"type": "heard", "topic": "t", "data": []},
-        {"type": "heard", "topic": "t" * (LONGEST_TOPIC + 1), "data": {}},
+        {"type": "heard", "topic": "t" * (MAX_TOPIC_LENGTH + 1), "data": {}},
         {"type": "ask", "for": "it"},
         {"type": ["ask"]},
         {"type": "publish", "id": "x", "topic": "t", "data": {}},

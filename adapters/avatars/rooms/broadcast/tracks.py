@@ -23,7 +23,7 @@ RATE = 48_000
 FRAME_MS = 10
 """How sound comes out of WebRTC, and goes in again without a queue between; a queue would put it behind the picture."""
 
-MOST_SOUND = 20
+MAX_BUFFERED_FRAMES = 20
 """Frames of sound that may wait while the program is busy."""
 
 CLOSE_LIMIT = 5.0
@@ -97,7 +97,7 @@ class TrackForwarder:
     async def _sound(self, track: rtc.Track) -> None:
         async with AsyncExitStack() as stack:
             stream = rtc.AudioStream(
-                track, capacity=MOST_SOUND, sample_rate=RATE, num_channels=1, frame_size_ms=FRAME_MS
+                track, capacity=MAX_BUFFERED_FRAMES, sample_rate=RATE, num_channels=1, frame_size_ms=FRAME_MS
             )
             stack.push_async_callback(_close, stream.aclose)
             source = rtc.AudioSource(RATE, 1, queue_size_ms=0)
