@@ -80,8 +80,8 @@ class Application:
             if url.startswith("http:"):
                 self._media_sources.append(f"http://{urlsplit(url).netloc.rpartition('@')[2]}")
         self.simulator: Simulator | None = None
-        self.bulletin = EventBus()
-        self.desk: Bot
+        self.event_bus = EventBus()
+        self.bot: Bot
         self._adapters: list[ChatAdapter] = []
         self._platforms: Platforms
         self._parts: list[Supervised] = []
@@ -101,21 +101,21 @@ class Application:
             provider.name = SIMULATOR
         chat_model = await self._enter_chat_model(settings)
         self._desk_over(store, provider, chat_model, settings)
-        self._adapters = [make(self.desk) for make in chats]
-        self._platforms = Platforms(self._adapters, self.desk.sessions, self._clock, self._tell)
+        self._adapters = [make(self.bot) for make in chats]
+        self._platforms = Platforms(self._adapters, self.bot.sessions, self._clock, self._tell)
         self._sweeper = PeriodicJobs(
-            self.desk.sessions, self._permissions, self._budget, audit_days=self._settings.audit_days
+            self.bot.sessions, self._permissions, self._budget, audit_days=self._settings.audit_days
         )
         self._parts = [
             Supervised("sweeper", self._sweeper.run, self._clock),
-            Supervised("catalogue", self.desk.sessions.house.catalogue.keep_fresh, self._clock),
+            Supervised("catalogue", self.bot.sessions.services.catalogue.refresh_forever, self._clock),
             # It ends only with the loss of the database to another process: then every stream is that one's business.
             Supervised("ownership", self._ownership.keep, self._clock, may_end_program=StoreUnavailable),
         ]
-        self._permissions.learn_blocks(await store.blocked())
+        self._permissions.set_blocks(await store.blocked())
         await self._start_web(store, settings)
         # From here on, so that the platforms are told also of sessions that end while they are still entered.
-        self._following = self._stack.enter_context(self.bulletin.follow(backlog=SHOWN_BACKLOG))
+        self._following = self._stack.enter_context(self.event_bus.follow(backlog=SHOWN_BACKLOG))
         await self._recover()
 
     async def serve(self) -> None:
@@ -181,22 +181,22 @@ class Application:
         )
         closer = StreamCloser(provider, store, self._clock)
         self._stack.push_async_callback(closer.stop)
-        house = Services(
+        services = Services(
             provider,
             chat_model,
             store,
             closer,
-            self.bulletin,
+            self.event_bus,
             self._links,
             self._clock,
             policy,
             Catalogue(provider, self._clock),
         )
-        sessions = SessionRegistry(house)
+        sessions = SessionRegistry(services)
         self._stack.push_async_callback(sessions.leave)
         self._permissions = Permissions(_access(settings))
         self._budget = Quotas(store, self._clock, limits_of(settings), provider.capabilities.price_per_minute)
-        if self._budget.lacks_price:
+        if self._budget.price_unknown:
             log.warning(DOLLARS_NOT_COUNTED)
         relay = Relay(
             sessions,
@@ -207,9 +207,9 @@ class Application:
             user_characters=settings.limit.user_characters,
         )
         commands = CommandRouter(sessions, relay, self._permissions, closer, self._budget)
-        self.desk = Bot(commands, relay, sessions, self._clock, settings, self.ask_to_stop)
+        self.bot = Bot(commands, relay, sessions, self._clock, settings, self.ask_to_stop)
         answers = "answers by itself" if provider.capabilities.chat else "answers with the chat model"
-        if not house.can_answer:
+        if not services.can_answer:
             needed = provider.capabilities.chat_setting or "CHAT_API_URL and CHAT_MODEL"
             answers = f"repeats only; set {needed} to let it answer"
         self._tell(f"Avatar: {provider.name}{' (simulated)' if self.simulator else ''}, {answers}.")
@@ -225,8 +225,8 @@ class Application:
             return {"database": self._ownership.trouble, **self._platforms.troubles, **self._failing_parts()}
 
         server = WebServer(
-            self.desk.sessions,
-            self.bulletin,
+            self.bot.sessions,
+            self.event_bus,
             self._links,
             self._clock,
             host=settings.web.host,
@@ -234,7 +234,7 @@ class Application:
             media_sources=self._media_sources,
             readiness=readiness,
             registry=metrics.registry,
-            seats=seats_of(self.desk.sessions.house.provider),
+            seats=seats_of(self.bot.sessions.services.provider),
         )
         for adapter in self._adapters:
             for route in adapter.routes:
@@ -265,7 +265,7 @@ class Application:
 
     async def _recover(self) -> None:
         await self._close_left_to_other_providers()
-        found = await self.desk.sessions.recover()
+        found = await self.bot.sessions.recover()
         if found.adopted or found.closed:
             self._tell(f"Recovered: {count(found.adopted, 'session')} on, {count(found.closed, 'session')} closing.")
         if found.unknown_utterances:
@@ -274,9 +274,9 @@ class Application:
 
     async def _close_left_to_other_providers(self) -> None:
         """A session cannot change its provider: what an earlier choice left open is closed there."""
-        house = self.desk.sessions.house
-        sessions = [s for s in await house.store.open_sessions() if s.provider != house.provider.name]
-        streams = [s for s in await house.store.unsettled_streams() if s.provider != house.provider.name]
+        services = self.bot.sessions.services
+        sessions = [s for s in await services.store.open_sessions() if s.provider != services.provider.name]
+        streams = [s for s in await services.store.unsettled_streams() if s.provider != services.provider.name]
         for name in sorted({session.provider for session in sessions} | {stream.provider for stream in streams}):
             of_name = [session for session in sessions if session.provider == name]
             try:
@@ -285,13 +285,13 @@ class Application:
                 self._tell(f"{name}, the provider chosen before, may have streams open that I cannot close: {error}")
                 continue
             detail, now = "the provider was changed", self._clock.now()
-            waited = await house.store.queued_utterances([session.id for session in of_name])
-            unconfirmed = await close_sessions(house.store, closer, of_name, now, detail)
+            waited = await services.store.queued_utterances([session.id for session in of_name])
+            unconfirmed = await close_sessions(services.store, closer, of_name, now, detail)
             for session in of_name:
-                tell_left(session, waited[session.id], UtteranceState.DROPPED, self.bulletin)
+                tell_left(session, waited[session.id], UtteranceState.DROPPED, self.event_bus)
             owned = {session.id for session in of_name}
             others = [s for s in streams if s.provider == name and s.session_id not in owned]
-            unconfirmed += await close_streams(house.store, closer, others, detail)
+            unconfirmed += await close_streams(services.store, closer, others, detail)
             self._tell(f"Closed {count(len(of_name), 'session')} of {name}, the provider chosen before.")
             if unconfirmed:
                 self._tell(f"{name} has not confirmed {count(unconfirmed, 'close')} yet; I keep trying.")
@@ -300,28 +300,28 @@ class Application:
         if name == SIMULATOR:
             return None
         provider = await self._stack.enter_async_context(make_provider(self._settings, self._clock, name))
-        closer = StreamCloser(provider, self.desk.sessions.house.store, self._clock)
+        closer = StreamCloser(provider, self.bot.sessions.services.store, self._clock)
         self._stack.push_async_callback(closer.stop)
         return closer
 
     async def _close_sessions(self) -> None:
         if self._ownership.is_over:
-            left = len(self.desk.sessions)
-            await self.desk.sessions.leave()
+            left = len(self.bot.sessions)
+            await self.bot.sessions.leave()
             self._tell(f"{count(left, 'session').capitalize()} left to the process that owns the database now.")
             return
         if self._settings.shutdown is Shutdown.KEEP:
             # The next process adopts them; what a provider ends meanwhile, it ends by the limits it was given.
-            kept = len(self.desk.sessions)
-            await self.desk.sessions.leave()
+            kept = len(self.bot.sessions)
+            await self.bot.sessions.leave()
             self._tell(f"{count(kept, 'session').capitalize()} left open for the next start (SHUTDOWN=keep).")
             return
-        closing = asyncio.create_task(self.desk.sessions.shut_down(), name="close all")
+        closing = asyncio.create_task(self.bot.sessions.shut_down(), name="close all")
         patience = asyncio.create_task(self._clock.sleep(SHUTDOWN_TIME), name="patience")
         await asyncio.wait({closing, patience}, return_when=asyncio.FIRST_COMPLETED)
         for task in (closing, patience):
             await cancel_and_wait(task)
-        if left := len(self.desk.sessions):
+        if left := len(self.bot.sessions):
             self._tell(f"{count(left, 'session').capitalize()} could not be closed in time; the next start goes on.")
             log.error("sessions could not be closed in time", sessions=left)
 
@@ -362,7 +362,7 @@ def _policy(settings: Settings) -> SessionPolicy:
         unwatched_timeout=settings.session.unwatched_timeout,
         max_duration=settings.session.max_duration,
         queue_limit=settings.queue_limit,
-        key_is_ours=settings.avatar.key_exclusive,
+        exclusive_key=settings.avatar.key_exclusive,
     )
 
 

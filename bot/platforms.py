@@ -113,6 +113,6 @@ class Platforms:
         log.error("a chat platform is left out until the next start", platform=name, why=sentence)
         self._tell(f"{name.capitalize()}: left out until the next start; {sentence}")
         try:
-            await self._sessions.leave_channels(lambda channel: channel.platform == name, CANNOT_BE_USED)
+            await self._sessions.end_in_channels(lambda channel: channel.platform == name, CANNOT_BE_USED)
         except Exception as error:  # noqa: BLE001 - this runs beside the other platforms, and outside of every supervision
             report_unexpected("the avatars of a platform did not leave, in an unforeseen way", error, platform=name)

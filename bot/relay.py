@@ -170,7 +170,7 @@ class Relay:
         come on the heels of the message."""
         running = self._sessions.in_channel(channel)
         if running is not None:
-            await running.all_written_down()
+            await running.wait_persisted()
         return running
 
     # --- the stages, in order ----------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ class Relay:
     def _pass_mode(self, message: Message, running: AvatarSession) -> Mode:
         mode = message.mode or running.session.mode
         if mode is Mode.CHAT:
-            self._sessions.house.require_answers()
+            self._sessions.services.require_answers()
         return mode
 
     def _pass_rate(self, message: Message, text: str) -> None:
@@ -220,7 +220,7 @@ class Relay:
         return text
 
     def _pass_queue(self, running: AvatarSession) -> None:
-        limit = self._sessions.house.policy.queue_limit
+        limit = self._sessions.services.policy.queue_limit
         if running.waiting >= limit:
             raise Refused(sentences.queue_full(limit), stage="queue")
 
@@ -239,12 +239,12 @@ class Relay:
             message_id=message.message_id,
         )
         with running.expecting():
-            if not await self._sessions.house.store.accept(message.keys, utterance):
+            if not await self._sessions.services.store.accept(message.keys, utterance):
                 self._remember(message.keys)
                 return Receipt(ignored="delivered before")
             self._remember(message.keys)
             if running.is_ending:
-                await self._sessions.house.store.advance_utterance(utterance.id, UtteranceState.DROPPED)
+                await self._sessions.services.store.advance_utterance(utterance.id, UtteranceState.DROPPED)
                 raise Refused(sentences.CLOSING, stage="queue")
             if message.mode is not None:
                 running.promise(utterance.id)

@@ -20,7 +20,7 @@ class Services:
     chat_model: ChatModel | None
     store: Store
     closer: StreamCloser
-    bulletin: EventBus
+    event_bus: EventBus
     links: WatchLinks
     clock: Clock
     policy: SessionPolicy

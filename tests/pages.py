@@ -147,7 +147,7 @@ FEATURE_ROWS: Mapping[str, Callable[[Capabilities], str]] = {
     "Tells when speech begins and ends": lambda able: (
         "yes" if able.reports_speech else "no, the bot follows the told duration"
     ),
-    "Begins with words (`AVATAR_GREETING`)": lambda able: _yes(able.needs_first_words),
+    "Begins with words (`AVATAR_GREETING`)": lambda able: _yes(able.requires_initial_text),
     "Can be kept open while nobody writes": lambda able: _yes(able.keeps_alive),
     "Says which streams are open (for `cleanup`)": lambda able: _yes(able.lists_open),
     "Speed of speech (`/avatar start speed=`)": _speeds,

@@ -222,25 +222,25 @@ class World:
         if self._with_chat_model:
             model = OpenAICompatible(KEY, self.chat_url or f"{self.simulator.address}/v1", "simulator", self.clock)
             await self._bot.enter_async_context(model)
-        bulletin = EventBus()
-        self._watching = asyncio.create_task(self._watch(bulletin))
+        event_bus = EventBus()
+        self._watching = asyncio.create_task(self._watch(event_bus))
         closer = StreamCloser(provider, self.store, self.clock)
         self._bot.push_async_callback(closer.stop)
-        house = Services(
+        services = Services(
             provider,
             model,
             self.store,
             closer,
-            bulletin,
+            event_bus,
             Links(),
             self.clock,
             self._policy,
             Catalogue(provider, self.clock),
         )
-        self.sessions = SessionRegistry(house)
+        self.sessions = SessionRegistry(services)
         self._bot.push_async_callback(self.sessions.leave)
         permissions = Permissions(self._access)
-        permissions.learn_blocks(await self.store.blocked())
+        permissions.set_blocks(await self.store.blocked())
         budget = Quotas(self.store, self.clock, self._limits, provider.capabilities.price_per_minute)
         self.relay = Relay(
             self.sessions,
@@ -291,8 +291,8 @@ class World:
         # The simulator notices that nobody is there any more.
         await self.rest()
 
-    async def _watch(self, bulletin: EventBus) -> None:
-        with bulletin.follow(backlog=100_000) as following:
+    async def _watch(self, event_bus: EventBus) -> None:
+        with event_bus.follow(backlog=100_000) as following:
             async for event in following:
                 self.events.append(event)
 

@@ -56,11 +56,11 @@ DEFAULT_RETRY_AFTER = 1.0
 class RetryPolicy(Enum):
     """Which failed requests are sent again (rule 5)."""
 
-    READS = "reads"
+    IDEMPOTENT = "reads"
     """Reading and closing: on anything that may pass."""
-    UNLESS_TAKEN = "unless_taken"
+    IF_NOT_SENT = "unless_taken"
     """Creating and starting: only where the request surely had no effect."""
-    BRIEFLY = "briefly"
+    IF_NOT_SENT_SHORT_WAIT = "briefly"
     """Speaking and interrupting: the same, and without waiting out a long rate limit."""
 
 
@@ -161,12 +161,12 @@ class ProviderHttpClient:
 
         def pause(error: Exception) -> bool | float:
             if isinstance(error, RateLimited):
-                if repeat is RetryPolicy.BRIEFLY and error.retry_after > SPEAKING_PATIENCE:
+                if repeat is RetryPolicy.IF_NOT_SENT_SHORT_WAIT and error.retry_after > SPEAKING_PATIENCE:
                     return False
                 # Spread out who was refused together. No secret depends on it.
                 return min(error.retry_after, MAX_WAIT) + random.uniform(0.0, 0.25)  # noqa: S311
             if isinstance(error, Transient):
-                return repeat is RetryPolicy.READS or not error.may_have_taken_effect
+                return repeat is RetryPolicy.IDEMPOTENT or not error.may_have_taken_effect
             return False
 
         # The first attempt goes without the machinery, which costs a fifth of a request and is rarely needed.

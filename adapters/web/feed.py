@@ -1,8 +1,8 @@
 """The page's WebSocket: a full snapshot first, then what changes, until somebody leaves or the link ends.
 
-One viewer is four small tasks that share nothing with other viewers: `tell` writes, `listen` reads, `pulse` shows that
-the line is alive, and its visit (`visits.py`) sees to the room. One doorkeeper for all of them looks every few seconds
-whether the links still open anything.
+One viewer is four small tasks that share nothing with other viewers: `tell` writes, `listen` reads, `heartbeat` shows
+that the line is alive, and its visit (`visits.py`) sees to the room. One doorkeeper for all of them looks every few
+seconds whether the links still open anything.
 """
 
 import asyncio
@@ -127,14 +127,14 @@ class _Viewer:
                 return Close.REVOKED
         return None
 
-    async def pulse(self) -> Close | None:
+    async def heartbeat(self) -> Close | None:
         """Show the page that the line is alive, and what time it is here."""
         while True:
             await self._live.clock.sleep(PULSE)
             await self._write([{"type": "time", "now": self._live.clock.now().timestamp()}])
 
     async def _show(self, nonce: str) -> bool:
-        view = await self._live.desk.watched(nonce)
+        view = await self._live.lookup.watched(nonce)
         if view is None:
             return False
         self._note(view)
@@ -168,12 +168,12 @@ class LiveFeed:
     """Everybody who watches, on this process."""
 
     def __init__(
-        self, desk: SessionLookup, bulletin: EventBus, links: SignedWatchLinks, clock: Clock, seats: PageBridge
+        self, lookup: SessionLookup, event_bus: EventBus, links: SignedWatchLinks, clock: Clock, seats: PageBridge
     ) -> None:
-        self.desk = desk
+        self.lookup = lookup
         self.clock = clock
-        self.rooms = ViewerRegistry(desk, seats, clock)
-        self._bulletin = bulletin
+        self.rooms = ViewerRegistry(lookup, seats, clock)
+        self._event_bus = event_bus
         self._links = links
         self._sockets: set[web.WebSocketResponse] = set()
         self._viewers: set[_Viewer] = set()
@@ -181,7 +181,7 @@ class LiveFeed:
     def __len__(self) -> int:
         return len(self._sockets)
 
-    def comes_from_the_page(self, request: web.Request) -> bool:
+    def is_same_origin(self, request: web.Request) -> bool:
         """Whether a browser says that our own page opened this connection; without an Origin it is no browser."""
         origin = urlsplit(request.headers.get("Origin", ""))
         if origin.scheme not in ("http", "https") or not origin.netloc:
@@ -218,7 +218,7 @@ class LiveFeed:
             await _close(socket, why)
         return socket
 
-    async def watch_the_door(self) -> None:
+    async def revalidate_links(self) -> None:
         """Dismiss viewers whose link has expired or was revoked, until cancelled."""
         while True:
             await self.clock.sleep(POLL_INTERVAL)
@@ -227,7 +227,7 @@ class LiveFeed:
             except StoreError as error:
                 _log.warning("links_not_checked", error=str(error))
 
-    async def send_everybody_away(self) -> None:
+    async def close_all(self) -> None:
         """Close every connection; returns within a few seconds, whatever the pages do."""
         await asyncio.gather(*(_close(socket, Close.AWAY) for socket in tuple(self._sockets)))
         self.rooms.close()
@@ -237,14 +237,14 @@ class LiveFeed:
             nonce = self._links.nonce_of(signed)
         except LinkInvalid as invalid:
             return Close.EXPIRED if invalid.why == "expired" else Close.REVOKED
-        view = await self.desk.watched(nonce)
+        view = await self.lookup.watched(nonce)
         if view is None:
             return Close.REVOKED
         viewer = _Viewer(self, socket, signed, nonce, view)
-        with self._bulletin.follow(view.session_id) as following:
+        with self._event_bus.follow(view.session_id) as following:
             self._viewers.add(viewer)
             try:
-                parts = (viewer.tell(following, nonce), viewer.listen(nonce), viewer.pulse(), viewer.visit.run())
+                parts = (viewer.tell(following, nonce), viewer.listen(nonce), viewer.heartbeat(), viewer.visit.run())
                 return await _first_of(viewer.dismissed, *parts)
             finally:
                 self._viewers.discard(viewer)
@@ -256,7 +256,7 @@ class LiveFeed:
             by_link.setdefault(viewer.signed, []).append(viewer)
         for signed, viewers in by_link.items():
             try:
-                revoked = await self.desk.watched(self._links.nonce_of(signed)) is None
+                revoked = await self.lookup.watched(self._links.nonce_of(signed)) is None
             except LinkInvalid:
                 _dismiss(viewers, Close.EXPIRED)
                 continue

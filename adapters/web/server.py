@@ -54,8 +54,8 @@ class WebServer:
 
     def __init__(
         self,
-        desk: SessionLookup,
-        bulletin: EventBus,
+        lookup: SessionLookup,
+        event_bus: EventBus,
         links: SignedWatchLinks,
         clock: Clock,
         *,
@@ -71,13 +71,13 @@ class WebServer:
         `readiness` tells for each part None or a short reason. `seats` is what pages fill that carry a provider's
         rooms. Raises ValueError for a malformed media source.
         """
-        self._desk = desk
+        self._bot = lookup
         self._links = links
         self._host = host
         self._port = port
         self._assets = Assets()
         self._pages = Pages(self._assets.version)
-        self._live = LiveFeed(desk, bulletin, links, clock, seats or PageBridge())
+        self._live = LiveFeed(lookup, event_bus, links, clock, seats or PageBridge())
         self._health = Health(readiness, registry)
         self._registry = registry
         self._requests = Counter(
@@ -111,7 +111,7 @@ class WebServer:
         self._registry.register(self._requests)
         self._registry.register(self._viewers)
         self._runner = runner
-        doorkeeper = Supervised("watch links", self._live.watch_the_door, self._live.clock)
+        doorkeeper = Supervised("watch links", self._live.revalidate_links, self._live.clock)
         self._doorkeeper = asyncio.create_task(doorkeeper.run(), name=doorkeeper.part)
         host, port = runner.addresses[0][:2]
         host = _ANYWHERE.get(host, host)
@@ -157,7 +157,7 @@ class WebServer:
         except LinkInvalid as invalid:
             make = page.link_expired if invalid.why == "expired" else page.link_unknown
             return make(self._pages, request)
-        view = await self._desk.watched(nonce)
+        view = await self._bot.watched(nonce)
         if view is None:
             return page.link_revoked(self._pages, request)
         rooms = await self._rooms_for(nonce, view)
@@ -169,19 +169,19 @@ class WebServer:
         if not enters_room(view):
             return ()
         try:
-            door = await self._desk.door(nonce)
+            door = await self._bot.door(nonce)
         except ProviderError as error:
             _log.warning("room_not_looked_up", error=str(error))
             return ()
         return () if door is None else room_sources(door.url)
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
-        if not self._live.comes_from_the_page(request):
+        if not self._live.is_same_origin(request):
             return page.wrong_origin(self._pages, request)
         return await self._live.serve(request)
 
     async def _send_everybody_away(self, _app: web.Application) -> None:
-        await self._live.send_everybody_away()
+        await self._live.close_all()
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

@@ -51,8 +51,8 @@ _log = structlog.get_logger(__name__)
 class ViewerRegistry:
     """The lines of all sessions that are watched, and what their visits need."""
 
-    def __init__(self, desk: SessionLookup, seats: PageBridge, clock: Clock) -> None:
-        self.desk = desk
+    def __init__(self, lookup: SessionLookup, seats: PageBridge, clock: Clock) -> None:
+        self.lookup = lookup
         self.seats = seats
         self.clock = clock
         self.here: dict[tuple[str, str], Viewer] = {}
@@ -171,7 +171,7 @@ class Viewer:
 
     async def _ask_for_door(self) -> RoomAccess | None:
         try:
-            door = await self._rooms.desk.door(self._nonce)
+            door = await self._rooms.lookup.door(self._nonce)
         except ProviderError as error:
             _log.warning("room_not_entered", error=str(error))
             door = None

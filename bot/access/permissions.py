@@ -41,7 +41,7 @@ class Permissions:
         self._access = access or AccessLists()
         self._blocked: frozenset[tuple[str, str]] = frozenset()
 
-    def learn_blocks(self, blocks: Iterable[Block]) -> None:
+    def set_blocks(self, blocks: Iterable[Block]) -> None:
         """Take over who is blocked from now on."""
         self._blocked = frozenset((block.person, block.workspace) for block in blocks)
 

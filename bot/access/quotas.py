@@ -74,7 +74,7 @@ class Quotas:
         self.limits = limits
 
     @property
-    def lacks_price(self) -> bool:
+    def price_unknown(self) -> bool:
         """Whether limits in dollars are set that have no effect, since nobody knows the provider's price."""
         return self._price is None and bool(self.limits.channel_dollars or self.limits.workspace_dollars)
 
@@ -105,7 +105,7 @@ class Quotas:
             share = in_workspace * price / float(limits.workspace_dollars)
             yield LimitUsage(sentences.dollars_in_workspace(limits.workspace_dollars), share)
 
-    async def require_room(self, channel: Channel, occupied: Iterable[Channel]) -> None:
+    async def check_quota(self, channel: Channel, occupied: Iterable[Channel]) -> None:
         """Raises `Refused` where no further session may be opened in a channel. `occupied`: channels with a session."""
         at_once = self.limits.workspace_sessions
         if at_once is not None:

@@ -158,7 +158,7 @@ async def show_limits(settings: Settings, clock: Clock, tell: Echo, *, as_json: 
     tell("Limits, and how much of them each channel has used today (UTC):" if chosen else sentences.limits_list(False))
     for name, value in chosen.items():
         tell(f"  LIMIT_{name.upper()}={float(value):g}")
-    if budget.lacks_price:
+    if budget.price_unknown:
         tell(f"  Limits in dollars are {sentences.NO_PRICE}.")
     for channel, of_channel in shares:
         for share in of_channel:

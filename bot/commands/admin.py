@@ -49,7 +49,7 @@ class AdminCommands:
             (Usage(ADMIN, "block", "shut a person out", "PERSON", required=True), self._block),
             (Usage(ADMIN, "unblock", "let a person in again", "PERSON", required=True), self._unblock),
         ]
-        return [CommandSpec(usage, Role.ADMIN, run, may_repeat=True) for usage, run in table]
+        return [CommandSpec(usage, Role.ADMIN, run, idempotent=True) for usage, run in table]
 
     async def _list(self, asked: CommandContext) -> Reply:
         fields = tuple((running.session.id, _line(running)) for running in self._in_reach(asked))
@@ -71,12 +71,12 @@ class AdminCommands:
         return Reply(sentences.stopping_all(len(open_ones)), Visibility.PRIVATE)
 
     async def _clean_up(self, asked: CommandContext) -> Reply:
-        report = await clean_up(self._sessions.house, self._in_reach(asked))
+        report = await clean_up(self._sessions.services, self._in_reach(asked))
         found = f"closed {sentences.count(report.ended, 'session')}, found {sentences.count(report.unowned, 'stream')}"
         await self._sessions.audit(asked.actor, "cleanup", None, f"{found} that no session owns")
         unowned = report.unowned if asked.actor.is_operator else 0
-        key_is_ours = self._sessions.house.policy.key_is_ours
-        return Reply(sentences.cleaned_up(report.ended, unowned, key_is_ours=key_is_ours), Visibility.PRIVATE)
+        exclusive_key = self._sessions.services.policy.exclusive_key
+        return Reply(sentences.cleaned_up(report.ended, unowned, exclusive_key=exclusive_key), Visibility.PRIVATE)
 
     async def _usage(self, asked: CommandContext) -> Reply:
         spent = await self._budget.spent()
@@ -97,27 +97,27 @@ class AdminCommands:
         if limits.workspace_sessions is not None:
             here = sum(_is_same_workspace(running.session.channel, asked.channel) for running in self._sessions)
             fields.append((sentences.sessions_at_once(limits.workspace_sessions), sentences.count(here, "session")))
-        if self._budget.lacks_price:
+        if self._budget.price_unknown:
             fields.append(("Limits in dollars", sentences.NO_PRICE))
         return Reply(sentences.limits_list(bool(fields)), Visibility.PRIVATE, tuple(fields))
 
     async def _block(self, asked: CommandContext) -> Reply:
         person, workspace = block_of(_person(asked), asked.channel, asked.actor)
-        store = self._sessions.house.store
+        store = self._sessions.services.store
         is_new = await store.block(person, workspace, asked.actor.key)
-        self._permissions.learn_blocks(await store.blocked())
+        self._permissions.set_blocks(await store.blocked())
         await self._sessions.audit(asked.actor, "block", None, f"{person} in {workspace or 'every workspace'}")
         return Reply(sentences.blocked(asked.command.text, is_new=is_new), Visibility.PRIVATE)
 
     async def _unblock(self, asked: CommandContext) -> Reply:
         person, workspace = block_of(_person(asked), asked.channel, asked.actor)
-        store = self._sessions.house.store
+        store = self._sessions.services.store
         of_person = [block for block in await store.blocked() if block.person == person]
         # An operator's block holds everywhere, so its lifting does too: also what admins have blocked in theirs.
         liftable = [block for block in of_person if workspace in (EVERYWHERE, block.workspace)]
         for block in liftable:
             await store.unblock(person, block.workspace)
-        self._permissions.learn_blocks(await store.blocked())
+        self._permissions.set_blocks(await store.blocked())
         await self._sessions.audit(asked.actor, "unblock", None, f"{person} in {workspace or 'every workspace'}")
         if any(block.workspace == EVERYWHERE for block in of_person) and workspace != EVERYWHERE:
             return Reply(sentences.blocked_by_operator(asked.command.text), Visibility.PRIVATE)

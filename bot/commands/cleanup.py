@@ -28,38 +28,38 @@ class CleanupReport:
     unowned: int
 
 
-async def clean_up(house: Services, sessions: Iterable[AvatarSession]) -> CleanupReport:
+async def clean_up(services: Services, sessions: Iterable[AvatarSession]) -> CleanupReport:
     """End those that have been silent for a minute with nothing waiting; count streams nobody here owns.
 
     What the provider does not confirm within `CLOSE_TIMEOUT` is not counted; its channel is told when it is. Raises
     `StoreError`.
     """
-    now = house.clock.monotonic()
+    now = services.clock.monotonic()
     unused = [running for running in sessions if _is_unused(running, now)]
     for running in unused:
         running.ask_to_end(EndReason.ADMIN)
-    await _wait_for_closes(house, unused)
-    owned_before = await _owned(house)
-    listed = frozenset(stream.upstream_id for stream in await list_open(house.provider) or ())
+    await _wait_for_closes(services, unused)
+    owned_before = await _owned(services)
+    listed = frozenset(stream.upstream_id for stream in await list_open(services.provider) or ())
     ended = sum(running.closed.is_set() for running in unused)
-    return CleanupReport(ended, len(listed - owned_before - await _owned(house)))
+    return CleanupReport(ended, len(listed - owned_before - await _owned(services)))
 
 
 def _is_unused(running: AvatarSession, now: float) -> bool:
     return (
         not running.is_ending
         and not running.waiting
-        and running.speech.is_quiet
+        and running.speech.is_idle
         and now - running.speech.last_activity >= UNUSED_AFTER
     )
 
 
-async def _wait_for_closes(house: Services, sessions: Sequence[AvatarSession]) -> None:
+async def _wait_for_closes(services: Services, sessions: Sequence[AvatarSession]) -> None:
     async def all_closed() -> None:
         for running in sessions:
             await running.closed.wait()
 
-    waits = [asyncio.create_task(all_closed()), asyncio.create_task(house.clock.sleep(CLOSE_TIMEOUT))]
+    waits = [asyncio.create_task(all_closed()), asyncio.create_task(services.clock.sleep(CLOSE_TIMEOUT))]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -67,5 +67,5 @@ async def _wait_for_closes(house: Services, sessions: Sequence[AvatarSession]) -
             await cancel_and_wait(wait)
 
 
-async def _owned(house: Services) -> frozenset[str | None]:
-    return frozenset(stream.upstream_id for stream in await house.store.unsettled_streams())
+async def _owned(services: Services) -> frozenset[str | None]:
+    return frozenset(stream.upstream_id for stream in await services.store.unsettled_streams())

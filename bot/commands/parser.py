@@ -113,7 +113,7 @@ class CommandSpec:
     usage: Usage
     role: Role
     run: Handler
-    relays: bool = False
+    is_message: bool = False
     """It is a message for the queue, which looks after its keys itself."""
-    may_repeat: bool = False
+    idempotent: bool = False
     """Done twice, minutes apart, because of a crash in between, it does no harm."""

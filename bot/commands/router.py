@@ -54,7 +54,7 @@ class CommandRouter:
         self._budget = budget
         self._starting = asyncio.Lock()
         entries = [
-            CommandSpec(_start_usage(sessions.house.provider.capabilities), Role.HOST, self._start),
+            CommandSpec(_start_usage(sessions.services.provider.capabilities), Role.HOST, self._start),
             CommandSpec(
                 Usage(AVATAR, "say", "have it say your words", "TEXT", required=True), Role.SPEAKER, self._say, True
             ),
@@ -86,7 +86,7 @@ class CommandRouter:
         """Do what was asked. Never raises `Refused`: a refusal is a private reply. None where the same command was
         delivered and answered before. Raises `StoreError`."""
         entry = self._table[(asked.command.group, asked.command.verb)]
-        if entry.relays or not asked.keys:
+        if entry.is_message or not asked.keys:
             return await self._answer(entry, asked)
         if not self._in_hand.isdisjoint(asked.keys):
             return None
@@ -99,8 +99,8 @@ class CommandRouter:
     async def _answer_once(self, entry: CommandSpec, asked: CommandContext) -> Reply | None:
         """What a crash cuts off is delivered again by Slack. So the keys of what may be repeated are written down when
         it is done; anything else (a start costs money, a skip cuts the next message) is rather lost than done twice."""
-        store = self._sessions.house.store
-        if not entry.may_repeat:
+        store = self._sessions.services.store
+        if not entry.idempotent:
             return await self._answer(entry, asked) if await store.accept(asked.keys, None) else None
         if await store.was_seen(asked.keys):
             return None
@@ -124,16 +124,18 @@ class CommandRouter:
     # --- start and stop ----------------------------------------------------------------------------------------------
 
     async def _start(self, asked: CommandContext) -> Reply:
-        house = self._sessions.house
-        wishes = read_wishes(asked.command.options, house.provider.capabilities)
+        services = self._sessions.services
+        wishes = read_wishes(asked.command.options, services.provider.capabilities)
         # Also where the channel or the operator has chosen it: an avatar that cannot answer would cost for nothing.
-        if (wishes.mode or (await house.store.channel_settings(asked.channel)).mode or house.policy.mode) is Mode.CHAT:
-            house.require_answers()
+        if (
+            wishes.mode or (await services.store.channel_settings(asked.channel)).mode or services.policy.mode
+        ) is Mode.CHAT:
+            services.require_answers()
         self._permissions.require_channel(asked.channel)
         # One after the other, so that no two starts both take the last place that a limit leaves.
         async with self._starting:
             if self._sessions.in_channel(asked.channel) is None:
-                await self._budget.require_room(asked.channel, (running.session.channel for running in self._sessions))
+                await self._budget.check_quota(asked.channel, (running.session.channel for running in self._sessions))
             session, is_new = await self._sessions.start(asked.channel, asked.actor, wishes)
         link = self._link(session)
         if not is_new:
@@ -141,8 +143,8 @@ class CommandRouter:
                 raise Refused(sentences.CLOSING, stage="channel")
             return Reply(sentences.already_running(session.started_by_name), Visibility.PRIVATE, link=link)
         running = self._sessions.with_id(session.id)
-        policy = running.policy if running else house.policy
-        price = house.provider.capabilities.price_per_minute
+        policy = running.policy if running else services.policy
+        price = services.provider.capabilities.price_per_minute
         return Reply(sentences.starting(price, policy.idle_timeout, policy.max_duration), link=link)
 
     async def _stop(self, asked: CommandContext) -> Reply:
@@ -217,8 +219,8 @@ class CommandRouter:
             return Reply(sentences.mode_is(running.session.mode), Visibility.PRIVATE)
         mode = one_of(tuple(Mode), "mode", asked.command.text)
         if mode is Mode.CHAT:
-            self._sessions.house.require_answers()
-        await self._sessions.house.store.set_channel_mode(asked.channel, mode)
+            self._sessions.services.require_answers()
+        await self._sessions.services.store.set_channel_mode(asked.channel, mode)
         if running is None:
             return Reply(sentences.mode_is(mode, for_next=True))
         await running.set_mode(mode)
@@ -232,17 +234,17 @@ class CommandRouter:
         return Reply(sentences.KEPT, Visibility.PRIVATE)
 
     async def _idle(self, asked: CommandContext) -> Reply:
-        house, running = self._sessions.house, self._sessions.in_channel(asked.channel)
+        services, running = self._sessions.services, self._sessions.in_channel(asked.channel)
         wanted = asked.command.text.strip().lower()
         if not wanted:
-            chosen = (await house.store.channel_settings(asked.channel)).idle_timeout
-            policy = running.policy if running else house.policy.with_idle_timeout(chosen)
+            chosen = (await services.store.channel_settings(asked.channel)).idle_timeout
+            policy = running.policy if running else services.policy.with_idle_timeout(chosen)
             text = sentences.idle_is(policy.idle_timeout, is_changed=False, is_own=chosen is not None)
             return Reply(text, Visibility.PRIVATE)
         is_own = wanted != DEFAULT
-        seconds = _idle_seconds(wanted, house.policy.idle_ceiling) if is_own else house.policy.idle_timeout
+        seconds = _idle_seconds(wanted, services.policy.idle_ceiling) if is_own else services.policy.idle_timeout
         chosen = seconds if is_own else None
-        await house.store.set_channel_idle_timeout(asked.channel, chosen)
+        await services.store.set_channel_idle_timeout(asked.channel, chosen)
         if running is not None:
             running.set_idle_timeout(chosen)
         return Reply(sentences.idle_is(seconds, is_changed=True, is_own=is_own))
@@ -288,16 +290,16 @@ class CommandRouter:
     async def _caught_up(self, asked: CommandContext) -> AvatarSession:
         """The session of the channel, once what was written there before the command has its place in the queue."""
         running = self._running(asked)
-        await running.all_written_down()
+        await running.wait_persisted()
         return running
 
     def _link(self, session: Session) -> str | None:
         running = self._sessions.with_id(session.id)
-        return running.view().watch_url if running else self._sessions.house.links.url(session.link_nonce)
+        return running.view().watch_url if running else self._sessions.services.links.url(session.link_nonce)
 
 
 def _repeatable(verb: str, summary: str, role: Role, run: Handler, argument: str = "") -> CommandSpec:
-    return CommandSpec(Usage(AVATAR, verb, summary, argument), role, run, may_repeat=True)
+    return CommandSpec(Usage(AVATAR, verb, summary, argument), role, run, idempotent=True)
 
 
 def _idle_seconds(text: str, ceiling: float) -> float:

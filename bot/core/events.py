@@ -69,8 +69,8 @@ BACKLOG = 256
 class Subscription:
     """One follower's place in the stream of events. Iterate it; leave the `with` block to stop following."""
 
-    def __init__(self, bulletin: "EventBus", session_id: str | None, backlog: int) -> None:
-        self._bulletin = bulletin
+    def __init__(self, event_bus: "EventBus", session_id: str | None, backlog: int) -> None:
+        self._event_bus = event_bus
         self._session_id = session_id
         self._events: deque[SessionEvent] = deque(maxlen=backlog)
         self._arrived = asyncio.Event()
@@ -78,13 +78,13 @@ class Subscription:
         self.missed = 0
 
     def __enter__(self) -> "Subscription":
-        self._bulletin.join(self, self._session_id)
+        self._event_bus.join(self, self._session_id)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bulletin.leave(self, self._session_id)
+        self._event_bus.leave(self, self._session_id)
 
     def deliver(self, event: SessionEvent) -> None:
         """Put an event at the end of this follower's queue."""

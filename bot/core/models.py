@@ -253,12 +253,12 @@ class Playback:
     hls_url: str | None = None
     livekit_url: str | None = None
     livekit_token: str | None = field(default=None, repr=False)
-    has_stage: bool = False
+    is_broadcast: bool = False
 
     @property
     def has_room(self) -> bool:
         """Whether pages can watch it in a LiveKit room, whoever's that is."""
-        return self.livekit_url is not None or self.has_stage
+        return self.livekit_url is not None or self.is_broadcast
 
 
 @dataclass(frozen=True, slots=True)

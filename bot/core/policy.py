@@ -39,7 +39,7 @@ class SessionPolicy:
     unwatched_timeout: float | None = None
     max_duration: float = 3600.0
     queue_limit: int = 20
-    key_is_ours: bool = False
+    exclusive_key: bool = False
 
     def with_idle_timeout(self, seconds: float | None) -> "SessionPolicy":
         """The policy for a channel that has chosen its own idle time, within the ceiling; None keeps the operator's."""
@@ -56,7 +56,7 @@ class SessionPolicy:
         voice: str,
         quality: str,
         remaining: float,
-        first_words: InitialText | None,
+        initial_text: InitialText | None,
         speed: float | None = None,
         language: str | None = None,
     ) -> StreamRequest:
@@ -66,14 +66,14 @@ class SessionPolicy:
             voice=voice,
             quality=quality,
             knowledge=self.knowledge,
-            idle_timeout=self.asked_idle_timeout(capabilities),
+            idle_timeout=self.provider_idle_timeout(capabilities),
             max_duration=min(capabilities.max_duration, remaining + MARGIN),
-            first_words=first_words,
+            initial_text=initial_text,
             speed=speed,
             language=language,
         )
 
-    def asked_idle_timeout(self, capabilities: Capabilities) -> float:
+    def provider_idle_timeout(self, capabilities: Capabilities) -> float:
         """Seconds of silence after which the provider is asked to end a stream by itself (rule 3)."""
         shortest, longest = capabilities.idle_limit
         wanted = self.idle_timeout + MARGIN
@@ -85,7 +85,7 @@ class SessionPolicy:
         """Seconds after the last activity of a session by which its stream has ended at the provider, if nobody looked
         after it any more at some moment within its idle time."""
         kept = self.idle_timeout if capabilities.keeps_alive else 0.0
-        return kept + self.asked_idle_timeout(capabilities)
+        return kept + self.provider_idle_timeout(capabilities)
 
 
 def keep_alive_every(capabilities: Capabilities, asked: float) -> float | None:

@@ -79,7 +79,7 @@ class Capabilities:
 
     chat: bool
     appends: bool
-    needs_first_words: bool
+    requires_initial_text: bool
     cut: InterruptMethod
     reports_speech: bool
     sends_ahead: bool
@@ -115,7 +115,7 @@ class StreamRequest:
     quality: one of the provider's `qualities`; ignored where it has no choice.
     knowledge: what the avatar knows when it answers by itself; may be empty.
     idle_timeout, max_duration: seconds, already fitted into the provider's limits.
-    first_words: spoken at once; given exactly when `needs_first_words`.
+    first_words: spoken at once; given exactly when `requires_initial_text`.
     speed: within the provider's `speeds`; language: a code such as `de`. None follows the operator's settings.
     """
 
@@ -125,7 +125,7 @@ class StreamRequest:
     knowledge: str
     idle_timeout: float
     max_duration: float
-    first_words: InitialText | None = None
+    initial_text: InitialText | None = None
     speed: float | None = None
     language: str | None = None
 

@@ -19,13 +19,13 @@ def session_list(number: int, unconfirmed: int) -> str:
     return text
 
 
-def cleaned_up(ended: int, unowned: int, *, key_is_ours: bool) -> str:
-    """The answer to `cleanup`; `key_is_ours` says that streams nobody owns are closed (AVATAR_KEY_EXCLUSIVE)."""
+def cleaned_up(ended: int, unowned: int, *, exclusive_key: bool) -> str:
+    """The answer to `cleanup`; `exclusive_key` says that streams nobody owns are closed (AVATAR_KEY_EXCLUSIVE)."""
     text = f"Closed {count(ended, 'session')}."
     if not unowned:
         return text
     text += f" The provider has {count(unowned, 'more open stream')} that no session here owns; "
-    if key_is_ours:
+    if exclusive_key:
         whom = "it" if unowned == 1 else "them"
         return f"{text}nobody else uses this key (AVATAR_KEY_EXCLUSIVE), so I close {whom} within half a minute."
     whose, whom = ("it may belong", "it") if unowned == 1 else ("they may belong", "them")

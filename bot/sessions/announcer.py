@@ -19,10 +19,10 @@ log = structlog.get_logger(__name__)
 class Announcer:
     """Speaks for one session."""
 
-    def __init__(self, session_id: str, channel: Channel, bulletin: EventBus) -> None:
+    def __init__(self, session_id: str, channel: Channel, event_bus: EventBus) -> None:
         self._session_id = session_id
         self._channel = channel
-        self._bulletin = bulletin
+        self._event_bus = event_bus
         self._shown: SessionView | None = None
         self._is_silent = False
 
@@ -34,7 +34,7 @@ class Announcer:
     def announce(self, reply: Reply, occasion: NoticeKind) -> None:
         """Tell the channel."""
         if not self._is_silent:
-            self._bulletin.publish(Notice(self._channel, self._session_id, reply, occasion))
+            self._event_bus.publish(Notice(self._channel, self._session_id, reply, occasion))
 
     def warn_of_idle_end(self, left: float, is_unwatched: bool) -> None:
         """Tell the channel that the session ends in `left` seconds unless somebody wants it to stay; `is_unwatched`:
@@ -42,7 +42,7 @@ class Announcer:
         text = sentences.idle_warning(left, is_unwatched=is_unwatched)
         self.announce(Reply(text, buttons=(panel.KEEP,)), NoticeKind.WARNING)
 
-    def complain(self, said: tuple[str, str], error: AvatarRelayError) -> None:
+    def report_error(self, said: tuple[str, str], error: AvatarRelayError) -> None:
         """Tell the channel what went wrong: a sentence with its reference, which is in the log, too."""
         sentence, reference = said
         log.warning("speech failed", session=self._session_id, reference=reference, error=str(error))
@@ -51,12 +51,12 @@ class Announcer:
     def tell(self, line: SpeechItem) -> None:
         """Publish what became of a line."""
         answer = None if self._is_silent else line.answer
-        self._bulletin.publish(UtteranceChanged(self._channel, line.utterance, answer))
+        self._event_bus.publish(UtteranceChanged(self._channel, line.utterance, answer))
 
     def tell_people(self, people: tuple[UnsaidWords, ...]) -> None:
         """Tell people what was not said of their words; nothing where nobody is concerned."""
         if people:
-            self._bulletin.publish(LeftUnsaid(self._channel, self._session_id, people))
+            self._event_bus.publish(LeftUnsaid(self._channel, self._session_id, people))
 
     def show(self, view: SessionView) -> None:
         """Publish what may be shown of the session, where it is different now."""
@@ -65,9 +65,9 @@ class Announcer:
             if waits_now and (self._shown is None or self._shown.phase is not view.phase):
                 self.announce(Reply(sentences.waiting_for_viewer(), link=view.watch_url), NoticeKind.WAITING)
             self._shown = view
-            self._bulletin.publish(SessionChanged(view))
+            self._event_bus.publish(SessionChanged(view))
 
-    def say_goodbye(self, view: SessionView, sentence: str) -> None:
+    def announce_end(self, view: SessionView, sentence: str) -> None:
         """Publish that the session is over, and how it ended."""
-        self._bulletin.publish(SessionChanged(view))
+        self._event_bus.publish(SessionChanged(view))
         self.announce(Reply(sentence), NoticeKind.ENDED)

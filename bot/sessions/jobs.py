@@ -70,40 +70,40 @@ class PeriodicJobs:
         """Go on until cancelled. A round that fails takes no other with it."""
         sessions = self._sessions
         self._rounds = [
-            self._round("stop requests", STOP_REQUESTS_EVERY, sessions.obey_stop_requests),
-            self._round("owed rows", OWED_EVERY, sessions.write_owed),
+            self._round("stop requests", STOP_REQUESTS_EVERY, sessions.apply_stop_requests),
+            self._round("owed rows", OWED_EVERY, sessions.flush_unsaved),
             self._round("old entries", FORGET_EVERY, self._forget),
             self._round("blocks", LEARN_BLOCKS_EVERY, self._learn_blocks),
         ]
         if self._budget.limits.watches_a_day:
             self._rounds.append(self._round("limits", COUNT_EVERY, self._count))
-        if sessions.house.provider.capabilities.lists_open:
+        if sessions.services.provider.capabilities.lists_open:
             self._rounds.append(self._round("open streams", RECONCILE_EVERY, sessions.reconcile))
         async with asyncio.TaskGroup() as group:
             for round_ in self._rounds:
                 group.create_task(round_.run(), name=round_.part)
 
     def _round(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> Supervised:
-        return Supervised(f"sweeper: {name}", partial(self._every, seconds, work), self._sessions.house.clock)
+        return Supervised(f"sweeper: {name}", partial(self._every, seconds, work), self._sessions.services.clock)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await self._sessions.house.clock.sleep(seconds)
-            metrics.unconfirmed_closes.set(self._sessions.house.closer.unconfirmed)
+            await self._sessions.services.clock.sleep(seconds)
+            metrics.unconfirmed_closes.set(self._sessions.services.closer.unconfirmed)
             try:
                 await work()
             except StoreError as error:
                 log.error("a round could not be finished; the next one tries again", error=str(error))
 
     async def _learn_blocks(self) -> None:
-        self._permissions.learn_blocks(await self._sessions.house.store.blocked())
+        self._permissions.set_blocks(await self._sessions.services.store.blocked())
 
     async def _count(self) -> None:
         """Warn the sessions whose day's limit is nearly used, and end those whose limit is."""
         if not len(self._sessions):
             return
         spent = await self._budget.spent()
-        today = self._sessions.house.clock.now().date()
+        today = self._sessions.services.clock.now().date()
         for running in self._sessions:
             for share in self._budget.shares(running.session.channel, spent):
                 warning = (today, running.session.id, share.what)
@@ -118,7 +118,7 @@ class PeriodicJobs:
         self._warned = {warning for warning in self._warned if self._sessions.with_id(warning[1]) is not None}
 
     async def _forget(self) -> None:
-        house = self._sessions.house
-        await house.store.forget_events(house.clock.now() - REMEMBER_EVENTS)
+        services = self._sessions.services
+        await services.store.forget_events(services.clock.now() - REMEMBER_EVENTS)
         if self._audit_days:
-            await house.store.forget_audit(house.clock.now() - timedelta(days=self._audit_days))
+            await services.store.forget_audit(services.clock.now() - timedelta(days=self._audit_days))

@@ -29,7 +29,7 @@ async def close_sessions(
     Returns how many streams the provider did not confirm; their rows stay unsettled and the next start goes on.
     """
     ids = {session.id for session in sessions}
-    await store.settle_in_flight(sorted(ids))
+    await store.mark_in_flight_unknown(sorted(ids))
     streams = [stream for stream in await store.unsettled_streams() if stream.session_id in ids]
     unconfirmed = await close_streams(store, closer, streams, detail)
     for session in sessions:
@@ -71,11 +71,11 @@ async def list_open(provider: AvatarProvider) -> Sequence[OpenStream] | None:
 class OrphanedStreams:
     """Looks after the streams that nobody here owns."""
 
-    def __init__(self, provider: AvatarProvider, store: Store, clock: Clock, *, key_is_ours: bool) -> None:
+    def __init__(self, provider: AvatarProvider, store: Store, clock: Clock, *, exclusive_key: bool) -> None:
         self._provider = provider
         self._store = store
         self._clock = clock
-        self._key_is_ours = key_is_ours
+        self._key_is_ours = exclusive_key
         self._seen: frozenset[str] = frozenset()
 
     @property

@@ -39,7 +39,7 @@ class PendingUtterances:
             if not self.expected:
                 self._none_expected.set()
 
-    async def all_written_down(self) -> None:
+    async def wait_persisted(self) -> None:
         """Wait until no row of an utterance is being written."""
         await self._none_expected.wait()
 

@@ -25,7 +25,7 @@ class SessionRecorder:
     def __init__(self, session: Session, store: Store) -> None:
         self._store = store
         self.session = session
-        self.is_owed = False
+        self.is_dirty = False
 
     async def go_live(self, now: datetime) -> None:
         """The first stream can be watched. Raises `StoreError`; then nothing has changed."""
@@ -54,7 +54,7 @@ class SessionRecorder:
                 s.id, s.state, closed_at=s.closed_at, end_reason=s.end_reason, end_detail=s.end_detail
             )
         except StoreError as error:
-            self.is_owed = True
+            self.is_dirty = True
             log.error("the end of a session could not be written", session=s.id, state=s.state.value, error=str(error))
 
 
@@ -73,7 +73,7 @@ class UnsavedSessions:
     async def write(self) -> None:
         """Write down what is owed. Raises `StoreError` while the database is still in trouble."""
         for session in tuple(self._owed.values()):
-            await self._store.settle_in_flight([session.id])
+            await self._store.mark_in_flight_unknown([session.id])
             await self._store.drop_queued(session.id)
             await self._store.advance_session(
                 session.id,

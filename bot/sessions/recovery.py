@@ -23,23 +23,23 @@ CONCURRENT_LOOKUPS = 32
 
 
 async def recover_streams(
-    house: Services, streams: Sequence[Stream], sessions: dict[str, Session]
+    services: Services, streams: Sequence[Stream], sessions: dict[str, Session]
 ) -> dict[str, tuple[Stream, Playback | None]]:
     """The streams that their sessions take over, by session: to go on with, or to close where the session only
     closes. All others are closed, or noted as gone or lost; nobody waits for that here."""
     open_streams: dict[str, tuple[Stream, Playback | None]] = {}
-    open_now = await list_open(house.provider) if streams else None
+    open_now = await list_open(services.provider) if streams else None
     listed = None if open_now is None else frozenset(stream.upstream_id for stream in open_now)
     limit = asyncio.Semaphore(CONCURRENT_LOOKUPS)
-    activity = await house.store.last_activity([stream.session_id for stream in streams])
+    activity = await services.store.last_activity([stream.session_id for stream in streams])
 
     async def look_up(stream: Stream) -> None:
         async with limit:
             session = sessions.get(stream.session_id)
-            if stream.provider != house.provider.name:
+            if stream.provider != services.provider.name:
                 log.warning("a stream of another provider is still open in the books", stream=stream.id)
             elif stream.upstream_id is None:
-                await house.store.advance_stream(stream.id, StreamState.LOST, detail="no reply before the end")
+                await services.store.advance_stream(stream.id, StreamState.LOST, detail="no reply before the end")
             elif (
                 session is not None
                 and session.state is not SessionState.LIVE
@@ -47,12 +47,14 @@ async def recover_streams(
             ):
                 open_streams[session.id] = _with_playback(stream, StreamStatus(is_open=True))
             elif session is None or stream.state is not StreamState.OPEN:
-                house.closer.begin(stream, "found open after a restart")
-            elif (status := await _status(house, stream, listed)).is_open:
+                services.closer.begin(stream, "found open after a restart")
+            elif (status := await _status(services, stream, listed)).is_open:
                 open_streams[session.id] = _with_playback(stream, status)
             else:
-                over_at = _over_at(house, stream, activity.get(stream.session_id))
-                await house.store.advance_stream(stream.id, StreamState.CLOSED, detail=status.detail, closed_at=over_at)
+                over_at = _over_at(services, stream, activity.get(stream.session_id))
+                await services.store.advance_stream(
+                    stream.id, StreamState.CLOSED, detail=status.detail, closed_at=over_at
+                )
 
     async with asyncio.TaskGroup() as group:
         for stream in streams:
@@ -60,21 +62,21 @@ async def recover_streams(
     return open_streams
 
 
-def _over_at(house: Services, stream: Stream, last_activity: datetime | None) -> datetime:
+def _over_at(services: Services, stream: Stream, last_activity: datetime | None) -> datetime:
     """When a stream that was found closed was so at the latest, by the limits it was given: what it cost while
     nobody here was looking must not count for longer."""
-    capabilities = house.provider.capabilities
-    idle = timedelta(seconds=house.policy.unattended_limit(capabilities))
+    capabilities = services.provider.capabilities
+    idle = timedelta(seconds=services.policy.unattended_limit(capabilities))
     longest = timedelta(seconds=capabilities.max_duration)
     begun = stream.created_at
-    return min(house.clock.now(), max(begun, last_activity or begun) + idle, begun + longest)
+    return min(services.clock.now(), max(begun, last_activity or begun) + idle, begun + longest)
 
 
-async def _status(house: Services, stream: Stream, listed: frozenset[str] | None) -> StreamStatus:
+async def _status(services: Services, stream: Stream, listed: frozenset[str] | None) -> StreamStatus:
     if listed is not None:
         return StreamStatus(is_open=stream.upstream_id in listed, detail="not in the provider's list")
     try:
-        return await house.provider.status(stream.upstream_id or "")
+        return await services.provider.status(stream.upstream_id or "")
     except ProviderError as error:
         log.warning("the state of a stream is not known; it counts as open", stream=stream.id, error=str(error))
         return StreamStatus(is_open=True)

@@ -69,14 +69,16 @@ class Recovery:
 class SessionRegistry:
     """Every open session of this process, by channel and by id."""
 
-    def __init__(self, house: Services) -> None:
-        self.house = house
+    def __init__(self, services: Services) -> None:
+        self.services = services
         self._tasks = TaskSet()
         self._by_channel: dict[Channel, AvatarSession] = {}
         self._by_id: dict[str, AvatarSession] = {}
         self._by_link: dict[str, AvatarSession] = {}
-        self._owed = UnsavedSessions(house.store)
-        self.unowned = OrphanedStreams(house.provider, house.store, house.clock, key_is_ours=house.policy.key_is_ours)
+        self._owed = UnsavedSessions(services.store)
+        self.unowned = OrphanedStreams(
+            services.provider, services.store, services.clock, exclusive_key=services.policy.exclusive_key
+        )
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -99,13 +101,13 @@ class SessionRegistry:
 
         Returns once the row is written; the stream opens in the session's own task.
         """
-        policy, clock, store = self.house.policy, self.house.clock, self.house.store
-        await self.write_owed()
+        policy, clock, store = self.services.policy, self.services.clock, self.services.store
+        await self.flush_unsaved()
         chosen = await store.channel_settings(channel)
         session = Session(
             id=ids.new_session_id(),
             channel=channel,
-            provider=self.house.provider.name,
+            provider=self.services.provider.name,
             state=SessionState.OPENING,
             mode=wishes.mode or chosen.mode or policy.mode,
             avatar=wishes.avatar or policy.avatar,
@@ -121,7 +123,7 @@ class SessionRegistry:
         in_force = await store.open_session(session)
         if in_force.id != session.id:
             return in_force, False
-        self._run(AvatarSession(session, self.house, chosen.idle_timeout))
+        self._run(AvatarSession(session, self.services, chosen.idle_timeout))
         metrics.sessions_started.inc()
         await self.audit(actor, "start", session)
         return session, True
@@ -131,7 +133,7 @@ class SessionRegistry:
         running.ask_to_end(reason)
         await self.audit(actor, ADMIN_STOP if reason is EndReason.ADMIN else "stop", running.session)
 
-    async def leave_channels(self, gone: Callable[[Channel], bool], why: str) -> None:
+    async def end_in_channels(self, gone: Callable[[Channel], bool], why: str) -> None:
         """End the sessions of channels that are no longer there for the bot, or closed to it; nothing is said in them
         any more, also where the session ends already. `why` goes to the log and the audit."""
         for running in self:
@@ -145,14 +147,14 @@ class SessionRegistry:
         """What a panel shows of a session, whatever became of it; None where it never was."""
         if (running := self._by_id.get(session_id)) is not None:
             return running.view()
-        session = await self.house.store.session(session_id)
-        return None if session is None else view_of_row(session, self.house)
+        session = await self.services.store.session(session_id)
+        return None if session is None else view_of_row(session, self.services)
 
     async def reconcile(self) -> None:
         """Compare the rows with what the provider has open, and mend the difference: streams it has ended by itself
         without saying so, and streams it has open that no row owns (`bot.sessions.orphans`)."""
         before = {running: running.stream for running in self}
-        listed = await list_open(self.house.provider)
+        listed = await list_open(self.services.provider)
         if listed is None:
             return
         known = frozenset(stream.upstream_id for stream in listed)
@@ -164,13 +166,13 @@ class SessionRegistry:
         for upstream_id in await self.unowned.look_after(listed):
             await self.audit(SYSTEM, "closed a stream that no session owns", None, upstream_id)
 
-    async def obey_stop_requests(self) -> None:
+    async def apply_stop_requests(self) -> None:
         """Close the sessions that another process (the shell) has asked to close."""
-        for session_id, _by in await self.house.store.stop_requests():
+        for session_id, _by in await self.services.store.stop_requests():
             if (running := self._by_id.get(session_id)) is not None:
                 running.ask_to_end(EndReason.ADMIN)
 
-    async def write_owed(self) -> None:
+    async def flush_unsaved(self) -> None:
         """Write down how sessions ended whose rows could not be written then: until that is done they occupy their
         channels. Raises `StoreError` while the database is still in trouble."""
         await self._owed.write()
@@ -202,7 +204,7 @@ class SessionRegistry:
             self._by_link.pop(session.link_nonce, None)
             if self._by_channel.get(session.channel) is running:
                 del self._by_channel[session.channel]
-            if running.owes_rows:
+            if running.has_unsaved:
                 self._owed.add(session)
             metrics.open_sessions.set(len(self._by_id))
             running.closed.set()
@@ -210,7 +212,7 @@ class SessionRegistry:
     async def audit(self, actor: Actor, action: str, session: Session | None, detail: str | None = None) -> None:
         """Write down who did what. It is done already, so a database in trouble is logged and no reason to fail."""
         entry = AuditEntry(
-            at=self.house.clock.now(),
+            at=self.services.clock.now(),
             actor=f"{actor.key} ({actor.name[:64]})",
             action=action,
             channel=str(session.channel) if session else None,
@@ -218,7 +220,7 @@ class SessionRegistry:
             detail=detail,
         )
         try:
-            await self.house.store.audit(entry)
+            await self.services.store.audit(entry)
         except StoreError as error:
             log.error("the audit could not be written", action=action, actor=entry.actor, error=str(error))
 
@@ -228,8 +230,8 @@ class SessionRegistry:
         """What a watch link shows; None where the link was revoked or never was."""
         if (running := self._by_link.get(link_nonce)) is not None:
             return running.view()
-        session = await self.house.store.session_by_link(link_nonce)
-        return None if session is None else view_of_row(session, self.house)
+        session = await self.services.store.session_by_link(link_nonce)
+        return None if session is None else view_of_row(session, self.services)
 
     async def door(self, link_nonce: str) -> RoomAccess | None:
         """How one more page enters the room of the session behind a link; None where there is no room to enter now.
@@ -240,8 +242,8 @@ class SessionRegistry:
         stream, playback = (running.stream, running.playback) if running else (None, None)
         if stream is None or stream.upstream_id is None or playback is None:
             return None
-        if playback.has_stage and isinstance(self.house.provider, SupportsBroadcast):
-            return await self.house.provider.door(stream.upstream_id)
+        if playback.is_broadcast and isinstance(self.services.provider, SupportsBroadcast):
+            return await self.services.provider.door(stream.upstream_id)
         if playback.livekit_url is None:
             return None
         return RoomAccess(stream.upstream_id, playback.livekit_url, playback.livekit_token or "")
@@ -254,18 +256,18 @@ class SessionRegistry:
         Streams the provider still has open are adopted where their session was live, closed otherwise. What was in
         flight becomes unknown and is not said again; what was queued is said.
         """
-        store = self.house.store
-        sessions = [s for s in await store.open_sessions() if s.provider == self.house.provider.name]
-        in_flight = await store.settle_in_flight([session.id for session in sessions])
+        store = self.services.store
+        sessions = [s for s in await store.open_sessions() if s.provider == self.services.provider.name]
+        in_flight = await store.mark_in_flight_unknown([session.id for session in sessions])
         chosen = await store.chosen_idle_timeouts()
-        streams = await recover_streams(self.house, await store.unsettled_streams(), {s.id: s for s in sessions})
+        streams = await recover_streams(self.services, await store.unsettled_streams(), {s.id: s for s in sessions})
         queues = await store.queued_utterances([session.id for session in sessions])
         adopted = 0
         for session in sessions:
-            running = AvatarSession(session, self.house, chosen.get(session.channel))
+            running = AvatarSession(session, self.services, chosen.get(session.channel))
             if (found := streams.get(session.id)) is not None:
                 running.adopt(*found, in_flight[session.id])
-            tell_left(session, in_flight[session.id], UtteranceState.UNKNOWN, self.house.bulletin)
+            tell_left(session, in_flight[session.id], UtteranceState.UNKNOWN, self.services.event_bus)
             adopted += self._resume(running, queues.get(session.id, ()))
         return Recovery(adopted, len(sessions) - adopted, sum(map(len, in_flight.values())))
 

@@ -41,22 +41,22 @@ log = structlog.get_logger(__name__)
 class AvatarSession:
     """An open session of this process."""
 
-    def __init__(self, session: Session, house: Services, idle_timeout: float | None = None) -> None:
+    def __init__(self, session: Session, services: Services, idle_timeout: float | None = None) -> None:
         """`idle_timeout`: what the channel has chosen, seconds."""
-        self._row = SessionRecorder(session, house.store)
-        self.policy = house.policy.with_idle_timeout(idle_timeout)
-        self._house = house
-        self._asked_idle = self.policy.asked_idle_timeout(house.provider.capabilities)
+        self._row = SessionRecorder(session, services.store)
+        self.policy = services.policy.with_idle_timeout(idle_timeout)
+        self._services = services
+        self._asked_idle = self.policy.provider_idle_timeout(services.provider.capabilities)
         self._tasks = TaskSet()
-        self._announcer = Announcer(session.id, session.channel, house.bulletin)
+        self._announcer = Announcer(session.id, session.channel, services.event_bus)
         self._promises = UnsaidPromises()
         self._mailbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._keeper = SessionStream(
             session.id,
-            house.provider,
-            house.store,
-            house.closer,
-            house.clock,
+            services.provider,
+            services.store,
+            services.closer,
+            services.clock,
             not_confirmed=lambda: self.announce(Reply(sentences.close_not_confirmed()), NoticeKind.TROUBLE),
         )
         self._ending = StopScope()
@@ -66,25 +66,25 @@ class AvatarSession:
         self.quiet = asyncio.Event()
         self.closed = asyncio.Event()
         self.speech = Speaker(
-            house,
+            services,
             self._keeper,
             self._tasks,
             post=self.post,
             open_stream=self._open_stream,
             tell=self._tell,
-            complain=self._announcer.complain,
+            report_error=self._announcer.report_error,
             speed=session.speed,
         )
-        self.ear = StreamListener(session.id, house, self._keeper, self.speech, self._tasks, self.post)
+        self.ear = StreamListener(session.id, services, self._keeper, self.speech, self._tasks, self.post)
         self._lifetime = SessionTimeouts(
             self.policy,
-            house.provider.capabilities,
-            house.clock,
+            services.provider.capabilities,
+            services.clock,
             self.speech,
             end=self.ask_to_end,
             warn=self._announcer.warn_of_idle_end,
             keep_alive=self.ear.keep_alive,
-            is_watched=lambda: house.bulletin.watchers(session.id) > 0,
+            is_watched=lambda: services.event_bus.watchers(session.id) > 0,
             asked_idle=lambda: self._asked_idle,
         )
 
@@ -124,9 +124,9 @@ class AvatarSession:
         return self._row.session
 
     @property
-    def owes_rows(self) -> bool:
+    def has_unsaved(self) -> bool:
         """Whether the rows may not say how it ended."""
-        return self._row.is_owed
+        return self._row.is_dirty
 
     @property
     def is_live(self) -> bool:
@@ -137,9 +137,9 @@ class AvatarSession:
         """Keep a place in the queue while the row of an utterance is being written."""
         return self._arrivals.expecting()
 
-    async def all_written_down(self) -> None:
+    async def wait_persisted(self) -> None:
         """Wait until no row of an utterance is being written."""
-        await self._arrivals.all_written_down()
+        await self._arrivals.wait_persisted()
 
     def adopt(self, stream: Stream, playback: Playback | None, in_flight: Sequence[Utterance]) -> None:
         """Go on with a stream that an earlier process opened, and with `in_flight` left in it. Before `run`."""
@@ -167,7 +167,7 @@ class AvatarSession:
 
     def set_idle_timeout(self, seconds: float | None) -> None:
         """Change how long the session stays without a message, from now on; None is as the operator has set it."""
-        self.policy = self._house.policy.with_idle_timeout(seconds)
+        self.policy = self._services.policy.with_idle_timeout(seconds)
         if not self.is_ending:
             self._lifetime.follow(self.policy)
             self._keep_alive_soon()
@@ -178,7 +178,7 @@ class AvatarSession:
         self._keep_alive_soon()
 
     def _keep_alive_soon(self) -> None:
-        if self._house.provider.capabilities.keeps_alive:
+        if self._services.provider.capabilities.keeps_alive:
             self.ear.keep_alive()
 
     @property
@@ -199,21 +199,21 @@ class AvatarSession:
     @property
     def seconds_left(self) -> float:
         """Seconds from now until the session reaches its longest stay."""
-        lived = (self._house.clock.now() - self.session.created_at).total_seconds()
+        lived = (self._services.clock.now() - self.session.created_at).total_seconds()
         # A clock that was set back must not let it stay longer.
         return min(self.policy.max_duration, max(0.0, self.policy.max_duration - lived))
 
     @property
     def cost(self) -> Decimal | None:
         """What the provider charges for the streams so far, US dollars, where a price is known."""
-        price = self._house.provider.capabilities.price_per_minute
-        return None if price is None else price * Decimal(str(self._keeper.paid_seconds)) / 60
+        price = self._services.provider.capabilities.price_per_minute
+        return None if price is None else price * Decimal(str(self._keeper.billed_seconds)) / 60
 
     def view(self) -> SessionView:
         """What may be shown of the session now."""
         return view_of_running(
             self.session,
-            self._house,
+            self._services,
             self.speech,
             self._keeper,
             self._avatar,
@@ -245,10 +245,10 @@ class AvatarSession:
     async def _serve_to_the_end(self) -> None:
         try:
             if not self.is_ending:
-                with self._ending.cut_short():
+                with self._ending.stop_scope():
                     await self._serve()
         except AvatarRelayError as error:
-            self._row.is_owed = isinstance(error, StoreError)
+            self._row.is_dirty = isinstance(error, StoreError)
             self._fail(error)
         except Exception as error:  # noqa: BLE001
             # Whatever mistake this is, the stream costs money until it is closed, and the channel is told.
@@ -270,7 +270,7 @@ class AvatarSession:
         while not self.is_ending:
             await self.speech.pump()
             self._show()
-            if self._mailbox.empty() and self.speech.is_quiet:
+            if self._mailbox.empty() and self.speech.is_idle:
                 self.quiet.set()
             work = await self._mailbox.get()
             await work()
@@ -279,26 +279,26 @@ class AvatarSession:
 
     async def _open_first(self) -> None:
         self._show()
-        await open_with_retry(self._open_and_greet, self._house.clock)
-        await self._row.go_live(self._house.clock.now())
+        await open_with_retry(self._open_and_greet, self._services.clock)
+        await self._row.go_live(self._services.clock.now())
         self.announce(Reply(sentences.live(self.session.mode), link=self.view().watch_url), NoticeKind.LIVE)
 
     async def _open_and_greet(self) -> None:
-        if not self._house.provider.capabilities.needs_first_words:
+        if not self._services.provider.capabilities.requires_initial_text:
             await self._open_stream(None)
             return
-        line = greeting(self.session.id, self.policy.greeting, self._house.clock)
+        line = greeting(self.session.id, self.policy.greeting, self._services.clock)
         await self._open_stream(InitialText(line.utterance.id, line.utterance.text))
         self.speech.greet(line)
 
-    async def _open_stream(self, first_words: InitialText | None) -> None:
+    async def _open_stream(self, initial_text: InitialText | None) -> None:
         request = self.policy.stream_request(
-            self._house.provider.capabilities,
+            self._services.provider.capabilities,
             avatar=self.session.avatar,
             voice=self.session.voice,
             quality=self.session.quality,
             remaining=self.seconds_left,
-            first_words=first_words,
+            initial_text=initial_text,
             speed=self.session.speed,
             language=self.session.language,
         )
@@ -317,16 +317,16 @@ class AvatarSession:
             await self._close()
         except Exception as error:  # noqa: BLE001
             report_unexpected("closing a session failed in an unforeseen way", error, session=self.session.id)
-            self._row.is_owed = True
+            self._row.is_dirty = True
             reason, _ = self._ending.why
             await self._keeper.close(reason.value)
             await self._keeper.confirmed()
             self._say_goodbye(reason)
-            await self._row.close(self._house.clock.now())
+            await self._row.close(self._services.clock.now())
 
     async def _close(self) -> None:
         """Close everything at the provider, whatever the database says: an open stream costs more than a stale row.
-        `owes_rows` tells where the rows do not say how it ended."""
+        `has_unsaved` tells where the rows do not say how it ended."""
         reason, detail = self._ending.why
         self._lifetime.stop()
         await self._row.begin_to_close(reason, detail)
@@ -334,26 +334,26 @@ class AvatarSession:
         await self._let_the_queue_go()
         await self._keeper.close(reason.value)
         await self._keeper.confirmed()
-        await self._row.close(self._house.clock.now())
+        await self._row.close(self._services.clock.now())
         self._say_goodbye(reason)
 
     async def _let_the_queue_go(self) -> None:
         # Whoever is just writing down a message sees that the session ends, and drops it.
-        await self._arrivals.all_written_down()
+        await self._arrivals.wait_persisted()
         while (utterance := self._arrivals.take()) is not None:
             self.speech.arrive(utterance)
         try:
             await self.speech.abandon()
         except StoreError as error:
-            self._row.is_owed = True
+            self._row.is_dirty = True
             log.error("the last states of utterances could not be written", error=str(error))
 
     def _say_goodbye(self, reason: EndReason) -> None:
         metrics.sessions_ended.labels(reason=reason.value).inc()
-        sentence = end_message(self.session, self._house.clock.now(), self.cost)
+        sentence = end_message(self.session, self._services.clock.now(), self.cost)
         self.closed.set()
         self.quiet.set()
-        self._announcer.say_goodbye(replace(self.view(), phase=Phase.ENDED, ended=sentence), sentence)
+        self._announcer.announce_end(replace(self.view(), phase=Phase.ENDED, ended=sentence), sentence)
         self._announcer.tell_people(self._promises.take_broken())
 
     def _fail(self, error: AvatarRelayError) -> None:
@@ -366,7 +366,7 @@ class AvatarSession:
     async def _learn_about_avatar(self) -> None:
         """Its name and picture are nice to have: a session does without them."""
         try:
-            self._avatar = await self._house.catalogue.avatar(self.session.avatar)
+            self._avatar = await self._services.catalogue.avatar(self.session.avatar)
         except ProviderError as error:
             log.info("the list of avatars cannot be had", session=self.session.id, error=str(error))
             return

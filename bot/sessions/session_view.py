@@ -15,7 +15,7 @@ from bot.streams.streams import SessionStream
 
 def view_of_running(
     session: Session,
-    house: Services,
+    services: Services,
     speech: Speaker,
     keeper: SessionStream,
     avatar: CatalogueEntry | None,
@@ -39,11 +39,11 @@ def view_of_running(
         queue_length=waiting,
         speaking=current.utterance.text if current and current.handed_over else None,
         held=speech.held,
-        ends_at=session.created_at + timedelta(seconds=house.policy.max_duration),
-        watch_url=house.links.url(session.link_nonce) or hls_url,
+        ends_at=session.created_at + timedelta(seconds=services.policy.max_duration),
+        watch_url=services.links.url(session.link_nonce) or hls_url,
         hls_url=hls_url,
         has_room=keeper.playback is not None and keeper.playback.has_room,
-        price_per_minute=house.provider.capabilities.price_per_minute if keeper.current else None,
+        price_per_minute=services.provider.capabilities.price_per_minute if keeper.current else None,
     )
 
 
@@ -59,10 +59,10 @@ def _phase(
     return Phase.WAITING_FOR_VIEWER if speech.waits_for_viewer else Phase.LIVE
 
 
-def view_of_row(session: Session, house: Services) -> SessionView:
+def view_of_row(session: Session, services: Services) -> SessionView:
     """A session that this process does not run, as its row says: over, or about to be taken up again after a
     restart."""
-    over_at = session.closed_at or house.clock.now()
+    over_at = session.closed_at or services.clock.now()
     is_over = session.state in (SessionState.CLOSING, SessionState.CLOSED)
     return SessionView(
         session_id=session.id,
@@ -75,7 +75,7 @@ def view_of_row(session: Session, house: Services) -> SessionView:
         queue_length=0,
         speaking=None,
         held=False,
-        ends_at=over_at if is_over else session.created_at + timedelta(seconds=house.policy.max_duration),
+        ends_at=over_at if is_over else session.created_at + timedelta(seconds=services.policy.max_duration),
         ended=end_message(session, over_at, None) if is_over else None,
     )
 

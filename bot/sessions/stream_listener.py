@@ -31,7 +31,7 @@ class StreamListener:
     def __init__(
         self,
         session_id: str,
-        house: Services,
+        services: Services,
         keeper: SessionStream,
         speech: Speaker,
         tasks: TaskSet,
@@ -39,14 +39,14 @@ class StreamListener:
     ) -> None:
         """`post` hands work to the session's task."""
         self._session_id = session_id
-        self._house = house
+        self._services = services
         self._keeper = keeper
         self._speech = speech
         self._tasks = tasks
         self._post = post
         self._listening: asyncio.Task[None] | None = None
         self._keeping_alive: asyncio.Task[None] | None = None
-        self._timers = NamedTimers(house.clock)
+        self._timers = NamedTimers(services.clock)
         self.avatar_is_away = False
 
     def listen(self) -> None:
@@ -54,7 +54,7 @@ class StreamListener:
         self._stop_missing()
         if (stream := self._keeper.current) is not None:
             # A mistake in a client must not leave the session deaf: it would never hear that its stream has ended.
-            listening = Supervised("listening", partial(self._hear, stream), self._house.clock)
+            listening = Supervised("listening", partial(self._hear, stream), self._services.clock)
             self._listening = self._tasks.start(listening.run(), name=f"listen {stream.id}")
 
     async def stop(self) -> None:
@@ -88,7 +88,7 @@ class StreamListener:
 
     async def _reset_idle_timer(self, stream: Stream) -> None:
         try:
-            await self._house.provider.keep_alive(stream.upstream_id or "")
+            await self._services.provider.keep_alive(stream.upstream_id or "")
         except StreamGone as gone:
             self._post(partial(self.stream_ended, stream.id, str(gone)))
         except ProviderError as error:
@@ -96,11 +96,11 @@ class StreamListener:
 
     async def _hear(self, stream: Stream) -> None:
         try:
-            async for event in self._house.provider.events(stream.upstream_id or ""):
+            async for event in self._services.provider.events(stream.upstream_id or ""):
                 match event:
                     case WordsHeard(words):
-                        self._house.bulletin.publish(WordsSpoken(self._session_id, words))
-                        if self._speech.progress.is_feeding:
+                        self._services.event_bus.publish(WordsSpoken(self._session_id, words))
+                        if self._speech.progress.has_more_to_send:
                             characters = sum(len(word.text) + 1 for word in words)
                             self._post(partial(self._speech.progress.words_heard, characters))
                     case StreamEnded(reason):

@@ -41,15 +41,15 @@ class UnsaidPromises:
         return tuple(_words_for(author, utterances) for author, utterances in by_author.items())
 
 
-def tell_left(session: Session, utterances: Iterable[Utterance], state: UtteranceState, bulletin: EventBus) -> None:
+def tell_left(session: Session, utterances: Iterable[Utterance], state: UtteranceState, event_bus: EventBus) -> None:
     """Tell that an earlier process left these utterances, which are in `state` now and are not said any more."""
     promises = UnsaidPromises()
     for utterance in utterances:
         left = replace(utterance, state=state)
-        bulletin.publish(UtteranceChanged(session.channel, left))
+        event_bus.publish(UtteranceChanged(session.channel, left))
         promises.settle(left, is_left=True)
     if people := promises.take_broken():
-        bulletin.publish(LeftUnsaid(session.channel, session.id, people))
+        event_bus.publish(LeftUnsaid(session.channel, session.id, people))
 
 
 def _words_for(author: str, utterances: Iterable[Utterance]) -> UnsaidWords:

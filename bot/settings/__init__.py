@@ -177,7 +177,7 @@ def load(env_file: Path | None = ENV_FILE) -> Settings:
     for name, kind in SECTIONS.items():
         try:
             sections[name] = kind.read(env_file)
-            bad += sections[name].contradictions()
+            bad += sections[name].cross_check()
         except ValidationError as error:
             sections[name] = kind.model_construct()
             bad += _lines(kind, error)

@@ -128,8 +128,8 @@ class LiveAvatarOptions(Section):
     llm_configuration_id: UUID | None = Field(default=None, description="the id of an LLM configuration, a UUID")
     dynamic_variables: Variables = Field(
         default=None,
-        description=f"a JSON object of at most {MAX_VARIABLES} texts, names of at most {MAX_NAME_LENGTH} characters and "
-        f"values of at most {MAX_VALUE_LENGTH:,}",
+        description=f"a JSON object of at most {MAX_VARIABLES} texts, names of at most {MAX_NAME_LENGTH} characters "
+        f"and values of at most {MAX_VALUE_LENGTH:,}",
     )
 
     @property
@@ -139,7 +139,7 @@ class LiveAvatarOptions(Section):
         values = {name: getattr(self, f"voice_{name}") for name in names}
         return {name: value for name, value in values.items() if value is not None}
 
-    def contradictions(self) -> Iterator[str]:
+    def cross_check(self) -> Iterator[str]:
         """What the chosen kind of voice does not have."""
         provider = self.voice_provider or VoiceProvider.ELEVENLABS
         default = "" if self.voice_provider else " (the default)"

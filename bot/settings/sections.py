@@ -50,7 +50,7 @@ class Section(BaseSettings):
         values: dict[str, Any] = {"_env_file": env_file, **given}
         return cls(**values)
 
-    def contradictions(self) -> Iterator[str]:
+    def cross_check(self) -> Iterator[str]:
         """One line for each value that is right by itself and wrong beside another."""
         yield from ()
 
@@ -77,7 +77,7 @@ class AvatarSettings(Section):
     knowledge: str = words("")
     greeting: str = words("Hello, I am here.")
 
-    def contradictions(self) -> Iterator[str]:
+    def cross_check(self) -> Iterator[str]:
         """A provider that is not installed."""
         known = known_providers()
         if self.provider not in known:
@@ -118,7 +118,7 @@ class LiveKitSettings(Section):
         """Whether there is such a server."""
         return self.url is not None
 
-    def contradictions(self) -> Iterator[str]:
+    def cross_check(self) -> Iterator[str]:
         """A server without its key, or a key without its server."""
         values = {"LIVEKIT_URL": self.url, "LIVEKIT_API_KEY": self.api_key, "LIVEKIT_API_SECRET": self.api_secret}
         if any(values.values()):
@@ -139,7 +139,7 @@ class ChatModelSettings(Section):
     )
     model: str = words("")
 
-    def contradictions(self) -> Iterator[str]:
+    def cross_check(self) -> Iterator[str]:
         """An API without a model, or a model without an API."""
         if self.api_url and not self.model:
             yield f"CHAT_MODEL is not set: it must name a model of the API at CHAT_API_URL, {quoted(self.api_url)}."
@@ -207,7 +207,7 @@ class SessionSettings(Section):
     )
     reactions: bool = Field(default=True, description="true or false")
 
-    def contradictions(self) -> Iterator[str]:
+    def cross_check(self) -> Iterator[str]:
         """A warning that would come before the silence it warns of has begun."""
         if self.idle_warning >= self.idle_timeout:
             warning, timeout = (

@@ -61,12 +61,13 @@ class Conversation:
         self._knowledge = knowledge
         self._exchanges: list[tuple[str, AnswerStream]] = []
 
-    def begin(self, question: str, tasks: TaskSet, grew: Callable[[], None]) -> AnswerStream:
-        """Start to answer `question`; `grew` is called whenever there is something to take, or the answer is done."""
+    def begin(self, question: str, tasks: TaskSet, on_chunk: Callable[[], None]) -> AnswerStream:
+        """Start to answer `question`; `on_chunk` is called whenever there is something to take, or the answer is
+        done."""
         answering = AnswerStream()
         turns = (*self._remembered(), ChatTurn(question, from_avatar=False))
         self._exchanges.append((question, answering))
-        answering.task = tasks.start(self._write(answering, turns, grew), name="answer")
+        answering.task = tasks.start(self._write(answering, turns, on_chunk), name="answer")
         return answering
 
     async def stop(self, answering: AnswerStream) -> None:
@@ -96,13 +97,13 @@ class Conversation:
             for turn in (ChatTurn(question, from_avatar=False), ChatTurn(answering.whole, from_avatar=True))
         ]
 
-    async def _write(self, answering: AnswerStream, turns: Sequence[ChatTurn], grew: Callable[[], None]) -> None:
+    async def _write(self, answering: AnswerStream, turns: Sequence[ChatTurn], on_chunk: Callable[[], None]) -> None:
         try:
             if self._model is None:
                 raise AnswerError("no chat model is configured")
             async for fragment in self._model.answer(self._knowledge, turns):
                 answering.add(fragment)
-                grew()
+                on_chunk()
             answering.finish()
             if answering.is_empty:
                 raise AnswerError("the chat model answered nothing that can be spoken")
@@ -114,4 +115,4 @@ class Conversation:
             answering.error = AnswerError(f"the chat model: {type(error).__name__}")
         answering.finish()
         answering.done = True
-        grew()
+        on_chunk()

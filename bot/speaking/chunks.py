@@ -22,13 +22,13 @@ class Chunker:
     """Fills the lines of one session with the pieces to send."""
 
     def __init__(
-        self, capabilities: Capabilities, conversation: Conversation, tasks: TaskSet, grew: Callable[[], None]
+        self, capabilities: Capabilities, conversation: Conversation, tasks: TaskSet, on_chunk: Callable[[], None]
     ) -> None:
-        """`tasks` keeps the writing of answers; `grew` is called whenever there is more of one, or it is done."""
+        """`tasks` keeps the writing of answers; `on_chunk` is called whenever there is more of one, or it is done."""
         self._capabilities = capabilities
         self._conversation = conversation
         self._tasks = tasks
-        self._grew = grew
+        self._grew = on_chunk
 
     def needs_answer(self, utterance: Utterance) -> bool:
         """Whether the chat model has to answer, because the provider does not do so by itself."""

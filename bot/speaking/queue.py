@@ -43,7 +43,7 @@ class SpeechQueue:
         self._lines.extend(reversed(later))
         metrics.waiting_utterances.inc()
 
-    def put_back(self, line: SpeechItem) -> None:
+    def requeue(self, line: SpeechItem) -> None:
         """Put a line whose turn had come before all others."""
         self._lines.appendleft(line)
         metrics.waiting_utterances.inc()

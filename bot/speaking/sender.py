@@ -54,7 +54,7 @@ class SpeechSender:
         line.in_flight = False
         return seconds
 
-    def still_unsaid(self, in_flight: Sequence[Utterance]) -> float:
+    def estimate_remaining(self, in_flight: Sequence[Utterance]) -> float:
         """How long the voice may still be at what an earlier process handed over last, by estimate; seconds."""
         seconds = sum(
             self._estimate(utterance.text) if utterance.mode is Mode.REPEAT else UNKNOWN_ANSWER
@@ -77,12 +77,12 @@ class SpeechSender:
 
     async def _hand_over(self, line: SpeechItem, text: str) -> float:
         if self._keeper.upstream_id is None:
-            first_words = None
-            if self._capabilities.needs_first_words:
-                first_words = InitialText(line.utterance.id, text, more=not line.is_last_piece)
+            initial_text = None
+            if self._capabilities.requires_initial_text:
+                initial_text = InitialText(line.utterance.id, text, more=not line.is_last_piece)
                 line.in_flight = True
-            await self._open_stream(first_words)
-            if first_words is not None:
+            await self._open_stream(initial_text)
+            if initial_text is not None:
                 return self._estimate(text)
         upstream_id = self._keeper.upstream_id
         if upstream_id is None:

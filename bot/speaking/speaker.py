@@ -53,33 +53,33 @@ class Speaker:
 
     def __init__(
         self,
-        house: Services,
+        services: Services,
         keeper: SessionStream,
         tasks: TaskSet,
         *,
         post: Callable[[Callable[[], Awaitable[None]]], None],
         open_stream: Callable[[InitialText | None], Awaitable[None]],
         tell: Callable[[SpeechItem], None],
-        complain: Callable[[tuple[str, str], AvatarRelayError], None],
+        report_error: Callable[[tuple[str, str], AvatarRelayError], None],
         speed: float | None = None,
     ) -> None:
         """`post` hands work to the session's task, `open_stream` opens the next stream of the session. `tell` publishes
-        what became of a line, `complain` tells the channel (a sentence with its reference) and the log. `speed`: how
-        fast the session speaks, where that was chosen."""
-        self._clock = house.clock
-        self._capabilities = house.provider.capabilities
+        what became of a line, `report_error` tells the channel (a sentence with its reference) and the log. `speed`:
+        how fast the session speaks, where that was chosen."""
+        self._clock = services.clock
+        self._capabilities = services.provider.capabilities
         self._keeper = keeper
         self._post = post
-        self._complain = complain
-        conversation = Conversation(house.chat_model, house.policy.knowledge)
-        self._pieces = Chunker(self._capabilities, conversation, tasks, grew=partial(post, self._nothing))
-        self._states = StateRecorder(house.store, house.clock, tell)
-        self._queue = SpeechQueue(house.store, self._pieces, self._states, tell)
-        self._playout = Playout(house.clock)
-        self._delivery = SpeechSender(house.provider, keeper, open_stream, speed)
-        self._timers = NamedTimers(house.clock)
+        self._complain = report_error
+        conversation = Conversation(services.chat_model, services.policy.knowledge)
+        self._pieces = Chunker(self._capabilities, conversation, tasks, on_chunk=partial(post, self._nothing))
+        self._states = StateRecorder(services.store, services.clock, tell)
+        self._queue = SpeechQueue(services.store, self._pieces, self._states, tell)
+        self._playout = Playout(services.clock)
+        self._delivery = SpeechSender(services.provider, keeper, open_stream, speed)
+        self._timers = NamedTimers(services.clock)
         self._paused = False
-        self._wanted_at = house.clock.monotonic()
+        self._wanted_at = services.clock.monotonic()
         self.held = False
         self.waits_for_viewer = False
         self.progress = PlaybackTracker(
@@ -107,7 +107,7 @@ class Speaker:
 
     async def skip(self) -> None:
         """Cut what is being said, or is about to be, and go on with the next."""
-        if self.is_quiet or self.is_talking_on:
+        if self.is_idle or self.is_talking_on:
             self.held = False
         elif self.current is None:
             # Written in the same moment, or skipped twice: its turn has come, and nobody has had time to begin it.
@@ -203,7 +203,7 @@ class Speaker:
         return max(self._wanted_at, self._states.finished_at)
 
     @property
-    def is_quiet(self) -> bool:
+    def is_idle(self) -> bool:
         """Nothing is being said and nothing is about to be."""
         return self.current is None and (not self._queue or self.held)
 
@@ -211,7 +211,7 @@ class Speaker:
 
     def take_over(self, in_flight: Sequence[Utterance]) -> None:
         """Note that an earlier process left this in the stream, so that the voice may still be at it."""
-        self._playout.talk_until(self._clock.monotonic() + self._delivery.still_unsaid(in_flight))
+        self._playout.talk_until(self._clock.monotonic() + self._delivery.estimate_remaining(in_flight))
 
     async def stream_ended(self, why: StreamGone) -> None:
         """The stream is gone. What was half said is settled as unknown, and told; what had been sent ahead is sent
@@ -282,7 +282,7 @@ class Speaker:
             self._wake_in("answer", longest_wait(line) - waited, self._nothing)
             return None
         self._playout.remove(line)
-        self._queue.put_back(line)
+        self._queue.requeue(line)
         self._playout.begin(other)
         return await self._next_to_send()
 
@@ -360,7 +360,7 @@ class Speaker:
 
     def _take_back_ahead(self) -> None:
         if (line := self._playout.take_back()) is not None:
-            self._queue.put_back(line)
+            self._queue.requeue(line)
 
     async def _settle_doubt(self) -> None:
         if (line := self._playout.take_doubtful()) is not None:
@@ -388,7 +388,7 @@ class Speaker:
         self.waits_for_viewer = verdict.waits_for_viewer
         if not line.handed_over:
             self._playout.remove(line)
-            self._queue.put_back(line)
+            self._queue.requeue(line)
             await self._states.advance(line, UtteranceState.QUEUED)
         if isinstance(error, StreamGone):
             await self._keeper.lose(str(error))

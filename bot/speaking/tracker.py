@@ -49,7 +49,7 @@ class PlaybackTracker:
         self._doubt = doubt
 
     @property
-    def is_feeding(self) -> bool:
+    def has_more_to_send(self) -> bool:
         """Whether more of what is being said is to come, so that it matters how far the voice is."""
         current = self._playout.current
         return current is not None and not current.is_complete
@@ -79,7 +79,7 @@ class PlaybackTracker:
 
     async def words_heard(self, characters: int) -> None:
         """Take note of how far the voice is."""
-        if self.is_feeding:
+        if self.has_more_to_send:
             self._playout.hear(characters)
             self._look_at_the_end()
 

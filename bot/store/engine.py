@@ -139,7 +139,7 @@ class SqliteDatabase:
             lane = _Lane(address, "store", "BEGIN")
             await lane.run(metadata.create_all)
             return cls(lane, lane)
-        await asyncio.to_thread(address.make_room)
+        await asyncio.to_thread(address.create_file)
         database = cls(_Lane(address, "store-write", "BEGIN IMMEDIATE"), _Lane(address, "store-read", "BEGIN"))
         try:
             # The writer comes first: it puts a new file into WAL mode.

@@ -92,7 +92,7 @@ async def over_connection(url: str, work: Callable[[Connection], T]) -> T:
 
 
 def _over_sqlite(address: DatabaseUrl, work: Callable[[Connection], T]) -> T:
-    address.make_room()
+    address.create_file()
     engine = sqlite_engine(address, foreign_keys=False)
     try:
         with engine.begin() as connection:

@@ -61,7 +61,7 @@ def blocked(connection: Connection) -> list[Block]:
     ]
 
 
-def keep_installation(connection: Connection, platform: str, workspace: str, sealed: str, moment: datetime) -> None:
+def save_installation(connection: Connection, platform: str, workspace: str, sealed: str, moment: datetime) -> None:
     """Insert an installation, or replace it."""
     insert = _insert_into(connection, installations)
     replace = insert.on_conflict_do_update(

@@ -242,12 +242,12 @@ class Store:
         moment = self._clock.now()
         return await self._writer.write_alone(lambda connection: utterances.drop_queued(connection, session_id, moment))
 
-    async def settle_in_flight(self, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:
+    async def mark_in_flight_unknown(self, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:
         """What was in flight (`sending`, `speaking`) becomes `unknown` (rule 7). Returns it as it was, by session,
         oldest first."""
         moment = self._clock.now()
         return await self._writer.write_alone(
-            lambda connection: utterances.settle_in_flight(connection, session_ids, moment)
+            lambda connection: utterances.mark_in_flight_unknown(connection, session_ids, moment)
         )
 
     async def last_activity(self, session_ids: Sequence[str]) -> dict[str, datetime]:
@@ -289,11 +289,11 @@ class Store:
         """Everybody who is blocked, the newest first."""
         return await self._database.read(platforms.blocked)
 
-    async def keep_installation(self, platform: str, workspace: str, sealed: str) -> None:
+    async def save_installation(self, platform: str, workspace: str, sealed: str) -> None:
         """Keep what a workspace gave the app, encrypted; a second one takes the place of the first."""
         moment = self._clock.now()
         await self._writer.write_alone(
-            lambda connection: platforms.keep_installation(connection, platform, workspace, sealed, moment)
+            lambda connection: platforms.save_installation(connection, platform, workspace, sealed, moment)
         )
 
     async def installation(self, platform: str, workspace: str) -> str | None:

@@ -1,6 +1,6 @@
 """What `DATABASE_URL` means: which engine, which file, and how to name it to a person without a password.
 
-Nothing is opened here, and only `make_room` touches the disk.
+Nothing is opened here, and only `create_file` touches the disk.
 """
 
 import os
@@ -53,7 +53,7 @@ class DatabaseUrl:
         name = f" {self.arguments['database']}" if "database" in self.arguments else ""
         return f"the PostgreSQL database{name} at {libpq.places(self.arguments)}"
 
-    def make_room(self) -> None:
+    def create_file(self) -> None:
         """Make the folder (mode 0700) and the empty file (mode 0600) of a SQLite database where they are missing.
 
         It holds what people wrote: it is for its owner only. Raises `StoreUnavailable` where that is not possible.

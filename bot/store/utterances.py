@@ -133,7 +133,7 @@ def drop_queued(connection: Connection, session_id: str, moment: datetime) -> in
     return _end(connection, [session_id], _IS_QUEUED, UtteranceState.DROPPED, moment)
 
 
-def settle_in_flight(
+def mark_in_flight_unknown(
     connection: Connection, session_ids: Sequence[str], moment: datetime
 ) -> dict[str, list[Utterance]]:
     """What was in flight becomes `unknown` (rule 7). Returns it as it was, by session, oldest first."""

@@ -31,7 +31,7 @@ class Catalogue:
         self._reading = asyncio.Lock()
 
     @property
-    def known_avatars(self) -> Sequence[CatalogueEntry]:
+    def cached_avatars(self) -> Sequence[CatalogueEntry]:
         """The avatars as they were last read, to choose from; empty until they have been read."""
         return tuple(self._avatars.values())
 
@@ -47,7 +47,7 @@ class Catalogue:
         await self._read_avatars(CACHE_TTL)
         return self._avatars.get(avatar_id)
 
-    async def keep_fresh(self) -> None:
+    async def refresh_forever(self) -> None:
         """Read both lists now and every hour, until cancelled. A list that cannot be had stays as it was, and is asked
         for again after a minute."""
         while True:

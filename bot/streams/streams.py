@@ -177,7 +177,7 @@ class SessionStream:
         await self._start()
 
     @property
-    def paid_seconds(self) -> float:
+    def billed_seconds(self) -> float:
         """How long this session has had a stream open, seconds: what the provider charges for."""
         return self._past_seconds + self._open_seconds
 

@@ -30,8 +30,8 @@ class TelnetChat:
     routes = ()
     trouble: str | None = "not listening yet"
 
-    def __init__(self, desk: Bot) -> None:
-        self._desk = desk
+    def __init__(self, bot: Bot) -> None:
+        self._bot = bot
         self._writers: set[asyncio.StreamWriter] = set()
         self._names = itertools.count(1)
         self.port = 0
@@ -88,9 +88,9 @@ class TelnetChat:
     async def _take(self, text: str, actor: Actor) -> Reply:
         group, _, rest = text.removeprefix("/").partition(" ")
         if text.startswith("/") and group in (AVATAR, ADMIN):
-            command = parse(rest, self._desk.commands.usages, group)
-            return await self._desk.commands.run(CommandContext(command, CHANNEL, actor)) or Reply("")
-        receipt = await self._desk.relay.receive(Message(CHANNEL, actor, text))
+            command = parse(rest, self._bot.commands.usages, group)
+            return await self._bot.commands.run(CommandContext(command, CHANNEL, actor)) or Reply("")
+        receipt = await self._bot.relay.receive(Message(CHANNEL, actor, text))
         return Reply(receipt.ignored or sentences.queued(receipt.ahead, live_yet=receipt.live_yet))
 
     def _print(self, writer: asyncio.StreamWriter, reply: Reply) -> None:

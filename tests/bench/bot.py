@@ -43,10 +43,10 @@ class BenchBot:
     def __init__(self, store: Store, provider: AvatarProvider, clock: SystemClock) -> None:
         closer = StreamCloser(provider, store, clock)
         policy = SessionPolicy(queue_limit=100_000)
-        house = Services(
+        services = Services(
             provider, None, store, closer, EventBus(), NoLinks(), clock, policy, Catalogue(provider, clock)
         )
-        self.sessions = SessionRegistry(house)
+        self.sessions = SessionRegistry(services)
         self.relay = Relay(self.sessions, Permissions(), clock, rule=RelayRule.ALL, user_rate=0)
 
     async def start(self, number: int) -> list[AvatarSession]:
@@ -78,7 +78,7 @@ async def running_bot(
         made = provider or PROVIDERS[name](SecretStr("simulator"), address, clock)
         await stack.enter_async_context(made)
         bot = BenchBot(store, made, clock)
-        stack.push_async_callback(bot.sessions.house.closer.stop)
+        stack.push_async_callback(bot.sessions.services.closer.stop)
         stack.push_async_callback(bot.sessions.leave)
         yield bot
 

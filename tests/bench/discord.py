@@ -66,7 +66,7 @@ async def acknowledgement(folder: Path) -> None:
         )
         async with running(DiscordAdapter, settings, address) as bot, slow_provider(address):
             waits = await platform.acknowledgements()
-            assert not any(one.is_live for one in bot.desk.sessions), "the provider was not slow"
+            assert not any(one.is_live for one in bot.bot.sessions), "the provider was not slow"
     say(
         f"Discord acknowledges {len(waits)} commands at once, with a provider that takes {SLOW:g} s: "
         f"p50 {at_percent(waits, 50):.0f} ms, p99 {at_percent(waits, 99):.0f} ms (under 100)"
@@ -154,15 +154,15 @@ async def latency(folder: Path) -> None:
         channels = [twin.add_channel(chat.guild, f"room-{number}") for number in range(CHANNELS)]
         for channel in channels:
             await chat.slash("/avatar start", channel=channel)
-        await chat.bot.until(lambda: len(chat.bot.desk.sessions) == CHANNELS)
-        sessions = list(chat.bot.desk.sessions)
+        await chat.bot.until(lambda: len(chat.bot.bot.sessions) == CHANNELS)
+        sessions = list(chat.bot.bot.sessions)
         await chat.bot.until(lambda: all(one.is_live and one.quiet.is_set() for one in sessions))
         upstream = {int(one.session.channel.id): one.stream.upstream_id or "" for one in sessions if one.stream}
         ours, bare = Watch(), Watch()
-        watch_provider(chat.bot.desk.sessions.house.provider, ours)
+        watch_provider(chat.bot.bot.sessions.services.provider, ours)
         await write_all(chat, channels, ours, "ours")
         address = chat.bot.simulator.address
-        await chat.bot.desk.sessions.leave()
+        await chat.bot.bot.sessions.leave()
         await chat.bot.kill()
         with twin.pointed():
             client = Bare(address, upstream, bare.taken)

@@ -95,7 +95,7 @@ async def running(make: Callable[[Bot], ChatAdapter], settings: Settings, addres
                 await asyncio.sleep(0.01)
         yield application
     finally:
-        await application.desk.sessions.leave()
+        await application.bot.sessions.leave()
         await cancel_and_wait(serving)
         await application.stop()
 

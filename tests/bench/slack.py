@@ -109,10 +109,10 @@ async def _through_the_bot(folder: Path, address: str) -> Times:
         person = twin.add_user("ana")
         place = twin.add_channel("general", [person])
         await twin.slash(place, person, "/avatar", "start")
-        await twin.until(lambda: any(running.is_live for running in application.desk.sessions))
+        await twin.until(lambda: any(running.is_live for running in application.bot.sessions))
 
         async def quiet() -> None:
-            for running in application.desk.sessions:
+            for running in application.bot.sessions:
                 await running.quiet.wait()
 
         return await _write_all(twin, place, quiet)

@@ -73,7 +73,7 @@ async def test_words_that_were_cut_off_do_not_appear(watching: Watching, visit: 
     utterance = Utterance(
         "u", "session-815", watching.view.mode, "x", "a", "b", UtteranceState.INTERRUPTED, watching.clock.now()
     )
-    watching.bulletin.publish(UtteranceChanged(CHANNEL, utterance))
+    watching.event_bus.publish(UtteranceChanged(CHANNEL, utterance))
     watching.speak("Always", at=watching.clock.now() + timedelta(seconds=0.9))
     await page.until("document.getElementById('captions').innerText !== ''")
     assert await page.captions() == "Always"

@@ -57,7 +57,7 @@ async def bot(
 
 async def opened(bot: Application) -> tuple[AvatarSession, str]:
     """A session with its room, and its watch link."""
-    sessions = bot.desk.sessions
+    sessions = bot.bot.sessions
     await sessions.start(CHANNEL, HOST, StartOptions())
     running = sessions.in_channel(CHANNEL)
     assert running is not None
@@ -77,7 +77,7 @@ async def test_with_the_bot_in_the_room_three_browsers_watch_one_session_at_once
     for page in pages:
         await page.until_playing()
         await page.page.get_by_role("button", name="Click to unmute", exact=True).click()
-    await bot.desk.relay.receive(Message(CHANNEL, HOST, STORY))
+    await bot.bot.relay.receive(Message(CHANNEL, HOST, STORY))
 
     for page in pages:
         await page.until_state("live")
@@ -90,6 +90,6 @@ async def test_with_the_bot_in_the_room_three_browsers_watch_one_session_at_once
     assert bot.simulator is not None
     assert [stream.ended for stream in bot.simulator.streams()] == [None]
 
-    await bot.desk.sessions.stop(running, EndReason.STOPPED, HOST)
+    await bot.bot.sessions.stop(running, EndReason.STOPPED, HOST)
     for page in pages:
         await page.until_state("ended")

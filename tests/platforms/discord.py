@@ -110,14 +110,14 @@ class DiscordDriver:
     async def slash(self, line: str, *, by: str = ANA, channel: Channel | None = None) -> Interaction:
         """Send a slash command, even one that the person's Discord would not offer."""
         group, _, rest = line.removeprefix("/").partition(" ")
-        command = parse(rest, self.bot.desk.commands.usages, group)
+        command = parse(rest, self.bot.bot.commands.usages, group)
         typed = f"{command.group} {command.verb}"
         return await self.twin.slash(
             channel or self.channel, self.people[by], typed, self._options(command), anyway=True
         )
 
     def _options(self, command: Command) -> dict[str, object]:
-        usage = self.bot.desk.commands.usages[command.group, command.verb]
+        usage = self.bot.bot.commands.usages[command.group, command.verb]
         options: dict[str, object] = dict(command.options)
         if command.text:
             person = self.people.get(command.text.removeprefix("@"))

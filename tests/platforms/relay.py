@@ -41,10 +41,10 @@ class RunningBot:
         self._serving: asyncio.Task[None] | None = None
 
     @property
-    def desk(self) -> Bot:
+    def bot(self) -> Bot:
         """The core of the bot that runs now."""
         assert self._application is not None
-        return self._application.desk
+        return self._application.bot
 
     @property
     def adapter(self) -> ChatAdapter:
@@ -85,7 +85,7 @@ class RunningBot:
         application, self._application = self._application, None
         if application is None:
             return
-        await application.desk.sessions.leave()
+        await application.bot.sessions.leave()
         await cancel_and_wait(self._serving)
         await application.stop()
 

@@ -17,20 +17,20 @@ WHILE_IT_RUNS = [reason for reason in EndReason if reason is not EndReason.SHUTD
 async def keep_waiting(chat: Driver, *texts: str, by: str = ANA) -> None:
     """Have the avatar say something long, and texts wait behind it."""
     await chat.write(LONG)
-    await chat.bot.until(lambda: any(running.speech.current for running in chat.bot.desk.sessions))
+    await chat.bot.until(lambda: any(running.speech.current for running in chat.bot.bot.sessions))
     for text in texts:
         assert "before it" in await chat.command(f"/avatar say {text}", by=by)
 
 
 async def begin(chat: Driver) -> None:
     await chat.command("/avatar start")
-    await chat.bot.until(lambda: all(running.is_live and running.quiet.is_set() for running in chat.bot.desk.sessions))
+    await chat.bot.until(lambda: all(running.is_live and running.quiet.is_set() for running in chat.bot.bot.sessions))
 
 
 async def end(chat: Driver, reason: EndReason) -> None:
-    for running in chat.bot.desk.sessions:
+    for running in chat.bot.bot.sessions:
         running.ask_to_end(reason)
-    await chat.bot.until(lambda: len(chat.bot.desk.sessions) == 0)
+    await chat.bot.until(lambda: len(chat.bot.bot.sessions) == 0)
 
 
 async def test_every_end_of_a_session_tells_what_it_left_unsaid(chat: Driver) -> None:
@@ -82,7 +82,7 @@ async def test_the_context_menu_is_an_entry_like_the_others(discord: DiscordDriv
     message = await discord.twin.write(discord.channel, discord.people[BEN], "pointed at")
     await keep_waiting(discord)
     await discord.twin.context_menu(discord.channel, discord.people[ANA], "Let the avatar say this", message)
-    await discord.bot.until(lambda: any(running.queued() for running in discord.bot.desk.sessions))
+    await discord.bot.until(lambda: any(running.queued() for running in discord.bot.bot.sessions))
     await end(discord, EndReason.IDLE)
 
     await discord.until_told_unsaid("pointed at")
@@ -102,8 +102,8 @@ async def test_after_fifteen_minutes_the_channel_is_told_for_whom(discord: Disco
 async def test_after_a_crash_nobody_is_forgotten(discord: DiscordDriver) -> None:
     await begin(discord)
     await keep_waiting(discord, "unsaid")
-    (running,) = discord.bot.desk.sessions
-    store = running._house.store
+    (running,) = discord.bot.bot.sessions
+    store = running._services.store
     await store.request_stop(running.session.id, "shell:operator")
     await discord.restart()
 
@@ -129,7 +129,7 @@ async def test_the_shortcut_and_a_command_by_mention_are_entries_like_the_others
     await keep_waiting(slack)
     await slack.twin.shortcut(message, "say_this", slack.people[ANA])
     await slack.write("say by mention", by=BEN)
-    await slack.bot.until(lambda: sum(len(running.queued()) for running in slack.bot.desk.sessions) == 2)
+    await slack.bot.until(lambda: sum(len(running.queued()) for running in slack.bot.bot.sessions) == 2)
     await end(slack, EndReason.IDLE)
 
     await slack.until_told_unsaid("pointed at")
@@ -139,8 +139,8 @@ async def test_the_shortcut_and_a_command_by_mention_are_entries_like_the_others
 async def test_after_a_crash_people_are_told_alone_in_slack(slack: SlackDriver) -> None:
     await begin(slack)
     await keep_waiting(slack, "one", "two")
-    (running,) = slack.bot.desk.sessions
-    await running._house.store.request_stop(running.session.id, "shell:operator")
+    (running,) = slack.bot.bot.sessions
+    await running._services.store.request_stop(running.session.id, "shell:operator")
     await slack.restart()
 
     await slack.until_told_unsaid("2 of your messages (“one”, “two”)")

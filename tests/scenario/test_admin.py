@@ -219,7 +219,7 @@ async def test_a_stop_asked_for_by_the_shell_is_obeyed_within_a_second(tmp_path:
 async def test_sessions_of_a_channel_that_is_gone_are_closed_and_the_others_stay(tmp_path: Path) -> None:
     async with World(tmp_path, options=ROOMY) as world:
         await two_workspaces(world)
-        await world.sessions.leave_channels(lambda channel: channel.workspace == "workspace", "the bot was removed")
+        await world.sessions.end_in_channels(lambda channel: channel.workspace == "workspace", "the bot was removed")
         await world.until(lambda: len(world.sessions) == 1)
         assert [running.session.channel for running in world.sessions] == [THERE]
         gone = [entry for entry in await world.store.audit_entries(10) if entry.action == "channel gone"]
@@ -237,7 +237,7 @@ async def test_channel_that_is_gone_reads_nothing_any_more(tmp_path: Path) -> No
             before = len(world.notices)
             if already_ending:
                 running.ask_to_end(EndReason.IDLE)
-            await world.sessions.leave_channels(partial(eq, CHANNEL), "the channel was archived")
+            await world.sessions.end_in_channels(partial(eq, CHANNEL), "the channel was archived")
             await world.until(running.closed.is_set)
             await world.pass_time(1.0)
             assert world.notices[before:] == []

@@ -62,7 +62,7 @@ async def test_an_answer_waits_for_its_turn_and_so_does_what_comes_after_it(real
 
 async def test_earlier_turns_are_remembered(realtime: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[tuple[str, bool]]] = []
-    model: Any = realtime.sessions.house.chat_model
+    model: Any = realtime.sessions.services.chat_model
     ask = model.answer
 
     def noted(knowledge: str, turns: Any) -> Any:
@@ -117,7 +117,7 @@ async def test_a_model_that_breaks_off_has_its_beginning_said_and_the_rest_told(
 
 
 async def test_an_answer_of_marks_alone_is_no_answer(realtime: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    model: Any = realtime.sessions.house.chat_model
+    model: Any = realtime.sessions.services.chat_model
 
     async def marks(knowledge: str, turns: Any) -> Any:
         yield "** "
@@ -133,7 +133,7 @@ async def test_an_answer_of_marks_alone_is_no_answer(realtime: World, monkeypatc
 
 
 async def test_a_mistake_in_a_model_is_told_and_holds_nobody(realtime: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    model: Any = realtime.sessions.house.chat_model
+    model: Any = realtime.sessions.services.chat_model
 
     async def broken(knowledge: str, turns: Any) -> Any:
         yield "one moment, "
@@ -253,7 +253,7 @@ SPOKEN = "Berlin Berlin is the capital. See a link. City, People. New York, 8 mi
 async def test_marks_of_an_answer_reach_no_voice_however_it_is_cut(
     realtime: World, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    model: Any = realtime.sessions.house.chat_model
+    model: Any = realtime.sessions.services.chat_model
 
     async def formatted(knowledge: str, turns: Any) -> Any:
         for at in range(0, len(MARKDOWN), size):

@@ -78,11 +78,11 @@ async def test_cleanup_closes_what_has_been_silent_for_a_minute_and_nothing_else
 
 async def open_as_a_stranger(world: World) -> str:
     """A stream that no row of the bot knows."""
-    house = world.sessions.house
-    request = house.policy.stream_request(
-        house.provider.capabilities, avatar="", voice="", quality="low", remaining=600, first_words=None
+    services = world.sessions.services
+    request = services.policy.stream_request(
+        services.provider.capabilities, avatar="", voice="", quality="low", remaining=600, initial_text=None
     )
-    return await house.provider.create(request)
+    return await services.provider.create(request)
 
 
 async def test_cleanup_reports_streams_nobody_here_owns_and_leaves_them_alone(streaming: World) -> None:
@@ -95,7 +95,7 @@ async def test_cleanup_reports_streams_nobody_here_owns_and_leaves_them_alone(st
 
 
 async def test_cleanup_says_that_streams_nobody_owns_are_closed_where_the_key_is_ours(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming", policy=with_policy(key_is_ours=True), sweeper=True) as world:
+    async with World(tmp_path, "heygen-streaming", policy=with_policy(exclusive_key=True), sweeper=True) as world:
         await open_as_a_stranger(world)
         assert (await world.type("/avatar-admin cleanup", ADA)).text == (
             "Closed no sessions. The provider has 1 more open stream that no session here owns; "

@@ -70,8 +70,8 @@ async def adapter(telnet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("AVATAR_GREETING", "Hi.")
     made: list[ChatAdapter] = []
 
-    def make(desk: Any) -> ChatAdapter:
-        made.append(telnet(desk))
+    def make(bot: Any) -> ChatAdapter:
+        made.append(telnet(bot))
         return made[0]
 
     application = Application(load(None), SystemClock(10), lambda _: None, simulator=SimulatorOptions(auto_viewer=True))

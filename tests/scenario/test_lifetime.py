@@ -113,7 +113,7 @@ async def test_a_silent_session_that_lives_stays_for_its_whole_idle_time(kept: W
 
 
 async def test_a_lost_keep_alive_ends_nothing(kept: World) -> None:
-    provider: Any = kept.sessions.house.provider
+    provider: Any = kept.sessions.services.provider
     keep_alive, sent = provider.keep_alive, 0
 
     async def every_other(upstream_id: str) -> None:
@@ -129,7 +129,7 @@ async def test_a_lost_keep_alive_ends_nothing(kept: World) -> None:
 
 
 async def test_a_keep_alive_without_an_answer_holds_up_neither_the_next_one_nor_a_message(kept: World) -> None:
-    provider: Any = kept.sessions.house.provider
+    provider: Any = kept.sessions.services.provider
     keep_alive, sent = provider.keep_alive, 0
 
     async def first_hangs(upstream_id: str) -> None:

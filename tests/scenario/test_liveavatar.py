@@ -85,7 +85,7 @@ async def test_what_was_sent_ahead_is_not_said_twice_where_an_interrupt_fails(
     await liveavatar.write("one two three four five six seven eight nine ten.")
     await liveavatar.write("and then.")
     await liveavatar.until(lambda: liveavatar.running is not None and liveavatar.running.speech.ahead)
-    monkeypatch.setattr(liveavatar.sessions.house.provider, "interrupt", fail)
+    monkeypatch.setattr(liveavatar.sessions.services.provider, "interrupt", fail)
     await liveavatar.type("/avatar skip")
     await liveavatar.write("the end.")
 
@@ -152,7 +152,7 @@ async def test_with_nobody_in_the_seat_the_queue_waits_and_says_so(
         running = await world.start()
         await world.write("is anybody there?")
         await world.until(lambda: running.view().phase is Phase.WAITING_FOR_VIEWER)
-        provider: Any = world.sessions.house.provider
+        provider: Any = world.sessions.services.provider
         seat = seats_of(provider).sit(running.stream.upstream_id or "") if running.stream else None
         assert seat is not None
         publications = aiter(seat.publications())
@@ -281,7 +281,7 @@ async def test_a_stream_that_opens_without_its_avatar_again_and_again_costs_no_m
 
     await liveavatar.start()
     (stream,) = liveavatar.open_streams
-    monkeypatch.setattr(liveavatar.sessions.house.provider, "start", start)
+    monkeypatch.setattr(liveavatar.sessions.services.provider, "start", start)
     liveavatar.simulator.drop_stream(stream.id)
     await liveavatar.write("is anybody there?")
 
@@ -292,4 +292,4 @@ async def test_a_stream_that_opens_without_its_avatar_again_and_again_costs_no_m
 def carried_by(running: AvatarSession) -> tuple[PageBridge, str]:
     """The seats of the provider, and the session's room among them."""
     assert running.stream is not None
-    return seats_of(running._house.provider), running.stream.upstream_id or ""
+    return seats_of(running._services.provider), running.stream.upstream_id or ""

@@ -172,7 +172,7 @@ async def test_ask_is_answered_and_say_is_repeated_whatever_the_mode(world: Worl
     await world.type("/avatar say just this")
     await world.until(lambda: world.ended_as("just this", UtteranceState.SPOKEN))
     assert "just this" in world.spoken
-    assert "what is the weather like?" not in world.spoken or world.sessions.house.provider.capabilities.chat
+    assert "what is the weather like?" not in world.spoken or world.sessions.services.provider.capabilities.chat
     assert world.ended_as("what is the weather like?", UtteranceState.SPOKEN)
 
 

@@ -14,7 +14,7 @@ from tests.world import ADA, CHANNEL, World, simulated, with_policy
 
 CREATE = {"method": "POST", "path": "/v1/streaming.new"}
 CLOSE = {"method": "POST", "path": "/v1/streaming.stop"}
-OURS = with_policy(key_is_ours=True)
+OURS = with_policy(exclusive_key=True)
 TWO_LOOKS = 21.0
 """Seconds within which the provider's list has been read twice."""
 
@@ -35,11 +35,11 @@ async def shared(tmp_path: Path) -> AsyncIterator[World]:
 
 async def open_by_somebody_else(world: World) -> str:
     """A stream on the same key that this bot knows nothing of."""
-    house = world.sessions.house
-    request = house.policy.stream_request(
-        house.provider.capabilities, avatar="", voice="", quality="low", remaining=600, first_words=None
+    services = world.sessions.services
+    request = services.policy.stream_request(
+        services.provider.capabilities, avatar="", voice="", quality="low", remaining=600, initial_text=None
     )
-    return await house.provider.create(request)
+    return await services.provider.create(request)
 
 
 async def lose_a_create(world: World) -> str:

@@ -49,7 +49,7 @@ async def stopped(world: World) -> None:
 async def by_the_shell(world: World) -> None:
     assert world.running is not None
     await world.store.request_stop(world.running.session.id, "shell:operator")
-    await world.sessions.obey_stop_requests()
+    await world.sessions.apply_stop_requests()
 
 
 async def idle(world: World) -> None:
@@ -67,14 +67,14 @@ async def shut_down(world: World) -> None:
 
 
 async def channel_gone(world: World) -> None:
-    await world.sessions.leave_channels(lambda channel: channel == CHANNEL, "deleted")
+    await world.sessions.end_in_channels(lambda channel: channel == CHANNEL, "deleted")
 
 
 async def failed(world: World) -> None:
     async def fail(*_: object, **__: object) -> None:
         raise QuotaExhausted("nothing left")
 
-    provider = world.sessions.house.provider
+    provider = world.sessions.services.provider
     provider.speak = provider.create = fail  # type: ignore[method-assign, assignment]
     await world.type("/avatar skip")
 

@@ -31,7 +31,7 @@ async def test_the_page_gets_the_seats_of_the_provider(tmp_path: Path) -> None:
     with patch("bot.app.WebServer", wraps=WebServer) as made:
         try:
             await application.start([])
-            assert made.call_args.kwargs["seats"] is seats_of(application.desk.sessions.house.provider)
+            assert made.call_args.kwargs["seats"] is seats_of(application.bot.sessions.services.provider)
         finally:
             await application.stop()
 

@@ -53,9 +53,9 @@ async def test_a_round_of_the_sweeper(world: World) -> None:
 
 
 async def test_the_catalogue(world: World) -> None:
-    catalogue = world.sessions.house.catalogue
-    Mistakes(world.sessions.house.provider, "voices")
-    part = Supervised("catalogue", catalogue.keep_fresh, world.clock)
+    catalogue = world.sessions.services.catalogue
+    Mistakes(world.sessions.services.provider, "voices")
+    part = Supervised("catalogue", catalogue.refresh_forever, world.clock)
     keeping = asyncio.create_task(part.run())
     await world.rest()
     assert part.trouble is not None
@@ -66,7 +66,7 @@ async def test_the_catalogue(world: World) -> None:
 
 
 async def test_the_listening_to_a_stream(world: World) -> None:
-    provider: Any = world.sessions.house.provider
+    provider: Any = world.sessions.services.provider
     hear, times = provider.events, iter([True, True, False])
 
     def events(upstream_id: str) -> Any:

@@ -25,47 +25,47 @@ async def read(following: Subscription) -> list[str]:
 
 
 async def test_follower_of_all_hears_every_session_in_order() -> None:
-    bulletin = EventBus()
-    with bulletin.follow() as following:
+    event_bus = EventBus()
+    with event_bus.follow() as following:
         for text, session in (("a", "one"), ("b", "two"), ("c", "one")):
-            bulletin.publish(notice(text, session))
+            event_bus.publish(notice(text, session))
         assert await read(following) == ["a", "b", "c"]
 
 
 async def test_follower_of_one_session_hears_no_other() -> None:
-    bulletin = EventBus()
-    with bulletin.follow("one") as following:
+    event_bus = EventBus()
+    with event_bus.follow("one") as following:
         for text, session in (("a", "one"), ("b", "two"), ("c", "one")):
-            bulletin.publish(notice(text, session))
+            event_bus.publish(notice(text, session))
         assert await read(following) == ["a", "c"]
 
 
 async def test_follower_waits_for_what_comes_later() -> None:
-    bulletin = EventBus()
-    with bulletin.follow() as following:
+    event_bus = EventBus()
+    with event_bus.follow() as following:
         events = aiter(following)
         waiting = asyncio.ensure_future(anext(events))
         await asyncio.sleep(0)
         assert not waiting.done()
-        bulletin.publish(notice("late"))
+        event_bus.publish(notice("late"))
         assert text_of(await waiting) == "late"
         await events.aclose()
 
 
 async def test_what_happened_before_or_after_is_not_heard() -> None:
-    bulletin = EventBus()
-    bulletin.publish(notice("before"))
-    with bulletin.follow() as following:
+    event_bus = EventBus()
+    event_bus.publish(notice("before"))
+    with event_bus.follow() as following:
         pass
-    bulletin.publish(notice("after"))
+    event_bus.publish(notice("after"))
     assert await read(following) == []
 
 
 async def test_follower_that_does_not_keep_up_loses_the_oldest_and_is_told_how_many() -> None:
-    bulletin = EventBus()
-    with bulletin.follow(backlog=2) as slow, bulletin.follow() as quick:
+    event_bus = EventBus()
+    with event_bus.follow(backlog=2) as slow, event_bus.follow() as quick:
         for text in "abcd":
-            bulletin.publish(notice(text))
+            event_bus.publish(notice(text))
         assert slow.missed == 2
         assert quick.missed == 0
         assert await read(slow) == ["c", "d"]
@@ -73,28 +73,28 @@ async def test_follower_that_does_not_keep_up_loses_the_oldest_and_is_told_how_m
 
 
 async def test_backlog_is_bounded_where_nobody_says_how() -> None:
-    bulletin = EventBus()
-    with bulletin.follow() as following:
+    event_bus = EventBus()
+    with event_bus.follow() as following:
         for _ in range(BACKLOG + 1):
-            bulletin.publish(notice("a"))
+            event_bus.publish(notice("a"))
         assert following.missed == 1
         assert len(await read(following)) == BACKLOG
 
 
 async def test_pending_tells_whether_something_waits() -> None:
-    bulletin = EventBus()
-    with bulletin.follow() as following:
+    event_bus = EventBus()
+    with event_bus.follow() as following:
         assert not following.pending()
-        bulletin.publish(notice("a"))
+        event_bus.publish(notice("a"))
         assert following.pending()
 
 
 async def test_closing_lets_the_follower_read_to_the_end() -> None:
-    bulletin = EventBus()
-    with bulletin.follow() as following:
+    event_bus = EventBus()
+    with event_bus.follow() as following:
         reading = asyncio.ensure_future(_texts(following))
         await asyncio.sleep(0)
-        bulletin.publish(notice("last"))
+        event_bus.publish(notice("last"))
         following.close()
         assert await reading == ["last"]
 
@@ -104,10 +104,10 @@ async def _texts(following: Subscription) -> list[str]:
 
 
 def test_watchers_of_a_session_are_counted_while_they_watch() -> None:
-    bulletin = EventBus()
-    with bulletin.follow(), bulletin.follow("one"), bulletin.follow("two"):
-        with bulletin.follow("one"):
-            assert bulletin.watchers("one") == 2
-        assert bulletin.watchers("one") == 1
-    assert bulletin.watchers("one") == 0
-    assert bulletin.watchers("never") == 0
+    event_bus = EventBus()
+    with event_bus.follow(), event_bus.follow("one"), event_bus.follow("two"):
+        with event_bus.follow("one"):
+            assert event_bus.watchers("one") == 2
+        assert event_bus.watchers("one") == 1
+    assert event_bus.watchers("one") == 0
+    assert event_bus.watchers("never") == 0

@@ -24,13 +24,13 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 @pytest.fixture
 def catalogue(world: World) -> Catalogue:
-    return Catalogue(world.sessions.house.provider, world.clock)
+    return Catalogue(world.sessions.services.provider, world.clock)
 
 
 @pytest.fixture
 async def fresh(world: World, catalogue: Catalogue) -> AsyncIterator[Catalogue]:
     """A catalogue that is being kept fresh."""
-    keeping = asyncio.create_task(catalogue.keep_fresh())
+    keeping = asyncio.create_task(catalogue.refresh_forever())
     await world.rest()
     yield catalogue
     await cancel_and_wait(keeping)
@@ -45,11 +45,11 @@ def another_avatar(world: World, times: int = 1) -> None:
 
 
 def names(catalogue: Catalogue) -> list[str]:
-    return [entry.name for entry in catalogue.known_avatars]
+    return [entry.name for entry in catalogue.cached_avatars]
 
 
 def test_nothing_is_known_before_the_lists_were_read(catalogue: Catalogue) -> None:
-    assert not catalogue.known_avatars
+    assert not catalogue.cached_avatars
     assert not catalogue.known_voices
 
 
@@ -76,19 +76,19 @@ async def test_the_lists_are_read_again_every_hour(world: World, fresh: Catalogu
 async def test_a_list_that_cannot_be_had_stays_as_it_was(
     world: World, fresh: Catalogue, broken: dict[str, str]
 ) -> None:
-    known = fresh.known_avatars, fresh.known_voices
+    known = fresh.cached_avatars, fresh.known_voices
     world.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, **broken)
     await world.pass_time(CACHE_TTL + 10)
-    assert (fresh.known_avatars, fresh.known_voices) == known
+    assert (fresh.cached_avatars, fresh.known_voices) == known
 
 
 async def test_a_list_that_could_not_be_had_is_asked_for_again_after_a_minute(
     world: World, catalogue: Catalogue
 ) -> None:
     world.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, **AVATARS)
-    keeping = asyncio.create_task(catalogue.keep_fresh())
+    keeping = asyncio.create_task(catalogue.refresh_forever())
     await world.pass_time(10)
-    assert not catalogue.known_avatars
+    assert not catalogue.cached_avatars
     world.simulator.faults.clear()
     await world.pass_time(RETRY_DELAY)
     assert "Juno" in names(catalogue)

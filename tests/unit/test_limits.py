@@ -133,7 +133,7 @@ async def test_limits_in_dollars_have_no_share_where_no_price_is_known(store: St
     await use(store, HERE, NOON - timedelta(hours=3), NOON)
     asked = budget(store, clock, None, channel_dollars=Decimal(1), workspace_dollars=Decimal(1))
     assert list(asked.shares(HERE, await asked.spent())) == []
-    await asked.require_room(HERE, [])
+    await asked.check_quota(HERE, [])
 
 
 @pytest.mark.parametrize("seconds", [59, 60])
@@ -143,10 +143,10 @@ async def test_a_limit_is_used_up_at_the_last_second_and_not_before(
     await use(store, HERE, NOON - timedelta(seconds=seconds), NOON)
     asked = budget(store, clock, channel_minutes=1.0)
     if seconds < 60:
-        await asked.require_room(HERE, [])
+        await asked.check_quota(HERE, [])
     else:
         with pytest.raises(Refused, match="Today's limit is used up: 1 minute a day in this channel") as refused:
-            await asked.require_room(HERE, [])
+            await asked.check_quota(HERE, [])
         assert refused.value.stage == "limit"
 
 
@@ -154,16 +154,16 @@ async def test_sessions_at_once_count_in_the_own_workspace_and_not_the_own_chann
     store: Store, clock: ManualClock
 ) -> None:
     asked = budget(store, clock, workspace_sessions=1)
-    await asked.require_room(HERE, [])
-    await asked.require_room(HERE, [HERE, ELSEWHERE, OTHER_PLATFORM])
+    await asked.check_quota(HERE, [])
+    await asked.check_quota(HERE, [HERE, ELSEWHERE, OTHER_PLATFORM])
     with pytest.raises(Refused, match="1 avatar is in this workspace already") as refused:
-        await asked.require_room(HERE, [NEXT_DOOR])
+        await asked.check_quota(HERE, [NEXT_DOOR])
     assert refused.value.stage == "limit"
 
 
 async def test_no_limits_let_everybody_in(store: Store, clock: ManualClock) -> None:
     await use(store, HERE, NOON - timedelta(hours=12), NOON)
-    await budget(store, clock, Decimal(3)).require_room(HERE, [NEXT_DOOR] * 100)
+    await budget(store, clock, Decimal(3)).check_quota(HERE, [NEXT_DOOR] * 100)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_cost_of_a_dead_bot_is_what_follows_from_the_code(provider: str, capabil
     idle, longest, price, bound = BOUNDS[provider]
     policy = SessionPolicy()
     request = policy.stream_request(
-        capabilities, avatar="", voice="", quality="", remaining=policy.max_duration, first_words=None
+        capabilities, avatar="", voice="", quality="", remaining=policy.max_duration, initial_text=None
     )
     assert float(idle) == request.idle_timeout
     assert float(longest) == request.max_duration

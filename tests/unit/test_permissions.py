@@ -21,7 +21,7 @@ def role(access: AccessLists, actor: Actor) -> Role:
 
 def blocked(workspace: str, person: str = "discord:2") -> Permissions:
     permissions = Permissions()
-    permissions.learn_blocks([Block(person, workspace, "discord:3", datetime(2026, 1, 1, tzinfo=UTC))])
+    permissions.set_blocks([Block(person, workspace, "discord:3", datetime(2026, 1, 1, tzinfo=UTC))])
     return permissions
 
 
@@ -112,7 +112,7 @@ def test_admins_of_the_platform_need_not_be_named() -> None:
 
 def test_a_block_wins_over_everything() -> None:
     permissions = Permissions(AccessLists(operators=frozenset({"discord:3"}), admins=frozenset({"discord:3"})))
-    permissions.learn_blocks([Block("discord:3", EVERYWHERE, "shell", datetime(2026, 1, 1, tzinfo=UTC))])
+    permissions.set_blocks([Block("discord:3", EVERYWHERE, "shell", datetime(2026, 1, 1, tzinfo=UTC))])
     with pytest.raises(Refused, match="You are blocked"):
         permissions.require(ADMIN, Role.VIEWER, HERE)
 
@@ -131,7 +131,7 @@ def test_a_block_everywhere_holds_in_every_workspace() -> None:
 
 def test_a_lifted_block_is_forgotten() -> None:
     permissions = blocked(EVERYWHERE)
-    permissions.learn_blocks([])
+    permissions.set_blocks([])
     permissions.require(HOST, Role.HOST, HERE)
 
 

@@ -70,7 +70,7 @@ class Both:
         self.world = world
         self.here, self.other = Chat("test"), Chat("other")
         self.told: list[str] = []
-        self.bulletin = EventBus()
+        self.event_bus = EventBus()
         chats: list[ChatAdapter] = [self.here, self.other]
         self.platforms = Platforms(chats, world.sessions, world.clock, self.told.append)
         self.serving: asyncio.Task[None]
@@ -78,7 +78,7 @@ class Both:
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            following = stack.enter_context(self.bulletin.follow())
+            following = stack.enter_context(self.event_bus.follow())
             await self.platforms.enter(stack)
             showing = asyncio.create_task(self.platforms.show(following))
             self.serving = asyncio.create_task(self._serve())
@@ -94,7 +94,7 @@ class Both:
             self.platforms.start(group)
 
     def say(self, platform: str, text: str) -> None:
-        self.bulletin.publish(Notice(Channel(platform, "w", "c"), "s", Reply(text), NoticeKind.WARNING))
+        self.event_bus.publish(Notice(Channel(platform, "w", "c"), "s", Reply(text), NoticeKind.WARNING))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ LIVEAVATAR = liveavatar.CAPABILITIES
 
 def request(policy: SessionPolicy, capabilities: Capabilities, remaining: float = 1000.0) -> StreamRequest:
     return policy.stream_request(
-        capabilities, avatar="", voice="", quality="low", remaining=remaining, first_words=None
+        capabilities, avatar="", voice="", quality="low", remaining=remaining, initial_text=None
     )
 
 
@@ -44,15 +44,15 @@ def test_a_stream_never_outlives_its_session_by_more_than_the_margin() -> None:
 
 @pytest.mark.parametrize(("idle", "asked"), [(5.0, 65.0), (30.0, 90.0), (300.0, 90.0), (604_800.0, 90.0)])
 def test_what_keep_alives_can_hold_open_is_asked_to_end_soon_without_them(idle: float, asked: float) -> None:
-    assert SessionPolicy(idle_timeout=idle).asked_idle_timeout(V1) == asked
+    assert SessionPolicy(idle_timeout=idle).provider_idle_timeout(V1) == asked
     without = replace(V1, keeps_alive=False)
-    assert SessionPolicy(idle_timeout=idle).asked_idle_timeout(without) == min(3600.0, idle + MARGIN)
+    assert SessionPolicy(idle_timeout=idle).provider_idle_timeout(without) == min(3600.0, idle + MARGIN)
 
 
 @pytest.mark.parametrize("capabilities", [V1, LIVEAVATAR], ids=["heygen-streaming", "liveavatar"])
 @pytest.mark.parametrize("idle", [5.0, 30.0, 300.0, 7200.0])
 def test_one_lost_keep_alive_leaves_time_for_the_next(capabilities: Capabilities, idle: float) -> None:
-    asked = SessionPolicy(idle_timeout=idle).asked_idle_timeout(capabilities)
+    asked = SessionPolicy(idle_timeout=idle).provider_idle_timeout(capabilities)
     every = keep_alive_every(capabilities, asked)
     assert every is not None
     # Sent, lost, sent again: and still a fifth of a minute is left for it to arrive.

@@ -49,7 +49,7 @@ class RealtimeCatalogue:
 
     async def balance(self) -> str | None:
         """What is left in the wallet, the subscription or the plan, whichever the account has."""
-        answer = await self._connection.call("GET", "/v3/users/me", self._refusals.reading, RetryPolicy.READS)
+        answer = await self._connection.call("GET", "/v3/users/me", self._refusals.reading, RetryPolicy.IDEMPOTENT)
         account = fields.field(answer.json, "data")
         return _in_wallet(account) or _in_subscription(account) or _in_plan(account)
 
@@ -78,7 +78,7 @@ class RealtimeCatalogue:
 
     async def _own_voice(self, avatar: str) -> tuple[str, str]:
         answer = await self._connection.call(
-            "GET", f"/v3/avatars/looks/{quote(avatar, safe='')}", self._refusals.reading, RetryPolicy.READS
+            "GET", f"/v3/avatars/looks/{quote(avatar, safe='')}", self._refusals.reading, RetryPolicy.IDEMPOTENT
         )
         return avatar, fields.text(fields.field(answer.json, "data", "default_voice_id")) or ""
 
@@ -93,7 +93,9 @@ class RealtimeCatalogue:
         token = ""
         for _ in range(MAX_PAGES):
             page: dict[str, str | int] = {"limit": size, **query, **({"token": token} if token else {})}
-            answer = await self._connection.call("GET", path, self._refusals.reading, RetryPolicy.READS, query=page)
+            answer = await self._connection.call(
+                "GET", path, self._refusals.reading, RetryPolicy.IDEMPOTENT, query=page
+            )
             listed = fields.field(answer.json, "data")
             if not isinstance(listed, list):
                 raise Transient(

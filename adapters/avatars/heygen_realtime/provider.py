@@ -41,7 +41,7 @@ START_LIMIT = 60.0
 CAPABILITIES = Capabilities(
     chat=False,
     appends=True,
-    needs_first_words=True,
+    requires_initial_text=True,
     cut=InterruptMethod.CLOSE_STREAM,
     reports_speech=True,
     sends_ahead=True,
@@ -73,7 +73,7 @@ class HeyGenRealtime(HeyGenAccount):
 
     async def create(self, request: StreamRequest) -> str:
         """Open a text stream; it speaks the first words as soon as it runs."""
-        first = request.first_words
+        first = request.initial_text
         if first is None or not first.text.strip():
             raise Invalid("a v3 stream cannot be opened without words to say", parameter="text")
         _check_length(first.text)
@@ -84,7 +84,7 @@ class HeyGenRealtime(HeyGenAccount):
         text = first.text if first.more else closed(first.text)
         body = {"type": "text_stream", "avatar_id": avatar, "voice_id": voice, "text": text}
         answer = await self._connection.call(
-            "POST", "/v3/avatar-realtime", self._refusals.creating, RetryPolicy.UNLESS_TAKEN, body=body
+            "POST", "/v3/avatar-realtime", self._refusals.creating, RetryPolicy.IF_NOT_SENT, body=body
         )
         upstream_id = fields.text(fields.field(answer.json, "data", "stream_id"))
         if upstream_id is None:
@@ -131,7 +131,7 @@ class HeyGenRealtime(HeyGenAccount):
                 "POST",
                 f"{_path(upstream_id)}/text",
                 self._refusals.of_stream,
-                RetryPolicy.BRIEFLY,
+                RetryPolicy.IF_NOT_SENT_SHORT_WAIT,
                 body={"delta": delta},
             )
         except ProviderError as failure:
@@ -155,7 +155,7 @@ class HeyGenRealtime(HeyGenAccount):
         """Cancel the stream. One that ended before answers that nothing was cancelled, which is as good."""
         with contextlib.suppress(StreamGone):
             await self._connection.call(
-                "POST", f"{_path(upstream_id)}/cancel", self._refusals.of_stream, RetryPolicy.READS
+                "POST", f"{_path(upstream_id)}/cancel", self._refusals.of_stream, RetryPolicy.IDEMPOTENT
             )
         stream = self._streams.pop(upstream_id, None)
         if stream is not None:
@@ -164,7 +164,9 @@ class HeyGenRealtime(HeyGenAccount):
     async def status(self, upstream_id: str) -> StreamStatus:
         """What v3 says. While it streams it has an address; the schema calls it `hls_url`, the guide `url`."""
         try:
-            answer = await self._connection.call("GET", _path(upstream_id), self._refusals.of_stream, RetryPolicy.READS)
+            answer = await self._connection.call(
+                "GET", _path(upstream_id), self._refusals.of_stream, RetryPolicy.IDEMPOTENT
+            )
         except StreamGone as gone:
             return StreamStatus(False, None, str(gone))
         data = fields.field(answer.json, "data")

@@ -49,7 +49,7 @@ MAX_SPEECH_SECONDS = 3600.0
 CAPABILITIES = Capabilities(
     chat=True,
     appends=False,
-    needs_first_words=False,
+    requires_initial_text=False,
     cut=InterruptMethod.NATIVE,
     # Speech events come over the LiveKit data channel, where only who is in the room hears them: the core follows
     # `duration_ms`, and what a page or the bot hears comes on top.
@@ -128,7 +128,7 @@ class HeyGenStreaming(HeyGenAccount):
                 "POST", "/v1/streaming.new", self._refusals.streaming, body=body, token=token
             )
 
-        answer = await self._connection.repeated(RetryPolicy.UNLESS_TAKEN, once)
+        answer = await self._connection.repeated(RetryPolicy.IF_NOT_SENT, once)
         data = fields.field(answer.json, "data")
         upstream_id = fields.text(fields.field(data, "session_id"))
         if upstream_id is None:
@@ -149,7 +149,7 @@ class HeyGenStreaming(HeyGenAccount):
         The room was told to the process that created the stream; for any other the Playback is empty.
         """
         try:
-            await self._post("streaming.start", RetryPolicy.UNLESS_TAKEN, session_id=upstream_id)
+            await self._post("streaming.start", RetryPolicy.IF_NOT_SENT, session_id=upstream_id)
         except (NotReady, Invalid) as refusal:
             # 10003 has a second meaning: an avatar that is too old, which names its parameter.
             is_running = refusal.code == "10002" or (refusal.code == "10003" and not _names_a_parameter(refusal))
@@ -170,7 +170,7 @@ class HeyGenStreaming(HeyGenAccount):
         # `sync` would hold the answer back until everything before it has been said.
         answer = await self._post(
             "streaming.task",
-            RetryPolicy.BRIEFLY,
+            RetryPolicy.IF_NOT_SENT_SHORT_WAIT,
             session_id=upstream_id,
             text=text,
             task_type=task_type,
@@ -185,18 +185,18 @@ class HeyGenStreaming(HeyGenAccount):
     async def interrupt(self, upstream_id: str) -> None:
         """Cut what is being said; v1 does not mind if nothing is. Before somebody watches nothing can be."""
         with contextlib.suppress(NotReady):
-            await self._post("streaming.interrupt", RetryPolicy.BRIEFLY, session_id=upstream_id)
+            await self._post("streaming.interrupt", RetryPolicy.IF_NOT_SENT_SHORT_WAIT, session_id=upstream_id)
         if (room := self._rooms.get(upstream_id)) is not None:
             room.cut()
 
     async def keep_alive(self, upstream_id: str) -> None:
         """Reset the idle timer; doing it twice is doing it once."""
-        await self._post("streaming.keep_alive", RetryPolicy.READS, session_id=upstream_id)
+        await self._post("streaming.keep_alive", RetryPolicy.IDEMPOTENT, session_id=upstream_id)
 
     async def close(self, upstream_id: str) -> None:
         """Stop the stream. Where v1 is switched off altogether its streams are closed too."""
         with contextlib.suppress(StreamGone, Sunset):
-            await self._post("streaming.stop", RetryPolicy.READS, session_id=upstream_id)
+            await self._post("streaming.stop", RetryPolicy.IDEMPOTENT, session_id=upstream_id)
         await self._forget(upstream_id)
 
     async def status(self, upstream_id: str) -> StreamStatus:
@@ -286,7 +286,7 @@ class HeyGenStreaming(HeyGenAccount):
         return await self._connection.call("POST", f"/v1/{call}", self._refusals.streaming, repeat, body=body)
 
     async def _get(self, path: str) -> object:
-        return (await self._connection.call("GET", path, self._refusals.streaming, RetryPolicy.READS)).json
+        return (await self._connection.call("GET", path, self._refusals.streaming, RetryPolicy.IDEMPOTENT)).json
 
     async def _sessions(self) -> list[tuple[str, str, datetime | None]]:
         sessions = rows_of(await self._get("/v1/streaming.list"), "sessions")

@@ -29,7 +29,7 @@ class LiveAvatarCatalogue:
         """The rows of a paged list, page after page."""
         for page in range(1, most_pages + 1):
             answer = await self._connection.call(
-                "GET", path, self._judge, RetryPolicy.READS, query={**query, "page": page, "page_size": PAGE_SIZE}
+                "GET", path, self._judge, RetryPolicy.IDEMPOTENT, query={**query, "page": page, "page_size": PAGE_SIZE}
             )
             data = fields.field(answer.json, "data")
             if not isinstance(fields.field(data, "results"), list):
@@ -71,7 +71,7 @@ class LiveAvatarCatalogue:
 
     async def balance(self) -> str | None:
         """The credits left, which come as a decimal in a string."""
-        answer = await self._connection.call("GET", "/v1/users/credits", self._judge, RetryPolicy.READS)
+        answer = await self._connection.call("GET", "/v1/users/credits", self._judge, RetryPolicy.IDEMPOTENT)
         credits_left = fields.number(fields.field(answer.json, "data", "credits_left"))
         return None if credits_left is None else f"{round(credits_left, 1):g} credits"
 

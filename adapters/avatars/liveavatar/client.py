@@ -75,7 +75,7 @@ class LiveAvatarSessions:
 
         data: object = None
         try:
-            data = fields.field((await self.connection.repeated(RetryPolicy.UNLESS_TAKEN, once)).json, "data")
+            data = fields.field((await self.connection.repeated(RetryPolicy.IF_NOT_SENT, once)).json, "data")
         except Invalid as refusal:
             if not self._gives_in(refusal):
                 raise
@@ -106,7 +106,7 @@ class LiveAvatarSessions:
     async def end_of(self, session_id: str) -> str | None:
         """Why a session is over; None while it is not. Raises `StreamGone` where LiveAvatar does not know it."""
         answer = await self.connection.call(
-            "GET", f"/v1/sessions/{quote(session_id, safe='')}", self.refusals.of_session, RetryPolicy.READS
+            "GET", f"/v1/sessions/{quote(session_id, safe='')}", self.refusals.of_session, RetryPolicy.IDEMPOTENT
         )
         row = fields.field(answer.json, "data")
         if fields.text(fields.field(row, "id")) is None:
@@ -143,12 +143,12 @@ class LiveAvatarSessions:
 
     async def _mint(self, body: Mapping[str, object]) -> Answer:
         return await self.connection.call(
-            "POST", "/v1/sessions/token", self.refusals.of_account, RetryPolicy.UNLESS_TAKEN, body=body
+            "POST", "/v1/sessions/token", self.refusals.of_account, RetryPolicy.IF_NOT_SENT, body=body
         )
 
     async def _post(self, call: str, body: Mapping[str, object]) -> Answer:
         return await self.connection.call(
-            "POST", f"/v1/sessions/{call}", self.refusals.of_session, RetryPolicy.READS, body=body
+            "POST", f"/v1/sessions/{call}", self.refusals.of_session, RetryPolicy.IDEMPOTENT, body=body
         )
 
 

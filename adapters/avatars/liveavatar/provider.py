@@ -50,7 +50,7 @@ CAPABILITIES = Capabilities(
     chat=False,
     chat_setting="LIVEAVATAR_CONTEXT_ID",
     appends=False,
-    needs_first_words=False,
+    requires_initial_text=False,
     cut=InterruptMethod.NATIVE,
     reports_speech=True,
     # A command is a message in a room, which nobody answers.

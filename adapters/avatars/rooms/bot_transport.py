@@ -58,7 +58,7 @@ class BotTransport:
             raise Invalid(MISSING) from None
         joined = rtc.Room()
         stage = self._make_stage(upstream_id, joined) if self._make_stage is not None else None
-        room = BotRoom(joined, Playback(hls_url=playback.hls_url, has_stage=stage is not None), stage)
+        room = BotRoom(joined, Playback(hls_url=playback.hls_url, is_broadcast=stage is not None), stage)
         try:
             async with asyncio.timeout(JOIN_LIMIT):
                 await room.room.connect(playback.livekit_url or "", playback.livekit_token or "")

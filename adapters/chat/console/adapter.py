@@ -65,8 +65,8 @@ class ConsoleAdapter:
     ) -> None:
         """Everything has been printed already."""
 
-    def __init__(self, desk: Bot) -> None:
-        self._desk = desk
+    def __init__(self, bot: Bot) -> None:
+        self._bot = bot
         self._is_terminal = at_terminal()
         self._view: SessionView | None = None
         self._link: str | None = None
@@ -85,13 +85,13 @@ class ConsoleAdapter:
             await self._let_it_speak()
         elif self._view is not None:
             self._print([Line(CLOSING)])
-        self._desk.stop()
+        self._bot.stop()
 
     def _lines(self) -> AsyncGenerator[str, None]:
         if not self._is_terminal:
             return piped_lines(sys.stdin)
-        words = completions(self._desk.commands.usages.values())
-        return typed_lines(lambda: status_line(self._view, self._desk.clock), words)
+        words = completions(self._bot.commands.usages.values())
+        return typed_lines(lambda: status_line(self._view, self._bot.clock), words)
 
     async def _take(self, line: str) -> None:
         if not line:
@@ -118,15 +118,15 @@ class ConsoleAdapter:
             raise Refused(
                 sentences.unknown_command(f"/{word}"[:40], [f"/{AVATAR}", f"/{ADMIN}", "/help"]), stage="grammar"
             )
-        command = parse(rest, self._desk.commands.usages, word)
+        command = parse(rest, self._bot.commands.usages, word)
         if not self._is_terminal and command.verb == "stop":
             await self._let_it_speak()
-        reply = await self._desk.commands.run(CommandContext(command, CHANNEL, ACTOR))
+        reply = await self._bot.commands.run(CommandContext(command, CHANNEL, ACTOR))
         assert reply is not None  # noqa: S101 - nobody delivers a typed line twice
         return reply
 
     async def _relay(self, line: str) -> Reply:
-        receipt = await self._desk.relay.receive(Message(CHANNEL, ACTOR, line))
+        receipt = await self._bot.relay.receive(Message(CHANNEL, ACTOR, line))
         if receipt.ignored is not None:
             return Reply(NOT_RELAYED)
         return Reply(sentences.queued(receipt.ahead, live_yet=receipt.live_yet))
@@ -138,7 +138,7 @@ class ConsoleAdapter:
         if (running := self._running()) is not None and running.is_ending:
             await running.closed.wait()
             # One turn of the loop for the words that go with it.
-            await self._desk.clock.sleep(0)
+            await self._bot.clock.sleep(0)
 
     async def _let_it_speak(self) -> None:
         """Wait until everything that was written is said; what an interrupt holds back goes on."""
@@ -155,7 +155,7 @@ class ConsoleAdapter:
             running.post(running.speech.skip)
 
     def _running(self) -> AvatarSession | None:
-        return self._desk.sessions.in_channel(CHANNEL)
+        return self._bot.sessions.in_channel(CHANNEL)
 
     # --- showing -----------------------------------------------------------------------------------------------------
 
@@ -174,5 +174,5 @@ class ConsoleAdapter:
         for line in lines:
             if not write_line(styled(line) if self._is_terminal else line.text):
                 # Nobody reads the answers any more.
-                self._desk.stop()
+                self._bot.stop()
                 return

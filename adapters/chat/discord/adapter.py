@@ -53,18 +53,18 @@ class DiscordAdapter:
     name = PLATFORM
     routes: Sequence[WebRoute] = ()
 
-    def __init__(self, desk: Bot) -> None:
-        self._desk = desk
-        self._connection = DiscordRest(desk.clock)
-        outbox, reactions = Outbox(self._connection), Reactions(self._connection, desk.clock)
+    def __init__(self, bot: Bot) -> None:
+        self._bot = bot
+        self._connection = DiscordRest(bot.clock)
+        outbox, reactions = Outbox(self._connection), Reactions(self._connection, bot.clock)
         self._outbox = outbox
         self._reactions = reactions
-        self._panels = Panels(desk, self._connection)
-        self._notices = Notices(desk, outbox)
-        self._interactions = Interactions(desk, outbox)
-        self._messages = Messages(desk, outbox, reactions)
-        self._places = GuildLifecycle(desk)
-        self._commands = CommandSync(desk.clock, desk.settings.discord.guild_ids)
+        self._panels = Panels(bot, self._connection)
+        self._notices = Notices(bot, outbox)
+        self._interactions = Interactions(bot, outbox)
+        self._messages = Messages(bot, outbox, reactions)
+        self._places = GuildLifecycle(bot)
+        self._commands = CommandSync(bot.clock, bot.settings.discord.guild_ids)
         self._client: RelayClient | None = None
         self._trouble: str = strings.CONNECTING
         self._has_served = False
@@ -86,7 +86,7 @@ class DiscordAdapter:
 
     async def __aenter__(self) -> Self:
         # Process-wide, since discord.py has it nowhere else; one process talks to one Discord.
-        discord.http.Route.BASE = self._desk.settings.discord.api_url.rstrip("/")
+        discord.http.Route.BASE = self._bot.settings.discord.api_url.rstrip("/")
         await self._panels.restore()
         return self
 
@@ -116,7 +116,7 @@ class DiscordAdapter:
             case LeftUnsaid():
                 self._interactions.tell_people(event)
             case UtteranceChanged(channel, utterance):
-                if self._desk.settings.session.reactions:
+                if self._bot.settings.session.reactions:
                     self._reactions.show(channel, utterance)
                 self._notices.show_answer(event)
 
@@ -161,11 +161,11 @@ class DiscordAdapter:
             await self._disconnect()
             pause = _FIRST_PAUSE if had_connected else min(pause * 2, _MAX_PAUSE_LENGTH)
             # Many bots that lost Discord together should not come back together.
-            await self._desk.clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            await self._bot.clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 
     async def _serve(self) -> None:
         listeners = EventHandlers(self._interactions, self._messages, self._panels, self._places, self._commands)
-        client = self._client = RelayClient(self._desk, listeners)
+        client = self._client = RelayClient(self._bot, listeners)
         await self._log_in(client)
         link = invite_link(_application(client))
         self._connection.open(client)
@@ -187,7 +187,7 @@ class DiscordAdapter:
             await asyncio.gather(registering, connecting, return_exceptions=True)
 
     async def _log_in(self, client: RelayClient) -> None:
-        token, url = self._desk.settings.discord.token, self._desk.settings.discord.api_url
+        token, url = self._bot.settings.discord.token, self._bot.settings.discord.api_url
         assert token is not None  # noqa: S101 - `missing` asks for it
         try:
             await client.login(token.get_secret_value())

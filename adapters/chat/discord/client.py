@@ -70,8 +70,8 @@ class AvatarCommandTree(app_commands.CommandTree["RelayClient"]):
 class RelayClient(discord.AutoShardedClient):
     """A client for one connection, with as many shards as Discord asks for; after a failure there is a new one."""
 
-    def __init__(self, desk: Bot, listeners: EventHandlers) -> None:
-        settings = desk.settings
+    def __init__(self, bot: Bot, listeners: EventHandlers) -> None:
+        settings = bot.settings
         super().__init__(
             intents=intents_for(settings.session.relay),
             connector=Connector(limit=0),
@@ -94,7 +94,7 @@ class RelayClient(discord.AutoShardedClient):
         self.has_connected = False
         self._connected_shards: set[int] = set()
         self._survive_unreadable_events()
-        build(self.tree, desk, listeners.interactions)
+        build(self.tree, bot, listeners.interactions)
         self.add_dynamic_items(SessionButton)
         if settings.discord.gateway_url:
             self._go_through(settings.discord.gateway_url)
@@ -147,7 +147,7 @@ class RelayClient(discord.AutoShardedClient):
     async def on_ready(self) -> None:
         """All servers are known: look for what was lost while nobody told us. A later time is after a session that
         Discord did not resume, in which a panel may have been deleted."""
-        self.listeners.places.look_around(self)
+        self.listeners.places.check_channels(self)
         if self.has_been_ready:
             self.listeners.panels.redraw()
         self.has_been_ready = True

@@ -45,14 +45,14 @@ _PERSON = "person"
 Answer = Callable[[discord.Interaction[Any], str], Coroutine[Any, Any, list[app_commands.Choice[str]]]]
 
 
-def build(tree: app_commands.CommandTree[Any], desk: Bot, interactions: Interactions) -> None:
+def build(tree: app_commands.CommandTree[Any], bot: Bot, interactions: Interactions) -> None:
     """Put every command into the tree. In no server's scope, also where they are registered in `DISCORD_GUILD_IDS`: so
     each is understood from wherever Discord has a copy of it, an old one included."""
     groups: dict[str, app_commands.Group] = {}
-    for usage in desk.commands.usages.values():
+    for usage in bot.commands.usages.values():
         if usage.group not in groups:
             groups[usage.group] = _group(usage.group)
-        groups[usage.group].add_command(_command(usage, desk, interactions))
+        groups[usage.group].add_command(_command(usage, bot, interactions))
 
     async def say_this(interaction: discord.Interaction[Any], message: discord.Message) -> None:
         interactions.say_this(interaction, message)
@@ -70,7 +70,7 @@ def _group(name: str) -> app_commands.Group:
     return app_commands.Group(name=name, description=description, guild_only=True, default_permissions=rights)
 
 
-def _command(usage: Usage, desk: Bot, interactions: Interactions) -> app_commands.Command[Any, ..., None]:
+def _command(usage: Usage, bot: Bot, interactions: Interactions) -> app_commands.Command[Any, ..., None]:
     argument = _argument_name(usage)
     names = [*([argument] if argument else []), *usage.options]
 
@@ -88,7 +88,7 @@ def _command(usage: Usage, desk: Bot, interactions: Interactions) -> app_command
         name=usage.verb, description=_sentence(usage.summary), callback=_described(run, names, usage)
     )
     for name in names:
-        if (complete := _completion(name, desk)) is not None:
+        if (complete := _completion(name, bot)) is not None:
             command.autocomplete(name)(complete)
     return command
 
@@ -137,10 +137,10 @@ def _sentence(text: str) -> str:
 # --- completions -----------------------------------------------------------------------------------------------------
 
 
-def _completion(name: str, desk: Bot) -> Answer | None:
-    catalogue = desk.sessions.house.catalogue
+def _completion(name: str, bot: Bot) -> Answer | None:
+    catalogue = bot.sessions.services.catalogue
     lists: dict[str, Callable[[], Sequence[CatalogueEntry]]] = {
-        "avatar": lambda: catalogue.known_avatars,
+        "avatar": lambda: catalogue.cached_avatars,
         "voice": lambda: catalogue.known_voices,
         "language": lambda: _LANGUAGES,
     }

@@ -52,8 +52,8 @@ _REMEMBERED = 1000
 class Interactions:
     """Answers commands, buttons and the entry of the context menu."""
 
-    def __init__(self, desk: Bot, outbox: Outbox) -> None:
-        self._desk = desk
+    def __init__(self, bot: Bot, outbox: Outbox) -> None:
+        self._bot = bot
         self._outbox = outbox
         self._tasks = TaskSet()
         self._newest: OrderedDict[tuple[Channel, int], tuple[float, Interaction, asyncio.Task[None]]] = OrderedDict()
@@ -67,7 +67,7 @@ class Interactions:
     def press(self, interaction: Interaction, verb: str, session_id: str) -> None:
         """Answer the press of a button."""
         command = Command(AVATAR, verb)
-        if (AVATAR, verb) not in self._desk.commands.usages:
+        if (AVATAR, verb) not in self._bot.commands.usages:
             self.say(interaction, strings.NOT_MINE)
             return
         self._begin(interaction, lambda: self._run(interaction, command, session_id=session_id), public=False)
@@ -105,7 +105,7 @@ class Interactions:
         if interaction.guild_id is None or interaction.channel_id is None:
             return
         person = channel_of(interaction.guild_id, interaction.channel_id), interaction.user.id
-        self._newest[person] = self._desk.clock.monotonic(), interaction, task
+        self._newest[person] = self._bot.clock.monotonic(), interaction, task
         self._newest.move_to_end(person)
         while len(self._newest) > _REMEMBERED:
             self._newest.popitem(last=False)
@@ -190,7 +190,7 @@ class Interactions:
         """Tell one person, after the answer to what they asked last. False where nobody but them could tell how."""
         person = strings.person.partition(":")[2]
         newest = self._newest.get((channel, int(person))) if person.isdecimal() else None
-        if newest is None or self._desk.clock.monotonic() - newest[0] > _TOKEN_LIFE:
+        if newest is None or self._bot.clock.monotonic() - newest[0] > _TOKEN_LIFE:
             return False
         _, interaction, answering = newest
         try:
@@ -215,10 +215,10 @@ class Interactions:
         if interaction.guild_id is None or interaction.channel_id is None:
             return not_a_member(interaction)
         if (command.group, command.verb) == (AVATAR, "start"):
-            opens_threads = self._desk.settings.session.answers is AnswerPlacement.THREAD
+            opens_threads = self._bot.settings.session.answers is AnswerPlacement.THREAD
             if (refusal := await obstacle(interaction, opens_threads=opens_threads)) is not None:
                 return refusal
-        return await self._desk.commands.run(
+        return await self._bot.commands.run(
             CommandContext(
                 command,
                 channel_of(interaction.guild_id, interaction.channel_id),
@@ -231,6 +231,6 @@ class Interactions:
         )
 
     def _view(self, interaction: Interaction, reply: Reply) -> discord.ui.View | None:
-        running = self._desk.sessions.in_channel(channel_of(interaction.guild_id or 0, interaction.channel_id or 0))
+        running = self._bot.sessions.in_channel(channel_of(interaction.guild_id or 0, interaction.channel_id or 0))
         buttons = reply.buttons if running else ()
         return view_of(buttons, running.session.id if running else "", reply.link)

@@ -22,8 +22,8 @@ log = structlog.get_logger(__name__)
 class GuildLifecycle:
     """Ends the sessions whose place is gone."""
 
-    def __init__(self, desk: Bot) -> None:
-        self._desk = desk
+    def __init__(self, bot: Bot) -> None:
+        self._bot = bot
         self._tasks = TaskSet()
 
     def server_gone(self, guild_id: int) -> None:
@@ -39,7 +39,7 @@ class GuildLifecycle:
         if (why := why_closed(thread)) is not None:
             self.channel_gone(thread.id, why)
 
-    def look_around(self, client: discord.Client) -> None:
+    def check_channels(self, client: discord.Client) -> None:
         """After a fresh connection: end what was lost while nobody told us."""
         self._tasks.start(self._check(client), name="look for lost channels")
 
@@ -49,19 +49,19 @@ class GuildLifecycle:
 
     def _leave(self, gone: Callable[[Channel], bool], why: str) -> None:
         self._tasks.start(
-            self._desk.sessions.leave_channels(lambda channel: channel.platform == PLATFORM and gone(channel), why),
+            self._bot.sessions.end_in_channels(lambda channel: channel.platform == PLATFORM and gone(channel), why),
             name="leave channels",
         )
 
     async def _check(self, client: discord.Client) -> None:
-        channels = [running.session.channel for running in self._desk.sessions]
+        channels = [running.session.channel for running in self._bot.sessions]
         for channel in channels:
             if channel.platform != PLATFORM:
                 continue
             try:
                 why = await _why_gone(client, channel)
                 if why is not None:
-                    await self._desk.sessions.leave_channels(partial(eq, channel), why)
+                    await self._bot.sessions.end_in_channels(partial(eq, channel), why)
             except (discord.HTTPException, StoreError, *TRANSIENT_ERRORS) as error:
                 log.info("a channel could not be looked up", channel=str(channel), error=str(error))
 

@@ -37,13 +37,13 @@ _MAX_REMEMBERED_REFUSALS = 1000
 class Messages:
     """Takes in what people write."""
 
-    def __init__(self, desk: Bot, outbox: Outbox, reactions: Reactions) -> None:
-        self._desk = desk
+    def __init__(self, bot: Bot, outbox: Outbox, reactions: Reactions) -> None:
+        self._bot = bot
         self._outbox = outbox
         self._reactions = reactions
         self._tasks = TaskSet()
         self._refusals: OrderedDict[tuple[Channel, int, str], float] = OrderedDict()
-        self._reads_all = desk.settings.session.relay is Relay.ALL
+        self._reads_all = bot.settings.session.relay is Relay.ALL
         self.is_leaving = False
 
     def written(self, message: discord.Message, me: discord.ClientUser) -> None:
@@ -61,7 +61,7 @@ class Messages:
         if message.author.bot or message.guild is None or message.edited_at is None:
             return
         channel = channel_of(message.guild.id, message.channel.id)
-        if self._desk.sessions.in_channel(channel) is not None:
+        if self._bot.sessions.in_channel(channel) is not None:
             self._tasks.start(self._change(channel, message, me), name=f"edit of {message.id}")
 
     def deleted(self, guild_id: int | None, channel_id: int, message_ids: set[int]) -> None:
@@ -69,7 +69,7 @@ class Messages:
         if guild_id is None:
             return
         channel = channel_of(guild_id, channel_id)
-        if self._desk.sessions.in_channel(channel) is not None:
+        if self._bot.sessions.in_channel(channel) is not None:
             self._tasks.start(self._withdraw(channel, message_ids), name=f"deletion in {channel}")
 
     async def close(self) -> None:
@@ -86,7 +86,7 @@ class Messages:
         try:
             if not message.content and is_addressed and not self._can_read(message, me):
                 raise Refused(strings.UNREADABLE, stage="clean")
-            receipt = await self._desk.relay.receive(
+            receipt = await self._bot.relay.receive(
                 Message(
                     channel,
                     actor_of(message.author, rights),
@@ -99,7 +99,7 @@ class Messages:
             )
             if receipt.is_missed:
                 self._mark_not_spoken(channel, message)
-            elif receipt.utterance is not None and self._desk.settings.session.reactions:
+            elif receipt.utterance is not None and self._bot.settings.session.reactions:
                 # Told here, since the core tells only what becomes of it from now on.
                 self._reactions.show(channel, receipt.utterance)
         except Refused as refusal:
@@ -122,26 +122,26 @@ class Messages:
     async def _change(self, channel: Channel, message: discord.Message, me: discord.ClientUser) -> None:
         if not message.content and not self._can_read(message, me):
             # What it says now cannot be read, and what its author took back must not be said.
-            await self._desk.relay.withdraw(channel, str(message.id))
+            await self._bot.relay.withdraw(channel, str(message.id))
             return
         text = without_mention(words_of(message), me.id)
         names = names_in(text, message.guild, message.mentions)
-        await self._desk.relay.reword(channel, str(message.id), text, names)
+        await self._bot.relay.reword(channel, str(message.id), text, names)
 
     async def _withdraw(self, channel: Channel, message_ids: set[int]) -> None:
         for message_id in sorted(message_ids):
-            await self._desk.relay.withdraw(channel, str(message_id))
+            await self._bot.relay.withdraw(channel, str(message_id))
 
     def _can_read(self, message: discord.Message, me: discord.ClientUser) -> bool:
         return self._reads_all or me in message.mentions
 
     def _mark_not_spoken(self, channel: Channel, message: discord.Message) -> None:
-        if self._desk.settings.session.reactions:
+        if self._bot.settings.session.reactions:
             self._reactions.mark(channel, message.id, NOT_SPOKEN)
 
     def _refuse(self, channel: Channel, message: discord.Message, sentence: str) -> None:
         """Tell the author, who addressed the bot, why."""
-        now = self._desk.clock.monotonic()
+        now = self._bot.clock.monotonic()
         key = (channel, message.author.id, sentence)
         self._mark_not_spoken(channel, message)
         if now - self._refusals.get(key, -_SAME_REFUSAL) < _SAME_REFUSAL:

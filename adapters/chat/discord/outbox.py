@@ -150,8 +150,8 @@ _MAX_QUESTION_LENGTH = 200
 class Notices:
     """Turns events into messages for the outbox."""
 
-    def __init__(self, desk: Bot, outbox: Outbox) -> None:
-        self._answers = desk.settings.session.answers
+    def __init__(self, bot: Bot, outbox: Outbox) -> None:
+        self._answers = bot.settings.session.answers
         self._outbox = outbox
 
     def show(self, notice: Notice) -> None:

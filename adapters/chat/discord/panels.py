@@ -67,8 +67,8 @@ class _Placed:
 class Panels:
     """Every panel of this process."""
 
-    def __init__(self, desk: Bot, connection: DiscordRest) -> None:
-        self._desk = desk
+    def __init__(self, bot: Bot, connection: DiscordRest) -> None:
+        self._bot = bot
         self._connection = connection
         self._panels: dict[str, _Placed] = {}
         self._tasks = TaskSet()
@@ -95,15 +95,15 @@ class Panels:
     async def _keep_taking_up(self) -> None:
         pauses = Backoff(PAUSES)
         while not self._taken_up.is_set():
-            await self._desk.clock.sleep(pauses.next())
+            await self._bot.clock.sleep(pauses.next())
             with suppress(StoreError):
                 await self._take_up()
 
     async def _take_up(self) -> None:
-        for kept in await self._desk.sessions.house.store.panels(PLATFORM):
-            view = await self._desk.sessions.view(kept.session_id)
+        for kept in await self._bot.sessions.services.store.panels(PLATFORM):
+            view = await self._bot.sessions.view(kept.session_id)
             if view is None:
-                await self._desk.sessions.house.store.forget_panel(kept.session_id)
+                await self._bot.sessions.services.store.forget_panel(kept.session_id)
             elif (placed := self._panels.get(kept.session_id)) is not None:
                 placed.message_id, placed.is_kept = int(kept.reference), True
             else:
@@ -166,7 +166,7 @@ class Panels:
 
     async def _rest(self, seconds: float) -> None:
         """Wait before the next edit, or attempt; not when the bot leaves."""
-        pause = asyncio.ensure_future(self._desk.clock.sleep(seconds))
+        pause = asyncio.ensure_future(self._bot.clock.sleep(seconds))
         leaving = asyncio.ensure_future(self._leaving.wait())
         try:
             await asyncio.wait({pause, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -189,7 +189,7 @@ class Panels:
             log.warning(what, session=view.session_id, error=str(error) or repr(error))
             if placed.message_id is None and isinstance(error, discord.Forbidden | discord.NotFound):
                 # Nobody could see it or stop it, and it costs money.
-                await self._desk.sessions.leave_channels(partial(eq, view.channel), strings.NOT_SHOWN)
+                await self._bot.sessions.end_in_channels(partial(eq, view.channel), strings.NOT_SHOWN)
             return (Drawn.AGAIN if passes else Drawn.NEVER), isinstance(error, discord.NotFound)
         except StoreError as error:
             log.error("a panel could not be remembered; trying again", session=view.session_id, error=str(error))
@@ -202,12 +202,12 @@ class Panels:
     async def _remember(self, placed: _Placed) -> None:
         if placed.message_id is not None and not placed.is_kept:
             panel = PanelMessage(placed.view.session_id, str(placed.message_id))
-            await self._desk.sessions.house.store.place_panel(PLATFORM, panel)
+            await self._bot.sessions.services.store.place_panel(PLATFORM, panel)
             placed.is_kept = True
 
     async def _forget(self, session_id: str) -> None:
         try:
-            await self._desk.sessions.house.store.forget_panel(session_id)
+            await self._bot.sessions.services.store.forget_panel(session_id)
         except StoreError as error:
             # The next run draws it once more and forgets it then.
             log.error("a panel could not be forgotten", session=session_id, error=str(error))

@@ -70,19 +70,19 @@ class SlackAdapter:
             return "Set SLACK_CLIENT_SECRET as well as SLACK_CLIENT_ID."
         return None
 
-    def __init__(self, desk: Bot) -> None:
-        self._desk = desk
-        self._settings = desk.settings
+    def __init__(self, bot: Bot) -> None:
+        self._bot = bot
+        self._settings = bot.settings
         slack = self._settings.slack
-        self._store = desk.sessions.house.store
+        self._store = bot.sessions.services.store
         secret = slack.signing_secret
         self._web = (
-            EventsEndpoint(secret.get_secret_value(), desk.clock) if uses_http(self._settings) and secret else None
+            EventsEndpoint(secret.get_secret_value(), bot.clock) if uses_http(self._settings) and secret else None
         )
         self._installations, self._pages = None, None
         if slack.client_id:
             self._installations = Installations(self._store, web_secret(self._settings))
-            self._pages = InstallPages(self._settings, self._store, desk.clock)
+            self._pages = InstallPages(self._settings, self._store, bot.clock)
         self._sockets: SocketModeConnections | None = None
         self._is_up = False
 
@@ -107,36 +107,34 @@ class SlackAdapter:
     # --- life --------------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        desk, wording = self._desk, CommandRenamer(self._settings.slack.command)
+        bot, wording = self._bot, CommandRenamer(self._settings.slack.command)
         self._session = network.session()
         self._incoming, self._outgoing = (
             KeyedTaskQueue("slack in", at_once=CHANNELS_AT_ONCE),
             KeyedTaskQueue("slack out"),
         )
-        self._departures = AppLifecycle(desk.sessions)
+        self._departures = AppLifecycle(bot.sessions)
         self._workspaces = Workspaces(
-            self._settings.slack, self._session, self._installations, desk.clock, self._departures.token_is_useless
+            self._settings.slack, self._session, self._installations, bot.clock, self._departures.token_is_useless
         )
         self._departures.workspaces = self._workspaces
-        self._people = UserCache(desk.clock)
+        self._people = UserCache(bot.clock)
         self._outbox = Outbox(self._outgoing, self._workspaces, self._session, wording)
         self._reactions = Reactions(self._outgoing, self._workspaces)
-        self._intake = EventHandlers(
-            desk, self._incoming, self._workspaces, self._people, self._outbox, self._reactions
-        )
+        self._intake = EventHandlers(bot, self._incoming, self._workspaces, self._people, self._outbox, self._reactions)
         self._panels = Panels(
-            self._store, desk.clock, self._outgoing, self._workspaces.find, wording, self._intake.cannot_show
+            self._store, bot.clock, self._outgoing, self._workspaces.find, wording, self._intake.cannot_show
         )
         self._listeners = Listeners(
             self._settings,
-            desk.clock,
+            bot.clock,
             self._workspaces,
-            Origins(self._workspaces, desk.sessions),
+            Origins(self._workspaces, bot.sessions),
             self._intake,
             self._people,
             self._panels,
-            Modals(desk, self._workspaces, self._outbox),
-            Home(desk, wording),
+            Modals(bot, self._workspaces, self._outbox),
+            Home(bot, wording),
             self._departures,
             self._outbox,
         )
@@ -180,21 +178,21 @@ class SlackAdapter:
         await self._workspaces.sign_in()
         if self._pages:
             self._pages.workspaces, self._pages.session = self._workspaces, self._session
-        await self._panels.restore(self._desk.sessions.view)
+        await self._panels.restore(self._bot.sessions.view)
         if self._web is not None:
             self._web.app = self._app
             self._is_up = True
-            await self._departures.until_fatal()
+            await self._departures.wait_fatal()
             return
         app_token = self._settings.slack.app_token
         assert app_token is not None  # noqa: S101 - `missing` has asked for it
         client = web_client(app_token.get_secret_value(), self._settings.slack.api_url, self._session)
         self._sockets = SocketModeConnections(
-            client, self._session, self._desk.clock, self._take, number=self._settings.slack.sockets
+            client, self._session, self._bot.clock, self._take, number=self._settings.slack.sockets
         )
         self._is_up = True
         serving = asyncio.ensure_future(self._sockets.run())
-        failing = asyncio.ensure_future(self._departures.until_fatal())
+        failing = asyncio.ensure_future(self._departures.wait_fatal())
         try:
             await asyncio.wait([serving, failing], return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -52,7 +52,7 @@ class EventHandlers:
 
     def __init__(
         self,
-        desk: Bot,
+        bot: Bot,
         incoming: KeyedTaskQueue,
         workspaces: Workspaces,
         people: UserCache,
@@ -60,7 +60,7 @@ class EventHandlers:
         reactions: Reactions,
     ) -> None:
         """`incoming`: one lane for each channel."""
-        self._desk = desk
+        self._bot = bot
         self._incoming = incoming
         self._workspaces = workspaces
         self._people = people
@@ -78,7 +78,7 @@ class EventHandlers:
             self._outbox.tell(asker, Reply(sentence))
         if sentence and error != TOO_LONG:
             # Nobody could see it or stop it, and it costs money.
-            leave = partial(self._desk.sessions.leave_channels, partial(eq, channel), NOT_SHOWN)
+            leave = partial(self._bot.sessions.end_in_channels, partial(eq, channel), NOT_SHOWN)
             self._incoming.put(channel, partial(self._guarded, None, leave))
 
     def asker(self, channel: Channel, user: str) -> ReplyTarget:
@@ -113,7 +113,7 @@ class EventHandlers:
         self, group: str, words: str, asker: ReplyTarget, keys: tuple[str, ...], message_id: str | None
     ) -> None:
         decoded = await self._decode(await self._workspace(asker.channel), words)
-        command = parse(decoded.text, self._desk.commands.usages, group)
+        command = parse(decoded.text, self._bot.commands.usages, group)
         await self._run(command, asker, keys, names=decoded.names, message_id=message_id)
 
     async def _run(
@@ -134,7 +134,7 @@ class EventHandlers:
             self._starters[asker.channel] = asker
         actor = await self._people.actor(workspace, asker.user, asker.team)
         asked = CommandContext(command, asker.channel, actor, keys, message_id, names, session_id)
-        reply = await self._desk.commands.run(asked)
+        reply = await self._bot.commands.run(asked)
         if reply is None:
             if message_id in self._in_doubt:
                 raise Refused(IN_DOUBT, stage="store")
@@ -180,13 +180,13 @@ class EventHandlers:
     async def _mentioned(self, post: SlackMessage, asker: ReplyTarget) -> None:
         raw = mrkdwn.without_mention(post.raw, post.workspace.bot_user)
         # What was forwarded is never a command, and a mention of the bot with it is no question for help.
-        found = command_line(raw, self._desk.commands.usages) if raw or not post.shared else None
+        found = command_line(raw, self._bot.commands.usages) if raw or not post.shared else None
         if found is not None:
             group, line = found
             if post.shared and is_to_be_said(found):
                 line = f"{line} {post.shared}"
             await self._run_line(group, line, asker, post.keys, post.message_id)
-        elif self._desk.settings.session.relay is Relay.OFF:
+        elif self._bot.settings.session.relay is Relay.OFF:
             raise Refused(NOT_RELAYED, stage="channel")
         else:
             await self._receive(post, joined(raw, post.shared), addressed=True)
@@ -199,19 +199,19 @@ class EventHandlers:
         await self._receive(post, joined(post.raw, post.shared), addressed=False)
 
     async def _receive(self, post: SlackMessage, raw: str, *, addressed: bool) -> None:
-        if not addressed and self._desk.sessions.in_channel(post.channel) is None:
+        if not addressed and self._bot.sessions.in_channel(post.channel) is None:
             return
         workspace = await self._workspace(post.channel)
         actor = await self._people.actor(workspace, post.user, post.team)
         decoded = await self._decode(workspace, raw)
-        receipt = await self._desk.relay.receive(
+        receipt = await self._bot.relay.receive(
             Message(post.channel, actor, decoded.text, post.keys, post.message_id, addressed, decoded.names)
         )
         if receipt.is_missed:
             self._mark_not_said(post)
 
     def _mark_not_said(self, post: SlackMessage) -> None:
-        if self._desk.settings.session.reactions:
+        if self._bot.settings.session.reactions:
             self._reactions.mark_not_said(post.channel, post.message_id)
 
     def edited(self, workspace: WorkspaceClient, channel: Channel, message: Payload) -> asyncio.Future[bool] | None:
@@ -224,16 +224,16 @@ class EventHandlers:
         raw = own_words(message)
         if mrkdwn.mentions(raw, workspace.bot_user):
             raw = mrkdwn.without_mention(raw, workspace.bot_user)
-            found = command_line(raw, self._desk.commands.usages)
+            found = command_line(raw, self._bot.commands.usages)
             if found is not None and is_to_be_said(found):
                 raw = found[1].partition(" ")[2]
         decoded = await self._decode(workspace, joined(raw, shared_words(message)))
-        await self._desk.relay.reword(channel, message_id_of(message), decoded.text, decoded.names)
+        await self._bot.relay.reword(channel, message_id_of(message), decoded.text, decoded.names)
 
     def deleted(self, channel: Channel, message: Payload) -> asyncio.Future[bool]:
         """A message was deleted: it leaves the queue."""
         self._changes.deleted(channel, message)
-        return self._changed(channel, partial(self._desk.relay.withdraw, channel, message_id_of(message)))
+        return self._changed(channel, partial(self._bot.relay.withdraw, channel, message_id_of(message)))
 
     # --- what all have in common -------------------------------------------------------------------------------------
 
@@ -294,7 +294,7 @@ class EventHandlers:
 
         async def apply() -> None:
             await change()
-            running = self._desk.sessions.in_channel(channel)
+            running = self._bot.sessions.in_channel(channel)
             if running is None:
                 await done()
             else:

@@ -30,16 +30,16 @@ _NOBODY = "No avatar is running. Type `/avatar start` in a channel."
 class Home:
     """Publishes the App Home."""
 
-    def __init__(self, desk: Bot, wording: CommandRenamer) -> None:
-        self._desk = desk
+    def __init__(self, bot: Bot, wording: CommandRenamer) -> None:
+        self._bot = bot
         self._wording = wording
 
     async def publish(self, workspace: WorkspaceClient, user: str) -> None:
         """Show the tab to somebody who has opened it. The watch links stay in the channels: not everybody may see
         every channel."""
-        views = [running.view() for running in self._desk.sessions]
+        views = [running.view() for running in self._bot.sessions]
         views = [view for view in views if view.channel.workspace == workspace.team_id]
-        view = home_view(views, self._desk.settings.session, self._desk.commands.usages.values(), self._wording)
+        view = home_view(views, self._bot.settings.session, self._bot.commands.usages.values(), self._wording)
         try:
             await workspace.call("views.publish", user_id=user, view=view)
         except (SlackError, SlackUnavailable) as error:

@@ -60,7 +60,7 @@ class Installations:
     async def keep(self, installation: Installation) -> None:
         """Remember a workspace or an organisation, or what is new about it. Raises `StoreError`."""
         sealed = self._fernet.encrypt(json.dumps(asdict(installation)).encode()).decode()
-        await self._store.keep_installation("slack", installation.team_id, sealed)
+        await self._store.save_installation("slack", installation.team_id, sealed)
 
     async def read(self, team_id: str) -> Installation | None:
         """What is known of a workspace; None where nothing is, or where nobody can read it. Raises `StoreError`."""

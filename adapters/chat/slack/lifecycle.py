@@ -28,14 +28,14 @@ class AppLifecycle:
         self._fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.workspaces: Workspaces
 
-    async def until_fatal(self) -> None:
+    async def wait_fatal(self) -> None:
         """Wait until the only workspace is gone. Raises `SettingsError` then: nobody but the operator can help."""
         await asyncio.shield(self._fatal)
 
     async def leave_channel(self, channel: Channel, what: str) -> None:
         """A channel was archived or deleted, or the app was removed from it."""
         try:
-            await self._sessions.leave_channels(lambda other: other == channel, _WHY[what])
+            await self._sessions.end_in_channels(lambda other: other == channel, _WHY[what])
         except StoreError as error:
             log.error("leaving a channel could not be written down", error=str(error))
 
@@ -64,7 +64,7 @@ class AppLifecycle:
             log.error("where the app is installed could not be written down", error=str(error))
 
     async def _leave_teams(self, teams: Collection[str]) -> None:
-        await self._sessions.leave_channels(
+        await self._sessions.end_in_channels(
             lambda channel: channel.platform == "slack" and channel.workspace in teams, "the app was uninstalled"
         )
 

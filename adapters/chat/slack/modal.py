@@ -48,8 +48,8 @@ class ModalAnswer:
 class Modals:
     """Opens the window."""
 
-    def __init__(self, desk: Bot, workspaces: Workspaces, outbox: Outbox) -> None:
-        self._desk = desk
+    def __init__(self, bot: Bot, workspaces: Workspaces, outbox: Outbox) -> None:
+        self._bot = bot
         self._workspaces = workspaces
         self._outbox = outbox
 
@@ -57,7 +57,7 @@ class Modals:
     def no_answers(self) -> str | None:
         """Why chat mode cannot be chosen; None where the avatar has something to answer with."""
         try:
-            self._desk.sessions.house.require_answers()
+            self._bot.sessions.services.require_answers()
         except Refused as refusal:
             return str(refusal)
         return None
@@ -67,9 +67,9 @@ class Modals:
         workspace = await self._workspaces.of(asker.channel.workspace)
         if workspace is None:
             return
-        catalogue = self._desk.sessions.house.catalogue
-        usage = self._desk.commands.usages[AVATAR, "start"]
-        view = start_view(asker.channel.id, usage, catalogue.known_avatars, catalogue.known_voices)
+        catalogue = self._bot.sessions.services.catalogue
+        usage = self._bot.commands.usages[AVATAR, "start"]
+        view = start_view(asker.channel.id, usage, catalogue.cached_avatars, catalogue.known_voices)
         try:
             await workspace.call("views.open", trigger_id=trigger_id, view=view)
         except (SlackError, SlackUnavailable) as error:

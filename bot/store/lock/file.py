@@ -52,7 +52,7 @@ class FileLock:
         lock = _lock_file(self._address)
         if lock is None:
             return None
-        self._address.make_room()
+        self._address.create_file()
         descriptor = _open(lock, self._address)
         if not _try_lock(descriptor):
             pid = _written_pid(descriptor)

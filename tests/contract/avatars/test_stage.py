@@ -60,7 +60,7 @@ async def provider_with_stage(
 
 async def opened(provider: Provider) -> str:
     upstream_id = await provider.create(LIVEAVATAR if provider.name == "liveavatar" else REQUEST)
-    assert await provider.start(upstream_id) == Playback(has_stage=True)
+    assert await provider.start(upstream_id) == Playback(is_broadcast=True)
     return upstream_id
 
 

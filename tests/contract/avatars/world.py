@@ -114,7 +114,7 @@ class World:
     ) -> StreamRequest:
         avatar = self.kind.avatar if avatar is None else avatar
         voice = self.kind.voice if voice is None else voice
-        needs = self.provider.capabilities.needs_first_words
+        needs = self.provider.capabilities.requires_initial_text
         return StreamRequest(avatar, voice, "medium", "", idle, 600, InitialText("first", text) if needs else None)
 
     async def open(self, text: str = "Hello.", idle: float = 3600) -> str:
@@ -124,7 +124,7 @@ class World:
         assert playback.hls_url is not None
         async with httpx.AsyncClient(verify=False) as viewer:  # noqa: S501 - a local address without TLS
             (await viewer.get(playback.hls_url)).raise_for_status()
-        if not self.provider.capabilities.needs_first_words:
+        if not self.provider.capabilities.requires_initial_text:
             await self.provider.speak(upstream_id, "first", text)
         return upstream_id
 

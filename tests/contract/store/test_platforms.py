@@ -110,24 +110,24 @@ async def test_of_simultaneous_blocks_one_is_new(store: Store) -> None:
 
 
 async def test_an_installation_is_kept_by_platform_and_workspace(store: Store) -> None:
-    await store.keep_installation("slack", "T1", "sealed one")
-    await store.keep_installation("slack", "T2", "sealed two")
-    await store.keep_installation("other", "T3", "sealed three")
+    await store.save_installation("slack", "T1", "sealed one")
+    await store.save_installation("slack", "T2", "sealed two")
+    await store.save_installation("other", "T3", "sealed three")
     assert await store.installation("slack", "T1") == "sealed one"
     assert await store.installation("slack", "T3") is None
     assert await store.installed_in("slack") == ["T1", "T2"]
 
 
 async def test_a_second_installation_takes_the_place_of_the_first(store: Store) -> None:
-    await store.keep_installation("slack", "T1", "old")
-    await store.keep_installation("slack", "T1", "new")
+    await store.save_installation("slack", "T1", "old")
+    await store.save_installation("slack", "T1", "new")
     assert await store.installation("slack", "T1") == "new"
     assert await store.installed_in("slack") == ["T1"]
 
 
 async def test_a_removed_installation_is_gone_and_the_others_stay(store: Store) -> None:
     for workspace in ("T1", "T2"):
-        await store.keep_installation("slack", workspace, "sealed")
+        await store.save_installation("slack", workspace, "sealed")
     await store.forget_installation("slack", "T1")
     await store.forget_installation("slack", "T1")
     assert await store.installation("slack", "T1") is None

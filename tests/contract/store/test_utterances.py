@@ -225,9 +225,9 @@ async def test_what_was_in_flight_at_a_crash_becomes_unknown(store: Store, clock
     await store.accept((), elsewhere)
     await store.advance_utterance(elsewhere.id, UtteranceState.SENDING)
     await clock.advance(3)
-    settled = (await store.settle_in_flight([session.id]))[session.id]
+    settled = (await store.mark_in_flight_unknown([session.id]))[session.id]
     assert [each.state for each in settled] == [UtteranceState.SENDING, UtteranceState.SPEAKING]
-    assert await store.settle_in_flight([]) == {}
+    assert await store.mark_in_flight_unknown([]) == {}
     for state, utterance in by_state.items():
         after = await state_of(store, utterance.id)
         assert after is not None
@@ -282,7 +282,7 @@ async def test_thousands_of_sessions_are_read_at_once(store: Store) -> None:
     queues = await store.queued_utterances(ids)
     assert [queues[session_id] for session_id in ids] == [[utterance] for utterance in utterances]
     assert await store.last_activity(ids) == dict.fromkeys(ids, NOON)
-    assert not any((await store.settle_in_flight(ids)).values())
+    assert not any((await store.mark_in_flight_unknown(ids)).values())
     # More ids than the engines take variables.
     many = [*ids, *(f"nobody-{number}" for number in range(40_000))]
     assert sum(map(len, (await store.queued_utterances(many)).values())) == 2300

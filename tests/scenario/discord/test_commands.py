@@ -101,7 +101,7 @@ async def test_start_names_the_permission_the_bot_lacks(chat: DiscordDriver, per
     answer = await answer_of(await chat.slash("/avatar start"))
     assert title in read(answer)
     assert answer.ephemeral
-    assert len(chat.bot.desk.sessions) == 0
+    assert len(chat.bot.bot.sessions) == 0
     chat.twin.allow(chat.channel, permission)
     assert "Starting the avatar" in await chat.command("/avatar start")
 
@@ -117,9 +117,9 @@ async def test_thread_asks_for_its_own_permission(chat: DiscordDriver) -> None:
 
 
 async def test_avatars_and_voices_are_completed_by_name(chat: DiscordDriver) -> None:
-    catalogue = chat.bot.desk.sessions.house.catalogue
-    await chat.bot.until(lambda: catalogue.known_avatars and catalogue.known_voices)
-    before = len(catalogue.known_avatars)
+    catalogue = chat.bot.bot.sessions.services.catalogue
+    await chat.bot.until(lambda: catalogue.cached_avatars and catalogue.known_voices)
+    before = len(catalogue.cached_avatars)
     typing = await chat.twin.autocomplete(chat.channel, chat.people[ANA], "avatar start", "avatar", "", {})
     await typing.acknowledged()
     assert len(typing.choices) == min(before, 25)
@@ -148,7 +148,7 @@ async def test_speed_and_language_are_offered_where_the_service_has_them(open_ch
     await typing.acknowledged()
     assert [(choice["name"], choice["value"]) for choice in typing.choices] == [("German", "de")]
     await chat.command("/avatar start speed=1.1 language=de")
-    (running,) = chat.bot.desk.sessions
+    (running,) = chat.bot.bot.sessions
     assert (running.session.speed, running.session.language) == (1.1, "de")
 
 
@@ -159,8 +159,8 @@ async def test_speed_and_language_are_not_offered_where_the_service_has_neither(
 
 async def test_a_start_that_discord_still_offers_from_another_service_is_refused_in_words(open_chat: Open) -> None:
     chat = await open_chat(environment=LIVEAVATAR)
-    capabilities = chat.bot.desk.sessions.house.provider.capabilities
-    chat.bot.desk.sessions.house.provider.capabilities = replace(capabilities, speeds=None)
+    capabilities = chat.bot.bot.sessions.services.provider.capabilities
+    chat.bot.bot.sessions.services.provider.capabilities = replace(capabilities, speeds=None)
     answer = await chat.command("/avatar start speed=1.1")
     assert "one speed of speech" in answer
     assert chat.bot.open_streams == 0
@@ -175,7 +175,7 @@ async def test_message_is_said_from_the_context_menu(live: DiscordDriver) -> Non
 
 async def test_session_in_a_chosen_mode_has_it(chat: DiscordDriver) -> None:
     await chat.command("/avatar start mode=chat quality=low")
-    (running,) = chat.bot.desk.sessions
+    (running,) = chat.bot.bot.sessions
     assert (running.session.mode, running.session.quality) == ("chat", "low")
 
 

@@ -73,7 +73,7 @@ ROWS: dict[str, tuple[str, dict[str, Any], str]] = {
 
 def queued(chat: DiscordDriver) -> list[str]:
     """The words that wait, a space for every break."""
-    return [" ".join(one.text.split()) for running in chat.bot.desk.sessions for one in running.queued()]
+    return [" ".join(one.text.split()) for running in chat.bot.bot.sessions for one in running.queued()]
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ async def busy(open_chat: Open) -> DiscordDriver:
     chat = await open_chat(environment={"SESSION_RELAY": "all", "QUEUE_LIMIT": "100", "USER_RATE": "0"}, speed=5.0)
     await bring_avatar(chat)
     await chat.write(LONG)
-    (running,) = chat.bot.desk.sessions
+    (running,) = chat.bot.bot.sessions
     await chat.bot.until(lambda: (line := running.speech.current) and line.utterance.text.startswith(LONG[:20]))
     return chat
 
@@ -113,7 +113,7 @@ async def test_forwarded_words_are_said_by_who_forwards_them(busy: DiscordDriver
     first = await busy.twin.write(elsewhere, busy.people[BEN], "good morning")
     await busy.twin.forward(busy.channel, busy.people[ANA], first)
     await busy.bot.until(lambda: queued(busy) == ["good morning"])
-    (waits,) = [one for running in busy.bot.desk.sessions for one in running.queued()]
+    (waits,) = [one for running in busy.bot.bot.sessions for one in running.queued()]
     assert waits.author_name == "Ana"
 
 

@@ -56,7 +56,7 @@ async def test_press_on_a_panel_that_is_over_says_so(live: DiscordDriver) -> Non
     panel = await live.newest_panel()
     stop = panel.button("Stop")["custom_id"]
     await live.command("/avatar stop")
-    await live.bot.until(lambda: len(live.bot.desk.sessions) == 0)
+    await live.bot.until(lambda: len(live.bot.bot.sessions) == 0)
     pressed = await live.twin.click(live.people[BEN], panel, custom_id=stop, anyway=True)
     assert "has left" in read(await pressed.answered())
 
@@ -89,7 +89,7 @@ async def test_warning_before_it_leaves_has_a_button_to_keep_it(open_chat: Open)
     warning = next(one for one in chat.twin.messages(chat.channel) if "unless somebody writes" in one.content)
     pressed = await chat.twin.click(chat.people[BEN], warning, label="Keep it here")
     assert "stays" in read(await pressed.answered())
-    assert len(chat.bot.desk.sessions) == 1
+    assert len(chat.bot.bot.sessions) == 1
 
 
 async def test_missing_permission_to_react_disturbs_nothing(live: DiscordDriver) -> None:
@@ -116,7 +116,7 @@ async def test_last_edit_is_tried_until_discord_takes_it(live: DiscordDriver, fa
     await live.command("/avatar stop")
     await live.bot.until(lambda: is_over(panel))
     await live.bot.until(lambda: not live.chat._panels._panels)
-    assert await live.bot.desk.sessions.house.store.panels("discord") == []
+    assert await live.bot.bot.sessions.services.store.panels("discord") == []
     assert live.panels() == [panel]
 
 
@@ -127,7 +127,7 @@ async def test_last_edit_is_made_by_the_next_run_where_this_one_could_not(live: 
     live.twin.fail_next("PATCH", EDIT, Fault.rate_limit(0.01), times=FOR_EVER)
     before = len(live.twin.requests)
     await live.command("/avatar stop")
-    await live.bot.until(lambda: len(live.bot.desk.sessions) == 0)
+    await live.bot.until(lambda: len(live.bot.bot.sessions) == 0)
     await live.bot.until(lambda: any(one.method == "PATCH" for one in live.twin.requests[before:]))
     await (live.bot.stop() if how == "shut down" else live.bot.kill())
     assert not is_over(panel)
@@ -142,17 +142,17 @@ async def test_last_edit_that_is_refused_for_good_is_not_tried_again(live: Disco
     await live.panel()
     edits = live.twin.count("PATCH", EDIT)
     live.twin.fail_next("PATCH", EDIT, fault, times=FOR_EVER)
-    await live.bot.desk.sessions.leave_channels(lambda _: True, "the test wants it")
+    await live.bot.bot.sessions.end_in_channels(lambda _: True, "the test wants it")
     await live.bot.until(lambda: not live.chat._panels._panels)
     await live.bot.clock.sleep(5 * 60.0 / 20)
     assert live.twin.count("PATCH", EDIT) == edits + 1
-    assert await live.bot.desk.sessions.house.store.panels("discord") == []
+    assert await live.bot.bot.sessions.services.store.panels("discord") == []
 
 
 async def test_panel_that_could_not_be_remembered_is_not_posted_again(
     chat: DiscordDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, times = chat.bot.desk.sessions.house.store, iter([True, True])
+    store, times = chat.bot.bot.sessions.services.store, iter([True, True])
     place = store.place_panel
 
     async def place_panel(platform: str, panel: PanelMessage) -> None:

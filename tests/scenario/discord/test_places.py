@@ -14,7 +14,7 @@ from tests.twins.discord import Channel
 
 async def gone(chat: DiscordDriver) -> None:
     """Wait until no session is left and nothing costs money."""
-    await chat.bot.until(lambda: len(chat.bot.desk.sessions) == 0 and chat.bot.open_streams == 0)
+    await chat.bot.until(lambda: len(chat.bot.bot.sessions) == 0 and chat.bot.open_streams == 0)
 
 
 async def test_session_ends_when_the_bot_is_removed_from_the_server(live: DiscordDriver) -> None:
@@ -115,7 +115,7 @@ async def test_nothing_is_written_where_the_place_is_closed(chat: DiscordDriver,
     if what == "answering":
         await answer_of(await chat.slash("/avatar mode chat", channel=thread))
         await chat.twin.write(thread, chat.people[ANA], LONG, mentions=[chat.twin.bot])
-        (running,) = chat.bot.desk.sessions
+        (running,) = chat.bot.bot.sessions
         await chat.bot.until(lambda: running.speech.current is not None)
     await everything_shown(chat)
     before = posts_in(chat, thread)
@@ -139,12 +139,12 @@ async def test_thread_that_was_archived_while_the_bot_was_away_stays_archived(ch
 
 async def test_session_that_ended_while_its_thread_was_archived_says_no_goodbye(chat: DiscordDriver) -> None:
     thread = await live_in_thread(chat)
-    (running,) = chat.bot.desk.sessions
+    (running,) = chat.bot.bot.sessions
     await chat.bot.kill()
     await chat.twin.archive_thread(thread)
     # Asked from the shell: it closes before the bot has looked around.
     await chat.bot.start()
-    chat.bot.desk.sessions.with_id(running.session.id).ask_to_end(EndReason.ADMIN)
+    chat.bot.bot.sessions.with_id(running.session.id).ask_to_end(EndReason.ADMIN)
     await gone(chat)
     await chat.bot.until(lambda: chat.bot.adapter.trouble is None)
     await everything_shown(chat)

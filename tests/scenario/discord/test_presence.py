@@ -15,7 +15,7 @@ async def refused(chat: DiscordDriver, channel: Channel) -> str:
     """Ask for an avatar; the answer, for the asker alone, once it is sure that nothing was opened."""
     answer = await answer_of(await chat.slash("/avatar start", channel=channel))
     assert answer.ephemeral
-    assert len(chat.bot.desk.sessions) == 0
+    assert len(chat.bot.bot.sessions) == 0
     assert chat.bot.simulator.streams() == []
     assert chat.twin.messages(channel) == []
     return read(answer)
@@ -74,5 +74,5 @@ async def test_locked_thread_is_named(chat: DiscordDriver) -> None:
 async def test_avatar_whose_panel_may_not_be_posted_leaves_at_once(chat: DiscordDriver, code: int) -> None:
     chat.twin.fail_next("POST", "/channels/{channel_id}/messages", Fault.refuse(code), times=1000)
     await chat.slash("/avatar start")
-    await chat.bot.until(lambda: chat.bot.simulator.streams() or len(chat.bot.desk.sessions) == 0)
-    await chat.bot.until(lambda: len(chat.bot.desk.sessions) == 0 and chat.bot.open_streams == 0)
+    await chat.bot.until(lambda: chat.bot.simulator.streams() or len(chat.bot.bot.sessions) == 0)
+    await chat.bot.until(lambda: len(chat.bot.bot.sessions) == 0 and chat.bot.open_streams == 0)

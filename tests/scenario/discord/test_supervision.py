@@ -103,7 +103,7 @@ async def test_whatever_else_ends_the_connection_costs_a_pause(live: DiscordDriv
     live.twin.send_frame(frame)
     await live.bot.until(lambda: "starts again" in str(platforms_of(live).troubles["discord"]))
     assert not live.bot.serving.done()
-    assert len(live.bot.desk.sessions) == 1
+    assert len(live.bot.bot.sessions) == 1
     await live.bot.until(lambda: platforms_of(live).troubles["discord"] is None)
     assert len(live.twin.identifies) == 2
     await live.write("after")
@@ -117,8 +117,8 @@ async def test_whatever_else_ends_the_connection_costs_a_pause(live: DiscordDriv
 async def test_what_was_to_be_shown_meanwhile_is_shown_after_the_restart(live: DiscordDriver) -> None:
     live.twin.send_frame("this is no JSON")
     await live.bot.until(lambda: "starts again" in str(platforms_of(live).troubles["discord"]))
-    (running,) = live.bot.desk.sessions
-    await live.bot.desk.sessions.stop(running, EndReason.STOPPED, SYSTEM)
+    (running,) = live.bot.bot.sessions
+    await live.bot.bot.sessions.stop(running, EndReason.STOPPED, SYSTEM)
     await live.bot.until(lambda: live.bot.open_streams == 0)
     await live.until_read("The avatar has left")
     panel = await live.newest_panel()

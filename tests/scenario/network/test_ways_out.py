@@ -261,7 +261,7 @@ async def test_an_avatar_speaks_through_the_proxy(proxy: ProxyTwin) -> None:
         proxy.names["avatars.invalid"] = proxy.names["answers.invalid"] = port_of(simulator.address)
         async with HeyGenRealtime(KEY, "http://avatars.invalid", SystemClock(20.0)) as avatars:
             request = StreamRequest(
-                "", "", "high", "", 60.0, 600.0, first_words=InitialText("u", "Good morning.", more=False)
+                "", "", "high", "", 60.0, 600.0, initial_text=InitialText("u", "Good morning.", more=False)
             )
             upstream_id = await avatars.create(request)
             assert (await avatars.status(upstream_id)).is_open

@@ -26,8 +26,8 @@ class Trouble:
         self.over.set()
         self.failures = 0
         self.asked = 0
-        self._accept = slack.bot.desk.sessions.house.store.accept
-        monkeypatch.setattr(slack.bot.desk.sessions.house.store, "accept", self.accept)
+        self._accept = slack.bot.bot.sessions.services.store.accept
+        monkeypatch.setattr(slack.bot.bot.sessions.services.store, "accept", self.accept)
 
     def hang(self) -> Self:
         self.over.clear()

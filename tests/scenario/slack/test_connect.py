@@ -70,7 +70,7 @@ async def test_what_another_company_writes_is_spoken_in_the_workspace_that_autho
     edited = await guests.write("the frist")
     await slack.twin.edit_message(edited, "the first")
     await slack.bot.until(lambda: len(slack.bot.spoken) == 3)
-    assert len(slack.bot.desk.sessions) == 1
+    assert len(slack.bot.bot.sessions) == 1
 
 
 async def test_another_company_starts_nothing(guests: Guests) -> None:
@@ -135,13 +135,13 @@ async def test_channel_that_the_other_company_hosts_is_as_good(guests: Guests) -
         mention = await twin.write(place, author, f"@Avatar hello from {author.name}")
         assert mention.deliveries[0].payload["team_id"] == guests.team.id
         await slack.bot.until(lambda name=author.name: f"hello from {name}" in slack.bot.spoken)
-    (running,) = slack.bot.desk.sessions
+    (running,) = slack.bot.bot.sessions
     assert running.session.channel.workspace == twin.team.id
 
 
 async def test_operator_can_name_somebody_of_another_company(guests: Guests) -> None:
     slack = guests.slack
-    relay, commands = slack.bot.desk.relay, slack.bot.desk.commands
+    relay, commands = slack.bot.bot.relay, slack.bot.bot.commands
     relay._permissions = commands._permissions = Permissions(AccessLists(hosts=frozenset({f"slack:{guests.zoe.id}"})))
     await guests.write("@Avatar start")
     await guests.told("Starting the avatar")
@@ -167,7 +167,7 @@ async def test_two_companies_with_the_app_share_one_avatar(tmp_path: Path) -> No
         await slack.bot.until(lambda: slack.bot.spoken == ["through the other installation"])
         answer = await slack.answer(await twin.slash(slack.channel, guests.zoe, "/avatar", "stop"))
         assert MAY_NOT_START in answer
-        assert len(slack.bot.desk.sessions) == 1
+        assert len(slack.bot.bot.sessions) == 1
 
 
 async def test_what_belongs_to_no_installation_leaves_one_line_a_minute(tmp_path: Path) -> None:

@@ -75,9 +75,7 @@ async def test_it_works_in_each_workspace_of_the_organisation(grid: Grid) -> Non
     for number in (0, 1):
         assert "Starting the avatar" in await grid.command(number, "start")
         await grid.live(number)
-    assert {running.session.channel.workspace for running in slack.bot.desk.sessions} == {
-        team.id for team in grid.teams
-    }
+    assert {running.session.channel.workspace for running in slack.bot.bot.sessions} == {team.id for team in grid.teams}
     for place, person in zip(grid.channels, grid.people, strict=True):
         await twin.write(place, person, f"overheard from {person.name}")
         await twin.write(place, person, f"@Avatar mention of {person.name}")
@@ -132,7 +130,7 @@ async def test_channel_of_several_workspaces_has_one_avatar(grid: Grid) -> None:
     assert "already in this channel" in await grid.command(1, "start", place)
     await twin.write(place, grid.people[1], "from the south")
     await slack.bot.until(lambda: slack.bot.spoken == ["from the south"])
-    assert len(slack.bot.desk.sessions) == 1
+    assert len(slack.bot.bot.sessions) == 1
 
 
 @pytest.mark.parametrize("how", ["uninstall", "revoke_tokens"])
@@ -143,7 +141,7 @@ async def test_end_of_the_installation_ends_it_in_every_workspace(grid: Grid, ho
         await grid.live(number)
     await getattr(grid.slack.twin, how)(grid.acme)
     await grid.slack.bot.until(lambda: grid.slack.bot.open_streams == 0)
-    assert await grid.slack.bot.desk.sessions.house.store.installed_in("slack") == []
+    assert await grid.slack.bot.bot.sessions.services.store.installed_in("slack") == []
     assert "Starting" in await grid.slack.command("/avatar start"), "the other installation lives on"
 
 
@@ -155,7 +153,7 @@ async def test_useless_token_ends_it_in_every_workspace_also_after_a_restart(gri
     grid.slack.twin.deactivate(grid.teams[0])
     await grid.slack.restart()
     await grid.slack.bot.until(lambda: grid.slack.bot.open_streams == 0)
-    assert await grid.slack.bot.desk.sessions.house.store.installed_in("slack") == []
+    assert await grid.slack.bot.bot.sessions.services.store.installed_in("slack") == []
 
 
 async def test_workspace_that_loses_and_gets_the_app_is_left_and_served_again(grid: Grid) -> None:
@@ -176,7 +174,7 @@ async def test_workspace_that_got_the_app_unnoticed_is_asked_for(grid: Grid) -> 
     wanda = twin.add_user("wanda", team=west)
     place = twin.add_channel("in-west", [wanda], team=west)
     assert "Starting" in await grid.slack.answer(await twin.slash(place, wanda, "/avatar", "start"))
-    (running,) = grid.slack.bot.desk.sessions
+    (running,) = grid.slack.bot.bot.sessions
     assert running.session.channel.workspace == west.id
 
 

@@ -52,7 +52,7 @@ def panels(slack: SlackDriver) -> list[Message]:
 
 async def until_forgotten(slack: SlackDriver) -> None:
     async with asyncio.timeout(PATIENCE):
-        while await slack.bot.desk.sessions.house.store.panels("slack"):  # noqa: ASYNC110 - a database tells nobody
+        while await slack.bot.bot.sessions.services.store.panels("slack"):  # noqa: ASYNC110 - a database tells nobody
             await asyncio.sleep(0.01)
 
 
@@ -100,7 +100,7 @@ async def test_last_drawing_that_is_refused_for_good_is_not_tried_again(slack: S
     await slack.bot.clock.sleep(3)
     before = len(slack.twin.calls("chat.update"))
     slack.twin.fail_next("chat.update", Refused(error), times=FOR_EVER)
-    await slack.bot.desk.sessions.leave_channels(lambda _: True, "the test wants it")
+    await slack.bot.bot.sessions.end_in_channels(lambda _: True, "the test wants it")
     await until_forgotten(slack)
     await slack.bot.clock.sleep(15)
     # One while it closes, one at the end.
@@ -117,7 +117,7 @@ async def test_first_panel_that_slack_is_too_busy_for_is_posted_later(slack: Sla
 async def test_panel_that_could_not_be_remembered_is_not_posted_again(
     slack: SlackDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, times = slack.bot.desk.sessions.house.store, iter([True, True])
+    store, times = slack.bot.bot.sessions.services.store, iter([True, True])
     place = store.place_panel
 
     async def place_panel(platform: str, panel: PanelMessage) -> None:

@@ -18,7 +18,7 @@ async def started(slack: SlackDriver) -> None:
 
 
 def waiting(slack: SlackDriver) -> list[str]:
-    return [utterance.text for running in slack.bot.desk.sessions for utterance in running.queued()]
+    return [utterance.text for running in slack.bot.bot.sessions for utterance in running.queued()]
 
 
 async def say(slack: SlackDriver, text: str, by: str = ANA) -> Message:
@@ -145,7 +145,7 @@ async def test_answer_is_shown_in_slacks_own_markup_and_calls_nobody(
     environment = {"SESSION_ANSWERS": "message", "SESSION_MODE": "chat", "AVATAR_PROVIDER": "heygen-realtime"}
     async with SlackDriver(tmp_path, environment=environment) as slack:
         await started(slack)
-        monkeypatch.setattr(slack.bot.desk.sessions.house.chat_model, "answer", formatted)
+        monkeypatch.setattr(slack.bot.bot.sessions.services.chat_model, "answer", formatted)
         await say(slack, "what is Berlin?")
         answer = (
             await slack.twin.until(lambda: [m for m in slack.twin.messages(slack.channel) if "capital" in m.text])
@@ -201,9 +201,9 @@ async def test_forwarded_words_are_no_command_and_keep_none_from_being_one(slack
     forwarded = await elsewhere(slack, "stop")
     await slack.twin.write(slack.channel, slack.people[ANA], "@Avatar", forwards=forwarded)
     await slack.bot.until(lambda: slack.bot.spoken == ["stop"])
-    assert len(slack.bot.desk.sessions) == 1
+    assert len(slack.bot.bot.sessions) == 1
     await slack.twin.write(slack.channel, slack.people[ANA], "@Avatar stop", forwards=forwarded)
-    await slack.bot.until(lambda: len(slack.bot.desk.sessions) == 0)
+    await slack.bot.until(lambda: len(slack.bot.bot.sessions) == 0)
 
 
 async def test_preview_that_is_added_later_is_no_edit(slack: SlackDriver) -> None:

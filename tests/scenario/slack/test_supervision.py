@@ -48,7 +48,7 @@ async def test_connections_that_end_in_an_unforeseen_way_are_made_anew(slack: Sl
     await slack.bot.until(lambda: "starts again" in trouble_of(slack))
     # Slack brings what it could not deliver again, and it is said once.
     await slack.write("meanwhile")
-    assert len(slack.bot.desk.sessions) == 1
+    assert len(slack.bot.bot.sessions) == 1
     await slack.bot.until(lambda: trouble_of(slack) == "None")
     await slack.write("after")
     await slack.bot.until(lambda: slack.bot.spoken == ["meanwhile", "after"])

@@ -190,7 +190,7 @@ async def test_a_channel_where_only_some_may_post_is_named_to_who_started(slack:
     slack.twin.restrict(slack.channel)
     await slack.command("/avatar start")
     await slack.until_read("Only some people may post")
-    await slack.bot.until(lambda: len(slack.bot.desk.sessions) == 0 and slack.bot.open_streams == 0)
+    await slack.bot.until(lambda: len(slack.bot.bot.sessions) == 0 and slack.bot.open_streams == 0)
 
 
 async def test_group_messages_are_no_place_for_an_avatar(slack: SlackDriver) -> None:
@@ -230,7 +230,7 @@ async def test_the_avatar_leaves_a_channel_that_goes_away(slack: SlackDriver, ho
     await slack.bot.until(lambda: any(is_panel(message) for message in slack.twin.messages(place)))
     await getattr(slack.twin, how)(place)
     before = posts_in(slack, place)
-    await slack.bot.until(lambda: len(slack.bot.desk.sessions) == 0 and slack.bot.open_streams == 0)
+    await slack.bot.until(lambda: len(slack.bot.bot.sessions) == 0 and slack.bot.open_streams == 0)
     await slack.bot.stop()
     assert posts_in(slack, place) == before
 

@@ -17,7 +17,7 @@ async def opened(slack: SlackDriver) -> View:
 
 
 async def test_the_start_window_offers_what_the_account_has_and_starts_it(slack: SlackDriver) -> None:
-    await slack.bot.until(lambda: slack.bot.desk.sessions.house.catalogue.known_voices)
+    await slack.bot.until(lambda: slack.bot.bot.sessions.services.catalogue.known_voices)
     await slack.twin.slash(slack.channel, slack.people[ANA], "/avatar", "start choose")
     view = await opened(slack)
     fields = {block["block_id"]: block for block in view.blocks if block["type"] == "input"}
@@ -25,7 +25,7 @@ async def test_the_start_window_offers_what_the_account_has_and_starts_it(slack:
     voice = fields["voice"]["element"]["options"][-1]["value"]
     await (await slack.twin.submit_view(view, {"voice": voice, "quality": "low"})).acknowledged()
     await slack.until_read("Starting the avatar")
-    session = next(iter(slack.bot.desk.sessions)).session
+    session = next(iter(slack.bot.bot.sessions)).session
     assert (session.voice, session.quality) == (voice, "low")
 
 
@@ -43,7 +43,7 @@ async def test_the_start_window_offers_speed_and_language_where_the_service_has_
         assert {"de", "en", "fr"} < set(values["language"])
         await (await slack.twin.submit_view(view, {"speed": "0.9", "language": "de"})).acknowledged()
         await slack.until_read("Starting the avatar")
-        session = next(iter(slack.bot.desk.sessions)).session
+        session = next(iter(slack.bot.bot.sessions)).session
         assert (session.speed, session.language) == (0.9, "de")
 
 
@@ -51,7 +51,7 @@ async def test_speed_and_language_are_typed_as_well(tmp_path: Path) -> None:
     async with SlackDriver(tmp_path, environment={"AVATAR_PROVIDER": "liveavatar"}) as slack:
         assert "0.8 (slow) to 1.2 (fast)" in await slack.command("/avatar start speed=2")
         assert "Starting" in await slack.command("/avatar start speed=1.2 language=pt-br")
-        session = next(iter(slack.bot.desk.sessions)).session
+        session = next(iter(slack.bot.bot.sessions)).session
         assert (session.speed, session.language) == (1.2, "pt-BR")
 
 

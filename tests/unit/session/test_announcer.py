@@ -34,18 +34,18 @@ WAITING = replace(VIEW, phase=Phase.WAITING_FOR_VIEWER)
 
 
 @pytest.fixture
-def bulletin() -> EventBus:
+def event_bus() -> EventBus:
     return EventBus()
 
 
 @pytest.fixture
-def announcer(bulletin: EventBus) -> Announcer:
-    return Announcer("session", CHANNEL, bulletin)
+def announcer(event_bus: EventBus) -> Announcer:
+    return Announcer("session", CHANNEL, event_bus)
 
 
 @pytest.fixture
-def following(bulletin: EventBus) -> Iterator[Subscription]:
-    with bulletin.follow("session") as following:
+def following(event_bus: EventBus) -> Iterator[Subscription]:
+    with event_bus.follow("session") as following:
         yield following
 
 
@@ -84,7 +84,7 @@ async def test_a_warning_can_be_answered_with_a_button(
 async def test_a_complaint_has_the_reference_that_is_in_the_log(announcer: Announcer, following: Subscription) -> None:
     error = Transient("the connection was cut", may_have_taken_effect=False)
     with capture_logs() as entries:
-        announcer.complain(("That was not said (ref abcd1234).", "abcd1234"), error)
+        announcer.report_error(("That was not said (ref abcd1234).", "abcd1234"), error)
     assert [(entry["reference"], entry["error"]) for entry in entries] == [("abcd1234", "the connection was cut")]
     (notice,) = await read(following)
     assert isinstance(notice, Notice)
@@ -92,16 +92,16 @@ async def test_a_complaint_has_the_reference_that_is_in_the_log(announcer: Annou
     assert notice.occasion is NoticeKind.TROUBLE
 
 
-async def test_an_utterance_is_told_with_the_answer_to_it(announcer: Announcer, bulletin: EventBus) -> None:
+async def test_an_utterance_is_told_with_the_answer_to_it(announcer: Announcer, event_bus: EventBus) -> None:
     line = SpeechItem(an_utterance(a_session()), heard_answer="Good morning.")
-    with bulletin.follow() as following:
+    with event_bus.follow() as following:
         announcer.tell(line)
         assert await read(following) == [UtteranceChanged(CHANNEL, line.utterance, "Good morning.")]
 
 
 async def test_a_goodbye_is_shown_before_it_is_said(announcer: Announcer, following: Subscription) -> None:
     over = replace(VIEW, phase=Phase.ENDED, ended="The avatar left.")
-    announcer.say_goodbye(over, "The avatar left.")
+    announcer.announce_end(over, "The avatar left.")
     shown, said = await read(following)
     assert shown == SessionChanged(over)
     assert isinstance(said, Notice)

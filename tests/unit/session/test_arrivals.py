@@ -24,7 +24,7 @@ async def test_whoever_waits_for_the_last_row_waits_for_all_that_are_being_writt
     with arrivals.expecting():
         with arrivals.expecting():
             assert arrivals.expected == 2
-            waiting = asyncio.create_task(arrivals.all_written_down())
+            waiting = asyncio.create_task(arrivals.wait_persisted())
             await settle()
         await settle()
         assert not waiting.done()
@@ -36,8 +36,8 @@ async def test_a_row_that_cannot_be_written_is_not_waited_for() -> None:
     arrivals = PendingUtterances()
     with pytest.raises(ValueError, match="no"), arrivals.expecting():
         raise ValueError("no")
-    await arrivals.all_written_down()
+    await arrivals.wait_persisted()
 
 
 async def test_nothing_is_waited_for_where_nothing_is_written() -> None:
-    await PendingUtterances().all_written_down()
+    await PendingUtterances().wait_persisted()

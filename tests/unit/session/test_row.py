@@ -56,7 +56,7 @@ async def test_the_row_follows_the_session_to_its_end(store: Store, row: Session
     assert session == row.session
     assert (session.state, session.mode) == (SessionState.CLOSED, Mode.CHAT)
     assert (session.end_reason, session.end_detail) == (EndReason.STOPPED, "asked to")
-    assert not row.is_owed
+    assert not row.is_dirty
 
 
 async def test_a_session_is_not_live_before_its_row_says_so(
@@ -73,7 +73,7 @@ async def test_a_session_ends_although_its_row_cannot_say_so(
     row: SessionRecorder, full_disk: pytest.MonkeyPatch
 ) -> None:
     await row.begin_to_close(EndReason.IDLE, None)
-    assert row.is_owed
+    assert row.is_dirty
     await row.close(NOON)
     assert (row.session.state, row.session.end_reason) == (SessionState.CLOSED, EndReason.IDLE)
 

@@ -17,7 +17,7 @@ class Shelf:
     def __init__(self) -> None:
         self.kept: dict[str, str] = {}
 
-    async def keep_installation(self, platform: str, workspace: str, sealed: str) -> None:
+    async def save_installation(self, platform: str, workspace: str, sealed: str) -> None:
         assert platform == "slack"
         self.kept[workspace] = sealed
 

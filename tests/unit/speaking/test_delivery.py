@@ -31,22 +31,22 @@ class Speaker:
     def __init__(self, world: World, session: Session) -> None:
         self.world = world
         self._session = session
-        self._house = house = world.sessions.house
+        self._services = services = world.sessions.services
         self.opened_with: list[InitialText | None] = []
         self.keeper = SessionStream(
-            session.id, house.provider, house.store, house.closer, house.clock, not_confirmed=lambda: None
+            session.id, services.provider, services.store, services.closer, services.clock, not_confirmed=lambda: None
         )
-        self.delivery = SpeechSender(house.provider, self.keeper, self._open_stream)
+        self.delivery = SpeechSender(services.provider, self.keeper, self._open_stream)
 
-    async def _open_stream(self, first_words: InitialText | None) -> None:
-        self.opened_with.append(first_words)
-        request = self._house.policy.stream_request(
-            self._house.provider.capabilities,
+    async def _open_stream(self, initial_text: InitialText | None) -> None:
+        self.opened_with.append(initial_text)
+        request = self._services.policy.stream_request(
+            self._services.provider.capabilities,
             avatar="",
             voice="",
             quality="medium",
             remaining=600.0,
-            first_words=first_words,
+            initial_text=initial_text,
         )
         await self.keeper.open(request)
 
@@ -115,7 +115,7 @@ async def test_a_stream_that_ends_while_it_is_opened_is_gone(speaker: Speaker) -
     async def open_nothing(_: InitialText | None) -> None:
         pass
 
-    delivery = SpeechSender(speaker.world.sessions.house.provider, speaker.keeper, open_nothing)
+    delivery = SpeechSender(speaker.world.sessions.services.provider, speaker.keeper, open_nothing)
     line = speaker.line("Good morning.")
     with pytest.raises(StreamGone):
         await delivery.say(line)
@@ -127,9 +127,9 @@ async def test_a_voice_that_is_slower_is_given_more_time(speaker: Speaker) -> No
     said = an_utterance(speaker._session, text=text, mode=Mode.REPEAT)
 
     def unsaid(speed: float | None, operators: float = 1.0) -> float:
-        provider: Any = copy(speaker.world.sessions.house.provider)
+        provider: Any = copy(speaker.world.sessions.services.provider)
         provider.capabilities = replace(provider.capabilities, speed=operators)
-        return SpeechSender(provider, speaker.keeper, speaker._open_stream, speed).still_unsaid([said])
+        return SpeechSender(provider, speaker.keeper, speaker._open_stream, speed).estimate_remaining([said])
 
     assert unsaid(None) == estimate_duration(text)
     assert unsaid(0.5) == unsaid(None, 0.5) == unsaid(0.5, 1.5) == 2 * estimate_duration(text)

@@ -40,7 +40,7 @@ async def test_lines_wait_in_the_order_of_acceptance_whichever_comes_first(queue
 async def test_a_line_put_back_is_next(queue: SpeechQueue, ground: Ground) -> None:
     for text in ("one", "two"):
         queue.add(await ground.line(text))
-    queue.put_back(queue.take())
+    queue.requeue(queue.take())
     assert texts(queue) == ["one", "two"]
 
 
@@ -64,7 +64,7 @@ async def test_a_message_is_reworded_in_its_place(queue: SpeechQueue, ground: Gr
 async def test_what_its_row_says_has_begun_keeps_its_words(queue: SpeechQueue, ground: Ground) -> None:
     line = await ground.line("one", message_id="one")
     await ground.states.advance(line, UtteranceState.SENDING)
-    queue.put_back(line)
+    queue.requeue(line)
     await queue.reword("one", "eins")
     assert texts(queue) == ["one"]
     assert ground.row(line) == ("one", "sending")
@@ -117,7 +117,7 @@ async def test_metric_counts_what_waits(queue: SpeechQueue, ground: Ground) -> N
     for text in ("one", "two", "three", "four"):
         queue.add(await ground.line(text, message_id=text))
     assert counted() == before + 4
-    queue.put_back(queue.take())
+    queue.requeue(queue.take())
     assert counted() == before + 4
     await queue.withdraw("two")
     assert counted() == before + 3

@@ -48,12 +48,12 @@ class Sourced:
 
     def __init__(self, model: Slowpoke, can: Capabilities) -> None:
         self.tasks = TaskSet()
-        self.grew = asyncio.Event()
-        self.pieces = Chunker(can, Conversation(model, ""), self.tasks, self.grew.set)
+        self.on_chunk = asyncio.Event()
+        self.pieces = Chunker(can, Conversation(model, ""), self.tasks, self.on_chunk.set)
 
     async def growth(self) -> None:
-        await self.grew.wait()
-        self.grew.clear()
+        await self.on_chunk.wait()
+        self.on_chunk.clear()
 
 
 def a_line(text: str, mode: Mode = Mode.REPEAT) -> SpeechItem:

@@ -58,7 +58,7 @@ def test_anything_else_is_refused_in_words_without_what_was_written(url: str) ->
 
 def test_the_folder_and_the_file_are_for_their_owner_only(tmp_path: Path) -> None:
     address = parse_url(f"sqlite:///{tmp_path}/new/relay.db")
-    address.make_room()
+    address.create_file()
     assert address.file is not None
     assert oct(address.file.parent.stat().st_mode & 0o777) == "0o700"
     assert oct(address.file.stat().st_mode & 0o777) == "0o600"
@@ -69,7 +69,7 @@ def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
     file.write_text("words")
     file.chmod(0o640)
     tmp_path.chmod(0o755)
-    parse_url(f"sqlite:///{file}").make_room()
+    parse_url(f"sqlite:///{file}").create_file()
     assert file.read_text() == "words"
     assert [oct(path.stat().st_mode & 0o777) for path in (file, tmp_path)] == ["0o640", "0o755"]
 
@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_made_is_told_with_its_name(tmp_path: Path) -> N
     (tmp_path / "obstacle").write_text("")
     for place in (tmp_path / "obstacle" / "relay.db", tmp_path):
         with pytest.raises(StoreUnavailable, match="cannot be opened for writing") as refusal:
-            parse_url(f"sqlite:///{place}").make_room()
+            parse_url(f"sqlite:///{place}").create_file()
         assert str(place) in str(refusal.value)
 
 
@@ -87,4 +87,4 @@ def test_a_file_without_permission_is_told(tmp_path: Path) -> None:
     file = tmp_path / "relay.db"
     file.touch(0o400)
     with pytest.raises(StoreUnavailable, match=r"cannot be opened for writing \(permission denied\)"):
-        parse_url(f"sqlite:///{file}").make_room()
+        parse_url(f"sqlite:///{file}").create_file()

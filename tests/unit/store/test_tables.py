@@ -94,7 +94,7 @@ async def test_every_query_finds_an_index(tmp_path: Path) -> None:
             store.advance_stream(stream.id, StreamState.OPEN),
             store.bind_stream(stream.id, "up"),
             store.drop_queued(session.id),
-            store.settle_in_flight(ids),
+            store.mark_in_flight_unknown(ids),
             store.forget_events(NOON),
             store.request_stop(session.id, "shell"),
         )

@@ -117,8 +117,8 @@ async def test_what_looks_to_a_page_as_before_is_not_sent_again(
 async def test_another_session_is_not_heard(watching: Watching, client: aiohttp.ClientSession) -> None:
     async with await connect(client, watching) as socket:
         await hear(socket)
-        watching.bulletin.publish(WordsSpoken("another", (Word("secret", 0, 1),)))
-        watching.bulletin.publish(SessionChanged(replace(watching.view, session_id="another", queue_length=99)))
+        watching.event_bus.publish(WordsSpoken("another", (Word("secret", 0, 1),)))
+        watching.event_bus.publish(SessionChanged(replace(watching.view, session_id="another", queue_length=99)))
         watching.change(queue_length=3)
         assert (await hear(socket))["queue"] == 3
 
@@ -136,8 +136,8 @@ async def test_an_interruption_cuts_the_captions_to_come(watching: Watching, cli
     )
     async with await connect(client, watching) as socket:
         await hear(socket)
-        watching.bulletin.publish(UtteranceChanged(CHANNEL, utterance))
-        watching.bulletin.publish(UtteranceChanged(CHANNEL, replace(utterance, state=UtteranceState.INTERRUPTED)))
+        watching.event_bus.publish(UtteranceChanged(CHANNEL, utterance))
+        watching.event_bus.publish(UtteranceChanged(CHANNEL, replace(utterance, state=UtteranceState.INTERRUPTED)))
         assert await hear(socket) == {"type": "cut", "at": watching.clock.now().timestamp()}
 
 
@@ -199,7 +199,7 @@ async def test_a_flood_is_shut_out(watching: Watching, client: aiohttp.ClientSes
         for _ in range(6):
             await socket.send_str('{"type":"hello"}')
         assert await end_of(socket) == 1008
-        assert watching.desk.asked < 10
+        assert watching.lookup.asked < 10
 
 
 async def test_the_end_of_the_session_is_the_last_thing_heard(
@@ -227,7 +227,7 @@ async def test_a_mistake_in_looking_at_links_is_not_the_end_of_looking(
     async with await connect(client, watching) as socket:
         await hear(socket)
         with monkeypatch.context() as patch:
-            patch.setattr(watching.desk, "watched", lambda _nonce: {}["a mistake of ours"])
+            patch.setattr(watching.lookup, "watched", lambda _nonce: {}["a mistake of ours"])
             await clock.advance(5)
         watching.revoke()
         await clock.advance(10)
@@ -272,7 +272,7 @@ async def test_a_store_that_is_down_does_not_dismiss_who_watches(
 ) -> None:
     async with await connect(client, watching) as socket:
         await hear(socket)
-        watching.desk.failure = StoreUnavailable("locked")
+        watching.lookup.failure = StoreUnavailable("locked")
         await clock.advance(10)
         watching.speak("still here")
         assert (await hear(socket))["type"] == "words"
@@ -281,13 +281,13 @@ async def test_a_store_that_is_down_does_not_dismiss_who_watches(
 async def test_a_store_that_is_down_asks_newcomers_to_come_back(
     watching: Watching, client: aiohttp.ClientSession
 ) -> None:
-    watching.desk.failure = StoreUnavailable("locked")
+    watching.lookup.failure = StoreUnavailable("locked")
     async with await connect(client, watching) as socket:
         assert await end_of(socket) == 1013
 
 
 async def test_a_mistake_of_ours_closes_with_a_code(watching: Watching, client: aiohttp.ClientSession) -> None:
-    watching.desk.failure = RuntimeError("inner workings")
+    watching.lookup.failure = RuntimeError("inner workings")
     async with await connect(client, watching) as socket:
         assert await end_of(socket) == 1011
 
@@ -309,12 +309,12 @@ async def test_a_slow_viewer_slows_nobody_and_is_caught_up_with_a_snapshot(
         await hear(slow)
         await hear(quick)
         for _ in range(BACKLOG * 2):  # some 10 MB: more than sockets hold
-            watching.bulletin.publish(WordsSpoken(watching.view.session_id, long_word))
+            watching.event_bus.publish(WordsSpoken(watching.view.session_id, long_word))
             await hear(quick)
         for number in range(BACKLOG + 10):
             watching.change(queue_length=number)
         watching.view = replace(watching.view, started_by_name="the newest there is")
-        watching.desk.views[NONCE] = watching.view
+        watching.lookup.views[NONCE] = watching.view
         while True:
             heard = await hear(slow)
             if heard["type"] == "session" and heard["started_by"] == "the newest there is":
@@ -324,15 +324,15 @@ async def test_a_slow_viewer_slows_nobody_and_is_caught_up_with_a_snapshot(
 async def test_who_leaves_is_forgotten(watching: Watching, client: aiohttp.ClientSession) -> None:
     async with await connect(client, watching) as socket:
         await hear(socket)
-        assert watching.bulletin.watchers(watching.view.session_id) == 1
-    await eventually(lambda: watching.bulletin.watchers(watching.view.session_id) == 0)
+        assert watching.event_bus.watchers(watching.view.session_id) == 1
+    await eventually(lambda: watching.event_bus.watchers(watching.view.session_id) == 0)
 
 
 async def test_who_vanishes_without_a_word_is_forgotten(watching: Watching, client: aiohttp.ClientSession) -> None:
     socket = await connect(client, watching)
     await hear(socket)
     await client.close()
-    await eventually(lambda: watching.bulletin.watchers(watching.view.session_id) == 0)
+    await eventually(lambda: watching.event_bus.watchers(watching.view.session_id) == 0)
 
 
 async def test_viewers_are_counted(watching: Watching, client: aiohttp.ClientSession) -> None:
@@ -364,7 +364,7 @@ async def test_a_link_that_lasts_is_looked_at_once_for_all_its_viewers(
     async with await connect(client, watching) as one, await connect(client, watching) as two:
         await hear(one)
         await hear(two)
-        asked = watching.desk.asked
+        asked = watching.lookup.asked
         await clock.advance(3)
-        assert watching.desk.asked == asked + 1
+        assert watching.lookup.asked == asked + 1
         assert watching.view.ends_at > clock.now() + timedelta(minutes=1)

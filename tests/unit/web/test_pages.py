@@ -65,7 +65,7 @@ async def test_a_forged_link_leads_nowhere_and_says_so(
     status, html = await page(client, f"{watching.base}/w/{signed}")
     assert status == 404
     assert "This link leads nowhere" in html
-    assert watching.desk.asked == 0
+    assert watching.lookup.asked == 0
 
 
 async def test_an_expired_link_says_so(watching: Watching, client: aiohttp.ClientSession, clock: ManualClock) -> None:
@@ -97,7 +97,7 @@ async def test_a_page_cannot_be_posted_to(watching: Watching, client: aiohttp.Cl
 
 
 async def test_a_store_that_is_down_is_told_as_such(watching: Watching, client: aiohttp.ClientSession) -> None:
-    watching.desk.failure = StoreUnavailable("locked at /secret/place")
+    watching.lookup.failure = StoreUnavailable("locked at /secret/place")
     status, html = await page(client, watching.page)
     assert status == 503
     assert "Wait a moment" in html
@@ -107,7 +107,7 @@ async def test_a_store_that_is_down_is_told_as_such(watching: Watching, client: 
 async def test_a_mistake_of_ours_shows_a_reference_and_nothing_of_the_inside(
     watching: Watching, client: aiohttp.ClientSession
 ) -> None:
-    watching.desk.failure = RuntimeError("inner workings")
+    watching.lookup.failure = RuntimeError("inner workings")
     status, html = await page(client, watching.page)
     assert status == 500
     assert re.search(r"tell the operator: [2-9a-z]{8}", html)
@@ -260,7 +260,7 @@ async def test_a_room_that_cannot_be_looked_up_does_not_keep_the_page_away(
     watching: Watching, client: aiohttp.ClientSession
 ) -> None:
     watching.open_room(RoomAccess("upstream-42", "wss://rooms.example", "token"))
-    watching.desk.closed_door = ProviderError("the stage is dark")
+    watching.lookup.closed_door = ProviderError("the stage is dark")
     async with client.get(watching.page) as response:
         assert response.status == 200
         assert 'data-rooms=""' in await response.text()

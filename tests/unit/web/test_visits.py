@@ -275,7 +275,7 @@ async def test_a_free_seat_comes_by_itself(
         async with visit(client, watching, "ada") as ada:
             await ada.place("waiting")
             await first.socket.close()
-            await eventually(lambda: watching.bulletin.watchers(watching.view.session_id) == 1)
+            await eventually(lambda: watching.event_bus.watchers(watching.view.session_id) == 1)
             await clock.advance(GRACE)
             assert (await ada.next("door"))["token"] == TOKEN
 
@@ -288,7 +288,7 @@ async def test_a_reload_gets_its_own_seat_back(
         await ada.next("door")
         await ben.place("waiting")
         await ada.socket.close()
-        await eventually(lambda: watching.bulletin.watchers(watching.view.session_id) == 1)
+        await eventually(lambda: watching.event_bus.watchers(watching.view.session_id) == 1)
         await clock.advance(GRACE - 1)
         async with visit(client, watching, "ada") as again:
             await again.place("seated")
@@ -357,11 +357,11 @@ async def test_a_page_that_fell_out_of_the_room_is_let_in_again(
 async def test_a_door_that_cannot_be_had_is_asked_for_again(
     watching: Watching, client: aiohttp.ClientSession, clock: ManualClock
 ) -> None:
-    watching.desk.closed_door = ProviderError("the stage is dark")
+    watching.lookup.closed_door = ProviderError("the stage is dark")
     watching.open_room(DOOR)
     async with visit(client, watching, "ada") as ada:
         await ada.asked_again()
-        watching.desk.closed_door = None
+        watching.lookup.closed_door = None
         await clock.advance(POLL_INTERVAL)
         assert (await ada.next("door"))["token"] == TOKEN
 

@@ -69,8 +69,8 @@ class Watching:
         self, clock: Clock, *, lifetime: float = 3600.0, media_sources: tuple[str, ...] = ("https:",), port: int = 0
     ) -> None:
         self.clock = clock
-        self.desk = MemoryDesk()
-        self.bulletin = EventBus()
+        self.lookup = MemoryDesk()
+        self.event_bus = EventBus()
         self.registry = CollectorRegistry()
         self.seats = PageBridge()
         self.readiness: dict[str, str | None] = {"store": None}
@@ -81,13 +81,13 @@ class Watching:
         self.server = self.make_server(port)
         self.base = ""
         self.view = view_of(clock.now() + timedelta(minutes=12))
-        self.desk.views[NONCE] = self.view
+        self.lookup.views[NONCE] = self.view
 
     def make_server(self, port: int = 0) -> WebServer:
         """Another server over the same sessions, as after a restart."""
         return WebServer(
-            self.desk,
-            self.bulletin,
+            self.lookup,
+            self.event_bus,
             self.links,
             self.clock,
             host="127.0.0.1",
@@ -119,28 +119,28 @@ class Watching:
     def change(self, **changes: object) -> None:
         """The session is different now, and everybody is told."""
         self.view = replace(self.view, **changes)  # type: ignore[arg-type]  # the caller names fields of the view
-        self.desk.views[NONCE] = self.view
-        self.bulletin.publish(SessionChanged(self.view))
+        self.lookup.views[NONCE] = self.view
+        self.event_bus.publish(SessionChanged(self.view))
 
     def open_room(self, door: RoomAccess, *more: RoomAccess, phase: Phase = Phase.LIVE) -> None:
         """There is a room to enter: the same door each time, or one after the other where there are more."""
-        self.desk.doors = itertools.repeat(door) if not more else itertools.chain([door], more)
+        self.lookup.doors = itertools.repeat(door) if not more else itertools.chain([door], more)
         self.change(has_room=True, phase=phase)
 
     def close_room(self, phase: Phase = Phase.WAITING_FOR_TEXT) -> None:
         """The stream is over."""
-        self.desk.doors = None
+        self.lookup.doors = None
         self.change(has_room=False, phase=phase)
 
     def speak(self, text: str, *, at: datetime | None = None, pace: float = 0.25) -> None:
         """The avatar says `text`, one word every `pace` seconds from `at` (now) on."""
         start = (at or self.clock.now()).timestamp()
         words = tuple(Word(word, start + n * pace, start + (n + 1) * pace) for n, word in enumerate(text.split()))
-        self.bulletin.publish(WordsSpoken(self.view.session_id, words))
+        self.event_bus.publish(WordsSpoken(self.view.session_id, words))
 
     def revoke(self) -> None:
         """The link opens nothing any more."""
-        del self.desk.views[NONCE]
+        del self.lookup.views[NONCE]
 
     async def _ready(self) -> dict[str, str | None]:
         return self.readiness
