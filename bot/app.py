@@ -110,12 +110,12 @@ class Application:
             Supervised("sweeper", self._sweeper.run, self._clock),
             Supervised("catalogue", self.bot.sessions.services.catalogue.refresh_forever, self._clock),
             # It ends only with the loss of the database to another process: then every stream is that one's business.
-            Supervised("ownership", self._ownership.keep, self._clock, may_end_program=StoreUnavailable),
+            Supervised("ownership", self._ownership.hold, self._clock, may_end_program=StoreUnavailable),
         ]
         self._permissions.set_blocks(await store.blocked())
         await self._start_web(store, settings)
         # From here on, so that the platforms are told also of sessions that end while they are still entered.
-        self._following = self._stack.enter_context(self.event_bus.follow(backlog=SHOWN_BACKLOG))
+        self._following = self._stack.enter_context(self.event_bus.subscribe(backlog=SHOWN_BACKLOG))
         await self._recover()
 
     async def serve(self) -> None:
@@ -193,7 +193,7 @@ class Application:
             Catalogue(provider, self._clock),
         )
         sessions = SessionRegistry(services)
-        self._stack.push_async_callback(sessions.leave)
+        self._stack.push_async_callback(sessions.abandon_all)
         self._permissions = Permissions(_access(settings))
         self._budget = Quotas(store, self._clock, limits_of(settings), provider.capabilities.price_per_minute)
         if self._budget.price_unknown:
@@ -222,7 +222,11 @@ class Application:
                 # Anybody may ask: the log names the database, the answer does not.
                 log.error("the database is not ready", error=str(error))
                 return {"database": "cannot be reached or written"}
-            return {"database": self._ownership.trouble, **self._platforms.troubles, **self._failing_parts()}
+            return {
+                "database": self._ownership.unhealthy_reason,
+                **self._platforms.unhealthy_reasons,
+                **self._failing_parts(),
+            }
 
         server = WebServer(
             self.bot.sessions,
@@ -259,7 +263,7 @@ class Application:
 
     def _failing_parts(self) -> dict[str, str]:
         """Parts that are not told of while they work. Without the catalogue everything works but the choice."""
-        troubles = {part.part: part.trouble for part in self._parts if part.part != "catalogue"}
+        troubles = {part.part: part.unhealthy_reason for part in self._parts if part.part != "catalogue"}
         troubles |= {"sweeper": troubles["sweeper"] or self._sweeper.trouble}
         return {part: trouble for part, trouble in troubles.items() if trouble is not None}
 
@@ -305,15 +309,15 @@ class Application:
         return closer
 
     async def _close_sessions(self) -> None:
-        if self._ownership.is_over:
+        if self._ownership.is_lost:
             left = len(self.bot.sessions)
-            await self.bot.sessions.leave()
+            await self.bot.sessions.abandon_all()
             self._tell(f"{count(left, 'session').capitalize()} left to the process that owns the database now.")
             return
         if self._settings.shutdown is Shutdown.KEEP:
             # The next process adopts them; what a provider ends meanwhile, it ends by the limits it was given.
             kept = len(self.bot.sessions)
-            await self.bot.sessions.leave()
+            await self.bot.sessions.abandon_all()
             self._tell(f"{count(kept, 'session').capitalize()} left open for the next start (SHUTDOWN=keep).")
             return
         closing = asyncio.create_task(self.bot.sessions.shut_down(), name="close all")

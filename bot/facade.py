@@ -41,11 +41,11 @@ class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
     routes: Sequence[WebRoute]
 
     @classmethod
-    def missing(cls, settings: "Settings") -> str | None:
+    def missing_settings(cls, settings: "Settings") -> str | None:
         """What has to be set before this platform can be used, as a sentence; None where nothing is missing."""
 
     @property
-    def trouble(self) -> str | None:
+    def unhealthy_reason(self) -> str | None:
         """Why messages or commands cannot come in right now, or not all of them, for `/readyz`; None while they can."""
 
     async def run(self) -> None:

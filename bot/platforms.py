@@ -38,8 +38,8 @@ class _Platform:
         self.left_out: str | None = None
 
     @property
-    def trouble(self) -> str | None:
-        return self.left_out or self.supervised.trouble or self.adapter.trouble
+    def unhealthy_reason(self) -> str | None:
+        return self.left_out or self.supervised.unhealthy_reason or self.adapter.unhealthy_reason
 
 
 class Platforms:
@@ -51,9 +51,9 @@ class Platforms:
         self._platforms = {adapter.name: _Platform(adapter, clock) for adapter in adapters}
 
     @property
-    def troubles(self) -> Mapping[str, str | None]:
+    def unhealthy_reasons(self) -> Mapping[str, str | None]:
         """Of each platform why messages cannot come in; None where they can."""
-        return {name: platform.trouble for name, platform in self._platforms.items()}
+        return {name: platform.unhealthy_reason for name, platform in self._platforms.items()}
 
     async def enter(self, stack: AsyncExitStack) -> None:
         """Enter every adapter; the leaving is left to `stack`. Raises what the last one failed with, if none is in."""

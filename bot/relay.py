@@ -112,14 +112,14 @@ class Relay:
 
     async def _receive(self, message: Message) -> Receipt:
         try:
-            self._pass_bots(message)
-            self._pass_seen(message)
-            running = self._pass_channel(message)
-            self._pass_permission(message)
-            mode = self._pass_mode(message, running)
-            text = self._pass_clean(message)
-            self._pass_queue(running)
-            self._pass_rate(message, text)
+            self._check_bots(message)
+            self._check_seen(message)
+            running = self._check_channel(message)
+            self._check_permission(message)
+            mode = self._check_mode(message, running)
+            text = self._check_clean(message)
+            self._check_queue(running)
+            self._check_rate(message, text)
         except Ignored as reason:
             return Receipt(ignored=str(reason))
         except Refused as refusal:
@@ -130,7 +130,7 @@ class Relay:
             raise
         return await self._enqueue(message, running, mode, text)
 
-    async def reword(self, channel: Channel, message_id: str, text: str, names: Mapping[str, str]) -> None:
+    async def edit(self, channel: Channel, message_id: str, text: str, names: Mapping[str, str]) -> None:
         """A message was edited: what still waits is said as it reads now.
 
         It is dropped where nothing speakable is left, where it would not have been taken as it is now (too long, too
@@ -143,12 +143,12 @@ class Relay:
         before = next((waits for waits in running.queued() if waits.message_id == message_id), None)
         if before is None:
             return
-        if speakable and self._may_reword(before, channel, speakable):
-            running.post(partial(running.speech.reword, message_id, speakable))
+        if speakable and self._may_edit(before, channel, speakable):
+            running.post(partial(running.speech.edit, message_id, speakable))
         else:
-            running.post(partial(running.speech.withdraw, message_id))
+            running.post(partial(running.speech.delete, message_id))
 
-    def _may_reword(self, before: Utterance, channel: Channel, text: str) -> bool:
+    def _may_edit(self, before: Utterance, channel: Channel, text: str) -> bool:
         author = Actor(channel.platform, before.author.partition(":")[2], before.author_name)
         author = self._permissions.recognise(author, channel)
         if author.role is Role.BLOCKED:
@@ -160,10 +160,10 @@ class Relay:
             return False
         return True
 
-    async def withdraw(self, channel: Channel, message_id: str) -> None:
+    async def delete(self, channel: Channel, message_id: str) -> None:
         """A message was deleted: it leaves the queue where it still waits."""
         if (running := await self._settled(channel)) is not None:
-            running.post(partial(running.speech.withdraw, message_id))
+            running.post(partial(running.speech.delete, message_id))
 
     async def _settled(self, channel: Channel) -> AvatarSession | None:
         """The session of a channel, once every message that is being taken has its place: the change of a message may
@@ -175,15 +175,15 @@ class Relay:
 
     # --- the stages, in order ----------------------------------------------------------------------------------------
 
-    def _pass_bots(self, message: Message) -> None:
+    def _check_bots(self, message: Message) -> None:
         if message.actor.is_bot:
             raise Ignored("written by a bot")
 
-    def _pass_seen(self, message: Message) -> None:
+    def _check_seen(self, message: Message) -> None:
         if any(key in self._seen for key in message.keys):
             raise Ignored("delivered before")
 
-    def _pass_channel(self, message: Message) -> AvatarSession:
+    def _check_channel(self, message: Message) -> AvatarSession:
         relayed = message.addressed if self._rule is RelayRule.MENTIONS else self._rule is RelayRule.ALL
         if not relayed and message.mode is None:
             raise Ignored("not addressed to the avatar")
@@ -192,26 +192,26 @@ class Relay:
             if message.addressed:
                 raise Refused(sentences.NO_SESSION, stage="channel")
             raise Ignored("no session in the channel")
-        if running.is_ending:
+        if running.is_stopping:
             raise Refused(sentences.CLOSING, stage="channel")
         return running
 
-    def _pass_permission(self, message: Message) -> None:
+    def _check_permission(self, message: Message) -> None:
         self._permissions.require_channel(message.channel)
         self._permissions.require(message.actor, Role.SPEAKER, message.channel)
 
-    def _pass_mode(self, message: Message, running: AvatarSession) -> Mode:
+    def _check_mode(self, message: Message, running: AvatarSession) -> Mode:
         mode = message.mode or running.session.mode
         if mode is Mode.CHAT:
             self._sessions.services.require_answers()
         return mode
 
-    def _pass_rate(self, message: Message, text: str) -> None:
+    def _check_rate(self, message: Message, text: str) -> None:
         if self._permissions.recognise(message.actor, message.channel).role is not Role.ADMIN:
             self._rate.count(message.actor.key)
             self._characters.count(message.actor.key, len(text))
 
-    def _pass_clean(self, message: Message) -> str:
+    def _check_clean(self, message: Message) -> str:
         if len(message.text) > MAX_MESSAGE_LENGTH:
             raise Refused(sentences.too_long(len(message.text), MAX_MESSAGE_LENGTH), stage="length")
         text = make_speakable(message.text, message.names)
@@ -219,7 +219,7 @@ class Relay:
             raise Refused(sentences.EMPTY_TEXT, stage="clean")
         return text
 
-    def _pass_queue(self, running: AvatarSession) -> None:
+    def _check_queue(self, running: AvatarSession) -> None:
         limit = self._sessions.services.policy.queue_limit
         if running.waiting >= limit:
             raise Refused(sentences.queue_full(limit), stage="queue")
@@ -238,18 +238,18 @@ class Relay:
             accepted_at=self._clock.now(),
             message_id=message.message_id,
         )
-        with running.expecting():
+        with running.reserve():
             if not await self._sessions.services.store.accept(message.keys, utterance):
                 self._remember(message.keys)
                 return Receipt(ignored="delivered before")
             self._remember(message.keys)
-            if running.is_ending:
+            if running.is_stopping:
                 await self._sessions.services.store.advance_utterance(utterance.id, UtteranceState.DROPPED)
                 raise Refused(sentences.CLOSING, stage="queue")
             if message.mode is not None:
                 running.promise(utterance.id)
             ahead = running.ahead_of_the_next
-            running.arrive(utterance)
+            running.enqueue(utterance)
         return Receipt(utterance, ahead, running.is_live)
 
     def _remember(self, keys: tuple[str, ...]) -> None:

@@ -43,13 +43,13 @@ class Supervised:
         self._clock = clock
         self._may_end_program = may_end_program
         self._backoff = Backoff(PAUSES)
-        self.trouble: str | None = None
+        self.unhealthy_reason: str | None = None
 
     async def run(self) -> None:
         """Keep it at work until it has nothing more to do, or this is cancelled."""
         while True:
             begun = self._clock.monotonic()
-            self.trouble = None
+            self.unhealthy_reason = None
             try:
                 await self._work()
             except self._may_end_program:
@@ -78,7 +78,7 @@ class Supervised:
             "a part of the program failed in an unforeseen way", error, part=self.part, again_in=pause
         )
         metrics.restarts.labels(part=self.part).inc()
-        self.trouble = f"it failed, and starts again by itself (ref {reference} in the log)"
+        self.unhealthy_reason = f"it failed, and starts again by itself (ref {reference} in the log)"
         await self._clock.sleep(pause)
 
 

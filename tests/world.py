@@ -238,7 +238,7 @@ class World:
             Catalogue(provider, self.clock),
         )
         self.sessions = SessionRegistry(services)
-        self._bot.push_async_callback(self.sessions.leave)
+        self._bot.push_async_callback(self.sessions.abandon_all)
         permissions = Permissions(self._access)
         permissions.set_blocks(await self.store.blocked())
         budget = Quotas(self.store, self.clock, self._limits, provider.capabilities.price_per_minute)
@@ -292,7 +292,7 @@ class World:
         await self.rest()
 
     async def _watch(self, event_bus: EventBus) -> None:
-        with event_bus.follow(backlog=100_000) as following:
+        with event_bus.subscribe(backlog=100_000) as following:
             async for event in following:
                 self.events.append(event)
 

@@ -111,7 +111,7 @@ class ProviderHttpClient:
         if client is not None:
             await client.aclose()
 
-    async def call(
+    async def request(
         self,
         method: str,
         path: str,
@@ -127,11 +127,11 @@ class ProviderHttpClient:
         """
 
         async def once() -> Answer:
-            return await self.call_once(method, path, judge, body=body, query=query)
+            return await self.request_once(method, path, judge, body=body, query=query)
 
-        return await self.repeated(repeat, once)
+        return await self.retry(repeat, once)
 
-    async def call_once(
+    async def request_once(
         self,
         method: str,
         path: str,
@@ -155,7 +155,7 @@ class ProviderHttpClient:
             raise fault
         return answer
 
-    async def repeated(self, repeat: RetryPolicy, once: Callable[[], Awaitable[Result]]) -> Result:
+    async def retry(self, repeat: RetryPolicy, once: Callable[[], Awaitable[Result]]) -> Result:
         """Run `once` until it succeeds or its failure may not, or need not, be repeated: at most 4 times, and no new
         attempt after 45 s. The pauses grow, have jitter, and follow `Retry-After` up to `MAX_WAIT`."""
 
@@ -187,7 +187,7 @@ class ProviderHttpClient:
         raise AssertionError("stamina ends with a result or an error")
 
     @asynccontextmanager
-    async def listen(self, path: str, judge: ErrorMapper) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def stream_events(self, path: str, judge: ErrorMapper) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open an event stream and yield its chunks. It may be silent for as long as it likes: whoever listens watches
         the silence. Raises what the judge says of a refusal, or `Transient`, also while it is read."""
         request = self._request("GET", path, None, None, None)

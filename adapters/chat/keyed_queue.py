@@ -35,13 +35,13 @@ class KeyedTaskQueue:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def put(self, key: Hashable, work: Work) -> bool:
+    def submit(self, key: Hashable, work: Work) -> bool:
         """Run `work` after everything that was put into the same lane before. Never waits. False: it is left out."""
         lane = self._waiting.get(key)
         if lane is None:
             lane = self._waiting[key] = deque()
             self._idle.clear()
-            self._tasks.start(self._work_off(key, lane), name=f"{self._name} {key}")
+            self._tasks.create_task(self._drain(key, lane), name=f"{self._name} {key}")
         if len(lane) >= MAX_QUEUED:
             log.error("too much waits, so this is left out", lane=f"{self._name} {key}", waiting=len(lane))
             return False
@@ -58,11 +58,11 @@ class KeyedTaskQueue:
         await self._tasks.close()
         self._idle.set()
 
-    async def _work_off(self, key: Hashable, lane: deque[Work]) -> None:
+    async def _drain(self, key: Hashable, lane: deque[Work]) -> None:
         try:
             while lane:
                 try:
-                    async with self._turn():
+                    async with self._slot():
                         await lane.popleft()()
                 except Exception as error:  # noqa: BLE001 - the next piece of work must not wait behind this one for ever
                     report_unexpected("work failed", error, lane=f"{self._name} {key}")
@@ -73,7 +73,7 @@ class KeyedTaskQueue:
                 self._idle.set()
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _slot(self) -> AsyncIterator[None]:
         """Room to work in; it goes back when the work is done, or takes long."""
         if (room := self._room) is None:
             yield

@@ -83,16 +83,16 @@ class _Viewer:
 
     async def tell(self, following: Subscription, nonce: str) -> Close:
         """Write the snapshot and everything after it."""
-        missed = following.missed
+        missed = following.dropped
         if not await self._show(nonce):
             return Close.REVOKED
         events: list[SessionEvent] = []
         async for event in following:
             events.append(event)
-            if following.pending():
+            if following.has_pending():
                 continue
-            if following.missed != missed:
-                missed = following.missed
+            if following.dropped != missed:
+                missed = following.dropped
                 if not await self._show(nonce):
                     return Close.REVOKED
             else:
@@ -134,7 +134,7 @@ class _Viewer:
             await self._write([{"type": "time", "now": self._live.clock.now().timestamp()}])
 
     async def _show(self, nonce: str) -> bool:
-        view = await self._live.lookup.watched(nonce)
+        view = await self._live.lookup.view_by_link(nonce)
         if view is None:
             return False
         self._note(view)
@@ -237,11 +237,11 @@ class LiveFeed:
             nonce = self._links.nonce_of(signed)
         except LinkInvalid as invalid:
             return Close.EXPIRED if invalid.why == "expired" else Close.REVOKED
-        view = await self.lookup.watched(nonce)
+        view = await self.lookup.view_by_link(nonce)
         if view is None:
             return Close.REVOKED
         viewer = _Viewer(self, socket, signed, nonce, view)
-        with self._event_bus.follow(view.session_id) as following:
+        with self._event_bus.subscribe(view.session_id) as following:
             self._viewers.add(viewer)
             try:
                 parts = (viewer.tell(following, nonce), viewer.listen(nonce), viewer.heartbeat(), viewer.visit.run())
@@ -256,7 +256,7 @@ class LiveFeed:
             by_link.setdefault(viewer.signed, []).append(viewer)
         for signed, viewers in by_link.items():
             try:
-                revoked = await self.lookup.watched(self._links.nonce_of(signed)) is None
+                revoked = await self.lookup.view_by_link(self._links.nonce_of(signed)) is None
             except LinkInvalid:
                 _dismiss(viewers, Close.EXPIRED)
                 continue

@@ -66,7 +66,7 @@ class SeatQueue:
     def __len__(self) -> int:
         return len(self._visitors)
 
-    def arrive(self, visitor: str, changed: Callable[[], None], *, plays: bool = False) -> None:
+    def connect(self, visitor: str, changed: Callable[[], None], *, plays: bool = False) -> None:
         """Somebody opens the page, or is back within `GRACE`. `changed` is called whenever their standing may be
         another; it must not call back into the line.
 
@@ -82,19 +82,19 @@ class SeatQueue:
         if self._holder is None or (plays and not self._holder_plays):
             self._settle_request()
             self._seat(visitor)
-        self._tell()
+        self._notify()
 
     def note_playing(self, visitor: str) -> None:
         """The holder plays."""
         self._holder_plays = self._holder_plays or visitor == self._holder
 
-    def depart(self, visitor: str) -> None:
+    def disconnect(self, visitor: str) -> None:
         """The connection of a page has ended; its place is kept for `GRACE`."""
         known = self._visitors.get(visitor)
         if known is not None and known.is_here:
             known.is_here = False
             known.leaving = self._clock.call_later(GRACE, lambda: self._forget(visitor))
-            self._tell()
+            self._notify()
 
     def ask(self, visitor: str) -> None:
         """Somebody who waits would like to have the seat. Changes nothing while another request is open."""
@@ -102,14 +102,14 @@ class SeatQueue:
             self._asker = visitor
             self._answer_due = self._clock.monotonic() + ANSWER
             self._answer_timer = self._clock.call_later(ANSWER, self._pass_to_asker)
-            self._tell()
+            self._notify()
 
     def keep(self, visitor: str) -> None:
         """The holder, who was asked, goes on watching."""
         if visitor == self._holder and self._asker is not None:
             self._settle_request()
-            self._peace = self._clock.call_later(REQUEST_COOLDOWN, self._end_peace)
-            self._tell()
+            self._peace = self._clock.call_later(REQUEST_COOLDOWN, self._end_cooldown)
+            self._notify()
 
     def give(self, visitor: str) -> None:
         """The holder lets the one who asked have the seat."""
@@ -153,7 +153,7 @@ class SeatQueue:
         if holder is not None and asker is not None:
             self._visitors[holder] = self._visitors.pop(holder)  # to the end of the line
         self._seat(asker)
-        self._tell()
+        self._notify()
 
     def _seat(self, visitor: str | None) -> None:
         self._holder, self._holder_plays = visitor, False
@@ -162,9 +162,9 @@ class SeatQueue:
         _cancel(self._answer_timer)
         self._asker = self._answer_timer = None
 
-    def _end_peace(self) -> None:
+    def _end_cooldown(self) -> None:
         self._peace = None
-        self._tell()
+        self._notify()
 
     def _forget(self, visitor: str) -> None:
         del self._visitors[visitor]
@@ -176,9 +176,9 @@ class SeatQueue:
             self._settle_request()
             _cancel(self._peace)
             self._peace = None
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for visitor in self._visitors.values():
             if visitor.is_here:
                 visitor.changed()

@@ -157,7 +157,7 @@ class WebServer:
         except LinkInvalid as invalid:
             make = page.link_expired if invalid.why == "expired" else page.link_unknown
             return make(self._pages, request)
-        view = await self._bot.watched(nonce)
+        view = await self._bot.view_by_link(nonce)
         if view is None:
             return page.link_revoked(self._pages, request)
         rooms = await self._rooms_for(nonce, view)
@@ -169,7 +169,7 @@ class WebServer:
         if not enters_room(view):
             return ()
         try:
-            door = await self._bot.door(nonce)
+            door = await self._bot.room_access(nonce)
         except ProviderError as error:
             _log.warning("room_not_looked_up", error=str(error))
             return ()

@@ -107,9 +107,9 @@ class Viewer:
             case Avatar(room, is_here):
                 self._look(room, is_here=is_here)
             case Seated(room):
-                self._sit(room)
+                self._take_seat(room)
             case Left():
-                self._stand_up()
+                self._leave_seat()
             case WantsDoor():
                 self._leave_room()
                 self._changed.set()
@@ -126,7 +126,7 @@ class Viewer:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            await self._usher()
+            await self._update()
 
     async def leave(self) -> None:
         """The page's connection has ended."""
@@ -135,10 +135,10 @@ class Viewer:
             self._later.cancel()
         if self._visitor is not None and self._rooms.here.get(self._key(self._visitor)) is self:
             del self._rooms.here[self._key(self._visitor)]
-            self._line.depart(self._visitor)
+            self._line.disconnect(self._visitor)
         await self._tasks.close()
 
-    async def _usher(self) -> None:
+    async def _update(self) -> None:
         if self._visitor is None or not self._has_room:
             return
         door: RoomAccess | None = None
@@ -171,7 +171,7 @@ class Viewer:
 
     async def _ask_for_door(self) -> RoomAccess | None:
         try:
-            door = await self._rooms.lookup.door(self._nonce)
+            door = await self._rooms.lookup.room_access(self._nonce)
         except ProviderError as error:
             _log.warning("room_not_entered", error=str(error))
             door = None
@@ -186,16 +186,16 @@ class Viewer:
         self._come_as(visitor, plays=plays)
         if earlier is not None:
             # A copied tab, or a dead line that nobody has noticed yet: the newest one goes on in its place.
-            earlier.come_as_another()
+            earlier.reassign()
 
-    def come_as_another(self) -> None:
+    def reassign(self) -> None:
         """Somebody else is this visitor now; stand at the end of the line."""
         self._come_as(secrets.token_urlsafe(16), plays=False)
 
     def _come_as(self, visitor: str, *, plays: bool) -> None:
         self._visitor = visitor
         self._rooms.here[self._key(visitor)] = self
-        self._line.arrive(visitor, self._changed.set, plays=plays)
+        self._line.connect(visitor, self._changed.set, plays=plays)
         self._changed.set()
 
     def _key(self, visitor: str) -> tuple[str, str]:
@@ -212,22 +212,22 @@ class Viewer:
             return None
         return door
 
-    def _sit(self, room: str) -> None:
+    def _take_seat(self, room: str) -> None:
         door = self._seat_door(room)
         if self._visitor is None or self._seat is not None or door is None:
             return
         self._line.note_playing(self._visitor)
-        self._seat = self._rooms.seats.sit(door.upstream_id)
+        self._seat = self._rooms.seats.attach(door.upstream_id)
         if self._seat is not None:
             self.has_carried = True
-            self._tasks.start(self._carry(self._seat), name="what the avatar is told through a page")
+            self._tasks.create_task(self._carry(self._seat), name="what the avatar is told through a page")
 
     async def _carry(self, seat: Seat) -> None:
         with suppress(ClientConnectionResetError):  # the listener notices as well, and leaves
             async for publication in seat.publications():
                 await self._write([publish_message(publication)])
 
-    def _stand_up(self) -> None:
+    def _leave_seat(self) -> None:
         if self._door is not None and self._door.is_seat:
             self._rooms.seats.see(self._door.upstream_id, is_here=None)
         if self._seat is not None:
@@ -235,5 +235,5 @@ class Viewer:
             self._seat = None
 
     def _leave_room(self) -> None:
-        self._stand_up()
+        self._leave_seat()
         self._door = None

@@ -51,36 +51,36 @@ class AdminCommands:
         ]
         return [CommandSpec(usage, Role.ADMIN, run, idempotent=True) for usage, run in table]
 
-    async def _list(self, asked: CommandContext) -> Reply:
-        fields = tuple((running.session.id, _line(running)) for running in self._in_reach(asked))
+    async def _list(self, ctx: CommandContext) -> Reply:
+        fields = tuple((running.session.id, _line(running)) for running in self._in_reach(ctx))
         # Whose stream is not closed yet is the operator's business alone: it may be another workspace's.
-        unconfirmed = self._closer.unconfirmed if asked.actor.is_operator else 0
+        unconfirmed = self._closer.unconfirmed if ctx.actor.is_operator else 0
         return Reply(sentences.session_list(len(fields), unconfirmed), Visibility.PRIVATE, fields)
 
-    async def _stop(self, asked: CommandContext) -> Reply:
-        running = self._sessions.with_id(asked.command.text)
-        if running is None or running not in self._in_reach(asked):
-            raise Refused(sentences.no_such_session(asked.command.text), stage="admin")
-        await self._sessions.stop(running, EndReason.ADMIN, asked.actor)
+    async def _stop(self, ctx: CommandContext) -> Reply:
+        running = self._sessions.with_id(ctx.command.text)
+        if running is None or running not in self._in_reach(ctx):
+            raise Refused(sentences.no_such_session(ctx.command.text), stage="admin")
+        await self._sessions.stop(running, EndReason.ADMIN, ctx.actor)
         return Reply(sentences.STOPPING, Visibility.PRIVATE)
 
-    async def _stop_all(self, asked: CommandContext) -> Reply:
-        open_ones = [running for running in self._in_reach(asked) if not running.is_ending]
+    async def _stop_all(self, ctx: CommandContext) -> Reply:
+        open_ones = [running for running in self._in_reach(ctx) if not running.is_stopping]
         for running in open_ones:
-            await self._sessions.stop(running, EndReason.ADMIN, asked.actor)
+            await self._sessions.stop(running, EndReason.ADMIN, ctx.actor)
         return Reply(sentences.stopping_all(len(open_ones)), Visibility.PRIVATE)
 
-    async def _clean_up(self, asked: CommandContext) -> Reply:
-        report = await clean_up(self._sessions.services, self._in_reach(asked))
+    async def _clean_up(self, ctx: CommandContext) -> Reply:
+        report = await clean_up(self._sessions.services, self._in_reach(ctx))
         found = f"closed {sentences.count(report.ended, 'session')}, found {sentences.count(report.unowned, 'stream')}"
-        await self._sessions.audit(asked.actor, "cleanup", None, f"{found} that no session owns")
-        unowned = report.unowned if asked.actor.is_operator else 0
+        await self._sessions.audit(ctx.actor, "cleanup", None, f"{found} that no session owns")
+        unowned = report.unowned if ctx.actor.is_operator else 0
         exclusive_key = self._sessions.services.policy.exclusive_key
         return Reply(sentences.cleaned_up(report.ended, unowned, exclusive_key=exclusive_key), Visibility.PRIVATE)
 
-    async def _usage(self, asked: CommandContext) -> Reply:
+    async def _usage(self, ctx: CommandContext) -> Reply:
         spent = await self._budget.spent()
-        by_channel = {c: seconds for c, seconds in spent.by_channel.items() if _is_in_reach(c, asked)}
+        by_channel = {c: seconds for c, seconds in spent.by_channel.items() if _is_in_reach(c, ctx)}
         fields = [
             (str(channel), sentences.used(seconds, self._budget.cost(seconds)))
             for channel, seconds in sorted(by_channel.items(), key=lambda item: -item[1])
@@ -90,27 +90,27 @@ class AdminCommands:
             fields.append(("All", sentences.used(total, self._budget.cost(total))))
         return Reply(sentences.usage_list(bool(fields)), Visibility.PRIVATE, tuple(fields))
 
-    async def _limits(self, asked: CommandContext) -> Reply:
+    async def _limits(self, ctx: CommandContext) -> Reply:
         limits = self._budget.limits
-        shares = self._budget.shares(asked.channel, await self._budget.spent())
+        shares = self._budget.shares(ctx.channel, await self._budget.spent())
         fields = [(share.what, f"{round(share.used * 100)} %") for share in shares]
         if limits.workspace_sessions is not None:
-            here = sum(_is_same_workspace(running.session.channel, asked.channel) for running in self._sessions)
+            here = sum(_is_same_workspace(running.session.channel, ctx.channel) for running in self._sessions)
             fields.append((sentences.sessions_at_once(limits.workspace_sessions), sentences.count(here, "session")))
         if self._budget.price_unknown:
             fields.append(("Limits in dollars", sentences.NO_PRICE))
         return Reply(sentences.limits_list(bool(fields)), Visibility.PRIVATE, tuple(fields))
 
-    async def _block(self, asked: CommandContext) -> Reply:
-        person, workspace = block_of(_person(asked), asked.channel, asked.actor)
+    async def _block(self, ctx: CommandContext) -> Reply:
+        person, workspace = block_of(_person(ctx), ctx.channel, ctx.actor)
         store = self._sessions.services.store
-        is_new = await store.block(person, workspace, asked.actor.key)
+        is_new = await store.block(person, workspace, ctx.actor.key)
         self._permissions.set_blocks(await store.blocked())
-        await self._sessions.audit(asked.actor, "block", None, f"{person} in {workspace or 'every workspace'}")
-        return Reply(sentences.blocked(asked.command.text, is_new=is_new), Visibility.PRIVATE)
+        await self._sessions.audit(ctx.actor, "block", None, f"{person} in {workspace or 'every workspace'}")
+        return Reply(sentences.blocked(ctx.command.text, is_new=is_new), Visibility.PRIVATE)
 
-    async def _unblock(self, asked: CommandContext) -> Reply:
-        person, workspace = block_of(_person(asked), asked.channel, asked.actor)
+    async def _unblock(self, ctx: CommandContext) -> Reply:
+        person, workspace = block_of(_person(ctx), ctx.channel, ctx.actor)
         store = self._sessions.services.store
         of_person = [block for block in await store.blocked() if block.person == person]
         # An operator's block holds everywhere, so its lifting does too: also what admins have blocked in theirs.
@@ -118,17 +118,17 @@ class AdminCommands:
         for block in liftable:
             await store.unblock(person, block.workspace)
         self._permissions.set_blocks(await store.blocked())
-        await self._sessions.audit(asked.actor, "unblock", None, f"{person} in {workspace or 'every workspace'}")
+        await self._sessions.audit(ctx.actor, "unblock", None, f"{person} in {workspace or 'every workspace'}")
         if any(block.workspace == EVERYWHERE for block in of_person) and workspace != EVERYWHERE:
-            return Reply(sentences.blocked_by_operator(asked.command.text), Visibility.PRIVATE)
-        return Reply(sentences.unblocked(asked.command.text, was_blocked=bool(liftable)), Visibility.PRIVATE)
+            return Reply(sentences.blocked_by_operator(ctx.command.text), Visibility.PRIVATE)
+        return Reply(sentences.unblocked(ctx.command.text, was_blocked=bool(liftable)), Visibility.PRIVATE)
 
-    def _in_reach(self, asked: CommandContext) -> list[AvatarSession]:
-        return [running for running in self._sessions if _is_in_reach(running.session.channel, asked)]
+    def _in_reach(self, ctx: CommandContext) -> list[AvatarSession]:
+        return [running for running in self._sessions if _is_in_reach(running.session.channel, ctx)]
 
 
-def _is_in_reach(channel: Channel, asked: CommandContext) -> bool:
-    return asked.actor.is_operator or _is_same_workspace(channel, asked.channel)
+def _is_in_reach(channel: Channel, ctx: CommandContext) -> bool:
+    return ctx.actor.is_operator or _is_same_workspace(channel, ctx.channel)
 
 
 def _is_same_workspace(one: Channel, other: Channel) -> bool:
@@ -142,10 +142,10 @@ def _line(running: AvatarSession) -> str:
     return f"{session.channel}, {sentences.PHASES[view.phase]}, by {session.started_by_name} since {since}, {waiting}"
 
 
-def _person(asked: CommandContext) -> str:
-    text = asked.command.text.strip()
-    if asked.actor.is_operator and _WITH_PLATFORM.fullmatch(text):
+def _person(ctx: CommandContext) -> str:
+    text = ctx.command.text.strip()
+    if ctx.actor.is_operator and _WITH_PLATFORM.fullmatch(text):
         return text
     if (found := _PERSON.fullmatch(text)) is None:
         raise Refused(sentences.not_a_person(text), stage="grammar")
-    return f"{asked.channel.platform}:{found['mentioned'] or found['plain']}"
+    return f"{ctx.channel.platform}:{found['mentioned'] or found['plain']}"

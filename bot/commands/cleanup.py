@@ -37,7 +37,7 @@ async def clean_up(services: Services, sessions: Iterable[AvatarSession]) -> Cle
     now = services.clock.monotonic()
     unused = [running for running in sessions if _is_unused(running, now)]
     for running in unused:
-        running.ask_to_end(EndReason.ADMIN)
+        running.request_stop(EndReason.ADMIN)
     await _wait_for_closes(services, unused)
     owned_before = await _owned(services)
     listed = frozenset(stream.upstream_id for stream in await list_open(services.provider) or ())
@@ -47,7 +47,7 @@ async def clean_up(services: Services, sessions: Iterable[AvatarSession]) -> Cle
 
 def _is_unused(running: AvatarSession, now: float) -> bool:
     return (
-        not running.is_ending
+        not running.is_stopping
         and not running.waiting
         and running.speech.is_idle
         and now - running.speech.last_activity >= UNUSED_AFTER

@@ -82,64 +82,64 @@ class CommandRouter:
         """How every command is written, by group and verb."""
         return {key: entry.usage for key, entry in self._table.items()}
 
-    async def run(self, asked: CommandContext) -> Reply | None:
+    async def run(self, ctx: CommandContext) -> Reply | None:
         """Do what was asked. Never raises `Refused`: a refusal is a private reply. None where the same command was
         delivered and answered before. Raises `StoreError`."""
-        entry = self._table[(asked.command.group, asked.command.verb)]
-        if entry.is_message or not asked.keys:
-            return await self._answer(entry, asked)
-        if not self._in_hand.isdisjoint(asked.keys):
+        entry = self._table[(ctx.command.group, ctx.command.verb)]
+        if entry.is_message or not ctx.keys:
+            return await self._answer(entry, ctx)
+        if not self._in_hand.isdisjoint(ctx.keys):
             return None
-        self._in_hand.update(asked.keys)
+        self._in_hand.update(ctx.keys)
         try:
-            return await self._answer_once(entry, asked)
+            return await self._answer_once(entry, ctx)
         finally:
-            self._in_hand.difference_update(asked.keys)
+            self._in_hand.difference_update(ctx.keys)
 
-    async def _answer_once(self, entry: CommandSpec, asked: CommandContext) -> Reply | None:
+    async def _answer_once(self, entry: CommandSpec, ctx: CommandContext) -> Reply | None:
         """What a crash cuts off is delivered again by Slack. So the keys of what may be repeated are written down when
         it is done; anything else (a start costs money, a skip cuts the next message) is rather lost than done twice."""
         store = self._sessions.services.store
         if not entry.idempotent:
-            return await self._answer(entry, asked) if await store.accept(asked.keys, None) else None
-        if await store.was_seen(asked.keys):
+            return await self._answer(entry, ctx) if await store.accept(ctx.keys, None) else None
+        if await store.was_seen(ctx.keys):
             return None
-        reply = await self._answer(entry, asked)
+        reply = await self._answer(entry, ctx)
         try:
-            await store.accept(asked.keys, None)
+            await store.accept(ctx.keys, None)
         except StoreError as error:
             log.error("a command was done, but not remembered: it may be done again", error=str(error))
         return reply
 
-    async def _answer(self, entry: CommandSpec, asked: CommandContext) -> Reply | None:
+    async def _answer(self, entry: CommandSpec, ctx: CommandContext) -> Reply | None:
         try:
-            actor = self._permissions.require(asked.actor, entry.role, asked.channel)
-            return await entry.run(replace(asked, actor=actor))
+            actor = self._permissions.require(ctx.actor, entry.role, ctx.channel)
+            return await entry.run(replace(ctx, actor=actor))
         except Refused as refusal:
             if refusal.stage in AUDITED_REFUSALS:
-                what = f"/{entry.usage.group} {entry.usage.verb} in {asked.channel}: {refusal}"
-                await self._sessions.audit(asked.actor, REFUSED, None, what)
+                what = f"/{entry.usage.group} {entry.usage.verb} in {ctx.channel}: {refusal}"
+                await self._sessions.audit(ctx.actor, REFUSED, None, what)
             return Reply(str(refusal), Visibility.PRIVATE)
 
     # --- start and stop ----------------------------------------------------------------------------------------------
 
-    async def _start(self, asked: CommandContext) -> Reply:
+    async def _start(self, ctx: CommandContext) -> Reply:
         services = self._sessions.services
-        wishes = read_wishes(asked.command.options, services.provider.capabilities)
+        wishes = read_wishes(ctx.command.options, services.provider.capabilities)
         # Also where the channel or the operator has chosen it: an avatar that cannot answer would cost for nothing.
         if (
-            wishes.mode or (await services.store.channel_settings(asked.channel)).mode or services.policy.mode
+            wishes.mode or (await services.store.channel_settings(ctx.channel)).mode or services.policy.mode
         ) is Mode.CHAT:
             services.require_answers()
-        self._permissions.require_channel(asked.channel)
+        self._permissions.require_channel(ctx.channel)
         # One after the other, so that no two starts both take the last place that a limit leaves.
         async with self._starting:
-            if self._sessions.in_channel(asked.channel) is None:
-                await self._budget.check_quota(asked.channel, (running.session.channel for running in self._sessions))
-            session, is_new = await self._sessions.start(asked.channel, asked.actor, wishes)
+            if self._sessions.in_channel(ctx.channel) is None:
+                await self._budget.check_quota(ctx.channel, (running.session.channel for running in self._sessions))
+            session, is_new = await self._sessions.start(ctx.channel, ctx.actor, wishes)
         link = self._link(session)
         if not is_new:
-            if session.state.is_open and (running := self._sessions.in_channel(asked.channel)) and running.is_ending:
+            if session.state.is_open and (running := self._sessions.in_channel(ctx.channel)) and running.is_stopping:
                 raise Refused(sentences.CLOSING, stage="channel")
             return Reply(sentences.already_running(session.started_by_name), Visibility.PRIVATE, link=link)
         running = self._sessions.with_id(session.id)
@@ -147,30 +147,30 @@ class CommandRouter:
         price = services.provider.capabilities.price_per_minute
         return Reply(sentences.starting(price, policy.idle_timeout, policy.max_duration), link=link)
 
-    async def _stop(self, asked: CommandContext) -> Reply:
-        running = self._running(asked)
-        if running.is_ending:
+    async def _stop(self, ctx: CommandContext) -> Reply:
+        running = self._running(ctx)
+        if running.is_stopping:
             raise Refused(sentences.CLOSING, stage="channel")
-        await self._sessions.stop(running, EndReason.STOPPED, asked.actor)
+        await self._sessions.stop(running, EndReason.STOPPED, ctx.actor)
         return Reply(sentences.STOPPING)
 
     # --- speech ------------------------------------------------------------------------------------------------------
 
-    async def _say(self, asked: CommandContext) -> Reply | None:
-        return await self._relayed(asked, Mode.REPEAT)
+    async def _say(self, ctx: CommandContext) -> Reply | None:
+        return await self._relayed(ctx, Mode.REPEAT)
 
-    async def _ask(self, asked: CommandContext) -> Reply | None:
-        return await self._relayed(asked, Mode.CHAT)
+    async def _ask(self, ctx: CommandContext) -> Reply | None:
+        return await self._relayed(ctx, Mode.CHAT)
 
-    async def _relayed(self, asked: CommandContext, mode: Mode) -> Reply | None:
+    async def _relayed(self, ctx: CommandContext, mode: Mode) -> Reply | None:
         receipt = await self._relay.receive(
             Message(
-                channel=asked.channel,
-                actor=asked.actor,
-                text=asked.command.text,
-                keys=asked.keys,
-                message_id=asked.message_id,
-                names=asked.names or {},
+                channel=ctx.channel,
+                actor=ctx.actor,
+                text=ctx.command.text,
+                keys=ctx.keys,
+                message_id=ctx.message_id,
+                names=ctx.names or {},
                 mode=mode,
             )
         )
@@ -178,30 +178,30 @@ class CommandRouter:
             return None
         return Reply(sentences.queued(receipt.ahead, live_yet=receipt.live_yet), Visibility.PRIVATE)
 
-    async def _interrupt(self, asked: CommandContext) -> Reply:
-        running = await self._caught_up(asked)
+    async def _interrupt(self, ctx: CommandContext) -> Reply:
+        running = await self._caught_up(ctx)
         if not running.is_saying_something:
             raise Refused(sentences.NOTHING_SAID, stage="channel")
         running.post(running.speech.interrupt)
         return Reply(sentences.interrupted(running.waiting))
 
-    async def _skip(self, asked: CommandContext) -> Reply:
-        running = await self._caught_up(asked)
+    async def _skip(self, ctx: CommandContext) -> Reply:
+        running = await self._caught_up(ctx)
         waiting = running.waiting
         if not running.is_saying_something and not running.speech.held:
             raise Refused(sentences.NOTHING_SAID, stage="channel")
         running.post(running.speech.skip)
         return Reply(sentences.going_on(waiting) if running.speech.held else sentences.skipped(waiting))
 
-    async def _clear(self, asked: CommandContext) -> Reply:
-        running = await self._caught_up(asked)
+    async def _clear(self, ctx: CommandContext) -> Reply:
+        running = await self._caught_up(ctx)
         sent_ahead = running.speech.ahead is not None
         dropped = running.waiting - sent_ahead
         running.post(running.speech.clear)
         return Reply(sentences.cleared(dropped, sent_ahead=sent_ahead))
 
-    async def _queue(self, asked: CommandContext) -> Reply:
-        running = await self._caught_up(asked)
+    async def _queue(self, ctx: CommandContext) -> Reply:
+        running = await self._caught_up(ctx)
         waiting = running.queued()
         shown = [f"{_short(utterance.text)} ({utterance.author_name})" for utterance in waiting[:QUEUE_SHOWN]]
         if len(waiting) > QUEUE_SHOWN:
@@ -211,48 +211,48 @@ class CommandRouter:
             sentences.queue_list(shown, _short(current.utterance.text) if current else None), Visibility.PRIVATE
         )
 
-    async def _mode(self, asked: CommandContext) -> Reply:
-        running = self._sessions.in_channel(asked.channel)
-        if not asked.command.text:
+    async def _mode(self, ctx: CommandContext) -> Reply:
+        running = self._sessions.in_channel(ctx.channel)
+        if not ctx.command.text:
             if running is None:
                 raise Refused(sentences.NO_SESSION, stage="channel")
             return Reply(sentences.mode_is(running.session.mode), Visibility.PRIVATE)
-        mode = one_of(tuple(Mode), "mode", asked.command.text)
+        mode = one_of(tuple(Mode), "mode", ctx.command.text)
         if mode is Mode.CHAT:
             self._sessions.services.require_answers()
-        await self._sessions.services.store.set_channel_mode(asked.channel, mode)
+        await self._sessions.services.store.set_channel_mode(ctx.channel, mode)
         if running is None:
             return Reply(sentences.mode_is(mode, for_next=True))
         await running.set_mode(mode)
         return Reply(sentences.mode_is(mode))
 
-    async def _keep(self, asked: CommandContext) -> Reply:
-        running = self._running(asked)
-        if running.is_ending:
+    async def _keep(self, ctx: CommandContext) -> Reply:
+        running = self._running(ctx)
+        if running.is_stopping:
             raise Refused(sentences.CLOSING, stage="channel")
-        running.keep()
+        running.extend()
         return Reply(sentences.KEPT, Visibility.PRIVATE)
 
-    async def _idle(self, asked: CommandContext) -> Reply:
-        services, running = self._sessions.services, self._sessions.in_channel(asked.channel)
-        wanted = asked.command.text.strip().lower()
+    async def _idle(self, ctx: CommandContext) -> Reply:
+        services, running = self._sessions.services, self._sessions.in_channel(ctx.channel)
+        wanted = ctx.command.text.strip().lower()
         if not wanted:
-            chosen = (await services.store.channel_settings(asked.channel)).idle_timeout
+            chosen = (await services.store.channel_settings(ctx.channel)).idle_timeout
             policy = running.policy if running else services.policy.with_idle_timeout(chosen)
             text = sentences.idle_is(policy.idle_timeout, is_changed=False, is_own=chosen is not None)
             return Reply(text, Visibility.PRIVATE)
         is_own = wanted != DEFAULT
         seconds = _idle_seconds(wanted, services.policy.idle_ceiling) if is_own else services.policy.idle_timeout
         chosen = seconds if is_own else None
-        await services.store.set_channel_idle_timeout(asked.channel, chosen)
+        await services.store.set_channel_idle_timeout(ctx.channel, chosen)
         if running is not None:
             running.set_idle_timeout(chosen)
         return Reply(sentences.idle_is(seconds, is_changed=True, is_own=is_own))
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
-    async def _status(self, asked: CommandContext) -> Reply:
-        running = await self._caught_up(asked)
+    async def _status(self, ctx: CommandContext) -> Reply:
+        running = await self._caught_up(ctx)
         view = running.view()
         fields = [
             ("State", sentences.PHASES[view.phase]),
@@ -266,30 +266,30 @@ class CommandRouter:
             fields.append(("Cost so far", f"about {sentences.dollars(running.cost)}"))
         return Reply("The avatar in this channel:", Visibility.PRIVATE, tuple(fields), view.watch_url)
 
-    async def _watch(self, asked: CommandContext) -> Reply:
-        link = self._running(asked).view().watch_url
+    async def _watch(self, ctx: CommandContext) -> Reply:
+        link = self._running(ctx).view().watch_url
         if link is None:
             raise Refused(sentences.NO_LINK, stage="channel")
         return Reply(sentences.WATCH, Visibility.PRIVATE, link=link)
 
-    async def _help(self, asked: CommandContext) -> Reply:
-        admin = asked.actor.role is Role.ADMIN
+    async def _help(self, ctx: CommandContext) -> Reply:
+        admin = ctx.actor.role is Role.ADMIN
         usages = [entry.usage for entry in self._table.values() if admin or entry.role is not Role.ADMIN]
         return Reply(sentences.HELP, Visibility.PRIVATE, tuple((usage.line, usage.summary) for usage in usages))
 
     # --- what several need -------------------------------------------------------------------------------------------
 
-    def _running(self, asked: CommandContext) -> AvatarSession:
-        running = self._sessions.in_channel(asked.channel)
-        if asked.session_id is not None and (running is None or running.session.id != asked.session_id):
+    def _running(self, ctx: CommandContext) -> AvatarSession:
+        running = self._sessions.in_channel(ctx.channel)
+        if ctx.session_id is not None and (running is None or running.session.id != ctx.session_id):
             raise Refused(sentences.PANEL_OVER, stage="channel")
         if running is None:
             raise Refused(sentences.NO_SESSION, stage="channel")
         return running
 
-    async def _caught_up(self, asked: CommandContext) -> AvatarSession:
+    async def _caught_up(self, ctx: CommandContext) -> AvatarSession:
         """The session of the channel, once what was written there before the command has its place in the queue."""
-        running = self._running(asked)
+        running = self._running(ctx)
         await running.wait_persisted()
         return running
 

@@ -1,7 +1,7 @@
 """Tells everybody who follows what happens in sessions: chat adapters follow all, a watch page follows one.
 
 Publishing never waits and never fails: each follower has a bounded queue of its own, and one that does not keep up
-loses its oldest events, which it is told (`Subscription.missed`), so a slow viewer slows nobody else.
+loses its oldest events, which it is told (`Subscription.dropped`), so a slow viewer slows nobody else.
 """
 
 import asyncio
@@ -75,25 +75,25 @@ class Subscription:
         self._events: deque[SessionEvent] = deque(maxlen=backlog)
         self._arrived = asyncio.Event()
         self._closed = False
-        self.missed = 0
+        self.dropped = 0
 
     def __enter__(self) -> "Subscription":
-        self._event_bus.join(self, self._session_id)
+        self._event_bus.add(self, self._session_id)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._event_bus.leave(self, self._session_id)
+        self._event_bus.remove(self, self._session_id)
 
     def deliver(self, event: SessionEvent) -> None:
         """Put an event at the end of this follower's queue."""
         if len(self._events) == self._events.maxlen:
-            self.missed += 1
+            self.dropped += 1
         self._events.append(event)
         self._arrived.set()
 
-    def pending(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether events wait to be read."""
         return bool(self._events)
 
@@ -119,7 +119,7 @@ class EventBus:
         self._of_all: set[Subscription] = set()
         self._of_one: dict[str, set[Subscription]] = {}
 
-    def follow(self, session_id: str | None = None, *, backlog: int = BACKLOG) -> Subscription:
+    def subscribe(self, session_id: str | None = None, *, backlog: int = BACKLOG) -> Subscription:
         """Follow one session, or every session where `session_id` is None."""
         return Subscription(self, session_id, backlog)
 
@@ -131,15 +131,15 @@ class EventBus:
             for following in self._of_one.get(_session_of(event), ()):
                 following.deliver(event)
 
-    def watchers(self, session_id: str) -> int:
+    def subscriber_count(self, session_id: str) -> int:
         """How many followers a single session has: the pages that watch it."""
         return len(self._of_one.get(session_id, ()))
 
-    def join(self, following: Subscription, session_id: str | None) -> None:
+    def add(self, following: Subscription, session_id: str | None) -> None:
         """Begin to deliver to a follower."""
         (self._of_all if session_id is None else self._of_one.setdefault(session_id, set())).add(following)
 
-    def leave(self, following: Subscription, session_id: str | None) -> None:
+    def remove(self, following: Subscription, session_id: str | None) -> None:
         """Stop delivering to a follower."""
         if session_id is None:
             self._of_all.discard(following)

@@ -21,10 +21,10 @@ class NamedTimers:
 
     def start(self, name: str, seconds: float, then: Callable[[], None]) -> None:
         """Call `then` in `seconds`, instead of what `name` was to call until now."""
-        self.forget(name)
+        self.cancel(name)
         self._timers[name] = self._clock.call_later(max(0.0, seconds), then)
 
-    def forget(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         """Call nothing for `name`; harmless where nothing was to be called."""
         if (timer := self._timers.pop(name, None)) is not None:
             timer.cancel()
@@ -45,7 +45,7 @@ class TaskSet:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def start(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+    def create_task(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         """Run `work` as a task named `name` that this owner keeps."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)

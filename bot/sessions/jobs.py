@@ -61,10 +61,10 @@ class PeriodicJobs:
         self._rounds: list[Supervised] = []
 
     @property
-    def trouble(self) -> str | None:
+    def unhealthy_reason(self) -> str | None:
         """Which round failed in an unforeseen way and waits to start again; None where none does."""
-        failing = [round_ for round_ in self._rounds if round_.trouble is not None]
-        return f"{failing[0].part.removeprefix('sweeper: ')}: {failing[0].trouble}" if failing else None
+        failing = [round_ for round_ in self._rounds if round_.unhealthy_reason is not None]
+        return f"{failing[0].part.removeprefix('sweeper: ')}: {failing[0].unhealthy_reason}" if failing else None
 
     async def run(self) -> None:
         """Go on until cancelled. A round that fails takes no other with it."""
@@ -107,10 +107,10 @@ class PeriodicJobs:
         for running in self._sessions:
             for share in self._budget.shares(running.session.channel, spent):
                 warning = (today, running.session.id, share.what)
-                if running.is_ending:
+                if running.is_stopping:
                     break
                 if share.used >= 1.0:
-                    running.ask_to_end(EndReason.MAX_DURATION, sentences.limit_reached(share.what))
+                    running.request_stop(EndReason.MAX_DURATION, sentences.limit_reached(share.what))
                     await self._sessions.audit(SYSTEM, "limit reached", running.session, share.what)
                 elif share.used >= self._budget.limits.warn_at and warning not in self._warned:
                     self._warned.add(warning)

@@ -83,7 +83,7 @@ class OrphanedStreams:
         """How many there were at the last look."""
         return len(self._seen)
 
-    async def look_after(self, listed: Sequence[OpenStream]) -> list[str]:
+    async def reconcile(self, listed: Sequence[OpenStream]) -> list[str]:
         """Take note of who is unowned among the provider's open streams, and close those that are surely ours, at the
         second look.
 

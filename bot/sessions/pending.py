@@ -28,7 +28,7 @@ class PendingUtterances:
         return iter(self._arrived)
 
     @contextmanager
-    def expecting(self) -> Iterator[None]:
+    def reserve(self) -> Iterator[None]:
         """Keep a place in the queue while the row of an utterance is being written."""
         self.expected += 1
         self._none_expected.clear()

@@ -130,7 +130,7 @@ class SessionRegistry:
 
     async def stop(self, running: AvatarSession, reason: EndReason, actor: Actor) -> None:
         """Ask a session to close; `running.closed` tells when it is."""
-        running.ask_to_end(reason)
+        running.request_stop(reason)
         await self.audit(actor, ADMIN_STOP if reason is EndReason.ADMIN else "stop", running.session)
 
     async def end_in_channels(self, gone: Callable[[Channel], bool], why: str) -> None:
@@ -138,7 +138,7 @@ class SessionRegistry:
         any more, also where the session ends already. `why` goes to the log and the audit."""
         for running in self:
             if gone(running.session.channel):
-                is_news = not running.is_ending
+                is_news = not running.is_stopping
                 running.lose_channel(why)
                 if is_news:
                     await self.audit(SYSTEM, "channel gone", running.session, why)
@@ -163,14 +163,14 @@ class SessionRegistry:
                 metrics.reconciled.labels(what="ended by the provider").inc()
                 running.post(partial(running.ear.stream_ended, stream.id, "not in the provider's list"))
                 await self.audit(SYSTEM, "stream ended by the provider", running.session, stream.id)
-        for upstream_id in await self.unowned.look_after(listed):
+        for upstream_id in await self.unowned.reconcile(listed):
             await self.audit(SYSTEM, "closed a stream that no session owns", None, upstream_id)
 
     async def apply_stop_requests(self) -> None:
         """Close the sessions that another process (the shell) has asked to close."""
         for session_id, _by in await self.services.store.stop_requests():
             if (running := self._by_id.get(session_id)) is not None:
-                running.ask_to_end(EndReason.ADMIN)
+                running.request_stop(EndReason.ADMIN)
 
     async def flush_unsaved(self) -> None:
         """Write down how sessions ended whose rows could not be written then: until that is done they occupy their
@@ -180,10 +180,10 @@ class SessionRegistry:
     async def shut_down(self) -> None:
         """Close every session and wait for each confirmation."""
         for running in tuple(self._by_id.values()):
-            running.ask_to_end(EndReason.SHUTDOWN)
+            running.request_stop(EndReason.SHUTDOWN)
         await asyncio.gather(*(running.closed.wait() for running in tuple(self._by_id.values())))
 
-    async def leave(self) -> None:
+    async def abandon_all(self) -> None:
         """Give up whatever still runs; the rows tell the next start what to look after."""
         await self._tasks.close()
 
@@ -193,7 +193,7 @@ class SessionRegistry:
         self._by_id[session.id] = running
         self._by_link[session.link_nonce] = running
         metrics.open_sessions.set(len(self._by_id))
-        self._tasks.start(self._run_and_forget(running), name=f"session {session.id}")
+        self._tasks.create_task(self._run_and_forget(running), name=f"session {session.id}")
 
     async def _run_and_forget(self, running: AvatarSession) -> None:
         try:
@@ -226,14 +226,14 @@ class SessionRegistry:
 
     # --- the watch page ----------------------------------------------------------------------------------------------
 
-    async def watched(self, link_nonce: str) -> SessionView | None:
+    async def view_by_link(self, link_nonce: str) -> SessionView | None:
         """What a watch link shows; None where the link was revoked or never was."""
         if (running := self._by_link.get(link_nonce)) is not None:
             return running.view()
         session = await self.services.store.session_by_link(link_nonce)
         return None if session is None else view_of_row(session, self.services)
 
-    async def door(self, link_nonce: str) -> RoomAccess | None:
+    async def room_access(self, link_nonce: str) -> RoomAccess | None:
         """How one more page enters the room of the session behind a link; None where there is no room to enter now.
 
         Raises `ProviderError` where a room of the operator's own cannot be had.
@@ -275,12 +275,12 @@ class SessionRegistry:
         """Run a session again. False where it was not live, so that it only closes."""
         session = running.session
         for utterance in queued:
-            running.arrive(utterance)
+            running.enqueue(utterance)
         if session.state is SessionState.CLOSING and session.end_reason is not None:
-            running.ask_to_end(session.end_reason, session.end_detail)
+            running.request_stop(session.end_reason, session.end_detail)
         elif session.stop_requested_by is not None:
-            running.ask_to_end(EndReason.ADMIN)
+            running.request_stop(EndReason.ADMIN)
         elif session.state is not SessionState.LIVE:
-            running.ask_to_end(EndReason.FAILED, restarted())
+            running.request_stop(EndReason.FAILED, restarted())
         self._run(running)
-        return not running.is_ending
+        return not running.is_stopping

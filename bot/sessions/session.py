@@ -81,10 +81,10 @@ class AvatarSession:
             services.provider.capabilities,
             services.clock,
             self.speech,
-            end=self.ask_to_end,
+            end=self.request_stop,
             warn=self._announcer.warn_of_idle_end,
             keep_alive=self.ear.keep_alive,
-            is_watched=lambda: services.event_bus.watchers(session.id) > 0,
+            is_watched=lambda: services.event_bus.subscriber_count(session.id) > 0,
             asked_idle=lambda: self._asked_idle,
         )
 
@@ -95,18 +95,18 @@ class AvatarSession:
         self.quiet.clear()
         self._mailbox.put_nowait(work)
 
-    def arrive(self, utterance: Utterance) -> None:
+    def enqueue(self, utterance: Utterance) -> None:
         """Take an utterance whose row is written. It gets in line behind every command given before it."""
         self._arrivals.add(utterance)
-        self.post(self._take_arrived)
+        self.post(self._take_pending)
 
     def promise(self, utterance_id: str) -> None:
         """The author of an utterance that is about to arrive reads that it was taken, and hears if it is not said."""
         self._promises.make(utterance_id)
 
-    async def _take_arrived(self) -> None:
+    async def _take_pending(self) -> None:
         if (utterance := self._arrivals.take()) is not None:
-            self.speech.arrive(utterance)
+            self.speech.enqueue(utterance)
 
     @property
     def waiting(self) -> int:
@@ -133,9 +133,9 @@ class AvatarSession:
         """Whether the first stream is open."""
         return self.session.state is SessionState.LIVE
 
-    def expecting(self) -> AbstractContextManager[None]:
+    def reserve(self) -> AbstractContextManager[None]:
         """Keep a place in the queue while the row of an utterance is being written."""
-        return self._arrivals.expecting()
+        return self._arrivals.reserve()
 
     async def wait_persisted(self) -> None:
         """Wait until no row of an utterance is being written."""
@@ -144,19 +144,19 @@ class AvatarSession:
     def adopt(self, stream: Stream, playback: Playback | None, in_flight: Sequence[Utterance]) -> None:
         """Go on with a stream that an earlier process opened, and with `in_flight` left in it. Before `run`."""
         self._keeper.adopt(stream, playback)
-        self.speech.take_over(in_flight)
+        self.speech.adopt(in_flight)
 
-    def ask_to_end(self, reason: EndReason, detail: str | None = None) -> None:
+    def request_stop(self, reason: EndReason, detail: str | None = None) -> None:
         """Close the session; returns at once, `closed` tells when it is done. The first reason counts."""
-        self._ending.ask(reason, detail)
+        self._ending.request(reason, detail)
 
     def lose_channel(self, why: str) -> None:
         """Close the session, and say nothing in its channel any more: that is gone, or to stay as closed as it is."""
         self._announcer.fall_silent()
-        self.ask_to_end(EndReason.STOPPED, why)
+        self.request_stop(EndReason.STOPPED, why)
 
     @property
-    def is_ending(self) -> bool:
+    def is_stopping(self) -> bool:
         """Whether the end was asked for."""
         return self._ending.is_set
 
@@ -168,11 +168,11 @@ class AvatarSession:
     def set_idle_timeout(self, seconds: float | None) -> None:
         """Change how long the session stays without a message, from now on; None is as the operator has set it."""
         self.policy = self._services.policy.with_idle_timeout(seconds)
-        if not self.is_ending:
-            self._lifetime.follow(self.policy)
+        if not self.is_stopping:
+            self._lifetime.set_policy(self.policy)
             self._keep_alive_soon()
 
-    def keep(self) -> None:
+    def extend(self) -> None:
         """Stay for another idle time although nobody writes; the provider's own idle timer has to know it too."""
         self.post(self.speech.keep)
         self._keep_alive_soon()
@@ -219,7 +219,7 @@ class AvatarSession:
             self._avatar,
             waiting=self.waiting,
             is_opening_stream=self._is_opening_stream or self.ear.avatar_is_away,
-            is_ending=self.is_ending,
+            is_ending=self.is_stopping,
         )
 
     def queued(self) -> list[Utterance]:
@@ -244,7 +244,7 @@ class AvatarSession:
 
     async def _serve_to_the_end(self) -> None:
         try:
-            if not self.is_ending:
+            if not self.is_stopping:
                 with self._ending.stop_scope():
                     await self._serve()
         except AvatarRelayError as error:
@@ -256,8 +256,8 @@ class AvatarSession:
             self._fail(AvatarRelayError(type(error).__name__))
 
     async def _serve(self) -> None:
-        self._lifetime.limit(self.seconds_left)
-        self._tasks.start(self._learn_about_avatar(), name=f"avatar of {self.session.id}")
+        self._lifetime.start_max_duration(self.seconds_left)
+        self._tasks.create_task(self._load_avatar_details(), name=f"avatar of {self.session.id}")
         if self.session.state is SessionState.OPENING:
             await self._open_first()
         elif self._keeper.current is not None:
@@ -266,8 +266,8 @@ class AvatarSession:
             self._keep_alive_soon()
         # The wait for the first stream was nobody's silence.
         await self.speech.keep()
-        self._lifetime.begin()
-        while not self.is_ending:
+        self._lifetime.start_idle()
+        while not self.is_stopping:
             await self.speech.pump()
             self._show()
             if self._mailbox.empty() and self.speech.is_idle:
@@ -341,7 +341,7 @@ class AvatarSession:
         # Whoever is just writing down a message sees that the session ends, and drops it.
         await self._arrivals.wait_persisted()
         while (utterance := self._arrivals.take()) is not None:
-            self.speech.arrive(utterance)
+            self.speech.enqueue(utterance)
         try:
             await self.speech.abandon()
         except StoreError as error:
@@ -363,14 +363,14 @@ class AvatarSession:
 
     # --- telling -----------------------------------------------------------------------------------------------------
 
-    async def _learn_about_avatar(self) -> None:
+    async def _load_avatar_details(self) -> None:
         """Its name and picture are nice to have: a session does without them."""
         try:
             self._avatar = await self._services.catalogue.avatar(self.session.avatar)
         except ProviderError as error:
             log.info("the list of avatars cannot be had", session=self.session.id, error=str(error))
             return
-        if not self.is_ending:
+        if not self.is_stopping:
             self._show()
 
     def announce(self, reply: Reply, occasion: NoticeKind) -> None:

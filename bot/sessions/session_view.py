@@ -37,7 +37,7 @@ def view_of_running(
         avatar_picture=avatar.picture if avatar else None,
         started_by_name=session.started_by_name,
         queue_length=waiting,
-        speaking=current.utterance.text if current and current.handed_over else None,
+        speaking=current.utterance.text if current and current.sent else None,
         held=speech.held,
         ends_at=session.created_at + timedelta(seconds=services.policy.max_duration),
         watch_url=services.links.url(session.link_nonce) or hls_url,

@@ -27,7 +27,7 @@ class StopScope:
         """The reason, and what there is to say about it."""
         return self._why or (EndReason.FAILED, None)
 
-    def ask(self, reason: EndReason, detail: str | None = None) -> None:
+    def request(self, reason: EndReason, detail: str | None = None) -> None:
         """End the session: the work under `stop_scope` is cancelled. Returns at once."""
         if self._why is None:
             self._why = (reason, detail)

@@ -54,8 +54,8 @@ class StreamListener:
         self._stop_missing()
         if (stream := self._keeper.current) is not None:
             # A mistake in a client must not leave the session deaf: it would never hear that its stream has ended.
-            listening = Supervised("listening", partial(self._hear, stream), self._services.clock)
-            self._listening = self._tasks.start(listening.run(), name=f"listen {stream.id}")
+            listening = Supervised("listening", partial(self._consume, stream), self._services.clock)
+            self._listening = self._tasks.create_task(listening.run(), name=f"listen {stream.id}")
 
     async def stop(self) -> None:
         """Listen no longer."""
@@ -73,7 +73,7 @@ class StreamListener:
         if self._is_current(stream_id):
             log.info("the provider ended a stream", session=self._session_id, stream=stream_id, reason=reason)
             self._stop_missing()
-            await self._keeper.lose(reason)
+            await self._keeper.mark_ended(reason)
             await self._speech.stream_ended(StreamGone(f"the provider ended the stream: {reason}"))
 
     def keep_alive(self) -> None:
@@ -84,7 +84,7 @@ class StreamListener:
             self._keeping_alive = None
         if (stream := self._keeper.current) is not None:
             name = f"keep {stream.id} alive"
-            self._keeping_alive = self._tasks.start(self._reset_idle_timer(stream), name=name)
+            self._keeping_alive = self._tasks.create_task(self._reset_idle_timer(stream), name=name)
 
     async def _reset_idle_timer(self, stream: Stream) -> None:
         try:
@@ -94,7 +94,7 @@ class StreamListener:
         except ProviderError as error:
             log.warning("keep-alive failed", session=self._session_id, error=str(error))
 
-    async def _hear(self, stream: Stream) -> None:
+    async def _consume(self, stream: Stream) -> None:
         try:
             async for event in self._services.provider.events(stream.upstream_id or ""):
                 match event:
@@ -108,11 +108,11 @@ class StreamListener:
                     case AvatarSeen(is_here):
                         self._post(partial(self._seen, stream.id, is_here))
                     case _:
-                        self._post(partial(self._heard, stream, event))
+                        self._post(partial(self._handle, stream, event))
         except ProviderError as error:
             log.warning("listening to a stream failed", stream=stream.id, error=str(error))
 
-    async def _heard(self, stream: Stream, event: SpeechStarted | SpeechEnded | AnswerHeard) -> None:
+    async def _handle(self, stream: Stream, event: SpeechStarted | SpeechEnded | AnswerHeard) -> None:
         if self._is_current(stream.id):
             await self._speech.progress.heard(event)
 
@@ -133,7 +133,7 @@ class StreamListener:
 
     def _stop_missing(self) -> None:
         self.avatar_is_away = False
-        self._timers.forget("avatar")
+        self._timers.cancel("avatar")
 
     def _is_current(self, stream_id: str) -> bool:
         return self._keeper.current is not None and self._keeper.current.id == stream_id

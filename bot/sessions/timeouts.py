@@ -54,16 +54,16 @@ class SessionTimeouts:
         self._warned_of: float | None = None
         self._last_watched = clock.monotonic()
 
-    def limit(self, seconds: float) -> None:
+    def start_max_duration(self, seconds: float) -> None:
         """End the session `seconds` from now, whatever happens in it."""
         self._timers.start("limit", seconds, lambda: self._end(EndReason.MAX_DURATION, None))
 
-    def begin(self) -> None:
+    def start_idle(self) -> None:
         """The session is live: watch whether it is used."""
         self._last_watched = self._clock.monotonic()
-        self.follow(self._policy)
+        self.set_policy(self._policy)
 
-    def follow(self, policy: SessionPolicy) -> None:
+    def set_policy(self, policy: SessionPolicy) -> None:
         """Go by another policy from now on."""
         self._policy = policy
         self._watch()
@@ -79,7 +79,7 @@ class SessionTimeouts:
         if is_watched:
             self._last_watched = now
         if self._speech.is_busy:
-            self._look_in(self._policy.idle_timeout - self._policy.idle_warning)
+            self._check_in(self._policy.idle_timeout - self._policy.idle_warning)
             return
         leaves_at, warning, is_unwatched = self._next_end(is_watched=is_watched)
         left = leaves_at - now
@@ -87,12 +87,12 @@ class SessionTimeouts:
             self._end(EndReason.IDLE, NOBODY_WATCHED if is_unwatched else None)
             return
         if left - warning > ROUNDING:
-            self._look_in(left - warning)
+            self._check_in(left - warning)
             return
         if self._warned_of != leaves_at:
             self._warned_of = leaves_at
             self._warn(left, is_unwatched)
-        self._look_in(left)
+        self._check_in(left)
 
     def _next_end(self, *, is_watched: bool) -> tuple[float, float, bool]:
         """The moment the session ends where nothing more happens, how many seconds before it is warned, and whether one
@@ -106,7 +106,7 @@ class SessionTimeouts:
             return idle_at, policy.idle_warning, False
         return unwatched_at, min(policy.idle_warning, policy.unwatched_timeout / 2), True
 
-    def _look_in(self, seconds: float) -> None:
+    def _check_in(self, seconds: float) -> None:
         if self._policy.unwatched_timeout is not None:
             seconds = min(seconds, VIEWER_POLL_INTERVAL)
         self._timers.start("idle", seconds, self._watch)

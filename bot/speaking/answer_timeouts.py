@@ -19,10 +19,10 @@ NEXT_WORDS = 30.0
 
 def longest_wait(line: SpeechItem) -> float:
     """Seconds that a line may wait for more of its answer."""
-    return NEXT_WORDS if line.handed_over else FIRST_WORD
+    return NEXT_WORDS if line.sent else FIRST_WORD
 
 
 def took_too_long(line: SpeechItem) -> AnswerError:
     """The error of a line that has waited so long."""
-    what = "another word" if line.handed_over else "a first word"
+    what = "another word" if line.sent else "a first word"
     return AnswerError(f"the chat model wrote not {what} in {longest_wait(line):.0f} s", why=AnswerTrouble.TIME)

@@ -61,13 +61,13 @@ class Conversation:
         self._knowledge = knowledge
         self._exchanges: list[tuple[str, AnswerStream]] = []
 
-    def begin(self, question: str, tasks: TaskSet, on_chunk: Callable[[], None]) -> AnswerStream:
+    def start(self, question: str, tasks: TaskSet, on_chunk: Callable[[], None]) -> AnswerStream:
         """Start to answer `question`; `on_chunk` is called whenever there is something to take, or the answer is
         done."""
         answering = AnswerStream()
         turns = (*self._remembered(), ChatTurn(question, from_avatar=False))
         self._exchanges.append((question, answering))
-        answering.task = tasks.start(self._write(answering, turns, on_chunk), name="answer")
+        answering.task = tasks.create_task(self._write(answering, turns, on_chunk), name="answer")
         return answering
 
     async def stop(self, answering: AnswerStream) -> None:

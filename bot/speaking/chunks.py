@@ -34,21 +34,21 @@ class Chunker:
         """Whether the chat model has to answer, because the provider does not do so by itself."""
         return utterance.mode is Mode.CHAT and not self._capabilities.chat
 
-    def fill(self, line: SpeechItem) -> None:
+    def load(self, line: SpeechItem) -> None:
         """Put the pieces into a line that there are by now: all of a message, what is written so far of an answer."""
         if self.needs_answer(line.utterance):
             if line.answering is None:
-                line.answering = self._conversation.begin(line.utterance.text, self._tasks, self._grew)
-            line.pieces.extend(self._cut_up(line.answering.take()))
-        elif not line.handed_over and not line.pieces:
-            line.pieces.extend(self._cut_up(line.utterance.text))
+                line.answering = self._conversation.start(line.utterance.text, self._tasks, self._grew)
+            line.chunks.extend(self._cut_up(line.answering.take()))
+        elif not line.sent and not line.chunks:
+            line.chunks.extend(self._cut_up(line.utterance.text))
 
     async def stop(self, line: SpeechItem) -> None:
         """Have no more written of the answer to a line, where one is being written. Where nothing of it was heard,
         nobody remembers it."""
         if line.answering is not None:
             await self._conversation.stop(line.answering)
-            if not line.handed_over:
+            if not line.sent:
                 self._conversation.forget(line.answering)
 
     async def break_off(self, line: SpeechItem, error: AnswerError) -> None:

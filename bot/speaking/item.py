@@ -29,10 +29,10 @@ class SpeechItem:
     """
 
     utterance: Utterance
-    pieces: deque[str] = field(default_factory=deque)
+    chunks: deque[str] = field(default_factory=deque)
     answering: AnswerStream | None = None
     in_flight: bool = False
-    handed_over: bool = False
+    sent: bool = False
     characters: int = 0
     seconds: float = 0.0
     said_until: float = 0.0
@@ -47,17 +47,17 @@ class SpeechItem:
     @property
     def is_complete(self) -> bool:
         """Whether the provider has all of it."""
-        return not self.pieces and (self.answering is None or self.answering.done)
+        return not self.chunks and (self.answering is None or self.answering.done)
 
     @property
-    def is_last_piece(self) -> bool:
+    def is_last_chunk(self) -> bool:
         """Whether nothing follows the next piece."""
-        return len(self.pieces) == 1 and (self.answering is None or self.answering.done)
+        return len(self.chunks) == 1 and (self.answering is None or self.answering.done)
 
     @property
     def waits_for_answer(self) -> bool:
         """Whether there is nothing to say of it now because the chat model still writes."""
-        return self.answering is not None and not self.answering.done and not self.pieces
+        return self.answering is not None and not self.answering.done and not self.chunks
 
     @property
     def answer_error(self) -> AnswerError | None:
@@ -69,11 +69,11 @@ class SpeechItem:
         """What the avatar answers, as far as it is written, or was heard to answer by itself."""
         return self.answering.whole if self.answering else self.heard_answer
 
-    def reword(self, text: str) -> None:
+    def edit(self, text: str) -> None:
         """Its message says `text` now. Nothing may have been handed over, and no answer to it may be under way."""
         self.answering = None
         self.waits_since = None
-        self.pieces.clear()
+        self.chunks.clear()
         self.utterance = replace(self.utterance, text=text)
 
 
@@ -89,7 +89,7 @@ def greeting(session_id: str, text: str, clock: Clock) -> SpeechItem:
         state=UtteranceState.SPEAKING,
         accepted_at=clock.now(),
     )
-    return SpeechItem(utterance, handed_over=True, stored=False)
+    return SpeechItem(utterance, sent=True, stored=False)
 
 
 class StateRecorder:

@@ -22,7 +22,7 @@ class PlaybackEstimate:
         self.said_until = 0.0
 
     @property
-    def unsaid(self) -> float:
+    def remaining(self) -> float:
         """Seconds until it has said everything; below 0 where that is over."""
         return self.said_until - self._clock.monotonic()
 
@@ -33,19 +33,19 @@ class PlaybackEstimate:
         self._given += characters
         self._seconds += seconds
 
-    def hear(self, characters: int) -> None:
+    def advance(self, characters: int) -> None:
         """It has said so much more. An estimate that is off by a little in each sentence would leave gaps in a long
         speech, or run away from it."""
         self._heard = min(self._given, self._heard + characters)
         if self._given:
             self.said_until = self._clock.monotonic() + self._seconds * (1 - self._heard / self._given)
 
-    def go_on_with(self, characters: int, seconds: float) -> None:
+    def switch_to(self, characters: int, seconds: float) -> None:
         """It begins with what it was given last; everything before is said."""
         self._given, self._heard, self._seconds = characters, 0, seconds
         self.said_until = self._clock.monotonic() + seconds
 
-    def fall_silent(self) -> None:
+    def reset(self) -> None:
         """It says nothing more."""
         self._given, self._heard, self._seconds = 0, 0, 0.0
         self.talking = False
@@ -70,7 +70,7 @@ class Playout:
     @property
     def unsaid(self) -> float:
         """Seconds until the voice has said all it was given, by estimate; below 0 where that is over."""
-        return self._voice.unsaid
+        return self._voice.remaining
 
     @property
     def silent_at(self) -> float:
@@ -106,20 +106,20 @@ class Playout:
 
     def hear(self, characters: int) -> None:
         """The voice has said so much more of the current line."""
-        self._voice.hear(characters)
+        self._voice.advance(characters)
 
-    def end_piece(self) -> bool:
+    def end_chunk(self) -> bool:
         """All that was given of the current line is said. Returns whether that was the whole line."""
         self._voice.talking = False
-        return self.current is not None and self.current.is_complete and self.current.handed_over
+        return self.current is not None and self.current.is_complete and self.current.sent
 
     def end_current(self) -> SpeechItem | None:
         """The current line is said, and the one sent ahead begins. Returns what is said."""
         line, self.current, self.ahead = self.current, self.ahead, None
         if self.current is None:
-            self._voice.fall_silent()
+            self._voice.reset()
         else:
-            self._voice.go_on_with(self.current.characters, self.current.seconds)
+            self._voice.switch_to(self.current.characters, self.current.seconds)
             self._voice.talking = True
         if line is not None:
             self._last_said = line
@@ -133,23 +133,23 @@ class Playout:
         # Without a word from the provider only time tells where its voice was.
         if self.ahead is not None and not line.heard and line.said_until <= self._clock.monotonic():
             self.in_doubt, self.ahead = self.ahead, None
-        self._voice.fall_silent()
+        self._voice.reset()
         return line
 
     def talk_until(self, moment: float) -> None:
         """The voice was not cut after all: it is silent at `moment`, seconds on the clock."""
         self._voice.said_until = max(moment, self._voice.said_until)
 
-    def fall_silent(self) -> None:
+    def reset(self) -> None:
         """The voice was cut."""
-        self._voice.fall_silent()
+        self._voice.reset()
 
     def take_back(self) -> SpeechItem | None:
         """The line sent ahead, as if it had never been sent; it is no longer here."""
         line, self.ahead = self.ahead, None
         if line is not None:
-            line.pieces.clear()
-            line.handed_over = False
+            line.chunks.clear()
+            line.sent = False
         return line
 
     def take_doubtful(self) -> SpeechItem | None:

@@ -62,15 +62,15 @@ class SpeechQueue:
             metrics.waiting_utterances.dec()
         return line
 
-    async def reword(self, message_id: str, text: str) -> None:
+    async def edit(self, message_id: str, text: str) -> None:
         """Say what a message says now, where it still waits. Raises `StoreError`."""
         for line in self._of_message(message_id):
             if await self._store.reword(line.utterance.id, text):
                 await self._pieces.stop(line)
-                line.reword(text)
+                line.edit(text)
                 self._tell(line)
 
-    async def withdraw(self, message_id: str) -> None:
+    async def delete(self, message_id: str) -> None:
         """Drop a message that still waits. Raises `StoreError`."""
         for line in self._of_message(message_id):
             self._lines.remove(line)

@@ -47,7 +47,7 @@ class SpeechSender:
         call was left without an answer, because its caller was cancelled, stays `in_flight`.
         """
         try:
-            seconds = await self._hand_over(line, line.pieces[0])
+            seconds = await self._send(line, line.chunks[0])
         except ProviderError:
             line.in_flight = False
             raise
@@ -62,7 +62,7 @@ class SpeechSender:
         )
         return min(seconds, STILL_UNSAID) if self._capabilities.appends else seconds
 
-    async def silence(self) -> None:
+    async def interrupt(self) -> None:
         """Cut what the provider says: everything that was handed over. Raises `ProviderError` where it does not."""
         upstream_id = self._keeper.upstream_id
         if upstream_id is None:
@@ -73,13 +73,13 @@ class SpeechSender:
         try:
             await self._provider.interrupt(upstream_id)
         except StreamGone as error:
-            await self._keeper.lose(str(error))
+            await self._keeper.mark_ended(str(error))
 
-    async def _hand_over(self, line: SpeechItem, text: str) -> float:
+    async def _send(self, line: SpeechItem, text: str) -> float:
         if self._keeper.upstream_id is None:
             initial_text = None
             if self._capabilities.requires_initial_text:
-                initial_text = InitialText(line.utterance.id, text, more=not line.is_last_piece)
+                initial_text = InitialText(line.utterance.id, text, more=not line.is_last_chunk)
                 line.in_flight = True
             await self._open_stream(initial_text)
             if initial_text is not None:
@@ -95,7 +95,7 @@ class SpeechSender:
                 line.utterance.id,
                 text,
                 Mode.CHAT if native_answer else Mode.REPEAT,
-                more=self._capabilities.appends and not line.is_last_piece,
+                more=self._capabilities.appends and not line.is_last_chunk,
             )
         if speech.duration is not None:
             return speech.duration

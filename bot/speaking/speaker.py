@@ -72,7 +72,7 @@ class Speaker:
         self._post = post
         self._complain = report_error
         conversation = Conversation(services.chat_model, services.policy.knowledge)
-        self._pieces = Chunker(self._capabilities, conversation, tasks, on_chunk=partial(post, self._nothing))
+        self._pieces = Chunker(self._capabilities, conversation, tasks, on_chunk=partial(post, self._wake))
         self._states = StateRecorder(services.store, services.clock, tell)
         self._queue = SpeechQueue(services.store, self._pieces, self._states, tell)
         self._playout = Playout(services.clock)
@@ -89,12 +89,12 @@ class Speaker:
             reports_speech=self._capabilities.reports_speech,
             post=post,
             tell=tell,
-            doubt=None if self._capabilities.confirms_text else self._doubt,
+            doubt=None if self._capabilities.confirms_text else self._fail_in_doubt,
         )
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
-    def arrive(self, utterance: Utterance) -> None:
+    def enqueue(self, utterance: Utterance) -> None:
         """Put an accepted utterance in its place."""
         self._queue.add(SpeechItem(utterance))
         self.held = False
@@ -123,13 +123,13 @@ class Speaker:
         """Count as activity that somebody wants the avatar to stay."""
         self._wanted_at = self._clock.monotonic()
 
-    async def reword(self, message_id: str, text: str) -> None:
+    async def edit(self, message_id: str, text: str) -> None:
         """Say what a message says now, where it still waits. What has begun is said as it was."""
-        await self._queue.reword(message_id, text)
+        await self._queue.edit(message_id, text)
 
-    async def withdraw(self, message_id: str) -> None:
+    async def delete(self, message_id: str) -> None:
         """Drop a message that still waits."""
-        await self._queue.withdraw(message_id)
+        await self._queue.delete(message_id)
 
     async def abandon(self) -> None:
         """The session closes: nothing more is said, and every utterance gets its last state.
@@ -155,7 +155,7 @@ class Speaker:
             return
         await self._pieces.stop(line)
         self._playout.remove(line)
-        if line.handed_over:
+        if line.sent:
             fate = UtteranceState.INTERRUPTED
         else:
             fate = UtteranceState.UNKNOWN if line.in_flight else UtteranceState.DROPPED
@@ -175,7 +175,7 @@ class Speaker:
     @property
     def is_busy(self) -> bool:
         """Whether something is being said, or is about to be; an answer that is only being waited for is not."""
-        return self.current is not None and (self.current.handed_over or not self.current.waits_for_answer)
+        return self.current is not None and (self.current.sent or not self.current.waits_for_answer)
 
     @property
     def is_talking_on(self) -> bool:
@@ -209,23 +209,23 @@ class Speaker:
 
     # --- what becomes of the stream -----------------------------------------------------------------------------------
 
-    def take_over(self, in_flight: Sequence[Utterance]) -> None:
+    def adopt(self, in_flight: Sequence[Utterance]) -> None:
         """Note that an earlier process left this in the stream, so that the voice may still be at it."""
         self._playout.talk_until(self._clock.monotonic() + self._delivery.estimate_remaining(in_flight))
 
     async def stream_ended(self, why: StreamGone) -> None:
         """The stream is gone. What was half said is settled as unknown, and told; what had been sent ahead is sent
         again."""
-        if self.current is not None and self.current.handed_over:
+        if self.current is not None and self.current.sent:
             await self._pieces.stop(self.current)
-            await self._give_up(self._fall_silent(), UtteranceState.UNKNOWN, why)
-        self._playout.fall_silent()
+            await self._fail(self._fall_silent(), UtteranceState.UNKNOWN, why)
+        self._playout.reset()
         await self._settle_ahead()
 
     def greet(self, line: SpeechItem) -> None:
         """Note that the stream was opened with a greeting, and is saying it."""
         self._playout.begin(line)
-        self.progress.expect(line, line.utterance.text, estimate_duration(line.utterance.text))
+        self.progress.track(line, line.utterance.text, estimate_duration(line.utterance.text))
 
     # --- the loop ----------------------------------------------------------------------------------------------------
 
@@ -244,14 +244,14 @@ class Speaker:
                 return None
             line = self._queue.take()
             self._playout.begin(line)
-        self._pieces.fill(line)
+        self._pieces.load(line)
         if line.waits_for_answer:
             return await self._wait_for_answer(line)
         line.waits_since = None
-        if line.pieces:
+        if line.chunks:
             return line if self._may_send_more(line) else None
         error = line.answer_error
-        if error is not None and not line.handed_over:
+        if error is not None and not line.sent:
             self._playout.remove(line)
             await self._states.finish(line, UtteranceState.FAILED, detail=str(error))
             self._complain(sentences.failure(error), error)
@@ -262,7 +262,7 @@ class Speaker:
         if self._may_send_ahead(line):
             following = self._queue.take()
             self._playout.follow_with(following)
-            self._pieces.fill(following)
+            self._pieces.load(following)
             return following
         return None
 
@@ -274,12 +274,12 @@ class Speaker:
         if waited >= longest_wait(line) - TIMER_IS_EARLY:
             await self._pieces.break_off(line, took_too_long(line))
             return await self._next_to_send()
-        if line.handed_over or waited < TURN - TIMER_IS_EARLY:
-            self._wake_in("answer", (longest_wait(line) if line.handed_over else TURN) - waited, self._nothing)
+        if line.sent or waited < TURN - TIMER_IS_EARLY:
+            self._wake_in("answer", (longest_wait(line) if line.sent else TURN) - waited, self._wake)
             return None
         other = self._queue.take_first(lambda waiting: not self._pieces.needs_answer(waiting.utterance))
         if other is None:
-            self._wake_in("answer", longest_wait(line) - waited, self._nothing)
+            self._wake_in("answer", longest_wait(line) - waited, self._wake)
             return None
         self._playout.remove(line)
         self._queue.requeue(line)
@@ -287,26 +287,26 @@ class Speaker:
         return await self._next_to_send()
 
     def _may_send_more(self, line: SpeechItem) -> bool:
-        if not line.handed_over:
+        if not line.sent:
             return True
-        return self._has_room(CHUNK_BUFFER) if self._capabilities.appends else not self._playout.is_talking
+        return self._has_headroom(CHUNK_BUFFER) if self._capabilities.appends else not self._playout.is_talking
 
     def _may_send_ahead(self, current: SpeechItem) -> bool:
         following = self._queue.first
         if not (self._capabilities.sends_ahead and current.is_complete and self.ahead is None) or following is None:
             return False
-        return not self._pieces.needs_answer(following.utterance) and self._has_room(SEND_AHEAD)
+        return not self._pieces.needs_answer(following.utterance) and self._has_headroom(SEND_AHEAD)
 
-    def _has_room(self, ahead: float) -> bool:
+    def _has_headroom(self, ahead: float) -> bool:
         """Whether no more than `ahead` seconds are unsaid; wakes the loop when that becomes true."""
         if self._playout.unsaid > ahead:
-            self._wake_in("room", self._playout.unsaid - ahead, self._nothing)
+            self._wake_in("room", self._playout.unsaid - ahead, self._wake)
             return False
         return True
 
     async def _send(self, line: SpeechItem) -> bool:
         """Hand one piece to the provider. False where the loop has to wait before it goes on."""
-        if not line.handed_over:
+        if not line.sent:
             await self._states.advance(line, UtteranceState.SENDING)
         try:
             seconds = await self._delivery.say(line)
@@ -314,14 +314,14 @@ class Speaker:
             raise
         except ProviderError as error:
             metrics.provider_errors.labels(kind=type(error).__name__).inc()
-            return await self._cope(line, error)
-        text = line.pieces.popleft()
+            return await self._handle_send_error(line, error)
+        text = line.chunks.popleft()
         self.waits_for_viewer = False
-        if not line.handed_over:
-            line.handed_over = True
+        if not line.sent:
+            line.sent = True
             if line is self.current:
                 await self._states.advance(line, UtteranceState.SPEAKING)
-        self.progress.expect(line, text, seconds)
+        self.progress.track(line, text, seconds)
         return True
 
     # --- cutting -----------------------------------------------------------------------------------------------------
@@ -333,28 +333,28 @@ class Speaker:
             await self._pieces.stop(self.current)
             line = self._fall_silent()
             await self._states.finish(line, UtteranceState.INTERRUPTED)
-            is_talking = is_talking or line.handed_over
+            is_talking = is_talking or line.sent
         if is_talking:
             try:
-                await self._delivery.silence()
+                await self._delivery.interrupt()
             except ProviderError as error:
-                await self._bear_with(error, silent_at)
+                await self._handle_interrupt_error(error, silent_at)
             else:
-                self._playout.fall_silent()
+                self._playout.reset()
         await self._settle_ahead()
 
-    async def _bear_with(self, error: ProviderError, silent_at: float) -> None:
+    async def _handle_interrupt_error(self, error: ProviderError, silent_at: float) -> None:
         """The provider was not interrupted: it says to the end what it was given, the line sent ahead included, and
         what is sent now is said after that."""
         self._playout.talk_until(silent_at)
         if (line := self._queue.first) is not None and line.utterance.state is not UtteranceState.QUEUED:
-            await self._give_up(self._queue.take(), UtteranceState.UNKNOWN, error)
+            await self._fail(self._queue.take(), UtteranceState.UNKNOWN, error)
         self._complain(sentences.interrupt_failed(error), error)
 
     def _fall_silent(self) -> SpeechItem:
         """Take the current line out of the loop; the one sent ahead goes back to the queue, or into doubt."""
         line = self._playout.cut()
-        self.progress.forget_the_end()
+        self.progress.cancel_end()
         self._take_back_ahead()
         return line
 
@@ -364,11 +364,11 @@ class Speaker:
 
     async def _settle_doubt(self) -> None:
         if (line := self._playout.take_doubtful()) is not None:
-            await self._doubt(line)
+            await self._fail_in_doubt(line)
 
-    async def _doubt(self, line: SpeechItem) -> None:
+    async def _fail_in_doubt(self, line: SpeechItem) -> None:
         untold = Transient(NOT_TOLD, may_have_taken_effect=True, trouble=Trouble.UNCONFIRMED)
-        await self._give_up(line, UtteranceState.UNKNOWN, untold)
+        await self._fail(line, UtteranceState.UNKNOWN, untold)
 
     async def _settle_ahead(self) -> None:
         """Write down what became of the line that had been sent ahead."""
@@ -378,30 +378,30 @@ class Speaker:
 
     # --- trouble -----------------------------------------------------------------------------------------------------
 
-    async def _cope(self, line: SpeechItem, error: ProviderError) -> bool:
+    async def _handle_send_error(self, line: SpeechItem, error: ProviderError) -> bool:
         """Carry out what becomes of a piece the provider did not take. True where the loop may go on at once."""
         verdict = decide(error, line.attempts, is_open=self._keeper.current is not None)
         if not isinstance(verdict, RetryAfter):
-            await self._give_up(line, verdict.state, error)
+            await self._fail(line, verdict.state, error)
             return True
         line.attempts += verdict.counts
         self.waits_for_viewer = verdict.waits_for_viewer
-        if not line.handed_over:
+        if not line.sent:
             self._playout.remove(line)
             self._queue.requeue(line)
             await self._states.advance(line, UtteranceState.QUEUED)
         if isinstance(error, StreamGone):
-            await self._keeper.lose(str(error))
+            await self._keeper.mark_ended(str(error))
             await self.stream_ended(error)
         if verdict.seconds:
             self._paused = True
-            self._wake_in("again", verdict.seconds, self._go_on)
+            self._wake_in("again", verdict.seconds, self._resume)
         return not verdict.seconds
 
-    async def _go_on(self) -> None:
+    async def _resume(self) -> None:
         self._paused = False
 
-    async def _give_up(self, line: SpeechItem, state: UtteranceState, error: ProviderError) -> None:
+    async def _fail(self, line: SpeechItem, state: UtteranceState, error: ProviderError) -> None:
         await self._pieces.stop(line)
         self._playout.remove(line)
         await self._states.finish(line, state, detail=str(error))
@@ -413,5 +413,5 @@ class Speaker:
     def _wake_in(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         self._timers.start(name, seconds, partial(self._post, work))
 
-    async def _nothing(self) -> None:
+    async def _wake(self) -> None:
         """Wakes the session's task, which pumps after every piece of work."""

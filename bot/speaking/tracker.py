@@ -54,10 +54,10 @@ class PlaybackTracker:
         current = self._playout.current
         return current is not None and not current.is_complete
 
-    def expect(self, line: SpeechItem, text: str, seconds: float) -> None:
+    def track(self, line: SpeechItem, text: str, seconds: float) -> None:
         """The provider has taken `text` of a line, which it says for `seconds`."""
         self._playout.give(line, text, seconds)
-        self._look_at_the_end()
+        self._check_end()
 
     async def heard(self, event: SpeechStarted | SpeechEnded | AnswerHeard) -> None:
         """Take note of speech that started or ended, and of an answer, which may come after its speech has ended.
@@ -71,7 +71,7 @@ class PlaybackTracker:
             case SpeechEnded(utterance_id):
                 if (line := await self._reached(utterance_id)) is not None:
                     line.heard = True
-                    await self._end_of_piece()
+                    await self._end_of_chunk()
             case AnswerHeard(utterance_id, text):
                 if (line := self._playout.find(utterance_id)) is not None:
                     line.heard_answer = text
@@ -81,11 +81,11 @@ class PlaybackTracker:
         """Take note of how far the voice is."""
         if self.has_more_to_send:
             self._playout.hear(characters)
-            self._look_at_the_end()
+            self._check_end()
 
-    def forget_the_end(self) -> None:
+    def cancel_end(self) -> None:
         """What was expected was cut: no end is to come."""
-        self._timers.forget("end")
+        self._timers.cancel("end")
 
     async def _reached(self, utterance_id: str) -> SpeechItem | None:
         """The current line, where it is this utterance. Hearing the one sent ahead means that the current one is
@@ -95,7 +95,7 @@ class PlaybackTracker:
         current = self._playout.current
         return current if current is not None and current.utterance.id == utterance_id else None
 
-    def _look_at_the_end(self) -> None:
+    def _check_end(self) -> None:
         self._timers.start("end", self._playout.unsaid + self._grace, partial(self._post, self._end_of_time))
 
     async def _end_of_time(self) -> None:
@@ -106,12 +106,12 @@ class PlaybackTracker:
         if self._reports_speech:
             log.warning("no event told the end of speech", utterance=current.utterance.id)
         # The time was for everything that was sent, also ahead.
-        while await self._end_of_piece():
+        while await self._end_of_chunk():
             pass
 
-    async def _end_of_piece(self) -> bool:
+    async def _end_of_chunk(self) -> bool:
         """Whether that was the end of the utterance."""
-        if not self._playout.end_piece():
+        if not self._playout.end_chunk():
             return False
         await self._end_of_current()
         return True
@@ -120,9 +120,9 @@ class PlaybackTracker:
         said = self._playout.end_current()
         begun = self._playout.current
         if begun is None:
-            self._timers.forget("end")
+            self._timers.cancel("end")
         else:
-            self._look_at_the_end()
+            self._check_end()
         if said is not None and self._doubt is not None and said.stored and not said.heard:
             await self._doubt(said)
         elif said is not None and (error := said.answer_error) is not None:

@@ -123,7 +123,7 @@ class BridgedRoom:
         if before is not None:
             before.lose(None)
 
-    def vacate(self, seat: "Seat") -> None:
+    def detach(self, seat: "Seat") -> None:
         """Note that a page has left, unless another one has the seat by now."""
         if self._seat is seat:
             self._seat = None
@@ -134,7 +134,7 @@ class BridgedRoom:
         if before != is_here and False in (before, is_here):
             self._inbox.put(AvatarSeen(is_here))
 
-    def hear(self, seat: "Seat", message: RoomMessage) -> None:
+    def receive(self, seat: "Seat", message: RoomMessage) -> None:
         """Take a report of the page that has the seat; what others say is not believed."""
         if self._seat is seat:
             self._inbox.put(message)
@@ -144,7 +144,7 @@ class Seat:
     """The web's side of one room, for the page that has joined it and plays both of the avatar's tracks."""
 
     def __init__(self, room: BridgedRoom) -> None:
-        """Made by `PageBridge.sit`."""
+        """Made by `PageBridge.attach`."""
         self._room = room
         self._queued: deque[OutgoingMessage] = deque()
         self._unconfirmed: dict[str, asyncio.Future[None]] = {}
@@ -168,11 +168,11 @@ class Seat:
 
     def deliver(self, message: RoomMessage) -> None:
         """The page reports what the avatar's participant said on the room's data channel."""
-        self._room.hear(self, message)
+        self._room.receive(self, message)
 
     def leave(self) -> None:
         """The page has left the room, or its connection is gone. Harmless when the seat was lost before."""
-        self._room.vacate(self)
+        self._room.detach(self)
         self.lose(None)
 
     async def publish(self, message: RoomMessage) -> None:
@@ -216,7 +216,7 @@ class PageBridge:
         room = self._rooms[upstream_id] = BridgedRoom(self, upstream_id)
         return room
 
-    def sit(self, upstream_id: str) -> Seat | None:
+    def attach(self, upstream_id: str) -> Seat | None:
         """A page has joined the room of a stream and plays both of the avatar's tracks: it takes the seat.
 
         None where commands of the stream do not go through a page, or the stream is over. Whoever had the seat loses

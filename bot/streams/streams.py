@@ -55,7 +55,9 @@ class StreamCloser:
         """Start to close a stream, unless it is being closed already."""
         if stream.id not in self._closing:
             closing = self._closing[stream.id] = _Closing(stream.session_id)
-            self._tasks.start(self._insist(stream, detail, closing), name=f"close stream {stream.id}")
+            self._tasks.create_task(
+                self._close_until_confirmed(stream, detail, closing), name=f"close stream {stream.id}"
+            )
 
     async def close(self, stream: Stream, detail: str) -> bool:
         """Close a stream. False where the provider did not confirm yet: then it is tried again until it does."""
@@ -79,7 +81,7 @@ class StreamCloser:
         """Give up what is still unconfirmed; its rows say so, and the next start goes on."""
         await self._tasks.close()
 
-    async def _insist(self, stream: Stream, detail: str, closing: _Closing) -> None:
+    async def _close_until_confirmed(self, stream: Stream, detail: str, closing: _Closing) -> None:
         try:
             await self._record(stream, StreamState.CLOSING)
             again = Backoff(CLOSE_AGAIN)
@@ -195,17 +197,17 @@ class SessionStream:
     async def close(self, detail: str) -> None:
         """Close the open stream, if there is one; returns once the provider was asked, and tells where it did not
         confirm."""
-        stream = self._let_go()
+        stream = self._release()
         if stream is not None and not await self._closer.close(stream, detail):
             self._not_confirmed()
 
-    async def lose(self, detail: str) -> None:
+    async def mark_ended(self, detail: str) -> None:
         """Note that the provider has ended the stream by itself."""
-        stream = self._let_go()
+        stream = self._release()
         if stream is not None:
             await self._store.advance_stream(stream.id, StreamState.CLOSED, detail=detail)
 
-    def _let_go(self) -> Stream | None:
+    def _release(self) -> Stream | None:
         stream, self.current, self.playback = self.current, None, None
         self._past_seconds += self._open_seconds
         self._open_since = None

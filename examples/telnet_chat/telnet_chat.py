@@ -28,7 +28,7 @@ class TelnetChat:
 
     name = NAME
     routes = ()
-    trouble: str | None = "not listening yet"
+    unhealthy_reason: str | None = "not listening yet"
 
     def __init__(self, bot: Bot) -> None:
         self._bot = bot
@@ -37,7 +37,7 @@ class TelnetChat:
         self.port = 0
 
     @classmethod
-    def missing(cls, settings: Settings) -> str | None:  # noqa: ARG003 - it has a variable of its own
+    def missing_settings(cls, settings: Settings) -> str | None:  # noqa: ARG003 - it has a variable of its own
         """It is left out until somebody asks for it."""
         return None if os.environ.get("TELNET_PORT") else "set TELNET_PORT to chat over telnet."
 
@@ -45,7 +45,7 @@ class TelnetChat:
         port = int(os.environ["TELNET_PORT"])
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=LONGEST_LINE)
         self.port = self._server.sockets[0].getsockname()[1]
-        self.trouble = None
+        self.unhealthy_reason = None
         return self
 
     async def __aexit__(self, *_: object) -> None:

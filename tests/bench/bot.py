@@ -79,7 +79,7 @@ async def running_bot(
         await stack.enter_async_context(made)
         bot = BenchBot(store, made, clock)
         stack.push_async_callback(bot.sessions.services.closer.stop)
-        stack.push_async_callback(bot.sessions.leave)
+        stack.push_async_callback(bot.sessions.abandon_all)
         yield bot
 
 

@@ -162,7 +162,7 @@ async def latency(folder: Path) -> None:
         watch_provider(chat.bot.bot.sessions.services.provider, ours)
         await write_all(chat, channels, ours, "ours")
         address = chat.bot.simulator.address
-        await chat.bot.bot.sessions.leave()
+        await chat.bot.bot.sessions.abandon_all()
         await chat.bot.kill()
         with twin.pointed():
             client = Bare(address, upstream, bare.taken)

@@ -91,11 +91,11 @@ async def running(make: Callable[[Bot], ChatAdapter], settings: Settings, addres
     serving = asyncio.create_task(application.serve())
     try:
         async with asyncio.timeout(60):
-            while application._adapters[0].trouble is not None:  # noqa: ASYNC110 - a benchmark may poll
+            while application._adapters[0].unhealthy_reason is not None:  # noqa: ASYNC110 - a benchmark may poll
                 await asyncio.sleep(0.01)
         yield application
     finally:
-        await application.bot.sessions.leave()
+        await application.bot.sessions.abandon_all()
         await cancel_and_wait(serving)
         await application.stop()
 

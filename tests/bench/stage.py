@@ -83,7 +83,7 @@ async def measured(url: str, shape: str, sessions: int, viewers: int | None) -> 
         await stack.enter_async_context(process("avatars", url, shape, str(sessions)))
         rooms = []
         for number in range(sessions):
-            room = await carrier.enter(f"s{number}", Playback(livekit_url=url, livekit_token=_token(number, "client")))
+            room = await carrier.join(f"s{number}", Playback(livekit_url=url, livekit_token=_token(number, "client")))
             stack.push_async_callback(room.leave)
             rooms.append(room)
         if viewers is not None:

@@ -52,7 +52,7 @@ class AvatarRoom:
         )
         sound = rtc.LocalAudioTrack.create_audio_track("avatar-audio", self._audio)
         await self._room.local_participant.publish_track(sound, rtc.TrackPublishOptions())
-        self._tasks.start(self._play(), name="the avatar plays")
+        self._tasks.create_task(self._play(), name="the avatar plays")
 
     async def say(self, topic: str, data: object) -> None:
         """Say something on the data channel, to everybody."""

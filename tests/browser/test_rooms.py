@@ -113,7 +113,7 @@ async def test_the_token_is_in_no_source_no_address_and_no_log(
     watching: Watching, visit: Visitor, avatar: AvatarRoom, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    token = watching.bot.doors and next(watching.bot.doors).token
+    token = watching.lookup.doors and next(watching.lookup.doors).token
     assert token
     page = await visit(watching.page)
     addresses: list[str] = []

@@ -80,9 +80,9 @@ def test_no_conversation_breaks_the_feed(frames: list[str | bytes]) -> None:
 
 async def test_a_flood_is_cut_off_after_a_handful_of_messages() -> None:
     async def attack(watching: Watching, client: aiohttp.ClientSession) -> None:
-        before = watching.bot.asked
+        before = watching.lookup.asked
         assert await say(watching.page, client, ['{"type": "hello"}'] * 2_000) is not None
-        assert watching.bot.asked - before < 12
+        assert watching.lookup.asked - before < 12
 
     await fuzz(attack)
 
@@ -135,6 +135,6 @@ async def test_looking_at_an_address_asks_nobody_for_a_forged_link(part: str) ->
         for size in (10, 1_000, 4_000):
             async with client.get(URL(f"{watching.base}/w/{part * (size // len(part))}", encoded=True)) as answer:
                 assert answer.status == 404
-        assert watching.bot.asked == 0
+        assert watching.lookup.asked == 0
 
     await fuzz(attack)

@@ -99,7 +99,7 @@ class DiscordDriver:
     async def connect(self) -> None:
         """Start the bot and wait until it hears the channel."""
         await self.bot.start()
-        await self.bot.until(lambda: self.bot.adapter.trouble is None)
+        await self.bot.until(lambda: self.bot.adapter.unhealthy_reason is None)
 
     # --- what people do ----------------------------------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ class RunningBot:
         application, self._application = self._application, None
         if application is None:
             return
-        await application.bot.sessions.leave()
+        await application.bot.sessions.abandon_all()
         await cancel_and_wait(self._serving)
         await application.stop()
 

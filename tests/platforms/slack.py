@@ -137,7 +137,7 @@ class SlackDriver:
         await self.bot.start()
         if self._http:
             self.twin.request_url = f"{local_address(self.bot)}/slack/events"
-        await self.bot.until(lambda: self.bot.adapter.trouble is None)
+        await self.bot.until(lambda: self.bot.adapter.unhealthy_reason is None)
 
 
 def is_panel(message: Message | Ephemeral) -> bool:

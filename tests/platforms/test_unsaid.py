@@ -29,7 +29,7 @@ async def begin(chat: Driver) -> None:
 
 async def end(chat: Driver, reason: EndReason) -> None:
     for running in chat.bot.bot.sessions:
-        running.ask_to_end(reason)
+        running.request_stop(reason)
     await chat.bot.until(lambda: len(chat.bot.bot.sessions) == 0)
 
 

@@ -230,7 +230,7 @@ async def test_a_stop_that_a_crash_cut_off_is_done_when_it_is_delivered_again(tm
         await asyncio.gather(answering, return_exceptions=True)
         await world.boot()
         await world.commands.run(delivered(world, "/avatar stop"))
-        assert world.running is None or world.running.is_ending
+        assert world.running is None or world.running.is_stopping
         await world.until(lambda: world.running is None)
         assert world.open_streams == []
 
@@ -251,9 +251,9 @@ async def test_a_command_delivered_twice_at_once_is_answered_once(realtime: Worl
 
 
 async def test_a_refusal_that_is_delivered_again_is_answered_once(realtime: World) -> None:
-    asked = delivered(realtime, "/avatar stop", actor=GUEST)
-    assert await realtime.commands.run(asked) is not None
-    assert await realtime.commands.run(asked) is None
+    ctx = delivered(realtime, "/avatar stop", actor=GUEST)
+    assert await realtime.commands.run(ctx) is not None
+    assert await realtime.commands.run(ctx) is None
 
 
 async def test_a_stop_is_done_and_answered_where_the_database_takes_nothing(realtime: World) -> None:

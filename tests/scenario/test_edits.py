@@ -22,7 +22,7 @@ async def write(world: World, text: str, message_id: str, mode: Mode | None = No
 
 
 async def edit(world: World, message_id: str, text: str) -> None:
-    await world.relay.reword(CHANNEL, message_id, text, {})
+    await world.relay.edit(CHANNEL, message_id, text, {})
 
 
 async def busy(world: World) -> None:
@@ -69,7 +69,7 @@ async def test_of_several_edits_the_last_one_counts(world: World) -> None:
 async def test_an_edit_is_cleaned_like_a_message(world: World) -> None:
     await busy(world)
     await write(world, "hello", "message")
-    await world.relay.reword(CHANNEL, "message", "**Hello** <@7>, see https://example.com/x", {"<@7>": "Bo"})
+    await world.relay.edit(CHANNEL, "message", "**Hello** <@7>, see https://example.com/x", {"<@7>": "Bo"})
     await world.until(lambda: len(world.heard) == 2)
     assert world.heard[1] == "Hello Bo, see a link"
 
@@ -101,7 +101,7 @@ async def test_a_deleted_message_is_not_said(world: World) -> None:
     await busy(world)
     await write(world, "oh no", "message")
     await write(world, "the next one", "next")
-    await world.relay.withdraw(CHANNEL, "message")
+    await world.relay.delete(CHANNEL, "message")
     await world.until(lambda: world.ended_as("the next one", UtteranceState.SPOKEN))
     assert world.ended_as("oh no", UtteranceState.DROPPED)
     assert world.heard == [LONG, "the next one"]
@@ -110,7 +110,7 @@ async def test_a_deleted_message_is_not_said(world: World) -> None:
 async def test_an_edit_after_the_deletion_brings_nothing_back(world: World) -> None:
     await busy(world)
     await write(world, "oh no", "message")
-    await world.relay.withdraw(CHANNEL, "message")
+    await world.relay.delete(CHANNEL, "message")
     await edit(world, "message", "still here")
     await write(world, "the next one", "next")
     await world.until(lambda: world.ended_as("the next one", UtteranceState.SPOKEN))
@@ -155,7 +155,7 @@ async def test_a_message_written_while_the_avatar_starts_can_be_edited_and_delet
     await write(world, "before", "edited")
     await write(world, "oh no", "deleted")
     await edit(world, "edited", "after")
-    await world.relay.withdraw(CHANNEL, "deleted")
+    await world.relay.delete(CHANNEL, "deleted")
     await world.until(lambda: world.ended_as("after", UtteranceState.SPOKEN))
     assert world.heard == ["after"]
 
@@ -173,7 +173,7 @@ async def test_what_is_being_said_is_said_as_it_was(world: World) -> None:
 
 async def test_what_is_being_said_goes_on_when_it_is_deleted(world: World) -> None:
     await busy(world)
-    await world.relay.withdraw(CHANNEL, "long")
+    await world.relay.delete(CHANNEL, "long")
     await world.until(lambda: world.ended_as(LONG, UtteranceState.SPOKEN))
     assert world.heard == [LONG]
 
@@ -212,7 +212,7 @@ async def test_a_question_whose_answer_is_being_written_is_answered_as_it_was_as
         assert running is not None
         await world.until(lambda: running.speech.current is not None and running.speech.current.answering is not None)
         if delete:
-            await world.relay.withdraw(CHANNEL, "question")
+            await world.relay.delete(CHANNEL, "question")
         else:
             await edit(world, "question", EDITED_QUESTION)
         await world.until(lambda: world.ended_as(QUESTION, UtteranceState.SPOKEN))
@@ -249,7 +249,7 @@ async def test_a_deletion_that_comes_while_the_message_is_being_written_down_cou
     await busy(world)
     writing = asyncio.create_task(write(world, "oh no", "message"))
     await asyncio.sleep(0)
-    await world.relay.withdraw(CHANNEL, "message")
+    await world.relay.delete(CHANNEL, "message")
     await writing
     await world.until(lambda: world.ended_as("oh no", UtteranceState.DROPPED))
     assert world.heard == [LONG]
@@ -286,10 +286,10 @@ async def test_an_edit_of_an_unknown_message_and_in_a_channel_without_an_avatar_
     world: World,
 ) -> None:
     await edit(world, "message", "hello")
-    await world.relay.withdraw(CHANNEL, "message")
+    await world.relay.delete(CHANNEL, "message")
     await busy(world)
     await edit(world, "unknown", "hello")
-    await world.relay.withdraw(CHANNEL, "unknown")
+    await world.relay.delete(CHANNEL, "unknown")
     await world.until(lambda: world.ended_as(LONG, UtteranceState.SPOKEN))
     assert world.heard == [LONG]
 

@@ -78,7 +78,7 @@ async def adapter(telnet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     await application.start([make])
     serving = asyncio.create_task(application.serve())
     async with asyncio.timeout(PATIENCE):
-        while made[0].trouble is not None:  # noqa: ASYNC110 - no adapter has an event for it
+        while made[0].unhealthy_reason is not None:  # noqa: ASYNC110 - no adapter has an event for it
             await asyncio.sleep(0.01)
     yield made[0]
     application.ask_to_stop()
@@ -110,9 +110,9 @@ def test_example_is_short() -> None:
 
 def test_example_is_a_chat_adapter_that_says_what_it_misses(telnet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     adapter: type[ChatAdapter] = telnet
-    assert adapter.missing(load(None)) is None
+    assert adapter.missing_settings(load(None)) is None
     monkeypatch.delenv("TELNET_PORT")
-    assert "TELNET_PORT" in (adapter.missing(load(None)) or "")
+    assert "TELNET_PORT" in (adapter.missing_settings(load(None)) or "")
 
 
 async def test_people_start_talk_to_and_stop_an_avatar_through_the_example(enter: Enter) -> None:

@@ -103,7 +103,7 @@ async def stays_for_its_whole_idle_time(world: World) -> bool:
     running = world.running
     assert running is not None
     await world.pass_time(990)
-    has_stayed = len(world.open_streams) == len(world.simulator.streams()) == 1 and not running.is_ending
+    has_stayed = len(world.open_streams) == len(world.simulator.streams()) == 1 and not running.is_stopping
     await world.pass_time(20)
     return has_stayed and running.closed.is_set() and world.open_streams == []
 

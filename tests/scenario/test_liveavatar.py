@@ -153,7 +153,7 @@ async def test_with_nobody_in_the_seat_the_queue_waits_and_says_so(
         await world.write("is anybody there?")
         await world.until(lambda: running.view().phase is Phase.WAITING_FOR_VIEWER)
         provider: Any = world.sessions.services.provider
-        seat = seats_of(provider).sit(running.stream.upstream_id or "") if running.stream else None
+        seat = seats_of(provider).attach(running.stream.upstream_id or "") if running.stream else None
         assert seat is not None
         publications = aiter(seat.publications())
 
@@ -215,7 +215,7 @@ async def test_an_avatar_that_stays_away_is_closed_and_told(liveavatar: World) -
     await liveavatar.rest()
     await liveavatar.type("/avatar say is anybody there?")
     await liveavatar.pass_time(29)
-    assert not running.is_ending
+    assert not running.is_stopping
 
     await liveavatar.pass_time(2)
 
@@ -240,7 +240,7 @@ async def test_an_avatar_that_a_page_never_finds_in_its_room_is_closed_and_told(
     seats.see(upstream_id, is_here=False)
     await carried.pass_time(29)
     assert running.view().phase is Phase.STARTING
-    assert not running.is_ending
+    assert not running.is_stopping
     await carried.pass_time(2)
 
     assert running.closed.is_set()
@@ -256,7 +256,7 @@ async def test_an_avatar_that_comes_late_stays(carried: World) -> None:
         await carried.pass_time(20)
         seats.see(upstream_id, is_here=True)
         await carried.pass_time(20)
-    assert not running.is_ending
+    assert not running.is_stopping
     assert running.view().phase is Phase.LIVE
 
 
@@ -269,7 +269,7 @@ async def test_where_nobody_looks_no_avatar_is_missing(carried: World) -> None:
     await carried.pass_time(10)
     seats.see(upstream_id, is_here=None)
     await carried.pass_time(60)
-    assert not running.is_ending
+    assert not running.is_stopping
     assert running.view().phase is Phase.WAITING_FOR_VIEWER
 
 

@@ -58,7 +58,7 @@ async def test_a_blocked_person_can_do_nothing(realtime: World, person: Actor) -
     for line in EVERY_COMMAND:
         assert (await realtime.type(line, person)).text == BLOCKED, line
     assert await refusal(realtime, "let me in", person) == BLOCKED
-    assert not running.is_ending
+    assert not running.is_stopping
     assert await realtime.rows(tables.utterances) == []
 
 
@@ -168,7 +168,7 @@ async def test_hosts_named_by_the_operator_start_and_others_only_speak(tmp_path:
         running = await world.start()
         assert (await world.write("good morning", BO)).utterance is not None
         assert (await world.type("/avatar stop", BO)).text.startswith("You may not start or stop the avatar here.")
-        assert not running.is_ending
+        assert not running.is_stopping
 
 
 async def test_a_group_can_be_named_as_hosts(tmp_path: Path) -> None:
@@ -259,8 +259,8 @@ async def test_slips_of_the_tongue_are_not_in_the_audit(realtime: World) -> None
 
 async def test_a_command_delivered_again_is_done_and_answered_once(realtime: World) -> None:
     command = parse("start", realtime.commands.usages, AVATAR)
-    asked = CommandContext(command, CHANNEL, ANA, keys=("delivery-1",))
-    first, second = await realtime.commands.run(asked), await realtime.commands.run(asked)
+    ctx = CommandContext(command, CHANNEL, ANA, keys=("delivery-1",))
+    first, second = await realtime.commands.run(ctx), await realtime.commands.run(ctx)
     assert first is not None
     assert first.text.startswith("Starting the avatar")
     assert second is None

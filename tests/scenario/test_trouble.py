@@ -15,9 +15,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-import bot.core.errors
 from adapters.simulator import Effect
 from bot import sentences
+from bot.core import errors
 from bot.core.errors import RateLimited, Refused, Transient, Trouble
 from bot.core.models import EndReason, SessionState, StreamState, UtteranceState
 from bot.core.views import Phase
@@ -80,7 +80,7 @@ NEVER_SAID = re.compile(
             re.escape(KEY.get_secret_value()),
             "Traceback",
             "None",
-            *(name for name in vars(bot.errors) if isinstance(getattr(bot.errors, name), type)),
+            *(name for name in vars(errors) if isinstance(getattr(errors, name), type)),
         )
     )
 )
@@ -245,7 +245,7 @@ async def test_stop_at_any_turn_of_a_start_leaves_nothing_open(world: World, tur
         await asyncio.sleep(0)
         turns -= running is not None
         running = world.running
-    running.ask_to_end(EndReason.STOPPED)
+    running.request_stop(EndReason.STOPPED)
     await world.until(running.closed.is_set)
     await starting
     assert world.open_streams == []

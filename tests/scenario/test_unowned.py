@@ -87,7 +87,7 @@ async def test_our_own_streams_are_never_taken_for_unowned(exclusive: World) -> 
     await exclusive.start(channel=replace(CHANNEL, id="second"))
     await exclusive.pass_time(60)
     assert len(exclusive.open_streams) == 2
-    assert not running.is_ending
+    assert not running.is_stopping
     assert await closed_by_us(exclusive) == []
 
 
@@ -183,7 +183,7 @@ async def test_a_list_that_cannot_be_had_closes_nothing(exclusive: World) -> Non
         effect=Effect.STATUS, status=500, times=None, method="GET", path="/v1/streaming.list"
     )
     await exclusive.pass_time(60)
-    assert not running.is_ending
+    assert not running.is_stopping
     assert len(exclusive.open_streams) == 1
 
 
@@ -197,7 +197,7 @@ async def test_a_provider_that_cannot_list_is_left_alone(tmp_path: Path) -> None
     async with World(tmp_path, "heygen-realtime", policy=OURS, options=simulated(v3_idle=600.0), sweeper=True) as world:
         running = await world.start()
         await world.pass_time(60)
-        assert not running.is_ending
+        assert not running.is_stopping
         assert len(world.open_streams) == 1
 
 

@@ -63,7 +63,7 @@ async def stayed_too_long(world: World) -> None:
 
 async def shut_down(world: World) -> None:
     for running in world.sessions:
-        running.ask_to_end(EndReason.SHUTDOWN)
+        running.request_stop(EndReason.SHUTDOWN)
 
 
 async def channel_gone(world: World) -> None:

@@ -144,9 +144,9 @@ class LifeCycle(RuleBasedStateMachine):
         number = max(1, self.written - back)
         self.edited += 1
         if deleted:
-            work = self.world.relay.withdraw(channel, f"{number}")
+            work = self.world.relay.delete(channel, f"{number}")
         else:
-            work = self.world.relay.reword(channel, f"{number}", f"message {number:04} edit {self.edited}", {})
+            work = self.world.relay.edit(channel, f"{number}", f"message {number:04} edit {self.edited}", {})
         self.do(self.settle(work))
 
     @rule(command=st.sampled_from(ADMIN_COMMANDS), channel=channels)
@@ -188,7 +188,7 @@ class LifeCycle(RuleBasedStateMachine):
         """A rolling restart: the sessions are left as they are, with the power on, and the next process adopts them."""
 
         async def roll() -> None:
-            await self.world.sessions.leave()
+            await self.world.sessions.abandon_all()
             await self.world.crash()
             await self.world.boot()
             await self.world.rest()

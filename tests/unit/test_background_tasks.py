@@ -58,9 +58,9 @@ async def test_the_catalogue(world: World) -> None:
     part = Supervised("catalogue", catalogue.refresh_forever, world.clock)
     keeping = asyncio.create_task(part.run())
     await world.rest()
-    assert part.trouble is not None
+    assert part.unhealthy_reason is not None
     await world.pass_time(PAUSES[0] + CACHE_TTL)
-    assert part.trouble is None
+    assert part.unhealthy_reason is None
     assert catalogue.known_voices
     await cancel_and_wait(keeping)
 

@@ -26,7 +26,7 @@ async def read(following: Subscription) -> list[str]:
 
 async def test_follower_of_all_hears_every_session_in_order() -> None:
     event_bus = EventBus()
-    with event_bus.follow() as following:
+    with event_bus.subscribe() as following:
         for text, session in (("a", "one"), ("b", "two"), ("c", "one")):
             event_bus.publish(notice(text, session))
         assert await read(following) == ["a", "b", "c"]
@@ -34,7 +34,7 @@ async def test_follower_of_all_hears_every_session_in_order() -> None:
 
 async def test_follower_of_one_session_hears_no_other() -> None:
     event_bus = EventBus()
-    with event_bus.follow("one") as following:
+    with event_bus.subscribe("one") as following:
         for text, session in (("a", "one"), ("b", "two"), ("c", "one")):
             event_bus.publish(notice(text, session))
         assert await read(following) == ["a", "c"]
@@ -42,7 +42,7 @@ async def test_follower_of_one_session_hears_no_other() -> None:
 
 async def test_follower_waits_for_what_comes_later() -> None:
     event_bus = EventBus()
-    with event_bus.follow() as following:
+    with event_bus.subscribe() as following:
         events = aiter(following)
         waiting = asyncio.ensure_future(anext(events))
         await asyncio.sleep(0)
@@ -55,7 +55,7 @@ async def test_follower_waits_for_what_comes_later() -> None:
 async def test_what_happened_before_or_after_is_not_heard() -> None:
     event_bus = EventBus()
     event_bus.publish(notice("before"))
-    with event_bus.follow() as following:
+    with event_bus.subscribe() as following:
         pass
     event_bus.publish(notice("after"))
     assert await read(following) == []
@@ -63,35 +63,35 @@ async def test_what_happened_before_or_after_is_not_heard() -> None:
 
 async def test_follower_that_does_not_keep_up_loses_the_oldest_and_is_told_how_many() -> None:
     event_bus = EventBus()
-    with event_bus.follow(backlog=2) as slow, event_bus.follow() as quick:
+    with event_bus.subscribe(backlog=2) as slow, event_bus.subscribe() as quick:
         for text in "abcd":
             event_bus.publish(notice(text))
-        assert slow.missed == 2
-        assert quick.missed == 0
+        assert slow.dropped == 2
+        assert quick.dropped == 0
         assert await read(slow) == ["c", "d"]
         assert await read(quick) == ["a", "b", "c", "d"]
 
 
 async def test_backlog_is_bounded_where_nobody_says_how() -> None:
     event_bus = EventBus()
-    with event_bus.follow() as following:
+    with event_bus.subscribe() as following:
         for _ in range(BACKLOG + 1):
             event_bus.publish(notice("a"))
-        assert following.missed == 1
+        assert following.dropped == 1
         assert len(await read(following)) == BACKLOG
 
 
 async def test_pending_tells_whether_something_waits() -> None:
     event_bus = EventBus()
-    with event_bus.follow() as following:
-        assert not following.pending()
+    with event_bus.subscribe() as following:
+        assert not following.has_pending()
         event_bus.publish(notice("a"))
-        assert following.pending()
+        assert following.has_pending()
 
 
 async def test_closing_lets_the_follower_read_to_the_end() -> None:
     event_bus = EventBus()
-    with event_bus.follow() as following:
+    with event_bus.subscribe() as following:
         reading = asyncio.ensure_future(_texts(following))
         await asyncio.sleep(0)
         event_bus.publish(notice("last"))
@@ -105,9 +105,9 @@ async def _texts(following: Subscription) -> list[str]:
 
 def test_watchers_of_a_session_are_counted_while_they_watch() -> None:
     event_bus = EventBus()
-    with event_bus.follow(), event_bus.follow("one"), event_bus.follow("two"):
-        with event_bus.follow("one"):
-            assert event_bus.watchers("one") == 2
-        assert event_bus.watchers("one") == 1
-    assert event_bus.watchers("one") == 0
-    assert event_bus.watchers("never") == 0
+    with event_bus.subscribe(), event_bus.subscribe("one"), event_bus.subscribe("two"):
+        with event_bus.subscribe("one"):
+            assert event_bus.subscriber_count("one") == 2
+        assert event_bus.subscriber_count("one") == 1
+    assert event_bus.subscriber_count("one") == 0
+    assert event_bus.subscriber_count("never") == 0

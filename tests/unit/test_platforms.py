@@ -23,7 +23,7 @@ class Chat:
     """A platform that does as it is told."""
 
     routes: Sequence[WebRoute] = ()
-    trouble: str | None = None
+    unhealthy_reason: str | None = None
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -35,7 +35,7 @@ class Chat:
         self._failed = asyncio.Event()
 
     @classmethod
-    def missing(cls, settings: Settings) -> str | None:  # noqa: ARG003
+    def missing_settings(cls, settings: Settings) -> str | None:  # noqa: ARG003
         return None
 
     async def __aenter__(self) -> Self:
@@ -78,7 +78,7 @@ class Both:
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            following = stack.enter_context(self.event_bus.follow())
+            following = stack.enter_context(self.event_bus.subscribe())
             await self.platforms.enter(stack)
             showing = asyncio.create_task(self.platforms.show(following))
             self.serving = asyncio.create_task(self._serve())
@@ -110,13 +110,13 @@ async def test_a_platform_that_fails_starts_again_and_is_red_meanwhile(both: Bot
         running = await both.world.start()
         both.here.fail(KeyError("type"))
         await both.world.rest()
-        assert "starts again" in str(both.platforms.troubles["test"])
-        assert both.platforms.troubles["other"] is None
+        assert "starts again" in str(both.platforms.unhealthy_reasons["test"])
+        assert both.platforms.unhealthy_reasons["other"] is None
         await both.world.pass_time(PAUSES[0])
-        assert both.platforms.troubles == {"test": None, "other": None}
+        assert both.platforms.unhealthy_reasons == {"test": None, "other": None}
         assert (both.here.runs, both.other.runs) == (2, 1)
         assert not both.serving.done()
-        assert not running.is_ending
+        assert not running.is_stopping
 
 
 async def test_a_platform_that_only_the_operator_can_help_is_left_out_with_its_avatars(both: Both) -> None:
@@ -124,11 +124,11 @@ async def test_a_platform_that_only_the_operator_can_help_is_left_out_with_its_a
         running = await both.world.start()
         both.here.fail(SettingsError("the token is wrong"))
         await both.world.rest()
-        assert running.is_ending
+        assert running.is_stopping
         await both.world.until(running.closed.is_set)
         assert both.told == ["Test: left out until the next start; the token is wrong"]
-        assert "left out" in str(both.platforms.troubles["test"])
-        assert "token" not in str(both.platforms.troubles)
+        assert "left out" in str(both.platforms.unhealthy_reasons["test"])
+        assert "token" not in str(both.platforms.unhealthy_reasons)
         await both.world.pass_time(PAUSES[0])
         assert (both.here.runs, both.other.runs) == (1, 1)
         assert not both.serving.done()
@@ -151,7 +151,7 @@ async def test_avatars_of_other_platforms_stay_when_one_is_left_out(both: Both) 
         running = await both.world.start()
         both.other.fail(SettingsError("the token is wrong"))
         await both.world.pass_time(1)
-        assert not running.is_ending
+        assert not running.is_stopping
 
 
 async def test_an_event_that_cannot_be_shown_hides_no_other(both: Both) -> None:

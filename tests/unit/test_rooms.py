@@ -22,7 +22,7 @@ async def rest(messages: AsyncIterator[RoomMessage]) -> list[RoomMessage]:
 
 
 def seated(seats: PageBridge, upstream_id: str = "s") -> Seat:
-    seat = seats.sit(upstream_id)
+    seat = seats.attach(upstream_id)
     assert seat is not None
     return seat
 
@@ -37,7 +37,7 @@ async def test_with_nobody_in_the_seat_nothing_can_be_said() -> None:
 
 
 async def test_a_room_that_no_page_carries_has_no_seat() -> None:
-    assert PageBridge().sit("somebody-elses") is None
+    assert PageBridge().attach("somebody-elses") is None
 
 
 async def test_a_message_is_out_when_the_page_says_so() -> None:
@@ -155,7 +155,7 @@ async def test_a_closed_room_ends_for_everybody() -> None:
         await room.publish(SPEAK)
     assert await rest_of(seat) == []
     assert await rest(room.messages()) == []
-    assert seats.sit("s") is None
+    assert seats.attach("s") is None
 
 
 async def test_a_page_that_floods_loses_its_own_oldest_messages() -> None:
@@ -178,4 +178,4 @@ def test_a_provider_without_rooms_has_no_seats_to_fill() -> None:
     provider = Seated()
     assert isinstance(provider, SupportsPages)
     assert seats_of(provider) is provider.seats
-    assert seats_of(object()).sit("s") is None
+    assert seats_of(object()).attach("s") is None

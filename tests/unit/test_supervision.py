@@ -44,12 +44,12 @@ async def test_what_fails_starts_again_after_growing_pauses_and_says_why_meanwhi
     with capture_logs() as logs:
         task = running(part)
         await settle()
-        assert part.trouble is not None
+        assert part.unhealthy_reason is not None
         reference = logs[0]["reference"]
-        assert reference in part.trouble
-        assert "out of luck" not in part.trouble
+        assert reference in part.unhealthy_reason
+        assert "out of luck" not in part.unhealthy_reason
         await clock.advance(1000)
-        assert part.trouble is None
+        assert part.unhealthy_reason is None
         await cancel_and_wait(task)
     pauses = [later - earlier for earlier, later in zip(work.begun, work.begun[1:], strict=False)]
     assert pauses == [*PAUSES, PAUSES[-1], PAUSES[-1]]

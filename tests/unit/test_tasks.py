@@ -28,7 +28,7 @@ async def test_owner_keeps_a_task_until_it_has_ended() -> None:
     async def work() -> None:
         await go.wait()
 
-    task = owner.start(work(), name="work")
+    task = owner.create_task(work(), name="work")
     assert len(owner) == 1
     assert task.get_name() == "work"
     go.set()
@@ -48,7 +48,7 @@ async def test_close_cancels_what_runs_and_waits_until_it_has_cleaned_up() -> No
             cleaned.append(number)
 
     for number in range(3):
-        owner.start(work(number), name=f"work {number}")
+        owner.create_task(work(number), name=f"work {number}")
     await asyncio.sleep(0)
     await owner.close()
     assert sorted(cleaned) == [0, 1, 2]
@@ -68,8 +68,8 @@ async def test_failure_is_logged_with_the_name_of_its_task_and_hurts_no_other(
         await go.wait()
         done.append(True)
 
-    working = owner.start(work(), name="the other")
-    failing = owner.start(fail(), name="the unlucky one")
+    working = owner.create_task(work(), name="the other")
+    failing = owner.create_task(fail(), name="the unlucky one")
     await asyncio.wait([failing])
     await asyncio.sleep(0)
     told = capsys.readouterr().err
@@ -91,7 +91,7 @@ async def test_failure_during_close_is_not_raised(capsys: pytest.CaptureFixture[
         finally:
             raise RuntimeError("while leaving")
 
-    owner.start(work(), name="work")
+    owner.create_task(work(), name="work")
     await asyncio.sleep(0)
     await owner.close()
     await asyncio.sleep(0)

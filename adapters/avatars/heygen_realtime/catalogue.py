@@ -49,7 +49,7 @@ class RealtimeCatalogue:
 
     async def balance(self) -> str | None:
         """What is left in the wallet, the subscription or the plan, whichever the account has."""
-        answer = await self._connection.call("GET", "/v3/users/me", self._refusals.reading, RetryPolicy.IDEMPOTENT)
+        answer = await self._connection.request("GET", "/v3/users/me", self._refusals.reading, RetryPolicy.IDEMPOTENT)
         account = fields.field(answer.json, "data")
         return _in_wallet(account) or _in_subscription(account) or _in_plan(account)
 
@@ -77,7 +77,7 @@ class RealtimeCatalogue:
         return look.id, look.default_voice or ""
 
     async def _own_voice(self, avatar: str) -> tuple[str, str]:
-        answer = await self._connection.call(
+        answer = await self._connection.request(
             "GET", f"/v3/avatars/looks/{quote(avatar, safe='')}", self._refusals.reading, RetryPolicy.IDEMPOTENT
         )
         return avatar, fields.text(fields.field(answer.json, "data", "default_voice_id")) or ""
@@ -93,7 +93,7 @@ class RealtimeCatalogue:
         token = ""
         for _ in range(MAX_PAGES):
             page: dict[str, str | int] = {"limit": size, **query, **({"token": token} if token else {})}
-            answer = await self._connection.call(
+            answer = await self._connection.request(
                 "GET", path, self._refusals.reading, RetryPolicy.IDEMPOTENT, query=page
             )
             listed = fields.field(answer.json, "data")

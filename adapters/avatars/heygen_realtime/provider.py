@@ -83,7 +83,7 @@ class HeyGenRealtime(HeyGenAccount):
             raise trouble.without_effect() from None
         text = first.text if first.more else closed(first.text)
         body = {"type": "text_stream", "avatar_id": avatar, "voice_id": voice, "text": text}
-        answer = await self._connection.call(
+        answer = await self._connection.request(
             "POST", "/v3/avatar-realtime", self._refusals.creating, RetryPolicy.IF_NOT_SENT, body=body
         )
         upstream_id = fields.text(fields.field(answer.json, "data", "stream_id"))
@@ -127,7 +127,7 @@ class HeyGenRealtime(HeyGenAccount):
         if not delta:
             return SpeakResult()
         try:
-            await self._connection.call(
+            await self._connection.request(
                 "POST",
                 f"{_path(upstream_id)}/text",
                 self._refusals.of_stream,
@@ -154,7 +154,7 @@ class HeyGenRealtime(HeyGenAccount):
     async def close(self, upstream_id: str) -> None:
         """Cancel the stream. One that ended before answers that nothing was cancelled, which is as good."""
         with contextlib.suppress(StreamGone):
-            await self._connection.call(
+            await self._connection.request(
                 "POST", f"{_path(upstream_id)}/cancel", self._refusals.of_stream, RetryPolicy.IDEMPOTENT
             )
         stream = self._streams.pop(upstream_id, None)
@@ -164,7 +164,7 @@ class HeyGenRealtime(HeyGenAccount):
     async def status(self, upstream_id: str) -> StreamStatus:
         """What v3 says. While it streams it has an address; the schema calls it `hls_url`, the guide `url`."""
         try:
-            answer = await self._connection.call(
+            answer = await self._connection.request(
                 "GET", _path(upstream_id), self._refusals.of_stream, RetryPolicy.IDEMPOTENT
             )
         except StreamGone as gone:
@@ -225,7 +225,7 @@ class HeyGenRealtime(HeyGenAccount):
         if known is None:
             known = self._streams[upstream_id] = RealtimeStream(
                 self._clock,
-                lambda: self._connection.listen(f"{_path(upstream_id)}/words", self._refusals.of_stream),
+                lambda: self._connection.stream_events(f"{_path(upstream_id)}/words", self._refusals.of_stream),
                 lambda: self.status(upstream_id),
                 adopted=adopted,
             )

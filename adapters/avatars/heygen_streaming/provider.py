@@ -124,11 +124,11 @@ class HeyGenStreaming(HeyGenAccount):
 
         async def once() -> Answer:
             token = await self._token()
-            return await self._connection.call_once(
+            return await self._connection.request_once(
                 "POST", "/v1/streaming.new", self._refusals.streaming, body=body, token=token
             )
 
-        answer = await self._connection.repeated(RetryPolicy.IF_NOT_SENT, once)
+        answer = await self._connection.retry(RetryPolicy.IF_NOT_SENT, once)
         data = fields.field(answer.json, "data")
         upstream_id = fields.text(fields.field(data, "session_id"))
         if upstream_id is None:
@@ -269,7 +269,7 @@ class HeyGenStreaming(HeyGenAccount):
 
     async def _token(self) -> SecretStr:
         try:
-            answer = await self._connection.call_once(
+            answer = await self._connection.request_once(
                 "POST", "/v1/streaming.create_token", self._refusals.streaming, body={}
             )
         except Transient as trouble:
@@ -283,10 +283,10 @@ class HeyGenStreaming(HeyGenAccount):
         return SecretStr(token)
 
     async def _post(self, call: str, repeat: RetryPolicy, **body: str) -> Answer:
-        return await self._connection.call("POST", f"/v1/{call}", self._refusals.streaming, repeat, body=body)
+        return await self._connection.request("POST", f"/v1/{call}", self._refusals.streaming, repeat, body=body)
 
     async def _get(self, path: str) -> object:
-        return (await self._connection.call("GET", path, self._refusals.streaming, RetryPolicy.IDEMPOTENT)).json
+        return (await self._connection.request("GET", path, self._refusals.streaming, RetryPolicy.IDEMPOTENT)).json
 
     async def _sessions(self) -> list[tuple[str, str, datetime | None]]:
         sessions = rows_of(await self._get("/v1/streaming.list"), "sessions")

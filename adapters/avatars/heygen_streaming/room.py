@@ -37,7 +37,7 @@ class StreamingRoom:
 
     async def enter(self) -> None:
         """Enter the room, unless that was done before. Raises `ProviderError`."""
-        await self._room.enter(self._address)
+        await self._room.join(self._address)
 
     async def door(self) -> RoomAccess | None:
         """A door of its own for one more page, where the room is shown so. Raises `ProviderError`."""
@@ -63,7 +63,7 @@ class StreamingRoom:
                 if isinstance(message, AvatarSeen):
                     yield message
                     continue
-                for event in self._speech.happened(_as_liveavatar_says(message)):
+                for event in self._speech.parse(_as_liveavatar_says(message)):
                     # v1 tells no end; what says so comes from a page that is mistaken.
                     if not isinstance(event, StreamEnded):
                         yield event

@@ -28,7 +28,7 @@ class LiveAvatarCatalogue:
     async def rows(self, path: str, most_pages: int = MAX_PAGES, **query: str) -> AsyncIterator[object]:
         """The rows of a paged list, page after page."""
         for page in range(1, most_pages + 1):
-            answer = await self._connection.call(
+            answer = await self._connection.request(
                 "GET", path, self._judge, RetryPolicy.IDEMPOTENT, query={**query, "page": page, "page_size": PAGE_SIZE}
             )
             data = fields.field(answer.json, "data")
@@ -71,7 +71,7 @@ class LiveAvatarCatalogue:
 
     async def balance(self) -> str | None:
         """The credits left, which come as a decimal in a string."""
-        answer = await self._connection.call("GET", "/v1/users/credits", self._judge, RetryPolicy.IDEMPOTENT)
+        answer = await self._connection.request("GET", "/v1/users/credits", self._judge, RetryPolicy.IDEMPOTENT)
         credits_left = fields.number(fields.field(answer.json, "data", "credits_left"))
         return None if credits_left is None else f"{round(credits_left, 1):g} credits"
 

@@ -69,13 +69,13 @@ class LiveAvatarSessions:
         `StreamGone` is raised."""
 
         async def once() -> Answer:
-            return await self.connection.call_once(
+            return await self.connection.request_once(
                 "POST", "/v1/sessions/start", self.refusals.of_session, body={}, token=token
             )
 
         data: object = None
         try:
-            data = fields.field((await self.connection.repeated(RetryPolicy.IF_NOT_SENT, once)).json, "data")
+            data = fields.field((await self.connection.retry(RetryPolicy.IF_NOT_SENT, once)).json, "data")
         except Invalid as refusal:
             if not self._gives_in(refusal):
                 raise
@@ -105,7 +105,7 @@ class LiveAvatarSessions:
 
     async def end_of(self, session_id: str) -> str | None:
         """Why a session is over; None while it is not. Raises `StreamGone` where LiveAvatar does not know it."""
-        answer = await self.connection.call(
+        answer = await self.connection.request(
             "GET", f"/v1/sessions/{quote(session_id, safe='')}", self.refusals.of_session, RetryPolicy.IDEMPOTENT
         )
         row = fields.field(answer.json, "data")
@@ -142,12 +142,12 @@ class LiveAvatarSessions:
         return is_new
 
     async def _mint(self, body: Mapping[str, object]) -> Answer:
-        return await self.connection.call(
+        return await self.connection.request(
             "POST", "/v1/sessions/token", self.refusals.of_account, RetryPolicy.IF_NOT_SENT, body=body
         )
 
     async def _post(self, call: str, body: Mapping[str, object]) -> Answer:
-        return await self.connection.call(
+        return await self.connection.request(
             "POST", f"/v1/sessions/{call}", self.refusals.of_session, RetryPolicy.IDEMPOTENT, body=body
         )
 

@@ -60,7 +60,7 @@ class LiveAvatarStream:
         """Enter the room. Raises `ProviderError`."""
         if self.address is None:
             raise StreamGone("the session has no room yet")
-        await self._kept.enter(self.address)
+        await self._kept.join(self.address)
 
     async def door(self) -> RoomAccess | None:
         """A door of its own for one more page, where the room is shown so. Raises `ProviderError`."""
@@ -101,7 +101,7 @@ class LiveAvatarStream:
                     continue
                 if message.topic != REPORTS:
                     continue
-                for event in self._speech.happened(message):
+                for event in self._speech.parse(message):
                     if isinstance(event, StreamEnded):
                         await self.end(event.reason)
                     else:

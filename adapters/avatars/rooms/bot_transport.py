@@ -49,7 +49,7 @@ class BotTransport:
         """`make_stage` makes what shows a room to everybody; without it nobody can watch."""
         self._make_stage = make_stage
 
-    async def enter(self, upstream_id: str, playback: Playback) -> "BotRoom":
+    async def join(self, upstream_id: str, playback: Playback) -> "BotRoom":
         """Join, and wait until the avatar is there. Raises `Transient`, `AvatarAway` where it does not come, and
         `Invalid` without the extra."""
         try:

@@ -21,10 +21,10 @@ class ChosenTransport:
         self._configured = configured
         self._stand_in = WebSocketTransport()
 
-    async def enter(self, upstream_id: str, playback: Playback) -> Room:
+    async def join(self, upstream_id: str, playback: Playback) -> Room:
         """Enter with the carrier the address asks for."""
         is_local = is_stand_in(playback.livekit_url or "")
-        return await (self._stand_in if is_local else self._configured).enter(upstream_id, playback)
+        return await (self._stand_in if is_local else self._configured).join(upstream_id, playback)
 
 
 def transport_for(settings: Settings, clock: Clock) -> Callable[[PageBridge], RoomTransport]:

@@ -20,7 +20,7 @@ class PageTransport:
     def __init__(self, seats: PageBridge) -> None:
         self._seats = seats
 
-    async def enter(self, upstream_id: str, playback: Playback) -> "PageRoom":
+    async def join(self, upstream_id: str, playback: Playback) -> "PageRoom":
         """Offer a seat in the room; whether somebody takes it is another matter."""
         return PageRoom(self._seats.open(upstream_id), playback)
 

@@ -30,7 +30,7 @@ class ReconnectingRoom:
         self._clock = clock
         self._ask = ask
 
-    async def enter(self, address: Playback) -> Room:
+    async def join(self, address: Playback) -> Room:
         """Enter the room that `address` leads to, unless it was entered before. Raises `ProviderError`."""
         self.address = address
         return self.room or await self._enter(address)
@@ -99,7 +99,7 @@ class ReconnectingRoom:
         return False
 
     async def _enter(self, address: Playback) -> Room:
-        room = await self._carrier.enter(self._upstream_id, address)
+        room = await self._carrier.join(self._upstream_id, address)
         if self.ended is not None:
             await room.leave()
             raise StreamGone("the stream was closed while its room was being entered")

@@ -59,7 +59,7 @@ class SpeechEventParser:
         """An interrupt drops what is said and everything behind it."""
         self._waiting.clear()
 
-    def happened(self, message: RoomMessage) -> Iterator[StreamEvent]:
+    def parse(self, message: RoomMessage) -> Iterator[StreamEvent]:
         """What a report of the avatar means; nothing for kinds nobody knows."""
         data = message.data
         source = fields.text(fields.field(data, "source_event_id"))

@@ -43,5 +43,5 @@ class Room(Protocol):
 class RoomTransport(Protocol):
     """A way into rooms."""
 
-    async def enter(self, upstream_id: str, playback: Playback) -> Room:
+    async def join(self, upstream_id: str, playback: Playback) -> Room:
         """Enter the room of a stream, which `playback` leads to. Raises `ProviderError`; then nothing is left open."""

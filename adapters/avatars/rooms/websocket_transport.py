@@ -42,7 +42,7 @@ def is_stand_in(livekit_url: str) -> bool:
 class WebSocketTransport:
     """`Carrier` over plain WebSockets."""
 
-    async def enter(self, upstream_id: str, playback: Playback) -> "WebSocketRoom":
+    async def join(self, upstream_id: str, playback: Playback) -> "WebSocketRoom":
         """Connect to the room. Raises `Transient`."""
         address = urlsplit(playback.livekit_url or "")
         url = address._replace(scheme=SCHEMES.get(address.scheme, "ws")).geturl()

@@ -50,10 +50,10 @@ class ConsoleAdapter:
 
     name = "console"
     routes: Sequence[WebRoute] = ()
-    trouble: str | None = None
+    unhealthy_reason: str | None = None
 
     @classmethod
-    def missing(cls, settings: Settings) -> str | None:  # noqa: ARG003 - a console needs nothing
+    def missing_settings(cls, settings: Settings) -> str | None:  # noqa: ARG003 - a console needs nothing
         """Nothing has to be set for it."""
         return None
 
@@ -135,7 +135,7 @@ class ConsoleAdapter:
 
     async def _until_gone(self) -> None:
         """A pipe does not wait as a person does: see the avatar out before the next line asks for another one."""
-        if (running := self._running()) is not None and running.is_ending:
+        if (running := self._running()) is not None and running.is_stopping:
             await running.closed.wait()
             # One turn of the loop for the words that go with it.
             await self._bot.clock.sleep(0)

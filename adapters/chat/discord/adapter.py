@@ -70,19 +70,19 @@ class DiscordAdapter:
         self._has_served = False
 
     @classmethod
-    def missing(cls, settings: Settings) -> str | None:
+    def missing_settings(cls, settings: Settings) -> str | None:
         """The token."""
         return None if settings.discord.token else strings.TOKEN_MISSING
 
     @property
-    def trouble(self) -> str | None:
+    def unhealthy_reason(self) -> str | None:
         """Why messages cannot come in right now."""
         client = self._client
         if client is None or not client.has_connected:
             return self._trouble
         if not client.hears_everything or client.is_closed():
             return strings.DISCONNECTED
-        return self._commands.trouble
+        return self._commands.unhealthy_reason
 
     async def __aenter__(self) -> Self:
         # Process-wide, since discord.py has it nowhere else; one process talks to one Discord.

@@ -32,7 +32,7 @@ class CommandSync:
         self._guild_ids = guild_ids
         self._due = asyncio.Event()
         self._told: set[int] = set()
-        self.trouble: str | None = strings.REGISTERING
+        self.unhealthy_reason: str | None = strings.REGISTERING
 
     def again(self) -> None:
         """Look again now: the bot was invited to a server that did not take the commands before."""
@@ -69,7 +69,7 @@ class CommandSync:
             # Whatever mistake this is, the bot can do its work without it.
             log.exception("the commands could not be registered in an unforeseen way")
             return self._note(f"an unforeseen {type(error).__name__}", pause)
-        self.trouble = None
+        self.unhealthy_reason = None
         for guild_id in absent:
             self._tell_of(guild_id, client)
         return None
@@ -77,9 +77,9 @@ class CommandSync:
     def _note(self, what: str, wait: float) -> float:
         trouble = strings.not_registered(what)
         # The same failure again is no news.
-        tell = log.info if trouble == self.trouble else log.warning
+        tell = log.info if trouble == self.unhealthy_reason else log.warning
         tell(trouble, again_in=round(wait))
-        self.trouble = trouble
+        self.unhealthy_reason = trouble
         return wait
 
     def _tell_of(self, guild_id: int, client: discord.Client) -> None:

@@ -88,7 +88,7 @@ class Interactions:
     def tell_people(self, event: LeftUnsaid) -> None:
         """Tell people what was not said of their words: each alone where Discord still takes that, the others together
         in the channel."""
-        self._tasks.start(self._tell_people(event), name=f"what was not said in {event.channel}")
+        self._tasks.create_task(self._tell_people(event), name=f"what was not said in {event.channel}")
 
     async def close(self) -> None:
         """Give up what has not been answered."""
@@ -101,7 +101,9 @@ class Interactions:
     # --- acknowledge, work, answer -----------------------------------------------------------------------------------
 
     def _begin(self, interaction: Interaction, work: Callable[[], Awaitable[Reply | None]], *, public: bool) -> None:
-        task = self._tasks.start(self._serve(interaction, work, public=public), name=f"interaction {interaction.id}")
+        task = self._tasks.create_task(
+            self._serve(interaction, work, public=public), name=f"interaction {interaction.id}"
+        )
         if interaction.guild_id is None or interaction.channel_id is None:
             return
         person = channel_of(interaction.guild_id, interaction.channel_id), interaction.user.id

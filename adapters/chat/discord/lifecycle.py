@@ -41,14 +41,14 @@ class GuildLifecycle:
 
     def check_channels(self, client: discord.Client) -> None:
         """After a fresh connection: end what was lost while nobody told us."""
-        self._tasks.start(self._check(client), name="look for lost channels")
+        self._tasks.create_task(self._check(client), name="look for lost channels")
 
     async def close(self) -> None:
         """Stop looking."""
         await self._tasks.close()
 
     def _leave(self, gone: Callable[[Channel], bool], why: str) -> None:
-        self._tasks.start(
+        self._tasks.create_task(
             self._bot.sessions.end_in_channels(lambda channel: channel.platform == PLATFORM and gone(channel), why),
             name="leave channels",
         )

@@ -52,9 +52,9 @@ class Messages:
             return
         is_addressed = _addresses(message, me)
         if message.guild is None:
-            self._tasks.start(_decline(message), name=f"direct message {message.id}")
+            self._tasks.create_task(_decline(message), name=f"direct message {message.id}")
         elif is_addressed or self._reads_all:
-            self._tasks.start(self._take(message, me, is_addressed=is_addressed), name=f"message {message.id}")
+            self._tasks.create_task(self._take(message, me, is_addressed=is_addressed), name=f"message {message.id}")
 
     def edited(self, message: discord.Message, me: discord.ClientUser) -> None:
         """Somebody changed a message; Discord also says so when it only adds the preview of a link."""
@@ -62,7 +62,7 @@ class Messages:
             return
         channel = channel_of(message.guild.id, message.channel.id)
         if self._bot.sessions.in_channel(channel) is not None:
-            self._tasks.start(self._change(channel, message, me), name=f"edit of {message.id}")
+            self._tasks.create_task(self._change(channel, message, me), name=f"edit of {message.id}")
 
     def deleted(self, guild_id: int | None, channel_id: int, message_ids: set[int]) -> None:
         """Messages were deleted, one or many at once."""
@@ -70,7 +70,7 @@ class Messages:
             return
         channel = channel_of(guild_id, channel_id)
         if self._bot.sessions.in_channel(channel) is not None:
-            self._tasks.start(self._withdraw(channel, message_ids), name=f"deletion in {channel}")
+            self._tasks.create_task(self._withdraw(channel, message_ids), name=f"deletion in {channel}")
 
     async def close(self) -> None:
         """Give up what has not been taken."""
@@ -122,15 +122,15 @@ class Messages:
     async def _change(self, channel: Channel, message: discord.Message, me: discord.ClientUser) -> None:
         if not message.content and not self._can_read(message, me):
             # What it says now cannot be read, and what its author took back must not be said.
-            await self._bot.relay.withdraw(channel, str(message.id))
+            await self._bot.relay.delete(channel, str(message.id))
             return
         text = without_mention(words_of(message), me.id)
         names = names_in(text, message.guild, message.mentions)
-        await self._bot.relay.reword(channel, str(message.id), text, names)
+        await self._bot.relay.edit(channel, str(message.id), text, names)
 
     async def _withdraw(self, channel: Channel, message_ids: set[int]) -> None:
         for message_id in sorted(message_ids):
-            await self._bot.relay.withdraw(channel, str(message_id))
+            await self._bot.relay.delete(channel, str(message_id))
 
     def _can_read(self, message: discord.Message, me: discord.ClientUser) -> bool:
         return self._reads_all or me in message.mentions

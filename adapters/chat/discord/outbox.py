@@ -64,7 +64,7 @@ class Outbox:
         waiting = self._waiting.get(channel)
         if waiting is None:
             self._waiting[channel] = deque([letter])
-            self._tasks.start(self._send_all(channel), name=f"outbox of {channel}")
+            self._tasks.create_task(self._send_all(channel), name=f"outbox of {channel}")
             return
         if len(waiting) >= _BACKLOG:
             waiting.popleft()

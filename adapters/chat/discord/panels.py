@@ -90,7 +90,7 @@ class Panels:
             await self._take_up()
         except StoreError as error:
             log.error("the panels of the run before are not found yet; trying again", error=str(error))
-            self._tasks.start(self._keep_taking_up(), name="panels of the run before")
+            self._tasks.create_task(self._keep_taking_up(), name="panels of the run before")
 
     async def _keep_taking_up(self) -> None:
         pauses = Backoff(PAUSES)
@@ -133,7 +133,7 @@ class Panels:
 
     def _begin(self, placed: _Placed) -> None:
         self._panels[placed.view.session_id] = placed
-        self._tasks.start(self._keep(placed), name=f"panel of {placed.view.session_id}")
+        self._tasks.create_task(self._keep(placed), name=f"panel of {placed.view.session_id}")
 
     async def _keep(self, placed: _Placed) -> None:
         try:

@@ -61,7 +61,7 @@ class Reactions:
             return
         if wanted is None:
             self._wanted[channel] = OrderedDict([(message_id, mark)])
-            self._tasks.start(self._put_all(channel), name=f"reactions in {channel}")
+            self._tasks.create_task(self._put_all(channel), name=f"reactions in {channel}")
         else:
             wanted[message_id] = mark
 

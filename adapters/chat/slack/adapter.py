@@ -59,7 +59,7 @@ class SlackAdapter:
     name = "slack"
 
     @classmethod
-    def missing(cls, settings: Settings) -> str | None:
+    def missing_settings(cls, settings: Settings) -> str | None:
         """What has to be set before Slack can be used."""
         slack = settings.slack
         if slack.bot_token is None and not slack.client_id:
@@ -98,11 +98,11 @@ class SlackAdapter:
         return routes
 
     @property
-    def trouble(self) -> str | None:
+    def unhealthy_reason(self) -> str | None:
         """Why messages cannot come in right now."""
         if not self._is_up:
             return "not connected to Slack"
-        return self._sockets.trouble if self._sockets else None
+        return self._sockets.unhealthy_reason if self._sockets else None
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -254,14 +254,16 @@ class SlackAdapter:
             case UtteranceChanged():
                 self._show_utterance(event)
             case Notice(channel=channel, session_id=session_id, reply=reply, occasion=occasion):
-                say = partial(self._outbox.say, channel, reply, session_id=session_id)
+                say = partial(self._outbox.post, channel, reply, session_id=session_id)
                 if occasion is NoticeKind.ENDED:
                     self._panels.after_the_last(session_id, say)
                 elif occasion not in _SHOWN_BY_THE_PANEL:
                     say()
             case LeftUnsaid(channel=channel, people=people):
                 for words in people:
-                    self._outbox.tell(self._intake.asker(channel, words.person.partition(":")[2]), words.reply)
+                    self._outbox.reply_ephemeral(
+                        self._intake.asker(channel, words.person.partition(":")[2]), words.reply
+                    )
             case _:
                 pass
 

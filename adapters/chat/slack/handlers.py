@@ -75,11 +75,11 @@ class EventHandlers:
         """The panel of a channel cannot be posted: whoever started the avatar there should know why."""
         sentence = place_trouble(error, self._workspaces.bot_name)
         if sentence and (asker := self._starters.get(channel)) is not None:
-            self._outbox.tell(asker, Reply(sentence))
+            self._outbox.reply_ephemeral(asker, Reply(sentence))
         if sentence and error != TOO_LONG:
             # Nobody could see it or stop it, and it costs money.
             leave = partial(self._bot.sessions.end_in_channels, partial(eq, channel), NOT_SHOWN)
-            self._incoming.put(channel, partial(self._guarded, None, leave))
+            self._incoming.submit(channel, partial(self._guarded, None, leave))
 
     def asker(self, channel: Channel, user: str) -> ReplyTarget:
         """How to tell one person something: in the thread and over the way back of what they asked last there."""
@@ -87,15 +87,15 @@ class EventHandlers:
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
-    def typed(self, group: str, words: str, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
+    def on_command(self, group: str, words: str, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
         """A slash command; `words` is what follows its name, as Slack wrote it."""
         self._later(asker, partial(self._run_line, group, words, asker, keys, None))
 
-    def pressed(self, verb: str, session_id: str | None, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
+    def on_button(self, verb: str, session_id: str | None, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
         """A button that stands for a command."""
         self._later(asker, partial(self._run, Command(AVATAR, verb), asker, keys, session_id=session_id))
 
-    def ordered(self, command: Command, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
+    def on_modal(self, command: Command, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
         """A command that a form was filled in for."""
         self._later(asker, partial(self._run, command, asker, keys))
 
@@ -133,8 +133,8 @@ class EventHandlers:
             await self._require_presence(workspace, asker.channel)
             self._starters[asker.channel] = asker
         actor = await self._people.actor(workspace, asker.user, asker.team)
-        asked = CommandContext(command, asker.channel, actor, keys, message_id, names, session_id)
-        reply = await self._bot.commands.run(asked)
+        ctx = CommandContext(command, asker.channel, actor, keys, message_id, names, session_id)
+        reply = await self._bot.commands.run(ctx)
         if reply is None:
             if message_id in self._in_doubt:
                 raise Refused(IN_DOUBT, stage="store")
@@ -142,7 +142,7 @@ class EventHandlers:
         if starts:
             # The channel gets the panel; what it costs and the way in are for who started it.
             reply = Reply(reply.text, Visibility.PRIVATE, reply.fields, reply.link, reply.buttons)
-        self._outbox.answer(asker, reply)
+        self._outbox.reply(asker, reply)
 
     def _remember(self, asker: ReplyTarget) -> None:
         self._askers[asker.channel, asker.user] = asker
@@ -173,11 +173,11 @@ class EventHandlers:
 
     # --- messages ----------------------------------------------------------------------------------------------------
 
-    def mentioned(self, post: SlackMessage) -> asyncio.Future[bool]:
+    def on_mention(self, post: SlackMessage) -> asyncio.Future[bool]:
         """A message that mentions the avatar: a command, or something for it to say."""
-        return self._recorded(post, self._mentioned)
+        return self._recorded(post, self._handle_mention)
 
-    async def _mentioned(self, post: SlackMessage, asker: ReplyTarget) -> None:
+    async def _handle_mention(self, post: SlackMessage, asker: ReplyTarget) -> None:
         raw = mrkdwn.without_mention(post.raw, post.workspace.bot_user)
         # What was forwarded is never a command, and a mention of the bot with it is no question for help.
         found = command_line(raw, self._bot.commands.usages) if raw or not post.shared else None
@@ -191,11 +191,11 @@ class EventHandlers:
         else:
             await self._receive(post, joined(raw, post.shared), addressed=True)
 
-    def overheard(self, post: SlackMessage) -> asyncio.Future[bool]:
+    def on_message(self, post: SlackMessage) -> asyncio.Future[bool]:
         """A message in a channel that mentions nobody of ours: nobody is told anything, a mark is the most."""
-        return self._recorded(post, self._overheard, addressed=False)
+        return self._recorded(post, self._handle_message, addressed=False)
 
-    async def _overheard(self, post: SlackMessage, _asker: ReplyTarget) -> None:
+    async def _handle_message(self, post: SlackMessage, _asker: ReplyTarget) -> None:
         await self._receive(post, joined(post.raw, post.shared), addressed=False)
 
     async def _receive(self, post: SlackMessage, raw: str, *, addressed: bool) -> None:
@@ -214,7 +214,7 @@ class EventHandlers:
         if self._bot.settings.session.reactions:
             self._reactions.mark_not_said(post.channel, post.message_id)
 
-    def edited(self, workspace: WorkspaceClient, channel: Channel, message: Payload) -> asyncio.Future[bool] | None:
+    def on_edit(self, workspace: WorkspaceClient, channel: Channel, message: Payload) -> asyncio.Future[bool] | None:
         """A message was edited: what still waits is said as it reads now."""
         if not self._changes.edited(channel, message):
             return None
@@ -228,12 +228,12 @@ class EventHandlers:
             if found is not None and is_to_be_said(found):
                 raw = found[1].partition(" ")[2]
         decoded = await self._decode(workspace, joined(raw, shared_words(message)))
-        await self._bot.relay.reword(channel, message_id_of(message), decoded.text, decoded.names)
+        await self._bot.relay.edit(channel, message_id_of(message), decoded.text, decoded.names)
 
-    def deleted(self, channel: Channel, message: Payload) -> asyncio.Future[bool]:
+    def on_delete(self, channel: Channel, message: Payload) -> asyncio.Future[bool]:
         """A message was deleted: it leaves the queue."""
         self._changes.deleted(channel, message)
-        return self._changed(channel, partial(self._bot.relay.withdraw, channel, message_id_of(message)))
+        return self._changed(channel, partial(self._bot.relay.delete, channel, message_id_of(message)))
 
     # --- what all have in common -------------------------------------------------------------------------------------
 
@@ -254,7 +254,7 @@ class EventHandlers:
                 await take(replace(post, raw=raw), asker)
 
         told = asker if addressed else None
-        self._incoming.put(post.channel, partial(self._record, post, told, record, stored))
+        self._incoming.submit(post.channel, partial(self._record, post, told, record, stored))
         return stored
 
     async def _record(
@@ -300,11 +300,11 @@ class EventHandlers:
             else:
                 running.post(done)
 
-        self._incoming.put(channel, partial(self._guarded, None, apply))
+        self._incoming.submit(channel, partial(self._guarded, None, apply))
         return stored
 
     def _later(self, asker: ReplyTarget, work: Callable[[], Awaitable[None]]) -> None:
-        self._incoming.put(asker.channel, partial(self._guarded, asker, work))
+        self._incoming.submit(asker.channel, partial(self._guarded, asker, work))
 
     async def _guarded(self, asker: ReplyTarget | None, work: Callable[[], Awaitable[None]]) -> bool:
         """Do it; whatever goes wrong becomes a sentence for who asked, where somebody did. Whether all went well."""
@@ -321,7 +321,7 @@ class EventHandlers:
         else:
             return True
         if asker is not None:
-            self._outbox.tell(asker, Reply(sentence, Visibility.PRIVATE))
+            self._outbox.reply_ephemeral(asker, Reply(sentence, Visibility.PRIVATE))
         return False
 
     async def _workspace(self, channel: Channel) -> WorkspaceClient:

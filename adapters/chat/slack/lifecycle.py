@@ -77,7 +77,7 @@ class AppLifecycle:
         if self._is_own(workspace):
             self._fail(bot_token_trouble(error) or UNINSTALLED)
         else:
-            self._tasks.start(self.leave_installation(workspace), name="slack token useless")
+            self._tasks.create_task(self.leave_installation(workspace), name="slack token useless")
 
     async def close(self) -> None:
         """End what is still under way."""

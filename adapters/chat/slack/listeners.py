@@ -120,9 +120,9 @@ class Listeners:
                 return
             words = str(body.get("text", ""))
             if group == AVATAR and words.split() == ["start", "choose"]:
-                self._tasks.start(self._modals.open(asker, str(body["trigger_id"])), name="slack modal")
+                self._tasks.create_task(self._modals.open(asker, str(body["trigger_id"])), name="slack modal")
                 return
-            self._intake.typed(group, words, asker, _interaction_keys(body))
+            self._intake.on_command(group, words, asker, _interaction_keys(body))
 
         return listener
 
@@ -138,7 +138,7 @@ class Listeners:
         thread = body.get("message", {}).get("thread_ts")
         asker = await self._asker(body, str(place), thread=thread, response_url=body.get("response_url"))
         if asker is not None:
-            self._intake.pressed(verb, action.get("value"), asker, _interaction_keys(body))
+            self._intake.on_button(verb, action.get("value"), asker, _interaction_keys(body))
 
     async def _say_this(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
@@ -150,7 +150,7 @@ class Listeners:
         await ack()
         asker = await self._asker(body, "")
         if asker is not None:
-            self._tasks.start(self._modals.open(asker, str(body["trigger_id"])), name="slack modal")
+            self._tasks.create_task(self._modals.open(asker, str(body["trigger_id"])), name="slack modal")
 
     async def _submitted(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         answer: ModalAnswer = read_submission(body["view"], no_answers=self._modals.no_answers)
@@ -160,7 +160,7 @@ class Listeners:
         await ack()
         asker = await self._asker(body, answer.channel)
         if asker is not None:
-            self._intake.ordered(answer.command, asker, (f"slack:view:{body['view']['id']}",))
+            self._intake.on_modal(answer.command, asker, (f"slack:view:{body['view']['id']}",))
 
     async def _asker(
         self, body: Payload, channel: str, *, thread: str | None = None, response_url: str | None = None
@@ -171,7 +171,7 @@ class Listeners:
         if workspace is None:
             self._log.warning(_NOT_OURS, kind=str(body.get("type") or body.get("command")))
             nowhere = ReplyTarget(Channel("slack", "", channel), user, response_url=response_url)
-            self._outbox.tell(nowhere, Reply(NOT_INSTALLED, Visibility.PRIVATE))
+            self._outbox.reply_ephemeral(nowhere, Reply(NOT_INSTALLED, Visibility.PRIVATE))
             return None
         return ReplyTarget(self._origins.channel(workspace, channel), user, thread, response_url, author_team(body))
 
@@ -202,7 +202,7 @@ class Listeners:
     def _mention(self, heard: "Heard") -> Stored | None:
         if not _is_of_a_person(heard.event, heard.workspace):
             return None
-        return self._intake.mentioned(self._post(heard))
+        return self._intake.on_mention(self._post(heard))
 
     def _message(self, heard: "Heard") -> Stored | None:
         workspace, event = heard.workspace, heard.event
@@ -212,14 +212,14 @@ class Listeners:
             return self._edited(workspace, channel, event)
         if subtype == "message_deleted":
             previous = event.get("previous_message")
-            return self._intake.deleted(channel, previous) if previous else None
+            return self._intake.on_delete(channel, previous) if previous else None
         if not _is_of_a_person(event, workspace):
             self._find_panel(workspace, channel, event)
         elif subtype not in _SPOKEN_SUBTYPES or self._settings.session.relay is not Relay.ALL:
             return None
         elif not mrkdwn.mentions(str(event.get("text", "")), workspace.bot_user):
             # The same post with a mention comes as `app_mention` too, and is taken in there.
-            return self._intake.overheard(self._post(heard))
+            return self._intake.on_message(self._post(heard))
         return None
 
     def _post(self, heard: "Heard") -> SlackMessage:
@@ -233,7 +233,7 @@ class Listeners:
         # Slack also calls it a change when a link gets its preview, or a thread its first answer.
         if not _is_of_a_person(message, workspace) or words_of(message) == words_of(before):
             return None
-        return self._intake.edited(workspace, channel, message)
+        return self._intake.on_edit(workspace, channel, message)
 
     def _find_panel(self, workspace: WorkspaceClient, channel: Channel, event: Payload) -> None:
         if event.get("bot_id") != workspace.bot_id:
@@ -245,7 +245,7 @@ class Listeners:
 
     def _home_opened(self, heard: "Heard") -> None:
         if heard.event.get("tab") == "home":
-            self._tasks.start(self._home.publish(heard.workspace, str(heard.event["user"])), name="slack home")
+            self._tasks.create_task(self._home.publish(heard.workspace, str(heard.event["user"])), name="slack home")
 
     def _groups_changed(self, heard: "Heard") -> None:
         workspace = heard.workspace
@@ -260,7 +260,7 @@ class Listeners:
             self._leave(heard, "left")
 
     def _leave(self, heard: "Heard", what: str) -> None:
-        self._tasks.start(self._departures.leave_channel(self._channel(heard), what), name="slack channel gone")
+        self._tasks.create_task(self._departures.leave_channel(self._channel(heard), what), name="slack channel gone")
 
     def _uninstalled(self, heard: "Heard") -> None:
         if heard.event["type"] == "tokens_revoked" and not heard.event.get("tokens", {}).get("bot"):
@@ -271,7 +271,7 @@ class Listeners:
         else:
             # It is one workspace's, and the organisation may still have its own.
             leaving = self._departures.team_access(organisation, [workspace.team_id], is_granted=False)
-        self._tasks.start(leaving, name="slack uninstalled")
+        self._tasks.create_task(leaving, name="slack uninstalled")
 
     def _team_access_changed(self, heard: "Heard") -> None:
         organisation = heard.workspace.organisation
@@ -280,7 +280,7 @@ class Listeners:
         teams = [team for team in heard.event.get("team_ids") or () if isinstance(team, str)]
         is_granted = heard.event["type"] == "team_access_granted"
         changing = self._departures.team_access(organisation, teams, is_granted=is_granted)
-        self._tasks.start(changing, name="slack team access")
+        self._tasks.create_task(changing, name="slack team access")
 
 
 @dataclass(frozen=True, slots=True)

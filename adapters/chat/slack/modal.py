@@ -75,7 +75,7 @@ class Modals:
         except (SlackError, SlackUnavailable) as error:
             log.info("the start window was not opened", error=str(error))
             if asker.channel.id:
-                self._outbox.tell(asker, Reply(MODAL_TOO_LATE, Visibility.PRIVATE))
+                self._outbox.reply_ephemeral(asker, Reply(MODAL_TOO_LATE, Visibility.PRIVATE))
 
 
 def start_view(

@@ -62,29 +62,29 @@ class Outbox:
         self._session = session
         self._wording = wording
 
-    def answer(self, asker: ReplyTarget, reply: Reply, *, session_id: str = "") -> None:
+    def reply(self, asker: ReplyTarget, reply: Reply, *, session_id: str = "") -> None:
         """Give somebody the reply to what they asked, where its visibility says."""
         if reply.visibility is Visibility.PRIVATE:
-            self.tell(asker, reply)
+            self.reply_ephemeral(asker, reply)
         else:
             message = message_of(reply, self._wording, session_id=session_id)
-            self._outgoing.put(asker.channel, partial(self._post, asker.channel, message, asker.thread, asker))
+            self._outgoing.submit(asker.channel, partial(self._post, asker.channel, message, asker.thread, asker))
 
-    def tell(self, asker: ReplyTarget, reply: Reply) -> None:
+    def reply_ephemeral(self, asker: ReplyTarget, reply: Reply) -> None:
         """Tell one person."""
         message = message_of(reply, self._wording)
-        self._outgoing.put((asker.channel, asker.user), partial(self._tell, asker, message))
+        self._outgoing.submit((asker.channel, asker.user), partial(self._tell, asker, message))
 
-    def say(self, channel: Channel, reply: Reply, *, thread: str | None = None, session_id: str = "") -> None:
+    def post(self, channel: Channel, reply: Reply, *, thread: str | None = None, session_id: str = "") -> None:
         """Tell a channel, in one of its threads where `thread` names one."""
         message = message_of(reply, self._wording, session_id=session_id)
-        self._outgoing.put(channel, partial(self._post, channel, message, thread, None))
+        self._outgoing.submit(channel, partial(self._post, channel, message, thread, None))
 
     def show_answer(self, channel: Channel, markdown: str, *, thread: str | None = None) -> None:
         """Show a channel what a chat model wrote, in one of its threads where `thread` names one."""
         message = message_of_answer(markdown)
         if message["blocks"]:
-            self._outgoing.put(channel, partial(self._post, channel, message, thread, None))
+            self._outgoing.submit(channel, partial(self._post, channel, message, thread, None))
 
     async def _post(
         self, channel: Channel, message: Mapping[str, Any], thread: str | None, asker: ReplyTarget | None
@@ -102,7 +102,7 @@ class Outbox:
         except SlackError as refusal:
             log.info("a message was not taken", error=refusal.error)
             if asker is not None and (sentence := place_trouble(refusal.error, self._workspaces.bot_name)):
-                self.tell(asker, Reply(sentence))
+                self.reply_ephemeral(asker, Reply(sentence))
         except SlackUnavailable as error:
             log.warning("a message may not have arrived, and is not repeated", error=str(error))
 

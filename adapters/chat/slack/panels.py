@@ -93,7 +93,7 @@ class Panels:
             await self._take_up(view_of)
         except StoreError as error:
             log.error("the panels of the run before are not found yet; trying again", error=str(error))
-            self._tasks.start(self._keep_taking_up(view_of), name="slack panels of the run before")
+            self._tasks.create_task(self._keep_taking_up(view_of), name="slack panels of the run before")
 
     async def _keep_taking_up(self, view_of: ViewOf) -> None:
         pauses = Backoff(PAUSES)
@@ -126,7 +126,7 @@ class Panels:
         if view.ended or self._leaving:
             placed.hurry.set()
         if placed.task is None or placed.task.done():
-            placed.task = self._tasks.start(self._keep_drawn(placed), name=f"slack panel {view.session_id}")
+            placed.task = self._tasks.create_task(self._keep_drawn(placed), name=f"slack panel {view.session_id}")
 
     async def _forget(self, placed: Placed) -> None:
         """It has been drawn for the last time."""
@@ -214,7 +214,7 @@ class Panels:
     async def _draw_in_turn(self, placed: Placed) -> Drawn:
         """Draw behind what goes out to the channel already."""
         drawn: asyncio.Future[Drawn] = asyncio.get_running_loop().create_future()
-        if not self._outgoing.put(placed.channel, partial(self._draw_now, placed, drawn)):
+        if not self._outgoing.submit(placed.channel, partial(self._draw_now, placed, drawn)):
             return Drawn.AGAIN
         return await drawn
 

@@ -66,7 +66,7 @@ class Reactions:
                 # Also where we do not know of it: it may be from before a restart.
                 self._shown.setdefault(place, WAITS)
         self._wanted[place] = mark
-        self._outgoing.put(("reactions", channel), partial(self._draw, place))
+        self._outgoing.submit(("reactions", channel), partial(self._draw, place))
 
     async def _draw(self, place: Place) -> None:
         wanted = self._wanted.pop(place, None)

@@ -65,7 +65,7 @@ class SocketModeConnections:
         self._acknowledging = TaskSet()
 
     @property
-    def trouble(self) -> str | None:
+    def unhealthy_reason(self) -> str | None:
         """Why messages may not come in right now; None while every socket is alive: Slack spreads over all of them."""
         if len(self._open) < self._number:
             return "not connected to Slack"
@@ -103,7 +103,7 @@ class SocketModeConnections:
         One that only retires goes on with what is under way, while the next one is opened.
         """
         begun = self._clock.monotonic()
-        task = receiving.start(socket.receive(), name=f"slack socket {place + 1} receives")
+        task = receiving.create_task(socket.receive(), name=f"slack socket {place + 1} receives")
         if await socket.until_ready():
             self._open[place] = socket
             await socket.until_to_be_replaced()
@@ -196,7 +196,7 @@ class SocketModeConnection:
             log.info("Slack asks for another connection", reason=str(message.get("reason")))
             self._replace.set()
         elif message.get("envelope_id"):
-            self._acknowledging.start(self._answer(message), name="slack envelope")
+            self._acknowledging.create_task(self._answer(message), name="slack envelope")
 
     async def _answer(self, envelope: dict[str, Any]) -> None:
         payload = await self._take(envelope)

@@ -56,7 +56,7 @@ class LiveKitRooms:
         """Make the room of a stream; joining it makes it."""
         room = _LiveKitRoom(self._rtc, self._server.url, self._key, stream, occupant, avatar_is_here=self._avatar_comes)
         self._rooms.add(room)
-        self._tasks.start(self._run(room), name=f"room {stream.id}")
+        self._tasks.create_task(self._run(room), name=f"room {stream.id}")
         return room
 
     def move_avatar(self, room: str, *, is_here: bool) -> None:

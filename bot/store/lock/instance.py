@@ -63,8 +63,8 @@ class InstanceLock:
         self._clock = clock
         self._patience = patience
         self._stopping = stopping or asyncio.Event()
-        self.trouble: str | None = None
-        self.is_over = False
+        self.unhealthy_reason: str | None = None
+        self.is_lost = False
 
     async def __aenter__(self) -> "InstanceLock":
         until = self._clock.monotonic() + self._patience
@@ -86,7 +86,7 @@ class InstanceLock:
     ) -> None:
         await self._lock.give_back()
 
-    async def keep(self) -> None:
+    async def hold(self) -> None:
         """See to it that the database stays ours, until cancelled.
 
         A lock that was lost (PostgreSQL restarted, connection cut) is taken again as soon as the database answers;
@@ -95,10 +95,10 @@ class InstanceLock:
         """
         while True:
             why = await self._lock.lost()
-            self.trouble = NOT_CERTAIN
+            self.unhealthy_reason = NOT_CERTAIN
             log.error("the lock on the database was lost; taking it again", error=why)
             await self._take_again()
-            self.trouble = None
+            self.unhealthy_reason = None
             log.warning("the database is this bot's again")
 
     async def _take_again(self) -> None:
@@ -114,7 +114,7 @@ class InstanceLock:
                 continue
             if other is None:
                 return
-            self.is_over = True
+            self.is_lost = True
             raise StoreUnavailable(
                 f"another avatar-relay ({other}) has taken this database over while the connection to it was lost: "
                 "the avatars are left to it"

@@ -60,7 +60,7 @@ async def opened(provider: LiveAvatar) -> tuple[str, Playback]:
 @asynccontextmanager
 async def page(provider: LiveAvatar, upstream_id: str, playback: Playback) -> AsyncIterator[None]:
     """A watch page in the room: it publishes what it is given, and reports what it hears."""
-    seat = provider.seats.sit(upstream_id)
+    seat = provider.seats.attach(upstream_id)
     assert seat is not None
     url = f"{playback.livekit_url}?token={playback.livekit_token}"
     async with aiohttp.ClientSession() as client, client.ws_connect(url) as room:
@@ -144,7 +144,7 @@ async def test_a_page_that_never_confirms_leaves_it_unknown(monkeypatch: pytest.
     monkeypatch.setattr("adapters.avatars.rooms.page_transport.CONFIRM_LIMIT", 0.05)
     async with liveavatar(PageTransport) as (provider, _):
         upstream_id, _ = await opened(provider)
-        seat = provider.seats.sit(upstream_id)
+        seat = provider.seats.attach(upstream_id)
         assert seat is not None
 
         with pytest.raises(Transient) as failure:
@@ -156,7 +156,7 @@ async def test_a_page_that_never_confirms_leaves_it_unknown(monkeypatch: pytest.
 async def test_an_end_that_a_page_made_up_leaves_nothing_open() -> None:
     async with liveavatar(PageTransport) as (provider, simulator):
         upstream_id, _ = await opened(provider)
-        seat = provider.seats.sit(upstream_id)
+        seat = provider.seats.attach(upstream_id)
         assert seat is not None
 
         seat.deliver(RoomMessage("agent-response", {"event_type": "session.stopped", "end_reason": "UNKNOWN"}))
@@ -170,7 +170,7 @@ async def test_a_closed_stream_has_no_seat() -> None:
         upstream_id, _ = await opened(provider)
         await provider.close(upstream_id)
 
-        assert provider.seats.sit(upstream_id) is None
+        assert provider.seats.attach(upstream_id) is None
 
 
 # --- what is said ----------------------------------------------------------------------------------------------------
@@ -440,7 +440,7 @@ async def test_a_real_room_that_the_provider_closes_ends_the_stream(livekit_serv
 
 async def test_a_room_nobody_serves_is_not_entered() -> None:
     with pytest.raises(Transient) as failure:
-        await BotTransport().enter("s", Playback(livekit_url="ws://127.0.0.1:9", livekit_token="eyJhbGciOi.e30.c2ln"))
+        await BotTransport().join("s", Playback(livekit_url="ws://127.0.0.1:9", livekit_token="eyJhbGciOi.e30.c2ln"))
 
     assert not failure.value.may_have_taken_effect
     assert "eyJ" not in str(failure.value)
@@ -450,4 +450,4 @@ async def test_without_the_extra_the_bot_says_what_to_install(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "livekit", None)
 
     with pytest.raises(Invalid, match=r"install avatar-relay\[livekit\]"):
-        await BotTransport().enter("s", Playback(livekit_url="ws://127.0.0.1:9", livekit_token="t"))
+        await BotTransport().join("s", Playback(livekit_url="ws://127.0.0.1:9", livekit_token="t"))

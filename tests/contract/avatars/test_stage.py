@@ -127,7 +127,7 @@ async def test_no_token_is_logged(
         upstream_id = await opened(provider)
         await door_of(provider, upstream_id)
     with suppress(Transient):
-        await BotTransport().enter("s", Playback(livekit_url="ws://127.0.0.1:9", livekit_token="eyJhbGciOi.e30.c2ln"))
+        await BotTransport().join("s", Playback(livekit_url="ws://127.0.0.1:9", livekit_token="eyJhbGciOi.e30.c2ln"))
 
     said_so = capsys.readouterr()
     assert "a stage is open" in said_so.out

@@ -55,7 +55,7 @@ async def test_server_that_does_not_take_the_commands_is_named_with_the_link(
     chat = await open_chat(environment={"DISCORD_GUILD_IDS": "1234"})
     printed = capsys.readouterr().out
     assert "server 1234 of DISCORD_GUILD_IDS" in printed
-    assert chat.bot.adapter.trouble is None
+    assert chat.bot.adapter.unhealthy_reason is None
 
 
 async def test_program_tells_how_to_invite_the_bot(chat: DiscordDriver, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ async def test_invalid_session_is_begun_anew_and_the_panel_is_right(live: Discor
     edits = panel.edits
     await live.twin.invalidate_session()
     await live.twin.until(lambda: len(live.twin.identifies) == 2, timeout=20)
-    await live.bot.until(lambda: live.bot.adapter.trouble is None)
+    await live.bot.until(lambda: live.bot.adapter.unhealthy_reason is None)
     await live.write("after")
     await live.bot.until(lambda: live.bot.spoken == ["after"])
     await live.twin.until(lambda: panel.edits > edits)
@@ -44,8 +44,8 @@ async def test_invalid_session_is_begun_anew_and_the_panel_is_right(live: Discor
 async def test_readiness_knows_that_the_connection_is_down(live: DiscordDriver) -> None:
     live.twin.refuse_identify(4000, times=1)
     await live.twin.invalidate_session()
-    await live.bot.until(lambda: live.bot.adapter.trouble is not None)
-    await live.bot.until(lambda: live.bot.adapter.trouble is None)
+    await live.bot.until(lambda: live.bot.adapter.unhealthy_reason is not None)
+    await live.bot.until(lambda: live.bot.adapter.unhealthy_reason is None)
 
 
 async def test_shards_are_as_many_as_discord_asks_for(open_chat: Open) -> None:
@@ -105,8 +105,8 @@ async def test_api_that_is_away_is_waited_for_without_a_hot_loop(open_chat: Open
     before = chat.twin.count("GET", "/users/@me")
     chat.twin.fail_next("GET", "/users/@me", fault, times=3)
     await chat.bot.start()
-    await chat.bot.until(lambda: chat.bot.adapter.trouble == told)
-    await chat.bot.until(lambda: chat.bot.adapter.trouble is None)
+    await chat.bot.until(lambda: chat.bot.adapter.unhealthy_reason == told)
+    await chat.bot.until(lambda: chat.bot.adapter.unhealthy_reason is None)
     assert chat.twin.count("GET", "/users/@me") == before + 4
 
 
@@ -137,5 +137,5 @@ async def test_gateway_of_the_operator_is_used_for_new_and_for_resumed_sessions(
     await chat.connect()
     await chat.twin.drop_gateway()
     await chat.twin.until(lambda: chat.twin.resumes == 1)
-    await chat.bot.until(lambda: chat.bot.adapter.trouble is None)
+    await chat.bot.until(lambda: chat.bot.adapter.unhealthy_reason is None)
     assert "No avatar" in await chat.command("/avatar status")

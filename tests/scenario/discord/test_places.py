@@ -144,9 +144,9 @@ async def test_session_that_ended_while_its_thread_was_archived_says_no_goodbye(
     await chat.twin.archive_thread(thread)
     # Asked from the shell: it closes before the bot has looked around.
     await chat.bot.start()
-    chat.bot.bot.sessions.with_id(running.session.id).ask_to_end(EndReason.ADMIN)
+    chat.bot.bot.sessions.with_id(running.session.id).request_stop(EndReason.ADMIN)
     await gone(chat)
-    await chat.bot.until(lambda: chat.bot.adapter.trouble is None)
+    await chat.bot.until(lambda: chat.bot.adapter.unhealthy_reason is None)
     await everything_shown(chat)
     assert thread.archived
 

@@ -146,7 +146,7 @@ async def test_failing_look_at_the_commands_keeps_nobody_from_connecting(chat: D
     await chat.bot.kill()
     chat.twin.fail_next("GET", COMMANDS, fault, times=1000)
     await connect_anyway(chat)
-    await chat.bot.until(lambda: f"GET /applications/…/commands: {how}" in (chat.bot.adapter.trouble or ""))
+    await chat.bot.until(lambda: f"GET /applications/…/commands: {how}" in (chat.bot.adapter.unhealthy_reason or ""))
     await bring_avatar(chat)
     await chat.write("hello")
     await chat.bot.until(lambda: chat.bot.spoken == ["hello"])
@@ -176,10 +176,10 @@ async def test_slow_registration_keeps_nobody_from_connecting(chat: DiscordDrive
     gate = asyncio.Event()
     chat.twin.fail_next("GET", COMMANDS, Fault.hold(gate))
     await connect_anyway(chat)
-    await chat.bot.until(lambda: chat.bot.adapter.trouble == strings.REGISTERING)
+    await chat.bot.until(lambda: chat.bot.adapter.unhealthy_reason == strings.REGISTERING)
     assert "No avatar is in this channel" in await chat.command("/avatar status")
     gate.set()
-    await chat.bot.until(lambda: chat.bot.adapter.trouble is None)
+    await chat.bot.until(lambda: chat.bot.adapter.unhealthy_reason is None)
 
 
 async def test_one_server_that_fails_keeps_no_other_from_its_commands(chat: DiscordDriver) -> None:
@@ -188,7 +188,9 @@ async def test_one_server_that_fails_keeps_no_other_from_its_commands(chat: Disc
     chat.reconfigure({"DISCORD_GUILD_IDS": f"{other.id},{chat.guild.id}"})
     chat.twin.fail_next("PUT", f"/applications/*/guilds/{other.id}/commands", Fault.server_error(503), times=1000)
     await connect_anyway(chat)
-    await chat.bot.until(lambda: f"PUT /applications/…/guilds/{other.id}/commands" in (chat.bot.adapter.trouble or ""))
+    await chat.bot.until(
+        lambda: f"PUT /applications/…/guilds/{other.id}/commands" in (chat.bot.adapter.unhealthy_reason or "")
+    )
     assert chat.twin.visible_commands(chat.guild) == NAMES
     with pytest.raises(CommandHidden):
         await chat.twin.slash(chat.twin.add_channel(other), chat.people[ANA], "avatar status")
@@ -235,9 +237,9 @@ async def test_whatever_comes_back_the_request_is_named_and_made_again(fault: Fa
         twin.fail_next(method, COMMANDS, fault)
         async with syncing(twin, clock) as commands:
             await noted(commands)
-            assert f"{method} /applications/…/commands: {how}" in (commands.trouble or "")
+            assert f"{method} /applications/…/commands: {how}" in (commands.unhealthy_reason or "")
             await clock.advance(3600)
-            await until(lambda: commands.trouble is None)
+            await until(lambda: commands.unhealthy_reason is None)
 
 
 async def test_pauses_grow_to_ten_minutes() -> None:
@@ -252,7 +254,7 @@ async def test_pauses_grow_to_ten_minutes() -> None:
                 assert twin.count("GET", COMMANDS) == number
                 await clock.advance(0.1)
             await twin.until(lambda: twin.interactions.commands.all(None))
-            await until(lambda: commands.trouble is None)
+            await until(lambda: commands.unhealthy_reason is None)
 
 
 async def test_wait_that_discord_asks_for_is_waited_out() -> None:
@@ -264,7 +266,7 @@ async def test_wait_that_discord_asks_for_is_waited_out() -> None:
             await clock.advance(3599)
             assert twin.count("GET", COMMANDS) == 1
             await clock.advance(1)
-            await until(lambda: commands.trouble is None)
+            await until(lambda: commands.unhealthy_reason is None)
 
 
 def has_asked(twin: DiscordTwin, number: int) -> bool:
@@ -274,7 +276,7 @@ def has_asked(twin: DiscordTwin, number: int) -> bool:
 
 async def noted(commands: CommandSync) -> None:
     """Wait until the failure is written down and the timer of the next attempt runs."""
-    await until(lambda: commands.trouble != strings.REGISTERING)
+    await until(lambda: commands.unhealthy_reason != strings.REGISTERING)
     for _ in range(5):
         await asyncio.sleep(0)
 

@@ -75,7 +75,7 @@ async def test_events_that_cannot_be_parsed_cost_nothing_but_themselves(live: Di
     await live.bot.until(lambda: live.bot.spoken == ["before", "after"])
     assert len(live.twin.identifies) == 1
     assert live.twin.resumes == 0
-    assert live.bot.adapter.trouble is None
+    assert live.bot.adapter.unhealthy_reason is None
     left_out = {entry["event_"] for entry in logs if "event_" in entry}
     assert {"MESSAGE_REACTION_ADD", "MESSAGE_CREATE"} <= left_out
 
@@ -101,10 +101,10 @@ async def test_whatever_else_ends_the_connection_costs_a_pause(live: DiscordDriv
     await live.bot.until(lambda: live.bot.spoken == ["before"])
     panel = await live.newest_panel()
     live.twin.send_frame(frame)
-    await live.bot.until(lambda: "starts again" in str(platforms_of(live).troubles["discord"]))
+    await live.bot.until(lambda: "starts again" in str(platforms_of(live).unhealthy_reasons["discord"]))
     assert not live.bot.serving.done()
     assert len(live.bot.bot.sessions) == 1
-    await live.bot.until(lambda: platforms_of(live).troubles["discord"] is None)
+    await live.bot.until(lambda: platforms_of(live).unhealthy_reasons["discord"] is None)
     assert len(live.twin.identifies) == 2
     await live.write("after")
     await live.bot.until(lambda: live.bot.spoken == ["before", "after"])
@@ -116,7 +116,7 @@ async def test_whatever_else_ends_the_connection_costs_a_pause(live: DiscordDriv
 
 async def test_what_was_to_be_shown_meanwhile_is_shown_after_the_restart(live: DiscordDriver) -> None:
     live.twin.send_frame("this is no JSON")
-    await live.bot.until(lambda: "starts again" in str(platforms_of(live).troubles["discord"]))
+    await live.bot.until(lambda: "starts again" in str(platforms_of(live).unhealthy_reasons["discord"]))
     (running,) = live.bot.bot.sessions
     await live.bot.bot.sessions.stop(running, EndReason.STOPPED, SYSTEM)
     await live.bot.until(lambda: live.bot.open_streams == 0)
@@ -131,17 +131,17 @@ async def test_an_answer_under_way_finds_another_way(live: DiscordDriver, monkey
     begun, go_on = asyncio.Event(), asyncio.Event()
     run = CommandRouter.run
 
-    async def slow(commands: CommandRouter, asked: CommandContext) -> Reply | None:
+    async def slow(commands: CommandRouter, ctx: CommandContext) -> Reply | None:
         begun.set()
         await go_on.wait()
-        return await run(commands, asked)
+        return await run(commands, ctx)
 
     monkeypatch.setattr(CommandRouter, "run", slow)
     await live.slash("/avatar status")
     await begun.wait()
     before = len(live.twin.messages(live.channel))
     live.twin.send_frame("this is no JSON")
-    await live.bot.until(lambda: "starts again" in str(platforms_of(live).troubles["discord"]))
+    await live.bot.until(lambda: "starts again" in str(platforms_of(live).unhealthy_reasons["discord"]))
     go_on.set()
     # It was for one person: the channel only reads that it came too late.
     await live.bot.until(lambda: len(live.twin.messages(live.channel)) == before + 1)

@@ -128,7 +128,7 @@ async def slack_response_url() -> object:
 
 async def stand_in_room() -> object:
     playback = Playback(livekit_url=f"wss://{HOST}/simulator/rooms/1", livekit_token="token")
-    return await WebSocketTransport().enter("1", playback)
+    return await WebSocketTransport().join("1", playback)
 
 
 WAYS: dict[str, Callable[[], Awaitable[object]]] = {

@@ -21,7 +21,7 @@ def platforms_of(slack: SlackDriver) -> Platforms:
 
 
 def trouble_of(slack: SlackDriver) -> str:
-    return str(platforms_of(slack).troubles["slack"])
+    return str(platforms_of(slack).unhealthy_reasons["slack"])
 
 
 async def started(slack: SlackDriver) -> None:

@@ -115,9 +115,9 @@ async def test_a_silent_socket_is_noticed_and_replaced(slack: SlackDriver) -> No
     old = slack.twin.connections[0]
     old.silence()
     at = slack.bot.clock.monotonic()
-    await slack.bot.until(lambda: slack.bot.adapter.trouble is not None)
+    await slack.bot.until(lambda: slack.bot.adapter.unhealthy_reason is not None)
     assert slack.bot.clock.monotonic() - at <= 30
-    await slack.bot.until(lambda: slack.bot.adapter.trouble is None)
+    await slack.bot.until(lambda: slack.bot.adapter.unhealthy_reason is None)
     assert "Starting" in await slack.command("/avatar start")
 
 
@@ -168,7 +168,7 @@ async def test_trouble_that_may_pass_is_waited_out(slack: SlackDriver) -> None:
     slack.twin.fail_next("auth.test", ServerError())
     slack.twin.fail_next("apps.connections.open", Refused("internal_error"))
     await slack.bot.start()
-    await slack.bot.until(lambda: slack.bot.adapter.trouble is None)
+    await slack.bot.until(lambda: slack.bot.adapter.unhealthy_reason is None)
     assert "Starting" in await slack.command("/avatar start")
 
 

@@ -62,7 +62,7 @@ class Events(World):
     def start(self, delivery: Delivery) -> Delivery:
         """Begin the attempts."""
         self.deliveries.append(delivery)
-        self.owner.start(self._attempt(delivery), name=f"slack delivery {delivery.type}")
+        self.owner.create_task(self._attempt(delivery), name=f"slack delivery {delivery.type}")
         return delivery
 
     async def redeliver(self, delivery: Delivery) -> Delivery:

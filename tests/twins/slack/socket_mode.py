@@ -61,7 +61,7 @@ class Connection:
         self.retiring = True
         host = "applink-twin"
         await self.send({"type": "disconnect", "reason": reason, "debug_info": {"host": host}})
-        self._events.owner.start(self._close_later(), name="slack socket closes")
+        self._events.owner.create_task(self._close_later(), name="slack socket closes")
 
     async def _close_later(self) -> None:
         timing = self._events.timing
@@ -113,7 +113,7 @@ class SocketMode:
         await connection.send(hello | {"debug_info": info, "connection_info": {"app_id": self._events.app_id}})
         self.sockets.append(connection)
         self._events.clock.ring()
-        pinging = self._events.owner.start(connection.ping(), name="slack socket pings")
+        pinging = self._events.owner.create_task(connection.ping(), name="slack socket pings")
         try:
             await self._listen(connection)
         finally:

@@ -43,8 +43,8 @@ def test_a_bot_that_would_leave_no_place_to_watch_from_is_refused() -> None:
 
 
 def test_without_the_extra_the_operator_reads_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("stage", "stage_server", "forwarding"):
-        monkeypatch.delitem(sys.modules, f"adapters.avatars.rooms.{name}", raising=False)
+    for name in ("room", "server", "tracks"):
+        monkeypatch.delitem(sys.modules, f"adapters.avatars.rooms.broadcast.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "livekit", None)
 
     with pytest.raises(SettingsError, match=r"install avatar-relay\[livekit\]"):

@@ -96,7 +96,7 @@ async def pour(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
 async def post_once(address: str) -> Transient:
     async with ProviderHttpClient("HeyGen", address, SecretStr(KEY)) as upstream:
         with pytest.raises(Transient) as failure:
-            await upstream.call("POST", "/v1/x", no_fault, RetryPolicy.IF_NOT_SENT, body={"a": 1})
+            await upstream.request("POST", "/v1/x", no_fault, RetryPolicy.IF_NOT_SENT, body={"a": 1})
     return failure.value
 
 
@@ -152,12 +152,12 @@ async def test_a_full_pool_surely_had_no_effect(monkeypatch: pytest.MonkeyPatch)
         server(stay_silent) as (address, requests),
         ProviderHttpClient("HeyGen", address, SecretStr(KEY)) as upstream,
     ):
-        first = asyncio.create_task(upstream.call("POST", "/v1/x", no_fault, RetryPolicy.IF_NOT_SENT))
+        first = asyncio.create_task(upstream.request("POST", "/v1/x", no_fault, RetryPolicy.IF_NOT_SENT))
         while not requests:  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0)
 
         with pytest.raises(Transient) as failure:
-            await upstream.call("POST", "/v1/x", no_fault, RetryPolicy.IF_NOT_SENT)
+            await upstream.request("POST", "/v1/x", no_fault, RetryPolicy.IF_NOT_SENT)
 
         assert not failure.value.may_have_taken_effect
         assert len(requests) == 1
@@ -177,9 +177,9 @@ async def test_a_post_on_a_reused_connection_that_closes_is_not_sent_again() -> 
         server(one_after_another) as (address, requests),
         ProviderHttpClient("HeyGen", address, SecretStr(KEY)) as upstream,
     ):
-        await upstream.call("POST", "/v1/first", no_fault, RetryPolicy.IF_NOT_SENT, body={})
+        await upstream.request("POST", "/v1/first", no_fault, RetryPolicy.IF_NOT_SENT, body={})
         with pytest.raises(Transient) as failure:
-            await upstream.call("POST", "/v1/second", no_fault, RetryPolicy.IF_NOT_SENT, body={})
+            await upstream.request("POST", "/v1/second", no_fault, RetryPolicy.IF_NOT_SENT, body={})
 
     assert failure.value.may_have_taken_effect
     assert [request.split()[1] for request in requests] == [b"/v1/first", b"/v1/second"]
@@ -195,7 +195,7 @@ async def test_a_read_goes_on_after_a_broken_connection() -> None:
         server(one_after_another) as (address, _),
         ProviderHttpClient("HeyGen", address, SecretStr(KEY)) as upstream,
     ):
-        answer = await upstream.call("GET", "/v1/x", no_fault, RetryPolicy.IDEMPOTENT)
+        answer = await upstream.request("GET", "/v1/x", no_fault, RetryPolicy.IDEMPOTENT)
 
     assert answer.json == {}
 
@@ -220,7 +220,7 @@ async def test_an_event_stream_that_breaks_is_transient() -> None:
     heard: list[bytes] = []
 
     async def listen(upstream: ProviderHttpClient) -> None:
-        async with upstream.listen("/words", no_fault) as chunks:
+        async with upstream.stream_events("/words", no_fault) as chunks:
             async for chunk in chunks:
                 heard.append(chunk)  # noqa: PERF401 - what came before the break counts
 
@@ -234,12 +234,12 @@ async def test_an_event_stream_that_breaks_is_transient() -> None:
 async def test_a_page_instead_of_an_event_stream_is_transient() -> None:
     async with server(answer_well) as (address, _), ProviderHttpClient("HeyGen", address, SecretStr(KEY)) as upstream:
         with pytest.raises(Transient, match="event stream"):
-            async with upstream.listen("/words", no_fault):
+            async with upstream.stream_events("/words", no_fault):
                 pytest.fail("there is nothing to listen to")
 
 
 async def test_using_a_provider_that_was_not_entered_is_a_mistake_in_the_program() -> None:
     with pytest.raises(RuntimeError):
-        await ProviderHttpClient("HeyGen", "http://127.0.0.1", SecretStr(KEY)).call(
+        await ProviderHttpClient("HeyGen", "http://127.0.0.1", SecretStr(KEY)).request(
             "GET", "/", no_fault, RetryPolicy.IDEMPOTENT
         )

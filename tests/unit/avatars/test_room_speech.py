@@ -23,7 +23,7 @@ def speech(*commands: tuple[str, str, Mode]) -> SpeechEventParser:
 
 
 def heard(of: SpeechEventParser, *messages: RoomMessage) -> list[StreamEvent]:
-    return [event for message in messages for event in of.happened(message)]
+    return [event for message in messages for event in of.parse(message)]
 
 
 def words(events: list[StreamEvent]) -> list[str]:

@@ -24,7 +24,7 @@ def v1(**data: object) -> HeyGenStreaming:
 
 
 def seated(provider: HeyGenStreaming) -> Seat:
-    seat = seats_of(provider).sit("s")
+    seat = seats_of(provider).attach("s")
     assert seat is not None
     return seat
 
@@ -84,7 +84,7 @@ async def test_a_stream_without_a_room_has_no_seat() -> None:
     async with v1(url=None) as provider:
         await provider.create(REQUEST)
 
-        assert provider.seats.sit("s") is None
+        assert provider.seats.attach("s") is None
         assert [event async for event in provider.events("s")] == []
 
 
@@ -100,4 +100,4 @@ async def test_the_events_of_a_closed_stream_end() -> None:
         await provider.close("s")
 
         assert [event async for event in following] == [StreamEnded("closed")]
-        assert provider.seats.sit("s") is None
+        assert provider.seats.attach("s") is None

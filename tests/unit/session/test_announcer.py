@@ -45,7 +45,7 @@ def announcer(event_bus: EventBus) -> Announcer:
 
 @pytest.fixture
 def following(event_bus: EventBus) -> Iterator[Subscription]:
-    with event_bus.follow("session") as following:
+    with event_bus.subscribe("session") as following:
         yield following
 
 
@@ -94,7 +94,7 @@ async def test_a_complaint_has_the_reference_that_is_in_the_log(announcer: Annou
 
 async def test_an_utterance_is_told_with_the_answer_to_it(announcer: Announcer, event_bus: EventBus) -> None:
     line = SpeechItem(an_utterance(a_session()), heard_answer="Good morning.")
-    with event_bus.follow() as following:
+    with event_bus.subscribe() as following:
         announcer.tell(line)
         assert await read(following) == [UtteranceChanged(CHANNEL, line.utterance, "Good morning.")]
 

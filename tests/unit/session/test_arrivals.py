@@ -21,8 +21,8 @@ def test_utterances_are_taken_in_the_order_in_which_they_arrived() -> None:
 
 async def test_whoever_waits_for_the_last_row_waits_for_all_that_are_being_written() -> None:
     arrivals = PendingUtterances()
-    with arrivals.expecting():
-        with arrivals.expecting():
+    with arrivals.reserve():
+        with arrivals.reserve():
             assert arrivals.expected == 2
             waiting = asyncio.create_task(arrivals.wait_persisted())
             await settle()
@@ -34,7 +34,7 @@ async def test_whoever_waits_for_the_last_row_waits_for_all_that_are_being_writt
 
 async def test_a_row_that_cannot_be_written_is_not_waited_for() -> None:
     arrivals = PendingUtterances()
-    with pytest.raises(ValueError, match="no"), arrivals.expecting():
+    with pytest.raises(ValueError, match="no"), arrivals.reserve():
         raise ValueError("no")
     await arrivals.wait_persisted()
 

@@ -28,7 +28,7 @@ async def test_asking_for_the_end_cuts_the_work_short_and_lets_the_task_close() 
     ending = StopScope()
     served = Served(ending)
     await settle()
-    ending.ask(EndReason.STOPPED)
+    ending.request(EndReason.STOPPED)
     await settle()
     served.may_close.set()
     assert await served.task == "closed"
@@ -39,9 +39,9 @@ async def test_the_first_reason_counts_and_closing_is_not_cut_short() -> None:
     ending = StopScope()
     served = Served(ending)
     await settle()
-    ending.ask(EndReason.IDLE, "nobody wrote")
+    ending.request(EndReason.IDLE, "nobody wrote")
     await settle()
-    ending.ask(EndReason.SHUTDOWN)
+    ending.request(EndReason.SHUTDOWN)
     ending.note_failure("too late")
     await settle()
     served.may_close.set()
@@ -61,7 +61,7 @@ async def test_a_cancellation_from_outside_goes_through_together_with_the_end() 
     ending = StopScope()
     served = Served(ending)
     await settle()
-    ending.ask(EndReason.STOPPED)
+    ending.request(EndReason.STOPPED)
     served.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await served.task
@@ -70,7 +70,7 @@ async def test_a_cancellation_from_outside_goes_through_together_with_the_end() 
 def test_an_end_can_be_asked_for_before_there_is_a_task() -> None:
     ending = StopScope()
     assert not ending.is_set
-    ending.ask(EndReason.ADMIN)
+    ending.request(EndReason.ADMIN)
     assert ending.is_set
 
 

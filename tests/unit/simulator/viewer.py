@@ -54,7 +54,9 @@ class Viewer:
 
     def _subscribed(self, track: rtc.Track, _: object, participant: rtc.RemoteParticipant) -> None:
         self.avatar = participant.identity
-        self._tasks.start(self._watch(track) if track.kind == rtc.TrackKind.KIND_VIDEO else self._hear(track), name="")
+        self._tasks.create_task(
+            self._watch(track) if track.kind == rtc.TrackKind.KIND_VIDEO else self._hear(track), name=""
+        )
 
     async def _watch(self, track: rtc.Track) -> None:
         stream = rtc.VideoStream(track)

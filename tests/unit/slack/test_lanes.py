@@ -39,7 +39,7 @@ class Crowd:
 async def test_what_has_the_same_key_runs_in_order(lanes: KeyedTaskQueue) -> None:
     crowd = Crowd()
     for number in range(MANY):
-        lanes.put("channel", crowd.work(number))
+        lanes.submit("channel", crowd.work(number))
     await lanes.idle()
 
     assert crowd.done == list(range(MANY))
@@ -49,7 +49,7 @@ async def test_what_has_the_same_key_runs_in_order(lanes: KeyedTaskQueue) -> Non
 async def test_only_so_many_lanes_work_at_once(lanes: KeyedTaskQueue) -> None:
     crowd = Crowd()
     for number in range(MANY):
-        lanes.put(number, crowd.work(number))
+        lanes.submit(number, crowd.work(number))
     await lanes.idle()
 
     assert sorted(crowd.done) == list(range(MANY))
@@ -59,7 +59,7 @@ async def test_only_so_many_lanes_work_at_once(lanes: KeyedTaskQueue) -> None:
 async def test_without_a_limit_all_work_at_once() -> None:
     lanes, crowd = KeyedTaskQueue("test"), Crowd()
     for number in range(MANY):
-        lanes.put(number, crowd.work(number))
+        lanes.submit(number, crowd.work(number))
     await lanes.idle()
 
     assert crowd.most == MANY
@@ -78,10 +78,10 @@ async def test_channels_that_wait_for_slack_do_not_hold_up_the_others(
         everything_else_is_done.set()
 
     for number in range(MANY):
-        lanes.put(f"slow {number}", wait_for_slack)
+        lanes.submit(f"slow {number}", wait_for_slack)
     for number in range(MANY):
-        lanes.put("channel", crowd.work(number))
-    lanes.put("channel", finish)
+        lanes.submit("channel", crowd.work(number))
+    lanes.submit("channel", finish)
     async with asyncio.timeout(10):
         await everything_else_is_done.wait()
     assert crowd.done == list(range(MANY))

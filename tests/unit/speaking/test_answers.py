@@ -32,7 +32,7 @@ class Parrot:
 
 async def answered(conversation: Conversation, question: str) -> AnswerStream:
     tasks = TaskSet()
-    answering = conversation.begin(question, tasks, lambda: None)
+    answering = conversation.start(question, tasks, lambda: None)
     assert answering.task is not None
     await answering.task
     return answering
@@ -111,7 +111,7 @@ async def test_what_was_written_of_an_answer_that_was_stopped_is_remembered() ->
     model = Parrot("Once upon ", "a time")
     conversation = Conversation(model, "")
     tasks = TaskSet()
-    answering = conversation.begin("tell me a story", tasks, lambda: None)
+    answering = conversation.start("tell me a story", tasks, lambda: None)
     answering.add("Once upon ")
     await conversation.stop(answering)
     await cancel_and_wait(answering.task)

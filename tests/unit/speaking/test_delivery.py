@@ -52,7 +52,7 @@ class Speaker:
 
     def line(self, *pieces: str) -> SpeechItem:
         line = SpeechItem(an_utterance(self._session, text=" ".join(pieces)))
-        line.pieces.extend(pieces)
+        line.chunks.extend(pieces)
         return line
 
     async def say(self, line: SpeechItem) -> float:
@@ -79,7 +79,7 @@ async def test_the_first_piece_opens_a_stream_and_the_next_goes_into_it(speaker:
     line = speaker.line("Good morning.", "How are you?")
     for _ in range(2):
         assert await speaker.say(line) > 0
-        line.pieces.popleft()
+        line.chunks.popleft()
     assert speaker.opened_with == [None]
     assert not line.in_flight
     await speaker.world.until(lambda: speaker.world.spoken == ["Good morning.", "How are you?"])
@@ -99,7 +99,7 @@ async def test_a_piece_that_was_refused_is_no_longer_in_flight(speaker: Speaker)
     with pytest.raises(ProviderError):
         await speaker.say(line)
     assert not line.in_flight
-    assert list(line.pieces) == ["Good morning."]
+    assert list(line.chunks) == ["Good morning."]
 
 
 async def test_a_piece_whose_answer_nobody_waited_for_stays_in_flight(speaker: Speaker) -> None:
@@ -137,7 +137,7 @@ async def test_a_voice_that_is_slower_is_given_more_time(speaker: Speaker) -> No
 
 async def test_silence_cuts_what_was_handed_over_and_keeps_the_stream(speaker: Speaker) -> None:
     await speaker.say(speaker.line("A long speech that is never said to its cancel_and_wait."))
-    await speaker.delivery.silence()
+    await speaker.delivery.interrupt()
     assert speaker.keeper.current is not None
     await speaker.world.pass_time(30)
     assert speaker.world.spoken == []
@@ -146,21 +146,21 @@ async def test_silence_cuts_what_was_handed_over_and_keeps_the_stream(speaker: S
 @on_v3
 async def test_silence_closes_a_stream_that_cannot_be_cut(speaker: Speaker) -> None:
     await speaker.say(speaker.line("A long speech that is never said to its cancel_and_wait."))
-    await speaker.delivery.silence()
+    await speaker.delivery.interrupt()
     assert speaker.keeper.current is None
     assert speaker.world.open_streams == []
 
 
 async def test_silence_where_no_stream_is_open_asks_nobody(speaker: Speaker) -> None:
     speaker.world.simulator.faults.add(effect=Effect.STATUS, status=500, times=None)
-    await speaker.delivery.silence()
+    await speaker.delivery.interrupt()
     assert speaker.keeper.current is None
 
 
 async def test_a_stream_that_has_ended_is_silent_and_lost(speaker: Speaker) -> None:
     await speaker.say(speaker.line("Good morning."))
     await speaker.world.pass_time(400)
-    await speaker.delivery.silence()
+    await speaker.delivery.interrupt()
     assert speaker.keeper.current is None
 
 
@@ -168,5 +168,5 @@ async def test_speech_that_could_not_be_cut_is_no_silence(speaker: Speaker) -> N
     await speaker.say(speaker.line("Good morning."))
     speaker.world.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, **INTERRUPT)
     with pytest.raises(ProviderError):
-        await speaker.delivery.silence()
+        await speaker.delivery.interrupt()
     assert speaker.keeper.current is not None

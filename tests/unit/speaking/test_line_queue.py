@@ -53,10 +53,10 @@ async def test_a_message_is_reworded_in_its_place(queue: SpeechQueue, ground: Gr
     lines = [await ground.line(text, message_id=text) for text in ("one", "two", "three")]
     for line in lines:
         queue.add(line)
-    lines[1].pieces.append("two")
-    await queue.reword("two", "zwei")
+    lines[1].chunks.append("two")
+    await queue.edit("two", "zwei")
     assert texts(queue) == ["one", "zwei", "three"]
-    assert not lines[1].pieces
+    assert not lines[1].chunks
     assert ground.row(lines[1]) == ("zwei", "queued")
     assert ground.told == [("zwei", UtteranceState.QUEUED)]
 
@@ -65,7 +65,7 @@ async def test_what_its_row_says_has_begun_keeps_its_words(queue: SpeechQueue, g
     line = await ground.line("one", message_id="one")
     await ground.states.advance(line, UtteranceState.SENDING)
     queue.requeue(line)
-    await queue.reword("one", "eins")
+    await queue.edit("one", "eins")
     assert texts(queue) == ["one"]
     assert ground.row(line) == ("one", "sending")
 
@@ -74,7 +74,7 @@ async def test_a_withdrawn_message_is_dropped_and_the_others_wait(queue: SpeechQ
     lines = [await ground.line(text, message_id=text) for text in ("one", "two", "three")]
     for line in lines:
         queue.add(line)
-    await queue.withdraw("two")
+    await queue.delete("two")
     assert texts(queue) == ["one", "three"]
     assert ground.row(lines[1]) == ("two", "dropped")
     assert ground.told == [("two", DROPPED)]
@@ -119,7 +119,7 @@ async def test_metric_counts_what_waits(queue: SpeechQueue, ground: Ground) -> N
     assert counted() == before + 4
     queue.requeue(queue.take())
     assert counted() == before + 4
-    await queue.withdraw("two")
+    await queue.delete("two")
     assert counted() == before + 3
     queue.take()
     assert counted() == before + 2

@@ -71,51 +71,51 @@ def test_pieces_in_a_flow_join_to_the_text_again(text: str, limit: int) -> None:
 
 def test_a_message_is_cut_to_what_the_provider_takes_at_once(model: Slowpoke) -> None:
     line = a_line(LONG)
-    Sourced(model, capabilities(max_text=300)).pieces.fill(line)
-    assert len(line.pieces) > 1
-    assert all(len(piece) <= 300 for piece in line.pieces)
-    assert " ".join(line.pieces) == LONG
+    Sourced(model, capabilities(max_text=300)).pieces.load(line)
+    assert len(line.chunks) > 1
+    assert all(len(piece) <= 300 for piece in line.chunks)
+    assert " ".join(line.chunks) == LONG
 
 
 def test_pieces_that_can_be_appended_are_short_whatever_the_provider_takes(model: Slowpoke) -> None:
     line = a_line(LONG)
-    Sourced(model, capabilities(max_text=10_000, appends=True)).pieces.fill(line)
-    assert all(len(piece.rstrip()) <= PIECE_IN_A_FLOW for piece in line.pieces)
-    assert "".join(line.pieces) == LONG
+    Sourced(model, capabilities(max_text=10_000, appends=True)).pieces.load(line)
+    assert all(len(piece.rstrip()) <= PIECE_IN_A_FLOW for piece in line.chunks)
+    assert "".join(line.chunks) == LONG
 
 
 def test_a_message_is_put_in_once(model: Slowpoke) -> None:
     line = a_line("Hello there.")
     sourced = Sourced(model, capabilities())
     for _ in range(2):
-        sourced.pieces.fill(line)
-        assert list(line.pieces) == ["Hello there."]
-    line.pieces.clear()
-    line.handed_over = True
-    sourced.pieces.fill(line)
-    assert not line.pieces
+        sourced.pieces.load(line)
+        assert list(line.chunks) == ["Hello there."]
+    line.chunks.clear()
+    line.sent = True
+    sourced.pieces.load(line)
+    assert not line.chunks
 
 
 async def test_an_answer_comes_as_it_is_written_and_is_asked_for_once(model: Slowpoke) -> None:
     line = a_line("How are you?", Mode.CHAT)
     sourced = Sourced(model, capabilities())
-    sourced.pieces.fill(line)
+    sourced.pieces.load(line)
     assert not line.is_complete
     await sourced.growth()
-    sourced.pieces.fill(line)
-    assert list(line.pieces) == ["Well, let"]
+    sourced.pieces.load(line)
+    assert list(line.chunks) == ["Well, let"]
     model.go_on.set()
     await sourced.tasks.drained()
-    sourced.pieces.fill(line)
-    assert "".join(line.pieces).replace(" ", "") == "Well,letmethink."
-    assert line.is_last_piece is False
+    sourced.pieces.load(line)
+    assert "".join(line.chunks).replace(" ", "") == "Well,letmethink."
+    assert line.is_last_chunk is False
     assert model.asked == ["How are you?"]
 
 
 async def test_an_answer_that_nobody_will_hear_is_stopped(model: Slowpoke) -> None:
     line = a_line("How are you?", Mode.CHAT)
     sourced = Sourced(model, capabilities())
-    sourced.pieces.fill(line)
+    sourced.pieces.load(line)
     await sourced.growth()
     await sourced.pieces.stop(line)
     await sourced.tasks.drained()
@@ -126,11 +126,11 @@ async def test_an_answer_that_nobody_will_hear_is_stopped(model: Slowpoke) -> No
 async def test_what_was_not_heard_of_an_answer_is_not_remembered(model: Slowpoke, was_heard: bool, turns: int) -> None:
     line, next_line = a_line("How are you?", Mode.CHAT), a_line("And now?", Mode.CHAT)
     sourced = Sourced(model, capabilities())
-    sourced.pieces.fill(line)
+    sourced.pieces.load(line)
     await sourced.growth()
-    line.handed_over = was_heard
+    line.sent = was_heard
     await sourced.pieces.stop(line)
-    sourced.pieces.fill(next_line)
+    sourced.pieces.load(next_line)
     await sourced.growth()
     assert len(model.turns) == turns
     await sourced.tasks.close()
@@ -139,19 +139,19 @@ async def test_what_was_not_heard_of_an_answer_is_not_remembered(model: Slowpoke
 async def test_an_answer_that_is_broken_off_is_all_there_is_of_it(model: Slowpoke) -> None:
     line = a_line("How are you?", Mode.CHAT)
     sourced = Sourced(model, capabilities())
-    sourced.pieces.fill(line)
+    sourced.pieces.load(line)
     await sourced.growth()
     error = AnswerError("too slow", why=AnswerTrouble.TIME)
     await sourced.pieces.break_off(line, error)
-    sourced.pieces.fill(line)
-    assert list(line.pieces) == ["Well, let me"]
-    assert (line.is_last_piece, line.answer_error) == (True, error)
+    sourced.pieces.load(line)
+    assert list(line.chunks) == ["Well, let me"]
+    assert (line.is_last_chunk, line.answer_error) == (True, error)
 
 
 def test_a_provider_that_answers_by_itself_gets_the_question(model: Slowpoke) -> None:
     line = a_line("How are you?", Mode.CHAT)
     sourced = Sourced(model, capabilities(chat=True))
     assert not sourced.pieces.needs_answer(line.utterance)
-    sourced.pieces.fill(line)
-    assert list(line.pieces) == ["How are you?"]
+    sourced.pieces.load(line)
+    assert list(line.chunks) == ["How are you?"]
     assert model.asked == []

@@ -23,7 +23,7 @@ def a_line(text: str = "Hello there.") -> SpeechItem:
 
 
 def given(playout: Playout, line: SpeechItem, seconds: float) -> None:
-    line.handed_over = True
+    line.sent = True
     playout.give(line, line.utterance.text, seconds)
 
 
@@ -72,15 +72,15 @@ def test_nothing_ahead_means_silence(playout: Playout, current: SpeechItem) -> N
 
 
 def test_the_end_of_a_piece_is_the_end_of_a_line_that_is_complete(playout: Playout, current: SpeechItem) -> None:
-    current.pieces.append("And more.")
-    assert not playout.end_piece()
-    current.pieces.clear()
-    assert playout.end_piece()
+    current.chunks.append("And more.")
+    assert not playout.end_chunk()
+    current.chunks.clear()
+    assert playout.end_chunk()
 
 
 def test_a_line_that_was_not_handed_over_does_not_end(playout: Playout) -> None:
     playout.begin(a_line())
-    assert not playout.end_piece()
+    assert not playout.end_chunk()
 
 
 def test_what_was_sent_ahead_is_taken_back_as_if_it_had_never_been_sent(
@@ -88,7 +88,7 @@ def test_what_was_sent_ahead_is_taken_back_as_if_it_had_never_been_sent(
 ) -> None:
     assert playout.cut() is current
     assert playout.take_back() is ahead
-    assert not ahead.handed_over
+    assert not ahead.sent
     assert (playout.current, playout.ahead, playout.in_doubt) == (None, None, None)
     assert not playout.is_talking
 

@@ -45,12 +45,12 @@ def silent(ground: Ground, playout: Playout) -> PlaybackTracker:
 async def say(ground: Ground, playout: Playout, progress: PlaybackTracker, text: str) -> SpeechItem:
     """Hand a line over that is said for 5 seconds, ahead where another one is being said."""
     line = await ground.line(text)
-    line.handed_over = True
+    line.sent = True
     if playout.current is None:
         playout.begin(line)
     else:
         playout.follow_with(line)
-    progress.expect(line, text, 5.0)
+    progress.track(line, text, 5.0)
     return line
 
 
@@ -127,7 +127,7 @@ async def test_the_end_of_a_piece_is_not_the_end_of_its_utterance(
     ground: Ground, playout: Playout, progress: PlaybackTracker
 ) -> None:
     line = await say(ground, playout, progress, "one")
-    line.pieces.append("and more")
+    line.chunks.append("and more")
     await progress.heard(SpeechEnded(line.utterance.id))
     assert ground.told == []
     assert not playout.is_talking
@@ -145,10 +145,10 @@ async def test_an_answer_is_told_although_its_speech_has_ended(
 
 async def test_words_that_come_late_put_the_end_off(ground: Ground, playout: Playout, silent: PlaybackTracker) -> None:
     line = await say(ground, playout, silent, "one two three four")
-    line.pieces.append("and more")
+    line.chunks.append("and more")
     await ground.pass_time(4.0)
     await silent.words_heard(9)
-    line.pieces.clear()
+    line.chunks.clear()
     await ground.pass_time(2.4)
     assert ground.told == []
     await ground.pass_time(0.1)
@@ -168,7 +168,7 @@ async def test_words_of_what_is_complete_change_nothing(
 async def test_what_was_cut_comes_to_no_end(ground: Ground, playout: Playout, silent: PlaybackTracker) -> None:
     await say(ground, playout, silent, "one")
     playout.cut()
-    silent.forget_the_end()
+    silent.cancel_end()
     await ground.pass_time(5.0)
     assert ground.told == []
 

@@ -43,8 +43,8 @@ async def test_forgetting_is_for_one_name_and_harmless_where_there_is_none(clock
     timers = NamedTimers(clock)
     timers.start("end", 1.0, lambda: rung.append("end"))
     timers.start("room", 1.0, lambda: rung.append("room"))
-    timers.forget("end")
-    timers.forget("end")
+    timers.cancel("end")
+    timers.cancel("end")
     await clock.advance(1.0)
     assert rung == ["room"]
 

@@ -122,10 +122,10 @@ async def test_a_newcomer_that_is_told_to_stop_waits_no_longer(url: str) -> None
 async def test_the_lock_of_a_file_is_never_lost(url: str) -> None:
     clock = ManualClock()
     async with InstanceLock(url, clock) as ownership:
-        keeping = asyncio.create_task(ownership.keep())
+        keeping = asyncio.create_task(ownership.hold())
         await clock.advance(3600)
         assert not keeping.done()
-        assert ownership.trouble is None
+        assert ownership.unhealthy_reason is None
         await cancel_and_wait(keeping)
 
 

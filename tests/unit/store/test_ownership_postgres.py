@@ -74,7 +74,7 @@ def at_once(url: str, speed: float = 1.0) -> InstanceLock:
 async def kept(ownership: InstanceLock) -> AsyncIterator[asyncio.Task[None]]:
     """Have the database owned, and the task that sees to it."""
     async with ownership:
-        keeping = asyncio.create_task(ownership.keep())
+        keeping = asyncio.create_task(ownership.hold())
         try:
             yield keeping
         finally:
@@ -149,7 +149,7 @@ async def test_whoever_finds_it_taken_meanwhile_says_so_and_ends(url: str) -> No
         await rival.execute("SELECT pg_terminate_backend($1)", await rival.fetchval(LOCKED_BY))
 
         async def is_noticed() -> bool:
-            return ownership.trouble is not None
+            return ownership.unhealthy_reason is not None
 
         await eventually(is_noticed)
         await rival.execute("SELECT pg_advisory_lock($1::bigint::int, $2::bigint::int)", *keys)
@@ -160,7 +160,7 @@ async def test_whoever_finds_it_taken_meanwhile_says_so_and_ends(url: str) -> No
             StoreUnavailable, match=r"avatar-relay \(process 1 on elsewhere.*\) has taken this database"
         ):
             await keeping
-        assert ownership.is_over
+        assert ownership.is_lost
 
 
 class Wire:
@@ -237,7 +237,7 @@ async def test_a_connection_that_only_the_server_believes_in_is_replaced(
                 await wire.mute()
 
             async def is_replaced() -> bool:
-                return ownership.trouble is None and await other.fetchval(LOCKED_BY) not in (None, first)
+                return ownership.unhealthy_reason is None and await other.fetchval(LOCKED_BY) not in (None, first)
 
             await eventually(is_replaced)
             assert not keeping.done()

@@ -324,15 +324,15 @@ async def test_a_slow_viewer_slows_nobody_and_is_caught_up_with_a_snapshot(
 async def test_who_leaves_is_forgotten(watching: Watching, client: aiohttp.ClientSession) -> None:
     async with await connect(client, watching) as socket:
         await hear(socket)
-        assert watching.event_bus.watchers(watching.view.session_id) == 1
-    await eventually(lambda: watching.event_bus.watchers(watching.view.session_id) == 0)
+        assert watching.event_bus.subscriber_count(watching.view.session_id) == 1
+    await eventually(lambda: watching.event_bus.subscriber_count(watching.view.session_id) == 0)
 
 
 async def test_who_vanishes_without_a_word_is_forgotten(watching: Watching, client: aiohttp.ClientSession) -> None:
     socket = await connect(client, watching)
     await hear(socket)
     await client.close()
-    await eventually(lambda: watching.event_bus.watchers(watching.view.session_id) == 0)
+    await eventually(lambda: watching.event_bus.subscriber_count(watching.view.session_id) == 0)
 
 
 async def test_viewers_are_counted(watching: Watching, client: aiohttp.ClientSession) -> None:

@@ -16,7 +16,7 @@ async def line(clock: ManualClock) -> SeatQueue:
 
 def arrive(line: SeatQueue, *visitors: str) -> None:
     for visitor in visitors:
-        line.arrive(visitor, lambda: None)
+        line.connect(visitor, lambda: None)
 
 
 async def test_the_first_one_has_the_seat_and_the_others_wait_in_order(line: SeatQueue) -> None:
@@ -29,7 +29,7 @@ async def test_the_first_one_has_the_seat_and_the_others_wait_in_order(line: Sea
 
 async def test_a_free_seat_goes_to_who_waits_longest(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben", "cleo")
-    line.depart("ada")
+    line.disconnect("ada")
     await clock.advance(GRACE - 0.1)
     assert not line.has_seat("ben")
     await clock.advance(0.2)
@@ -39,7 +39,7 @@ async def test_a_free_seat_goes_to_who_waits_longest(line: SeatQueue, clock: Man
 
 async def test_a_reload_gets_its_own_seat_back(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben")
-    line.depart("ada")
+    line.disconnect("ada")
     await clock.advance(GRACE - 0.1)
     arrive(line, "ada")
     await clock.advance(60)
@@ -48,11 +48,11 @@ async def test_a_reload_gets_its_own_seat_back(line: SeatQueue, clock: ManualClo
 
 async def test_who_waits_and_reloads_keeps_the_place_in_the_line(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben", "cleo")
-    line.depart("ben")
+    line.disconnect("ben")
     assert line.standing("cleo").watching == 2
     arrive(line, "ben")
     await clock.advance(60)
-    line.depart("ada")
+    line.disconnect("ada")
     await clock.advance(GRACE)
     assert line.has_seat("ben")
 
@@ -118,7 +118,7 @@ async def test_only_who_has_the_seat_may_keep_or_give_it(line: SeatQueue, clock:
 async def test_a_request_ends_with_who_made_it(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben", "cleo")
     line.ask("ben")
-    line.depart("ben")
+    line.disconnect("ben")
     await clock.advance(GRACE)
     assert line.standing("ada").place is Place.SEATED
     assert line.standing("cleo").may_ask
@@ -129,14 +129,14 @@ async def test_a_request_ends_with_who_made_it(line: SeatQueue, clock: ManualClo
 async def test_who_asked_goes_first_when_the_holder_leaves(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada", "ben", "cleo")
     line.ask("cleo")
-    line.depart("ada")
+    line.disconnect("ada")
     await clock.advance(GRACE)
     assert line.has_seat("cleo")
 
 
 async def test_an_empty_line_gives_the_seat_to_the_next_one(line: SeatQueue, clock: ManualClock) -> None:
     arrive(line, "ada")
-    line.depart("ada")
+    line.disconnect("ada")
     await clock.advance(GRACE)
     assert len(line) == 0
     arrive(line, "ben")
@@ -146,7 +146,7 @@ async def test_an_empty_line_gives_the_seat_to_the_next_one(line: SeatQueue, clo
 async def test_everybody_who_is_there_hears_of_a_change(line: SeatQueue, clock: ManualClock) -> None:
     heard: list[str] = []
     for name in ("ada", "ben"):
-        line.arrive(name, lambda name=name: heard.append(name))  # type: ignore[misc]  # a lambda with a default
+        line.connect(name, lambda name=name: heard.append(name))  # type: ignore[misc]  # a lambda with a default
     heard.clear()
     line.ask("ben")
     assert heard == ["ada", "ben"]
@@ -173,7 +173,7 @@ async def test_whatever_happens_at_most_one_plays_and_somebody_does_where_somebo
             arrive(line, name)
             here.add(name)
         elif act == "depart":
-            line.depart(name)
+            line.disconnect(name)
             here.discard(name)
         elif act == "wait":
             await clock.advance(4)

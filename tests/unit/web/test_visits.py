@@ -275,7 +275,7 @@ async def test_a_free_seat_comes_by_itself(
         async with visit(client, watching, "ada") as ada:
             await ada.place("waiting")
             await first.socket.close()
-            await eventually(lambda: watching.event_bus.watchers(watching.view.session_id) == 1)
+            await eventually(lambda: watching.event_bus.subscriber_count(watching.view.session_id) == 1)
             await clock.advance(GRACE)
             assert (await ada.next("door"))["token"] == TOKEN
 
@@ -288,7 +288,7 @@ async def test_a_reload_gets_its_own_seat_back(
         await ada.next("door")
         await ben.place("waiting")
         await ada.socket.close()
-        await eventually(lambda: watching.event_bus.watchers(watching.view.session_id) == 1)
+        await eventually(lambda: watching.event_bus.subscriber_count(watching.view.session_id) == 1)
         await clock.advance(GRACE - 1)
         async with visit(client, watching, "ada") as again:
             await again.place("seated")

@@ -61,7 +61,7 @@ class BroadcastRoom:
             raise StreamGone("the stage was closed, or its avatar is not there")
         if self._staying is None or self._staying.done():
             self._is_settled.clear()
-            self._staying = asyncio.create_task(self._stay(), name=f"stage of {self._upstream_id}")
+            self._staying = asyncio.create_task(self._run(), name=f"stage of {self._upstream_id}")
         with suppress(TimeoutError):
             async with asyncio.timeout(DOOR_LIMIT):
                 await self._is_settled.wait()
@@ -78,7 +78,7 @@ class BroadcastRoom:
             await cancel_and_wait(staying)
             await self._server.delete(self._room)
 
-    async def _stay(self) -> None:
+    async def _run(self) -> None:
         """Be in the room, again and again, for as long as there is an avatar to show."""
         failures = 0
         while self._avatar.isconnected():
