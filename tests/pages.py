@@ -22,7 +22,7 @@ from bot.core.ports import Capabilities, InterruptMethod
 from bot.plugins import make_provider, with_simulator
 from bot.sentences import dollars, duration
 from bot.settings import SIMULATOR, Settings, known_providers, variables
-from tests.world import World
+from tests.harness.bot import World
 
 if TYPE_CHECKING:
     from typer._click import Command

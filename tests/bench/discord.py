@@ -20,9 +20,9 @@ from bot.core.models import Mode
 from bot.core.ports import AvatarProvider, SpeakResult
 from tests.bench.bot import simulator_process
 from tests.bench.platforms import SLOW, platform_process, running, slow_provider
+from tests.fakes.discord import Channel, DiscordTwin
 from tests.platforms.discord import DiscordDriver
-from tests.platforms.relay import KEY, settings_with
-from tests.twins.discord import Channel, DiscordTwin
+from tests.platforms.running_bot import KEY, settings_with
 
 CHANNELS = 20
 MESSAGES = 300

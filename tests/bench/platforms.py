@@ -18,8 +18,8 @@ from bot.core.tasks import cancel_and_wait
 from bot.facade import Bot, ChatAdapter
 from bot.plugins import with_simulator
 from bot.settings import Settings
-from tests.twins.discord import DiscordTwin
-from tests.twins.slack import SlackTwin
+from tests.fakes.discord import DiscordTwin
+from tests.fakes.slack import SlackTwin
 
 COMMANDS = 100
 

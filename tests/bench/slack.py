@@ -31,8 +31,8 @@ from bot.relay import Message, Receipt, Relay
 from bot.settings import Settings
 from tests.bench.bot import simulator_process
 from tests.bench.platforms import SLOW, platform_process, running, slow_provider
-from tests.platforms.relay import settings_with
-from tests.twins.slack import Channel, SlackTwin
+from tests.fakes.slack import Channel, SlackTwin
+from tests.platforms.running_bot import settings_with
 
 MESSAGES = 300
 WARM_UP = 30

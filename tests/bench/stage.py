@@ -27,7 +27,7 @@ from adapters.avatars.rooms.broadcast.server import BroadcastServer
 from adapters.simulator.rooms import livekit_media as media
 from bot.core.clock import SystemClock
 from bot.core.models import Playback, RoomAccess
-from tests.livekit import KEY, PROGRAM, SECRET, running_livekit_server
+from tests.harness.livekit import KEY, PROGRAM, SECRET, running_livekit_server
 
 SETTLE = 8.0
 """Seconds until the encoders have found their bit rate."""

@@ -12,7 +12,7 @@ from livekit import api, rtc
 from adapters.simulator.rooms import livekit_media as media
 from bot.core.models import RoomAccess
 from bot.core.tasks import TaskSet
-from tests.livekit import LiveKitServer
+from tests.harness.livekit import LiveKitServer
 
 CLIENT = "client"
 """The one name that everybody who holds the provider's token has."""

@@ -20,8 +20,8 @@ from playwright.async_api import Browser, async_playwright
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
 from tests.browser.visit import Visit
-from tests.clock import ManualClock
-from tests.unit.web.watching import Watching
+from tests.harness.clock import ManualClock
+from tests.unit.web.fixtures import Watching
 
 ARGUMENTS = [
     "--headless",

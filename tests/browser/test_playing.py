@@ -10,7 +10,7 @@ from bot.core.events import UtteranceChanged
 from bot.core.models import Utterance, UtteranceState
 from bot.core.views import Phase
 from tests.browser.conftest import Streams, Visitor
-from tests.unit.web.watching import CHANNEL, Watching
+from tests.unit.web.fixtures import CHANNEL, Watching
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

@@ -18,8 +18,8 @@ from tests.browser.avatar_room import AvatarRoom
 from tests.browser.conftest import Visitor
 from tests.browser.looks import SCREENS, look_at
 from tests.browser.visit import Visit
-from tests.livekit import LiveKitServer, livekit_program, livekit_server
-from tests.unit.web.watching import Watching
+from tests.harness.livekit import LiveKitServer, livekit_program, livekit_server
+from tests.unit.web.fixtures import Watching
 
 __all__ = ["livekit_program", "livekit_server"]
 

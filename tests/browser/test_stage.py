@@ -19,7 +19,7 @@ from bot.settings import AvatarSettings, LiveKitSettings, Settings, WebSettings
 from tests.browser.conftest import Visitor
 from tests.browser.test_rooms import LOUDNESS
 from tests.browser.visit import PATIENCE
-from tests.livekit import LiveKitServer, livekit_program, livekit_server
+from tests.harness.livekit import LiveKitServer, livekit_program, livekit_server
 
 __all__ = ["livekit_program", "livekit_server"]
 

@@ -8,8 +8,8 @@ from bot.core.models import Mode
 from bot.core.views import Phase
 from tests.browser.conftest import Visitor
 from tests.browser.looks import CONTRASTS, SCREENS, look_at
-from tests.clock import ManualClock
-from tests.unit.web.watching import Watching
+from tests.harness.clock import ManualClock
+from tests.unit.web.fixtures import Watching
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

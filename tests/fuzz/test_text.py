@@ -14,9 +14,9 @@ from adapters.web.protocol import parse_message
 from bot.commands.parser import ADMIN, AVATAR, Command, Usage, parse
 from bot.core.errors import LinkInvalid, Refused
 from bot.text import estimate_duration, make_speakable, split
-from tests.clock import ManualClock
 from tests.fuzz.corpus import KINDS, TEXTS, repeated
 from tests.fuzz.growth import grows_linearly
+from tests.harness.clock import ManualClock
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 BOUNDS = settings(max_examples=5_000 if THOROUGH else 150, deadline=None)

@@ -14,7 +14,6 @@ from structlog.testing import capture_logs
 from yarl import URL
 
 from bot.core.models import RoomAccess
-from tests.clock import ManualClock
 from tests.fuzz.attacks import (
     OUR_FAULT,
     PATIENCE,
@@ -28,7 +27,8 @@ from tests.fuzz.attacks import (
 )
 from tests.fuzz.corpus import TEXTS
 from tests.fuzz.test_text import HOSTILE, SAYINGS
-from tests.unit.web.watching import Watching
+from tests.harness.clock import ManualClock
+from tests.unit.web.fixtures import Watching
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 BOUNDS = settings(max_examples=300 if THOROUGH else 15, deadline=None)

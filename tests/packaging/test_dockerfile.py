@@ -18,10 +18,10 @@ import yaml
 
 from bot.app import SHUTDOWN_TIME
 from bot.settings import variables
+from tests.harness.ports import free_port
 from tests.packaging.conftest import ROOT
 from tests.packaging.dockerfile import Build, Stage, context_of, instructions
 from tests.packaging.started import Started, get
-from tests.ports import free_port
 
 # The packages come from the index, or from what `make setup` has downloaded.
 pytestmark = pytest.mark.timeout(400)

@@ -19,9 +19,9 @@ from playwright.async_api import async_playwright
 
 from tests.browser.conftest import ARGUMENTS
 from tests.browser.visit import Visit
+from tests.harness.ports import free_port
 from tests.packaging.conftest import ROOT
 from tests.packaging.started import Started
-from tests.ports import free_port
 
 pytestmark = pytest.mark.browser
 

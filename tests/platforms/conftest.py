@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.platforms.driver import Driver
+from tests.platforms.platform_driver import Driver
 
 DRIVERS = {
     "console": ("tests.platforms.console", "ConsoleDriver"),

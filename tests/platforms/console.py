@@ -12,8 +12,8 @@ from unittest.mock import patch
 from adapters.chat.console import ConsoleAdapter
 from adapters.chat.console import adapter as console
 from adapters.chat.console.stdin import piped_lines
-from tests.platforms.driver import ANA
-from tests.platforms.relay import RunningBot, settings_with
+from tests.platforms.platform_driver import ANA
+from tests.platforms.running_bot import RunningBot, settings_with
 
 
 class ConsoleDriver:

@@ -11,9 +11,9 @@ from adapters.chat.discord.client import RelayClient
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.commands.parser import Command, parse
 from bot.settings import Settings
-from tests.platforms.driver import ADA, ANA, BEN, PATIENT, UNSAID
-from tests.platforms.relay import SPEED, RunningBot, settings_with
-from tests.twins.discord import Channel, DiscordTwin, Interaction, Message, User
+from tests.fakes.discord import Channel, DiscordTwin, Interaction, Message, User
+from tests.platforms.platform_driver import ADA, ANA, BEN, PATIENT, UNSAID
+from tests.platforms.running_bot import SPEED, RunningBot, settings_with
 
 TOKEN = "twin.discord.token"
 _ARGUMENTS = {"ID": "session", "repeat|chat": "mode"}

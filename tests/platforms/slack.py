@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from adapters.chat.slack import SlackAdapter
 from adapters.chat.slack.manifest import manifest_of
-from tests.platforms.driver import ADA, ANA, BEN, PATIENT, UNSAID
-from tests.platforms.relay import RunningBot, settings_with
-from tests.twins.slack import Ephemeral, Interaction, Message, SlackTwin, Timing
+from tests.fakes.slack import Ephemeral, Interaction, Message, SlackTwin, Timing
+from tests.platforms.platform_driver import ADA, ANA, BEN, PATIENT, UNSAID
+from tests.platforms.running_bot import RunningBot, settings_with
 
 
 class SlackDriver:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.platforms.conftest import DRIVERS
-from tests.platforms.driver import ADA, ANA, BEN, Driver
+from tests.platforms.platform_driver import ADA, ANA, BEN, Driver
 
 ENVIRONMENT = {"SESSION_RELAY": "all", "LIMIT_USER_CHARACTERS": "40"}
 TOO_MUCH = "more than forty characters, which is more than a minute allows"

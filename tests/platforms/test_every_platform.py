@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from tests.platforms.driver import ADA, ANA, BEN, LONG, Driver
+from tests.platforms.platform_driver import ADA, ANA, BEN, LONG, Driver
 
 
 async def begin(chat: Driver) -> None:

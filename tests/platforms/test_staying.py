@@ -1,7 +1,7 @@
 """How long the avatar stays, on every platform: what a channel chooses, and the warning where nobody watches."""
 
-from tests.platforms.driver import Driver
-from tests.platforms.relay import settings_with
+from tests.platforms.platform_driver import Driver
+from tests.platforms.running_bot import settings_with
 
 UNWATCHED = settings_with({"SESSION_UNWATCHED_TIMEOUT": "120", "SESSION_IDLE_WARNING": "60"}).session
 

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.models import EndReason
 from tests.platforms.discord import DiscordDriver, read
-from tests.platforms.driver import ANA, BEN, LONG, UNSAID, Driver
+from tests.platforms.platform_driver import ANA, BEN, LONG, UNSAID, Driver
 from tests.platforms.slack import SlackDriver, text_of
 
 WHILE_IT_RUNS = [reason for reason in EndReason if reason is not EndReason.SHUTDOWN]

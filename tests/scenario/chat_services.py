@@ -18,12 +18,12 @@ from pydantic import SecretStr
 from adapters.chat.slack.manifest import manifest_of
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
-from tests.livekit import LiveKitServer
-from tests.platforms.relay import settings_with
+from tests.fakes.discord import DiscordTwin
+from tests.fakes.slack import Ephemeral, Message, SlackTwin
+from tests.harness.livekit import LiveKitServer
+from tests.platforms.running_bot import settings_with
 from tests.scenario.echoing_gateway import EchoingGateway
 from tests.scenario.setup.shell import PATIENCE, environment
-from tests.twins.discord import DiscordTwin
-from tests.twins.slack import Ephemeral, Message, SlackTwin
 
 PUBLIC = "https://watch.example.com"
 AVATAR_KEY = "avatarkey-7h1s0n31sn0b0dys"

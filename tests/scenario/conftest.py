@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenario.programs import Service
-from tests.world import PROVIDERS, World
+from tests.harness.bot import PROVIDERS, World
+from tests.harness.programs import Service
 
 
 @pytest.fixture(params=PROVIDERS)

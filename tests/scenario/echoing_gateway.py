@@ -20,7 +20,7 @@ from urllib.parse import unquote
 import aiohttp
 from aiohttp import web
 
-from tests.scenario.programs import PATIENCE
+from tests.harness.programs import PATIENCE
 from tests.scenario.secret_scan import JWT
 
 TOKEN = re.compile(r'"(?:\w*token|\w*secret)"\s*:\s*"([^"]{8,})"')

@@ -11,7 +11,7 @@ from bot.access.permissions import AccessLists
 from bot.core.events import SessionChanged
 from bot.core.models import Actor, AuditEntry, Channel, EndReason, Role
 from bot.store import tables
-from tests.world import ADA, ANA, CHANNEL, World, simulated
+from tests.harness.bot import ADA, ANA, CHANNEL, World, simulated
 
 MIA = Actor("test", "mia", "Mia", role=Role.ADMIN)
 """Admin of the workspace of `CHANNEL`, and not the operator."""

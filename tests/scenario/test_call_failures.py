@@ -22,9 +22,9 @@ import pytest
 from bot import sentences
 from bot.core.errors import AnswerError, RateLimited, Transient, Trouble
 from bot.core.models import UtteranceState
-from tests.scenario.failing import STEP, Gate, Lane, Talk
-from tests.scenario.programs import KEY, Service, wait_until
-from tests.scenario.told import trouble_in, words
+from tests.harness.fault_proxy import STEP, Gate, Lane, Talk
+from tests.harness.programs import KEY, Service, wait_until
+from tests.scenario.expected_texts import trouble_in, words
 
 SILENT, REFUSED, BUSY_ONCE, BUSY, SLOW = "silent", "refused", "429 once", "429 for long", "slow"
 WAYS: Mapping[str, Mapping[str, Any]] = {

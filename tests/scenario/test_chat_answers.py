@@ -11,7 +11,7 @@ from bot import sentences
 from bot.core.errors import AnswerError
 from bot.core.events import UtteranceChanged
 from bot.core.models import Mode, UtteranceState
-from tests.world import World, simulated, with_policy
+from tests.harness.bot import World, simulated, with_policy
 
 MODEL = {"method": "POST", "path": "/v1/chat/completions"}
 QUESTION = "what is the weather like on the other side of the mountains today?"

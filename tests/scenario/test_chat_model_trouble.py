@@ -1,5 +1,5 @@
 """A chat model that thinks aloud, is picky, breaks off or is waited for: what is said, what people read, and what goes
-on meanwhile. Its API is `tests.twins.chat_api`."""
+on meanwhile. Its API is `tests.fakes.chat_api`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +12,8 @@ from bot.core.errors import AnswerError, AnswerTrouble
 from bot.core.events import UtteranceChanged
 from bot.core.models import UtteranceState
 from bot.speaking.answer_timeouts import FIRST_WORD, NEXT_WORDS, TURN
-from tests.twins.chat_api import COMMENT, DONE, ChatApi, Script, delta, whole
-from tests.world import World, with_policy
+from tests.fakes.chat_api import COMMENT, DONE, ChatApi, Script, delta, whole
+from tests.harness.bot import World, with_policy
 
 QUESTION = "what is the weather like?"
 ANSWER = "Hello there, welcome back."

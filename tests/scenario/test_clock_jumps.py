@@ -23,8 +23,8 @@ from bot.core.errors import LinkInvalid
 from bot.core.events import UtteranceChanged
 from bot.core.models import EndReason, UtteranceState
 from bot.store import tables
-from tests.clock import ClockElsewhere, ManualClock
-from tests.world import CHANNEL, PROVIDERS, World, simulated, with_policy
+from tests.harness.bot import CHANNEL, PROVIDERS, World, simulated, with_policy
+from tests.harness.clock import ClockElsewhere, ManualClock
 
 HOUR, DAY = 3600.0, 86_400.0
 BACK_AND_FORTH = pytest.mark.parametrize("jump", [-HOUR, 400 * DAY], ids=["back", "forth"])

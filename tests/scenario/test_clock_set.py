@@ -15,10 +15,10 @@ import pytest
 
 from adapters.simulator import SimulatorOptions, StreamView
 from bot.core.models import EndReason, UtteranceState
+from tests.harness.bot import PROVIDERS
+from tests.harness.deployment import Town
+from tests.harness.forkserver import Nursery
 from tests.platforms.slack import text_of
-from tests.scenario.nursery import Nursery
-from tests.scenario.town import Town
-from tests.world import PROVIDERS
 
 HOUR, DAY = 3600.0, 86_400.0
 IDLE, LONGEST = 60.0, 600.0

@@ -10,7 +10,7 @@ from bot.commands.parser import CommandContext, parse
 from bot.core.errors import StoreError
 from bot.core.models import Actor, Channel, Mode, Role, UtteranceState
 from bot.core.views import Reply, Visibility
-from tests.world import ADA, ANA, CHANNEL, World, with_policy
+from tests.harness.bot import ADA, ANA, CHANNEL, World, with_policy
 
 GUEST = Actor("test", "guest", "Guest", role=Role.VIEWER)
 BLOCKED = Actor("test", "blocked", "Blocked", role=Role.BLOCKED)

@@ -6,7 +6,7 @@ import resource
 import sqlite3
 from pathlib import Path
 
-from tests.scenario.programs import Program, Service, run
+from tests.harness.programs import Program, Service, run
 
 NOT_TAKEN = "The bot cannot write to its database, so that was not taken."
 

@@ -10,7 +10,7 @@ from adapters.simulator.llm.answers import answer_to
 from bot.core.models import Mode, UtteranceState
 from bot.relay import MAX_MESSAGE_LENGTH, Message, Receipt
 from bot.store import tables
-from tests.world import ADA, ANA, CHANNEL, World, simulated
+from tests.harness.bot import ADA, ANA, CHANNEL, World, simulated
 
 LONG = "this takes so long to be said that everything that is written meanwhile has to wait for its end, please"
 QUESTION = "what is the weather like on the other side of the mountains today?"

@@ -32,9 +32,9 @@ from tests.fuzz.attacks import (
 )
 from tests.fuzz.corpus import TEXTS, repeated
 from tests.fuzz.growth import program_grows_linearly
+from tests.harness.programs import KEY, Program, Service
+from tests.scenario.chat_scenario import Story
 from tests.scenario.chat_services import PUBLIC, ChatServices, ServedProgram
-from tests.scenario.chat_story import Story
-from tests.scenario.programs import KEY, Program, Service
 
 LOGGED = {"LOG_LEVEL": "warning", "LOG_FORMAT": "json"}
 UNLIMITED = {"USER_RATE": "0", "QUEUE_LIMIT": "1000"}

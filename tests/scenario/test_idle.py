@@ -10,7 +10,7 @@ from bot.commands.parser import AVATAR, CommandContext, parse
 from bot.core.events import Notice, NoticeKind
 from bot.core.models import Actor, EndReason, Role, UtteranceState
 from bot.store import tables
-from tests.world import ANA, CHANNEL, World, simulated, with_policy
+from tests.harness.bot import ANA, CHANNEL, World, simulated, with_policy
 
 GUEST = replace(ANA, id="guest", role=Role.VIEWER)
 SPEAKER = replace(ANA, id="speaker", role=Role.SPEAKER)

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from bot.core.models import UtteranceState
-from tests.scenario.nursery import Mortal, Nursery
-from tests.scenario.programs import KEY, Service, wait_until
+from tests.harness.forkserver import Mortal, Nursery
+from tests.harness.programs import KEY, Service, wait_until
 
 PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
 EVERY_STEP = "RELAY_EVERY_POINT" in os.environ or os.environ.get("HYPOTHESIS_PROFILE") == "thorough"

@@ -9,7 +9,7 @@ import pytest
 
 from bot.core.errors import Transient
 from bot.core.models import UtteranceState
-from tests.world import World, simulated, with_policy
+from tests.harness.bot import World, simulated, with_policy
 
 IDLE = "Nobody has written for a while: the avatar leaves in 60 s unless somebody writes."
 

@@ -17,7 +17,7 @@ from bot.core.errors import Refused
 from bot.core.events import NoticeKind
 from bot.core.models import Actor, Channel, EndReason
 from bot.store import tables
-from tests.world import ADA, ANA, CHANNEL, World, simulated, with_policy
+from tests.harness.bot import ADA, ANA, CHANNEL, World, simulated, with_policy
 
 BO = Actor("test", "bo", "Bo")
 SECOND = replace(CHANNEL, id="second")

@@ -17,8 +17,8 @@ from bot.core.views import LeftUnsaid, Phase
 from bot.sessions.session import AvatarSession
 from bot.store import tables
 from bot.streams.page_bridge import PageBridge, seats_of
-from tests import world as worlds
-from tests.world import World, simulated
+from tests.harness import bot as worlds
+from tests.harness.bot import World, simulated
 
 QUESTION = "what is the weather like today?"
 

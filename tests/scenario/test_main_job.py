@@ -3,7 +3,7 @@
 import asyncio
 
 from bot.core.models import Mode, SessionState, UtteranceState
-from tests.world import ANA, CHANNEL, World
+from tests.harness.bot import ANA, CHANNEL, World
 
 
 async def test_start_answers_at_once_with_the_link_and_tells_when_the_avatar_is_live(world: World) -> None:

@@ -10,7 +10,7 @@ from bot.commands.parser import AVATAR, CommandContext, parse
 from bot.core.errors import Refused
 from bot.core.models import Actor, AuditEntry, Channel, Role
 from bot.store import tables
-from tests.world import ADA, ANA, CHANNEL, World
+from tests.harness.bot import ADA, ANA, CHANNEL, World
 
 BO = Actor("test", "bo", "Bo")
 ADMIN_HERE = Actor("test", "mia", "Mia", role=Role.ADMIN)

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bot.cli.main import app
-from tests.ports import free_port
-from tests.scenario.programs import Program, Service, run, wait_until
+from tests.harness.ports import free_port
+from tests.harness.programs import Program, Service, run, wait_until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bot.cli.main import app
-from tests.scenario.programs import Program, Service, run, wait_until
+from tests.harness.programs import Program, Service, run, wait_until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 

@@ -12,7 +12,7 @@ from adapters.simulator import Effect
 from bot import sentences
 from bot.core.models import EndReason, SessionState, UtteranceState
 from bot.store import tables
-from tests.world import CHANNEL, PROVIDERS, World
+from tests.harness.bot import CHANNEL, PROVIDERS, World
 
 TEXTS = ("first message of the story", "second message, a bit longer than the first one", "third")
 INSTANTS = {"heygen-realtime": 84, "heygen-streaming": 68, "liveavatar": 80}

@@ -15,7 +15,7 @@ from bot.core.models import Actor, Mode, Role, UtteranceState
 from bot.sessions.registry import StartOptions
 from bot.settings import Relay as RelayRule
 from bot.store import tables
-from tests.world import ADA, ANA, CHANNEL, World, with_policy
+from tests.harness.bot import ADA, ANA, CHANNEL, World, with_policy
 
 BOT = Actor("test", "bot", "Other bot", is_bot=True)
 

@@ -19,10 +19,10 @@ import pytest
 
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
 from adapters.simulator.llm.answers import answer_to
-from tests.scenario.failing import STEP, Lane, Talk
-from tests.scenario.programs import Service, wait_until
-from tests.scenario.room_gate import ROOM, WELCOME, RoomGate, Way
-from tests.scenario.told import MAYBE_SAID, NOT_CUT, trouble_in
+from tests.harness.fault_proxy import STEP, Lane, Talk
+from tests.harness.programs import Service, wait_until
+from tests.harness.websocket_fault_proxy import ROOM, WELCOME, RoomGate, Way
+from tests.scenario.expected_texts import MAYBE_SAID, NOT_CUT, trouble_in
 
 LANES = 6
 

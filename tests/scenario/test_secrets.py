@@ -16,10 +16,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.harness.programs import Program, Service, run, wait_until
 from tests.scenario.echoing_gateway import EchoingGateway
-from tests.scenario.programs import Program, Service, run, wait_until
 from tests.scenario.secret_scan import assert_none_of
-from tests.scenario.visitors import read_the_web
+from tests.scenario.web_clients import read_the_web
 
 KEY = "avatarkey-7h1s0n31sn0b0dys"
 SECRETS = {

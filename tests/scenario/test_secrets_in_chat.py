@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.livekit import livekit_program, livekit_server  # noqa: F401 - fixtures
+from tests.harness.livekit import livekit_program, livekit_server  # noqa: F401 - fixtures
+from tests.scenario.chat_scenario import Story
 from tests.scenario.chat_services import ChatServices, ServedProgram
-from tests.scenario.chat_story import Story
 from tests.scenario.secret_scan import assert_none_of
 from tests.scenario.setup.shell import run
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.ports import free_port
+from tests.harness.ports import free_port
 from tests.scenario.chat_services import ChatServices
 from tests.scenario.secret_scan import assert_none_of
 from tests.scenario.setup.shell import run

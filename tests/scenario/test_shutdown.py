@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import SHUTDOWN_TIME
-from tests.scenario.programs import KEY, Program, Service, wait_until
+from tests.harness.programs import KEY, Program, Service, wait_until
 
 PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
 CLOSE = {

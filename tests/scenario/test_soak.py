@@ -17,11 +17,11 @@ import pytest
 
 from adapters.simulator import SimulatorOptions
 from bot.core.models import StreamState, UtteranceState
-from tests.faults import FAULTS
-from tests.scenario.nursery import Nursery
-from tests.scenario.town import Town
-from tests.twins.slack import Channel
-from tests.world import PROVIDERS
+from tests.fakes.slack import Channel
+from tests.harness.bot import PROVIDERS
+from tests.harness.deployment import Town
+from tests.harness.forkserver import Nursery
+from tests.harness.simulator_faults import FAULTS
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 CHANNELS = 200 if THOROUGH else 30

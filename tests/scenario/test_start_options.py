@@ -11,7 +11,7 @@ import pytest
 from adapters.simulator.liveavatar.catalogue import DEMO_LLM_CONFIGURATION
 from bot.core.models import UtteranceState
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions
-from tests.world import World, simulated
+from tests.harness.bot import World, simulated
 
 V1_ALL = HeyGenStreamingOptions(
     language="de", voice_rate=0.8, voice_emotion="serious", voice_stability=0.1, voice_similarity=0.2,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenario.programs import PATIENCE, Service
+from tests.harness.programs import PATIENCE, Service
 
 CTRL_C, CTRL_D, TAB, ENTER, UP = "\x03", "\x04", "\t", "\r", "\x1b[A"
 WHERE = b"\x1b[6n"

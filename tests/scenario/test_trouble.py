@@ -23,7 +23,7 @@ from bot.core.models import EndReason, SessionState, StreamState, UtteranceState
 from bot.core.views import Phase
 from bot.sessions.session import AvatarSession
 from bot.store import tables
-from tests.world import ADA, KEY, PROVIDERS, World, simulated
+from tests.harness.bot import ADA, KEY, PROVIDERS, World, simulated
 
 # The calls of each provider: (method, path pattern). The id of a stream ends in a digit or in a to f, "words" does not.
 CALLS = {
@@ -764,7 +764,7 @@ async def test_a_message_that_cannot_be_written_down_ends_the_session_where_it_w
         await world.write(text)
     await world.until(lambda: UtteranceState.SPEAKING in world.states(long("being said")))
     await read_only(world, on=True)
-    with pytest.raises(bot.core.errors.StoreUnavailable):
+    with pytest.raises(errors.StoreUnavailable):
         await world.write("not taken")
     await world.until(running.closed.is_set)
     assert world.notices[-1].startswith("The bot cannot write to its database, so that was not taken.")
@@ -777,7 +777,7 @@ async def test_a_message_that_cannot_be_written_down_ends_the_session_where_it_w
 
 async def test_a_start_that_cannot_be_written_down_opens_nothing(world: World) -> None:
     await read_only(world, on=True)
-    with pytest.raises(bot.core.errors.StoreUnavailable):
+    with pytest.raises(errors.StoreUnavailable):
         await world.type("/avatar start")
     await read_only(world, on=False)
     assert world.simulator.streams() == []
@@ -789,7 +789,7 @@ async def test_one_write_that_fails_hangs_nothing_and_leaves_nothing(world: Worl
     """The write of a session's life that fails is the `which`-th one."""
     await world.type("/avatar start")
     world.unwritable = {which}
-    with contextlib.suppress(bot.core.errors.StoreUnavailable, Refused):
+    with contextlib.suppress(errors.StoreUnavailable, Refused):
         await world.write(long("one"))
         await world.write("two")
     await world.pass_time(5)

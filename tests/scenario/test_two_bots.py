@@ -16,7 +16,7 @@ import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from tests.contract.store.conftest import new_postgres_url, postgres_server  # noqa: F401  fixtures
-from tests.scenario.programs import PATIENCE, Program, Service, run, wait_until
+from tests.harness.programs import PATIENCE, Program, Service, run, wait_until
 
 pytestmark = pytest.mark.postgres
 

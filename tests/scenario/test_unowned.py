@@ -10,7 +10,7 @@ from adapters.simulator import Effect
 from bot.core.models import StreamState
 from bot.sessions.orphans import LOST_WITHIN
 from bot.store import tables
-from tests.world import ADA, CHANNEL, World, simulated, with_policy
+from tests.harness.bot import ADA, CHANNEL, World, simulated, with_policy
 
 CREATE = {"method": "POST", "path": "/v1/streaming.new"}
 CLOSE = {"method": "POST", "path": "/v1/streaming.stop"}

@@ -10,7 +10,7 @@ from bot.core.errors import QuotaExhausted
 from bot.core.models import Actor, EndReason, SessionState
 from bot.core.views import LeftUnsaid, Visibility
 from bot.relay import Message
-from tests.world import ANA, CHANNEL, World, with_policy
+from tests.harness.bot import ANA, CHANNEL, World, with_policy
 
 BEN = Actor("console", "ben", "Ben")
 CAL = Actor("console", "cal", "Cal")

@@ -24,9 +24,9 @@ from bot.core.models import Channel, SessionState, StreamState, UtteranceState
 from bot.core.tasks import cancel_and_wait
 from bot.relay import Message
 from bot.store import tables
-from tests.clock import ClockElsewhere
-from tests.faults import FAULTS
-from tests.world import ADA, ANA, World, simulated
+from tests.harness.bot import ADA, ANA, World, simulated
+from tests.harness.clock import ClockElsewhere
+from tests.harness.simulator_faults import FAULTS
 
 CHANNELS = tuple(Channel("test", "workspace", name) for name in ("general", "random"))
 # The id of a stream ends in a digit or in a to f, "words" does not.

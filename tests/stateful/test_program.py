@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 
 from adapters.simulator import SimulatorOptions
 from bot.core.models import SessionState, StreamState, UtteranceState
-from tests.faults import FAULTS
-from tests.platforms.driver import ADA
-from tests.scenario.nursery import Nursery
-from tests.scenario.town import Town
+from tests.fakes.slack import Channel, Message
+from tests.harness.bot import PROVIDERS
+from tests.harness.deployment import Town
+from tests.harness.forkserver import Nursery
+from tests.harness.simulator_faults import FAULTS
+from tests.platforms.platform_driver import ADA
 from tests.stateful.test_life_cycle import CALLS, COMMANDS
-from tests.twins.slack import Channel, Message
-from tests.world import PROVIDERS
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 STEPS = 60 if THOROUGH else 30

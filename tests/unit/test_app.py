@@ -15,8 +15,8 @@ from bot.core.errors import SettingsError, StoreUnavailable
 from bot.sessions.jobs import LEARN_BLOCKS_EVERY
 from bot.streams.page_bridge import seats_of
 from bot.supervision import PAUSES
-from tests.clock import ManualClock
-from tests.platforms.relay import PATIENCE, settings_with
+from tests.harness.clock import ManualClock
+from tests.platforms.running_bot import PATIENCE, settings_with
 from tests.unit.test_platforms import Chat
 
 

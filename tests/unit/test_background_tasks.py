@@ -16,7 +16,7 @@ from bot.core.tasks import cancel_and_wait
 from bot.sessions.jobs import LEARN_BLOCKS_EVERY, STOP_REQUESTS_EVERY
 from bot.streams.catalogue import CACHE_TTL
 from bot.supervision import PAUSES, Supervised
-from tests.world import World
+from tests.harness.bot import World
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from prometheus_client.metrics_core import Metric
 from bot.core.models import EndReason, UtteranceState
 from bot.settings import variables
 from bot.telemetry import metrics
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 from tests.pages import PAGES, ROOT, shell_commands
-from tests.unit.web.watching import Watching
+from tests.unit.web.fixtures import Watching
 
 DEPLOY = ROOT / "deploy"
 ALERTS = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text(encoding="utf-8"))

@@ -25,7 +25,7 @@ from bot.commands.router import CommandSpec
 from bot.core.errors import SettingsError
 from bot.core.models import SessionState, UtteranceState
 from bot.settings import load, variables
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 from tests.pages import (
     CHAT,
     COMMANDS,

@@ -12,9 +12,9 @@ from adapters.avatars.liveavatar.provider import CAPABILITIES as LIVEAVATAR
 from bot.core.policy import SessionPolicy
 from bot.core.ports import Capabilities
 from bot.telemetry import metrics
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 from tests.pages import ROOT
-from tests.unit.web.watching import Watching
+from tests.unit.web.fixtures import Watching
 
 PAGE = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
 TABLE = dict(re.findall(r"^\| `(avatar_relay_\w+)` \| (\w+) \|", PAGE, re.MULTILINE))

@@ -16,7 +16,7 @@ from bot.facade import ChatAdapter, WebRoute
 from bot.platforms import Platforms
 from bot.settings import Settings
 from bot.supervision import PAUSES
-from tests.world import World
+from tests.harness.bot import World
 
 
 class Chat:

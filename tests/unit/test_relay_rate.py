@@ -5,7 +5,7 @@ import pytest
 from bot.core.errors import Refused
 from bot.relay import RateLimiter
 from bot.sentences import too_fast, too_much
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 
 
 def counts(rate: RateLimiter, person: str) -> bool:

@@ -12,7 +12,7 @@ from bot.core.tasks import cancel_and_wait
 from bot.supervision import PAUSES, RAN_WELL, Supervised
 from bot.telemetry import metrics
 from bot.telemetry.unexpected import REMEMBERED, report_unexpected
-from tests.clock import ManualClock, settle
+from tests.harness.clock import ManualClock, settle
 
 
 class Work:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
-from tests.contract.avatars.world import KEY, KINDS, Kind, MakeWorld, World
+from tests.contract.avatars.harness import KEY, KINDS, Kind, MakeWorld, World
 
 PATIENT = SimulatorOptions(v3_idle=500)
 """A machine that is busy for a second is not taken for a silent channel: a second here is 50 there."""

@@ -32,9 +32,9 @@ from bot.core.ports import (
     WordsHeard,
 )
 from bot.streams.page_bridge import PageBridge, RoomMessage
-from tests.contract.avatars.world import KEY, eventually, liveavatar_id
-from tests.livekit import LiveKitServer as Server
-from tests.livekit import livekit_program, livekit_server  # noqa: F401 - fixtures
+from tests.contract.avatars.harness import KEY, eventually, liveavatar_id
+from tests.harness.livekit import LiveKitServer as Server
+from tests.harness.livekit import livekit_program, livekit_server  # noqa: F401 - fixtures
 
 REQUEST = StreamRequest(liveavatar_id("sim-robin"), liveavatar_id("sim-voice-clara"), "medium", "", 300, 600)
 MakeCarrier = Callable[[PageBridge], RoomTransport]

@@ -12,7 +12,7 @@ from adapters.simulator import Effect, SimulatorOptions
 from bot import sentences
 from bot.core.clock import SystemClock
 from bot.core.errors import ProviderError, Transient, Trouble
-from tests.contract.avatars.world import KEY, MakeWorld, World
+from tests.contract.avatars.harness import KEY, MakeWorld, World
 
 TROUBLESHOOTING = (Path(__file__).parents[3] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 

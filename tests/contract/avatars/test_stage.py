@@ -21,9 +21,9 @@ from bot.core.errors import StreamGone, Transient
 from bot.core.models import Playback, RoomAccess
 from bot.core.ports import SpeechStarted, StreamRequest
 from bot.streams.page_bridge import SupportsBroadcast
-from tests.contract.avatars.world import KEY, liveavatar_id
-from tests.livekit import LiveKitServer as Server
-from tests.livekit import livekit_program, livekit_server  # noqa: F401 - fixtures
+from tests.contract.avatars.harness import KEY, liveavatar_id
+from tests.harness.livekit import LiveKitServer as Server
+from tests.harness.livekit import livekit_program, livekit_server  # noqa: F401 - fixtures
 from tests.unit.simulator.viewer import LOUD, Viewer
 
 # Real rooms, real encoders, and perhaps two busy cores.

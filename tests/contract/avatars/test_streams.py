@@ -18,7 +18,7 @@ from bot.core.ports import (
     StreamEvent,
     WordsHeard,
 )
-from tests.contract.avatars.world import KEY, MakeWorld, World, eventually
+from tests.contract.avatars.harness import KEY, MakeWorld, World, eventually
 
 
 async def events_until_spoken(provider: AvatarProvider, upstream_id: str, last: str) -> list[StreamEvent]:

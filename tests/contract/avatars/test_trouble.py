@@ -8,7 +8,7 @@ import pytest
 from adapters.simulator import Effect, SimulatorOptions
 from adapters.simulator.wire import Json
 from bot.core.errors import ProviderError, RateLimited, StreamGone, Sunset, Transient
-from tests.contract.avatars.world import KEY, MakeWorld, World
+from tests.contract.avatars.harness import KEY, MakeWorld, World
 
 LIES = [Effect.GARBAGE, Effect.EMPTY, Effect.WRONG_TYPE]
 

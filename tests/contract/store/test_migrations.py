@@ -14,8 +14,8 @@ from bot.core.errors import StoreError, StoreTooNew, StoreUnavailable
 from bot.store import migrate
 from bot.store.store import Store
 from bot.store.tables import metadata
-from tests.clock import ManualClock
 from tests.contract.store.values import a_session
+from tests.harness.clock import ManualClock
 
 
 def tables_of(connection: Connection) -> set[str]:

@@ -9,8 +9,8 @@ import pytest
 from bot.core.errors import StoreError
 from bot.core.models import EndReason, Mode, SessionState
 from bot.store.store import Store
-from tests.clock import ManualClock
 from tests.contract.store.values import CHANNEL, NOON, a_session
+from tests.harness.clock import ManualClock
 
 
 async def test_a_session_comes_back_as_it_was_written(store: Store) -> None:

@@ -8,8 +8,8 @@ import pytest
 from bot.core.errors import StoreError
 from bot.core.models import StreamState
 from bot.store.store import Store
-from tests.clock import ManualClock
 from tests.contract.store.values import NOON, a_session, a_stream
+from tests.harness.clock import ManualClock
 
 
 async def test_an_unsettled_stream_comes_back_as_it_was_written(store: Store) -> None:

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from tests.fakes.discord import CommandHidden, Fault
 from tests.platforms.discord import DiscordDriver, answer_of, read
-from tests.platforms.driver import ADA, ANA, BEN, PATIENT
+from tests.platforms.platform_driver import ADA, ANA, BEN, PATIENT
 from tests.scenario.discord.conftest import Open, bring_avatar
-from tests.twins.discord import CommandHidden, Fault
 
 PUT_GLOBAL = ("PUT", "/applications/{application_id}/commands")
 PUT_GUILD = ("PUT", "/applications/{application_id}/guilds/{guild_id}/commands")

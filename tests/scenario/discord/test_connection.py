@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from bot.core.errors import SettingsError
+from tests.fakes.discord import DiscordTwin, Fault
 from tests.platforms.discord import DiscordDriver
-from tests.platforms.driver import ANA
+from tests.platforms.platform_driver import ANA
 from tests.scenario.discord.conftest import Open, bring_avatar
-from tests.twins.discord import DiscordTwin, Fault
 
 
 @pytest.mark.parametrize("how", ["cut", "closed", "asked to reconnect"])

@@ -7,7 +7,7 @@ import pytest
 from adapters.chat.discord import strings
 from bot import sentences
 from tests.platforms.discord import DiscordDriver, answer_of, read
-from tests.platforms.driver import ANA, BEN, LONG
+from tests.platforms.platform_driver import ANA, BEN, LONG
 from tests.scenario.discord.conftest import Open, bring_avatar
 
 STAMP = "2026-01-01T00:00:00.000000+00:00"

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.platforms.discord import DiscordDriver
-from tests.platforms.driver import ANA, BEN, LONG
+from tests.platforms.platform_driver import ANA, BEN, LONG
 from tests.scenario.discord.conftest import Open, bring_avatar
 
 

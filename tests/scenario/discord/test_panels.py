@@ -5,10 +5,10 @@ import pytest
 from bot.core.errors import StoreUnavailable
 from bot.core.models import PanelMessage
 from bot.store.store import Store
+from tests.fakes.discord import Fault, Message
 from tests.platforms.discord import DiscordDriver, read
-from tests.platforms.driver import BEN
+from tests.platforms.platform_driver import BEN
 from tests.scenario.discord.conftest import Open, bring_avatar
-from tests.twins.discord import Fault, Message
 
 EDIT = "/channels/{channel_id}/messages/{message_id}"
 PASSING = [Fault.rate_limit(0.01), Fault.server_error(503), Fault.drop(), Fault.refuse(0, status=401)]

@@ -7,9 +7,9 @@ import pytest
 from adapters.chat.discord.converters import channel_of
 from adapters.chat.discord.outbox import OutgoingMessage
 from bot.core.models import EndReason
+from tests.fakes.discord import Channel
 from tests.platforms.discord import DiscordDriver, answer_of, read
-from tests.platforms.driver import ANA, LONG
-from tests.twins.discord import Channel
+from tests.platforms.platform_driver import ANA, LONG
 
 
 async def gone(chat: DiscordDriver) -> None:

@@ -4,9 +4,9 @@ import pytest
 
 from adapters.chat.discord import invite_link, strings
 from bot import sentences
+from tests.fakes.discord import Channel, Fault
 from tests.platforms.discord import DiscordDriver, answer_of, read
-from tests.platforms.driver import ANA
-from tests.twins.discord import Channel, Fault
+from tests.platforms.platform_driver import ANA
 
 CHANNEL = "/channels/{channel_id}"
 

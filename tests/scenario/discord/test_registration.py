@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 
 from adapters.chat.discord import strings
 from adapters.chat.discord.command_sync import CommandSync
-from tests.clock import ManualClock
+from tests.fakes.discord import CommandHidden, DiscordTwin, Fault, Interaction
+from tests.harness.clock import ManualClock
 from tests.platforms.discord import TOKEN, DiscordDriver, answer_of, read
-from tests.platforms.driver import ANA
+from tests.platforms.platform_driver import ANA
 from tests.scenario.discord.conftest import Open, bring_avatar
-from tests.twins.discord import CommandHidden, DiscordTwin, Fault, Interaction
 
 COMMANDS = "/applications/{application_id}/commands"
 GUILD_COMMANDS = "/applications/{application_id}/guilds/{guild_id}/commands"

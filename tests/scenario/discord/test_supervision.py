@@ -16,8 +16,8 @@ from bot.core.views import Reply
 from bot.platforms import Platforms
 from bot.relay import Relay
 from bot.sessions.registry import SYSTEM
+from tests.fakes.discord import Message
 from tests.platforms.discord import DiscordDriver
-from tests.twins.discord import Message
 
 REACTION: dict[str, Any] = {
     "user_id": "1",

@@ -35,11 +35,11 @@ from bot.core.errors import Transient, Trouble
 from bot.core.models import Playback
 from bot.core.ports import ChatTurn, InitialText, StreamRequest
 from bot.settings.proxies import VARIABLES
+from tests.fakes.proxy import ProxyTwin
 from tests.pages import ROOT
 from tests.platforms.discord import DiscordDriver
-from tests.platforms.relay import settings_with
+from tests.platforms.running_bot import settings_with
 from tests.platforms.slack import SlackDriver
-from tests.twins.proxy import ProxyTwin
 
 KEY = SecretStr("a-key-nobody-may-read")
 LOGIN = "ada:pr0xy-s3cret"

@@ -7,10 +7,10 @@ from pydantic import SecretStr
 
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
-from tests.livekit import livekit_program, livekit_server
-from tests.platforms.relay import KEY
-from tests.twins.discord import DiscordTwin
-from tests.twins.slack import SlackTwin
+from tests.fakes.discord import DiscordTwin
+from tests.fakes.slack import SlackTwin
+from tests.harness.livekit import livekit_program, livekit_server
+from tests.platforms.running_bot import KEY
 
 
 @pytest.fixture

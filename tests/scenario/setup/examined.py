@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from adapters.simulator import Simulator
-from tests.platforms.relay import KEY
+from tests.platforms.running_bot import KEY
 from tests.scenario.setup.shell import Ran
 
 PORT = {"WEB_PORT": "0"}

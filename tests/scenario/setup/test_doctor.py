@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
 from bot.store import migrate
-from tests.platforms.relay import KEY
-from tests.ports import free_port
+from tests.harness.ports import free_port
+from tests.platforms.running_bot import KEY
 from tests.scenario.setup.examined import PORT, found, of_simulator
 from tests.scenario.setup.shell import run
 

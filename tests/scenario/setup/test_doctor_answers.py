@@ -1,14 +1,14 @@
 """`avatar-relay doctor` asks the chat API one small question, and says what came back. Each kind of trouble has its
-sentence in `tests/unit/test_doctor_answers.py`."""
+sentence in `tests/unit/cli/test_doctor_chat_model.py`."""
 
 from pathlib import Path
 
 from adapters.simulator import Simulator
 from bot.core.clock import SystemClock
-from tests.platforms.relay import KEY
+from tests.fakes.chat_api import ChatApi
+from tests.platforms.running_bot import KEY
 from tests.scenario.setup.examined import found, of_simulator
 from tests.scenario.setup.shell import run
-from tests.twins.chat_api import ChatApi
 
 
 async def examined(folder: Path, simulator: Simulator, **settings: str) -> dict[str, str]:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from adapters.chat.slack.manifest import manifest_of
 from adapters.simulator import Simulator
-from tests.livekit import LiveKitServer
-from tests.platforms.relay import settings_with
+from tests.fakes.discord import DiscordTwin, Fault
+from tests.fakes.slack import SlackTwin
+from tests.harness.livekit import LiveKitServer
+from tests.platforms.running_bot import settings_with
 from tests.scenario.setup.examined import found, of_simulator
 from tests.scenario.setup.shell import run
-from tests.twins.discord import DiscordTwin, Fault
-from tests.twins.slack import SlackTwin
 
 
 async def test_discord_that_is_right(tmp_path: Path, simulator: Simulator, discord: DiscordTwin) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator import Simulator
-from tests.platforms.relay import KEY
-from tests.ports import free_port
+from tests.fakes.discord import DiscordTwin
+from tests.fakes.slack import SlackTwin
+from tests.harness.ports import free_port
+from tests.platforms.running_bot import KEY
 from tests.scenario.setup.shell import Terminal, run
-from tests.twins.discord import DiscordTwin
-from tests.twins.slack import SlackTwin
 
 END_OF_INPUT = "\x04"
 """What Ctrl-D types in a terminal."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator import Simulator
-from tests.platforms.relay import KEY
+from tests.platforms.running_bot import KEY
 from tests.scenario.setup.shell import environment, run
 
 # --- what is pasted somewhere ----------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ from adapters.chat.slack import listeners
 from bot.core.errors import StoreUnavailable
 from bot.core.models import Utterance
 from bot.store.store import Store
-from tests.platforms.driver import ANA
+from tests.fakes.slack import Delivery, Message
+from tests.platforms.platform_driver import ANA
 from tests.platforms.slack import SlackDriver, text_of
-from tests.twins.slack import Delivery, Message
 
 EVER = 10**6
 

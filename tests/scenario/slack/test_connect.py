@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 from adapters.chat.slack.installation_store import Installation
 from adapters.chat.slack.manifest import SAY_THIS
 from bot.access.permissions import AccessLists, Permissions
-from tests.platforms.driver import ADA, ANA
+from tests.fakes.slack import Ephemeral, Message, Refused, Team, User
+from tests.platforms.platform_driver import ADA, ANA
 from tests.platforms.slack import SlackDriver, buttons_of, text_of
-from tests.twins.slack import Ephemeral, Message, Refused, Team, User
 
 MAY_NOT_START = "You may not start or stop the avatar here."
 ADMINS_ONLY = "Only admins of this bot can do that."

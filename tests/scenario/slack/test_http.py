@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from tests.platforms.driver import ANA
+from tests.fakes.slack import Held
+from tests.platforms.platform_driver import ANA
 from tests.platforms.slack import SlackDriver
-from tests.twins.slack import Held
 
 
 @pytest.fixture

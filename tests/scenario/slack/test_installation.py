@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 
+from tests.fakes.slack import Enterprise, SlackTwin, Team
 from tests.platforms.slack import SlackDriver, local_address, text_of
-from tests.twins.slack import Enterprise, SlackTwin, Team
 
 BACK = "https://watch.example.com/slack/oauth_redirect"
 

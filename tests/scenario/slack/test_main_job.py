@@ -4,9 +4,9 @@ import json
 import re
 from pathlib import Path
 
-from tests.platforms.driver import ADA, BEN
+from tests.fakes.slack import Message
+from tests.platforms.platform_driver import ADA, BEN
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, text_of
-from tests.twins.slack import Message
 
 WRITES = {"chat.postMessage", "chat.update", "response_url"}
 

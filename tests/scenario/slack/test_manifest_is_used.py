@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from adapters.chat.slack.manifest import EVENTS, SAY_THIS, SCOPES
-from tests.platforms.driver import ANA, BEN
+from tests.platforms.platform_driver import ANA, BEN
 from tests.platforms.slack import SlackDriver
 
 

@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
+from tests.fakes.slack import Channel, Enterprise, Message, Team, User
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, local_address, text_of
 from tests.scenario.slack.test_installation import Browser
-from tests.twins.slack import Channel, Enterprise, Message, Team, User
 
 OAUTH = {"SLACK_CLIENT_ID": "1111.2222", "SLACK_CLIENT_SECRET": "client-secret-of-the-twin"}
 

@@ -8,10 +8,10 @@ from adapters.chat.slack.client import MAX_RATE_LIMIT_RETRIES
 from bot.core.errors import StoreUnavailable
 from bot.core.models import PanelMessage
 from bot.store.store import Store
-from tests.platforms.relay import PATIENCE
+from tests.fakes.slack import Dropped, Garbage, Message, RateLimited, Refused, ServerError
+from tests.fakes.slack.faults import Fault
+from tests.platforms.running_bot import PATIENCE
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, text_of
-from tests.twins.slack import Dropped, Garbage, Message, RateLimited, Refused, ServerError
-from tests.twins.slack.faults import Fault
 
 FOR_EVER = 10**4
 """Faults that are called off in the end."""

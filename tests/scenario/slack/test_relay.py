@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from adapters.chat.slack.manifest import SAY_THIS
-from tests.platforms.driver import ANA, BEN
+from tests.fakes.slack import Held, Message
+from tests.platforms.platform_driver import ANA, BEN
 from tests.platforms.slack import SlackDriver, text_of
-from tests.twins.slack import Held, Message
 
 
 async def started(slack: SlackDriver) -> None:

@@ -7,9 +7,9 @@ from structlog.testing import capture_logs
 
 from bot.core.errors import SettingsError
 from bot.platforms import Platforms
-from tests.platforms.driver import ANA
+from tests.fakes.slack import Garbage, Refused
+from tests.platforms.platform_driver import ANA
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, local_address, text_of
-from tests.twins.slack import Garbage, Refused
 
 TOO_DEEP = Garbage("[" * 200_000)
 """An answer that Python's JSON reader gives up on with an error of its own."""

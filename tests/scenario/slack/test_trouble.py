@@ -9,10 +9,10 @@ import pytest
 
 from adapters.chat.slack.strings import DIRECT_MESSAGE
 from bot.core.errors import SettingsError
-from tests.platforms.driver import ANA, BEN
+from tests.fakes.slack import Channel, Dropped, Garbage, Held, RateLimited, Refused, ServerError
+from tests.fakes.slack.faults import Fault
+from tests.platforms.platform_driver import ANA, BEN
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, text_of
-from tests.twins.slack import Channel, Dropped, Garbage, Held, RateLimited, Refused, ServerError
-from tests.twins.slack.faults import Fault
 
 
 def posts_in(slack: SlackDriver, place: Channel) -> int:

@@ -7,9 +7,9 @@ import pytest
 
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
 from bot.services import Services
-from tests.platforms.driver import ANA, BEN
+from tests.fakes.slack import Refused, View
+from tests.platforms.platform_driver import ANA, BEN
 from tests.platforms.slack import SlackDriver, text_of
-from tests.twins.slack import Refused, View
 
 
 async def opened(slack: SlackDriver) -> View:

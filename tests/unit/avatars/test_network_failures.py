@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from adapters.avatars import http as connection
 from adapters.avatars.http import Answer, ProviderHttpClient, RetryPolicy
 from bot.core.errors import Invalid, ProviderError, Transient
-from tests.ports import free_port
+from tests.harness.ports import free_port
 
 KEY = "the-key-0123456789"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"

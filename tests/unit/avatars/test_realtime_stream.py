@@ -10,7 +10,7 @@ import pytest
 from adapters.avatars.heygen_realtime.stream import IDLE_TIMEOUT, RealtimeStream
 from bot.core.errors import AuthenticationFailed, ProviderError, StreamGone, Transient
 from bot.core.ports import SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, StreamStatus, WordsHeard
-from tests.clock import ManualClock, settle
+from tests.harness.clock import ManualClock, settle
 
 
 def frame(*words: tuple[str, float, float]) -> bytes:

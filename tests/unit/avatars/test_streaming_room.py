@@ -10,7 +10,7 @@ from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from bot.core.models import Mode
 from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted, StreamEnded, StreamRequest, WordsHeard
 from bot.streams.page_bridge import RoomMessage, Seat, seats_of
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 
 REQUEST = StreamRequest("", "", "medium", "", 120, 600)
 DATA: dict[str, object] = {"session_id": "s", "url": "wss://room.example.com", "access_token": "jwt", "token": "t",

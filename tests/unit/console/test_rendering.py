@@ -22,7 +22,7 @@ from bot.commands.parser import Usage
 from bot.core.events import Notice, SessionChanged, UtteranceChanged
 from bot.core.models import Channel, Mode, Utterance, UtteranceState
 from bot.core.views import Phase, Reply, SessionView
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 
 CHANNEL = Channel("console", "local", "console")
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from adapters.simulator import Simulator
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 
 KEY = "simulator"
 STREAM = {"type": "text_stream", "avatar_id": "sim-robin", "voice_id": "sim-voice-clara", "text": "Hello there."}

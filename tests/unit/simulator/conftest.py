@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from adapters.simulator import Simulator, SimulatorOptions
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 from tests.unit.simulator.client import Client
 
 Serve = Callable[[SimulatorOptions], Awaitable[Client]]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.simulator.llm.answers import answer_to, tokens_of
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 from tests.unit.simulator.client import Client
 
 BEARER = {"Authorization": "Bearer simulator"}

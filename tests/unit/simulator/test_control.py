@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from adapters.simulator import Price, SimulatorOptions
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 from tests.unit.simulator.client import STREAM, Client, eventually
 from tests.unit.simulator.conftest import Serve
 

@@ -10,7 +10,7 @@ import pytest
 from adapters import simulator
 from adapters.simulator.video.fmp4 import NotFragmented, Segment, boxes, timescales
 from adapters.simulator.video.hls import IDLES, PREROLL, SEGMENT_SECONDS, TALKS, WINDOW
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 from tests.unit.simulator.client import Client
 
 MEDIA = Path(simulator.__file__).parent / "video" / "media"

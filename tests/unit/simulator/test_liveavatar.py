@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from adapters.simulator import SimulatorOptions
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 from tests.unit.simulator.client import Client
 from tests.unit.simulator.conftest import Serve
 from tests.unit.simulator.liveavatar import FULL, WITH_CONTEXT, end_reason, minted, rows, start, started

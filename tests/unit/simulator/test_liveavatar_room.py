@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from adapters.simulator import SimulatorOptions
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 from tests.unit.simulator.client import Client
 from tests.unit.simulator.conftest import Serve
 from tests.unit.simulator.liveavatar import DEMO_CONTEXT, WITH_CONTEXT, Seat, end_reason, sitting, started

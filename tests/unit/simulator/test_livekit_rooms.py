@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from adapters.simulator import LiveKitServer as Server
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.errors import SettingsError
-from tests.clock import ManualClock
-from tests.livekit import LiveKitServer, livekit_program, livekit_server
+from tests.harness.clock import ManualClock
+from tests.harness.livekit import LiveKitServer, livekit_program, livekit_server
 from tests.unit.simulator.client import Client
 from tests.unit.simulator.conftest import Serve
 from tests.unit.simulator.liveavatar import minted, start, started

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 from tests.unit.simulator.client import Client, eventually
 from tests.unit.simulator.conftest import Serve
 

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from adapters.simulator import SimulatorOptions
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 from tests.unit.simulator.client import Client, eventually
 from tests.unit.simulator.conftest import Serve
 

@@ -8,7 +8,7 @@ from jsonschema import Draft7Validator
 
 from adapters.chat.slack import manifest
 from adapters.chat.slack.manifest import SCOPES, manifest_of
-from tests.platforms.relay import settings_with
+from tests.platforms.running_bot import settings_with
 
 SCHEMAS = Path(__file__).parents[2] / "twins" / "slack" / "schemas"
 VERSIONS = ("manifest.schema.1.0.0.json", "manifest.schema.2.0.0.json")

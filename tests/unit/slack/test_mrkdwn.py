@@ -1,111 +1,163 @@
-"""What a chat model writes, as Slack shows it."""
+"""Slack's text: decoded once on the way in, escaped once on the way out."""
 
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.chat.slack.blocks import MAX_TEXT_LENGTH, message_of_answer
-from adapters.chat.slack.markdown_to_mrkdwn import mrkdwn_of
-from tests.fuzz.growth import grows_linearly
+from adapters.chat.slack.blocks import CommandRenamer, message_of
+from adapters.chat.slack.mrkdwn import (
+    MAX_LOOKED_UP,
+    command_line,
+    decode,
+    escape,
+    mentions,
+    shorten,
+    unescape,
+    without_mention,
+)
+from bot.commands.parser import ADMIN, AVATAR, Usage
+from bot.core.views import Reply
+from bot.text import make_speakable
 
-SHOWN = {
-    "**Berlin** is the [capital](https://example.com/c)": "*Berlin* is the <https://example.com/c|capital>",
-    # emphasis
-    "***all*** ~~gone~~ __b__ _i_ *j*": "*_all_* ~gone~ *b* _i_ _j_",
-    "**a *b* c** and **[x](https://e.org)**": "*a _b_ c* and *<https://e.org|x>*",
-    "s**tron**g, 重要**です**よ": "strong, 重要ですよ",
-    "2 * 3 * 4, 2**3, snake_case_name": "2 * 3 * 4, 2**3, snake_case_name",
-    r"\*as it stands\*": "*as it stands*",
-    # blocks
-    "# Title **x**\ntext": "*Title x*\ntext",
-    "- one\n* *two*\n  + three\n1. four": "• one\n• _two_\n  • three\n1. four",
-    "> quoted **b**\nand not": "&gt; quoted *b*\nand not",
-    "above\n\n---\n\nbelow": "above\n\n\n\nbelow",
-    "so:\n| a | b |\n|---|---|\n| 1 | <@U1> |\nend": "so:\n```\n| a | b |\n|---|---|\n| 1 | &lt;@U1&gt; |\n```\nend",
-    # code
-    "call `make *demo* <x>`": "call `make *demo* &lt;x&gt;`",
-    "```py\nx = **1** < 2 || y\n```\ndone": "```\nx = **1** &lt; 2 || y\n```\n\ndone",
-    "broken off ```\nx": "broken off \n```\nx\n```",
-    # links
-    "see https://e.org/a_b_(c)?d=1&e=2.": "see <https://e.org/a_b_(c)?d=1&amp;e=2>.",
-    "(<https://e.org>)": "(<https://e.org>)",
-    "![a picture](https://e.org/a.png 'title')": "<https://e.org/a.png|a picture>",
-    "[**the** `plan`](<https://e.org/a|b>)": "<https://e.org/a%7Cb|the plan>",
-    "[https://good.example.com](https://evil.example.com)": "<https://evil.example.com>",
-    "[run](javascript:alert(1)) [write](mailto:a@e.org) [file](file:///etc/passwd)": "run write file",
-    "[](https://e.org)": "<https://e.org>",
-    # nobody is called, nothing is a command
-    "<!here> <@U1> <#C1> <!subteam^S1>": "&lt;!here&gt; &lt;@U1&gt; &lt;#C1&gt; &lt;!subteam^S1&gt;",
-    "[<!here>](https://e.org)": "<https://e.org|&lt;!here&gt;>",
-    "[x](https://e.org/<!here>)": "[x](<https://e.org/>&lt;!here&gt;)",
-    "a & b &amp; c": "a &amp; b &amp;amp; c",
-    # what is hidden
-    "the killer is ||the butler||! `a || b || c`": "the killer is spoiler! `a || b || c`",
+USAGES = {
+    (AVATAR, "start"): Usage(AVATAR, "start", "", options=("avatar", "mode"), not_offered=("speed",)),
+    (AVATAR, "say"): Usage(AVATAR, "say", "", "TEXT", required=True),
+    (AVATAR, "stop"): Usage(AVATAR, "stop", ""),
+    (AVATAR, "help"): Usage(AVATAR, "help", ""),
+    (ADMIN, "sessions"): Usage(ADMIN, "sessions", ""),
 }
 
 
-@pytest.mark.parametrize(("written", "shown"), SHOWN.items(), ids=[ascii(text)[:40] for text in SHOWN])
-def test_answer_is_shown_as(written: str, shown: str) -> None:
-    assert mrkdwn_of(written) == shown
+async def person(user_id: str) -> str:
+    return {"U1": "Ana", "U2": "<b>Ben & Co</b>"}[user_id]
 
 
-MARKDOWN = st.lists(
-    st.one_of(
-        st.sampled_from(
-            [
-                *["**", "*", "_", "~~", "`", "```", "[", "](", ")", "https://e.org/", "<", ">", "&", "|", "\n", "# "],
-                *[
-                    "<!here>",
-                    "<@U1>",
-                    "\\",
-                    "javascript:",
-                    "||",
-                    "\x00",
-                    "\x01",
-                    "word ",
-                    "(",
-                    '"',
-                    "&lt;!here&gt;",
-                    "- ",
-                ],
-            ]
-        ),
-        st.text(max_size=5),
-    ),
-    max_size=40,
-).map("".join)
+async def group(group_id: str) -> str:
+    return {"S1": "crew"}[group_id]
 
 
-@given(MARKDOWN)
-@settings(max_examples=500, deadline=None)
-def test_nothing_but_links_is_ever_left_to_slack(markdown: str) -> None:
-    message = message_of_answer(markdown)
-    for text in [message["text"], *(block["text"]["text"] for block in message["blocks"])]:
-        without_links = re.sub(r"<https?://[^\s<>|]+(\|[^<>|]*)?>", "", text)
-        assert not re.search("[<>\x00-\x08]", without_links)
-        assert not re.search("&(?!amp;|lt;|gt;)", text)
+async def read(raw: str) -> tuple[str, dict[str, str]]:
+    decoded = await decode(raw, person=person, group=group)
+    return decoded.text, decoded.names
 
 
-@given(
-    st.integers(1, 60),
-    st.sampled_from(["&" * 90, "[x](https://e.org/a?b&c) ", "```\n<a>\n```\n", "word & word\n", "<"]),
-)
-@settings(max_examples=60, deadline=None)
-def test_long_answer_is_cut_between_links_and_entities(times: int, part: str) -> None:
-    message = message_of_answer(part * times * 4)
+async def test_a_message_that_names_everybody_has_only_some_of_them_looked_up() -> None:
+    asked: list[str] = []
+
+    async def look_up(each: str) -> str:
+        asked.append(each)
+        return f"name of {each}"
+
+    decoded = await decode("".join(f"<@U{number}>" for number in range(1000)), person=look_up, group=look_up)
+    assert len(asked) == MAX_LOOKED_UP
+    assert decoded.names["<@U0>"] == "name of U0"
+    assert decoded.names["<@U999>"] == "somebody"
+
+
+@given(st.text())
+async def test_what_is_escaped_reads_as_it_stood(text: str) -> None:
+    assert await read(escape(text)) == (text, {})
+    assert unescape(escape(text)) == text
+
+
+@given(st.text(alphabet="<>&;|@#!ltgamp"))
+async def test_text_made_of_signs_survives_the_round_trip_too(text: str) -> None:
+    assert await read(escape(text)) == (text, {})
+
+
+@given(st.text(alphabet="<>&@#!^|SUCW01here channel*_`~:/", max_size=200))
+def test_nothing_that_is_quoted_can_ping(text: str) -> None:
+    message = message_of(Reply(text, fields=((text, text),)), CommandRenamer("avatar"))
+    shown = [message["text"]]
     for block in message["blocks"]:
-        text = block["text"]["text"]
-        assert 0 < len(text) <= MAX_TEXT_LENGTH
-        assert not re.search("&(?!amp;|lt;|gt;)", text)
-        assert len(re.findall("<https", text)) == text.count(">")
-        assert text.count("```") % 2 == 0
-        assert block["text"]["verbatim"] is True
+        for part in [*block.get("fields", ()), *([block["text"]] if "text" in block else [])]:
+            assert part["verbatim"] is True
+            shown.append(part["text"])
+    assert not re.search("[<>]", "".join(shown))
+
+
+@given(st.text(alphabet="<>&ab", max_size=60), st.integers(1, 60))
+def test_a_cut_never_goes_through_an_entity(text: str, limit: int) -> None:
+    cut = shorten(escape(text), limit)
+    assert len(cut) <= limit
+    assert not re.search(r"&(?!amp;|lt;|gt;)", cut)
 
 
 @pytest.mark.parametrize(
-    "part", ["*", "**", "_", "~~", "`", "```", "[", "[a](", "](", "> ", "- ", "|", "\n|a|", "<", "||", "(", "***a"]
+    ("raw", "text", "names"),
+    [
+        ("hi <@U1>", "hi <@U1>", {"<@U1>": "Ana"}),
+        ("hi <@U7|ana.b>", "hi <@U7>", {"<@U7>": "ana.b"}),
+        ("see <#C1|general>", "see <#C1>", {"<#C1>": "general"}),
+        ("see <#C1>", "see <#C1>", {"<#C1>": "private channel"}),
+        ("<!subteam^S1> there", "<!subteam^S1> there", {"<!subteam^S1>": "crew"}),
+        ("<!subteam^S2|@ops> there", "<!subteam^S2> there", {"<!subteam^S2>": "ops"}),
+        ("<!here> <!channel>", "<!here> <!channel>", {"<!here>": "here", "<!channel>": "channel"}),
+        ("<!date^1392734382^{date}|Feb 18>", "Feb 18", {}),
+        ("<https://example.com/a?b=1&amp;c=2|the page>", "the page", {}),
+        ("<https://example.com/a?b=1&amp;c=2>", "https://example.com/a?b=1&c=2", {}),
+        ("<mailto:ana@example.com|ana@example.com>", "ana@example.com", {}),
+        ("1 &lt; 2 &amp;&amp; 3 &gt; 2", "1 < 2 && 3 > 2", {}),
+        ("&amp;lt;b&amp;gt;", "&lt;b&gt;", {}),
+    ],
 )
-def test_showing_an_answer_takes_work_in_proportion_to_its_length(part: str) -> None:
-    assert grows_linearly(mrkdwn_of, lambda size: part * (size // len(part)))
+async def test_each_form_is_decoded_once(raw: str, text: str, names: dict[str, str]) -> None:
+    assert await read(raw) == (text, names)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ("falcon :grinning::tada: great", "falcon great"),
+        (":+1: :wave::skin-tone-3: ok :woman-shrugging: :flag-de:", "ok"),
+        (":smile:", ""),
+        ("well :party_parrot: done", "well party parrot done"),
+        ("at 10:30:45, ratio 1:100:1", "at 10:30:45, ratio 1:100:1"),
+    ],
+)
+async def test_pictures_are_pictures_by_name_too_and_a_workspaces_own_keep_theirs(raw: str, said: str) -> None:
+    text, names = await read(raw)
+    assert make_speakable(text, names) == said
+
+
+async def test_names_are_said_and_ids_are_not() -> None:
+    text, names = await read("morning <@U1>, meet <!subteam^S1> in <#C1|general>")
+    assert make_speakable(text, names) == "morning Ana, meet crew in general"
+
+
+def test_the_mention_that_addresses_the_avatar_is_taken_off() -> None:
+    assert mentions("hello <@UBOT>", "UBOT")
+    assert not mentions("hello &lt;@UBOT&gt;", "UBOT")
+    assert without_mention("<@UBOT> say hi <@U1>", "UBOT") == "say hi <@U1>"
+    assert without_mention("<@UBOT|avatar>: stop", "UBOT") == "stop"
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("", (AVATAR, "")),
+        ("stop", (AVATAR, "stop")),
+        ("STOP", (AVATAR, "STOP")),
+        ("say good morning", (AVATAR, "say good morning")),
+        ("say", (AVATAR, "say")),
+        ("start mode=chat", (AVATAR, "start mode=chat")),
+        ("start speed=1.1", (AVATAR, "start speed=1.1")),
+        ("admin sessions", (ADMIN, "sessions")),
+        ("stop it please", None),
+        ("help me with this", None),
+        ("start now", None),
+        ("good morning", None),
+        ("admin", None),
+        ("admin people are kind", None),
+    ],
+)
+def test_a_command_is_told_from_talk(words: str, found: tuple[str, str] | None) -> None:
+    assert command_line(words, USAGES) == found
+
+
+def test_sentences_name_the_command_that_is_configured() -> None:
+    wording = CommandRenamer("robot")
+    assert wording("Type `/avatar start` or `/avatar-admin stop`.") == "Type `/robot start` or `/robot-admin stop`."
+    assert wording("https://example.com/avatar/x") == "https://example.com/avatar/x"

@@ -9,7 +9,7 @@ import pytest
 from adapters.chat.slack.client import SlackError, WorkspaceClient
 from adapters.chat.slack.users import UserCache
 from bot.core.models import Role
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 
 
 class Told(WorkspaceClient):

@@ -8,7 +8,7 @@ from slack_sdk.signature import SignatureVerifier
 from structlog.testing import capture_logs
 
 from adapters.chat.slack.http_mode import EVENTS_PATH, EventsEndpoint
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 
 SECRET = "signing-secret-of-the-test"
 NOW = 1_800_000_000

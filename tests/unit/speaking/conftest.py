@@ -5,8 +5,8 @@ import pytest
 
 from bot.store import migrate
 from bot.store.store import Store
-from tests.clock import ManualClock
-from tests.unit.speaking.ground import Ground
+from tests.harness.clock import ManualClock
+from tests.unit.speaking.fixtures import Ground
 
 
 @pytest.fixture

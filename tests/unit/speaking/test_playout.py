@@ -4,8 +4,8 @@ import pytest
 
 from bot.speaking.item import SpeechItem
 from bot.speaking.playout import Playout
-from tests.clock import ManualClock
 from tests.contract.store.values import a_session, an_utterance
+from tests.harness.clock import ManualClock
 
 
 @pytest.fixture

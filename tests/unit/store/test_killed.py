@@ -13,13 +13,13 @@ import pytest
 
 from bot.store import migrate
 from bot.store.store import Store
-from tests.clock import ManualClock
 from tests.contract.store.values import a_session, an_utterance
+from tests.harness.clock import ManualClock
 
 ACCEPT = """
 import asyncio, sys
 from bot.store.store import Store
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 from tests.contract.store.values import a_session, an_utterance
 
 async def chat(store, session):
@@ -63,7 +63,7 @@ KILL_IN_THE_MIDDLE = """
 import asyncio, os, signal, sys
 from bot.store.store import Store
 from bot.store.utterances import accept_all
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 from tests.contract.store.values import a_session, an_utterance
 
 async def main():

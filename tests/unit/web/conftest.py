@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest_asyncio
 
-from tests.clock import ManualClock
-from tests.unit.web.watching import Watching
+from tests.harness.clock import ManualClock
+from tests.unit.web.fixtures import Watching
 
 
 @pytest_asyncio.fixture

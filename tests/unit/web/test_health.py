@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from tests.unit.web.watching import CHANNEL, Watching
+from tests.unit.web.fixtures import CHANNEL, Watching
 
 
 async def test_healthz_says_ok(watching: Watching, client: aiohttp.ClientSession) -> None:

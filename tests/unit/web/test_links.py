@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from adapters.web import SignedWatchLinks
 from bot.core.errors import LinkInvalid
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 
 HOUR = 3600.0
 SECRET = "a secret of some length"

@@ -11,8 +11,8 @@ from yarl import URL
 from adapters.web.headers import SecurityHeaders, room_sources
 from bot.core.errors import ProviderError, StoreUnavailable
 from bot.core.models import RoomAccess
-from tests.clock import ManualClock
-from tests.unit.web.watching import CHANNEL, NONCE, Watching
+from tests.harness.clock import ManualClock
+from tests.unit.web.fixtures import CHANNEL, NONCE, Watching
 
 
 class Scripts(HTMLParser):

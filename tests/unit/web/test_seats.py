@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from adapters.web.seats import ANSWER, GRACE, REQUEST_COOLDOWN, Place, SeatQueue
-from tests.clock import ManualClock
+from tests.harness.clock import ManualClock
 
 
 @pytest_asyncio.fixture

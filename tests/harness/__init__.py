@@ -1,0 +1,1 @@
+"""What runs the bot, its clock and the world around it in tests."""

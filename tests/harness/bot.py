@@ -1,0 +1,462 @@
+"""A whole bot in one process for tests: real core, real store, real provider client, real simulator over real HTTP,
+and a clock that only the test moves. Nothing of ours is faked but the chat platform, which is a list.
+
+Time and sockets take turns: whenever the clock has moved, everything that can happen at that moment happens before it
+moves on (`tests.harness.settle`), so that a test runs the same way each time. What nobody may leave behind (a task, a
+failed task, a mistake nobody foresaw) is looked for at the end of every world.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+import stamina
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
+from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
+from adapters.avatars.liveavatar.provider import LiveAvatar
+from adapters.llm.openai_compatible import OpenAICompatible
+from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamView
+from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
+from bot.access.permissions import AccessLists, Permissions
+from bot.access.quotas import Limits, Quotas
+from bot.commands.parser import ADMIN, AVATAR, CommandContext, parse
+from bot.commands.router import CommandRouter
+from bot.core.errors import Refused, StoreUnavailable, Transient
+from bot.core.events import EventBus, Notice, SessionEvent, UtteranceChanged
+from bot.core.models import Actor, Channel, Role, UtteranceState
+from bot.core.policy import SessionPolicy
+from bot.core.tasks import cancel_and_wait
+from bot.core.views import Reply
+from bot.relay import Message, Receipt, Relay
+from bot.services import Services
+from bot.sessions.jobs import PeriodicJobs
+from bot.sessions.registry import Recovery, SessionRegistry
+from bot.sessions.session import AvatarSession
+from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions
+from bot.settings import Relay as RelayRule
+from bot.store import migrate
+from bot.store.store import Store
+from bot.streams.catalogue import Catalogue
+from bot.streams.streams import StreamCloser
+from tests.harness.clock import ManualClock
+from tests.harness.settle import stillness, watch_threads
+
+CHANNEL = Channel("test", "workspace", "general")
+ANA = Actor("test", "ana", "Ana")
+ADA = Actor("test", "ada", "Ada", role=Role.ADMIN, is_operator=True)
+KEY = SecretStr("key-that-nobody-may-read-0123456789")
+PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
+PATIENCE = 10.0
+"""Seconds of real time that a condition may take to come true over real sockets; only a failing test waits so long."""
+
+
+NO_WORD_YET = 0.6
+"""Seconds into a text in which its first word is not out yet, so that nobody, and no provider, can know that it
+began."""
+
+MISTAKES = ("task failed", "unforeseen")
+"""What the log must never say in a test."""
+
+_BLANK_DATABASES: dict[str, bytes] = {}
+
+
+class Mains:
+    """The power of one bot. Once it is cut nothing the bot does takes effect any more: its writes are not written and
+    its requests not sent, as if the process had been killed in that instant.
+
+    instants: how many have passed: one before and one after every write and every request.
+    """
+
+    def __init__(self, cut_at: int | None) -> None:
+        """`cut_at`: at which instant the power goes off by itself."""
+        self.instants = 0
+        self.is_cut = False
+        self.gone = asyncio.Event()
+        self._cut_at = cut_at
+        self._dead: dict[asyncio.Future[None], Exception] = {}
+
+    def cut_in(self, instants: int) -> None:
+        """Let the power go off so many instants from now."""
+        self._cut_at = self.instants + instants
+
+    def power(self, effect: Callable[..., Awaitable[Any]], ending: Exception) -> Callable[..., Awaitable[Any]]:
+        """`effect`, as long as there is power. `ending` is what a caller gets who is still there at the very end."""
+
+        async def powered(*arguments: Any) -> Any:
+            await self._instant(ending)
+            result = await effect(*arguments)
+            await self._instant(ending)
+            return result
+
+        return powered
+
+    async def _instant(self, ending: Exception) -> None:
+        self.instants += 1
+        self.is_cut = self.is_cut or self.instants == self._cut_at
+        if self.is_cut:
+            self.gone.set()
+            dead = asyncio.get_running_loop().create_future()
+            self._dead[dead] = ending
+            await dead
+
+    def bury(self) -> None:
+        """Let go of everybody who was waiting when the power went off."""
+        dead, self._dead = self._dead, {}
+        for future, ending in dead.items():
+            if not future.done():
+                future.set_exception(type(ending)(*ending.args, **vars(ending)))
+
+
+class Links:
+    """Watch links without a web server."""
+
+    def url(self, link_nonce: str) -> str | None:
+        return f"https://watch.test/w/{link_nonce}"
+
+
+class World:
+    """One bot and one simulator. `crash` ends the bot without a goodbye, `boot` starts the next one on the same
+    database."""
+
+    def __init__(
+        self,
+        folder: Path,
+        provider: str = "heygen-realtime",
+        *,
+        policy: SessionPolicy | None = None,
+        options: SimulatorOptions | None = None,
+        chat_model: bool = True,
+        user_rate: int = 0,
+        rule: RelayRule = RelayRule.MENTIONS,
+        api_key: SecretStr = KEY,
+        url: str | None = None,
+        sweeper: bool = False,
+        access: AccessLists | None = None,
+        limits: Limits | None = None,
+        user_characters: int = 0,
+        provider_options: LiveAvatarOptions | HeyGenStreamingOptions | None = None,
+    ) -> None:
+        self.clock = ManualClock()
+        self.url = url or f"sqlite:///{folder / 'world.sqlite3'}"
+        self.simulator = Simulator(options or simulated(), self.clock)
+        self.events: list[SessionEvent] = []
+        self.provider_name = provider
+        self._policy = policy or SessionPolicy()
+        self._with_chat_model = chat_model
+        self.chat_url = ""
+        """The chat API, where it is another one than the simulator's. Before the bot boots."""
+        self._user_rate = user_rate
+        self._rule = rule
+        self._api_key = api_key
+        self._with_sweeper = sweeper
+        self._access = access
+        self._limits = limits or Limits()
+        self._user_characters = user_characters
+        self._provider_options = provider_options
+        self._around = AsyncExitStack()
+        self._bot = AsyncExitStack()
+        self._watching: asyncio.Task[None] | None = None
+        self.log: list[Any] = []
+        self.unwritable: set[int] = set()
+        """Which of the next writes fail, counted from 0."""
+        self.mains = Mains(None)
+        self.store: Store
+        self.sessions: SessionRegistry
+        self.relay: Relay
+        self.commands: CommandRouter
+        self.recovery = Recovery()
+
+    async def __aenter__(self) -> Self:
+        watch_threads()
+        self._tasks_before = asyncio.all_tasks()
+        asyncio.get_running_loop().set_exception_handler(self._note_mistake)
+        self._around.enter_context(stamina.set_testing(True, attempts=4, cap=True))
+        self.log = self._around.enter_context(capture_logs())
+        await self.simulator.start()
+        await _make_database(self.url)
+        await self.boot()
+        return self
+
+    def _note_mistake(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.log.append({"event": f"unforeseen: {context}"})
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            await self.crash()
+            await self.simulator.stop()
+            await self.rest()
+        finally:
+            await self._around.aclose()
+        if kind is None:
+            others = self._tasks_before | {asyncio.current_task()}
+            left = {task.get_name() for task in asyncio.all_tasks() - others}
+            assert not left, f"these tasks were left behind: {left}"
+            mistakes = [entry for entry in self.log if any(mistake in entry["event"] for mistake in MISTAKES)]
+            assert not mistakes, mistakes
+
+    async def boot(self, *, cut_at: int | None = None) -> None:
+        """Start a bot on the database as it is. `cut_at`: its power goes off at that instant (see `Mains`)."""
+        self.mains = Mains(cut_at)
+        self.store = await self._bot.enter_async_context(await Store.open(self.url, self.clock))
+        make: Any = {
+            "heygen-realtime": HeyGenRealtime,
+            "heygen-streaming": HeyGenStreaming,
+            "liveavatar": partial(LiveAvatar, context_id=DEMO_CONTEXT),
+        }[self.provider_name]
+        chosen = {} if self._provider_options is None else {"options": self._provider_options}
+        provider = await self._bot.enter_async_context(
+            make(self._api_key, self.simulator.address, self.clock, **chosen)
+        )
+        self._wire_up(provider)
+        model = None
+        if self._with_chat_model:
+            model = OpenAICompatible(KEY, self.chat_url or f"{self.simulator.address}/v1", "simulator", self.clock)
+            await self._bot.enter_async_context(model)
+        event_bus = EventBus()
+        self._watching = asyncio.create_task(self._watch(event_bus))
+        closer = StreamCloser(provider, self.store, self.clock)
+        self._bot.push_async_callback(closer.stop)
+        services = Services(
+            provider,
+            model,
+            self.store,
+            closer,
+            event_bus,
+            Links(),
+            self.clock,
+            self._policy,
+            Catalogue(provider, self.clock),
+        )
+        self.sessions = SessionRegistry(services)
+        self._bot.push_async_callback(self.sessions.abandon_all)
+        permissions = Permissions(self._access)
+        permissions.set_blocks(await self.store.blocked())
+        budget = Quotas(self.store, self.clock, self._limits, provider.capabilities.price_per_minute)
+        self.relay = Relay(
+            self.sessions,
+            permissions,
+            self.clock,
+            rule=self._rule,
+            user_rate=self._user_rate,
+            user_characters=self._user_characters,
+        )
+        self.commands = CommandRouter(self.sessions, self.relay, permissions, closer, budget)
+        if self._with_sweeper:
+            sweeper = PeriodicJobs(self.sessions, permissions, budget)
+            self._bot.push_async_callback(cancel_and_wait, asyncio.create_task(sweeper.run()))
+        self.recovery = await self.sessions.recover()
+
+    def _wire_up(self, provider: Any) -> None:
+        """Put what a crash cuts, and what a full disk does, between the bot and the outside."""
+        writer: Any = self.store._writer
+        writer._transact = self.mains.power(partial(self._write, writer._transact), StoreUnavailable("no power"))
+        connection = provider._connection
+        connection._send = self.mains.power(connection._send, Transient("no power", may_have_taken_effect=False))
+        self._hang_up = connection._client.aclose
+        self._client = connection._client
+
+    async def _write(self, transact: Callable[[Any], Awaitable[Any]], work: Any) -> Any:
+        fails = 0 in self.unwritable
+        self.unwritable = {number - 1 for number in self.unwritable if number}
+        if fails:
+            raise StoreUnavailable("the test's database cannot grow, its disk is full: free some space")
+        return await transact(work)
+
+    def lose_patience(self) -> None:
+        """Let the provider's client wait half a second of the machine's time for an answer instead of 30."""
+        self._client.timeout = 0.5
+
+    async def crash(self) -> None:
+        """End the bot in this instant: no session is closed, no row is settled."""
+        self.mains.is_cut = True
+        await cancel_and_wait(self._watching)
+        self._watching = None
+        bot, self._bot = self._bot, AsyncExitStack()
+        await self._hang_up()
+        ending = asyncio.create_task(bot.aclose())
+        while not ending.done():
+            self.mains.bury()
+            await asyncio.sleep(0)
+        await ending
+        # The simulator notices that nobody is there any more.
+        await self.rest()
+
+    async def _watch(self, event_bus: EventBus) -> None:
+        with event_bus.subscribe(backlog=100_000) as following:
+            async for event in following:
+                self.events.append(event)
+
+    # --- people ------------------------------------------------------------------------------------------------------
+
+    async def type(self, line: str, actor: Actor = ANA, channel: Channel = CHANNEL) -> Reply:
+        """Type a command such as `/avatar start`."""
+        group, _, rest = line.removeprefix("/").partition(" ")
+        assert group in (AVATAR, ADMIN)
+        try:
+            command = parse(rest, self.commands.usages, group)
+        except Refused as refusal:
+            return Reply(str(refusal))
+        reply = await self.commands.run(CommandContext(command, channel, actor))
+        assert reply is not None
+        return reply
+
+    async def write(
+        self,
+        text: str,
+        actor: Actor = ANA,
+        channel: Channel = CHANNEL,
+        *,
+        key: str | None = None,
+        addressed: bool = True,
+    ) -> Receipt:
+        """Write a chat message."""
+        keys = () if key is None else (key,)
+        return await self.relay.receive(Message(channel, actor, text, keys=keys, addressed=addressed))
+
+    async def start(self, line: str = "/avatar start", channel: Channel = CHANNEL) -> AvatarSession:
+        """Start an avatar and wait until it is live and has said its greeting."""
+        await self.type(line, channel=channel)
+        running = self.sessions.in_channel(channel)
+        assert running is not None
+        await self.until(lambda: running.is_live and running.quiet.is_set())
+        return running
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    async def until(self, condition: Callable[[], object], *, step: float = 0.1) -> None:
+        """Move the clock in small steps until something is true."""
+        deadline = time.monotonic() + PATIENCE
+        await self.rest()
+        while not condition():
+            assert time.monotonic() < deadline, f"never came true; notices: {self.notices}"
+            await self.pass_time(step)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass; whatever is due happens at its moment."""
+        target = self.clock.monotonic() + seconds
+        await self.rest()
+        while (due := self._next_due()) is not None and due <= target:
+            await self._move_to(due)
+        await self._move_to(target)
+
+    def _next_due(self) -> float | None:
+        return min((when for when, _, timer in self.clock._timers if timer.callback is not None), default=None)
+
+    async def _move_to(self, moment: float) -> None:
+        now = self.clock.monotonic()
+        seconds = max(0.0, moment - now)
+        while now + seconds < moment:
+            seconds = math.nextafter(seconds, math.inf)
+        await self.clock.advance(seconds)
+        await self.rest()
+
+    @staticmethod
+    async def rest() -> None:
+        """Let everything happen that can happen at this moment."""
+        await stillness()
+
+    async def wait_for_timeouts(self, condition: Callable[[], object]) -> None:
+        """Wait, with the clock standing still, until a real timeout of a network library has made something true."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"never came true; notices: {self.notices}"
+            await asyncio.sleep(0.005)
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    @property
+    def notices(self) -> list[str]:
+        """What the channels were told, in order."""
+        return [event.reply.text for event in self.events if isinstance(event, Notice)]
+
+    def states(self, text: str) -> list[UtteranceState]:
+        """The states a message went through."""
+        changes = [event.utterance for event in self.events if isinstance(event, UtteranceChanged)]
+        return [utterance.state for utterance in changes if utterance.text == text]
+
+    def ended_as(self, text: str, state: UtteranceState) -> bool:
+        return self.states(text)[-1:] == [state]
+
+    @property
+    def spoken(self) -> list[str]:
+        """Every text the simulated avatars have said to the end, oldest stream first, without greetings."""
+        said = [
+            text.asked.strip() for view in self.simulator.streams() for text in view.spoken if text.state == "spoken"
+        ]
+        return [text for text in said if text != self._policy.greeting]
+
+    @property
+    def running(self) -> AvatarSession | None:
+        """The open session of the channel."""
+        return self.sessions.in_channel(CHANNEL)
+
+    @property
+    def heard(self) -> list[str]:
+        """Every text that was heard, at least in part, oldest stream first, without greetings."""
+        return [text for text in self._audible if text != self._policy.greeting]
+
+    @property
+    def greetings(self) -> int:
+        """How often a greeting was heard."""
+        return self._audible.count(self._policy.greeting)
+
+    @property
+    def _audible(self) -> list[str]:
+        return [
+            text.asked.strip()
+            for view in self.simulator.streams()
+            for text in view.spoken
+            if text.state in ("speaking", "spoken") or (text.state == "interrupted" and _lasted(text) > NO_WORD_YET)
+        ]
+
+    async def rows(self, table: sa.Table) -> list[sa.Row[Any]]:
+        """Every row of a table, in the order of its first column."""
+        database: Any = self.store._database
+        rows: list[sa.Row[Any]] = await database.read(
+            lambda connection: connection.execute(sa.select(table).order_by(*table.primary_key)).all()
+        )
+        return rows
+
+    @property
+    def open_streams(self) -> list[StreamView]:
+        """The streams that cost money now."""
+        return [view for view in self.simulator.streams() if view.ended is None]
+
+
+def simulated(**changes: Any) -> SimulatorOptions:
+    """The simulator as the worlds have it, with some things changed."""
+    return replace(SimulatorOptions(api_key=KEY, auto_viewer=True), **changes)
+
+
+def _lasted(text: SpokenText) -> float:
+    return (text.ends_at or 0.0) - (text.starts_at or 0.0)
+
+
+async def _make_database(url: str) -> None:
+    """A database with its tables. The first one is migrated, the others are copies of its file."""
+    if not url.startswith("sqlite:///"):
+        await migrate.upgrade(url)
+    elif "file" in _BLANK_DATABASES:
+        _file_of(url).write_bytes(_BLANK_DATABASES["file"])
+    else:
+        await migrate.upgrade(url)
+        _BLANK_DATABASES["file"] = _file_of(url).read_bytes()
+
+
+def _file_of(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def with_policy(**changes: Any) -> SessionPolicy:
+    """The default policy with some things changed."""
+    return replace(SessionPolicy(), **changes)

@@ -1,0 +1,191 @@
+"""What has been used of the limits, from the rows of the streams."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from bot.access.quotas import Limits, Quotas
+from bot.core.errors import Refused
+from bot.core.models import Channel, SessionState, StreamState
+from bot.store.store import Store
+from tests.contract.store.values import a_session, a_stream
+from tests.harness.clock import ManualClock
+
+HERE = Channel("discord", "guild", "general")
+NEXT_DOOR = Channel("discord", "guild", "random")
+ELSEWHERE = Channel("discord", "other guild", "general")
+OTHER_PLATFORM = Channel("slack", "guild", "general")
+MORNING = datetime(2026, 11, 20, 0, 0, tzinfo=UTC)
+NOON = MORNING + timedelta(hours=12)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOON)
+
+
+@pytest.fixture
+async def store(clock: ManualClock) -> AsyncIterator[Store]:
+    async with await Store.open("sqlite://", clock) as store:
+        yield store
+
+
+def budget(store: Store, clock: ManualClock, price: Decimal | None = None, **limits: object) -> Quotas:
+    return Quotas(store, clock, Limits(**limits), price)  # type: ignore[arg-type]  # named by the tests
+
+
+async def use(store: Store, channel: Channel, begun: datetime, over: datetime | None) -> None:
+    """Write down that a stream was open."""
+    session = await store.open_session(a_session(channel=channel))
+    stream = a_stream(
+        session,
+        state=StreamState.OPEN if over is None else StreamState.CLOSED,
+        created_at=begun,
+        closed_at=over,
+        upstream_id=f"up-{session.id}",
+    )
+    await store.record_stream(stream)
+    if over is not None:
+        await store.advance_session(session.id, SessionState.CLOSED)
+
+
+async def test_nothing_used_is_nothing_spent(store: Store, clock: ManualClock) -> None:
+    spent = await budget(store, clock).spent()
+    assert not spent.by_channel
+    assert not spent.by_workspace
+
+
+async def test_what_was_open_is_added_up_by_channel_and_by_workspace(store: Store, clock: ManualClock) -> None:
+    minute = timedelta(minutes=1)
+    await use(store, HERE, NOON - 10 * minute, NOON - 8 * minute)
+    await use(store, HERE, NOON - 5 * minute, NOON - 4 * minute)
+    await use(store, NEXT_DOOR, NOON - minute, NOON)
+    await use(store, ELSEWHERE, NOON - 2 * minute, NOON)
+    await use(store, OTHER_PLATFORM, NOON - 3 * minute, NOON)
+    spent = await budget(store, clock).spent()
+    assert spent.by_channel == {HERE: 180, NEXT_DOOR: 60, ELSEWHERE: 120, OTHER_PLATFORM: 180}
+    assert spent.by_workspace == {
+        ("discord", "guild"): 240,
+        ("discord", "other guild"): 120,
+        ("slack", "guild"): 180,
+    }
+
+
+async def test_a_stream_that_is_open_counts_up_to_now(store: Store, clock: ManualClock) -> None:
+    await use(store, HERE, NOON, None)
+    await clock.advance(90)
+    assert (await budget(store, clock).spent()).by_channel[HERE] == 90
+
+
+@pytest.mark.parametrize(
+    ("begun", "over", "counted"),
+    [
+        (MORNING - timedelta(hours=1), MORNING - timedelta(seconds=1), 0),
+        (MORNING - timedelta(hours=1), MORNING, 0),
+        (MORNING - timedelta(hours=1), MORNING + timedelta(seconds=30), 30),
+        (MORNING, MORNING + timedelta(seconds=30), 30),
+        (MORNING - timedelta(hours=1), None, 12 * 3600),
+    ],
+    ids=["yesterday", "to midnight", "over midnight", "from midnight", "still open"],
+)
+async def test_only_the_part_of_today_counts(
+    store: Store, clock: ManualClock, begun: datetime, over: datetime | None, counted: int
+) -> None:
+    await use(store, HERE, begun, over)
+    assert (await budget(store, clock).spent()).by_channel[HERE] == counted
+
+
+async def test_a_clock_that_went_back_takes_nothing_off(store: Store, clock: ManualClock) -> None:
+    await use(store, HERE, NOON + timedelta(minutes=5), None)
+    assert (await budget(store, clock).spent()).by_channel[HERE] == 0
+
+
+async def test_a_stream_nobody_could_name_is_not_counted(store: Store, clock: ManualClock) -> None:
+    session = await store.open_session(a_session(channel=HERE))
+    await store.record_stream(a_stream(session, created_at=NOON - timedelta(minutes=5)))
+    assert (await budget(store, clock).spent()).by_channel[HERE] == 0
+
+
+async def test_each_limit_that_is_set_has_its_share(store: Store, clock: ManualClock) -> None:
+    await use(store, HERE, NOON - timedelta(minutes=3), NOON)
+    await use(store, NEXT_DOOR, NOON - timedelta(minutes=3), NOON)
+    asked = budget(
+        store,
+        clock,
+        Decimal("0.50"),
+        channel_minutes=6.0,
+        workspace_minutes=8.0,
+        channel_dollars=Decimal(2),
+        workspace_dollars=Decimal(1),
+    )
+    shares = {share.what: share.used for share in asked.shares(HERE, await asked.spent())}
+    assert shares == {
+        "6 minutes a day in this channel": 0.5,
+        "8 minutes a day in this workspace": 0.75,
+        "$2.00 a day in this channel": 0.75,
+        "$1.00 a day in this workspace": 3.0,
+    }
+
+
+async def test_limits_in_dollars_have_no_share_where_no_price_is_known(store: Store, clock: ManualClock) -> None:
+    await use(store, HERE, NOON - timedelta(hours=3), NOON)
+    asked = budget(store, clock, None, channel_dollars=Decimal(1), workspace_dollars=Decimal(1))
+    assert list(asked.shares(HERE, await asked.spent())) == []
+    await asked.check_quota(HERE, [])
+
+
+@pytest.mark.parametrize("seconds", [59, 60])
+async def test_a_limit_is_used_up_at_the_last_second_and_not_before(
+    store: Store, clock: ManualClock, seconds: int
+) -> None:
+    await use(store, HERE, NOON - timedelta(seconds=seconds), NOON)
+    asked = budget(store, clock, channel_minutes=1.0)
+    if seconds < 60:
+        await asked.check_quota(HERE, [])
+    else:
+        with pytest.raises(Refused, match="Today's limit is used up: 1 minute a day in this channel") as refused:
+            await asked.check_quota(HERE, [])
+        assert refused.value.stage == "limit"
+
+
+async def test_sessions_at_once_count_in_the_own_workspace_and_not_the_own_channel(
+    store: Store, clock: ManualClock
+) -> None:
+    asked = budget(store, clock, workspace_sessions=1)
+    await asked.check_quota(HERE, [])
+    await asked.check_quota(HERE, [HERE, ELSEWHERE, OTHER_PLATFORM])
+    with pytest.raises(Refused, match="1 avatar is in this workspace already") as refused:
+        await asked.check_quota(HERE, [NEXT_DOOR])
+    assert refused.value.stage == "limit"
+
+
+async def test_no_limits_let_everybody_in(store: Store, clock: ManualClock) -> None:
+    await use(store, HERE, NOON - timedelta(hours=12), NOON)
+    await budget(store, clock, Decimal(3)).check_quota(HERE, [NEXT_DOOR] * 100)
+
+
+@pytest.mark.parametrize(
+    ("limits", "watches"),
+    [
+        (Limits(), False),
+        (Limits(workspace_sessions=1), False),
+        (Limits(channel_minutes=1), True),
+        (Limits(workspace_minutes=1), True),
+        (Limits(channel_dollars=Decimal(1)), True),
+        (Limits(workspace_dollars=Decimal(1)), True),
+    ],
+)
+def test_only_limits_of_a_day_have_to_be_added_up(limits: Limits, watches: bool) -> None:
+    assert limits.watches_a_day is watches
+
+
+@pytest.mark.parametrize(
+    ("price", "cost"),
+    [(None, None), (Decimal(0), Decimal(0)), (Decimal(3), Decimal("4.5")), (Decimal("0.24"), Decimal("0.36"))],
+)
+async def test_ninety_seconds_cost_one_and_a_half_minutes(
+    store: Store, clock: ManualClock, price: Decimal | None, cost: Decimal | None
+) -> None:
+    assert budget(store, clock, price).cost(90) == cost
