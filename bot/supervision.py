@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 
 from bot.core.backoff import Backoff
 from bot.core.ports import Clock
+from bot.core.unexpected import report_unexpected
 from bot.telemetry import metrics
-from bot.telemetry.unexpected import report_unexpected
 
 PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 """Seconds before a part starts again."""

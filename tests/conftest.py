@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from bot.telemetry import unexpected
+from bot.core import unexpected
 
 SLOW = (
     "browser",

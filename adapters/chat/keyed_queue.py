@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from bot.core.tasks import TaskSet
-from bot.telemetry.unexpected import report_unexpected
+from bot.core.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 

@@ -30,9 +30,9 @@ from bot.core.errors import LinkInvalid, StoreError
 from bot.core.events import EventBus, SessionChanged, SessionEvent, Subscription, UtteranceChanged, WordsSpoken
 from bot.core.models import UtteranceState
 from bot.core.ports import Clock
+from bot.core.unexpected import report_unexpected
 from bot.core.views import Phase, SessionView
 from bot.streams.page_bridge import PageBridge
-from bot.telemetry.unexpected import report_unexpected
 
 HEARTBEAT = 20.0
 """Seconds between WebSocket pings; a viewer whose pong does not come within half of it is gone."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from bot.telemetry.unexpected import report_unexpected
+from bot.core.unexpected import report_unexpected
 
 CHECK_TIMEOUT = 5.0
 """Seconds that the readiness check may take; a probe that hangs tells nobody anything."""

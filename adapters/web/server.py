@@ -24,10 +24,10 @@ from adapters.web.protocol import enters_room
 from bot.core.errors import LinkInvalid, ProviderError, StoreError
 from bot.core.events import EventBus
 from bot.core.ports import Clock
+from bot.core.unexpected import report_unexpected
 from bot.core.views import SessionView
 from bot.streams.page_bridge import PageBridge
 from bot.supervision import Supervised
-from bot.telemetry.unexpected import report_unexpected
 
 SHUTDOWN_TIMEOUT = 3.0
 """Seconds that requests under way have when the server stops."""

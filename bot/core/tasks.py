@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bot.core.ports import Clock, Timer
-from bot.telemetry.unexpected import report_unexpected
+from bot.core.unexpected import report_unexpected
 
 
 class NamedTimers:

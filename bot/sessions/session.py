@@ -19,6 +19,7 @@ from bot.core.events import NoticeKind
 from bot.core.models import EndReason, Mode, Playback, Session, SessionState, Stream, Utterance
 from bot.core.ports import CatalogueEntry, InitialText
 from bot.core.tasks import TaskSet
+from bot.core.unexpected import report_unexpected
 from bot.core.views import Phase, Reply, SessionView
 from bot.services import Services
 from bot.sessions.announcer import Announcer
@@ -33,7 +34,6 @@ from bot.speaking.item import SpeechItem, greeting
 from bot.speaking.speaker import Speaker
 from bot.streams.streams import SessionStream, open_with_retry
 from bot.telemetry import metrics
-from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 

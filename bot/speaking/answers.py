@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from bot.core.errors import AnswerError
 from bot.core.ports import ChatModel, ChatTurn
 from bot.core.tasks import TaskSet, cancel_and_wait
-from bot.telemetry.unexpected import report_unexpected
+from bot.core.unexpected import report_unexpected
 from bot.text import SpeakableStream
 
 MAX_TURNS = 13

@@ -19,9 +19,9 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy.engine import Connection
 
 from bot.core.errors import StoreUnavailable
+from bot.core.unexpected import report_unexpected
 from bot.store.engine import Work
 from bot.store.errors import CLOSED
-from bot.telemetry.unexpected import report_unexpected
 
 MAX_BATCH_SIZE = 512
 """Writes in one transaction: a few milliseconds of work, so that a reader or the shell gets its turn at the lock."""

@@ -15,9 +15,9 @@ from bot.core.errors import ConcurrencyReached, ProviderError, StoreError, Strea
 from bot.core.models import Playback, Stream, StreamState
 from bot.core.ports import AvatarProvider, Clock, StreamRequest
 from bot.core.tasks import TaskSet
+from bot.core.unexpected import report_unexpected
 from bot.store.store import Store
 from bot.telemetry import metrics
-from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 

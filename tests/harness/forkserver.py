@@ -28,8 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import bot.cli.main.main
-
+import bot.cli.main
 from adapters.network import trust
 from bot.core.clock import SystemClock
 from bot.settings import PROVIDERS_GROUP

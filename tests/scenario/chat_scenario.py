@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
@@ -112,6 +113,11 @@ class Story:
         for number in range(3):
             await discord.write(self.discord_channel, self.ana, f"hello {number}", mentions=[discord.bot])
             await slack.write(self.slack_channel, self.bea, f"@{slack.bot.name} hello {number}")
+        # A panel is edited only if it looks different.
+        edits = [echo for echo in self.echoes if echo.path.endswith("chat.update")]
+        for mode, echo in zip(("chat", "repeat"), edits, strict=True):
+            await slack.slash(self.slack_channel, self.eve, "/avatar", f"mode {mode}")
+            await self.program.until(partial(gateway.has_answered, echo))
         await self.until_echoed()
 
     async def until_echoed(self) -> None:

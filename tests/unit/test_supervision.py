@@ -9,9 +9,9 @@ from structlog.testing import capture_logs
 from bot.core.backoff import Backoff
 from bot.core.errors import SettingsError, StoreUnavailable
 from bot.core.tasks import cancel_and_wait
+from bot.core.unexpected import REMEMBERED, report_unexpected
 from bot.supervision import PAUSES, RAN_WELL, Supervised
 from bot.telemetry import metrics
-from bot.telemetry.unexpected import REMEMBERED, report_unexpected
 from tests.harness.clock import ManualClock, settle
 
 

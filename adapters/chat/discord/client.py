@@ -22,9 +22,9 @@ from adapters.chat.discord.messages import Messages
 from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.sync import OUR_TYPES
 from adapters.network import Connector
+from bot.core.unexpected import report_unexpected
 from bot.facade import Bot
 from bot.settings import Relay
-from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 

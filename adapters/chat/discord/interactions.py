@@ -26,10 +26,10 @@ from bot.commands.parser import AVATAR, Command, CommandContext
 from bot.core.errors import AvatarRelayError
 from bot.core.models import Channel
 from bot.core.tasks import TaskSet
+from bot.core.unexpected import report_unexpected
 from bot.core.views import LeftUnsaid, Reply, UnsaidWords, Visibility
 from bot.facade import Bot
 from bot.settings import AnswerPlacement
-from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 

@@ -21,10 +21,10 @@ from bot import sentences
 from bot.core.errors import AvatarRelayError, Refused
 from bot.core.models import Channel
 from bot.core.tasks import TaskSet
+from bot.core.unexpected import report_unexpected
 from bot.facade import Bot
 from bot.relay import Message
 from bot.settings import Relay
-from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 

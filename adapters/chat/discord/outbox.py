@@ -20,10 +20,10 @@ from adapters.chat.discord.rest import TRANSIENT_ERRORS, DiscordRest
 from bot.core.events import Notice, NoticeKind, UtteranceChanged
 from bot.core.models import Channel
 from bot.core.tasks import TaskSet
+from bot.core.unexpected import report_unexpected
 from bot.core.views import Button
 from bot.facade import Bot
 from bot.settings import AnswerPlacement
-from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 

@@ -25,10 +25,10 @@ from bot.core.backoff import Backoff
 from bot.core.errors import StoreError
 from bot.core.models import PanelMessage
 from bot.core.tasks import TaskSet
+from bot.core.unexpected import report_unexpected
 from bot.core.views import SessionView
 from bot.facade import Bot
 from bot.sessions.panel import INTERRUPT, SKIP, STOP, panel_of
-from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 

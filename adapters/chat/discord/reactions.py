@@ -14,7 +14,7 @@ from adapters.chat.discord.rest import TRANSIENT_ERRORS, DiscordRest
 from bot.core.models import Channel, Utterance, UtteranceState
 from bot.core.ports import Clock
 from bot.core.tasks import TaskSet
-from bot.telemetry.unexpected import report_unexpected
+from bot.core.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from slack_bolt.response import BoltResponse
 
 from adapters.chat.slack.events import NotPersisted
 from bot.core.errors import StoreError
-from bot.telemetry.unexpected import report_unexpected
+from bot.core.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 

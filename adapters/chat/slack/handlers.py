@@ -29,11 +29,11 @@ from bot import sentences
 from bot.commands.parser import AVATAR, Command, CommandContext, parse
 from bot.core.errors import AvatarRelayError, Refused, StoreError
 from bot.core.models import Channel
+from bot.core.unexpected import report_unexpected
 from bot.core.views import Reply, Visibility
 from bot.facade import Bot
 from bot.relay import Message
 from bot.settings import Relay
-from bot.telemetry.unexpected import report_unexpected
 
 log = structlog.get_logger(__name__)
 
