@@ -264,7 +264,7 @@ class Application:
     def _failing_parts(self) -> dict[str, str]:
         """Parts that are not told of while they work. Without the catalogue everything works but the choice."""
         troubles = {part.part: part.unhealthy_reason for part in self._parts if part.part != "catalogue"}
-        troubles |= {"sweeper": troubles["sweeper"] or self._sweeper.trouble}
+        troubles |= {"sweeper": troubles["sweeper"] or self._sweeper.unhealthy_reason}
         return {part: trouble for part, trouble in troubles.items() if trouble is not None}
 
     async def _recover(self) -> None:

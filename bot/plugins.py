@@ -111,7 +111,7 @@ def _chat(entry: EntryPoint, settings: Settings, tell: Echo) -> list[AdapterFact
     except ModuleNotFoundError as error:
         tell(f"{title}: left out; {error.name} is not installed. Add it with: pip install 'avatar-relay[{entry.name}]'")
         return []
-    if (why := adapter.missing(settings)) is not None:
+    if (why := adapter.missing_settings(settings)) is not None:
         tell(f"{title}: left out; {why}")
         return []
     tell(f"{title}: starting.")
