@@ -1,20 +1,126 @@
-"""What a chat adapter is given to work with: the core's front desk as one value."""
+"""What the author of a chat platform or of an avatar provider imports: the contracts, and every name they speak of.
+
+`Bot` is what a chat adapter is given, `ChatAdapter` what it is; `AvatarProvider` is what a provider is.
+docs/extending.md walks through both. Nothing of the project's own adapters needs more than this and `bot.sentences`.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from bot.core.events import SessionEvent
-
-if TYPE_CHECKING:
-    from bot.settings import Settings
-
+from bot.commands.parser import ADMIN, AVATAR, Command, CommandContext, parse
 from bot.commands.router import CommandRouter
-from bot.core.ports import Clock
-from bot.relay import Relay
+from bot.core.errors import (
+    AuthenticationFailed,
+    AvatarAway,
+    AvatarRelayError,
+    ConcurrencyReached,
+    Invalid,
+    NotReady,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    Refused,
+    SettingsError,
+    StreamGone,
+    Sunset,
+    Transient,
+    Trouble,
+)
+from bot.core.events import LeftUnsaid, Notice, NoticeKind, SessionChanged, SessionEvent, UtteranceChanged, WordsSpoken
+from bot.core.models import Actor, Channel, Mode, Playback, Role, Utterance, UtteranceState, Word
+from bot.core.ports import (
+    AnswerHeard,
+    AvatarProvider,
+    AvatarSeen,
+    Capabilities,
+    CatalogueEntry,
+    Clock,
+    InitialText,
+    InterruptMethod,
+    OpenStream,
+    SpeakResult,
+    SpeechEnded,
+    SpeechStarted,
+    StreamEnded,
+    StreamEvent,
+    StreamRequest,
+    StreamStatus,
+    WordsHeard,
+)
+from bot.core.views import Button, Reply, SessionView, Visibility
+from bot.relay import Message, Receipt, Relay
+from bot.sessions.panel import Panel, panel_of
 from bot.sessions.registry import SessionRegistry
 from bot.settings import Settings
+
+__all__ = [
+    "ADMIN",
+    "AVATAR",
+    "Actor",
+    "AnswerHeard",
+    "AuthenticationFailed",
+    "AvatarAway",
+    "AvatarProvider",
+    "AvatarRelayError",
+    "AvatarSeen",
+    "Bot",
+    "Button",
+    "Capabilities",
+    "CatalogueEntry",
+    "Channel",
+    "ChatAdapter",
+    "Clock",
+    "Command",
+    "CommandContext",
+    "ConcurrencyReached",
+    "InitialText",
+    "InterruptMethod",
+    "Invalid",
+    "LeftUnsaid",
+    "Message",
+    "Mode",
+    "NotReady",
+    "Notice",
+    "NoticeKind",
+    "OpenStream",
+    "Panel",
+    "Playback",
+    "ProviderError",
+    "QuotaExhausted",
+    "RateLimited",
+    "Receipt",
+    "Refused",
+    "Reply",
+    "Role",
+    "SessionChanged",
+    "SessionEvent",
+    "SessionView",
+    "Settings",
+    "SettingsError",
+    "SpeakResult",
+    "SpeechEnded",
+    "SpeechStarted",
+    "StreamEnded",
+    "StreamEvent",
+    "StreamGone",
+    "StreamRequest",
+    "StreamStatus",
+    "Sunset",
+    "Transient",
+    "Trouble",
+    "Utterance",
+    "UtteranceChanged",
+    "UtteranceState",
+    "Visibility",
+    "WebRoute",
+    "Word",
+    "WordsHeard",
+    "WordsSpoken",
+    "panel_of",
+    "parse",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +147,7 @@ class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
     routes: Sequence[WebRoute]
 
     @classmethod
-    def missing_settings(cls, settings: "Settings") -> str | None:
+    def missing_settings(cls, settings: Settings) -> str | None:
         """What has to be set before this platform can be used, as a sentence; None where nothing is missing."""
 
     @property

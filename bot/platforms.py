@@ -12,10 +12,9 @@ from contextlib import AsyncExitStack
 import structlog
 
 from bot.core.errors import SettingsError
-from bot.core.events import Notice, SessionChanged, Subscription, UtteranceChanged, WordsSpoken
+from bot.core.events import LeftUnsaid, Notice, SessionChanged, Subscription, UtteranceChanged, WordsSpoken
 from bot.core.ports import Clock, Echo
 from bot.core.unexpected import report_unexpected
-from bot.core.views import LeftUnsaid
 from bot.facade import ChatAdapter
 from bot.sessions.registry import SessionRegistry
 from bot.supervision import Supervised

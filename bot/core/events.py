@@ -12,7 +12,17 @@ from enum import StrEnum
 from types import TracebackType
 
 from bot.core.models import Channel, Utterance, Word
-from bot.core.views import LeftUnsaid, Reply, SessionView
+from bot.core.views import Reply, SessionView, UnsaidWords
+
+
+@dataclass(frozen=True, slots=True)
+class LeftUnsaid:
+    """Words were not said, or may not have been, of people who had read that they were taken: the session has ended, or
+    the bot died in the middle of them. Each person is there once, however much of theirs waited."""
+
+    channel: Channel
+    session_id: str
+    people: tuple[UnsaidWords, ...]
 
 
 @dataclass(frozen=True, slots=True)

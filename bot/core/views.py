@@ -83,13 +83,3 @@ class UnsaidWords:
     person: str
     name: str
     reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class LeftUnsaid:
-    """Words were not said, or may not have been, of people who had read that they were taken: the session has ended, or
-    the bot died in the middle of them. Each person is there once, however much of theirs waited."""
-
-    channel: Channel
-    session_id: str
-    people: tuple[UnsaidWords, ...]

@@ -7,9 +7,9 @@ import structlog
 
 from bot import sentences
 from bot.core.errors import AvatarRelayError
-from bot.core.events import EventBus, Notice, NoticeKind, SessionChanged, UtteranceChanged
+from bot.core.events import EventBus, LeftUnsaid, Notice, NoticeKind, SessionChanged, UtteranceChanged
 from bot.core.models import Channel
-from bot.core.views import LeftUnsaid, Phase, Reply, SessionView, UnsaidWords
+from bot.core.views import Phase, Reply, SessionView, UnsaidWords
 from bot.sessions import panel
 from bot.speaking.item import SpeechItem
 

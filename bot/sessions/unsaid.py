@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bot import sentences
-from bot.core.events import EventBus, UtteranceChanged
+from bot.core.events import EventBus, LeftUnsaid, UtteranceChanged
 from bot.core.models import Session, Utterance, UtteranceState
-from bot.core.views import LeftUnsaid, Reply, UnsaidWords, Visibility
+from bot.core.views import Reply, UnsaidWords, Visibility
 
 
 class UnsaidPromises:

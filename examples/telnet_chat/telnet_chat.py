@@ -8,18 +8,10 @@ import os
 from contextlib import suppress
 from typing import Self
 
-from bot import sentences
-from bot.commands.parser import ADMIN, AVATAR, CommandContext, parse
-from bot.core.errors import AvatarRelayError, Refused
-from bot.core.events import Notice, SessionEvent
-from bot.core.models import Actor, Channel
-from bot.core.views import Reply
-from bot.facade import Bot
-from bot.relay import Message
-from bot.settings import Settings
+from bot import facade, sentences
 
 NAME = "telnet"
-CHANNEL = Channel(NAME, "local", "room")
+CHANNEL = facade.Channel(NAME, "local", "room")
 LONGEST_LINE = 4096
 
 
@@ -30,14 +22,14 @@ class TelnetChat:
     routes = ()
     unhealthy_reason: str | None = "not listening yet"
 
-    def __init__(self, bot: Bot) -> None:
+    def __init__(self, bot: facade.Bot) -> None:
         self._bot = bot
         self._writers: set[asyncio.StreamWriter] = set()
         self._names = itertools.count(1)
         self.port = 0
 
     @classmethod
-    def missing_settings(cls, settings: Settings) -> str | None:  # noqa: ARG003 - it has a variable of its own
+    def missing_settings(cls, settings: facade.Settings) -> str | None:  # noqa: ARG003 - it has a variable of its own
         """It is left out until somebody asks for it."""
         return None if os.environ.get("TELNET_PORT") else "set TELNET_PORT to chat over telnet."
 
@@ -58,16 +50,16 @@ class TelnetChat:
         """The server serves by itself; `run` lasts until it is cancelled."""
         await self._server.serve_forever()
 
-    async def show(self, event: SessionEvent) -> None:
+    async def show(self, event: facade.SessionEvent) -> None:
         """Tell everybody what happened. `SessionChanged` would redraw a panel, `UtteranceChanged` mark a message."""
-        if isinstance(event, Notice):
+        if isinstance(event, facade.Notice):
             for writer in self._writers:
                 self._print(writer, event.reply)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = next(self._names)
         # A stranger is a speaker; who may start and stop is decided by ACCESS_HOSTS and the core.
-        actor = Actor(NAME, str(number), f"guest {number}")
+        actor = facade.Actor(NAME, str(number), f"guest {number}")
         self._writers.add(writer)
         with suppress(ValueError, ConnectionError):  # a line too long, or somebody who hangs up
             while line := await reader.readline():
@@ -77,23 +69,23 @@ class TelnetChat:
         self._writers.discard(writer)
         writer.close()
 
-    async def _answer(self, text: str, actor: Actor) -> Reply:
+    async def _answer(self, text: str, actor: facade.Actor) -> facade.Reply:
         try:
             return await self._take(text, actor)
-        except Refused as refusal:
-            return Reply(str(refusal))
-        except AvatarRelayError as error:
-            return Reply(sentences.failure(error)[0])
+        except facade.Refused as refusal:
+            return facade.Reply(str(refusal))
+        except facade.AvatarRelayError as error:
+            return facade.Reply(sentences.failure(error)[0])
 
-    async def _take(self, text: str, actor: Actor) -> Reply:
+    async def _take(self, text: str, actor: facade.Actor) -> facade.Reply:
         group, _, rest = text.removeprefix("/").partition(" ")
-        if text.startswith("/") and group in (AVATAR, ADMIN):
-            command = parse(rest, self._bot.commands.usages, group)
-            return await self._bot.commands.run(CommandContext(command, CHANNEL, actor)) or Reply("")
-        receipt = await self._bot.relay.receive(Message(CHANNEL, actor, text))
-        return Reply(receipt.ignored or sentences.queued(receipt.ahead, live_yet=receipt.live_yet))
+        if text.startswith("/") and group in (facade.AVATAR, facade.ADMIN):
+            command = facade.parse(rest, self._bot.commands.usages, group)
+            return await self._bot.commands.run(facade.CommandContext(command, CHANNEL, actor)) or facade.Reply("")
+        receipt = await self._bot.relay.receive(facade.Message(CHANNEL, actor, text))
+        return facade.Reply(receipt.ignored or sentences.queued(receipt.ahead, live_yet=receipt.live_yet))
 
-    def _print(self, writer: asyncio.StreamWriter, reply: Reply) -> None:
+    def _print(self, writer: asyncio.StreamWriter, reply: facade.Reply) -> None:
         facts = [f"{name}: {value}" for name, value in reply.fields]
         lines = [*reply.text.splitlines(), *facts, *filter(None, [reply.link])]
         writer.write("".join(f"{line}\r\n" for line in lines).encode())

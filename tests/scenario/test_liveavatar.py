@@ -11,9 +11,9 @@ from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.avatars.rooms.page_transport import PageTransport
 from adapters.simulator.llm.answers import answer_to
 from bot.core.errors import AvatarAway, Transient
-from bot.core.events import SessionChanged, UtteranceChanged, WordsSpoken
+from bot.core.events import LeftUnsaid, SessionChanged, UtteranceChanged, WordsSpoken
 from bot.core.models import EndReason, UtteranceState
-from bot.core.views import LeftUnsaid, Phase
+from bot.core.views import Phase
 from bot.sessions.session import AvatarSession
 from bot.store import tables
 from bot.streams.page_bridge import PageBridge, seats_of

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from bot.core.errors import QuotaExhausted
+from bot.core.events import LeftUnsaid
 from bot.core.models import Actor, EndReason, SessionState
-from bot.core.views import LeftUnsaid, Visibility
+from bot.core.views import Visibility
 from bot.relay import Message
 from tests.harness.bot import ANA, CHANNEL, World, with_policy
 

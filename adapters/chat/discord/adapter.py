@@ -28,9 +28,8 @@ from adapters.chat.discord.permissions import invite_link
 from adapters.chat.discord.reactions import Reactions
 from adapters.chat.discord.rest import DiscordRest
 from bot.core.errors import SettingsError
-from bot.core.events import Notice, SessionChanged, SessionEvent, UtteranceChanged
+from bot.core.events import LeftUnsaid, Notice, SessionChanged, SessionEvent, UtteranceChanged
 from bot.core.tasks import cancel_and_wait
-from bot.core.views import LeftUnsaid
 from bot.facade import Bot, WebRoute
 from bot.settings import Settings
 from bot.terminal import write_line

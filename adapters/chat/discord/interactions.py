@@ -24,10 +24,11 @@ from adapters.chat.discord.rest import TRANSIENT_ERRORS
 from bot import sentences
 from bot.commands.parser import AVATAR, Command, CommandContext
 from bot.core.errors import AvatarRelayError
+from bot.core.events import LeftUnsaid
 from bot.core.models import Channel
 from bot.core.tasks import TaskSet
 from bot.core.unexpected import report_unexpected
-from bot.core.views import LeftUnsaid, Reply, UnsaidWords, Visibility
+from bot.core.views import Reply, UnsaidWords, Visibility
 from bot.facade import Bot
 from bot.settings import AnswerPlacement
 

@@ -36,8 +36,7 @@ from adapters.chat.slack.reactions import Reactions
 from adapters.chat.slack.socket_mode import SocketModeConnections
 from adapters.chat.slack.users import UserCache
 from adapters.chat.slack.workspaces import Workspaces
-from bot.core.events import Notice, NoticeKind, SessionChanged, SessionEvent, UtteranceChanged
-from bot.core.views import LeftUnsaid
+from bot.core.events import LeftUnsaid, Notice, NoticeKind, SessionChanged, SessionEvent, UtteranceChanged
 from bot.facade import Bot, WebRoute
 from bot.settings import AnswerPlacement, Settings, web_secret
 
