@@ -24,7 +24,7 @@ class SessionPolicy:
     """Durations in seconds. `avatar` and `voice` may be empty: the provider's default.
 
     idle_ceiling: the longest idle time a channel may choose. unwatched_timeout: how long a session stays that nobody
-    watches, None where that makes no difference. key_is_ours: nobody else uses the provider's account.
+    watches, None where that makes no difference. exclusive_key: nobody else uses the provider's account.
     """
 
     avatar: str = ""

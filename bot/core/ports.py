@@ -59,7 +59,7 @@ class Capabilities:
 
     chat: it answers by itself, without a chat model of the operator's.
     appends: one utterance may be sent in fragments (`speak(..., more=True)`).
-    needs_first_words: a stream cannot be created without text, which it speaks at once.
+    requires_initial_text: a stream cannot be created without text, which it speaks at once.
     reports_speech: `events` tells when speech starts and ends; without it the core follows the told duration.
     sends_ahead: the next utterance may be sent while one is spoken, and a cut surely drops both.
     lists_open: `list_open` works.
@@ -115,7 +115,7 @@ class StreamRequest:
     quality: one of the provider's `qualities`; ignored where it has no choice.
     knowledge: what the avatar knows when it answers by itself; may be empty.
     idle_timeout, max_duration: seconds, already fitted into the provider's limits.
-    first_words: spoken at once; given exactly when `requires_initial_text`.
+    initial_text: spoken at once; given exactly when `requires_initial_text`.
     speed: within the provider's `speeds`; language: a code such as `de`. None follows the operator's settings.
     """
 

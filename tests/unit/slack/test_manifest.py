@@ -10,7 +10,7 @@ from adapters.chat.slack import manifest
 from adapters.chat.slack.manifest import SCOPES, manifest_of
 from tests.platforms.running_bot import settings_with
 
-SCHEMAS = Path(__file__).parents[2] / "twins" / "slack" / "schemas"
+SCHEMAS = Path(__file__).parents[2] / "fakes" / "slack" / "schemas"
 VERSIONS = ("manifest.schema.1.0.0.json", "manifest.schema.2.0.0.json")
 
 

@@ -11,7 +11,7 @@ def capabilities(**fields: Any) -> Capabilities:
     plausible: dict[str, Any] = {
         "chat": False,
         "appends": False,
-        "needs_first_words": False,
+        "requires_initial_text": False,
         "cut": InterruptMethod.NATIVE,
         "reports_speech": True,
         "sends_ahead": True,

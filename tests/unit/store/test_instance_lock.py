@@ -19,9 +19,9 @@ from tests.harness.clock import ManualClock
 OWN = """
 import asyncio, sys
 from bot.core.clock import SystemClock
-from bot.store.lock.instance import Ownership
+from bot.store.lock.instance import InstanceLock
 async def own():
-    async with Ownership(sys.argv[1], SystemClock(), patience=0):
+    async with InstanceLock(sys.argv[1], SystemClock(), patience=0):
         print("owns", flush=True)
         sys.stdin.read()
 asyncio.run(own())

@@ -48,13 +48,13 @@ class MemoryDesk:
         self.doors: Iterator[RoomAccess] | None = None
         self.closed_door: Exception | None = None
 
-    async def watched(self, link_nonce: str) -> SessionView | None:
+    async def view_by_link(self, link_nonce: str) -> SessionView | None:
         self.asked += 1
         if self.failure is not None:
             raise self.failure
         return self.views.get(link_nonce)
 
-    async def door(self, link_nonce: str) -> RoomAccess | None:
+    async def room_access(self, link_nonce: str) -> RoomAccess | None:
         if self.closed_door is not None:
             raise self.closed_door
         if self.doors is None or link_nonce not in self.views:
