@@ -62,7 +62,7 @@ def test_what_was_accepted_is_there_after_a_kill(tmp_path: Path) -> None:
 KILL_IN_THE_MIDDLE = """
 import asyncio, os, signal, sys
 from bot.store.store import Store
-from bot.store.utterances import accept_all
+from bot.store.utterances import accept_many
 from tests.harness.clock import ManualClock
 from tests.contract.store.values import a_session, an_utterance
 
