@@ -18,11 +18,16 @@ from bot.core.views import Reply, SessionView, UnsaidWords
 @dataclass(frozen=True, slots=True)
 class LeftUnsaid:
     """Words were not said, or may not have been, of people who had read that they were taken: the session has ended, or
-    the bot died in the middle of them. Each person is there once, however much of theirs waited."""
+    the bot died in the middle of them. Each person is there once, however much of theirs waited.
+
+    may_tell_channel: whether the channel may read it for those who cannot be told alone; not where it was lost, or is to
+    stay as closed as it is.
+    """
 
     channel: Channel
     session_id: str
     people: tuple[UnsaidWords, ...]
+    may_tell_channel: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,9 +54,12 @@ class Announcer:
         self._event_bus.publish(UtteranceChanged(self._channel, line.utterance, answer))
 
     def tell_people(self, people: tuple[UnsaidWords, ...]) -> None:
-        """Tell people what was not said of their words; nothing where nobody is concerned."""
+        """Tell people what was not said of their words, each alone where the channel is to read nothing; nobody where
+        nobody is concerned."""
         if people:
-            self._event_bus.publish(LeftUnsaid(self._channel, self._session_id, people))
+            self._event_bus.publish(
+                LeftUnsaid(self._channel, self._session_id, people, may_tell_channel=not self._is_silent)
+            )
 
     def show(self, view: SessionView) -> None:
         """Publish what may be shown of the session, where it is different now."""

@@ -347,6 +347,8 @@ class AvatarSession:
         except StoreError as error:
             self._row.is_dirty = True
             log.error("the last states of utterances could not be written", error=str(error))
+        # Now, since the provider may take its time to confirm the close, and the program may end before.
+        self._announcer.tell_people(self._promises.take_broken())
 
     def _say_goodbye(self, reason: EndReason) -> None:
         metrics.sessions_ended.labels(reason=reason.value).inc()
@@ -354,6 +356,7 @@ class AvatarSession:
         self.closed.set()
         self.quiet.set()
         self._announcer.announce_end(replace(self.view(), phase=Phase.ENDED, ended=sentence), sentence)
+        # Where the queue could not be let go, which fails in no way that is foreseen.
         self._announcer.tell_people(self._promises.take_broken())
 
     def _fail(self, error: AvatarRelayError) -> None:

@@ -36,7 +36,8 @@ RetryDecision = RetryAfter | GiveUp
 
 def decide(error: ProviderError, attempts: int, *, is_open: bool = True) -> RetryDecision:
     """Decide on a text after `attempts` earlier failures. A text that may have been taken is never sent again (rule
-    5). `is_open`: there is a stream that waits; without one each attempt opens another, which costs."""
+    5). `is_open`: there is a stream that waits; without one each attempt opens another, which costs. An avatar that
+    does not come into a new stream never gets here: the session ends by it."""
     may_try = attempts < len(BACKOFF)
     match error:
         case NotReady() if is_open:

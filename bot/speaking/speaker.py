@@ -11,6 +11,7 @@ from functools import partial
 from bot import sentences
 from bot.core.errors import (
     AuthenticationFailed,
+    AvatarAway,
     AvatarRelayError,
     ProviderError,
     QuotaExhausted,
@@ -313,6 +314,9 @@ class Speaker:
         except (AuthenticationFailed, QuotaExhausted, Sunset):
             raise
         except ProviderError as error:
+            if isinstance(error, AvatarAway) and self._keeper.current is None:
+                # A stream was paid for and closed again for nothing: the next one would be the same.
+                raise
             metrics.provider_errors.labels(kind=type(error).__name__).inc()
             return await self._handle_send_error(line, error)
         text = line.chunks.popleft()

@@ -183,15 +183,15 @@ class Interactions:
     # --- told later --------------------------------------------------------------------------------------------------
 
     async def _tell_people(self, event: LeftUnsaid) -> None:
-        are_told = await asyncio.gather(*(self._tell_later(event.channel, strings) for strings in event.people))
-        missed = [strings.name for strings, is_told in zip(event.people, are_told, strict=True) if not is_told]
-        if missed:
+        are_told = await asyncio.gather(*(self._tell_later(event.channel, words) for words in event.people))
+        missed = [words.name for words, is_told in zip(event.people, are_told, strict=True) if not is_told]
+        if missed and event.may_tell_channel:
             sentence = sentences.left_unsaid_of(missed)
             self._outbox.post(event.channel, OutgoingMessage(pieces_of(Reply(sentence))))
 
-    async def _tell_later(self, channel: Channel, strings: UnsaidWords) -> bool:
+    async def _tell_later(self, channel: Channel, words: UnsaidWords) -> bool:
         """Tell one person, after the answer to what they asked last. False where nobody but them could tell how."""
-        person = strings.person.partition(":")[2]
+        person = words.person.partition(":")[2]
         newest = self._newest.get((channel, int(person))) if person.isdecimal() else None
         if newest is None or self._bot.clock.monotonic() - newest[0] > _TOKEN_LIFE:
             return False
@@ -199,8 +199,9 @@ class Interactions:
         try:
             async with asyncio.timeout(_ANSWER_TIME):
                 await asyncio.wait([answering])
-                await self._follow_up(interaction, strings.reply, pieces_of(strings.reply))
-        except (discord.HTTPException, *TRANSIENT_ERRORS) as error:
+                await self._follow_up(interaction, words.reply, pieces_of(words.reply))
+        except (discord.HTTPException, RuntimeError, *TRANSIENT_ERRORS) as error:
+            # RuntimeError: as in `_answer`.
             log.info("somebody could not be told alone", error=str(error) or repr(error))
             return False
         return True

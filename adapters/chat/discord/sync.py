@@ -89,13 +89,21 @@ async def sync(client: discord.Client, shapes: Sequence[Mapping[str, Any]], guil
 
 async def registered(client: discord.Client, guild_id: int | None) -> list[Mapping[str, Any]]:
     """The commands of one server, or the global ones. Raises `SyncFailed`."""
-    application, request = _application(client), f"GET {_path(guild_id)}"
-    asked: Awaitable[object] = (
-        client.http.get_global_commands(application)
+    # Not by `get_global_commands`: discord.py 2.7.1 does not ask for the translations, and without them an overwrite
+    # would take those of somebody else's command away.
+    application = _application(client)
+    route = (
+        discord.http.Route("GET", "/applications/{application_id}/commands", application_id=application)
         if guild_id is None
-        else client.http.get_guild_commands(application, guild_id)
+        else discord.http.Route(
+            "GET",
+            "/applications/{application_id}/guilds/{guild_id}/commands",
+            application_id=application,
+            guild_id=guild_id,
+        )
     )
-    return await _commands(request, asked)
+    asked: Awaitable[object] = client.http.request(route, params={"with_localizations": "true"})
+    return await _commands(f"GET {_path(guild_id)}", asked)
 
 
 async def _commands(request: str, asked: Awaitable[object]) -> list[Mapping[str, Any]]:

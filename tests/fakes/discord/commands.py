@@ -55,6 +55,7 @@ class Commands:
     def enable_activities(self) -> dict[str, Any]:
         """What switching Activities on does: the application has an entry point, which the app itself answers."""
         launch = {"name": "launch", "type": ENTRY_POINT, "description": "Launch an activity", "handler": 1}
+        launch |= {"name_localizations": {"de": "starten"}, "description_localizations": {"de": "Startet etwas"}}
         return self.put(None, launch | {"integration_types": [0, 1], "contexts": [0, 1, 2]})
 
     def put(self, scope: int | None, body: dict[str, Any]) -> dict[str, Any]:

@@ -122,7 +122,11 @@ def _scope(twin: DiscordTwin, request: Request) -> int | None:
 
 
 def _list(twin: DiscordTwin, request: Request) -> Answer:
-    return 200, twin.interactions.commands.all(_scope(twin, request))
+    found = twin.interactions.commands.all(_scope(twin, request))
+    if request.query.get("with_localizations") == "true":
+        return 200, found
+    translated = ("name_localizations", "description_localizations")
+    return 200, [{name: value for name, value in one.items() if name not in translated} for one in found]
 
 
 def _overwrite(twin: DiscordTwin, request: Request) -> Answer:

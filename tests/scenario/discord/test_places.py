@@ -70,6 +70,7 @@ async def live_in_thread(chat: DiscordDriver) -> Channel:
 async def everything_shown(chat: DiscordDriver) -> None:
     """Wait until the adapter has nothing left to show."""
     await chat.chat._panels.drained()
+    await chat.chat._interactions.drained()
     await chat.chat._outbox.drained()
 
 
@@ -109,7 +110,7 @@ Close = Callable[[DiscordDriver, Channel], Awaitable[None]]
 
 
 @pytest.mark.parametrize("close", [archive, archive_and_lock, lock, delete, delete_with_channel, kick])
-@pytest.mark.parametrize("what", ["silent", "answering"])
+@pytest.mark.parametrize("what", ["silent", "answering", "promised"])
 async def test_nothing_is_written_where_the_place_is_closed(chat: DiscordDriver, close: Close, what: str) -> None:
     thread = await live_in_thread(chat)
     if what == "answering":
@@ -117,6 +118,13 @@ async def test_nothing_is_written_where_the_place_is_closed(chat: DiscordDriver,
         await chat.twin.write(thread, chat.people[ANA], LONG, mentions=[chat.twin.bot])
         (running,) = chat.bot.bot.sessions
         await chat.bot.until(lambda: running.speech.current is not None)
+    if what == "promised":
+        await chat.twin.write(thread, chat.people[ANA], LONG, mentions=[chat.twin.bot])
+        (running,) = chat.bot.bot.sessions
+        await chat.bot.until(lambda: running.speech.current is not None)
+        assert "before it" in read(await answer_of(await chat.slash("/avatar say unsaid", channel=thread)))
+        # Nobody can be told alone any more.
+        chat.twin.age_interactions(15 * 60 + 1)
     await everything_shown(chat)
     before = posts_in(chat, thread)
     await close(chat, thread)

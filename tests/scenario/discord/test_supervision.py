@@ -18,6 +18,7 @@ from bot.relay import Relay
 from bot.sessions.registry import SYSTEM
 from tests.fakes.discord import Message
 from tests.platforms.discord import DiscordDriver
+from tests.platforms.platform_driver import LONG
 
 REACTION: dict[str, Any] = {
     "user_id": "1",
@@ -125,6 +126,17 @@ async def test_what_was_to_be_shown_meanwhile_is_shown_after_the_restart(live: D
     await live.bot.until(lambda: all(button["disabled"] for button in panel.buttons))
     await live.bot.until(lambda: goodbyes_in(live))
     assert len(goodbyes_in(live)) == 1
+
+
+async def test_who_cannot_be_told_alone_after_the_restart_is_not_forgotten(live: DiscordDriver) -> None:
+    await live.write(LONG)
+    await live.bot.until(lambda: any(running.speech.current for running in live.bot.bot.sessions))
+    assert "before it" in await live.command("/avatar say unsaid")
+    live.twin.send_frame("this is no JSON")
+    await live.bot.until(lambda: "starts again" in str(platforms_of(live).unhealthy_reasons["discord"]))
+    (running,) = live.bot.bot.sessions
+    await live.bot.bot.sessions.stop(running, EndReason.STOPPED, SYSTEM)
+    await live.until_read("Not everything was said: some words that Ana gave the avatar are missing.")
 
 
 async def test_an_answer_under_way_finds_another_way(live: DiscordDriver, monkeypatch: pytest.MonkeyPatch) -> None:
