@@ -273,19 +273,28 @@ async def test_where_nobody_looks_no_avatar_is_missing(carried: World) -> None:
     assert running.view().phase is Phase.WAITING_FOR_VIEWER
 
 
-async def test_a_stream_that_opens_without_its_avatar_again_and_again_costs_no_more_than_five_attempts(
+async def test_an_avatar_that_does_not_come_into_a_later_stream_is_closed_and_told(
     liveavatar: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def start(_upstream_id: str) -> None:
+    attempts = []
+
+    async def start(upstream_id: str) -> None:
+        attempts.append(upstream_id)
         raise AvatarAway("it does not come")
 
-    await liveavatar.start()
+    running = await liveavatar.start()
     (stream,) = liveavatar.open_streams
     monkeypatch.setattr(liveavatar.sessions.services.provider, "start", start)
     liveavatar.simulator.drop_stream(stream.id)
-    await liveavatar.write("is anybody there?")
+    await liveavatar.type("/avatar say is anybody there?")
 
-    await liveavatar.until(lambda: liveavatar.ended_as("is anybody there?", UtteranceState.FAILED))
+    await liveavatar.until(running.closed.is_set)
+    assert len(attempts) == 1
+    assert running.session.end_reason is EndReason.FAILED
+    assert liveavatar.notices[-1].startswith(MISSING)
+    assert liveavatar.ended_as("is anybody there?", UtteranceState.DROPPED)
+    (left,) = [event for event in liveavatar.events if isinstance(event, LeftUnsaid)]
+    assert "left before it said your message “is anybody there?”" in left.people[0].reply.text
     assert liveavatar.open_streams == []
 
 
