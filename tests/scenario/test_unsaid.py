@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.errors import QuotaExhausted
+from bot.core.errors import QuotaExhausted, Transient
 from bot.core.events import LeftUnsaid
 from bot.core.models import Actor, EndReason, SessionState
 from bot.core.views import Visibility
@@ -129,6 +129,26 @@ async def test_an_avatar_that_nobody_watches_leaves_nobody_in_the_dark(tmp_path:
         await world.until(lambda: world.running is None)
 
         assert {ANA.key, BEN.key} <= set(unsaid(world))
+
+
+async def test_people_are_told_before_the_provider_confirms_the_close(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await words_wait(world)
+        provider = world.sessions.services.provider
+        close = provider.close
+
+        async def refuse(_upstream_id: str) -> None:
+            raise Transient("down", may_have_taken_effect=False)
+
+        provider.close = refuse  # type: ignore[method-assign]
+        await world.type("/avatar stop")
+        await world.until(lambda: {ANA.key, BEN.key} <= set(unsaid(world)))
+        assert world.running is not None
+
+        provider.close = close  # type: ignore[method-assign]
+        await world.pass_time(5)
+        await world.until(lambda: world.running is None)
+        assert {ANA.key, BEN.key} == set(unsaid(world))
 
 
 async def test_what_was_under_way_when_the_bot_died_may_have_been_said(tmp_path: Path) -> None:

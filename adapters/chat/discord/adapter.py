@@ -156,7 +156,6 @@ class DiscordAdapter:
                 self._trouble = in_words(error)
                 log.warning(self._trouble, error=told(error), again_in=round(pause))
             had_connected = self._client is not None and self._client.has_connected
-            self._has_served = self._has_served or had_connected
             await self._disconnect()
             pause = _FIRST_PAUSE if had_connected else min(pause * 2, _MAX_PAUSE_LENGTH)
             # Many bots that lost Discord together should not come back together.
@@ -206,6 +205,7 @@ class DiscordAdapter:
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
+        self._has_served = self._has_served or (client is not None and client.has_connected)
         self._connection.close()
         if client is not None:
             try:

@@ -2,6 +2,7 @@
 and any number of shards, can use it.
 """
 
+import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ class RelayClient(discord.AutoShardedClient):
         self.has_connected = False
         self._connected_shards: set[int] = set()
         self._survive_unreadable_events()
+        self._let_go_of_the_global_limit()
         build(self.tree, bot, listeners.interactions)
         self.add_dynamic_items(SessionButton)
         if settings.discord.gateway_url:
@@ -110,6 +112,25 @@ class RelayClient(discord.AutoShardedClient):
         for event, parse in tuple(parsers.items()):
             if event != "READY":
                 parsers[event] = _guarded(event, parse)
+
+    def _let_go_of_the_global_limit(self) -> None:
+        """Let a request that is cut off while it waits out Discord's global limit hold up nobody else.
+
+        Here, because discord.py 2.7.1 has all other requests wait until the one that met the limit has slept, and never
+        tells them if that one is cancelled, as each of ours is by its timeout: nothing would go out any more until
+        the connection is made anew. Whoever then comes too early meets the limit again, and waits for it.
+        """
+        http = self.http
+        request = http.request
+
+        async def guarded(*args: Any, **options: Any) -> Any:
+            try:
+                return await request(*args, **options)
+            except asyncio.CancelledError:
+                http._global_over.set()
+                raise
+
+        http.request = guarded  # type: ignore[method-assign]
 
     def _go_through(self, gateway_url: str) -> None:
         """Open every connection to the gateway at `DISCORD_GATEWAY_URL`.

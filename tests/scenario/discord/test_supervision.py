@@ -16,7 +16,7 @@ from bot.core.views import Reply
 from bot.platforms import Platforms
 from bot.relay import Relay
 from bot.sessions.registry import SYSTEM
-from tests.fakes.discord import Message
+from tests.fakes.discord import Fault, Message
 from tests.platforms.discord import DiscordDriver
 from tests.platforms.platform_driver import LONG
 
@@ -113,6 +113,25 @@ async def test_whatever_else_ends_the_connection_costs_a_pause(live: DiscordDriv
     assert live.panels() == [panel]
     assert "Stopping the avatar" in await live.press("Stop")
     await live.until_read("The avatar has left")
+
+
+async def test_something_else_in_discords_place_after_a_failure_ends_nothing(live: DiscordDriver) -> None:
+    live.twin.fail_next("GET", "/users/@me", Fault.refuse(0, status=404))
+    live.twin.send_frame("this is no JSON")
+    await live.bot.until(lambda: "starts again" in str(platforms_of(live).unhealthy_reasons["discord"]))
+    await live.bot.until(lambda: platforms_of(live).unhealthy_reasons["discord"] is None)
+    assert live.twin.count("GET", "/users/@me") == 3
+    assert not live.bot.serving.done()
+    assert len(live.bot.bot.sessions) == 1
+
+
+async def test_request_that_is_cut_off_in_the_global_limit_holds_up_no_other(live: DiscordDriver) -> None:
+    live.twin.fail_next("GET", "/channels/{channel_id}", Fault.rate_limit(30, everywhere=True))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await live.client.fetch_channel(live.channel.id)
+    async with asyncio.timeout(10):
+        await live.client.fetch_channel(live.channel.id)
 
 
 async def test_what_was_to_be_shown_meanwhile_is_shown_after_the_restart(live: DiscordDriver) -> None:
