@@ -18,7 +18,7 @@ from bot.relay import Relay
 from bot.sessions.registry import SYSTEM
 from tests.fakes.discord import Fault, Message
 from tests.platforms.discord import DiscordDriver
-from tests.platforms.platform_driver import LONG
+from tests.platforms.platform_driver import ANA, LONG
 
 REACTION: dict[str, Any] = {
     "user_id": "1",
@@ -79,6 +79,17 @@ async def test_events_that_cannot_be_parsed_cost_nothing_but_themselves(live: Di
     assert live.bot.adapter.unhealthy_reason is None
     left_out = {entry["event_"] for entry in logs if "event_" in entry}
     assert {"MESSAGE_REACTION_ADD", "MESSAGE_CREATE"} <= left_out
+
+
+async def test_poll_without_an_end_costs_that_message(live: DiscordDriver, logs: list[Any]) -> None:
+    # Discord's reference allows it; discord.py 2.7.1 computes with the end.
+    media = {"text": "Tea?"}
+    endless = {"question": media, "answers": [], "expiry": None, "allow_multiselect": False, "layout_type": 1}
+    await live.twin.write(live.channel, live.people[ANA], "", mentions=[live.twin.bot], more={"poll": endless})
+    await live.write("after")
+    await live.bot.until(lambda: live.bot.spoken == ["after"])
+    assert [entry["event_"] for entry in logs if "event_" in entry] == ["MESSAGE_CREATE"]
+    assert len(live.twin.identifies) == 1
 
 
 async def test_the_same_event_again_and_again_is_logged_whole_once(live: DiscordDriver, logs: list[Any]) -> None:
