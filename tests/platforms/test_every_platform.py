@@ -32,7 +32,8 @@ async def test_second_start_points_at_the_running_session(chat: Driver) -> None:
     answer = await chat.command("/avatar start", by=BEN)
     assert "already in this channel" in answer
     assert "https://watch.example.com/w/" in answer
-    assert chat.bot.open_streams == 1
+    # Ever: on a busy machine the one there was may have ended for its silence by now.
+    assert len(chat.bot.simulator.streams()) == 1
 
 
 async def test_messages_are_spoken_in_the_order_they_were_written(chat: Driver) -> None:

@@ -122,7 +122,10 @@ async def test_quoting_somebody_pings_nobody(tmp_path: Path) -> None:
         await slack.bot.until(lambda: [seen for running in slack.bot.bot.sessions for seen in running.queued()])
         assert "<!everyone>" in await slack.command("/avatar queue")
         assert "<!channel>" in await slack.command("/avatar mode <!channel> @here")
-        await slack.bot.until(lambda: len(slack.bot.spoken) == len(PINGS))
+        # Answers are said in as many pieces as they were written in, so it is their text that is waited for.
+        await slack.bot.until(
+            lambda: sum("You said" in text_of(one) for one in twin.messages(slack.channel)) == len(PINGS)
+        )
         sent = [json.dumps(call.args) for call in twin.requests if call.method in WRITES]
         assert {call.method for call in twin.requests} >= WRITES
         assert any("&lt;!channel&gt;" in args for args in sent)
