@@ -127,7 +127,7 @@ class RelayClient(discord.AutoShardedClient):
             try:
                 return await request(*args, **options)
             except asyncio.CancelledError:
-                http._global_over.set()
+                http._global_over.set()  # noqa: SLF001 - there is no other way to it
                 raise
 
         http.request = guarded  # type: ignore[method-assign]
