@@ -1,6 +1,6 @@
 """The chat platforms at work, each by itself: what happens to one must not be felt on another, nor end a session.
 
-A platform that fails in an unforeseen way connects again after a pause (`bot.supervision`), with what it had to show
+A platform that fails unexpectedly connects again after a pause (`bot.supervision`), with what it had to show
 still in hand. One that only the operator can help is left out until the next start, and its avatars leave, since nobody
 could stop them; where no other platform is left, the program ends with its sentence.
 """
@@ -64,9 +64,7 @@ class Platforms:
                 if not self._in_use:
                     raise
                 name = platform.adapter.name
-                reference = report_unexpected(
-                    "a platform could not be set up, in an unforeseen way", error, platform=name
-                )
+                reference = report_unexpected("a platform could not be set up: unexpected error", error, platform=name)
                 await self._leave_out(name, f"it could not be set up (ref {reference})")
             else:
                 platform.is_entered = True
@@ -93,7 +91,7 @@ class Platforms:
             try:
                 await platform.adapter.show(event)
             except Exception as error:  # noqa: BLE001 - what one event is to show must not keep all others from being shown
-                report_unexpected("an event was not shown, in an unforeseen way", error, platform=channel.platform)
+                report_unexpected("an event was not shown: unexpected error", error, platform=channel.platform)
 
     @property
     def _in_use(self) -> list[_Platform]:
@@ -114,4 +112,4 @@ class Platforms:
         try:
             await self._sessions.end_in_channels(lambda channel: channel.platform == name, CANNOT_BE_USED)
         except Exception as error:  # noqa: BLE001 - this runs beside the other platforms, and outside of every supervision
-            report_unexpected("the avatars of a platform did not leave, in an unforeseen way", error, platform=name)
+            report_unexpected("the avatars of a platform did not leave: unexpected error", error, platform=name)

@@ -75,7 +75,7 @@ class Supervised:
             self._backoff.reset()
         pause = self._backoff.next()
         reference = report_unexpected(
-            "a part of the program failed in an unforeseen way", error, part=self.part, again_in=pause
+            "a part of the program failed: unexpected error", error, part=self.part, again_in=pause
         )
         metrics.restarts.labels(part=self.part).inc()
         self.unhealthy_reason = f"it failed, and starts again by itself (ref {reference} in the log)"

@@ -132,7 +132,7 @@ def _idle(able: Capabilities) -> str:
 
 
 def _speeds(able: Capabilities) -> str:
-    return "as usual" if able.speeds is None else f"{able.speeds[0]:g} to {able.speeds[1]:g}"
+    return "no choice" if able.speeds is None else f"{able.speeds[0]:g} to {able.speeds[1]:g}"
 
 
 FEATURE_ROWS: Mapping[str, Callable[[Capabilities], str]] = {

@@ -44,7 +44,7 @@ class Pages:
 def link_expired(pages: Pages, request: web.Request) -> web.Response:
     """The link was good once."""
     return pages.sentence(
-        request, 410, "This link has expired", "Ask for a new one in the channel: the watch command gives it to you."
+        request, 410, "This link has expired", "Ask for a new one in the channel: use the watch command."
     )
 
 
@@ -61,7 +61,7 @@ def link_revoked(pages: Pages, request: web.Request) -> web.Response:
 def link_unknown(pages: Pages, request: web.Request) -> web.Response:
     """The address was never a link."""
     return pages.sentence(
-        request, 404, "This link leads nowhere", "Part of it may be missing: open it again from the channel."
+        request, 404, "This link does not work", "Part of it may be missing: open it again from the channel."
     )
 
 
@@ -74,7 +74,7 @@ def not_found(pages: Pages, request: web.Request, status: int = 404) -> web.Resp
 
 def wrong_origin(pages: Pages, request: web.Request) -> web.Response:
     """Another site wants the live feed."""
-    return pages.sentence(request, 403, "Not from there", "Only the watch page itself may connect here.")
+    return pages.sentence(request, 403, "Not allowed from there", "Only the watch page itself may connect here.")
 
 
 def busy(pages: Pages, request: web.Request) -> web.Response:
@@ -85,5 +85,8 @@ def busy(pages: Pages, request: web.Request) -> web.Response:
 def broken(pages: Pages, request: web.Request, reference: str) -> web.Response:
     """A mistake of ours; `reference` is also in the log."""
     return pages.sentence(
-        request, 500, "Something went wrong on our side", f"Try again. If it stays, tell the operator: {reference}."
+        request,
+        500,
+        "Something went wrong on our side",
+        f"Try again. If it keeps happening, tell the operator: {reference}.",
     )

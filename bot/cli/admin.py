@@ -32,7 +32,7 @@ admin_app = typer.Typer()
 sessions_app = typer.Typer(
     help="See the open sessions and close them, with the bot running or not.", no_args_is_help=True
 )
-people_app = typer.Typer(help="See who is blocked, shut people out and let them in again.", no_args_is_help=True)
+people_app = typer.Typer(help="See who is blocked, block people and unblock them.", no_args_is_help=True)
 db_app = typer.Typer(
     help="Look after the database. The bot upgrades it by itself when it starts.", no_args_is_help=True
 )
@@ -86,7 +86,7 @@ def _close(close: Callable[[Settings, Clock, Echo], Coroutine[Any, Any, None]], 
 
 @admin_app.command(short_help="Show how long avatars were open today.")
 def usage(*, as_json: AsJson = False) -> None:
-    """Show for how long avatars were open today (UTC), by channel, and what that costs where a price is known."""
+    """Show for how long avatars were open today (UTC), by channel, and what that costs if a price is known."""
     run_async(shell_admin.show_usage(load_settings(), SystemClock(), tell, as_json=as_json))
 
 
@@ -96,15 +96,15 @@ def limits(*, as_json: AsJson = False) -> None:
     run_async(shell_admin.show_limits(load_settings(), SystemClock(), tell, as_json=as_json))
 
 
-@people_app.command("block", short_help="Shut a person out.")
+@people_app.command("block", short_help="Block a person.")
 def people_block(person: Person, *, as_json: AsJson = False) -> None:
-    """Shut a person out, in every workspace. A running bot notices within seconds."""
+    """Block a person, in every workspace. A running bot notices within seconds."""
     run_async(shell_admin.block(load_settings(), SystemClock(), tell, person, as_json=as_json))
 
 
-@people_app.command("unblock", short_help="Let a person in again.")
+@people_app.command("unblock", short_help="Unblock a person.")
 def people_unblock(person: Person, *, as_json: AsJson = False) -> None:
-    """Let a person in again, wherever they were blocked."""
+    """Unblock a person, wherever they were blocked."""
     run_async(shell_admin.unblock(load_settings(), SystemClock(), tell, person, as_json=as_json))
 
 
@@ -116,7 +116,7 @@ def people_blocked(*, as_json: AsJson = False) -> None:
 
 @db_app.command("upgrade", short_help="Bring the database to the newest revision.")
 def db_upgrade() -> None:
-    """Bring the database to the newest revision; makes it where there is none."""
+    """Bring the database to the newest revision; creates it if there is none."""
     run_async(shell.upgrade_database(load_settings(), tell))
 
 
@@ -127,7 +127,7 @@ def db_current() -> None:
 
 
 async def show_usage(settings: Settings, clock: Clock, tell: Echo, *, as_json: bool) -> None:
-    """Print for how long avatars were open today, by channel, and what that costs where a price is known."""
+    """Print for how long avatars were open today, by channel, and what that costs if a price is known."""
     async with await open_store(settings, clock) as store:
         budget = Quotas(store, clock, limits_of(settings), _price(settings, clock))
         spent = await budget.spent()

@@ -99,7 +99,7 @@ def simulator(
     """Run the simulator alone: it speaks HeyGen Streaming v1, HeyGen Avatar Realtime v3 and LiveAvatar.
 
     Point a bot at it with HEYGEN_API_URL and HEYGEN_API_KEY, or LIVEAVATAR_API_URL and LIVEAVATAR_API_KEY. It meters
-    what the real services would charge and fails on demand; docs/simulator.md tells how.
+    what the real services would charge and fails on demand: see docs/simulator.md.
     """
     options = SimulatorOptions(
         api_key=SecretStr(api_key),

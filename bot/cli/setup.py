@@ -29,22 +29,22 @@ Containing = Annotated[str, typer.Argument(metavar="[TEXT]", help="Only those wh
 @setup_app.command(short_help="Ask for what a bot needs, and write .env.")
 def init(
     platform: Annotated[Platform | None, typer.Option(help="Where people will write to the avatar.")] = None,
-    provider: Annotated[str, typer.Option(help="Who brings the avatar, a value of AVATAR_PROVIDER.")] = "",
+    provider: Annotated[str, typer.Option(help="The avatar service, a value of AVATAR_PROVIDER.")] = "",
     no_input: Annotated[
         bool, typer.Option("--no-input", help="Ask nothing: take every value from the environment.")
     ] = False,
 ) -> None:
     """Ask for platform, provider, tokens and address, check each as it is given, and write `.env`.
 
-    Tokens are typed unseen. With --no-input nothing is asked: platform and provider are options, the other values come
-    from environment variables of their names, never from the command line, where others could read them.
+    Tokens are not shown as you type. With --no-input nothing is asked: platform and provider are options, the other
+    values come from environment variables of their names, never from the command line, where others could read them.
     """
     set_up_log(Settings(log_level=LogLevel.ERROR))
     ask = None if no_input else _ask
     if ask is None and (platform is None or not provider):
         fail("--no-input needs --platform and --provider.")
     platform = platform or Platform(_choose("Where will people write to the avatar", [p.value for p in Platform]))
-    provider = provider or _choose("Who brings the avatar", known_providers())
+    provider = provider or _choose("Which avatar service", known_providers())
     if provider not in known_providers():
         fail(f'--provider is "{provider[:40]}": it must be one of {", ".join(known_providers())}.')
     run_async(_hold_interview(SetupWizard(ENV_FILE, SystemClock(), tell, ask), platform, provider))
@@ -73,7 +73,7 @@ def _choose(words: str, choices: Sequence[str]) -> str:
             return answer.strip().lower()
 
 
-@setup_app.command(short_help="Check everything, and say how to mend what is wrong.")
+@setup_app.command(short_help="Check everything, and say how to fix what is wrong.")
 def doctor(
     channel: Annotated[str, typer.Option(help="Id of a channel whose permissions are checked, too.")] = "",
     *,
@@ -81,8 +81,8 @@ def doctor(
 ) -> None:
     """Check settings, database, disk, web address, chat platforms, avatar service, chat model, LiveKit and clock.
 
-    Changes nothing, opens no avatar, and asks the chat model one short question. Ends with 1 where something does not
-    work. Where no bot runs, it listens at WEB_PORT for a moment, to see whether WEB_PUBLIC_URL leads there.
+    Changes nothing, opens no avatar, and asks the chat model one short question. Exits with 1 if something does not
+    work. If no bot is running, it listens at WEB_PORT for a moment, to see whether WEB_PUBLIC_URL leads there.
     """
     try:
         load(ENV_FILE)

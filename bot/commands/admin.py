@@ -1,4 +1,4 @@
-"""The commands of admins: see and stop what is open, see what it costs, shut people out.
+"""The commands of admins: see and stop what is open, see what it costs, block people.
 
 An admin sees and stops what is in their own workspace, an operator (`Actor.is_operator`) everything. Part of the one
 table of `bot.commands.router`.
@@ -46,8 +46,8 @@ class AdminCommands:
             (Usage(ADMIN, "stop-all", "close every session"), self._stop_all),
             (Usage(ADMIN, "usage", "show how long avatars were open today"), self._usage),
             (Usage(ADMIN, "limits", "show the limits and what is left of them"), self._limits),
-            (Usage(ADMIN, "block", "shut a person out", "PERSON", required=True), self._block),
-            (Usage(ADMIN, "unblock", "let a person in again", "PERSON", required=True), self._unblock),
+            (Usage(ADMIN, "block", "block a person", "PERSON", required=True), self._block),
+            (Usage(ADMIN, "unblock", "unblock a person", "PERSON", required=True), self._unblock),
         ]
         return [CommandSpec(usage, Role.ADMIN, run, idempotent=True) for usage, run in table]
 

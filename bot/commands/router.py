@@ -61,10 +61,10 @@ class CommandRouter:
             CommandSpec(
                 Usage(AVATAR, "ask", "have it answer you", "TEXT", required=True), Role.SPEAKER, self._ask, True
             ),
-            _repeatable("interrupt", "silence it now, keep the queue waiting", Role.SPEAKER, self._interrupt),
+            _repeatable("interrupt", "stop talking and pause the queue", Role.SPEAKER, self._interrupt),
             CommandSpec(Usage(AVATAR, "skip", "cut what it says and go on with the next"), Role.SPEAKER, self._skip),
-            CommandSpec(Usage(AVATAR, "clear", "drop everything that waits"), Role.SPEAKER, self._clear),
-            _repeatable("queue", "show what waits", Role.VIEWER, self._queue),
+            CommandSpec(Usage(AVATAR, "clear", "clear the queue"), Role.SPEAKER, self._clear),
+            _repeatable("queue", "show the queue", Role.VIEWER, self._queue),
             _repeatable("mode", "repeat what you write, or answer it", Role.HOST, self._mode, "repeat|chat"),
             _repeatable("idle", IDLE_SUMMARY, Role.HOST, self._idle, "SECONDS"),
             _repeatable("keep", "keep it here although nobody writes", Role.SPEAKER, self._keep),

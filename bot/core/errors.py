@@ -167,7 +167,7 @@ class StreamGone(ProviderError):
 
 
 class Sunset(ProviderError):
-    """The provider has switched this API off for good."""
+    """The provider has switched this API off permanently."""
 
 
 class Invalid(ProviderError):

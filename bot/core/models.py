@@ -131,7 +131,7 @@ class Session:
 
     `link_nonce` names the session in the watch link; a new nonce revokes every link handed out before.
     `stop_requested_by` is how another process (the shell) asks the owner of the session to close it.
-    `speed` (1 is as usual) and `language` (a code) are what was asked for at the start; None follows the operator.
+    `speed` (1 is normal) and `language` (a code) are what was asked for at the start; None follows the operator.
     """
 
     id: str

@@ -72,7 +72,7 @@ class Capabilities:
     chat_setting: the variable that would let it answer by itself, where there is one.
     confirms_text: it answers that it took a text; without it only `events` tell that a text has arrived.
     qualities: the picture qualities it takes; empty where it has no choice.
-    speeds: the slowest and the fastest speech a stream may be asked for, 1 is as usual; None where it has no choice.
+    speeds: the slowest and the fastest speech a stream may be asked for, 1 is normal; None where it has no choice.
     speed: how fast a stream speaks that asks for nothing, as the operator has set it.
     takes_language: a stream may be asked to speak a language.
     """

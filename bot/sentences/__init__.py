@@ -61,12 +61,12 @@ PHASES = {
 
 UNNAMED_AVATAR = "the avatar"
 NO_SESSION = "No avatar is in this channel. Start one with `/avatar start`."
-CLOSING = "The avatar in this channel is just being closed. Try again in a few seconds."
+CLOSING = "The avatar is just leaving this channel. Try again in a few seconds."
 NOTHING_SAID = "The avatar is not saying anything right now."
 EMPTY_TEXT = "There is nothing in that message that can be spoken. Write some words."
 CLOSING_PANEL = "leaving…"
-CHANNEL_DENIED = "The operator wants no avatar in this channel. Try another one."
-PANEL_OVER = "That panel belongs to an avatar that has left. Start one with `/avatar start`."
+CHANNEL_DENIED = "Avatars are not allowed in this channel. Try another one."
+PANEL_OVER = "That avatar has already left. Start one with `/avatar start`."
 KEPT = "Good, the avatar stays."
 NOBODY_WATCHED = "Nobody watched or wrote for a while, so the avatar has left"
 STOPPING = "Stopping the avatar…"
@@ -110,7 +110,7 @@ def live(mode: Mode) -> str:
 
 def waiting_for_viewer() -> str:
     """Told to the channel when speech waits for somebody to watch."""
-    return "The avatar waits for its first viewer: open the watch link, then it speaks."
+    return "The avatar is waiting for a viewer. Open the watch link and it will start speaking."
 
 
 def ended(reason: EndReason | None, lasted: timedelta, detail: str | None, cost: Decimal | None) -> str:
@@ -120,7 +120,7 @@ def ended(reason: EndReason | None, lasted: timedelta, detail: str | None, cost:
     why = (detail if reason is EndReason.IDLE else None) or {
         EndReason.STOPPED: "The avatar has left",
         EndReason.IDLE: "Nobody wrote for a while, so the avatar has left",
-        EndReason.MAX_DURATION: "The avatar has stayed as long as it may and has left",
+        EndReason.MAX_DURATION: "The avatar has reached its time limit and left",
         EndReason.PROVIDER_ENDED: "The avatar service has ended the session",
         EndReason.ADMIN: "An admin has sent the avatar away",
         EndReason.SHUTDOWN: "The bot is shutting down, so the avatar has left",
@@ -152,7 +152,7 @@ def chat_not_configured(setting: str | None = None) -> str:
     """The answer to a question, or to chat mode, where nothing can answer. `setting`: what would let this avatar."""
     also = f", or {setting}" if setting else ""
     return (
-        "This avatar can repeat, but it has no mind to answer with yet. "
+        "This avatar can only repeat what you write; answering is not set up yet. "
         f"Use `/avatar say`, or ask the operator to set CHAT_API_URL and CHAT_MODEL{also}."
     )
 
@@ -174,10 +174,10 @@ def idle_out_of_bounds(least: float, most: float, word: str) -> str:
 def queued(position: int, *, live_yet: bool) -> str:
     """The answer to a message that was taken; `position` is how many are before it."""
     if not live_yet:
-        return "Taken. The avatar says it as soon as it is there."
+        return "Got it. The avatar will say it as soon as it is live."
     if position == 0:
-        return "The avatar says it now."
-    return f"Taken. {count(position, 'message').capitalize()} before it."
+        return "The avatar is saying it now."
+    return f"Queued, with {count(position, 'message')} ahead of it."
 
 
 def queue_full(limit: int) -> str:
@@ -200,7 +200,7 @@ def too_much(limit: int) -> str:
 
 def too_fast(limit: int) -> str:
     """The refusal of a message from somebody who writes too much."""
-    return f"That is a lot for one avatar: at most {count(limit, 'message')} a minute from each person. Try again soon."
+    return f"That is too fast: each person may send at most {count(limit, 'message')} a minute. Try again shortly."
 
 
 def left_unsaid(unsaid: Sequence[str], in_doubt: Sequence[str]) -> str:
@@ -265,7 +265,10 @@ def cleared(number: int, *, sent_ahead: bool) -> str:
     """The answer to a clear; `sent_ahead` says that the avatar has the next message already."""
     text = f"Dropped {count(number, 'waiting message')}." if number else "Nothing was waiting."
     if sent_ahead:
-        text += " The next message is with the avatar already; skip it when it comes."
+        text += (
+            " One more message has already been sent to the avatar; use `/avatar skip` when it comes if you do not "
+            "want it."
+        )
     return text
 
 
@@ -305,8 +308,8 @@ def unknown_command(word: str, known: Iterable[str]) -> str:
     """The answer to a verb that does not exist; names one that is close, else all."""
     known = list(known)
     if close := difflib.get_close_matches(word, known, n=1):
-        return f"I do not know `{word}`. Did you mean `{close[0]}`?"
-    return f"I do not know `{word}`. There is: {', '.join(known)}. `/help` explains them."
+        return f"Unknown command `{word}`. Did you mean `{close[0]}`?"
+    return f"Unknown command `{word}`. Available: {', '.join(known)}. `/help` explains them."
 
 
 def needs_argument(command: str, argument: str) -> str:
@@ -316,17 +319,17 @@ def needs_argument(command: str, argument: str) -> str:
 
 def takes_nothing(usage: str, rest: str) -> str:
     """The answer to a command with something behind it that has no meaning there."""
-    return f"I do not understand `{rest}` there. It is written `{usage}`."
+    return f"I do not understand `{rest}` there. Usage: `{usage}`."
 
 
 def unknown_option(name: str, known: Iterable[str]) -> str:
     """The answer to `name=value` with an unknown name."""
-    return f"There is no `{name}=`. There is: {', '.join(f'`{option}=`' for option in known)}."
+    return f"Unknown option `{name}=`. Available: {', '.join(f'`{option}=`' for option in known)}."
 
 
 def one_of(name: str, value: str, choices: Iterable[str]) -> str:
     """The answer to a choice that does not exist."""
-    return f"`{value}` is no {name}. There is: {', '.join(choices)}."
+    return f"`{value}` is not a valid {name}. Choose one of: {', '.join(choices)}."
 
 
 NO_SPEED = "This avatar service has one speed of speech. Start it without `speed=`."
@@ -335,7 +338,7 @@ NO_LANGUAGE = "With this avatar service the voice decides the language. Start it
 
 def speed_out_of_bounds(value: str, slowest: float, fastest: float) -> str:
     """The answer to a speed that the avatar service does not have."""
-    return f"`{value}` is not a speed. Give a number from {slowest:g} (slow) to {fastest:g} (fast); 1 is as usual."
+    return f"`{value}` is not a speed. Give a number from {slowest:g} (slow) to {fastest:g} (fast); 1 is normal."
 
 
 def not_a_language(value: str) -> str:

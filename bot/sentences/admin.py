@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from bot.sentences.amounts import count, dollars, duration
 
-NO_PRICE = "without effect: nobody knows the price of this avatar service"
+NO_PRICE = "without effect: the price of this avatar service is not known"
 DOLLARS_NOT_COUNTED = f"LIMIT_CHANNEL_DOLLARS and LIMIT_WORKSPACE_DOLLARS are {NO_PRICE}; limit minutes instead"
 
 
@@ -67,7 +67,7 @@ def too_many_sessions(limit: int) -> str:
 
 def limit_reached(what: str) -> str:
     """The answer to a start, and the end of a session, where a day's limit is used up."""
-    return f"Today's limit is used up: {what}. It begins anew at midnight UTC."
+    return f"Today's limit is used up: {what}. It resets at midnight UTC."
 
 
 def limit_is_near(what: str, used: float) -> str:
@@ -97,7 +97,7 @@ def used(seconds: float, cost: Decimal | None) -> str:
 
 def blocked(person: str, *, is_new: bool) -> str:
     """The answer to a block."""
-    return f"{person} can do nothing with the avatar any more." if is_new else f"{person} was blocked already."
+    return f"{person} can no longer use the avatar." if is_new else f"{person} was blocked already."
 
 
 def unblocked(person: str, *, was_blocked: bool) -> str:

@@ -114,7 +114,7 @@ def _what_happened(error: AvatarRelayError) -> str:
             return "The avatar service has closed the stream. The next message opens a new one."
         case Sunset():
             return (
-                "The avatar service has switched this API off for good. The operator can set AVATAR_PROVIDER to "
+                "The avatar service has switched this API off permanently. The operator can set AVATAR_PROVIDER to "
                 "liveavatar, to heygen-realtime, or to simulator."
             )
         case Invalid(parameter=Invalid.ADDRESS):
@@ -143,4 +143,4 @@ def _what_happened(error: AvatarRelayError) -> str:
         case StoreError():
             return "The bot cannot write to its database, so that was not taken. Ask the operator to look at the log."
         case _:
-            return "Something went wrong. Try again, and tell the operator if it stays."
+            return "Something went wrong. Try again, and tell the operator if it keeps happening."

@@ -252,7 +252,7 @@ class AvatarSession:
             self._fail(error)
         except Exception as error:  # noqa: BLE001
             # Whatever mistake this is, the stream costs money until it is closed, and the channel is told.
-            report_unexpected("session failed in an unforeseen way", error, session=self.session.id)
+            report_unexpected("session failed: unexpected error", error, session=self.session.id)
             self._fail(AvatarRelayError(type(error).__name__))
 
     async def _serve(self) -> None:
@@ -316,7 +316,7 @@ class AvatarSession:
         try:
             await self._close()
         except Exception as error:  # noqa: BLE001
-            report_unexpected("closing a session failed in an unforeseen way", error, session=self.session.id)
+            report_unexpected("closing a session failed: unexpected error", error, session=self.session.id)
             self._row.is_dirty = True
             reason, _ = self._ending.why
             await self._keeper.close(reason.value)

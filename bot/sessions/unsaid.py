@@ -1,7 +1,7 @@
 """Who has read that their words were taken, and is told where the end of a session leaves them unsaid.
 
-A command is answered ("Taken. 1 message before it."), so its author has to hear how that ended; a message that was
-written in the channel has its mark, which says so. Collects and groups; who is reached how is up to the platform.
+A command is answered ("Queued, with 1 message ahead of it."), so its author has to hear how that ended; a message that
+was written in the channel has its mark, which says so. Collects and groups; who is reached how is up to the platform.
 """
 
 from collections.abc import Iterable

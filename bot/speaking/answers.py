@@ -111,7 +111,7 @@ class Conversation:
             answering.error = error
         except Exception as error:  # noqa: BLE001
             # The boundary to a client we may not know: an answer that is never done would hold the queue for ever.
-            report_unexpected("answering failed in an unforeseen way", error)
+            report_unexpected("answering failed: unexpected error", error)
             answering.error = AnswerError(f"the chat model: {type(error).__name__}")
         answering.finish()
         answering.done = True

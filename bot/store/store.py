@@ -282,7 +282,7 @@ class Store:
         return await self._writer.write_alone(lambda connection: platforms.block(connection, block))
 
     async def unblock(self, person: str, workspace: str) -> bool:
-        """Let a person in again. False where nobody had blocked them there."""
+        """Unblock a person. False where nobody had blocked them there."""
         return await self._writer.write_alone(lambda connection: platforms.unblock(connection, person, workspace))
 
     async def blocked(self) -> list[Block]:

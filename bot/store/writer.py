@@ -152,8 +152,8 @@ class GroupCommitWriter:
         try:
             await self._commit(batch)
         except Exception as error:  # noqa: BLE001 - without this task nothing could be written any more
-            reference = report_unexpected("writing failed in an unforeseen way", error, writes=len(batch))
-            _fail_all(batch, StoreUnavailable(f"the write failed in an unforeseen way (ref {reference})"))
+            reference = report_unexpected("writing failed: unexpected error", error, writes=len(batch))
+            _fail_all(batch, StoreUnavailable(f"the write failed unexpectedly (ref {reference})"))
 
     async def _commit(self, batch: list[_Request]) -> None:
         """Write a batch; where one write spoils it, write each by itself so that the others do not suffer."""

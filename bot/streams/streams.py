@@ -106,7 +106,7 @@ class StreamCloser:
             metrics.provider_errors.labels(kind=type(error).__name__).inc()
             log.warning("closing a stream was not confirmed", stream=stream.id, error=str(error))
         except Exception as error:  # noqa: BLE001 - a mistake in a client must not be why a stream stays open that costs money
-            report_unexpected("closing a stream failed in an unforeseen way", error, stream=stream.id)
+            report_unexpected("closing a stream failed: unexpected error", error, stream=stream.id)
         else:
             return True
         return False
@@ -119,7 +119,7 @@ class StreamCloser:
             log.error("the state of a stream could not be written", stream=stream.id, state=state, error=str(error))
             return False
         except Exception as error:  # noqa: BLE001 - the close goes on, whatever is wrong with its row
-            report_unexpected("writing the state of a stream failed in an unforeseen way", error, stream=stream.id)
+            report_unexpected("writing the state of a stream failed: unexpected error", error, stream=stream.id)
             return False
         return True
 

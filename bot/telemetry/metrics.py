@@ -15,13 +15,15 @@ def _count_tasks() -> int:
 registry = CollectorRegistry(auto_describe=True)
 ProcessCollector(registry=registry)
 
-tasks = Gauge("avatar_relay_tasks", "Pieces of work this process has under way", registry=registry)
+tasks = Gauge("avatar_relay_tasks", "Tasks running in this process", registry=registry)
 tasks.set_function(_count_tasks)
 
 sessions_started = Counter("avatar_relay_sessions_started", "Sessions started", registry=registry)
 sessions_ended = Counter("avatar_relay_sessions_ended", "Sessions ended, by reason", ["reason"], registry=registry)
 open_sessions = Gauge("avatar_relay_open_sessions", "Sessions that are not closed", registry=registry)
-open_streams = Gauge("avatar_relay_open_streams", "Streams this process holds open and pays for", registry=registry)
+open_streams = Gauge(
+    "avatar_relay_open_streams", "Streams that this process holds open and that cost money", registry=registry
+)
 unconfirmed_closes = Gauge(
     "avatar_relay_unconfirmed_closes", "Streams whose close the provider has not confirmed", registry=registry
 )
@@ -29,12 +31,12 @@ waiting_utterances = Gauge("avatar_relay_waiting_utterances", "Utterances waitin
 utterances = Counter(
     "avatar_relay_utterances", "Utterances that came to an end, by state", ["state"], registry=registry
 )
-refusals = Counter("avatar_relay_refusals", "Messages that were not taken, by stage", ["stage"], registry=registry)
+refusals = Counter("avatar_relay_refusals", "Messages that were refused, by stage", ["stage"], registry=registry)
 provider_errors = Counter(
     "avatar_relay_provider_errors", "Provider calls that failed, by kind of error", ["kind"], registry=registry
 )
 provider_seconds = Histogram(
-    "avatar_relay_provider_seconds", "How long a text took to be accepted by the provider, seconds", registry=registry
+    "avatar_relay_provider_seconds", "Seconds until the provider accepted a text", registry=registry
 )
 
 unowned_streams = Gauge(
@@ -42,14 +44,14 @@ unowned_streams = Gauge(
 )
 reconciled = Counter(
     "avatar_relay_reconciled",
-    "Differences between the rows and the provider that were mended",
+    "Differences between our rows and the provider that were fixed",
     ["what"],
     registry=registry,
 )
 
 restarts = Counter(
     "avatar_relay_restarts",
-    "Unforeseen failures after which a part starts again",
+    "Parts of the bot that restarted after an unexpected failure",
     ["part"],
     registry=registry,
 )

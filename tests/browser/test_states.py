@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
         (Phase.STARTING, "Starting", "The avatar is waking up"),
         (Phase.LIVE, "Live", "Joining the stream"),
         (Phase.WAITING_FOR_TEXT, "Waiting for text", "Write in the channel to wake the avatar."),
-        (Phase.WAITING_FOR_VIEWER, "Waiting for a viewer", "The avatar waits for somebody to watch"),
+        (Phase.WAITING_FOR_VIEWER, "Waiting for a viewer", "The avatar is waiting for a viewer"),
     ],
 )
 async def test_each_phase_says_what_it_is(

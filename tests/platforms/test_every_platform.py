@@ -47,7 +47,7 @@ async def test_messages_are_spoken_in_the_order_they_were_written(chat: Driver) 
 async def test_said_words_are_spoken_as_they_are(chat: Driver) -> None:
     await begin(chat)
     answer = await chat.command("/avatar say good morning, everybody")
-    assert "The avatar says it now." in answer
+    assert "The avatar is saying it now." in answer
     await chat.bot.until(lambda: chat.bot.spoken == ["good morning, everybody"])
 
 

@@ -187,10 +187,12 @@ async def test_start_takes_avatar_voice_mode_and_quality(streaming: World) -> No
 
 
 async def test_a_wrong_choice_names_the_right_ones(realtime: World) -> None:
-    assert (await realtime.type("/avatar start mode=sing")).text == "`sing` is no mode. There is: repeat, chat."
+    assert (
+        await realtime.type("/avatar start mode=sing")
+    ).text == "`sing` is not a valid mode. Choose one of: repeat, chat."
     assert (
         await realtime.type("/avatar mode sing", channel=CHANNEL)
-    ).text == "`sing` is no mode. There is: repeat, chat."
+    ).text == "`sing` is not a valid mode. Choose one of: repeat, chat."
     assert realtime.sessions.in_channel(CHANNEL) is None
 
 
@@ -205,8 +207,8 @@ async def test_stop_twice_says_that_it_is_being_closed(realtime: World) -> None:
         method="POST", path="/v3/avatar-realtime/*/cancel", effect=Effect.LATENCY, seconds=2.0
     )
     await realtime.type("/avatar stop")
-    assert (await realtime.type("/avatar stop")).text.startswith("The avatar in this channel is just being closed.")
-    assert (await realtime.type("/avatar start")).text.startswith("The avatar in this channel is just being closed.")
+    assert (await realtime.type("/avatar stop")).text.startswith("The avatar is just leaving this channel.")
+    assert (await realtime.type("/avatar start")).text.startswith("The avatar is just leaving this channel.")
     await realtime.until(running.closed.is_set)
 
 

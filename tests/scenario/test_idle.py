@@ -228,7 +228,7 @@ async def test_a_stream_outlives_the_idle_time_it_was_opened_with_where_the_chan
 async def test_an_avatar_that_is_leaving_cannot_be_kept(streaming: World) -> None:
     running = await streaming.start()
     await streaming.type("/avatar stop")
-    closing = "The avatar in this channel is just being closed. Try again in a few seconds."
+    closing = "The avatar is just leaving this channel. Try again in a few seconds."
     assert await press(streaming, "keep", running.session.id) == closing
     await streaming.until(running.closed.is_set)
 
@@ -254,7 +254,7 @@ async def test_a_button_of_an_earlier_session_does_nothing_to_the_one_that_is_th
     earlier = await streaming.start()
     await streaming.type("/avatar stop")
     await streaming.until(earlier.closed.is_set)
-    over = "That panel belongs to an avatar that has left. Start one with `/avatar start`."
+    over = "That avatar has already left. Start one with `/avatar start`."
     assert await press(streaming, verb, earlier.session.id) == over
     running = await streaming.start()
     assert await press(streaming, verb, earlier.session.id) == over

@@ -235,7 +235,11 @@ def check_the_books(place: Place, taken: int) -> None:
 
 def accepted(*bots: Mortal) -> int:
     """How many messages the bots have said that they took."""
-    return sum(line.startswith(("Taken.", "The avatar says it")) for bot in bots for line in bot.output.splitlines())
+    return sum(
+        line.startswith(("Got it.", "Queued, with", "The avatar is saying it"))
+        for bot in bots
+        for line in bot.output.splitlines()
+    )
 
 
 def meet_death(place: Place, story: Story, last: str) -> bool:

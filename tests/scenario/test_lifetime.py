@@ -52,7 +52,7 @@ async def test_the_longest_stay_ends_a_busy_session(tmp_path: Path) -> None:
             await world.write("again and again")
             await world.pass_time(10)
         assert running.closed.is_set()
-        assert any(notice.startswith("The avatar has stayed as long as it may") for notice in world.notices)
+        assert any(notice.startswith("The avatar has reached its time limit") for notice in world.notices)
         assert world.open_streams == []
 
 

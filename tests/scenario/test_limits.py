@@ -125,7 +125,7 @@ async def test_a_used_up_limit_ends_the_session_within_five_seconds_and_refuses_
         await world.until(running.closed.is_set, step=1.0)
         assert 60 <= await open_seconds(world) <= 60 + 5 + 1
         assert world.open_streams == []
-        sentence = f"{USED_UP}{what}. It begins anew at midnight UTC."
+        sentence = f"{USED_UP}{what}. It resets at midnight UTC."
         assert world.notices[-1].startswith(f"{sentence} The avatar has left after")
         (row,) = await world.rows(tables.sessions)
         assert row.end_reason == EndReason.MAX_DURATION
@@ -165,7 +165,7 @@ async def test_where_no_price_is_known_admins_are_told_that_limits_in_dollars_do
     async with limited(tmp_path, Limits(channel_dollars=Decimal(1)), "heygen-streaming") as world:
         reply = await world.type("/avatar-admin limits", ADA)
         assert reply.text == "Limits, and how much of them is used here today:"
-        assert reply.fields == (("Limits in dollars", "without effect: nobody knows the price of this avatar service"),)
+        assert reply.fields == (("Limits in dollars", "without effect: the price of this avatar service is not known"),)
 
 
 async def test_the_channel_is_warned_exactly_once_before_the_limit_is_used_up(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ async def test_one_channels_limit_is_not_used_up_by_another_but_the_workspaces_i
         assert 180 <= used <= 180 + 2 * 6
         assert not elsewhere.is_stopping
         assert (await world.type("/avatar start", channel=THIRD)).text == (
-            f"{USED_UP}3 minutes a day in this workspace. It begins anew at midnight UTC."
+            f"{USED_UP}3 minutes a day in this workspace. It resets at midnight UTC."
         )
 
 

@@ -16,7 +16,7 @@ BO = Actor("test", "bo", "Bo")
 ADMIN_HERE = Actor("test", "mia", "Mia", role=Role.ADMIN)
 ELSEWHERE = Channel("test", "other workspace", "general")
 BLOCKED = "You are blocked from using the avatar here."
-DENIED = "The operator wants no avatar in this channel. Try another one."
+DENIED = "Avatars are not allowed in this channel. Try another one."
 EVERY_COMMAND = (
     "/avatar start",
     "/avatar say hi",
@@ -83,7 +83,7 @@ async def test_a_lifted_block_lets_a_person_do_what_they_could(realtime: World) 
 
 
 async def test_blocking_twice_and_unblocking_nobody_say_so(realtime: World) -> None:
-    assert (await realtime.type("/avatar-admin block bo", ADA)).text == "bo can do nothing with the avatar any more."
+    assert (await realtime.type("/avatar-admin block bo", ADA)).text == "bo can no longer use the avatar."
     assert (await realtime.type("/avatar-admin block bo", ADA)).text == "bo was blocked already."
     assert (await realtime.type("/avatar-admin unblock mia", ADA)).text == "mia was not blocked."
 

@@ -172,7 +172,11 @@ def test_ten_thousand_lines_are_all_answered(tmp_path: Path) -> None:
     demo = run(tmp_path, "demo", "--speed", "50", typed=typed, QUEUE_LIMIT="5")
     assert demo.code == 0
     assert demo.errors == ""
-    taken = [line for line in demo.output.splitlines() if line.startswith(("Taken.", "The avatar says it"))]
+    taken = [
+        line
+        for line in demo.output.splitlines()
+        if line.startswith(("Got it.", "Queued, with", "The avatar is saying it"))
+    ]
     refused = lines_with("The avatar already has 5 messages waiting.", demo.output)
     assert len(taken) + len(refused) == 10_000
     assert demo.output.count("  said: line") == len(taken)

@@ -55,10 +55,10 @@ def test_a_block_and_its_lifting_are_noticed_by_the_running_bot(tmp_path: Path, 
 
 def answers(bot: Program, line: str, answer: str) -> bool:
     """Whether the bot answers so when a line is typed."""
-    number = len(re.findall(r"I do not know `nonsense\d+`", bot.output))
+    number = len(re.findall(r"Unknown command `nonsense\d+`", bot.output))
     before = bot.output.count(answer)
     bot.type(line, f"/avatar nonsense{number}")
-    bot.until(f"I do not know `nonsense{number}`")
+    bot.until(f"Unknown command `nonsense{number}`")
     return bot.output.count(answer) > before
 
 
@@ -132,7 +132,7 @@ def test_a_limit_that_is_used_up_ends_the_session_and_refuses_the_next_one(tmp_p
     settings = service.settings(tmp_path, LIMIT_CHANNEL_MINUTES="0.05")
     with Program(tmp_path, "run", "--console", **settings) as bot:
         bot.type("/avatar start")
-        bot.until("Today's limit is used up: 0.05 minutes a day in this channel. It begins anew at midnight UTC. The")
+        bot.until("Today's limit is used up: 0.05 minutes a day in this channel. It resets at midnight UTC. The")
         bot.type("/avatar start", "/avatar status")
         bot.until("No avatar is in this channel.")
         bot.close_input()

@@ -98,7 +98,9 @@ async def test_who_writes_too_much_is_slowed_down_and_others_and_admins_are_not(
         await world.start()
         for _ in range(3):
             await world.write("quick")
-        assert (await refusal(world, "quick")).startswith("That is a lot for one avatar: at most 3 messages a minute")
+        assert (await refusal(world, "quick")).startswith(
+            "That is too fast: each person may send at most 3 messages a minute"
+        )
         assert (await world.write("from somebody else", Actor("test", "bo", "Bo"))).utterance is not None
         for _ in range(5):
             assert (await world.write("admin", ADA)).utterance is not None
@@ -205,7 +207,7 @@ async def test_a_message_at_the_moment_of_the_end_is_never_left_behind(world: Wo
 
 async def test_writing_while_the_avatar_leaves_says_so(world: World) -> None:
     await world.type("/avatar stop")
-    assert (await refusal(world, "wait!")).startswith("The avatar in this channel is just being closed.")
+    assert (await refusal(world, "wait!")).startswith("The avatar is just leaving this channel.")
 
 
 @pytest.mark.parametrize("turns", [*range(12), 16, 24])

@@ -132,23 +132,24 @@ ONE_LANGUAGE = "With this avatar service the voice decides the language. Start i
         ("heygen-realtime", "language=de", ONE_LANGUAGE),
         *(
             ("liveavatar", f"speed={value}", f"`{value}` is not a speed. Give a number from 0.8 (slow) to 1.2 (fast); "
-             "1 is as usual.")
+             "1 is normal.")
             for value in ("0.79", "1.21", "fast", "nan", "inf", "-1", "1e9", "x" * 40)
         ),
         (
             "heygen-streaming", "speed=0.49",
-            "`0.49` is not a speed. Give a number from 0.5 (slow) to 1.5 (fast); 1 is as usual.",
+            "`0.49` is not a speed. Give a number from 0.5 (slow) to 1.5 (fast); 1 is normal.",
         ),
         *(
             ("liveavatar", f"language={value}", f"`{value}` is not a language code. Give one such as `en`, `de` or "
              "`pt-BR`.")
             for value in ("klingon", "e", "12", "en;drop")
         ),
-        ("heygen-streaming", "quality=very_high", "`very_high` is no quality. There is: low, medium, high."),
-        ("liveavatar", "quality=best", "`best` is no quality. There is: low, medium, high, very_high."),
-        ("liveavatar", "tempo=1", "There is no `tempo=`. There is: `avatar=`, `voice=`, `mode=`, `quality=`, `speed=`, "
-         "`language=`."),
-        ("heygen-realtime", "tempo=1", "There is no `tempo=`. There is: `avatar=`, `voice=`, `mode=`, `quality=`."),
+        ("heygen-streaming", "quality=very_high", "`very_high` is not a valid quality. Choose one of: low, medium, "
+         "high."),
+        ("liveavatar", "quality=best", "`best` is not a valid quality. Choose one of: low, medium, high, very_high."),
+        ("liveavatar", "tempo=1", "Unknown option `tempo=`. Available: `avatar=`, `voice=`, `mode=`, `quality=`, "
+         "`speed=`, `language=`."),
+        ("heygen-realtime", "tempo=1", "Unknown option `tempo=`. Available: `avatar=`, `voice=`, `mode=`, `quality=`."),
     ],
     ids=lambda value: str(value)[:24],
 )  # fmt: skip

@@ -228,7 +228,7 @@ async def test_stop_while_the_create_is_under_way_waits_for_its_reply_and_closes
     assert (await heygen.type("/avatar stop")).text == "Stopping the avatar…"
     await heygen.pass_time(1)
     assert not running.closed.is_set()
-    assert (await heygen.type("/avatar stop")).text.startswith("The avatar in this channel is just being closed.")
+    assert (await heygen.type("/avatar stop")).text.startswith("The avatar is just leaving this channel.")
     await heygen.until(running.closed.is_set)
     assert [view.ended is None for view in heygen.simulator.streams()] == [False]
     (row,) = await heygen.rows(tables.streams)
@@ -338,7 +338,7 @@ async def test_an_api_that_is_switched_off_names_the_alternatives(streaming: Wor
     streaming.simulator.sunset = True
     await streaming.write("anybody there?")
     await streaming.until(running.closed.is_set)
-    assert streaming.notices[-1].startswith("The avatar service has switched this API off for good.")
+    assert streaming.notices[-1].startswith("The avatar service has switched this API off permanently.")
     assert "heygen-realtime" in streaming.notices[-1]
     assert await streaming.store.unsettled_streams() == []
 
@@ -659,7 +659,7 @@ async def test_a_close_that_is_not_confirmed_is_told_and_retried_until_it_is(wor
     session = await world.store.session(running.session.id)
     assert session is not None
     assert session.state is SessionState.CLOSING
-    assert (await world.type("/avatar start")).text.startswith("The avatar in this channel is just being closed.")
+    assert (await world.type("/avatar start")).text.startswith("The avatar is just leaving this channel.")
     assert "1 stream not confirmed as closed yet" in (await world.type("/avatar-admin sessions", ADA)).text
     # Four attempts of the client each, 1, 2, 5 and 10 seconds apart.
     await world.pass_time(7.9)
@@ -710,7 +710,7 @@ async def test_a_mistake_nobody_foresaw_closes_the_session_and_is_told(
     monkeypatch.setattr(running.speech, "pump", lambda: 1 / 0)
     await world.write("this one is not")
     await world.until(running.closed.is_set)
-    assert world.notices[-1].startswith("Something went wrong. Try again, and tell the operator if it stays.")
+    assert world.notices[-1].startswith("Something went wrong. Try again, and tell the operator if it keeps happening.")
     assert world.open_streams == []
     assert [entry["event"] for entry in world.log if "unforeseen" in entry["event"]]
     world.log.clear()

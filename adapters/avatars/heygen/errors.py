@@ -38,7 +38,7 @@ _CREDIT = re.compile(r"quota|credit|insufficient balance", re.IGNORECASE)
 _NO_SESSION = re.compile(r"session (is )?(not found|closed|does not exist)|session state wrong: clos", re.IGNORECASE)
 _NOT_YET = re.compile(r"not in correct state|session state wrong: (new|connecting)", re.IGNORECASE)
 
-SUNSET = "HeyGen has switched the Streaming API v1 off for good; set AVATAR_PROVIDER to heygen-realtime"
+SUNSET = "HeyGen has switched the Streaming API v1 off permanently; set AVATAR_PROVIDER to heygen-realtime"
 
 
 class HeyGenErrors:

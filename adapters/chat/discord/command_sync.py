@@ -67,7 +67,7 @@ class CommandSync:
             return self._note(str(error), wait)
         except Exception as error:
             # Whatever mistake this is, the bot can do its work without it.
-            log.exception("the commands could not be registered in an unforeseen way")
+            log.exception("the commands could not be registered: unexpected error")
             return self._note(f"an unforeseen {type(error).__name__}", pause)
         self.unhealthy_reason = None
         for guild_id in absent:

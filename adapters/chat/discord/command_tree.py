@@ -29,7 +29,7 @@ _OPTIONS = {
     "voice": "which voice",
     "mode": "say what is written, or answer it",
     "quality": "quality of the picture",
-    "speed": "how fast it speaks, 1.0 is as usual",
+    "speed": "how fast it speaks, 1.0 is normal",
     "language": "which language it speaks",
     "text": "the words",
     "person": "whom",

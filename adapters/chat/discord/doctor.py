@@ -91,7 +91,7 @@ def _intents(application: discord.AppInfo, settings: Settings) -> Check:
 async def _commands(client: discord.Client, settings: Settings) -> Check:
     assert client.application_id is not None  # noqa: S101 - logging in has told it
     guilds = settings.discord.guild_ids
-    fix = "Start the bot once: it makes them."
+    fix = "Start the bot once: it registers them."
     subject = "Discord commands"
     try:
         async with asyncio.timeout(TIMEOUT):
@@ -117,7 +117,7 @@ async def _channel(client: discord.Client, channel_id: int, settings: Settings) 
         async with asyncio.timeout(TIMEOUT):
             channel = await client.fetch_channel(channel_id)
             if not isinstance(channel, (discord.abc.GuildChannel, discord.Thread)):
-                return failed(subject, "is no channel of a server", "Name another one.")
+                return failed(subject, "is not a channel of a server", "Name another one.")
             guild = await client.fetch_guild(channel.guild.id)
             me = await guild.fetch_member(client.user.id)
             # Fetched with their server, so that its roles are known to them.

@@ -125,7 +125,7 @@ class Interactions:
             reply = Reply(sentence, Visibility.PRIVATE)
         except Exception as error:  # noqa: BLE001
             # The person must read something, whatever went wrong (rule 10).
-            report_unexpected("a command failed in an unforeseen way", error)
+            report_unexpected("a command failed: unexpected error", error)
             reply = Reply(strings.BROKEN, Visibility.PRIVATE)
         if reply is not None:
             await self._answer(interaction, reply, public=public, is_heard=is_heard)

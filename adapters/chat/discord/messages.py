@@ -110,7 +110,7 @@ class Messages:
             self._not_taken(channel, message, sentence, is_addressed=is_addressed)
         except Exception as error:  # noqa: BLE001 - its author must read something, whatever went wrong (rule 10)
             sentence, told = sentences.failure(AvatarRelayError("unexpected"))
-            report_unexpected("a message was not taken, in an unforeseen way", error, told=told)
+            report_unexpected("a message was not taken: unexpected error", error, told=told)
             self._not_taken(channel, message, sentence, is_addressed=is_addressed)
 
     def _not_taken(self, channel: Channel, message: discord.Message, sentence: str, *, is_addressed: bool) -> None:

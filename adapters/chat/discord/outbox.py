@@ -103,7 +103,7 @@ class Outbox:
         except (discord.HTTPException, *TRANSIENT_ERRORS) as error:
             log.warning("a message could not be posted", channel=str(channel), error=str(error) or repr(error))
         except Exception as error:  # noqa: BLE001 - those behind it must not go with it
-            report_unexpected("a message was not posted, in an unforeseen way", error, channel=str(channel))
+            report_unexpected("a message was not posted: unexpected error", error, channel=str(channel))
 
     async def _send_piece(
         self, guild_id: int, place: int, reply_to: int | None, content: str, letter: OutgoingMessage | None

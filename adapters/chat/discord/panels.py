@@ -195,7 +195,7 @@ class Panels:
             log.error("a panel could not be remembered; trying again", session=view.session_id, error=str(error))
             return Drawn.AGAIN, False
         except Exception as error:  # noqa: BLE001 - a panel that nobody keeps any more would be posted a second time
-            report_unexpected("a panel was not drawn, in an unforeseen way", error, session=view.session_id)
+            report_unexpected("a panel was not drawn: unexpected error", error, session=view.session_id)
             return Drawn.AGAIN, False
         return Drawn.DONE, False
 

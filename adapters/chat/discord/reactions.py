@@ -107,7 +107,7 @@ class Reactions:
         except (discord.HTTPException, *TRANSIENT_ERRORS) as error:
             log.info("a reaction was not possible", channel=channel_id, error=str(error) or repr(error))
         except Exception as error:  # noqa: BLE001 - those behind it must not go with it
-            report_unexpected("a reaction was not put, in an unforeseen way", error, channel=channel_id)
+            report_unexpected("a reaction was not put: unexpected error", error, channel=channel_id)
 
     def _remember(self, message_id: int, mark: str) -> None:
         self._shown[message_id] = mark

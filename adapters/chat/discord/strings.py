@@ -12,11 +12,11 @@ INTENT_MISSING = (
     "SESSION_RELAY=all needs every message, which Discord does not give to this bot: switch on Message Content Intent "
     f"on the Bot page of {PORTAL}, or set SESSION_RELAY=mentions."
 )
-DISCONNECTED = "the connection to Discord is down; it is being taken up again"
+DISCONNECTED = "the connection to Discord is down; reconnecting"
 CONNECTING = "the bot is still connecting to Discord"
 REGISTERING = "the commands are still being registered with Discord"
 
-LEAVING = "The bot is just being shut down. Try again in a minute."
+LEAVING = "The bot is shutting down. Try again in a minute."
 ONLY_IN_SERVERS = "I bring an avatar into the channels of a server. Invite me to one and type `/avatar start` there."
 NOT_A_MEMBER = (
     "I am not a member of this server, only my commands are here, so nobody would see the avatar. "
@@ -26,9 +26,9 @@ LOCKED = "This thread is locked, and I may not write in it. Ask a moderator to u
 CANNOT_SEE = "I cannot see this channel. Mention me in it to add me, if it is a private thread; then try again."
 UNREADABLE = "I cannot read that message. Mention me in it, or leave the mention on when you reply to me."
 NO_ACTIVITY = "I have no activity to launch. Type `/avatar start` in a channel to bring an avatar there."
-NOT_MINE = "I do not know that button or form any more. Use `/avatar help` to see what there is."
-COMMAND_CHANGED = "That command has changed since your Discord learned it. Reload Discord (Ctrl+R) and try again."
-BROKEN = "Something went wrong. Try again, and tell the operator if it stays."
+NOT_MINE = "That button or form no longer works. Use `/avatar help` to see what there is."
+COMMAND_CHANGED = "That command has changed since your Discord loaded it. Reload Discord (Ctrl+R) and try again."
+BROKEN = "Something went wrong. Try again, and tell the operator if it keeps happening."
 SAY_THIS = "Let the avatar say this"
 
 BOT_REMOVED = "the bot was removed from the server"

@@ -76,7 +76,7 @@ def message_of_panel(panel: Panel, session_id: str, wording: CommandRenamer) -> 
         head["accessory"] = {"type": "image", "image_url": panel.picture, "alt_text": alt}
     blocks = [head | {"block_id": panel_block(session_id)}]
     if panel.ends_at is not None:
-        blocks.append(_context(f"Ends by itself at the latest {_moment(panel.ends_at)}."))
+        blocks.append(_context(f"Ends automatically by {_moment(panel.ends_at)}."))
     if panel.ended:
         blocks.append(section(escape(shorten(wording(panel.ended), MAX_FIELD_LENGTH))))
     if panel.buttons:

@@ -86,7 +86,7 @@ def _unreachable(subject: str, error: Exception) -> Check:
 def _scopes(about: AsyncSlackResponse, settings: Settings) -> Check:
     granted = {scope.strip() for scope in str(about.headers.get("x-oauth-scopes", "")).split(",")}
     if granted == {""}:
-        return skipped("Slack scopes", "Slack did not tell")
+        return skipped("Slack scopes", "Slack did not say")
     wanted = set(manifest_of(settings)["oauth_config"]["scopes"]["bot"])
     if lacking := sorted(wanted - granted):
         fix = "Update the app with `avatar-relay slack-manifest`, install it again, then set SLACK_BOT_TOKEN."

@@ -33,8 +33,11 @@ DONE_FOR_ALL = (
     "The avatar is installed for the organisation {team}. Now add the app to the workspaces that should have it, on "
     "the admin page of the organisation. There, invite it into a channel and type /{command} start."
 )
-REFUSED = "Slack did not install the app. Begin again from the installation page."
-NOT_YOURS = "This installation was not begun in this browser, or too long ago. Begin again from the installation page."
+REFUSED = "Slack did not install the app. Start again from the installation page."
+NOT_YOURS = (
+    "This installation was not started in this browser, or was started too long ago. "
+    "Start again from the installation page."
+)
 TRY_LATER = "Slack or the database did not answer. Try again in a minute."
 
 

@@ -45,12 +45,12 @@ DIRECT_MESSAGE = "The avatar needs a channel, so that others can watch and write
 NOT_RELAYED = "That was not said: SESSION_RELAY is off. Use `/avatar say TEXT` or `/avatar ask TEXT`."
 MODAL_TOO_LATE = "Slack did not open the window in time. Try again, or type `/avatar start`."
 IN_DOUBT = (
-    "The database was in trouble, so I am not sure that this was done. Look with `/avatar status`, then try again."
+    "The database was in trouble, so I am not sure that this was done. Check with `/avatar status`, then try again."
 )
 TOO_LONG = "msg_too_long"
 NOT_SHOWN = "its panel could not be posted"
 SAID_ELSEWHERE = "Answered in the channel."
-NOT_INSTALLED = "The app is not installed in this workspace any more. Ask an admin of it to install the app again."
+NOT_INSTALLED = "The app is no longer installed in this workspace. Ask an admin of it to install the app again."
 UNINSTALLED = (
     "The Slack app was removed from its workspace: install it again, then set SLACK_BOT_TOKEN to its new token."
 )

@@ -18,32 +18,32 @@ const STATES = {
     text: "Write in the channel to wake the avatar.",
   },
   waiting_for_viewer: {
-    icon: "viewer", label: "Waiting for a viewer", title: "The avatar waits for somebody to watch",
+    icon: "viewer", label: "Waiting for a viewer", title: "The avatar is waiting for a viewer",
     text: "It begins as soon as its picture reaches you.",
   },
   blocked: {
-    icon: "viewer", label: "Waiting for a viewer", title: "The avatar waits for somebody to watch",
+    icon: "viewer", label: "Waiting for a viewer", title: "The avatar is waiting for a viewer",
     text: "Press play, and it begins.",
   },
   unreachable: {
-    icon: "lost", label: "No picture", title: "The picture does not reach you",
+    icon: "lost", label: "No picture", title: "No picture is reaching you",
     text: "This network may not let live video through. We keep trying.",
   },
   seat_taken: {
     icon: "viewer", label: "Seat taken", title: "Somebody else is watching",
   },
   seat_lost: {
-    icon: "viewer", label: "Seat taken", title: "Somebody else watches now",
+    icon: "viewer", label: "Seat taken", title: "Somebody else is watching now",
   },
   seat_kept: {
-    icon: "viewer", label: "Seat taken", title: "They would like to go on watching",
+    icon: "viewer", label: "Seat taken", title: "They want to keep watching",
   },
   asking: {
     icon: "viewer", label: "Asked for the seat", title: "You asked for the seat",
-    text: "It is yours in a moment, unless the person who watches keeps it.",
+    text: "You get it in a moment, unless the person watching keeps it.",
   },
   ousted: {
-    icon: "viewer", label: "Plays elsewhere", title: "The picture went somewhere else",
+    icon: "viewer", label: "Plays elsewhere", title: "The picture is playing elsewhere",
     text: "Another program joined in your place.",
   },
   ended: {
@@ -52,7 +52,7 @@ const STATES = {
   },
   expired: {
     icon: "link", label: "Link expired", title: "This link has expired",
-    text: "Ask for a new one in the channel: the watch command gives it to you.",
+    text: "Ask for a new one in the channel: use the watch command.",
   },
   revoked: {
     icon: "link", label: "Link not valid", title: "This link is no longer valid",
@@ -60,7 +60,7 @@ const STATES = {
   },
   lost: {
     icon: "lost", label: "Connection lost", title: "Connection lost",
-    text: "Everything goes on by itself once the line is back.",
+    text: "Reconnecting automatically…",
   },
 };
 
@@ -89,7 +89,7 @@ function nameInRoom(session, seat, room) {
 }
 
 function waiting({ watching, ahead }) {
-  if (watching < 2) return "They have just left. The seat is free in a moment.";
+  if (watching < 2) return "They have just left. The seat will be free in a moment.";
   const before = ahead === 1 ? "One person is before you." : `${ahead} people are before you.`;
   const turn = ahead === 0 ? "You are next." : before;
   return `${watching} people are here; one at a time can see this avatar. ${turn}`;

@@ -30,7 +30,7 @@ async def examine_answers(examination: CheckContext) -> AsyncIterator[Check]:
         yield skipped(SUBJECT, "the avatar service is not set up, and no chat model is set")
     else:
         also = f", or {capabilities.chat_setting}" if capabilities.chat_setting else ""
-        yield warned(SUBJECT, "the avatar repeats only", f"Set CHAT_API_URL and CHAT_MODEL{also} to let it answer.")
+        yield warned(SUBJECT, "the avatar can only repeat", f"Set CHAT_API_URL and CHAT_MODEL{also} to let it answer.")
 
 
 def _capabilities(examination: CheckContext) -> Capabilities | None:
@@ -66,7 +66,7 @@ def _what_is_wrong(error: AnswerError, chosen: ChatModelSettings) -> tuple[str, 
     url = chosen.api_url
     match error.why:
         case AnswerTrouble.KEY if chosen.api_key is None:
-            return f"{url} wants a key ({error})", "Set CHAT_API_KEY."
+            return f"{url} needs a key ({error})", "Set CHAT_API_KEY."
         case AnswerTrouble.KEY:
             return f"{url} does not accept the key ({error})", "Copy the key from your account again: CHAT_API_KEY."
         case AnswerTrouble.MODEL:

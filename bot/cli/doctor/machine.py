@@ -49,10 +49,10 @@ def _proxies() -> Check:
 
 def _settings() -> Check:
     if not ENV_FILE.exists():
-        return passed("settings", "of the environment; there is no .env in this folder")
+        return passed("settings", "read from the environment; there is no .env in this folder")
     if ENV_FILE.stat().st_mode & 0o077:
         return warned("settings", "others on this machine may read .env", f"chmod 600 {ENV_FILE}")
-    return passed("settings", "of .env and of the environment")
+    return passed("settings", "read from .env and the environment")
 
 
 async def _database(settings: Settings) -> Check:
@@ -63,7 +63,7 @@ async def _database(settings: Settings) -> Check:
     except StoreError as error:
         return failed("database", str(error), "Check DATABASE_URL, and whether the database is up.")
     if revision is None:
-        return passed("database", f"{address}: not there yet, the first start makes it")
+        return passed("database", f"{address}: does not exist yet, the first start creates it")
     try:
         await migrate.verify(url)
     except StoreTooNew as error:
@@ -109,16 +109,18 @@ async def _clock(settings: Settings) -> Check:
     """This machine's clock against that of a service the bot uses, as its HTTP answers tell."""
     url = _who_tells_the_time(settings)
     if url is None:
-        return skipped("clock", "no service is set that would tell the time")
+        return skipped("clock", "no service is set that reports the time")
     try:
         async with client_for(url) as client:
             told = parsedate_to_datetime((await client.head(url)).headers["Date"])
     except (httpx.HTTPError, KeyError, ValueError):
-        return skipped("clock", "nobody told the time")
+        return skipped("clock", "no service reported the time")
     skew = abs((datetime.now(UTC) - told).total_seconds())
     if skew <= MAX_SKEW:
         return passed("clock", f"agrees with that of {urlsplit(url).hostname}")
-    return warned("clock", f"{skew:.0f} s off that of {urlsplit(url).hostname}", "Let the machine keep time with NTP.")
+    return warned(
+        "clock", f"{skew:.0f} s off that of {urlsplit(url).hostname}", "Keep the machine's clock right with NTP."
+    )
 
 
 def _who_tells_the_time(settings: Settings) -> str | None:

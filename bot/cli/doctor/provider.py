@@ -46,7 +46,7 @@ async def _account(provider: AvatarProvider) -> Check:
     except Sunset:
         return failed(
             subject,
-            f"{provider.name} was switched off for good",
+            f"{provider.name} was switched off permanently",
             "Set AVATAR_PROVIDER to heygen-realtime or liveavatar.",
         )
     except Transient as error:
@@ -58,11 +58,11 @@ async def _account(provider: AvatarProvider) -> Check:
 
 async def _known(what: str, wished: str, provider: AvatarProvider) -> Check:
     if not wished:
-        return passed(what, "the provider's own choice")
+        return passed(what, "the provider's default")
     try:
         entries = await (provider.avatars() if what == "avatar" else provider.voices())
     except ProviderError as error:
-        return warned(what, f"the list cannot be had ({type(error).__name__})", "Try again later.")
+        return warned(what, f"could not fetch the list ({type(error).__name__})", "Try again later.")
     for entry in entries:
         if entry.id == wished:
             return passed(what, entry.name)
@@ -76,7 +76,7 @@ async def _open_streams(provider: AvatarProvider) -> Check:
     try:
         streams = await provider.list_open()
     except ProviderError as error:
-        return warned("open streams", f"the list cannot be had ({type(error).__name__})", "Try again later.")
+        return warned("open streams", f"could not fetch the list ({type(error).__name__})", "Try again later.")
     return passed("open streams", f"{len(streams) or 'none'}; the service does not say how many may be open")
 
 
@@ -89,7 +89,7 @@ def _options(settings: Settings) -> Check:
             "options", f"{', '.join(idle)} has no effect with {chosen}", "Remove it, or choose another AVATAR_PROVIDER."
         )
     shown = ", ".join(f"{variable}={_short(value)}" for _, variable, value in found)
-    return passed("options", shown or "nothing chosen, as the service does by itself")
+    return passed("options", shown or "none set: the service's own defaults")
 
 
 def _short(value: str, limit: int = 60) -> str:

@@ -39,7 +39,7 @@ async def examine(examination: CheckContext) -> list[Check]:
 
 def of_bad_settings(error: SettingsError) -> list[Check]:
     """The checks where the settings cannot be read, so that nothing else can be looked at: one for each bad value."""
-    return [failed("settings", line, "Mend it in .env or in the environment.") for line in str(error).splitlines()]
+    return [failed("settings", line, "Fix it in .env or in the environment.") for line in str(error).splitlines()]
 
 
 def table(checks: Iterable[Check]) -> list[str]:
@@ -86,6 +86,6 @@ async def _collect(name: str, checks: AsyncIterator[Check]) -> list[Check]:
             found.append(check)  # noqa: PERF401 - what was found before a mistake counts
     except Exception as error:
         # A doctor that dies of one organ cannot report on the others.
-        log.exception("a check failed in an unforeseen way", name=name)
+        log.exception("a check failed: unexpected error", name=name)
         found.append(failed(name, f"the check itself failed ({type(error).__name__})", "Report it; the log has more."))
     return found

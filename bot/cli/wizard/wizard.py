@@ -75,7 +75,7 @@ class SetupWizard:
                 break
             if tries_left:
                 self._tell("Let us try that again.")
-        self._tell("I keep it as it is; `avatar-relay doctor` looks again.")
+        self._tell("Kept as it is; `avatar-relay doctor` checks it again.")
 
     def _answer(self, question: Question) -> None:
         given = os.environ.get(question.variable, "").strip()
@@ -97,7 +97,7 @@ class SetupWizard:
             return [failed("settings", str(error).rstrip("."), "Give it another value.")]
         for question in group:
             if question.is_needed and not _is_set(settings, question.variable):
-                return [failed("settings", f"{question.variable} is not set", f"It is found at {question.hint}.")]
+                return [failed("settings", f"{question.variable} is not set", f"Find it at {question.hint}.")]
         examine = _check_named(name)
         if examine is None:
             return []

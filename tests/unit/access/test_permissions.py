@@ -154,5 +154,5 @@ def test_channels_can_be_allowed_and_denied(access: AccessLists, is_allowed: boo
     if is_allowed:
         permissions.require_channel(HERE)
     else:
-        with pytest.raises(Refused, match="no avatar in this channel"):
+        with pytest.raises(Refused, match="not allowed in this channel"):
             permissions.require_channel(HERE)

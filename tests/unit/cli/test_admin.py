@@ -161,7 +161,7 @@ def test_limits_in_dollars_without_a_price_are_said_to_be_without_effect(url: st
     use(url, 60)
     assert said("limits", **NO_PRICE, LIMIT_CHANNEL_DOLLARS="3").splitlines()[1:] == [
         "  LIMIT_CHANNEL_DOLLARS=3",
-        "  Limits in dollars are without effect: nobody knows the price of this avatar service.",
+        "  Limits in dollars are without effect: the price of this avatar service is not known.",
     ]
 
 
@@ -192,7 +192,7 @@ def test_limits_as_json_have_the_settings_and_what_is_used(url: str) -> None:
 
 
 def test_a_person_is_blocked_once_and_everywhere_by_the_operator(url: str) -> None:
-    assert said("people", "block", "discord:1234") == "discord:1234 can do nothing with the avatar any more.\n"
+    assert said("people", "block", "discord:1234") == "discord:1234 can no longer use the avatar.\n"
     assert said("people", "block", "discord:1234") == "discord:1234 was blocked already.\n"
     (block,) = in_store(url, lambda store: store.blocked())
     assert (block.person, block.workspace, block.blocked_by) == ("discord:1234", "", "shell:operator")

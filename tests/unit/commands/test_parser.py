@@ -38,7 +38,7 @@ def test_an_option_that_is_not_offered_is_read_so_that_the_command_can_say_why()
     assert usage.line == "/avatar start [mode=…]"
     with pytest.raises(Refused) as refused:
         parse("start tempo=2", usages, AVATAR)
-    assert str(refused.value) == "There is no `tempo=`. There is: `mode=`."
+    assert str(refused.value) == "Unknown option `tempo=`. Available: `mode=`."
 
 
 def test_a_verb_may_be_written_in_capitals() -> None:
@@ -60,11 +60,11 @@ def test_control_characters_do_not_get_into_options() -> None:
 
 
 def test_a_verb_that_is_close_is_suggested() -> None:
-    assert refusal("sya hello") == "I do not know `sya`. Did you mean `say`?"
+    assert refusal("sya hello") == "Unknown command `sya`. Did you mean `say`?"
 
 
 def test_an_unknown_verb_lists_what_there_is() -> None:
-    assert refusal("dance").startswith("I do not know `dance`. There is: start, say, mode, stop, help.")
+    assert refusal("dance").startswith("Unknown command `dance`. Available: start, say, mode, stop, help.")
 
 
 def test_a_missing_argument_is_named() -> None:
@@ -73,11 +73,11 @@ def test_a_missing_argument_is_named() -> None:
 
 
 def test_an_unknown_option_is_named() -> None:
-    assert refusal("start colour=red") == "There is no `colour=`. There is: `mode=`, `avatar=`."
+    assert refusal("start colour=red") == "Unknown option `colour=`. Available: `mode=`, `avatar=`."
 
 
 def test_something_behind_a_command_that_takes_nothing_is_not_swallowed() -> None:
-    assert refusal("stop now") == "I do not understand `now` there. It is written `/avatar stop`."
+    assert refusal("stop now") == "I do not understand `now` there. Usage: `/avatar stop`."
 
 
 @given(st.text(max_size=300), st.sampled_from([AVATAR, ADMIN]))

@@ -64,7 +64,7 @@ async def test_a_forged_link_leads_nowhere_and_says_so(
 ) -> None:
     status, html = await page(client, f"{watching.base}/w/{signed}")
     assert status == 404
-    assert "This link leads nowhere" in html
+    assert "This link does not work" in html
     assert watching.lookup.asked == 0
 
 
