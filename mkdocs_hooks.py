@@ -1,4 +1,4 @@
-"""What mkdocs does besides: pages of the checkout that are no files of docs/ become pages of the site, and links that
+"""What mkdocs does besides: pages of the checkout that are not in docs/ become pages of the site, and links that
 lead out of docs/ go to those pages, or become the name of the file. Nothing of it is needed to read docs/ as it is.
 """
 
@@ -24,13 +24,13 @@ _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def on_startup(**_: Any) -> None:
-    """Have warnings counted: `--quiet` switches them off before `--strict` can take them for errors (mkdocs 1.6)."""
+    """Have warnings counted: `--quiet` switches them off before `--strict` can treat them as errors (mkdocs 1.6)."""
     log = logging.getLogger("mkdocs")
     log.setLevel(min(log.level, logging.WARNING))
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages that are no files of docs/."""
+    """Add the pages that are not in docs/."""
     for source, page in TAKEN_IN.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=_moved(text, str(Path(source).parent))))

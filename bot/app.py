@@ -97,7 +97,7 @@ class Application:
         settings = await self._with_simulator(self._settings)
         provider = await self._stack.enter_async_context(make_provider(settings, self._clock))
         if self._settings.avatar.provider == SIMULATOR:
-            # What it opens is no business of the real service behind the same client, and ends with this process.
+            # What it opens has nothing to do with the real service behind the same client, and ends with this process.
             provider.name = SIMULATOR
         chat_model = await self._enter_chat_model(settings)
         self._desk_over(store, provider, chat_model, settings)

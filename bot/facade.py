@@ -139,7 +139,7 @@ class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
     Life: entered, then `run`, which is cancelled at the shutdown; `show` is called from the entering to the leaving, so
     also while the sessions close. Leaving delivers what is still to be shown, within 2 seconds, and disconnects.
 
-    `run` is called again after a pause when it failed with an error nobody foresaw (`bot.platforms`): it connects anew,
+    `run` is called again after a pause when it failed with an unexpected error (`bot.platforms`): it reconnects,
     and what is still to be shown stays.
     """
 

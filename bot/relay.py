@@ -1,7 +1,7 @@
 """What happens to a chat message on its way in: a chain of small stages, then the queue of its session.
 
 own and other bots -> already seen -> channel rule -> permission -> clean -> room in the queue -> rate per user -> one
-transaction with the de-duplication keys (rule 7). A stage lets a message pass, ignores it in silence, or refuses it
+transaction with the de-duplication keys (rule 7). A check lets a message pass, ignores it in silence, or refuses it
 with a sentence, which only reads who addressed the avatar: of a message among people the receipt says no more than
 that it was not taken. Knows no platform: adapters say who wrote, where, and whether the avatar was addressed."""
 

@@ -1,4 +1,4 @@
-"""Keeps a part of the program at work: what fails in a way nobody foresaw is logged, and starts again after a pause.
+"""Keeps a part of the program at work: what fails unexpectedly is logged, and starts again after a pause.
 
 A chat platform, the rounds of the sweeper, the list of avatars and so on each run under a `Supervised`, so that none of
 them takes another one with it. What may end the program is named for each part (docs/architecture.md has the table);
@@ -34,7 +34,7 @@ class Supervised:
         *,
         may_end_program: type[Exception] | tuple[type[Exception], ...] = (),
     ) -> None:
-        """`part` is for the log and the metric. `work` is called anew for each start, and so must begin anew.
+        """`part` is for the log and the metric. `work` is called once for each start, and so must start from scratch.
 
         may_end_program: errors that starting again does not help; `run` raises them.
         """

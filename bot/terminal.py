@@ -26,7 +26,7 @@ def prepare() -> None:
 
 
 def finish() -> None:
-    """After the last line: nobody there to read what is still buffered is no reason to fail."""
+    """After the last line: nobody there to read what is still buffered is not a reason to fail."""
     for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
         try:
             if stream is not None:

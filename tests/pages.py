@@ -144,14 +144,14 @@ FEATURE_ROWS: Mapping[str, Callable[[Capabilities], str]] = {
         else "closes the stream; the next words open another"
     ),
     "The next message is sent ahead, so that there is no dead air": lambda able: _yes(able.sends_ahead),
-    "Tells when speech begins and ends": lambda able: (
-        "yes" if able.reports_speech else "no, the bot follows the told duration"
+    "Reports when speech begins and ends": lambda able: (
+        "yes" if able.reports_speech else "no, the bot follows the announced duration"
     ),
     "Begins with words (`AVATAR_GREETING`)": lambda able: _yes(able.requires_initial_text),
     "Can be kept open while nobody writes": lambda able: _yes(able.keeps_alive),
     "Says which streams are open (for `cleanup`)": lambda able: _yes(able.lists_open),
     "Speed of speech (`/avatar start speed=`)": _speeds,
-    "Takes a language (`/avatar start language=`)": lambda able: _yes(able.takes_language),
+    "Accepts a language (`/avatar start language=`)": lambda able: _yes(able.takes_language),
     "Picture quality": lambda able: ", ".join(able.qualities).replace("_", " ") or "no choice",
     "Characters in one text": lambda able: f"{able.max_text:,}",
     "Closes by itself when silent": _idle,

@@ -1,6 +1,6 @@
-"""Work in order, lane by lane: what has the same key runs one after the other, different keys side by side.
+"""Work in order, one queue for each key: what has the same key runs one after the other, different keys side by side.
 
-What comes in of a channel and what goes out to it each have a lane, so neither overtakes itself. Knows no Slack."""
+What comes in of a channel and what goes out to it each have a queue, so neither overtakes itself. Knows no Slack."""
 
 import asyncio
 from collections import deque
@@ -15,7 +15,7 @@ from bot.core.unexpected import report_unexpected
 log = structlog.get_logger(__name__)
 
 MAX_QUEUED = 1000
-"""Pieces of work that wait in one lane; a channel that is so far behind will not catch up."""
+"""Tasks that wait in one queue; a channel that is so far behind will not catch up."""
 
 LONG_WORK = 1.0
 """Seconds after which work gives its room to others: it is waiting, for Slack's rate limit for example."""
@@ -24,10 +24,10 @@ Work = Callable[[], Awaitable[object]]
 
 
 class KeyedTaskQueue:
-    """Lanes that exist while something waits in them. Work must not raise; what it raises is logged."""
+    """Queues that exist while something waits in them. Work must not raise; what it raises is logged."""
 
     def __init__(self, name: str, *, at_once: int | None = None) -> None:
-        """`name` is for the log. `at_once`: how many lanes work at the same time; None sets no limit."""
+        """`name` is for the log. `at_once`: how many queues work at the same time; None sets no limit."""
         self._name = name
         self._room = None if at_once is None else asyncio.Semaphore(at_once)
         self._waiting: dict[Hashable, deque[Work]] = {}
@@ -36,7 +36,7 @@ class KeyedTaskQueue:
         self._idle.set()
 
     def submit(self, key: Hashable, work: Work) -> bool:
-        """Run `work` after everything that was put into the same lane before. Never waits. False: it is left out."""
+        """Run `work` after everything that was put into the same queue before. Never waits. False: it is left out."""
         lane = self._waiting.get(key)
         if lane is None:
             lane = self._waiting[key] = deque()
@@ -49,7 +49,7 @@ class KeyedTaskQueue:
         return True
 
     async def idle(self) -> None:
-        """Wait until nothing waits or runs in any lane."""
+        """Wait until nothing waits or runs in any queue."""
         await self._idle.wait()
 
     async def close(self) -> None:
@@ -64,7 +64,7 @@ class KeyedTaskQueue:
                 try:
                     async with self._slot():
                         await lane.popleft()()
-                except Exception as error:  # noqa: BLE001 - the next piece of work must not wait behind this one for ever
+                except Exception as error:  # noqa: BLE001 - the next piece of work must not wait behind this one forever
                     report_unexpected("work failed", error, lane=f"{self._name} {key}")
         finally:
             if self._waiting.get(key) is lane:

@@ -143,7 +143,7 @@ class OpenAICompatible:
             return await anext(answer, None)
 
     def _in_time(self, deadline: float) -> AbstractAsyncContextManager[None]:
-        # Whatever arrives: comments, thoughts and empty fragments keep a connection alive for ever.
+        # Whatever arrives: comments, thoughts and empty fragments keep a connection alive forever.
         return time_limit(self._clock, deadline - self._clock.monotonic())
 
     async def _opened(self, knowledge: str, turns: Sequence[ChatTurn]) -> httpx.Response:
@@ -227,7 +227,7 @@ class OpenAICompatible:
         if fields.field(body, "error") is not None:
             raise self._refusal(200, content)
         if not has_choice(body):
-            raise AnswerError("what answers there is no chat API", why=AnswerTrouble.ADDRESS)
+            raise AnswerError("what answers there is not a chat API", why=AnswerTrouble.ADDRESS)
         yield body
 
 

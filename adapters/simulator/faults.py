@@ -83,7 +83,7 @@ class Faults:
         sense.
         """
         if times is not None and times < 1:
-            raise ValueError("times is at least 1, or null for ever")
+            raise ValueError("times is at least 1, or null for always")
         if not 0 <= seconds < 86_400:
             raise ValueError("seconds is between 0 and a day")
         if not 100 < status < 600:

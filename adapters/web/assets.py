@@ -1,4 +1,4 @@
-"""The static files of the page, read once into memory and served for ever under the hash of their content."""
+"""The static files of the page, read once into memory and served forever under the hash of their content."""
 
 import gzip
 import hashlib

@@ -18,5 +18,5 @@ class SessionLookup(Protocol):
     async def room_access(self, link_nonce: str) -> RoomAccess | None:
         """How one more page enters the room of the session behind the link; None where there is none to enter now.
 
-        Raises `bot.core.errors.ProviderError` where that cannot be had right now.
+        Raises `bot.core.errors.ProviderError` if that cannot be fetched right now.
         """

@@ -83,7 +83,7 @@ def busy(pages: Pages, request: web.Request) -> web.Response:
 
 
 def broken(pages: Pages, request: web.Request, reference: str) -> web.Response:
-    """A mistake of ours; `reference` is also in the log."""
+    """A bug of ours; `reference` is also in the log."""
     return pages.sentence(
         request,
         500,

@@ -126,7 +126,7 @@ def parse_message(text: str) -> ClientMessage | None:
 
 
 def _refuse(constant: str) -> Never:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 class Close(IntEnum):
@@ -141,7 +141,7 @@ class Close(IntEnum):
     TOO_LONG = 1009
     """The page sent a longer message than it may."""
     FAILED = 1011
-    """A mistake of ours; the page tries again."""
+    """A bug of ours; the page tries again."""
     LATER = 1013
     """The server cannot look the link up right now; the page tries again."""
     REVOKED = 4404
@@ -247,7 +247,7 @@ def session_message(view: SessionView, now: datetime) -> SessionMessage:
         "ends_at": view.ends_at.timestamp(),
         "hls_url": _web_address(view.hls_url),
         "has_room": enters_room(view),
-        # The page is no chat: a command stands there without the marks of code.
+        # The page is not a chat: a command stands there without the marks of code.
         "ended": view.ended.replace("`", "") if view.ended else None,
     }
 

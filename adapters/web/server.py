@@ -39,7 +39,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class _ServerLog(logging.LoggerAdapter[logging.Logger]):
-    """What aiohttp's server writes into the log, without an error and a traceback for each request that is no HTTP:
+    """What aiohttp's server writes into the log, without an error and a traceback for each request that is not HTTP:
     anybody may send those, as often as they like. It answers them with 400 by itself."""
 
     def exception(self, msg: object, *args: object, exc_info: Any = True, **others: Any) -> None:
@@ -94,7 +94,7 @@ class WebServer:
         self.app = self._make_app()
 
     async def start(self) -> str:
-        """Listen, and return the local base URL without a last slash. Raises OSError where the port cannot be had."""
+        """Listen, and return the local base URL without a last slash. Raises OSError if the port is not available."""
         runner = web.AppRunner(
             self.app,
             access_log=None,

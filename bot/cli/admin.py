@@ -185,7 +185,7 @@ async def close_as_json(settings: Settings, clock: Clock, tell: Echo, close: Cal
 
 
 async def block(settings: Settings, clock: Clock, tell: Echo, person: str, *, as_json: bool) -> None:
-    """Block a person (`platform:user`) everywhere. Raises `Refused` where that is no person."""
+    """Block a person (`platform:user`) everywhere. Raises `Refused` if that is not a person."""
     _check(person)
     async with await open_store(settings, clock) as store:
         is_new = await store.block(person, EVERYWHERE, OPERATOR)
@@ -197,7 +197,7 @@ async def block(settings: Settings, clock: Clock, tell: Echo, person: str, *, as
 
 
 async def unblock(settings: Settings, clock: Clock, tell: Echo, person: str, *, as_json: bool) -> None:
-    """Lift every block of a person (`platform:user`). Raises `Refused` where that is no person."""
+    """Lift every block of a person (`platform:user`). Raises `Refused` if that is not a person."""
     _check(person)
     async with await open_store(settings, clock) as store:
         of_person = [block for block in await store.blocked() if block.person == person]

@@ -14,7 +14,7 @@ from bot.sessions.orphans import list_open
 from bot.sessions.session import AvatarSession
 
 UNUSED_AFTER = 60.0
-"""Seconds of silence after which an admin's clean-up takes a session for unused."""
+"""Seconds of silence after which an admin's clean-up treats a session as unused."""
 
 CLOSE_TIMEOUT = 10.0
 """Seconds a clean-up waits for the provider before it answers the admin."""

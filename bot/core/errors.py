@@ -16,7 +16,7 @@ AvatarRelayError
     ├── NotReady             the stream cannot take this yet (no viewer, still connecting)
     │   └── AvatarAway       somebody is in the avatar's room, and the avatar is not
     ├── StreamGone           the stream is closed, finished or unknown
-    ├── Sunset               the provider has switched this API off for good
+    ├── Sunset               the provider has switched this API off permanently
     ├── Invalid              the provider does not accept a value; `parameter` where it says which
     └── Transient            network or server trouble, of which `trouble` names the kind; `may_have_taken_effect`
                              decides whether to repeat (rule 5)

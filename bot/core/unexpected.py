@@ -1,4 +1,4 @@
-"""What to do with an error that nobody foresaw: the log has it whole once, with a reference, then a line each time.
+"""What to do with an unexpected error: the log has it whole once, with a reference, then a line each time.
 
 One event that a library cannot parse may come a hundred times a minute; a hundred tracebacks would hide all the rest.
 Decides nothing about what goes on after the error, and tells nobody but the log.

@@ -25,7 +25,7 @@ class Phase(StrEnum):
 class SessionView:
     """What may be shown of a session: the panel and the watch page are drawn from this alone.
 
-    `watch_url` is the link for people, None where none can be had. `hls_url` is set while a stream can be played.
+    `watch_url` is the link for people, None if there is none. `hls_url` is set while a stream can be played.
     `has_room`: the stream is a LiveKit room, which the page gets a door to (`RoomAccess`).
     `ended` is a sentence. `price_per_minute` is US dollars while a stream is open.
     """

@@ -111,7 +111,7 @@ def blocked_by_operator(person: str) -> str:
 
 
 def not_a_person(text: str) -> str:
-    """The answer to a block of something that is no person."""
+    """The answer to a block of something that is not a person."""
     return f"I do not know who `{text[:40]}` is. Mention the person, or give their id on this platform."
 
 

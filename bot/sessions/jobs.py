@@ -52,7 +52,7 @@ class PeriodicJobs:
     def __init__(
         self, sessions: SessionRegistry, permissions: Permissions, budget: Quotas, *, audit_days: int = 365
     ) -> None:
-        """`audit_days`: how long the audit is kept, 0 for ever."""
+        """`audit_days`: how long the audit is kept, 0 for forever."""
         self._sessions = sessions
         self._permissions = permissions
         self._budget = budget

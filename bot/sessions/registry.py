@@ -151,7 +151,7 @@ class SessionRegistry:
         return None if session is None else view_of_row(session, self.services)
 
     async def reconcile(self) -> None:
-        """Compare the rows with what the provider has open, and mend the difference: streams it has ended by itself
+        """Compare the rows with what the provider has open, and fix the difference: streams it has ended by itself
         without saying so, and streams it has open that no row owns (`bot.sessions.orphans`)."""
         before = {running: running.stream for running in self}
         listed = await list_open(self.services.provider)
@@ -236,7 +236,7 @@ class SessionRegistry:
     async def room_access(self, link_nonce: str) -> RoomAccess | None:
         """How one more page enters the room of the session behind a link; None where there is no room to enter now.
 
-        Raises `ProviderError` where a room of the operator's own cannot be had.
+        Raises `ProviderError` if a room of the operator's own is not available.
         """
         running = self._by_link.get(link_nonce)
         stream, playback = (running.stream, running.playback) if running else (None, None)

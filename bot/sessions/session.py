@@ -312,7 +312,7 @@ class AvatarSession:
         self.ear.listen()
 
     async def _close_surely(self) -> None:
-        """Close, and at least what costs money where that fails in a way nobody foresaw."""
+        """Close, and at least what costs money if that fails unexpectedly."""
         try:
             await self._close()
         except Exception as error:  # noqa: BLE001
@@ -371,7 +371,7 @@ class AvatarSession:
         try:
             self._avatar = await self._services.catalogue.avatar(self.session.avatar)
         except ProviderError as error:
-            log.info("the list of avatars cannot be had", session=self.session.id, error=str(error))
+            log.info("could not fetch the list of avatars", session=self.session.id, error=str(error))
             return
         if not self.is_stopping:
             self._show()

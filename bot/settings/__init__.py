@@ -104,7 +104,7 @@ class Settings(Section):
         default=(), description="platform:user pairs with commas between, such as discord:1234,slack:U0123"
     )
     audit_days: int = Field(
-        default=365, ge=0, le=36_500, description="a whole number of days from 0 to 36500; 0 keeps it for ever"
+        default=365, ge=0, le=36_500, description="a whole number of days from 0 to 36500; 0 keeps it forever"
     )
     shutdown: Annotated[Shutdown, AnyCase] = Field(default=Shutdown.CLOSE, description="close or keep")
     log_level: Annotated[LogLevel, AnyCase] = Field(default=LogLevel.INFO, description="debug, info, warning or error")
@@ -165,7 +165,7 @@ _OPTIONS_OF = {"heygen-streaming": "heygen_streaming", "liveavatar": "liveavatar
 def load(env_file: Path | None = ENV_FILE) -> Settings:
     """Read every setting from the environment and `env_file`; the environment wins, an empty value counts as unset.
 
-    env_file: None reads the environment alone; a file that is missing is no error.
+    env_file: None reads the environment alone; a file that is missing is not an error.
     Raises `SettingsError` with one line for each bad value.
     """
     bad: list[str] = []

@@ -93,7 +93,7 @@ def _bounded(variables: dict[str, str] | None) -> dict[str, str] | None:
     if len(variables) > MAX_VARIABLES:
         raise ValueError
     for name, value in variables.items():
-        # JSON can write half a surrogate pair, which is no text and cannot be sent.
+        # JSON can write half a surrogate pair, which is not text and cannot be sent.
         f"{name}{value}".encode()
         if not 0 < len(name) <= MAX_NAME_LENGTH or len(value) > MAX_VALUE_LENGTH:
             raise ValueError

@@ -110,7 +110,7 @@ class Conversation:
         except AnswerError as error:
             answering.error = error
         except Exception as error:  # noqa: BLE001
-            # The boundary to a client we may not know: an answer that is never done would hold the queue for ever.
+            # The boundary to a client we may not know: an answer that is never done would hold the queue forever.
             report_unexpected("answering failed: unexpected error", error)
             answering.error = AnswerError(f"the chat model: {type(error).__name__}")
         answering.finish()

@@ -29,7 +29,7 @@ FORM = re.compile(
 """Names after the parameters that they stand for, so that both ways to write them are one."""
 
 DEFAULT_TIMEOUT = 10.0
-"""Seconds to be connected, where `connect_timeout` does not say otherwise. libpq waits for ever; nothing here does."""
+"""Seconds to be connected, where `connect_timeout` does not say otherwise. libpq waits forever; nothing here does."""
 
 _LARGEST = 2_147_483_647
 """libpq reads its numbers into an int."""

@@ -48,8 +48,8 @@ class Catalogue:
         return self._avatars.get(avatar_id)
 
     async def refresh_forever(self) -> None:
-        """Read both lists now and every hour, until cancelled. A list that cannot be had stays as it was, and is asked
-        for again after a minute."""
+        """Read both lists now and every hour, until cancelled. A list that cannot be fetched stays as it was, and is
+        asked for again after a minute."""
         while True:
             pause = CACHE_TTL
             try:
@@ -57,7 +57,7 @@ class Catalogue:
                 await self._read_avatars(CACHE_TTL / 2)
                 self._voices = tuple(await self._provider.voices())
             except ProviderError as error:
-                log.info("the lists of avatars and voices cannot be had", error=str(error))
+                log.info("could not fetch the lists of avatars and voices", error=str(error))
                 pause = RETRY_DELAY
             await self._clock.sleep(pause)
 

@@ -3,7 +3,7 @@ and a clock that only the test moves. Nothing of ours is faked but the chat plat
 
 Time and sockets take turns: whenever the clock has moved, everything that can happen at that moment happens before it
 moves on (`tests.harness.settle`), so that a test runs the same way each time. What nobody may leave behind (a task, a
-failed task, a mistake nobody foresaw) is looked for at the end of every world.
+failed task, an unexpected error) is looked for at the end of every world.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ NO_WORD_YET = 0.6
 """Seconds into a text in which its first word is not out yet, so that nobody, and no provider, can know that it
 began."""
 
-MISTAKES = ("task failed", "unforeseen")
+MISTAKES = ("task failed", "unexpected error")
 """What the log must never say in a test."""
 
 _BLANK_DATABASES: dict[str, bytes] = {}
@@ -188,7 +188,7 @@ class World:
         return self
 
     def _note_mistake(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        self.log.append({"event": f"unforeseen: {context}"})
+        self.log.append({"event": f"unexpected error: {context}"})
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:

@@ -30,7 +30,7 @@ GREETING = "Hi."
 NO_WORD_YET = 0.25
 """Seconds of the machine into a text in which a program need not know that it began."""
 
-MISTAKES = ("Traceback", "task failed", "unforeseen", "ResourceWarning")
+MISTAKES = ("Traceback", "task failed", "unexpected error", "ResourceWarning")
 """What a program must never write."""
 
 

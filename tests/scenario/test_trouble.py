@@ -712,7 +712,7 @@ async def test_a_mistake_nobody_foresaw_closes_the_session_and_is_told(
     await world.until(running.closed.is_set)
     assert world.notices[-1].startswith("Something went wrong. Try again, and tell the operator if it keeps happening.")
     assert world.open_streams == []
-    assert [entry["event"] for entry in world.log if "unforeseen" in entry["event"]]
+    assert [entry["event"] for entry in world.log if "unexpected error" in entry["event"]]
     world.log.clear()
     await all_is_well_again(world)
 

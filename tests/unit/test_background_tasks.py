@@ -1,6 +1,6 @@
 """Owners of background tasks, one by one: a mistake inside one is logged, and neither ends it nor what it looks after.
 
-docs/architecture.md has the table of them. Each test makes the mistake by a part that raises what nobody foresaw.
+docs/architecture.md has the table of them. Each test makes the mistake by a part that raises something unexpected.
 """
 
 import asyncio
@@ -98,6 +98,6 @@ async def test_the_writer(world: World) -> None:
         def __call__(self, _connection: object, _arguments: object, /) -> list[object]:
             return []
 
-    with pytest.raises(StoreUnavailable, match=r"unforeseen way \(ref "):
+    with pytest.raises(StoreUnavailable, match=r"failed unexpectedly \(ref "):
         await world.store._writer.write(Odd(), None, "something")
     await world.start()

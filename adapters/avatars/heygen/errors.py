@@ -172,7 +172,7 @@ class HeyGenErrors:
             case 408:
                 return Transient(said, may_have_taken_effect=True, trouble=Trouble.TIMEOUT, code=code)
             case status if status >= 500 or answer.is_success:
-                # A success with a code that nobody knows is no answer of the API as it is documented.
+                # A success with a code that nobody knows is not an answer the API documents.
                 trouble = Trouble.MALFORMED if answer.is_success else Trouble.SERVER_ERROR
                 return Transient(said, may_have_taken_effect=True, trouble=trouble, code=code)
             case _:

@@ -222,7 +222,7 @@ class SpeechAligner:
         self._epoch = epoch - now + zero
 
     def _is_new(self, word: HeardWord) -> bool:
-        """A stream of words begins anew on every connection, so only times tell what was reported already."""
+        """A stream of words starts again on every connection, so only times tell what was reported already."""
         if word.start < self._newest_start or (word.start == self._newest_start and word.text in self._newest_texts):
             return False
         if word.start > self._newest_start:

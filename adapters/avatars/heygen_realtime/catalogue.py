@@ -99,7 +99,7 @@ class RealtimeCatalogue:
             listed = fields.field(answer.json, "data")
             if not isinstance(listed, list):
                 raise Transient(
-                    f"HeyGen answered {path} with something that is no list",
+                    f"HeyGen answered {path} with something that is not a list",
                     may_have_taken_effect=False,
                     trouble=Trouble.MALFORMED,
                 )

@@ -144,7 +144,7 @@ class HeyGenStreaming(HeyGenAccount):
         return upstream_id
 
     async def start(self, upstream_id: str) -> Playback:
-        """Start the stream. A second start is no error: v1 answers that it is connecting or connected already.
+        """Start the stream. A second start is not an error: v1 answers that it is connecting or connected already.
 
         The room was told to the process that created the stream; for any other the Playback is empty.
         """

@@ -18,7 +18,7 @@ SANDBOX_AVATAR = "dd73ea75-1218-4ef3-92ce-606d5f7fbc0a"
 
 
 class LiveAvatarCatalogue:
-    """Avatars, voices and the balance, read anew at each call."""
+    """Avatars, voices and the balance, fetched at each call."""
 
     def __init__(self, connection: ProviderHttpClient, judge: ErrorMapper, *, sandbox: bool) -> None:
         self._connection = connection

@@ -1,7 +1,7 @@
-"""The carrier that joins rooms itself, with the `livekit` package, an extra that is imported when first needed.
+"""The transport that joins rooms itself, with the `livekit` package, an extra that is imported when first needed.
 
 A room's client token has one identity, so a bot that joins with it takes the only place: viewers then watch what the
-bot republishes (`stage`), never this room.
+bot republishes (`broadcast/`), never this room.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ MISSING = "The bot cannot join rooms: install avatar-relay[livekit], or set AVAT
 
 
 class BotTransport:
-    """`Carrier` over LiveKit."""
+    """`RoomTransport` over LiveKit."""
 
     def __init__(self, make_stage: "MakeStage | None" = None) -> None:
         """`make_stage` makes what shows a room to everybody; without it nobody can watch."""
@@ -107,7 +107,7 @@ class BotRoom:
         self.is_ready = self._was_here = True
 
     async def door(self) -> RoomAccess | None:
-        """Into the stage, if there is one."""
+        """Into the broadcast room, if there is one."""
         return await self._stage.door() if self._stage is not None and not self._is_left else None
 
     async def send(self, message: RoomMessage) -> None:
@@ -134,7 +134,7 @@ class BotRoom:
         return self._inbox.messages()
 
     async def leave(self) -> None:
-        """Leave the room, after its stage."""
+        """Leave the room, after its broadcast room."""
         self._is_left = True
         try:
             if self._stage is not None:

@@ -1,4 +1,4 @@
-"""Which carrier a room gets: the configured one, or that of the simulator's stand-in rooms, known by their address."""
+"""Which transport a room gets: the configured one, or that of the simulator's fake rooms, known by their address."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,19 +22,19 @@ class ChosenTransport:
         self._stand_in = WebSocketTransport()
 
     async def join(self, upstream_id: str, playback: Playback) -> Room:
-        """Enter with the carrier the address asks for."""
+        """Join with the transport the address asks for."""
         is_local = is_stand_in(playback.livekit_url or "")
         return await (self._stand_in if is_local else self._configured).join(upstream_id, playback)
 
 
 def transport_for(settings: Settings, clock: Clock) -> Callable[[PageBridge], RoomTransport]:
-    """The carrier that `AVATAR_CARRIER` asks for. Raises `SettingsError` where it cannot be had."""
+    """The transport that `AVATAR_CARRIER` asks for. Raises `SettingsError` if it is not available."""
     bot = bot_carrier_for(settings, clock)
     return lambda seats: ChosenTransport(bot or PageTransport(seats))
 
 
 def bot_carrier_for(settings: Settings, clock: Clock) -> BotTransport | None:
-    """The bot with a stage, where the settings ask for it; None where pages carry. Raises `SettingsError`."""
+    """The bot with a broadcast room, if the settings ask for it; None if pages carry. Raises `SettingsError`."""
     choice = settings.avatar.carrier
     if choice is RoomTransportChoice.AUTO:
         choice = RoomTransportChoice.BOT if settings.livekit.is_set else RoomTransportChoice.PAGE

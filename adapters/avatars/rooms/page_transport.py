@@ -1,4 +1,4 @@
-"""The carrier without a connection of its own: the watch page that has the seat publishes the commands.
+"""The transport without a connection of its own: the watch page that has the seat publishes the commands.
 
 With nobody in the seat nothing can be said, which is `NotReady`: the queue waits and people read what for.
 """
@@ -15,7 +15,7 @@ CONFIRM_LIMIT = 5.0
 
 
 class PageTransport:
-    """`Carrier` over `PageBridge`."""
+    """`RoomTransport` over `PageBridge`."""
 
     def __init__(self, seats: PageBridge) -> None:
         self._seats = seats

@@ -1,4 +1,4 @@
-"""The interface of the carriers. Somebody has to hold a room's token for a command to reach the avatar: a carrier is
+"""The interface of transports. Somebody has to hold a room's token for a command to reach the avatar: a transport is
 that somebody, or knows who is. It knows rooms and messages, and nothing of what the messages mean.
 """
 
@@ -31,7 +31,7 @@ class Room(Protocol):
 
     def messages(self) -> AsyncIterator[RoomNews]:
         """What the avatar says on the data channel, and whether it is there, until the room was left or the connection
-        to it is lost for good.
+        to it is lost.
 
         For one reader at a time; the next one goes on from there.
         """

@@ -1,7 +1,7 @@
-"""The carrier for the simulator's stand-in rooms, for machines without a LiveKit server: the data channel of a room as
+"""The transport for the simulator's fake rooms, for machines without a LiveKit server: the data channel of a room as
 JSON text frames on a WebSocket. No real service has such rooms.
 
-A stand-in room is known by its address, `ws://HOST/simulator/rooms/SESSION_ID`; the token travels as `?token=`. A frame
+A fake room is known by its address, `ws://HOST/simulator/rooms/SESSION_ID`; the token travels as `?token=`. A frame
 in either direction is `{"topic": "agent-control" | "agent-response", "data": {...}}`. Entering it is being its viewer.
 Whether the avatar is there, which LiveKit would show, is a frame of the topic `avatar`: `{"is_here": true | false}`.
 """
@@ -40,7 +40,7 @@ def is_stand_in(livekit_url: str) -> bool:
 
 
 class WebSocketTransport:
-    """`Carrier` over plain WebSockets."""
+    """`RoomTransport` over plain WebSockets."""
 
     async def join(self, upstream_id: str, playback: Playback) -> "WebSocketRoom":
         """Connect to the room. Raises `Transient`."""

@@ -81,5 +81,5 @@ def _history() -> History:
         file.touch(mode=0o600)
         return FileHistory(str(file))
     except OSError:
-        # A read-only home is no reason not to talk; the history just ends with the program.
+        # A read-only home does not keep anybody from talking; the history just ends with the program.
         return InMemoryHistory()

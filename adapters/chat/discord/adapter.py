@@ -124,7 +124,7 @@ class DiscordAdapter:
     async def run(self) -> None:
         """Connect and serve. Raises `SettingsError` for a token or an intent that Discord refuses.
 
-        May be called again after it failed: the client is made anew, and what is still to be shown waits for its login.
+        May be called again after it failed: a new client is made, and what is still to be shown waits for its login.
         """
         await self._disconnect()
         self._interactions.is_leaving = self._messages.is_leaving = False
@@ -196,7 +196,7 @@ class DiscordAdapter:
                 raise
             raise SettingsError(strings.wrong_api(url, f"HTTP {error.status}")) from None
         except (TypeError, KeyError, ValueError):
-            # discord.py takes what it gets for Discord's JSON; a page of something else ends here.
+            # discord.py treats whatever it gets as Discord's JSON; a page of something else ends here.
             log.debug("no Discord at DISCORD_API_URL", exc_info=True)
             if self._has_served:
                 # It was Discord before: something on the way answers in its place, which passes.

@@ -81,7 +81,7 @@ class RelayClient(discord.AutoShardedClient):
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
-            # Longer waits come as an error: a request that is cut off within one would hold up all others for good.
+            # Longer waits come as an error: a request that is cut off within one would hold up all others forever.
             max_ratelimit_timeout=MAX_WAIT_LENGTH,
         )
         self.listeners = listeners
@@ -136,7 +136,7 @@ class RelayClient(discord.AutoShardedClient):
         """Open every connection to the gateway at `DISCORD_GATEWAY_URL`.
 
         Here and not by `DEFAULT_GATEWAY`: discord.py 2.7.1 takes the address from `/gateway/bot`, from READY when it
-        resumes, and from that constant when it begins anew; all three come by `ws_connect`.
+        resumes, and from that constant when it starts afresh; all three come by `ws_connect`.
         """
         connect, through = self.http.ws_connect, yarl.URL(gateway_url)
 
@@ -153,7 +153,7 @@ class RelayClient(discord.AutoShardedClient):
         return bool(self._connected_shards) and len(self._connected_shards) == self.shard_count
 
     async def on_shard_connect(self, shard_id: int) -> None:
-        """A shard has begun anew and hears from now on."""
+        """A shard has a new session and receives events from now on."""
         self.has_connected = True
         self._connected_shards.add(shard_id)
 

@@ -68,7 +68,7 @@ class CommandSync:
         except Exception as error:
             # Whatever mistake this is, the bot can do its work without it.
             log.exception("the commands could not be registered: unexpected error")
-            return self._note(f"an unforeseen {type(error).__name__}", pause)
+            return self._note(f"an unexpected {type(error).__name__}", pause)
         self.unhealthy_reason = None
         for guild_id in absent:
             self._tell_of(guild_id, client)
@@ -76,7 +76,7 @@ class CommandSync:
 
     def _note(self, what: str, wait: float) -> float:
         trouble = strings.not_registered(what)
-        # The same failure again is no news.
+        # The same failure again is not news.
         tell = log.info if trouble == self.unhealthy_reason else log.warning
         tell(trouble, again_in=round(wait))
         self.unhealthy_reason = trouble

@@ -17,7 +17,7 @@ def trouble_of(error: Exception) -> Trouble:
         case discord.GatewayNotFound():
             return Trouble.UNREACHABLE
         case KeyError() | TypeError():
-            # discord.py takes what it gets for Discord's JSON; a page of something else ends like this.
+            # discord.py treats whatever it gets as Discord's JSON; a page of something else ends like this.
             return Trouble.MALFORMED
         case _:
             return network.trouble_of(error)

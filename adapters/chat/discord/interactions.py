@@ -152,7 +152,7 @@ class Interactions:
                     # Also after a lost reply to the acknowledgement, which may have arrived.
                     await self._edit(interaction, reply)
         except (discord.HTTPException, RuntimeError, *TRANSIENT_ERRORS) as error:
-            # RuntimeError: aiohttp's, where the connection was made anew and the interaction's session was closed.
+            # RuntimeError: aiohttp's, where the client has reconnected and the interaction's session was closed.
             log.warning("an answer could not be delivered", error=str(error) or repr(error))
             self._answer_in_channel(interaction, reply)
 

@@ -24,7 +24,7 @@ def _is_no_payload(record: logging.LogRecord) -> bool:
     return record.levelno > logging.DEBUG
 
 
-# For good, and not by a level: that would let through what LOG_LEVEL leaves out.
+# Permanently, and not by a level: that would let through what LOG_LEVEL leaves out.
 for _name in _TELLING_ALL:
     logging.getLogger(_name).addFilter(_is_no_payload)
 

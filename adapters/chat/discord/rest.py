@@ -73,7 +73,7 @@ class DiscordRest:
                 async with asyncio.timeout(_REQUEST_TIME):
                     return await work(client)
             except RuntimeError:
-                # aiohttp's word for a session that was closed, as the client's is when the connection is made anew.
+                # aiohttp's word for a session that was closed, as the client's is when it reconnects.
                 if client is self._client:
                     raise
                 continue

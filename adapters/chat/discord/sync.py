@@ -109,7 +109,7 @@ async def registered(client: discord.Client, guild_id: int | None) -> list[Mappi
 async def _commands(request: str, asked: Awaitable[object]) -> list[Mapping[str, Any]]:
     answer = await ask(request, asked)
     if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
-        raise SyncFailed(request, "the answer is no list of commands")
+        raise SyncFailed(request, "the answer is not a list of commands")
     return answer
 
 
@@ -132,7 +132,7 @@ async def ask(request: str, answer: Awaitable[T]) -> T:
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise SyncFailed(request, f"no answer ({type(error).__name__})") from error
     except (discord.DiscordException, ValueError, TypeError, KeyError, AttributeError) as error:
-        # discord.py takes what it gets for Discord's JSON.
+        # discord.py treats whatever it gets as Discord's JSON.
         raise SyncFailed(request, f"the answer is not Discord's ({type(error).__name__})") from error
 
 

@@ -162,7 +162,7 @@ class SlackAdapter:
     async def run(self) -> None:
         """Connect and serve. Raises `SettingsError` for a token that is not accepted, or no longer.
 
-        May be called again after it failed: what has come in is still worked off, and what goes out waits in its lanes.
+        May be called again after it failed: what has come in is still handled, and what goes out waits in its queues.
         """
         try:
             await self._serve()

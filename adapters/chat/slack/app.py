@@ -36,7 +36,7 @@ async def failed(error: Exception, body: dict[str, Any]) -> BoltResponse:
     if isinstance(error, NotPersisted | StoreError | TimeoutError):
         log.warning("something from Slack could not be stored and is not acknowledged", error=type(error).__name__)
         return BoltResponse(status=503)
-    # A mistake of ours, or something Slack has never sent before. An event would fail again and again; of a command
+    # A bug of ours, or something Slack has never sent before. An event would fail again and again; of a command
     # that is not acknowledged the person is told.
     report_unexpected("something from Slack was not understood", error)
     return BoltResponse(status=200 if "event" in body else 500)

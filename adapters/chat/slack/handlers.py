@@ -59,7 +59,7 @@ class EventHandlers:
         outbox: Outbox,
         reactions: Reactions,
     ) -> None:
-        """`incoming`: one lane for each channel."""
+        """`incoming`: one queue for each channel."""
         self._bot = bot
         self._incoming = incoming
         self._workspaces = workspaces
@@ -179,7 +179,7 @@ class EventHandlers:
 
     async def _handle_mention(self, post: SlackMessage, asker: ReplyTarget) -> None:
         raw = mrkdwn.without_mention(post.raw, post.workspace.bot_user)
-        # What was forwarded is never a command, and a mention of the bot with it is no question for help.
+        # What was forwarded is never a command, and a mention of the bot with it is not a question for help.
         found = command_line(raw, self._bot.commands.usages) if raw or not post.shared else None
         if found is not None:
             group, line = found

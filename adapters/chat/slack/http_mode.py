@@ -41,7 +41,7 @@ class EventsEndpoint:
         try:
             body = (await request.read()).decode()
         except UnicodeDecodeError:
-            return self._refuse("a request to Slack's address is no text")
+            return self._refuse("a request to Slack's address is not text")
         headers = {name.lower(): value for name, value in request.headers.items()}
         if (age := self._age_of_true(body, headers)) is None:
             return self._refuse(

@@ -52,7 +52,7 @@ class ReplyTarget:
 
 
 class Outbox:
-    """What goes out, in lanes: one for each channel, and one for each person in it."""
+    """What goes out, in queues: one for each channel, and one for each person in it."""
 
     def __init__(
         self, outgoing: KeyedTaskQueue, workspaces: Workspaces, session: aiohttp.ClientSession, wording: CommandRenamer

@@ -2,7 +2,7 @@
 
 Knows envelopes, not what is in them. slack_sdk's own client is not used, for three things it does otherwise: it closes
 the old socket before it opens the next, so that commands sent in between reach nobody (Slack does not repeat those); it
-waits for a dead socket in real time, out of reach of our clock; and it goes on for ever with a wrong token."""
+waits for a dead socket in real time, out of reach of our clock; and it goes on forever with a wrong token."""
 
 import asyncio
 import json
@@ -83,7 +83,7 @@ class SocketModeConnections:
             await self._acknowledging.close()
 
     async def _hold(self, place: int) -> None:
-        """Keep one socket open for ever, one after the other."""
+        """Keep one socket open forever, one after the other."""
         again = Backoff(BACKOFF)
         receiving = TaskSet()
         try:
@@ -188,7 +188,7 @@ class SocketModeConnection:
             message = json.loads(text)
             kind = message.get("type")
         except (ValueError, AttributeError, RecursionError):
-            log.warning("Slack sent something that is no message")
+            log.warning("Slack sent something that is not a message")
             return
         if kind == "hello":
             self._ready.set()

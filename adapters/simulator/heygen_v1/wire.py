@@ -84,7 +84,7 @@ async def read_fields(request: web.BaseRequest, fields: Mapping[str, type], requ
 
 
 def is_a(value: object, expected: type) -> bool:
-    """Whether a JSON value is of a type; true is no number, and a whole number is a float."""
+    """Whether a JSON value is of a type; true is not a number, and a whole number is a float."""
     if isinstance(value, bool):
         return expected is bool
     return isinstance(value, expected) or (expected is float and isinstance(value, int))

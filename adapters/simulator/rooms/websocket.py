@@ -186,6 +186,6 @@ async def _receive(socket: web.WebSocketResponse, room: _SocketRoom) -> None:
         try:
             message = json.loads(frame.data)
         except (ValueError, RecursionError):
-            continue  # as in a LiveKit room, where data that is no command has no effect
+            continue  # as in a LiveKit room, where data that is not a command has no effect
         if isinstance(message, dict) and isinstance(message.get("topic"), str):
             room.receive(message["topic"], message.get("data"))

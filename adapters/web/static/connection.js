@@ -44,7 +44,7 @@ export class Connection {
     };
   }
 
-  // What is said while the line is away is not said; the server then asks anew.
+  // What is said while the connection is down is not sent; the server then asks again.
   say(message) {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }

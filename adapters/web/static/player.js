@@ -3,7 +3,7 @@
 
 const HLS = "./vendor/hls-1.7.4.min.mjs";
 const NATIVE = "application/vnd.apple.mpegurl";
-const STALL = 6_000; // ms a picture may stand still before the stream is loaded anew
+const STALL = 6_000; // ms a picture may stand still before the stream is loaded again
 const SLOW_START = 15_000; // ms the first picture may take
 const WAITS = [300, 600, 1200, 2500, 4000]; // ms between attempts; the last one repeats
 const TOO_FAR_BEHIND = 12; // seconds behind the live edge that are caught up by a jump
@@ -104,7 +104,7 @@ export class Player {
     this.again();
   }
 
-  // Load the same stream anew, after a while.
+  // Load the same stream again, after a while.
   again() {
     const url = this.url;
     this.unload();

@@ -4,7 +4,7 @@
 const LIVEKIT = "./vendor/livekit-client-2.23.0.umd.js";
 const WAITS = [300, 1000, 2000, 4000]; // ms before the room is asked for again; the last one repeats
 const MANY_ATTEMPTS = 3; // after which a person is told that it does not work
-const BETWEEN_LOADS = 10_000; // ms at least between two times that the page loads itself anew
+const BETWEEN_LOADS = 10_000; // ms at least between two times that the page reloads itself
 const LONGEST_REPORT = 16 * 1024; // bytes, as adapters/web/feed.py says
 const LONGEST_TOPIC = 128; // as adapters/web/protocol.py says
 const MOST_HEARD = 80; // reports per second; it takes 100

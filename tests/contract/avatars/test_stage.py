@@ -130,7 +130,7 @@ async def test_no_token_is_logged(
         await BotTransport().join("s", Playback(livekit_url="ws://127.0.0.1:9", livekit_token="eyJhbGciOi.e30.c2ln"))
 
     said_so = capsys.readouterr()
-    assert "a stage is open" in said_so.out
+    assert "a broadcast room is open" in said_so.out
     assert "eyJ" not in caplog.text + said_so.out + said_so.err
 
 

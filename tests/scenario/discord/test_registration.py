@@ -133,9 +133,9 @@ FAULTS = {
     "403": (Fault.refuse(20012, status=403), "HTTP 403"),
     "404 without a code": (Fault.refuse(0, status=404), "HTTP 404"),
     "400": (Fault.refuse(50035), "HTTP 400, Discord's code 50035"),
-    "no list": (Fault.nonsense('{"commands": []}'), "the answer is no list of commands"),
-    "list of something": (Fault.nonsense('["avatar"]'), "the answer is no list of commands"),
-    "a page": (Fault.nonsense("<html>busy</html>", "text/html"), "the answer is no list of commands"),
+    "no list": (Fault.nonsense('{"commands": []}'), "the answer is not a list of commands"),
+    "list of something": (Fault.nonsense('["avatar"]'), "the answer is not a list of commands"),
+    "a page": (Fault.nonsense("<html>busy</html>", "text/html"), "the answer is not a list of commands"),
     "broken JSON": (Fault.nonsense('[{"name":'), "the answer is not Discord's"),
 }
 

@@ -1,6 +1,6 @@
-"""A stage: a room on the operator's own LiveKit server, where everybody can watch an avatar whose room has one place.
+"""A broadcast room: on the operator's own LiveKit server, where everybody can watch an avatar whose room has one place.
 
-It opens when the first page asks for a door, so a session nobody watches costs nothing here, and stays until its stream
+It opens when the first page asks for access, so a session nobody watches costs nothing here, and stays until its stream
 is over. Viewers are in this room alone: nothing of them, not even their number, reaches the provider.
 
 Imports the `livekit` package, so it is itself imported only where such a server is configured.
@@ -23,7 +23,7 @@ from bot.core.tasks import cancel_and_wait
 log = structlog.get_logger(__name__)
 
 DOOR_LIMIT = 15.0
-"""Seconds a page waits for a stage that is being opened."""
+"""Seconds a page waits for a broadcast room that is being opened."""
 
 OPEN_LIMIT = 12.0
 """Seconds to make a room and enter it."""
@@ -32,10 +32,10 @@ LEAVE_LIMIT = 2.0
 """Seconds to leave one."""
 
 BACKOFF = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds before each further attempt; after the last one the stage is given up until a page asks again."""
+"""Seconds before each further attempt; after the last one the room is given up until a page asks again."""
 
 STEADY = 60.0
-"""Seconds after which a stage that was lost counts as one that worked, and has all its attempts again."""
+"""Seconds after which a room that was lost counts as one that worked, and has all its attempts again."""
 
 
 class BroadcastRoom:
@@ -56,9 +56,9 @@ class BroadcastRoom:
         self._staying: asyncio.Task[None] | None = None
 
     async def door(self) -> RoomAccess:
-        """A door for one more page. Raises `Transient` where the stage cannot be had, `StreamGone` when it is over."""
+        """Access for one more page. Raises `Transient` if the room cannot be reached, `StreamGone` when it is over."""
         if self._is_closed or not self._avatar.isconnected():
-            raise StreamGone("the stage was closed, or its avatar is not there")
+            raise StreamGone("the broadcast room was closed, or its avatar is not there")
         if self._staying is None or self._staying.done():
             self._is_settled.clear()
             self._staying = asyncio.create_task(self._run(), name=f"stage of {self._upstream_id}")
@@ -91,9 +91,9 @@ class BroadcastRoom:
                 why = type(trouble).__name__
             failures = 1 if self._clock.monotonic() - since > STEADY else failures + 1
             if failures > len(BACKOFF):
-                log.error("a stage is given up until a page asks for it", stream=self._upstream_id, why=why)
+                log.error("a broadcast room is given up until a page asks for it", stream=self._upstream_id, why=why)
                 break
-            log.warning("a stage is not there; it is opened again", stream=self._upstream_id, why=why)
+            log.warning("a broadcast room is not there; it is opened again", stream=self._upstream_id, why=why)
             await self._clock.sleep(BACKOFF[failures - 1])
         self._is_settled.set()
 
@@ -109,7 +109,7 @@ class BroadcastRoom:
                 # Nothing is encoded while nobody watches (dynacast).
                 options = rtc.RoomOptions(auto_subscribe=False, dynacast=True)
                 await room.connect(self._server.url, self._server.publisher_token(self._room), options)
-            log.info("a stage is open", stream=self._upstream_id, identity=PUBLISHER)
+            log.info("a broadcast room is open", stream=self._upstream_id, identity=PUBLISHER)
             self._is_open = True
             self._is_settled.set()
             async with asyncio.TaskGroup() as tasks:
@@ -117,7 +117,7 @@ class BroadcastRoom:
                 await lost.wait()
                 forwarding.cancel()
         finally:
-            # Who asks while a stage that worked is opened again waits for it; a server that gave none is told at once.
+            # Who asks while a room that worked is opened again waits for it; a server that gave none is told at once.
             was_open, self._is_open = self._is_open, False
             if was_open and not self._is_closed:
                 self._is_settled.clear()

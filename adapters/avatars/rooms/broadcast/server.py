@@ -79,9 +79,9 @@ class BroadcastServer:
                 await server.room.delete_room(api.DeleteRoomRequest(room=room))
         except api.TwirpError as refusal:
             if refusal.code != api.TwirpErrorCode.NOT_FOUND:
-                log.warning("a stage was not removed", code=refusal.code)
+                log.warning("a broadcast room was not removed", code=refusal.code)
         except (aiohttp.ClientError, OSError) as trouble:
-            log.warning("a stage was not removed", error=network.told(trouble))
+            log.warning("a broadcast room was not removed", error=network.told(trouble))
 
     @asynccontextmanager
     async def _api(self) -> AsyncIterator[api.LiveKitAPI]:

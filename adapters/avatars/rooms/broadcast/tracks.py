@@ -124,4 +124,4 @@ async def _close(closing: Callable[[], Awaitable[None]]) -> None:
         async with asyncio.timeout(CLOSE_LIMIT):
             await closing()
     except TimeoutError:
-        log.warning("a track of a stage was not given up in time")
+        log.warning("a track of a broadcast room was not given up in time")

@@ -49,7 +49,7 @@ COLUMNS, ROWS = 6, 4
 
 
 def main() -> None:
-    """Make all segments anew, into the folder of this file or `--out`."""
+    """Make all segments again, into the folder of this file or `--out`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     out: Path = parser.parse_args().out
