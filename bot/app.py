@@ -121,8 +121,8 @@ class Application:
     async def serve(self) -> None:
         """Run the chats and the sweeper until `ask_to_stop`, then close every session.
 
-        Raises `SettingsError` where the last chat platform can only be helped by the operator; the sessions are closed
-        then. Raises `StoreUnavailable` where another process has taken the database over; the sessions are left to it.
+        Raises `SettingsError` if the last chat platform can only be helped by the operator; the sessions are closed
+        then. Raises `StoreUnavailable` if another process has taken the database over; the sessions are left to it.
         """
         async with AsyncExitStack() as entered:
             showing: asyncio.Task[None] | None = None
@@ -211,7 +211,7 @@ class Application:
         answers = "answers by itself" if provider.capabilities.chat else "answers with the chat model"
         if not services.can_answer:
             needed = provider.capabilities.chat_setting or "CHAT_API_URL and CHAT_MODEL"
-            answers = f"repeats only; set {needed} to let it answer"
+            answers = f"can only repeat; set {needed} to let it answer"
         self._tell(f"Avatar: {provider.name}{' (simulated)' if self.simulator else ''}, {answers}.")
 
     async def _start_web(self, store: Store, settings: Settings) -> None:
@@ -331,14 +331,14 @@ class Application:
 
 
 def make_chat_model(settings: Settings, clock: Clock) -> OpenAICompatible | None:
-    """The chat model that the settings name, not entered yet; None where they name none."""
+    """The chat model that the settings name, not entered yet; None if they name none."""
     return OpenAICompatible.from_settings(settings, clock)
 
 
 async def run_simulator(
     options: SimulatorOptions, clock: Clock, host: str, port: int, tell: Echo, stop: asyncio.Event
 ) -> None:
-    """Run the simulator alone until `stop`. Raises `SettingsError` where it cannot listen."""
+    """Run the simulator alone until `stop`. Raises `SettingsError` if it cannot listen."""
     simulator = Simulator(options, clock)
     try:
         url = await simulator.start(host, port)

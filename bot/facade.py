@@ -148,7 +148,7 @@ class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
 
     @classmethod
     def missing_settings(cls, settings: Settings) -> str | None:
-        """What has to be set before this platform can be used, as a sentence; None where nothing is missing."""
+        """What has to be set before this platform can be used, as a sentence; None if nothing is missing."""
 
     @property
     def unhealthy_reason(self) -> str | None:

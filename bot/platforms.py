@@ -51,7 +51,7 @@ class Platforms:
 
     @property
     def unhealthy_reasons(self) -> Mapping[str, str | None]:
-        """Of each platform why messages cannot come in; None where they can."""
+        """Of each platform why messages cannot come in; None if they can."""
         return {name: platform.unhealthy_reason for name, platform in self._platforms.items()}
 
     async def enter(self, stack: AsyncExitStack) -> None:

@@ -17,7 +17,7 @@ SIMULATED_CLIENT = "heygen-realtime"
 
 
 def make_provider(settings: Settings, clock: Clock, name: str | None = None) -> AvatarProvider:
-    """The provider with a name, by default the chosen one. Raises `SettingsError` where it is unknown or has no key,
+    """The provider with a name, by default the chosen one. Raises `SettingsError` if it is unknown or has no key,
     and where the chosen one has no such quality of picture."""
     is_chosen = name is None
     name = name or settings.avatar.provider
@@ -65,7 +65,7 @@ AdapterFactory = Callable[[Bot], ChatAdapter]
 def load_adapters(settings: Settings, *, console: bool, tell: Echo) -> list[AdapterFactory]:
     """The chat platforms that can be started; tells in one line each which, and why the others are left out.
 
-    Raises `SettingsError` where there is nothing to start.
+    Raises `SettingsError` if there is nothing to start.
     """
     chats: list[AdapterFactory] = []
     for entry in sorted(entry_points(group=CHATS), key=lambda entry: entry.name):
@@ -90,7 +90,7 @@ def console_chat() -> AdapterFactory:
 def setup_text(name: str) -> Callable[[Settings], str]:
     """What an adapter offers for its set-up under a name, such as a manifest. Its result raises `SettingsError`.
 
-    Raises `SettingsError` where the adapter's extra is not installed.
+    Raises `SettingsError` if the adapter's extra is not installed.
     """
     entry = entry_points(group=SETUP)[name]
     try:

@@ -56,7 +56,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a message. `utterance` is None where it was ignored; `ahead` counts what is said before it.
+    """What became of a message. `utterance` is None if it was ignored; `ahead` counts what is said before it.
 
     is_missed: its author, who did not address the avatar, would expect to hear it, so a mark may say that it was not
     taken.
@@ -270,7 +270,7 @@ class RateLimiter:
         self._sent: OrderedDict[str, deque[tuple[float, int]]] = OrderedDict()
 
     def count(self, person: str, amount: int = 1) -> None:
-        """Count what a person sends. Raises `Refused` where it is too much; then it does not count."""
+        """Count what a person sends. Raises `Refused` if it is too much; then it does not count."""
         if not self._limit:
             return
         now = self._clock.monotonic()

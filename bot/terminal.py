@@ -36,7 +36,7 @@ def finish() -> None:
 
 
 def write_line(line: str) -> bool:
-    """Write one line at once. False where nobody reads; every later line then goes nowhere."""
+    """Write one line at once. False if nobody reads; every later line then goes nowhere."""
     out = sys.stdout
     if out is None:
         return False

@@ -79,12 +79,12 @@ class Answer:
 
     @cached_property
     def json(self) -> object:
-        """The body as JSON, None where it is none."""
+        """The body as JSON, None if it is none."""
         return fields.parsed(self.content)
 
 
 ErrorMapper = Callable[[Answer], ProviderError | None]
-"""Says what is wrong with an answer; None where it is a success."""
+"""Says what is wrong with an answer; None if it is a success."""
 
 
 class ProviderHttpClient:

@@ -58,7 +58,7 @@ def words(frame: object, holder: str) -> str:
 
 
 def end(frame: object) -> End | None:
-    """How the answer ends with this frame, None where it goes on."""
+    """How the answer ends with this frame, None if it goes on."""
     reason = fields.text(fields.field(_choice(frame), "finish_reason"))
     # Some servers write the word where JSON's null is meant.
     if reason is None or reason.lower() in ("null", "none"):

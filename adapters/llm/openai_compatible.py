@@ -87,7 +87,7 @@ class OpenAICompatible:
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> Self | None:
-        """The chat model of this program, None where `CHAT_API_URL` or `CHAT_MODEL` is not set."""
+        """The chat model of this program, None if `CHAT_API_URL` or `CHAT_MODEL` is not set."""
         chosen = settings.chat_model
         if chosen.api_url is None or not chosen.model:
             return None
@@ -210,7 +210,7 @@ class OpenAICompatible:
             raise AnswerError(f"the chat model ended its answer with {ended.reason!r}", why=ended.trouble)
 
     async def _streamed(self, response: httpx.Response) -> AsyncGenerator[object, None]:
-        """The frames of a stream up to its mark of the end. Raises `AnswerError` where the stream ends without one."""
+        """The frames of a stream up to its mark of the end. Raises `AnswerError` if the stream ends without one."""
         async for message in sse.messages(response.aiter_bytes()):
             if message.data.strip() == "[DONE]":
                 return

@@ -38,7 +38,7 @@ HEARTBEAT = 20.0
 """Seconds between WebSocket pings; a viewer whose pong does not come within half of it is gone."""
 
 PULSE = 15.0
-"""Seconds between `time` messages. Scripts cannot see pings; the page treats three missing ones as a dead connection."""
+"""Seconds between `time` messages. Scripts see no pings; the page treats three missing ones as a lost connection."""
 
 POLL_INTERVAL = 3.0
 """Seconds between looks at the links of everybody connected."""

@@ -54,7 +54,7 @@ class SignedWatchLinks:
         self._signer = _Signer(secret.get_secret_value(), clock, max(1, int(lifetime / STEPS)))
 
     def url(self, link_nonce: str) -> str | None:
-        """The link people open, None where the page cannot be reached by others. The same for a tenth of a lifetime."""
+        """The link people open, None if the page cannot be reached by others. The same for a tenth of a lifetime."""
         if self.public_url is None:
             return None
         return f"{self.public_url}/w/{self._signer.sign(link_nonce).decode('ascii')}"

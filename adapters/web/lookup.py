@@ -10,13 +10,13 @@ class SessionLookup(Protocol):
     """Where the page learns what a link opens."""
 
     async def view_by_link(self, link_nonce: str) -> SessionView | None:
-        """The session behind the link, also one that has ended; None where the link was revoked or never was.
+        """The session behind the link, also one that has ended; None if the link was revoked or never was.
 
-        Raises `bot.core.errors.StoreError` where that cannot be known right now.
+        Raises `bot.core.errors.StoreError` if that cannot be known right now.
         """
 
     async def room_access(self, link_nonce: str) -> RoomAccess | None:
-        """How one more page enters the room of the session behind the link; None where there is none to enter now.
+        """How one more page enters the room of the session behind the link; None if there is none to enter now.
 
         Raises `bot.core.errors.ProviderError` if that cannot be fetched right now.
         """

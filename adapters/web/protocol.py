@@ -103,7 +103,7 @@ _BARE: Mapping[str, ClientMessage] = {
 
 
 def parse_message(text: str) -> ClientMessage | None:
-    """The message in `text`, None where it is none that a page may send."""
+    """The message in `text`, None if it is none that a page may send."""
     try:
         said: object = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):

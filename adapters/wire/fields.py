@@ -11,7 +11,7 @@ MAX_URL_LENGTH = 4096
 
 
 def parsed(content: bytes) -> object:
-    """The JSON value in `content`, None where it is not JSON (which also stands for `null`)."""
+    """The JSON value in `content`, None if it is not JSON (which also stands for `null`)."""
     try:
         value: object = json.loads(content)
     except (ValueError, RecursionError):
@@ -20,7 +20,7 @@ def parsed(content: bytes) -> object:
 
 
 def field(value: object, *names: str) -> object:
-    """The value at a path of names, None where the path does not lead anywhere."""
+    """The value at a path of names, None if the path does not lead anywhere."""
     for name in names:
         if not isinstance(value, dict):
             return None

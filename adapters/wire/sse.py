@@ -28,7 +28,7 @@ class Message:
 async def messages(chunks: AsyncIterable[bytes]) -> AsyncIterator[Message]:
     """Yield the events of a stream as they are complete; comments, ids and retry hints are left out.
 
-    A last event without its empty line is yielded too: several servers end that way. Raises `SseError` where one
+    A last event without its empty line is yielded too: several servers end that way. Raises `SseError` if one
     message is longer than `MAX_MESSAGE_LENGTH`.
     """
     kind, data, size = "", list[str](), 0

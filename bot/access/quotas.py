@@ -67,7 +67,7 @@ class Quotas:
     """The limits against what has been used."""
 
     def __init__(self, store: Store, clock: Clock, limits: Limits, price: Decimal | None) -> None:
-        """`price`: US dollars a minute, None where nobody knows."""
+        """`price`: US dollars a minute, None if nobody knows."""
         self._store = store
         self._clock = clock
         self._price = price
@@ -106,7 +106,7 @@ class Quotas:
             yield LimitUsage(sentences.dollars_in_workspace(limits.workspace_dollars), share)
 
     async def check_quota(self, channel: Channel, occupied: Iterable[Channel]) -> None:
-        """Raises `Refused` where no further session may be opened in a channel. `occupied`: channels with a session."""
+        """Raises `Refused` if no further session may be opened in a channel. `occupied`: channels with a session."""
         at_once = self.limits.workspace_sessions
         if at_once is not None:
             others = sum(
@@ -122,7 +122,7 @@ class Quotas:
                 raise Refused(sentences.limit_reached(share.what), stage="limit")
 
     def cost(self, seconds: float) -> Decimal | None:
-        """US dollars for an open stream, None where no price is known."""
+        """US dollars for an open stream, None if no price is known."""
         return None if self._price is None else self._price * Decimal(str(seconds)) / MINUTE
 
 

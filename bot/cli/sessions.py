@@ -50,7 +50,7 @@ async def list_sessions(settings: Settings, clock: Clock, tell: Echo, *, as_json
 
 
 async def stop_session(settings: Settings, clock: Clock, tell: Echo, session_id: str) -> None:
-    """Close one session. Raises `Refused` where there is none, or where the running bot did not close it in time."""
+    """Close one session. Raises `Refused` if there is none, or where the running bot did not close it in time."""
     async with await open_store(settings, clock) as store:
         session = await store.session(session_id)
         if session is None or not session.state.is_open:
@@ -61,7 +61,7 @@ async def stop_session(settings: Settings, clock: Clock, tell: Echo, session_id:
 
 
 async def stop_all(settings: Settings, clock: Clock, tell: Echo) -> None:
-    """Close every session. Raises `Refused` where the running bot did not close them in time."""
+    """Close every session. Raises `Refused` if the running bot did not close them in time."""
     async with await open_store(settings, clock) as store:
         sessions = await store.open_sessions()
         if not sessions:
@@ -89,7 +89,7 @@ async def upgrade_database(settings: Settings, tell: Echo) -> None:
 
 
 async def show_revision(settings: Settings, tell: Echo) -> None:
-    """Print which revision the database has. Raises `StoreTooNew` where this program does not know it."""
+    """Print which revision the database has. Raises `StoreTooNew` if this program does not know it."""
     url = database_url_or_default(settings)
     revision, newest = await migrate.current(url), migrate.head()
     if revision is None:

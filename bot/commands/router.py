@@ -83,7 +83,7 @@ class CommandRouter:
         return {key: entry.usage for key, entry in self._table.items()}
 
     async def run(self, ctx: CommandContext) -> Reply | None:
-        """Do what was asked. Never raises `Refused`: a refusal is a private reply. None where the same command was
+        """Do what was asked. Never raises `Refused`: a refusal is a private reply. None if the same command was
         delivered and answered before. Raises `StoreError`."""
         entry = self._table[(ctx.command.group, ctx.command.verb)]
         if entry.is_message or not ctx.keys:

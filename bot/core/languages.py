@@ -21,7 +21,7 @@ _CODE = re.compile(r"([a-z]{2,3})(?:-([a-z]{4}))?(?:-([a-z]{2}|\d{3}))?", re.IGN
 
 
 def language_code(text: str) -> str | None:
-    """The code that `text` is, or that it names in English, written as usual (`pt-BR`); None where it is neither."""
+    """The code that `text` is, or that it names in English, written as usual (`pt-BR`); None if it is neither."""
     text = text.strip().replace("_", "-")
     by_name = {name.casefold(): code for code, name in OFFERED.items()}
     if (code := by_name.get(text.casefold())) is not None:

@@ -24,7 +24,7 @@ class SessionPolicy:
     """Durations in seconds. `avatar` and `voice` may be empty: the provider's default.
 
     idle_ceiling: the longest idle time a channel may choose. unwatched_timeout: how long a session stays that nobody
-    watches, None where that makes no difference. exclusive_key: nobody else uses the provider's account.
+    watches, None if that makes no difference. exclusive_key: nobody else uses the provider's account.
     """
 
     avatar: str = ""
@@ -89,6 +89,6 @@ class SessionPolicy:
 
 
 def keep_alive_every(capabilities: Capabilities, asked: float) -> float | None:
-    """Seconds between keep-alives of a stream that was opened with the idle timeout `asked`; None where the provider
+    """Seconds between keep-alives of a stream that was opened with the idle timeout `asked`; None if the provider
     has none. They go out also while the avatar speaks, which resets no provider's timer for certain."""
     return asked / KEEP_ALIVES if capabilities.keeps_alive else None

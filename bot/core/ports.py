@@ -68,11 +68,11 @@ class Capabilities:
     max_text: characters per `speak`.
     idle_limit: the smallest and the largest idle timeout it accepts, seconds; equal where it is fixed.
     max_duration: seconds after which it ends a stream by itself.
-    price_per_minute: US dollars while a stream is open; None where nobody knows.
+    price_per_minute: US dollars while a stream is open; None if nobody knows.
     chat_setting: the variable that would let it answer by itself, where there is one.
     confirms_text: it answers that it took a text; without it only `events` tell that a text has arrived.
     qualities: the picture qualities it takes; empty where it has no choice.
-    speeds: the slowest and the fastest speech a stream may be asked for, 1 is normal; None where it has no choice.
+    speeds: the slowest and the fastest speech a stream may be asked for, 1 is normal; None if it has no choice.
     speed: how fast a stream speaks that asks for nothing, as the operator has set it.
     takes_language: a stream may be asked to speak a language.
     """
@@ -149,7 +149,7 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class SpeakResult:
-    """The provider took the text. `duration` is how long it speaks, seconds, None where only events tell."""
+    """The provider took the text. `duration` is how long it speaks, seconds, None if only events tell."""
 
     duration: float | None = None
 
@@ -225,7 +225,7 @@ class AvatarProvider(AbstractAsyncContextManager["AvatarProvider"], Protocol):
         """Open a stream and return its upstream id. From here on it costs money."""
 
     async def start(self, upstream_id: str) -> Playback:
-        """Wait until the stream can be watched. Raises `StreamGone` where it ended instead."""
+        """Wait until the stream can be watched. Raises `StreamGone` if it ended instead."""
 
     async def speak(
         self, upstream_id: str, utterance_id: str, text: str, mode: Mode = Mode.REPEAT, *, more: bool = False
@@ -266,7 +266,7 @@ class AvatarProvider(AbstractAsyncContextManager["AvatarProvider"], Protocol):
         """The voices this account may use."""
 
     async def balance(self) -> str | None:
-        """What is left on the account, in words (`$ 12.50`, `93 credits`); None where it does not say."""
+        """What is left on the account, in words (`$ 12.50`, `93 credits`); None if it does not say."""
 
 
 # --- chat model ------------------------------------------------------------------------------------------------------
@@ -295,4 +295,4 @@ class WatchLinks(Protocol):
     """Makes the link people watch with."""
 
     def url(self, link_nonce: str) -> str | None:
-        """The watch link, None where the page cannot be reached by others (no `WEB_PUBLIC_URL`)."""
+        """The watch link, None if the page cannot be reached by others (no `WEB_PUBLIC_URL`)."""

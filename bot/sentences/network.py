@@ -26,7 +26,7 @@ _FOR_OPERATORS = {
     Trouble.TLS: "Check that the address takes https, its certificate, and the clock; SSL_CERT_FILE names more roots.",
     Trouble.PROXY: "Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, and the proxy's user and password.",
     Trouble.BUSY: "Try again later.",
-    Trouble.TIMEOUT: "Check the network and firewalls; where only a proxy leads out, set HTTPS_PROXY.",
+    Trouble.TIMEOUT: "Check the network and firewalls; if a proxy is the only way out, set HTTPS_PROXY.",
     Trouble.RESET: "Try again; if it keeps happening, check what is in between: proxies, firewalls.",
     Trouble.SERVER_ERROR: "Try again later: it is on their side.",
     Trouble.MALFORMED: "Check the address: something else may answer there.",

@@ -62,7 +62,7 @@ class PeriodicJobs:
 
     @property
     def unhealthy_reason(self) -> str | None:
-        """Which round failed unexpectedly and waits to start again; None where none does."""
+        """Which round failed unexpectedly and waits to start again; None if none does."""
         failing = [round_ for round_ in self._rounds if round_.unhealthy_reason is not None]
         return f"{failing[0].part.removeprefix('sweeper: ')}: {failing[0].unhealthy_reason}" if failing else None
 

@@ -25,7 +25,7 @@ async def close_sessions(
 ) -> int:
     """Close the streams of `sessions`, which all have one provider, and then the sessions.
 
-    closer: of that provider; None where the provider ended with the process that ran it (the simulator).
+    closer: of that provider; None if the provider ended with the process that ran it (the simulator).
     Returns how many streams the provider did not confirm; their rows stay unsettled and the next start goes on.
     """
     ids = {session.id for session in sessions}
@@ -58,7 +58,7 @@ LOST_WITHIN = timedelta(seconds=120)
 
 
 async def list_open(provider: AvatarProvider) -> Sequence[OpenStream] | None:
-    """Every open stream of the account, in one call; None where the provider cannot tell that way, or not now."""
+    """Every open stream of the account, in one call; None if the provider cannot tell that way, or not now."""
     if not provider.capabilities.lists_open:
         return None
     try:

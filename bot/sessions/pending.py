@@ -48,5 +48,5 @@ class PendingUtterances:
         self._arrived.append(utterance)
 
     def take(self) -> Utterance | None:
-        """The one that arrived first, which gets in line now; None where none is left."""
+        """The one that arrived first, which gets in line now; None if none is left."""
         return self._arrived.popleft() if self._arrived else None

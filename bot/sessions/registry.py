@@ -144,7 +144,7 @@ class SessionRegistry:
                     await self.audit(SYSTEM, "channel gone", running.session, why)
 
     async def view(self, session_id: str) -> SessionView | None:
-        """What a panel shows of a session, whatever became of it; None where it never was."""
+        """What a panel shows of a session, whatever became of it; None if it never was."""
         if (running := self._by_id.get(session_id)) is not None:
             return running.view()
         session = await self.services.store.session(session_id)
@@ -227,14 +227,14 @@ class SessionRegistry:
     # --- the watch page ----------------------------------------------------------------------------------------------
 
     async def view_by_link(self, link_nonce: str) -> SessionView | None:
-        """What a watch link shows; None where the link was revoked or never was."""
+        """What a watch link shows; None if the link was revoked or never was."""
         if (running := self._by_link.get(link_nonce)) is not None:
             return running.view()
         session = await self.services.store.session_by_link(link_nonce)
         return None if session is None else view_of_row(session, self.services)
 
     async def room_access(self, link_nonce: str) -> RoomAccess | None:
-        """How one more page enters the room of the session behind a link; None where there is no room to enter now.
+        """How one more page enters the room of the session behind a link; None if there is no room to enter now.
 
         Raises `ProviderError` if a room of the operator's own is not available.
         """
@@ -272,7 +272,7 @@ class SessionRegistry:
         return Recovery(adopted, len(sessions) - adopted, sum(map(len, in_flight.values())))
 
     def _resume(self, running: AvatarSession, queued: Iterable[Utterance]) -> bool:
-        """Run a session again. False where it was not live, so that it only closes."""
+        """Run a session again. False if it was not live, so that it only closes."""
         session = running.session
         for utterance in queued:
             running.enqueue(utterance)

@@ -101,7 +101,7 @@ class Settings(Section):
     queue_limit: int = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
     user_rate: int = Field(default=30, ge=0, le=10_000, description="a whole number from 0 to 10000; 0 sets no limit")
     admin_users: PlatformIds = Field(
-        default=(), description="platform:user pairs with commas between, such as discord:1234,slack:U0123"
+        default=(), description="platform:user pairs, separated by commas, such as discord:1234,slack:U0123"
     )
     audit_days: int = Field(
         default=365, ge=0, le=36_500, description="a whole number of days from 0 to 36500; 0 keeps it forever"
@@ -227,7 +227,7 @@ def web_secret(settings: Settings) -> SecretStr:
     """Return what watch links are signed with: `WEB_SECRET`, else a random one that is made once and kept.
 
     It is kept beside the SQLite file, or in the user's data folder, readable by its owner alone; with a database in
-    memory it is kept nowhere and each call makes another. Raises `SettingsError` where it cannot be kept.
+    memory it is kept nowhere and each call makes another. Raises `SettingsError` if it cannot be kept.
     """
     if settings.web.secret is not None:
         return settings.web.secret

@@ -54,7 +54,7 @@ class Proxies:
         return bool(self.by_scheme)
 
     def of(self, url: str) -> Proxy | None:
-        """The proxy for a request to `url`; None where it goes straight there."""
+        """The proxy for a request to `url`; None if it goes straight there."""
         address = urlsplit(url)
         proxy = self.by_scheme.get(_SCHEMES.get(address.scheme, ""))
         host = address.hostname or ""

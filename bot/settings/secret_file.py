@@ -17,7 +17,7 @@ MIN_LENGTH = 16
 def kept_secret(file: Path) -> SecretStr:
     """Return the secret in `file`, making folder, file and secret where there is none.
 
-    Raises `OSError` where that is not possible and `ValueError` where the file holds no secret.
+    Raises `OSError` if that is not possible and `ValueError` where the file holds no secret.
     """
     if not file.exists():
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

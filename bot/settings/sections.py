@@ -158,7 +158,7 @@ class DiscordSettings(Section):
         default="", description="an address that starts with wss:// or ws://"
     )
     guild_ids: Annotated[tuple[int, ...], NoDecode, BeforeValidator(separate_words)] = Field(
-        default=(), description="ids of servers, numbers with commas between"
+        default=(), description="ids of servers, numbers separated by commas"
     )
 
 

@@ -113,7 +113,7 @@ key = partial(Field, description="the key as the account page shows it")
 
 def platform_ids(of_what: str) -> Any:
     return Field(
-        default=(), description=f"{of_what} as platform:id with commas between, such as discord:1234,slack:C0123"
+        default=(), description=f"{of_what} as platform:id, separated by commas, such as discord:1234,slack:C0123"
     )
 
 

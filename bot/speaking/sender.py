@@ -43,7 +43,7 @@ class SpeechSender:
     async def say(self, line: SpeechItem) -> float:
         """Hand the next piece of a line to the provider. Returns how long it is expected to be spoken, seconds.
 
-        Raises `ProviderError` where the provider did not take it, and `StoreError` from opening a stream. A line whose
+        Raises `ProviderError` if the provider did not take it, and `StoreError` from opening a stream. A line whose
         call was left without an answer, because its caller was cancelled, stays `in_flight`.
         """
         try:
@@ -63,7 +63,7 @@ class SpeechSender:
         return min(seconds, STILL_UNSAID) if self._capabilities.appends else seconds
 
     async def interrupt(self) -> None:
-        """Cut what the provider says: everything that was handed over. Raises `ProviderError` where it does not."""
+        """Cut what the provider says: everything that was handed over. Raises `ProviderError` if it does not."""
         upstream_id = self._keeper.upstream_id
         if upstream_id is None:
             return

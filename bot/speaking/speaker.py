@@ -135,7 +135,7 @@ class Speaker:
     async def abandon(self) -> None:
         """The session closes: nothing more is said, and every utterance gets its last state.
 
-        Raises `StoreError` where some of them could not be written; all are told all the same.
+        Raises `StoreError` if some of them could not be written; all are told all the same.
         """
         self.forget_timers()
         self._take_back_ahead()
@@ -306,7 +306,7 @@ class Speaker:
         return True
 
     async def _send(self, line: SpeechItem) -> bool:
-        """Hand one piece to the provider. False where the loop has to wait before it goes on."""
+        """Hand one piece to the provider. False if the loop has to wait before it goes on."""
         if not line.sent:
             await self._states.advance(line, UtteranceState.SENDING)
         try:
@@ -383,7 +383,7 @@ class Speaker:
     # --- trouble -----------------------------------------------------------------------------------------------------
 
     async def _handle_send_error(self, line: SpeechItem, error: ProviderError) -> bool:
-        """Carry out what becomes of a piece the provider did not take. True where the loop may go on at once."""
+        """Carry out what becomes of a piece the provider did not take. True if the loop may go on at once."""
         verdict = decide(error, line.attempts, is_open=self._keeper.current is not None)
         if not isinstance(verdict, RetryAfter):
             await self._fail(line, verdict.state, error)

@@ -62,7 +62,7 @@ class PlaybackTracker:
     async def heard(self, event: SpeechStarted | SpeechEnded | AnswerHeard) -> None:
         """Take note of speech that started or ended, and of an answer, which may come after its speech has ended.
 
-        Raises `StoreError` where the state of a line could not be written.
+        Raises `StoreError` if the state of a line could not be written.
         """
         match event:
             case SpeechStarted(utterance_id):

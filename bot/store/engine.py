@@ -171,7 +171,7 @@ def _touch(connection: Connection) -> None:
 def postgres_engine(address: DatabaseUrl) -> AsyncEngine:
     """An engine with a pool of connections that are checked before use, so that a restarted server is noticed.
 
-    Raises `StoreUnavailable` where the driver is not installed.
+    Raises `StoreUnavailable` if the driver is not installed.
     """
     if find_spec("asyncpg") is None:
         raise StoreUnavailable(f"{address} needs a driver that is not installed: pip install 'avatar-relay[postgres]'")

@@ -21,7 +21,7 @@ _OPTIONS = {
 
 @cache
 def connection_class(**wished: str) -> type[Any] | None:
-    """The class of connections to give to `asyncpg.connect`; None where nothing is wished, or asyncpg is not there."""
+    """The class of connections to give to `asyncpg.connect`; None if nothing is wished, or asyncpg is not there."""
     if not wished or find_spec("asyncpg") is None:
         return None
     import asyncpg  # type: ignore[import-untyped]  # it ships no types

@@ -47,7 +47,7 @@ async def downgrade(url: str, revision: str) -> None:
 
 
 async def current(url: str) -> str | None:
-    """The revision of the database, known or not; None where it has none. Makes nothing."""
+    """The revision of the database, known or not; None if it has none. Makes nothing."""
     address = parse_url(url)
     if address.is_in_memory:
         return head()
@@ -59,7 +59,7 @@ async def current(url: str) -> str | None:
 async def verify(url: str) -> None:
     """Whether this program can use the database as it is, for those who must not migrate it.
 
-    Raises `StoreTooNew`, and `StoreUnavailable` where it does not exist or misses steps.
+    Raises `StoreTooNew`, and `StoreUnavailable` if it does not exist or misses steps.
     """
     address = parse_url(url)
     revision = await current(url)

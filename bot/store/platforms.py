@@ -39,14 +39,14 @@ def forget_panel(connection: Connection, session_id: str) -> None:
 
 
 def block(connection: Connection, block: Block) -> bool:
-    """Insert a block. False where the person has one there already."""
+    """Insert a block. False if the person has one there already."""
     insert = _insert_into(connection, blocks).on_conflict_do_nothing()
     row = {name: getattr(block, name) for name in Block.__slots__}
     return connection.execute(insert, row).rowcount > 0
 
 
 def unblock(connection: Connection, person: str, workspace: str) -> bool:
-    """Delete a block. False where there is none."""
+    """Delete a block. False if there is none."""
     is_it = sa.and_(blocks.c.person == person, blocks.c.workspace == workspace)
     return connection.execute(blocks.delete().where(is_it)).rowcount > 0
 
@@ -96,7 +96,7 @@ def issue_state(connection: Connection, state: str, expires_at: datetime, moment
 
 
 def consume_state(connection: Connection, state: str, moment: datetime) -> bool:
-    """Delete a state. False where there is none that is still good."""
+    """Delete a state. False if there is none that is still good."""
     is_good = sa.and_(oauth_states.c.state == state, oauth_states.c.expires_at > moment)
     return connection.execute(oauth_states.delete().where(is_good)).rowcount > 0
 

@@ -64,7 +64,7 @@ def advance_session(
     end_reason: EndReason | None,
     end_detail: str | None,
 ) -> bool:
-    """Move a session forward; None leaves a column as it is. False where it is already there or further."""
+    """Move a session forward; None leaves a column as it is. False if it is already there or further."""
     given = {"live_at": live_at, "closed_at": closed_at, "end_reason": end_reason, "end_detail": end_detail}
     changes = {name: value for name, value in given.items() if value is not None}
     earlier = _ORDER[: _ORDER.index(state)]
@@ -73,7 +73,7 @@ def advance_session(
 
 
 def change_open_session(connection: Connection, session_id: str, **changes: object) -> bool:
-    """Set columns of a session that is not closed. False where there is none."""
+    """Set columns of a session that is not closed. False if there is none."""
     update = sessions.update().where(sessions.c.id == session_id, session_is_open)
     return connection.execute(update.values(**changes)).rowcount > 0
 

@@ -117,15 +117,15 @@ class Store:
         )
 
     async def set_mode(self, session_id: str, mode: Mode) -> bool:
-        """Change the mode of an open session. False where it is closed or unknown."""
+        """Change the mode of an open session. False if it is closed or unknown."""
         return await self._change_open_session(session_id, mode=mode)
 
     async def replace_link(self, session_id: str, nonce: str) -> bool:
-        """Give an open session a new link nonce, which revokes every link before. False where it is closed."""
+        """Give an open session a new link nonce, which revokes every link before. False if it is closed."""
         return await self._change_open_session(session_id, link_nonce=nonce)
 
     async def request_stop(self, session_id: str, by: str) -> bool:
-        """Ask whoever owns the session to close it. False where it is closed or unknown."""
+        """Ask whoever owns the session to close it. False if it is closed or unknown."""
         return await self._change_open_session(session_id, stop_requested_by=by)
 
     async def _change_open_session(self, session_id: str, **changes: object) -> bool:
@@ -158,14 +158,14 @@ class Store:
     async def record_stream(self, stream: Stream) -> None:
         """Insert the stream, before the provider is called (rule 2).
 
-        Raises `StoreError` where the session has a stream in `creating` or `open`.
+        Raises `StoreError` if the session has a stream in `creating` or `open`.
         """
         await self._writer.write_alone(lambda connection: streams.record_stream(connection, stream))
 
     async def bind_stream(self, stream_id: str, upstream_id: str) -> bool:
-        """Store the provider's id of the stream. False where the stream is unknown.
+        """Store the provider's id of the stream. False if the stream is unknown.
 
-        Raises `StoreError` where another stream of the provider has that id.
+        Raises `StoreError` if another stream of the provider has that id.
         """
         return await self._writer.write_alone(
             lambda connection: streams.bind_stream(connection, stream_id, upstream_id)
@@ -215,7 +215,7 @@ class Store:
     async def accept(self, keys: Sequence[str], utterance: Utterance | None) -> bool:
         """Record the de-duplication keys and the utterance in one transaction (rule 7).
 
-        False where any key was seen before: the utterance is not written, its new keys are. No keys always accepts.
+        False if any key was seen before: the utterance is not written, its new keys are. No keys always accepts.
         """
         acceptance = AcceptedMessage(tuple(keys), utterance, self._clock.now())
         touches = utterance.id if utterance is not None else str(acceptance.keys)
@@ -255,7 +255,7 @@ class Store:
         return await self._database.read(lambda connection: utterances.last_activity(connection, session_ids))
 
     async def reword(self, utterance_id: str, text: str) -> bool:
-        """Change what a waiting utterance says. False where it no longer waits."""
+        """Change what a waiting utterance says. False if it no longer waits."""
         return await self._writer.write_alone(lambda connection: utterances.reword(connection, utterance_id, text))
 
     async def forget_events(self, before: datetime) -> int:
@@ -277,12 +277,12 @@ class Store:
         await self._writer.write_alone(lambda connection: platforms.forget_panel(connection, session_id))
 
     async def block(self, person: str, workspace: str, by: str) -> bool:
-        """Block a person, as `Block` says. False where that was so already."""
+        """Block a person, as `Block` says. False if that was so already."""
         block = Block(person, workspace, by, self._clock.now())
         return await self._writer.write_alone(lambda connection: platforms.block(connection, block))
 
     async def unblock(self, person: str, workspace: str) -> bool:
-        """Unblock a person. False where nobody had blocked them there."""
+        """Unblock a person. False if nobody had blocked them there."""
         return await self._writer.write_alone(lambda connection: platforms.unblock(connection, person, workspace))
 
     async def blocked(self) -> list[Block]:
@@ -297,7 +297,7 @@ class Store:
         )
 
     async def installation(self, platform: str, workspace: str) -> str | None:
-        """What a workspace gave the app, encrypted; None where it is not installed there."""
+        """What a workspace gave the app, encrypted; None if it is not installed there."""
         return await self._database.read(lambda connection: platforms.installation(connection, platform, workspace))
 
     async def installed_in(self, platform: str) -> list[str]:
@@ -316,7 +316,7 @@ class Store:
         await self._writer.write_alone(lambda connection: platforms.issue_state(connection, state, expires_at, moment))
 
     async def consume_state(self, state: str) -> bool:
-        """Use a state up. False where it was never issued, was used before, or has expired."""
+        """Use a state up. False if it was never issued, was used before, or has expired."""
         moment = self._clock.now()
         return await self._writer.write_alone(lambda connection: platforms.consume_state(connection, state, moment))
 

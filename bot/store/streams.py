@@ -43,7 +43,7 @@ def advance_stream(
     detail: str | None,
     moment: datetime,
 ) -> bool:
-    """Move a stream forward; None leaves a column as it is. False where it cannot come from where it is."""
+    """Move a stream forward; None leaves a column as it is. False if it cannot come from where it is."""
     changes: dict[str, object] = {"state": state}
     if hls_url is not None:
         changes["hls_url"] = hls_url

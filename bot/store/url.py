@@ -56,7 +56,7 @@ class DatabaseUrl:
     def create_file(self) -> None:
         """Make the folder (mode 0700) and the empty file (mode 0600) of a SQLite database where they are missing.
 
-        It holds what people wrote: it is for its owner only. Raises `StoreUnavailable` where that is not possible.
+        It holds what people wrote: it is for its owner only. Raises `StoreUnavailable` if that is not possible.
         """
         if self.file is None:
             return

@@ -123,7 +123,7 @@ def _unfinished(
 
 
 def reword(connection: Connection, utterance_id: str, text: str) -> bool:
-    """Change what a waiting utterance says. False where it no longer waits."""
+    """Change what a waiting utterance says. False if it no longer waits."""
     update = utterances.update().where(utterances.c.id == utterance_id, utterance_is_unfinished, _IS_QUEUED)
     return connection.execute(update.values(text=text)).rowcount > 0
 

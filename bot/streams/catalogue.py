@@ -41,7 +41,7 @@ class Catalogue:
         return self._voices
 
     async def avatar(self, wished: str) -> CatalogueEntry | None:
-        """The avatar that a stream gets which asks for `wished` (empty: the provider's default); None where the list
+        """The avatar that a stream gets which asks for `wished` (empty: the provider's default); None if the list
         does not have it. Raises `ProviderError`."""
         avatar_id = await self._provider.avatar_for(wished)
         await self._read_avatars(CACHE_TTL)

@@ -94,7 +94,7 @@ class BridgedRoom:
     async def publish(self, message: RoomMessage) -> None:
         """Have the page publish `message`; returns once it says that it did.
 
-        Raises `NotReady` where nobody has the seat or the page left before it was given the message, `AvatarAway` where
+        Raises `NotReady` if nobody has the seat or the page left before it was given the message, `AvatarAway` where
         a page is in the room and does not find the avatar, `Transient` where the page left with the message,
         `StreamGone` where the room was closed. Cancelled, it takes back what the page was not given.
         """
@@ -219,7 +219,7 @@ class PageBridge:
     def attach(self, upstream_id: str) -> Seat | None:
         """A page has joined the room of a stream and plays both of the avatar's tracks: it takes the seat.
 
-        None where commands of the stream do not go through a page, or the stream is over. Whoever had the seat loses
+        None if commands of the stream do not go through a page, or the stream is over. Whoever had the seat loses
         it, so the web decides first who may have it.
         """
         room = self._rooms.get(upstream_id)
@@ -253,7 +253,7 @@ class SupportsBroadcast(Protocol):
     """A provider that can show a room to everybody, in a room of the operator's own."""
 
     async def door(self, upstream_id: str) -> RoomAccess | None:
-        """A door of its own for one more page; None where that stream is not shown so. Raises `ProviderError`."""
+        """A door of its own for one more page; None if that stream is not shown so. Raises `ProviderError`."""
 
 
 def seats_of(provider: object) -> PageBridge:

@@ -60,7 +60,7 @@ class StreamCloser:
             )
 
     async def close(self, stream: Stream, detail: str) -> bool:
-        """Close a stream. False where the provider did not confirm yet: then it is tried again until it does."""
+        """Close a stream. False if the provider did not confirm yet: then it is tried again until it does."""
         self.begin(stream, detail)
         closing = self._closing[stream.id]
         await closing.tried.wait()

@@ -96,7 +96,7 @@ class _Cuts:
         self._closed = max(0, self._closed - length)
 
     def next(self) -> tuple[int, int] | None:
-        """Return the next cut; None where there is none yet."""
+        """Return the next cut; None if there is none yet."""
         while point := _POINT.search(self.text, self._at):
             start, end = point.span()
             if start < end and not point[0].isspace():
@@ -112,7 +112,7 @@ class _Cuts:
         return None
 
     def _beginning(self, start: int) -> bool | None:
-        """Whether a plain word begins at `start`; None where more text decides."""
+        """Whether a plain word begins at `start`; None if more text decides."""
         head = self.text[start : start + _MAX_BEFORE_A_WORD]
         at = start + len(head) - len(head.lstrip(_BEFORE_A_WORD))
         first, second = self.text[at : at + 1], self.text[at + 1 : at + 2]
@@ -126,7 +126,7 @@ class _Cuts:
         return bool(words) and (words[-1][-1] in _ENDS or is_speakable(words[-1]))
 
     def _pass(self, opener: str, start: int, end: int) -> bool:
-        """Go on behind an opener, or behind all that it opens. False where more text decides what it is."""
+        """Go on behind an opener, or behind all that it opens. False if more text decides what it is."""
         if end == len(self.text) and not self.is_over:
             return False
         match opener[0]:

@@ -107,7 +107,7 @@ async def _exchange(base: str, request: bytes, frame: bytes = b"") -> bytes:
 
 
 async def say(page: str, client: aiohttp.ClientSession, frames: list[str | bytes]) -> int | None:
-    """Say all of it on one connection of the watch page. Returns the close code, None where the server still listens:
+    """Say all of it on one connection of the watch page. Returns the close code, None if the server still listens:
     a pong comes when it has read everything before the ping."""
     async with client.ws_connect(f"{page}/live", autoping=False) as socket:
         with suppress(ConnectionError):

@@ -249,7 +249,7 @@ class Mortal(Program):
         return self._steps.read_text().splitlines() if self._steps.exists() else []
 
     def hears(self, text: str, times: int = 1) -> bool:
-        """Wait until the program has printed `text` so often. False where it ended before that."""
+        """Wait until the program has printed `text` so often. False if it ended before that."""
         deadline = time.monotonic() + LONG_PATIENCE
         while self._written["stdout"].decode(errors="replace").count(text) < times:
             assert time.monotonic() < deadline, f"never printed {text!r}:\n{self._all()}"

@@ -63,7 +63,7 @@ async def until_said(town: Town, fragment: str) -> None:
 
 
 def state_of(town: Town, text: str) -> UtteranceState | None:
-    """What has become of a message; None where it has not been taken yet."""
+    """What has become of a message; None if it has not been taken yet."""
     states = [row["state"] for row in town.rows("SELECT text, state FROM utterances") if row["text"] == text]
     return UtteranceState(states[-1]) if states else None
 

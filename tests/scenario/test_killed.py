@@ -120,7 +120,7 @@ def place(request: pytest.FixtureRequest, nursery: Nursery, tmp_path: Path) -> I
 
 @dataclass(frozen=True)
 class Story:
-    """What a bot lives through; `tell` returns False where it died before the end. `prepare` is what was before.
+    """What a bot lives through; `tell` returns False if it died before the end. `prepare` is what was before.
 
     some: of so many steps one is walked in an ordinary run.
     """
@@ -163,7 +163,7 @@ def sweep(bot: Mortal, place: Place) -> bool:
 
 
 def converse(bot: Mortal, *turns: tuple[str, str, int]) -> bool:
-    """Write each line and wait for its answer, the so many-th with these words. False where the bot died meanwhile."""
+    """Write each line and wait for its answer, the so many-th with these words. False if the bot died meanwhile."""
     heard = bot.hears("Web: ")
     for line, answer, times in turns:
         if heard:
@@ -243,7 +243,7 @@ def accepted(*bots: Mortal) -> int:
 
 
 def meet_death(place: Place, story: Story, last: str) -> bool:
-    """Tell the story with a bot that dies at the step `last`, and see what the next one makes of it. False where the
+    """Tell the story with a bot that dies at the step `last`, and see what the next one makes of it. False if the
     step did not come this time."""
     story.prepare(place)
     with place.bot(last) as bot:

@@ -28,7 +28,7 @@ class HeyGenAccount:
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> Self:
-        """The provider of this program. Raises `SettingsError` where there is no key."""
+        """The provider of this program. Raises `SettingsError` if there is no key."""
         if settings.heygen.api_key is None:
             raise SettingsError(f"HEYGEN_API_KEY is not set; {cls.name} needs the API key of a HeyGen account")
         return cls(settings.heygen.api_key, settings.heygen.api_url, clock)

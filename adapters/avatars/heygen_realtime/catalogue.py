@@ -55,7 +55,7 @@ class RealtimeCatalogue:
 
     async def choice(self, avatar: str, voice: str) -> tuple[str, str]:
         """(avatar, voice), both of which v3 insists on: an empty one is filled in with the first look that has a voice,
-        and with the look's own voice. Raises `Invalid` where the account has nothing to choose from."""
+        and with the look's own voice. Raises `Invalid` if the account has nothing to choose from."""
         if avatar and voice:
             return avatar, voice
         async with self._choosing:

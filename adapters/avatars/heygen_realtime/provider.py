@@ -97,7 +97,7 @@ class HeyGenRealtime(HeyGenAccount):
     async def start(self, upstream_id: str) -> Playback:
         """Look once a second until the stream can be watched.
 
-        Raises `StreamGone` where it ended instead, and `Transient` where it still is not there after `START_LIMIT`.
+        Raises `StreamGone` if it ended instead, and `Transient` where it still is not there after `START_LIMIT`.
         """
         deadline = self._clock.monotonic() + START_LIMIT
         while True:

@@ -50,7 +50,7 @@ class LiveAvatarCatalogue:
         return [entry async for entry in self._avatars()]
 
     async def choice(self, wished: str) -> str:
-        """`wished`, or the first avatar there is. Raises `Transient` where there is none."""
+        """`wished`, or the first avatar there is. Raises `Transient` if there is none."""
         if self._sandbox:
             return SANDBOX_AVATAR
         if wished:

@@ -104,7 +104,7 @@ class LiveAvatarSessions:
         await self._post("keep-alive", {"session_id": session_id})
 
     async def end_of(self, session_id: str) -> str | None:
-        """Why a session is over; None while it is not. Raises `StreamGone` where LiveAvatar does not know it."""
+        """Why a session is over; None while it is not. Raises `StreamGone` if LiveAvatar does not know it."""
         answer = await self.connection.request(
             "GET", f"/v1/sessions/{quote(session_id, safe='')}", self.refusals.of_session, RetryPolicy.IDEMPOTENT
         )

@@ -116,7 +116,7 @@ class LiveAvatar:
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> Self:
-        """The provider of this program. Raises `SettingsError` where there is no key, or no way into rooms."""
+        """The provider of this program. Raises `SettingsError` if there is no key, or no way into rooms."""
         account = settings.liveavatar
         if account.api_key is None:
             raise SettingsError("LIVEAVATAR_API_KEY is not set; liveavatar needs the API key of a LiveAvatar account")
@@ -153,7 +153,7 @@ class LiveAvatar:
     async def start(self, upstream_id: str) -> Playback:
         """Start the session and enter its room.
 
-        Raises `StreamGone` where the session is over, also where the reply was lost: nobody tells its room again, so it
+        Raises `StreamGone` if the session is over, also where the reply was lost: nobody tells its room again, so it
         is closed first.
         """
         stream = await self._known(upstream_id)

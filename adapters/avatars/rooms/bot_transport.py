@@ -50,7 +50,7 @@ class BotTransport:
         self._make_stage = make_stage
 
     async def join(self, upstream_id: str, playback: Playback) -> "BotRoom":
-        """Join, and wait until the avatar is there. Raises `Transient`, `AvatarAway` where it does not come, and
+        """Join, and wait until the avatar is there. Raises `Transient`, `AvatarAway` if it does not come, and
         `Invalid` without the extra."""
         try:
             from livekit import rtc

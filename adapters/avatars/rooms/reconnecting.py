@@ -85,7 +85,7 @@ class ReconnectingRoom:
 
     async def _come_back(self, pause: float) -> bool:
         """The connection to the room is lost: enter it again after `pause` seconds, unless the stream is over. Whether
-        it was entered. Raises `AvatarAway` where the avatar is not in it."""
+        it was entered. Raises `AvatarAway` if the avatar is not in it."""
         # Spread out who lost the connection together. No secret depends on it.
         await self._clock.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
         with suppress(Transient, RateLimited):

@@ -19,7 +19,7 @@ class Room(Protocol):
     """How a viewer reaches it: empty of LiveKit where the bot itself has the room's only place."""
 
     async def door(self) -> RoomAccess | None:
-        """A door of its own for one more page, into a room where everybody can watch this one; None where there is no
+        """A door of its own for one more page, into a room where everybody can watch this one; None if there is no
         such room. Raises `ProviderError`."""
 
     async def send(self, message: RoomMessage) -> None:

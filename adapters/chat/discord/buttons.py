@@ -49,7 +49,7 @@ def is_of_a_session(custom_id: str) -> bool:
 def view_of(
     buttons: Sequence[Button], session_id: str, link: str | None, *, disabled: bool = False
 ) -> discord.ui.View | None:
-    """The buttons under a message, None where there are none. A link takes the place of the button for `watch`."""
+    """The buttons under a message, None if there are none. A link takes the place of the button for `watch`."""
     view = discord.ui.View(timeout=None)
     if link and fits_button(link):
         label = "Invite me" if link.startswith(INVITE) else "Watch"

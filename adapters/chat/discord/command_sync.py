@@ -58,7 +58,7 @@ class CommandSync:
     async def _attempt(
         self, client: discord.Client, tree: app_commands.CommandTree[discord.Client], pause: float
     ) -> float | None:
-        """Try once. The seconds until the next attempt, None where none is needed."""
+        """Try once. The seconds until the next attempt, None if none is needed."""
         try:
             shapes = [command.to_dict(tree) for command in tree.get_commands()]
             absent = await sync(client, shapes, self._guild_ids)

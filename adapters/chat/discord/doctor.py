@@ -58,7 +58,7 @@ def _unreachable(subject: str, error: Exception) -> Check:
 
 
 def invite(settings: Settings) -> str:
-    """The invite link of the bot whose token is set. Raises `SettingsError` where none is, or it is not a token.
+    """The invite link of the bot whose token is set. Raises `SettingsError` if none is, or it is not a token.
 
     The first part of a bot's token is the id of its user in base64, which is the application's id for every
     application made since 2016 (Discord's documentation, "Bot users"); so nobody has to be asked.

@@ -131,7 +131,7 @@ class Interactions:
             await self._answer(interaction, reply, public=public, is_heard=is_heard)
 
     async def _acknowledge(self, interaction: Interaction, *, public: bool) -> bool:
-        """Defer the answer. False where Discord did not take it, so that there is nothing to be edited later."""
+        """Defer the answer. False if Discord did not take it, so that there is nothing to be edited later."""
         try:
             async with asyncio.timeout(_ACKNOWLEDGE_TIME):
                 await interaction.response.defer(ephemeral=not public, thinking=True)
@@ -190,7 +190,7 @@ class Interactions:
             self._outbox.post(event.channel, OutgoingMessage(pieces_of(Reply(sentence))))
 
     async def _tell_later(self, channel: Channel, words: UnsaidWords) -> bool:
-        """Tell one person, after the answer to what they asked last. False where nobody but them could tell how."""
+        """Tell one person, after the answer to what they asked last. False if nobody but them could tell how."""
         person = words.person.partition(":")[2]
         newest = self._newest.get((channel, int(person))) if person.isdecimal() else None
         if newest is None or self._bot.clock.monotonic() - newest[0] > _TOKEN_LIFE:

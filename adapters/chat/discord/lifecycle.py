@@ -67,7 +67,7 @@ class GuildLifecycle:
 
 
 async def _why_gone(client: discord.Client, channel: Channel) -> str | None:
-    """Why the bot cannot work in a channel any more; None where it can. Raises `discord.HTTPException`."""
+    """Why the bot cannot work in a channel any more; None if it can. Raises `discord.HTTPException`."""
     guild = client.get_guild(int(channel.workspace))
     if guild is None:
         return strings.BOT_REMOVED

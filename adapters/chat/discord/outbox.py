@@ -124,7 +124,7 @@ class Outbox:
         await self._connection.request("message", send)
 
     async def _open_thread(self, channel: Channel, letter: OutgoingMessage) -> bool:
-        """Open the thread of a letter. False where there cannot be one: in a thread, or where the message is gone."""
+        """Open the thread of a letter. False if there cannot be one: in a thread, or where the message is gone."""
         name = " ".join((letter.thread or "").split())[:_MAX_THREAD_NAME_LENGTH] or "answer"
 
         async def create(client: discord.Client) -> bool:

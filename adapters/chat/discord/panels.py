@@ -145,7 +145,7 @@ class Panels:
             self._panels.pop(placed.view.session_id, None)
 
     async def _bring_up_to_date(self, placed: _Placed) -> bool:
-        """Wait for a change and draw it. False where nothing is to be drawn any more: the session or its place is over,
+        """Wait for a change and draw it. False if nothing is to be drawn any more: the session or its place is over,
         or the bot leaves and the next run goes on."""
         await placed.changed.wait()
         view = placed.view

@@ -22,7 +22,7 @@ _LOOK_TIME = 10.0
 
 
 async def obstacle(interaction: discord.Interaction[Any], *, opens_threads: bool) -> Reply | None:
-    """Why no avatar can be brought to where the interaction comes from; None where nothing is in the way.
+    """Why no avatar can be brought to where the interaction comes from; None if nothing is in the way.
 
     opens_threads: whether answers go into threads (`SESSION_ANSWERS=thread`).
     """

@@ -70,7 +70,7 @@ def not_registered(request: str) -> str:
 
 def answered_late(name: str) -> str:
     """Told to the channel where the private answer could not be delivered any more."""
-    return f"{name}, Discord did not let me answer you in time. What you asked for is done where it could be."
+    return f"{name}, Discord did not let me answer you in time. What you asked for was done if it was possible."
 
 
 def asked(name: str, question: str) -> str:

@@ -166,7 +166,7 @@ _WORD = re.compile(r"[a-z_]{1,64}")
 
 
 def refusal_in(error: SlackApiError) -> str | None:
-    """Slack's own word for why it refused, such as `not_in_channel`; None where the answer is not Slack's."""
+    """Slack's own word for why it refused, such as `not_in_channel`; None if the answer is not Slack's."""
     data = getattr(error.response, "data", None)
     said = data.get("error") if isinstance(data, dict) else None
     return said if isinstance(said, str) and _WORD.fullmatch(said) else None

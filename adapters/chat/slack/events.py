@@ -71,7 +71,7 @@ class RecentEdits:
         self._newest: OrderedDict[tuple[Channel, str], tuple[str, str | None]] = OrderedDict()
 
     def edited(self, channel: Channel, message: Mapping[str, Any]) -> bool:
-        """Note an edit. False where the message has been edited again, or deleted, since."""
+        """Note an edit. False if the message has been edited again, or deleted, since."""
         key = (channel, str(message["ts"]))
         version = str((message.get("edited") or {}).get("ts", ""))
         known_version, known_text = self._newest.get(key, ("", ""))
@@ -85,7 +85,7 @@ class RecentEdits:
         self._note((channel, str(message["ts"])), "", None)
 
     def text_now(self, channel: Channel, ts: str, text: str) -> str | None:
-        """What a message says now that said `text`; None where it was deleted."""
+        """What a message says now that said `text`; None if it was deleted."""
         known = self._newest.get((channel, ts))
         return text if known is None else known[1]
 
@@ -102,7 +102,7 @@ class SlackMessage:
     `keys` name the event and the message; `is_last`: Slack does not bring it again.
 
     workspace: whose installation heard it; `channel` may be known under another one (`origins.Origins.channel`).
-    team: whom its author belongs to, as the event says; None where it does not.
+    team: whom its author belongs to, as the event says; None if it does not.
     """
 
     workspace: WorkspaceClient

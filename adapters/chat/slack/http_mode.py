@@ -65,7 +65,7 @@ class EventsEndpoint:
         return web.Response(status=401)
 
     def _age_of_true(self, body: str, headers: dict[str, str]) -> int | None:
-        """Seconds since a request was signed, below 0 where Slack's clock is ahead of ours; None where its signature is
+        """Seconds since a request was signed, below 0 where Slack's clock is ahead of ours; None if its signature is
         not true for its timestamp, whatever that says."""
         timestamp, signature = headers.get("x-slack-request-timestamp", ""), headers.get("x-slack-signature", "")
         if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= _MAX_TIMESTAMP_LENGTH):

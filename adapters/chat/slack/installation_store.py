@@ -63,7 +63,7 @@ class Installations:
         await self._store.save_installation("slack", installation.team_id, sealed)
 
     async def read(self, team_id: str) -> Installation | None:
-        """What is known of a workspace; None where nothing is, or where nobody can read it. Raises `StoreError`."""
+        """What is known of a workspace; None if nothing is, or where nobody can read it. Raises `StoreError`."""
         sealed = await self._store.installation("slack", team_id)
         if sealed is None:
             return None

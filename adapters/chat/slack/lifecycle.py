@@ -61,7 +61,7 @@ class AppLifecycle:
             await self.workspaces.expel(organisation, teams)
             await self._leave_teams(teams)
         except StoreError as error:
-            log.error("where the app is installed could not be written down", error=str(error))
+            log.error("could not save where the app is installed", error=str(error))
 
     async def _leave_teams(self, teams: Collection[str]) -> None:
         await self._sessions.end_in_channels(

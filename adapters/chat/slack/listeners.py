@@ -165,7 +165,7 @@ class Listeners:
     async def _asker(
         self, body: Payload, channel: str, *, thread: str | None = None, response_url: str | None = None
     ) -> ReplyTarget | None:
-        """Who asks; None where the app is not installed there, which they are told. Raises `StoreError`."""
+        """Who asks; None if the app is not installed there, which they are told. Raises `StoreError`."""
         user = str(body.get("user_id") or body.get("user", {}).get("id"))
         workspace = await self._origins.workspace(body)
         if workspace is None:

@@ -55,7 +55,7 @@ class Modals:
 
     @property
     def no_answers(self) -> str | None:
-        """Why chat mode cannot be chosen; None where the avatar has something to answer with."""
+        """Why chat mode cannot be chosen; None if the avatar has something to answer with."""
         try:
             self._bot.sessions.services.require_answers()
         except Refused as refusal:

@@ -29,7 +29,7 @@ class Claim:
     """What a payload says of its origin.
 
     teams: ids that may name the workspace it is for, or its organisation, the likeliest first; empty strings are none.
-    organisation: the organisation whose installation hears it; None where a workspace's own does, or nobody says.
+    organisation: the organisation whose installation hears it; None if a workspace's own does, or nobody says.
     """
 
     teams: tuple[str, ...]
@@ -45,7 +45,7 @@ class Origins:
         self._homes: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     async def workspace(self, body: Payload) -> WorkspaceClient | None:
-        """The workspace whose installation hears it; None where the app is not installed there. Raises `StoreError`."""
+        """The workspace whose installation hears it; None if the app is not installed there. Raises `StoreError`."""
         claim = claim_of(body)
         if claim.organisation is not None:
             found = await self._of_organisation(claim.teams, claim.organisation)
@@ -128,7 +128,7 @@ def _claim_of_interaction(body: Payload) -> Claim:
 def author_team(body: Payload) -> str | None:
     """Whom the person who did it belongs to, as far as the payload says; an id of a workspace or an organisation.
 
-    None where it says nothing, and `UNKNOWN_TEAM` where that is a reason to be careful.
+    None if it says nothing, and `UNKNOWN_TEAM` where that is a reason to be careful.
     """
     event = _part(body, "event")
     if not event:

@@ -41,7 +41,7 @@ class ReplyTarget:
 
     A response URL works where the app is not in the channel, five times within 30 minutes (docs.slack.dev).
 
-    team: whom they belong to, as the payload says (`origins.author_team`); None where it does not.
+    team: whom they belong to, as the payload says (`origins.author_team`); None if it does not.
     """
 
     channel: Channel
@@ -122,7 +122,7 @@ class Outbox:
             log.info("somebody could not be told", error=str(error))
 
     async def _respond(self, url: str, message: Mapping[str, Any]) -> bool:
-        """Use a response URL. False where it surely did nothing, because it is used up or too old."""
+        """Use a response URL. False if it surely did nothing, because it is used up or too old."""
         client = AsyncWebhookClient(
             url,
             timeout=REQUEST_TIMEOUT,

@@ -223,7 +223,7 @@ class Panels:
         try:
             outcome = await self._bring_up_to_date(placed)
         except StoreError as error:
-            log.error("where a panel stands could not be kept; trying again", error=str(error))
+            log.error("could not save where a panel is; trying again", error=str(error))
         finally:
             placed.drawn_at = self._clock.monotonic()
             if not drawn.done():

@@ -72,7 +72,7 @@ class SocketModeConnections:
         return "a connection to Slack is silent" if any(socket.is_suspect for socket in self._open.values()) else None
 
     async def run(self) -> None:
-        """Hold the sockets until cancelled. Raises `SettingsError` where the app-level token is wrong."""
+        """Hold the sockets until cancelled. Raises `SettingsError` if the app-level token is wrong."""
         try:
             async with asyncio.TaskGroup() as group:
                 for place in range(self._number):
@@ -151,7 +151,7 @@ class SocketModeConnection:
         return self.is_lost or self._clock.monotonic() - self._heard_at > SUSPECT
 
     async def until_ready(self) -> bool:
-        """Wait for Slack's `hello`. False where the socket is lost before."""
+        """Wait for Slack's `hello`. False if the socket is lost before."""
         await _first_of(self._ready, self._replace)
         return self._ready.is_set() and not self.is_lost
 

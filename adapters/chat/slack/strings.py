@@ -59,16 +59,16 @@ SOME_GROUP = "a group"
 
 
 def bot_token_trouble(error: str) -> str | None:
-    """What the operator must do about an error of `auth.test`; None where it may pass."""
+    """What the operator must do about an error of `auth.test`; None if it may pass."""
     return _TOKEN.get(error)
 
 
 def app_token_trouble(error: str) -> str | None:
-    """What the operator must do about an error of `apps.connections.open`; None where it may pass."""
+    """What the operator must do about an error of `apps.connections.open`; None if it may pass."""
     return _APP_TOKEN.get(error)
 
 
 def place_trouble(error: str, bot_name: str) -> str | None:
-    """What a person can do about an error of posting in a channel; None where nobody can."""
+    """What a person can do about an error of posting in a channel; None if nobody can."""
     sentence = _PLACE.get(error)
     return None if sentence is None else sentence.format(bot=bot_name)

@@ -97,7 +97,7 @@ class Workspaces:
             await self._clock.sleep(RETRY_DELAY)
 
     async def of(self, team_id: str) -> WorkspaceClient | None:
-        """The workspace with this id; None where the app is not installed there, or nobody can tell."""
+        """The workspace with this id; None if the app is not installed there, or nobody can tell."""
         try:
             return await self.find(team_id)
         except StoreError as error:
@@ -105,7 +105,7 @@ class Workspaces:
             return None
 
     async def find(self, team_id: str, organisation: str | None = None) -> WorkspaceClient | None:
-        """The workspace with this id; None where the app is not installed there. Raises `StoreError`.
+        """The workspace with this id; None if the app is not installed there. Raises `StoreError`.
 
         organisation: the one whose installation serves the workspace, where Slack said so.
         """

@@ -80,7 +80,7 @@ def query_of(request: web.BaseRequest, allowed: Iterable[str]) -> dict[str, str]
 
 
 def choice(query: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str | None:
-    """A query parameter that is one of a few words, None where it was left out."""
+    """A query parameter that is one of a few words, None if it was left out."""
     value = query.get(name)
     if value is not None and value not in choices:
         raise invalid(name, f"Invalid '{name}'. Must be one of: {', '.join(choices)}.")

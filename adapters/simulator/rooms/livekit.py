@@ -39,7 +39,7 @@ _MAX_WAITING = 1000
 
 
 class LiveKitRooms:
-    """Makes rooms on one server. Raises `SettingsError` where the `livekit` package is not installed."""
+    """Makes rooms on one server. Raises `SettingsError` if the `livekit` package is not installed."""
 
     is_real = True
 

@@ -53,7 +53,7 @@ async def _asked(examination: CheckContext, chosen: ChatModelSettings) -> Check:
 
 
 async def _first_word(examination: CheckContext) -> None:
-    """Raises `AnswerError` where there is none. The rest of the answer is left unread."""
+    """Raises `AnswerError` if there is none. The rest of the answer is left unread."""
     if examination.chat_model is None:
         return
     async with examination.chat_model as model:

@@ -35,7 +35,7 @@ class SetupWizard:
     """One run of `init`."""
 
     def __init__(self, file: Path, clock: Clock, tell: Echo, ask: Ask | None) -> None:
-        """`file`: the `.env` to write. `ask`: None where nobody is there to be asked."""
+        """`file`: the `.env` to write. `ask`: None if nobody is there to be asked."""
         self._file = file
         self._clock = clock
         self._tell = tell
@@ -45,7 +45,7 @@ class SetupWizard:
     async def hold(self, platform: Platform, provider: str) -> Settings:
         """Ask for everything and write the file. Returns the settings it makes.
 
-        Raises `SettingsError` where nobody is there to be asked and a value is missing, wrong, or cannot be written.
+        Raises `SettingsError` if nobody is there to be asked and a value is missing, wrong, or cannot be written.
         """
         self._values = {"AVATAR_PROVIDER": provider}
         for check, group in questions(platform, provider):

@@ -77,7 +77,7 @@ class FileLock:
 
 
 def file_holder(address: DatabaseUrl) -> int | None:
-    """The number of the process that holds the lock; None where none does. Makes no file."""
+    """The number of the process that holds the lock; None if none does. Makes no file."""
     lock = _lock_file(address)
     if lock is None:
         return None

@@ -35,9 +35,9 @@ class Lock(Protocol):
     """What keeps a second bot out."""
 
     async def take(self) -> str | None:
-        """Try once. None where it is ours now, otherwise who has it, in words that begin with `process`.
+        """Try once. None if it is ours now, otherwise who has it, in words that begin with `process`.
 
-        Raises `StoreError` where it cannot be told.
+        Raises `StoreError` if it cannot be told.
         """
 
     async def give_back(self) -> None:
@@ -122,7 +122,7 @@ class InstanceLock:
 
 
 async def owner_of(url: str) -> str | None:
-    """The process that owns the database of `url`, in words such as `process 4711`; None where nobody does.
+    """The process that owns the database of `url`, in words such as `process 4711`; None if nobody does.
 
     Raises `StoreUnavailable` for a URL that is no database address, and where PostgreSQL cannot be reached.
     """

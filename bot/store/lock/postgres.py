@@ -158,9 +158,9 @@ class AdvisoryLock:
 
 
 async def advisory_holder(address: DatabaseUrl) -> str | None:
-    """Which process holds the lock of the database at `address`, in words; None where none does.
+    """Which process holds the lock of the database at `address`, in words; None if none does.
 
-    Raises `StoreUnavailable` where the database cannot be reached.
+    Raises `StoreUnavailable` if the database cannot be reached.
     """
     try:
         async with _connected(address) as connection:

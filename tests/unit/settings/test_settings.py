@@ -165,7 +165,7 @@ BAD = [
     (
         "ADMIN_USERS",
         "discord:1,ana",
-        'ADMIN_USERS is "discord:1,ana": it must be platform:user pairs with commas between, such as '
+        'ADMIN_USERS is "discord:1,ana": it must be platform:user pairs, separated by commas, such as '
         "discord:1234,slack:U0123.",
     ),
     (

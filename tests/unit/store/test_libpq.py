@@ -209,7 +209,7 @@ def test_any_query_gives_arguments_or_a_sentence(pairs: list[tuple[str, str]], i
 
 
 def refused(read: Callable[[], object]) -> str | None:
-    """The words of a refusal, None where there is none."""
+    """The words of a refusal, None if there is none."""
     try:
         read()
     except (SettingsError, StoreUnavailable) as refusal:
