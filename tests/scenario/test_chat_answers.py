@@ -230,7 +230,7 @@ async def test_nothing_is_opened_for_a_chat_that_nothing_can_answer(tmp_path: Pa
     policy = with_policy(mode=Mode.CHAT)
     async with World(tmp_path, "heygen-realtime", policy=policy, chat_model=False) as world:
         reply = await world.type("/avatar start")
-        assert "no mind to answer with" in reply.text
+        assert "answering is not set up yet" in reply.text
         assert "CHAT_API_URL" in reply.text
         assert not world.simulator.streams()
         assert (await world.type("/avatar start mode=repeat")).text.startswith("Starting")

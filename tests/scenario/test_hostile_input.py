@@ -202,7 +202,7 @@ async def test_the_console_takes_time_in_proportion_to_what_is_typed(tmp_path: P
             ):
                 end = f"/end-{next(numbers)}"
                 program.type(*lines, end)
-                program.until(f"know `{end}`")
+                program.until(f"Unknown command `{end}`")
 
         program.type("/avatar start")
         program.until("The avatar is live.")

@@ -199,7 +199,7 @@ async def test_clear_says_that_the_next_message_is_with_the_avatar_already(realt
         await realtime.write(text)
     await realtime.until(lambda: UtteranceState.SENDING in realtime.states("sent ahead"))
     reply = await realtime.type("/avatar clear")
-    assert reply.text.startswith("Dropped 1 waiting message. The next message is with the avatar already")
+    assert reply.text.startswith("Dropped 1 waiting message. One more message has already been sent to the avatar")
     await realtime.until(lambda: realtime.ended_as("sent ahead", UtteranceState.SPOKEN))
     await realtime.pass_time(5)
     assert realtime.spoken == ["short one", "sent ahead"]

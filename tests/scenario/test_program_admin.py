@@ -110,7 +110,7 @@ def test_what_the_shell_changes_is_printed_for_programs_too(tmp_path: Path, serv
 
 def test_a_start_says_where_limits_in_dollars_have_no_effect(tmp_path: Path, service: Service) -> None:
     settings = service.settings(tmp_path, LOG_LEVEL="warning", LIMIT_CHANNEL_DOLLARS="5")
-    warning = "LIMIT_CHANNEL_DOLLARS and LIMIT_WORKSPACE_DOLLARS are without effect: nobody knows the price"
+    warning = "LIMIT_CHANNEL_DOLLARS and LIMIT_WORKSPACE_DOLLARS are without effect: the price of this avatar service"
     assert warning in run(tmp_path, "run", "--console", AVATAR_PROVIDER="heygen-streaming", **settings).errors
     assert warning not in run(tmp_path, "run", "--console", **settings).errors
 

@@ -552,7 +552,7 @@ async def test_v1_waits_for_somebody_to_watch_and_then_speaks_once(tmp_path: Pat
         assert world.heard == []
         view = running.view()
         assert view.phase is Phase.WAITING_FOR_VIEWER
-        assert sum("waits for its first viewer" in notice for notice in world.notices) == 1
+        assert sum("is waiting for a viewer" in notice for notice in world.notices) == 1
         assert view.hls_url is not None
         async with httpx.AsyncClient(verify=False) as viewer:  # noqa: S501 - a local address without TLS
             await viewer.get(view.hls_url)

@@ -145,7 +145,7 @@ def _select(name: str, label: str, choices: Sequence[tuple[str, str]]) -> Block:
     element = {
         "type": "static_select",
         "action_id": name,
-        "placeholder": plain("As usual"),
+        "placeholder": plain("Normal"),
         "options": options[:MAX_OPTIONS],
     }
     return {"type": "input", "block_id": name, "label": plain(label), "optional": True, "element": element}

@@ -66,7 +66,7 @@ async def test_init_asks_three_times_for_what_it_needs(tmp_path: Path) -> None:
         for _ in range(3):
             await terminal.answer("HeyGen API key:", "")
             await terminal.until("HEYGEN_API_KEY is not set")
-        await terminal.until("I keep it as it is")
+        await terminal.until("Kept as it is")
         await terminal.answer("(empty: later):", "")
         assert await terminal.end() == 0
 

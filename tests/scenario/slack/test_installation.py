@@ -107,7 +107,7 @@ async def test_a_state_that_is_foreign_missing_or_used_installs_nothing(slack: S
 async def test_somebody_who_changes_their_mind_is_told(slack: SlackDriver, browser: Browser) -> None:
     state = parse_qs(urlsplit(await browser.begin()).query)["state"][0]
     status, page = await browser.back(f"error=access_denied&state={state}")
-    assert (status, "Begin again" in page) == (400, True)
+    assert (status, "Start again" in page) == (400, True)
     assert slack.twin.calls("oauth.v2.access") == []
 
 
