@@ -116,7 +116,7 @@ def simulator(
         options = options.with_livekit(livekit, livekit_key, SecretStr(livekit_secret))
         tell(f"LiveKit: v1 and LiveAvatar make their rooms at {livekit}.")
     else:
-        tell("LiveKit: no server (--livekit), so no real rooms: LiveAvatar answers, with a stand-in for its room.")
+        tell("LiveKit: no server (--livekit), so no real rooms: LiveAvatar uses a fake room.")
     run_async(_simulate(options, speed, host, port))
 
 

@@ -1,4 +1,4 @@
-"""A gate that knows the frames in the stand-in rooms of the simulator, and lets one of them fail.
+"""A gate that knows the frames in the fake rooms of the simulator, and lets one of them fail.
 
 A room is a WebSocket (RFC 6455) behind `GET /simulator/rooms/*`, each frame a JSON object that names its kind in
 `event_type`. Frames are passed on one by one, in their order; a gate carries one room at a time. Knows no story.

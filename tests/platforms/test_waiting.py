@@ -21,7 +21,7 @@ ENVIRONMENT = {"AVATAR_PROVIDER": "liveavatar", "AVATAR_CARRIER": "page"}
 
 @pytest.fixture(autouse=True)
 def pages_carry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulator's stand-in rooms are carried by pages, as real ones are."""
+    """The simulator's fake rooms are carried by pages, as real ones are."""
     monkeypatch.setattr("adapters.avatars.rooms.factory.is_stand_in", lambda _: False)
 
 

@@ -1,6 +1,6 @@
 """Every frame between the program and the avatar in its room fails in every way: what people read, and what is said.
 
-LiveAvatar alone: v3 has no rooms, and v1 takes its commands over HTTP and gets no stand-in room from the simulator.
+LiveAvatar alone: v3 has no rooms, and v1 takes its commands over HTTP and gets no fake room from the simulator.
 
 A lane is a program of its own, with a simulator and a gate (`room_gate`), that lives through one session for each of
 its failures. The lanes run side by side; they mostly wait. In an ordinary run every second way is lived through; with

@@ -84,7 +84,7 @@ class LiveAvatarSessions:
             if not trouble.may_have_taken_effect:
                 raise
         address = Playback(
-            # Not LiveAvatar's: the simulator's stand-in rooms are watched this way.
+            # Not LiveAvatar's: the simulator's fake rooms are watched this way.
             hls_url=fields.url(fields.field(data, "hls_url"), "https", "http"),
             livekit_url=fields.url(fields.field(data, "livekit_url"), "wss", "ws", "https", "http"),
             livekit_token=fields.text(fields.field(data, "livekit_client_token"), fields.MAX_URL_LENGTH),

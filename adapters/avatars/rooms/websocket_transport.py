@@ -35,7 +35,7 @@ SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 
 
 def is_stand_in(livekit_url: str) -> bool:
-    """Whether an address leads to a stand-in room."""
+    """Whether an address leads to a fake room."""
     return urlsplit(livekit_url).path.startswith(PATH)
 
 
@@ -56,7 +56,7 @@ class WebSocketTransport:
                     )
             except (aiohttp.ClientError, OSError) as trouble:
                 failure = Transient(
-                    f"the stand-in room of {upstream_id} was not entered ({network.told(trouble)})",
+                    f"the fake room of {upstream_id} was not entered ({network.told(trouble)})",
                     may_have_taken_effect=False,
                 )
             else:
@@ -78,7 +78,7 @@ class WebSocketRoom:
         self._inbox = MessageChannel()
         self._is_left = False
         self._avatar_is_here = True
-        self._reader = asyncio.create_task(self._read(), name="read a stand-in room")
+        self._reader = asyncio.create_task(self._read(), name="read a fake room")
 
     async def door(self) -> RoomAccess | None:
         """None: everybody can watch it over HLS."""
@@ -89,7 +89,7 @@ class WebSocketRoom:
         if self._is_left:
             raise StreamGone("the room was left")
         if self._socket.closed:
-            raise Transient("the connection to the stand-in room is lost", may_have_taken_effect=False)
+            raise Transient("the connection to the fake room is lost", may_have_taken_effect=False)
         if not self._avatar_is_here:
             raise AvatarAway("the avatar is not in its room")
         frame = json.dumps({"topic": message.topic, "data": message.data}, ensure_ascii=False)
@@ -98,7 +98,7 @@ class WebSocketRoom:
                 await self._socket.send_str(frame)
         except (aiohttp.ClientError, OSError) as trouble:
             raise Transient(
-                f"the stand-in room did not take a command ({type(trouble).__name__})",
+                f"the fake room did not take a command ({type(trouble).__name__})",
                 may_have_taken_effect=True,
                 trouble=Trouble.UNCONFIRMED,
             ) from None

@@ -111,7 +111,7 @@ class _SocketRoom:
 
 
 class SocketRooms:
-    """Every stand-in room of the server, and the endpoint that leads into them."""
+    """Every fake room of the server, and the endpoint that leads into them."""
 
     is_real = False
 

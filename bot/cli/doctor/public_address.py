@@ -1,4 +1,4 @@
-"""Whether WEB_PUBLIC_URL leads to the watch page. Where no bot runs, a stand-in listens in its place for a moment."""
+"""Whether WEB_PUBLIC_URL leads to the watch page. If no bot runs, a small server listens instead for a moment."""
 
 import secrets
 from collections.abc import AsyncIterator

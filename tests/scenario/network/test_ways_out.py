@@ -139,7 +139,7 @@ WAYS: dict[str, Callable[[], Awaitable[object]]] = {
     "Slack call": slack_call,
     "Slack socket": slack_socket,
     "Slack response URL": slack_response_url,
-    "stand-in room": stand_in_room,
+    "fake room": stand_in_room,
     "doctor: Slack": doctor(examine_slack),
     "doctor: Discord": doctor(examine_discord),
     "doctor: LiveKit": doctor(examine_livekit),

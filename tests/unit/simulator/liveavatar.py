@@ -1,4 +1,4 @@
-"""What the tests of the simulated LiveAvatar need: a configuration, calls by session, a seat in the stand-in room."""
+"""What the tests of the simulated LiveAvatar need: a configuration, calls by session, a seat in the fake room."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ async def end_reason(client: Client, session_id: str) -> str | None:
 
 
 class Seat:
-    """One participant of a stand-in room."""
+    """One participant of a fake room."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
@@ -74,5 +74,5 @@ class Seat:
 
 
 def sitting(client: Client, session: dict[str, Any]) -> AbstractAsyncContextManager[aiohttp.ClientWebSocketResponse]:
-    """Join the stand-in room of a session."""
+    """Join the fake room of a session."""
     return client.http.ws_connect(f"{session['livekit_url']}?token={session['livekit_client_token']}")
