@@ -19,7 +19,7 @@ async def keep_waiting(chat: Driver, *texts: str, by: str = ANA) -> None:
     await chat.write(LONG)
     await chat.bot.until(lambda: any(running.speech.current for running in chat.bot.bot.sessions))
     for text in texts:
-        assert "before it" in await chat.command(f"/avatar say {text}", by=by)
+        assert "ahead of it" in await chat.command(f"/avatar say {text}", by=by)
 
 
 async def begin(chat: Driver) -> None:
@@ -67,7 +67,7 @@ def in_channel(discord: DiscordDriver) -> list[str]:
 async def test_each_person_is_told_once_and_nobody_else_reads_it(discord: DiscordDriver) -> None:
     await begin(discord)
     await keep_waiting(discord, "one", "two", "three", "four", "five")
-    assert "before it" in await discord.command("/avatar ask six", by=BEN)
+    assert "ahead of it" in await discord.command("/avatar ask six", by=BEN)
     await end(discord, EndReason.STOPPED)
 
     await discord.until_told_unsaid("six", by=BEN)

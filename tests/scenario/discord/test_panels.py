@@ -58,7 +58,7 @@ async def test_press_on_a_panel_that_is_over_says_so(live: DiscordDriver) -> Non
     await live.command("/avatar stop")
     await live.bot.until(lambda: len(live.bot.bot.sessions) == 0)
     pressed = await live.twin.click(live.people[BEN], panel, custom_id=stop, anyway=True)
-    assert "has left" in read(await pressed.answered())
+    assert "That avatar has already left" in read(await pressed.answered())
 
 
 async def test_end_is_told_in_the_channel_too(live: DiscordDriver) -> None:

@@ -83,7 +83,7 @@ async def test_the_button_of_an_avatar_that_left_does_not_stop_the_next_one(slac
     old.blocks = [{"type": "actions", "block_id": "kept", "elements": [stop]}]
     await slack.command("/avatar start")
     answer = await slack.answer(await slack.twin.click(old, stop["action_id"], slack.people[BEN]))
-    assert "has left" in answer
+    assert "That avatar has already left" in answer
 
 
 async def test_admins_see_every_session_and_others_do_not(slack: SlackDriver) -> None:
