@@ -10,7 +10,7 @@ from bot.core.errors import AnswerError
 from bot.core.ports import ChatModel, ChatTurn
 from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.core.unexpected import report_unexpected
-from bot.text import SpeakableStream
+from bot.text import SpeakableStream, close_open_markup
 
 MAX_TURNS = 13
 """Turns of a conversation that go to the model, the question and what came before it in pairs: enough for a thread of
@@ -39,9 +39,11 @@ class AnswerStream:
         self.whole += fragment
         self._gather(self._speakable.add(fragment))
 
-    def finish(self) -> None:
-        """No more fragments come."""
-        self._gather(self._speakable.finish())
+    def finish(self, *, is_whole: bool) -> None:
+        """No more fragments come. What an answer that is not whole was about to hide stays hidden."""
+        if not is_whole:
+            self.whole = close_open_markup(self.whole)
+        self._gather(self._speakable.finish(is_whole=is_whole))
 
     def take(self) -> str:
         """What has gathered since the last time."""
@@ -73,12 +75,13 @@ class Conversation:
     async def stop(self, answering: AnswerStream) -> None:
         """Stop writing an answer that nobody will hear; what was taken of it stays in the conversation."""
         await cancel_and_wait(answering.task)
+        if not answering.done:
+            answering.finish(is_whole=False)
 
     async def break_off(self, answering: AnswerStream, error: AnswerError) -> None:
         """Stop writing an answer, which ends with what there is of it by now; `error` is why."""
         await self.stop(answering)
         answering.error = answering.error or error
-        answering.finish()
         answering.done = True
 
     def forget(self, answering: AnswerStream) -> None:
@@ -104,7 +107,7 @@ class Conversation:
             async for fragment in self._model.answer(self._knowledge, turns):
                 answering.add(fragment)
                 on_chunk()
-            answering.finish()
+            answering.finish(is_whole=True)
             if answering.is_empty:
                 raise AnswerError("the chat model answered nothing that can be spoken")
         except AnswerError as error:
@@ -113,6 +116,6 @@ class Conversation:
             # The boundary to a client we may not know: an answer that is never done would hold the queue forever.
             report_unexpected("answering failed: unexpected error", error)
             answering.error = AnswerError(f"the chat model: {type(error).__name__}")
-        answering.finish()
+        answering.finish(is_whole=answering.error is None)
         answering.done = True
         on_chunk()

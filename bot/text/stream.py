@@ -16,6 +16,7 @@ import re
 from bot.text.characters import is_speakable
 from bot.text.clean import make_speakable
 from bot.text.repeats import Phrases
+from bot.text.spoilers import close_open_markup
 
 MAX_HELD_LENGTH = 500
 """Characters after which what was opened is taken for plain text: more than labels and addresses in answers have, and
@@ -48,8 +49,11 @@ class SpeakableStream:
         self._cuts.add(fragment)
         return "".join(self._phrases.add(self._words()))
 
-    def finish(self) -> str:
-        """The text is over; returns the rest of what can be said."""
+    def finish(self, *, is_whole: bool = True) -> str:
+        """The text is over, or broke off where it is not whole; returns the rest of what can be said."""
+        if not is_whole:
+            # What may still be closed is held back, so what is open begins in what is left.
+            self._cuts.close()
         self._cuts.is_over = True
         words = [*self._words(), *_with_blanks(make_speakable(self._cuts.text), " ")]
         self._cuts.drop(len(self._cuts.text))
@@ -88,6 +92,10 @@ class _Cuts:
     def add(self, fragment: str) -> None:
         """Put a fragment behind the text."""
         self.text += fragment
+
+    def close(self) -> None:
+        """No more text comes although something may be open: it ends there."""
+        self.text = close_open_markup(self.text)
 
     def drop(self, length: int) -> None:
         """Forget so many characters from the beginning, which end at a cut."""

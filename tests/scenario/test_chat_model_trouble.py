@@ -120,6 +120,28 @@ async def test_an_answer_that_breaks_off_is_said_as_far_as_it_came_and_told(
     assert told(world) == [broke_off(why)]
 
 
+@pytest.mark.parametrize("end", [[], [delta(None, "length"), DONE], [COMMENT, 100.0]], ids=["end", "length", "silence"])
+async def test_what_an_answer_was_about_to_hide_is_neither_said_nor_shown(
+    talk: tuple[World, ChatApi], end: list[str | float]
+) -> None:
+    world, api = talk
+    api.answers.append([delta("See [the plan](https://example.com/a): the killer is ||the but"), *end])
+    await ask(world, QUESTION, UtteranceState.FAILED)
+    assert said(world).split() == ["See", "the", "plan:", "the", "killer", "is", "spoiler"]
+    assert answer_shown(world) == "See [the plan](https://example.com/a): the killer is ||the but||"
+
+
+@pytest.mark.parametrize("verb", ["interrupt", "skip", "stop"])
+async def test_what_a_cut_answer_was_about_to_hide_is_not_shown(talk: tuple[World, ChatApi], verb: str) -> None:
+    world, api = talk
+    api.answers.append([delta("I know now that the killer is ||the but"), 20.0])
+    await world.type(f"/avatar ask {QUESTION}")
+    await world.until(lambda: UtteranceState.SPEAKING in world.states(QUESTION))
+    await world.type(f"/avatar {verb}")
+    await world.until(lambda: world.ended_as(QUESTION, UtteranceState.INTERRUPTED))
+    assert answer_shown(world) == "I know now that the killer is ||the but||"
+
+
 async def test_whoever_cuts_an_answer_that_broke_off_cuts_it(talk: tuple[World, ChatApi]) -> None:
     world, api = talk
     api.answers.append([delta(f"{HALF} " * 5)])

@@ -15,7 +15,7 @@ import structlog
 from adapters.chat.discord import strings
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.closed_threads import may_be_written_in
-from adapters.chat.discord.render import answer_of, escape, pieces_of, split
+from adapters.chat.discord.render import answer_of, escape, pieces_of, pieces_of_answer
 from adapters.chat.discord.rest import TRANSIENT_ERRORS, DiscordRest
 from bot.core.events import Notice, NoticeKind, UtteranceChanged
 from bot.core.models import Channel
@@ -169,9 +169,9 @@ class Notices:
             return
         if utterance.message_id is None:
             question = escape(strings.asked(utterance.author_name, utterance.text[:_MAX_QUESTION_LENGTH]))
-            self._outbox.post(event.channel, OutgoingMessage(split(f"{question}\n{answer}")))
+            self._outbox.post(event.channel, OutgoingMessage(pieces_of_answer(f"{question}\n{answer}")))
             return
         thread = utterance.text if self._answers is AnswerPlacement.THREAD else None
         self._outbox.post(
-            event.channel, OutgoingMessage(split(answer), reply_to=int(utterance.message_id), thread=thread)
+            event.channel, OutgoingMessage(pieces_of_answer(answer), reply_to=int(utterance.message_id), thread=thread)
         )

@@ -12,6 +12,7 @@ import discord
 from bot import sentences
 from bot.core.views import Reply
 from bot.sessions.panel import Panel
+from bot.text import mask_spoilers
 
 MAX_MESSAGE_LENGTH = 2000
 MAX_LINK_LENGTH = 512
@@ -40,6 +41,12 @@ def _escape(text: str) -> str:
 def answer_of(markdown: str) -> str:
     """What a chat model wrote, which Discord understands as it stands, but for mentions: they are only text."""
     return discord.utils.escape_mentions(markdown)
+
+
+def pieces_of_answer(text: str) -> list[str]:
+    """What `answer_of` made, and words around it, as the contents of one or more messages. Where one is not enough,
+    what is hidden is left out: half of it would be shown."""
+    return split(text if len(text) <= MAX_MESSAGE_LENGTH else mask_spoilers(text))
 
 
 def pieces_of(reply: Reply) -> list[str]:

@@ -62,6 +62,11 @@ def mrkdwn_of(markdown: str) -> str:
 
 def parts_of(markdown: str, limit: int) -> list[str]:
     """The same in parts of at most `limit` characters, cut between lines or words; a fence goes on in the next part."""
+    # Before it is cut: half of what is hidden would be shown.
+    return _parts(mask_spoilers(markdown), limit)
+
+
+def _parts(markdown: str, limit: int) -> list[str]:
     rendered = mrkdwn_of(markdown)
     if len(rendered) <= limit or len(markdown) < 2:
         return [rendered[:limit]] if rendered else []
@@ -72,7 +77,7 @@ def parts_of(markdown: str, limit: int) -> list[str]:
         first, second = f"{first}\n{_FENCE}", f"{_FENCE}\n{second.lstrip()}"
         if len(first) >= len(markdown) or len(second) >= len(markdown):
             return [escape(markdown)[:limit]]
-    return [*parts_of(first, limit), *parts_of(second, limit)]
+    return [*_parts(first, limit), *_parts(second, limit)]
 
 
 def _preformatted(code: str) -> str:

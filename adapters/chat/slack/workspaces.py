@@ -197,7 +197,12 @@ class Workspaces:
 
     def _know(self, installation: Installation, *, is_kept: bool) -> WorkspaceClient:
         if installation.is_of_organisation:
-            found = self._organisations[installation.team_id] = Organisation(installation, is_kept=is_kept)
+            found = self._organisations.get(installation.team_id)
+            if found is None:
+                found = self._organisations[installation.team_id] = Organisation(installation, is_kept=is_kept)
+            else:
+                # Signed in again: its workspaces share this set, and may have come to be known since.
+                found.teams.update(installation.teams)
             return self._member(installation.team_id, found)
         colleagues = {installation.enterprise_id} - {""}
         workspace = self._known[installation.team_id] = self._workspace(installation, colleagues)

@@ -7,6 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from adapters.chat.slack import SlackAdapter
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
 from tests.fakes.slack import Channel, Enterprise, Message, Team, User
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, local_address, text_of
@@ -213,6 +214,23 @@ async def test_token_of_an_organisation_in_the_settings_works_too(tmp_path: Path
         await slack.restart()
         assert "Stopping" in await grid.press(1, "Stop")
         await slack.bot.until(lambda: slack.bot.open_streams == 0)
+
+
+async def test_signing_in_again_leaves_the_workspaces_of_one_organisation_together(tmp_path: Path) -> None:
+    """As after a failure that nobody foresaw: a workspace that comes later has no strangers in the others."""
+    async with SlackDriver(tmp_path) as slack:
+        grid = Grid(slack)
+        slack.use_token(slack.twin.install(grid.acme))
+        await slack.restart()
+        assert isinstance(slack.bot.adapter, SlackAdapter)
+        workspaces = slack.bot.adapter._workspaces
+        before = await workspaces.find(grid.teams[0].id, grid.acme.id)
+        await workspaces.sign_in()
+        await workspaces.admit(grid.acme.id, ["T0LATER"])
+        after = await workspaces.find(grid.teams[0].id, grid.acme.id)
+        for known in (before, after):
+            assert known is not None
+            assert known.employs(["T0LATER"])
 
 
 async def test_another_company_does_not_become_part_of_the_organisation(grid: Grid) -> None:

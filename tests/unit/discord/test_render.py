@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.chat.discord.render import MAX_MESSAGE_LENGTH, embed_of, escape, pieces_of, split
+from adapters.chat.discord.render import MAX_MESSAGE_LENGTH, embed_of, escape, pieces_of, pieces_of_answer, split
 from bot.core.views import Reply
 from bot.sessions.panel import Panel
 
@@ -73,3 +73,12 @@ def test_panel_fits_an_embed_whatever_the_names_are() -> None:
     assert len(embed) <= 6000
     assert embed.thumbnail.url is None
     assert embed.description is not None
+
+
+@pytest.mark.parametrize("around", [10, 1000])
+def test_no_half_of_what_is_hidden_is_shown_in_an_answer_of_several_messages(around: int) -> None:
+    words = "word " * around
+    pieces = pieces_of_answer(f"{words}||{'the butler, ' * 100}||{words}")
+    assert (len(pieces) == 1) is (around == 10)
+    assert all(piece.count("||") % 2 == 0 for piece in pieces)
+    assert any("butler" in piece for piece in pieces) is (around == 10)

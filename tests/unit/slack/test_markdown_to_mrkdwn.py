@@ -109,3 +109,10 @@ def test_long_answer_is_cut_between_links_and_entities(times: int, part: str) ->
 )
 def test_showing_an_answer_takes_work_in_proportion_to_its_length(part: str) -> None:
     assert grows_linearly(mrkdwn_of, lambda size: part * (size // len(part)))
+
+
+def test_what_is_hidden_is_hidden_in_an_answer_of_several_parts_too() -> None:
+    hidden = f"||{'the butler, ' * 200}||"
+    message = message_of_answer(f"{'& ' * 700}\n{hidden}\n{'& ' * 700}")
+    assert len(message["blocks"]) > 1
+    assert "butler" not in str(message)

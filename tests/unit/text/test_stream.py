@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.text import SpeakableStream, make_speakable
+from bot.text import SpeakableStream, close_open_markup, make_speakable, mask_spoilers
 from bot.text.stream import MAX_HELD_LENGTH
 from tests.fuzz.growth import grows_linearly
 from tests.unit.text.test_clean import PIECES, SAID
@@ -128,6 +128,45 @@ def test_any_text_at_all_is_said_alike_wherever_it_is_cut(text: str, places: lis
     said = streamed(cut(text, places))
     assert "".join(said) == "".join(streamed([text]))
     assert bool(said[-1]) == bool("".join(said)), "the end of an answer must be known to be its end"
+
+
+BROKEN_OFF = {
+    "the killer is ||the but": ("the killer is spoiler", "the killer is ||the but||"),
+    "the killer is ||the butler|": ("the killer is spoiler", "the killer is ||the butler||"),
+    "the killer is ||the butler||": ("the killer is spoiler", "the killer is ||the butler||"),
+    "the killer is ||": ("the killer is", "the killer is"),
+    "||a|| and ||b": ("spoiler and spoiler", "||a|| and ||b||"),
+    "`a || b` is ||c\\": ("a b is spoiler", "`a || b` is ||c||"),
+    "see [the capital](https://exa": ("see the capital", "see the capital"),
+    "see [the cap": ("see the cap", "see the cap"),
+    "who? ||`the` butler ||": ("who? spoiler", "who? ||`the` butler ||"),
+    "who? ||`the` butl": ("who? spoiler", "who? ||`the` butl||"),
+    "so:\n```py\nx = [1": ("so: some code", "so:\n```py\nx = [1\n```"),
+    "**Berlin** is": ("Berlin is", "**Berlin** is"),
+}
+
+
+@pytest.mark.parametrize("written", BROKEN_OFF)
+@given(places=PLACES)
+@settings(max_examples=20, deadline=None)
+def test_what_an_answer_breaks_off_in_is_neither_said_nor_shown_open(written: str, places: list[int]) -> None:
+    stream = SpeakableStream()
+    said = "".join(map(stream.add, cut(written, places))) + stream.finish(is_whole=False)
+    assert (said, close_open_markup(written)) == BROKEN_OFF[written]
+
+
+HIDDEN_PART = st.sampled_from(["||secret secret|| ", "||secret, **secret**|| ", "||`secret`\n> secret|| "])
+
+
+@given(st.lists(st.one_of(PARTS, HIDDEN_PART), max_size=20).map("".join), PLACES, st.integers(0, 10_000))
+@settings(max_examples=300, deadline=None)
+def test_what_is_hidden_stays_hidden_wherever_an_answer_breaks_off(text: str, places: list[int], end: int) -> None:
+    if "secret" in mask_spoilers(text):
+        return  # a stray pair of bars has turned inside and outside around
+    text = text[: end % (len(text) + 1)]
+    stream = SpeakableStream()
+    said = "".join(map(stream.add, cut(text, places))) + stream.finish(is_whole=False)
+    assert "sec" not in f"{said} {mask_spoilers(close_open_markup(text))}"
 
 
 @given(st.integers(1, 4), st.integers(1, 12))
