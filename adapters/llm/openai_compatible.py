@@ -19,7 +19,7 @@ from adapters.llm.frames import end, has_choice, words
 from adapters.llm.messages import messages_of
 from adapters.llm.refusals import refusal
 from adapters.llm.thoughts import Thoughts
-from adapters.network import http_client, told
+from adapters.network import http_client, told, trouble_of
 from adapters.wire import fields, sse
 from bot.core.errors import AnswerError, AnswerTrouble
 from bot.core.ports import ChatTurn, Clock
@@ -128,7 +128,7 @@ class OpenAICompatible:
         except _Passing as trouble:
             failure = trouble.error
         except (httpx.ConnectError, httpx.ConnectTimeout) as trouble:
-            failure = AnswerError(_kind_of(trouble), why=AnswerTrouble.UNREACHABLE)
+            failure = AnswerError(_kind_of(trouble), why=AnswerTrouble.UNREACHABLE, network=trouble_of(trouble))
         except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as trouble:
             failure = AnswerError(_kind_of(trouble), why=AnswerTrouble.BROKEN_OFF)
         except sse.SseError as trouble:

@@ -113,11 +113,17 @@ class AnswerTrouble(StrEnum):
 
 
 class AnswerError(AvatarRelayError):
-    """The chat model could not answer, or not to the end. The message is for the log, not for chat."""
+    """The chat model could not answer, or not to the end. The message is for the log, not for chat.
 
-    def __init__(self, message: str, *, why: AnswerTrouble = AnswerTrouble.OTHER) -> None:
+    network: what kept it from being reached, where `why` says that it was not.
+    """
+
+    def __init__(
+        self, message: str, *, why: AnswerTrouble = AnswerTrouble.OTHER, network: Trouble = Trouble.UNREACHABLE
+    ) -> None:
         super().__init__(message)
         self.why = why
+        self.network = network
 
 
 class ProviderError(AvatarRelayError):

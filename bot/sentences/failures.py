@@ -138,6 +138,15 @@ def _what_happened(error: AvatarRelayError) -> str:
             return (
                 "The chat model reached its limit before it had an answer. Ask something simpler, or use `/avatar say`."
             )
+        case AnswerError(why=AnswerTrouble.KEY | AnswerTrouble.MODEL | AnswerTrouble.ADDRESS):
+            return "The chat model is not set up right. Tell the operator, and use `/avatar say` until then."
+        case AnswerError(why=AnswerTrouble.BUSY):
+            return (
+                "The chat model has too much to do, or its account has no credit. Try again in a minute, or use "
+                "`/avatar say`."
+            )
+        case AnswerError(why=AnswerTrouble.UNREACHABLE):
+            return f"{network('The chat model', error.network)}. Try again in a minute, or use `/avatar say`."
         case AnswerError():
             return "The avatar could not think of an answer. Try again, or use `/avatar say`."
         case StoreError():

@@ -20,16 +20,16 @@ _WORDS = {
 }
 
 _FOR_OPERATORS = {
-    Trouble.UNREACHABLE: "Check the address and the network.",
-    Trouble.REFUSED: "Check host and port of the address, and whether the service runs.",
-    Trouble.NAME: "Check how the address is spelled, and DNS.",
-    Trouble.TLS: "Check that the address takes https, its certificate, and the clock; SSL_CERT_FILE names more roots.",
+    Trouble.UNREACHABLE: "Check {address} and the network.",
+    Trouble.REFUSED: "Check host and port of {address}, and whether the service runs.",
+    Trouble.NAME: "Check how {address} is spelled, and DNS.",
+    Trouble.TLS: "Check that {address} takes https, its certificate, and the clock; SSL_CERT_FILE names more roots.",
     Trouble.PROXY: "Check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, and the proxy's user and password.",
     Trouble.BUSY: "Try again later.",
     Trouble.TIMEOUT: "Check the network and firewalls; if a proxy is the only way out, set HTTPS_PROXY.",
     Trouble.RESET: "Try again; if it keeps happening, check what is in between: proxies, firewalls.",
     Trouble.SERVER_ERROR: "Try again later: it is on their side.",
-    Trouble.MALFORMED: "Check the address: something else may answer there.",
+    Trouble.MALFORMED: "Check {address}: something else may answer there.",
     Trouble.UNCONFIRMED: "Try again later.",
 }
 
@@ -39,6 +39,6 @@ def network(service: str, trouble: Trouble) -> str:
     return f"{service} {_WORDS[trouble]}"
 
 
-def network_fix(trouble: Trouble) -> str:
-    """What an operator can do about it."""
-    return _FOR_OPERATORS[trouble]
+def network_fix(trouble: Trouble, address: str = "the address") -> str:
+    """What an operator can do about it. `address`: the setting that holds the address, where there is one."""
+    return _FOR_OPERATORS[trouble].format(address=address)

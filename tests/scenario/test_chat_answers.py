@@ -16,6 +16,7 @@ from tests.harness.bot import World, simulated, with_policy
 MODEL = {"method": "POST", "path": "/v1/chat/completions"}
 QUESTION = "what is the weather like on the other side of the mountains today?"
 BROKE_OFF = sentences.answer_broke_off(AnswerError(""))[0].partition(" (ref ")[0]
+NOT_SET_UP = "The chat model is not set up right."
 NO_ANSWER = sentences.failure(AnswerError(""))[0].partition(" (ref ")[0]
 
 
@@ -79,25 +80,31 @@ async def test_earlier_turns_are_remembered(realtime: World, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    ("trouble", "said"),
     [
-        {"effect": Effect.STATUS, "status": 500},
-        {"effect": Effect.STATUS, "status": 401},
-        {"effect": Effect.REFUSED_BEFORE},
-        {"effect": Effect.STATUS, "status": 200, "body": ""},
-        {"effect": Effect.STATUS, "status": 200, "body": "<html>this is not the JSON you are looking for"},
-        {"effect": Effect.STATUS, "status": 200, "body": {"choices": 42}},
+        ({"effect": Effect.STATUS, "status": 500}, NO_ANSWER),
+        ({"effect": Effect.STATUS, "status": 401}, NOT_SET_UP),
+        ({"effect": Effect.STATUS, "status": 402}, "The chat model has too much to do, or its account has no credit. "),
+        ({"effect": Effect.REFUSED_BEFORE}, "The chat model "),
+        ({"effect": Effect.STATUS, "status": 200, "body": ""}, NOT_SET_UP),
+        (
+            {"effect": Effect.STATUS, "status": 200, "body": "<html>this is not the JSON you are looking for"},
+            NOT_SET_UP,
+        ),
+        ({"effect": Effect.STATUS, "status": 200, "body": {"choices": 42}}, NOT_SET_UP),
     ],
-    ids=lambda trouble: "-".join(str(value) for value in trouble.values()),
+    ids=["500", "401", "402", "refused", "empty", "html", "choices"],
 )
-async def test_a_model_that_fails_is_told_once_and_the_queue_goes_on(realtime: World, trouble: dict[str, Any]) -> None:
+async def test_a_model_that_fails_is_told_once_and_the_queue_goes_on(
+    realtime: World, trouble: dict[str, Any], said: str
+) -> None:
     await realtime.start()
     realtime.simulator.faults.add(**MODEL, **trouble, times=None)
     await realtime.type(f"/avatar ask {QUESTION}")
     await realtime.write("life goes on")
     await realtime.until(lambda: realtime.ended_as("life goes on", UtteranceState.SPOKEN))
     assert realtime.ended_as(QUESTION, UtteranceState.FAILED)
-    assert sum(notice.startswith(NO_ANSWER) for notice in realtime.notices) == 1
+    assert sum(notice.startswith(said) for notice in realtime.notices) == 1
     assert realtime.heard == ["life goes on"]
     realtime.simulator.faults.clear()
     await realtime.type("/avatar ask and now?")

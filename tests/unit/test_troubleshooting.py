@@ -47,6 +47,9 @@ OWN_SENTENCE = (
     errors.AnswerTrouble.FILTER,
     errors.AnswerTrouble.LENGTH,
     errors.AnswerTrouble.TIME,
+    errors.AnswerTrouble.KEY,
+    errors.AnswerTrouble.BUSY,
+    errors.AnswerTrouble.UNREACHABLE,
 )
 
 SAY_IT_THEMSELVES = (Refused, SettingsError, LinkInvalid)

@@ -44,6 +44,6 @@ async def examine_livekit(examination: CheckContext) -> AsyncIterator[Check]:
     except (aiohttp.ClientError, OSError, ValueError) as error:
         trouble = trouble_of(error)
         found = f"{sentences.network(own.url, trouble)} ({told(error)})"
-        yield failed("LiveKit", found, f"LIVEKIT_URL: {sentences.network_fix(trouble)}")
+        yield failed("LiveKit", found, sentences.network_fix(trouble, "LIVEKIT_URL"))
     else:
         yield passed("LiveKit", f"{own.url} accepts the key, {sentences.count(rooms, 'room')} open")

@@ -54,7 +54,7 @@ async def examine_discord(examination: CheckContext) -> AsyncIterator[Check]:
 def _unreachable(subject: str, error: Exception) -> Check:
     trouble = troubles.trouble_of(error)
     what = f"{sentences.network(troubles.SERVICE, trouble)} ({_how(error)})"
-    return failed(subject, what, f"DISCORD_API_URL: {sentences.network_fix(trouble)}")
+    return failed(subject, what, sentences.network_fix(trouble, "DISCORD_API_URL"))
 
 
 def invite(settings: Settings) -> str:

@@ -80,7 +80,7 @@ async def _organisation(bot: AsyncWebClient, name: str) -> Check:
 def _unreachable(subject: str, error: Exception) -> Check:
     trouble = trouble_of(error)
     found = f"{network_words('Slack', trouble)} ({told(error)})"
-    return failed(subject, found, f"SLACK_API_URL: {network_fix(trouble)}")
+    return failed(subject, found, network_fix(trouble, "SLACK_API_URL"))
 
 
 def _scopes(about: AsyncSlackResponse, settings: Settings) -> Check:

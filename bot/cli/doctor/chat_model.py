@@ -7,6 +7,7 @@ from bot.core.errors import AnswerError, AnswerTrouble, SettingsError
 from bot.core.ports import Capabilities, ChatTurn
 from bot.core.time_limit import time_limit
 from bot.plugins import make_provider
+from bot.sentences import network, network_fix
 from bot.settings import SIMULATOR, ChatModelSettings
 
 SUBJECT = "answers"
@@ -77,7 +78,7 @@ def _what_is_wrong(error: AnswerError, chosen: ChatModelSettings) -> tuple[str, 
                 "Set CHAT_API_URL to its address up to and with the version, such as https://llm.example.com/v1.",
             )
         case AnswerTrouble.UNREACHABLE:
-            return f"{url} cannot be reached ({error})", "Check CHAT_API_URL, the network and the server."
+            return f"{network(str(url), error.network)} ({error})", network_fix(error.network, "CHAT_API_URL")
         case AnswerTrouble.BUSY:
             return f"{url} is busy, or the account has no credit ({error})", "Look at the account, and try again later."
         case AnswerTrouble.TIME:

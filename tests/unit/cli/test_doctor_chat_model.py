@@ -1,6 +1,8 @@
 """What the doctor says of a chat API, by what comes back to one small question."""
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Iterator
 
 import httpx
@@ -9,6 +11,7 @@ import stamina
 from pydantic import SecretStr
 
 from adapters.llm.openai_compatible import OpenAICompatible
+from adapters.network import ProxyTrouble
 from bot.cli.doctor.chat_model import LIMIT, examine_answers
 from bot.cli.doctor.check import Check, CheckContext, Outcome
 from bot.settings import load
@@ -68,6 +71,24 @@ async def test_a_server_that_is_away_is_said_so() -> None:
         raise httpx.ConnectError("nobody there")
 
     assert f"{URL} cannot be reached" in (await examined(httpx.MockTransport(refuse))).found
+
+
+@pytest.mark.parametrize(
+    ("cause", "says", "fix"),
+    [
+        (ProxyTrouble("the proxy of HTTPS_PROXY (p:1) cannot be reached"), "the proxy in between", "Check HTTPS_PROXY"),
+        (socket.gaierror(), "its host has no address (DNS)", "how CHAT_API_URL is spelled"),
+        (ssl.SSLError(), "no secure connection to it (TLS)", "that CHAT_API_URL takes https"),
+        (ConnectionRefusedError(), "refuses the connection", "host and port of CHAT_API_URL"),
+    ],
+    ids=["proxy", "name", "tls", "refused"],
+)
+async def test_what_keeps_it_from_being_reached_is_named(cause: Exception, says: str, fix: str) -> None:
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("no") from cause
+
+    check = await examined(httpx.MockTransport(fail))
+    assert (says in check.found, fix in check.fix) == (True, True), check
 
 
 async def test_a_server_that_never_answers_is_given_up() -> None:
