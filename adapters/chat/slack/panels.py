@@ -94,6 +94,10 @@ class Panels:
         except StoreError as error:
             log.error("the panels of the run before are not found yet; trying again", error=str(error))
             self._tasks.create_task(self._keep_taking_up(view_of), name="slack panels of the run before")
+        except BaseException:
+            # Whoever starts again begins here again: no panel is posted before.
+            self._begun = False
+            raise
 
     async def _keep_taking_up(self, view_of: ViewOf) -> None:
         pauses = Backoff(PAUSES)
