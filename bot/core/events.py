@@ -20,8 +20,8 @@ class LeftUnsaid:
     """Words were not said, or may not have been, of people who had read that they were taken: the session has ended, or
     the bot died in the middle of them. Each person is there once, however much of theirs waited.
 
-    may_tell_channel: whether the channel may read it for those who cannot be told alone; not where it was lost, or is to
-    stay as closed as it is.
+    may_tell_channel: whether the channel may read it for those who cannot be told alone; not if it was lost, or is
+    to stay as closed as it is.
     """
 
     channel: Channel
