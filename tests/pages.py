@@ -22,7 +22,7 @@ from bot.core.ports import Capabilities, InterruptMethod
 from bot.plugins import make_provider, with_simulator
 from bot.sentences import dollars, duration
 from bot.settings import SIMULATOR, Settings, known_providers, variables
-from tests.harness.bot import World
+from tests.harness.bot import BotHarness
 
 if TYPE_CHECKING:
     from typer._click import Command
@@ -64,7 +64,7 @@ def anchors(page: Path) -> set[str]:
 
 async def table_of_commands(folder: Path) -> Mapping[tuple[str, str], CommandSpec]:
     """The commands of a bot that is made for this in `folder`, with a provider that has every option."""
-    async with World(folder, "liveavatar") as world:
+    async with BotHarness(folder, "liveavatar") as world:
         return dict(world.commands._table)
 
 

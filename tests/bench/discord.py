@@ -20,7 +20,7 @@ from bot.core.models import Mode
 from bot.core.ports import AvatarProvider, SpeakResult
 from tests.bench.bot import simulator_process
 from tests.bench.platforms import SLOW, platform_process, running, slow_provider
-from tests.fakes.discord import Channel, DiscordTwin
+from tests.fakes.discord import Channel, FakeDiscord
 from tests.platforms.discord import DiscordDriver
 from tests.platforms.running_bot import KEY, settings_with
 
@@ -149,7 +149,7 @@ async def write_all(chat: DiscordDriver, channels: list[Channel], watch: Watch, 
 
 async def latency(folder: Path) -> None:
     """From MESSAGE_CREATE to the provider having the text, beside a bare discord.py client doing nothing else."""
-    twin = DiscordTwin(validate=False)
+    twin = FakeDiscord(validate=False)
     async with DiscordDriver(folder, twin=twin, environment=ENVIRONMENT, simulator=options()) as chat:
         channels = [twin.add_channel(chat.guild, f"room-{number}") for number in range(CHANNELS)]
         for channel in channels:

@@ -18,8 +18,8 @@ from bot.core.tasks import cancel_and_wait
 from bot.facade import Bot, ChatAdapter
 from bot.plugins import with_simulator
 from bot.settings import Settings
-from tests.fakes.discord import DiscordTwin
-from tests.fakes.slack import SlackTwin
+from tests.fakes.discord import FakeDiscord
+from tests.fakes.slack import FakeSlack
 
 COMMANDS = 100
 
@@ -113,7 +113,7 @@ async def hear() -> Any:
 
 
 async def slack() -> None:
-    async with SlackTwin(validate=False) as twin:
+    async with FakeSlack(validate=False) as twin:
         say({"SLACK_BOT_TOKEN": twin.bot_token, "SLACK_APP_TOKEN": twin.app_token, "SLACK_API_URL": twin.api_url})
         twin.configure(await hear())
         ana = twin.add_user("ana")
@@ -125,7 +125,7 @@ async def slack() -> None:
 
 
 async def discord() -> None:
-    async with DiscordTwin(validate=False) as twin:
+    async with FakeDiscord(validate=False) as twin:
         guild = twin.add_guild("Home")
         ana = twin.add_user("ana", guild=guild)
         rooms = [twin.add_channel(guild, f"room-{number}") for number in range(COMMANDS)]

@@ -31,7 +31,7 @@ from bot.relay import Message, Receipt, Relay
 from bot.settings import Settings
 from tests.bench.bot import simulator_process
 from tests.bench.platforms import SLOW, platform_process, running, slow_provider
-from tests.fakes.slack import Channel, SlackTwin
+from tests.fakes.slack import Channel, FakeSlack
 from tests.platforms.running_bot import settings_with
 
 MESSAGES = 300
@@ -69,7 +69,7 @@ def slack_settings(folder: Path, access: Mapping[str, str]) -> Settings:
 
 
 @asynccontextmanager
-async def slack_bot(folder: Path, address: str, twin: SlackTwin) -> AsyncIterator[Application]:
+async def slack_bot(folder: Path, address: str, twin: FakeSlack) -> AsyncIterator[Application]:
     """The bot in a local Slack."""
     access = {"SLACK_BOT_TOKEN": twin.bot_token, "SLACK_APP_TOKEN": twin.app_token, "SLACK_API_URL": twin.api_url}
     settings = slack_settings(folder, access)
@@ -105,7 +105,7 @@ async def slack_latency(folder: Path) -> None:
 
 
 async def _through_the_bot(folder: Path, address: str) -> Times:
-    async with SlackTwin(validate=False) as twin, slack_bot(folder, address, twin) as application:
+    async with FakeSlack(validate=False) as twin, slack_bot(folder, address, twin) as application:
         person = twin.add_user("ana")
         place = twin.add_channel("general", [person])
         await twin.slash(place, person, "/avatar", "start")
@@ -120,7 +120,7 @@ async def _through_the_bot(folder: Path, address: str) -> Times:
 
 async def _through_bare_bolt(address: str) -> Times:
     async with (
-        SlackTwin(validate=False) as twin,
+        FakeSlack(validate=False) as twin,
         HeyGenStreaming(SecretStr("simulator"), address, SystemClock()) as provider,
     ):
         stream = await provider.create(StreamRequest("", "", "medium", "", 300.0, 3600.0))
@@ -153,7 +153,7 @@ async def _through_bare_bolt(address: str) -> Times:
             await handler.close_async()
 
 
-async def _write_all(twin: SlackTwin, place: Channel, quiet: Callable[[], Awaitable[None]]) -> Times:
+async def _write_all(twin: FakeSlack, place: Channel, quiet: Callable[[], Awaitable[None]]) -> Times:
     """Write one message after another; milliseconds until the provider's client was handed each."""
     handed: dict[str, asyncio.Future[float]] = {}
     received: dict[str, float] = {}

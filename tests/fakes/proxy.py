@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from bot.core.tasks import cancel_and_wait
 
 
-class ProxyTwin:
+class FakeProxy:
     """A proxy on a port of its own, from `async with` to its end.
 
     names: the ports of this machine behind host names. login: `user:password` that it wants. status: what it answers

@@ -3,7 +3,7 @@ and a clock that only the test moves. Nothing of ours is faked but the chat plat
 
 Time and sockets take turns: whenever the clock has moved, everything that can happen at that moment happens before it
 moves on (`tests.harness.settle`), so that a test runs the same way each time. What nobody may leave behind (a task, a
-failed task, an unexpected error) is looked for at the end of every world.
+failed task, an unexpected error) is looked for at the end of every `BotHarness`.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ from bot.store.store import Store
 from bot.streams.catalogue import Catalogue
 from bot.streams.streams import StreamCloser
 from tests.harness.clock import ManualClock
-from tests.harness.settle import stillness, watch_threads
+from tests.harness.settle import wait_loop_idle, watch_threads
 
 CHANNEL = Channel("test", "workspace", "general")
 ANA = Actor("test", "ana", "Ana")
@@ -70,49 +70,49 @@ MISTAKES = ("task failed", "unexpected error")
 _BLANK_DATABASES: dict[str, bytes] = {}
 
 
-class Mains:
-    """The power of one bot. Once it is cut nothing the bot does takes effect any more: its writes are not written and
-    its requests not sent, as if the process had been killed in that instant.
+class CrashInjector:
+    """Lets one bot crash. From then on nothing the bot does takes effect any more: its writes are not written and its
+    requests not sent, as if the process had been killed in that instant.
 
     instants: how many have passed: one before and one after every write and every request.
     """
 
-    def __init__(self, cut_at: int | None) -> None:
-        """`cut_at`: at which instant the power goes off by itself."""
+    def __init__(self, crash_at: int | None) -> None:
+        """`crash_at`: at which instant it crashes by itself."""
         self.instants = 0
-        self.is_cut = False
+        self.has_crashed = False
         self.gone = asyncio.Event()
-        self._cut_at = cut_at
-        self._dead: dict[asyncio.Future[None], Exception] = {}
+        self._crash_at = crash_at
+        self._stuck: dict[asyncio.Future[None], Exception] = {}
 
-    def cut_in(self, instants: int) -> None:
-        """Let the power go off so many instants from now."""
-        self._cut_at = self.instants + instants
+    def crash_in(self, instants: int) -> None:
+        """Let the bot crash so many instants from now."""
+        self._crash_at = self.instants + instants
 
-    def power(self, effect: Callable[..., Awaitable[Any]], ending: Exception) -> Callable[..., Awaitable[Any]]:
-        """`effect`, as long as there is power. `ending` is what a caller gets who is still there at the very end."""
+    def guard(self, effect: Callable[..., Awaitable[Any]], ending: Exception) -> Callable[..., Awaitable[Any]]:
+        """`effect`, until the crash. `ending` is what a caller gets who still waits when the bot is released."""
 
-        async def powered(*arguments: Any) -> Any:
+        async def guarded(*arguments: Any) -> Any:
             await self._instant(ending)
             result = await effect(*arguments)
             await self._instant(ending)
             return result
 
-        return powered
+        return guarded
 
     async def _instant(self, ending: Exception) -> None:
         self.instants += 1
-        self.is_cut = self.is_cut or self.instants == self._cut_at
-        if self.is_cut:
+        self.has_crashed = self.has_crashed or self.instants == self._crash_at
+        if self.has_crashed:
             self.gone.set()
-            dead = asyncio.get_running_loop().create_future()
-            self._dead[dead] = ending
-            await dead
+            stuck = asyncio.get_running_loop().create_future()
+            self._stuck[stuck] = ending
+            await stuck
 
-    def bury(self) -> None:
-        """Let go of everybody who was waiting when the power went off."""
-        dead, self._dead = self._dead, {}
-        for future, ending in dead.items():
+    def release(self) -> None:
+        """Let go of everybody who was waiting when the bot crashed."""
+        stuck, self._stuck = self._stuck, {}
+        for future, ending in stuck.items():
             if not future.done():
                 future.set_exception(type(ending)(*ending.args, **vars(ending)))
 
@@ -124,7 +124,7 @@ class Links:
         return f"https://watch.test/w/{link_nonce}"
 
 
-class World:
+class BotHarness:
     """One bot and one simulator. `crash` ends the bot without a goodbye, `boot` starts the next one on the same
     database."""
 
@@ -169,7 +169,7 @@ class World:
         self.log: list[Any] = []
         self.unwritable: set[int] = set()
         """Which of the next writes fail, counted from 0."""
-        self.mains = Mains(None)
+        self.crash_injector = CrashInjector(None)
         self.store: Store
         self.sessions: SessionRegistry
         self.relay: Relay
@@ -204,9 +204,9 @@ class World:
             mistakes = [entry for entry in self.log if any(mistake in entry["event"] for mistake in MISTAKES)]
             assert not mistakes, mistakes
 
-    async def boot(self, *, cut_at: int | None = None) -> None:
-        """Start a bot on the database as it is. `cut_at`: its power goes off at that instant (see `Mains`)."""
-        self.mains = Mains(cut_at)
+    async def boot(self, *, crash_at: int | None = None) -> None:
+        """Start a bot on the database as it is. `crash_at`: it crashes at that instant (see `CrashInjector`)."""
+        self.crash_injector = CrashInjector(crash_at)
         self.store = await self._bot.enter_async_context(await Store.open(self.url, self.clock))
         make: Any = {
             "heygen-realtime": HeyGenRealtime,
@@ -259,9 +259,13 @@ class World:
     def _wire_up(self, provider: Any) -> None:
         """Put what a crash cuts, and what a full disk does, between the bot and the outside."""
         writer: Any = self.store._writer
-        writer._transact = self.mains.power(partial(self._write, writer._transact), StoreUnavailable("no power"))
+        writer._transact = self.crash_injector.guard(
+            partial(self._write, writer._transact), StoreUnavailable("the bot has crashed")
+        )
         connection = provider._connection
-        connection._send = self.mains.power(connection._send, Transient("no power", may_have_taken_effect=False))
+        connection._send = self.crash_injector.guard(
+            connection._send, Transient("the bot has crashed", may_have_taken_effect=False)
+        )
         self._hang_up = connection._client.aclose
         self._client = connection._client
 
@@ -278,14 +282,14 @@ class World:
 
     async def crash(self) -> None:
         """End the bot in this instant: no session is closed, no row is settled."""
-        self.mains.is_cut = True
+        self.crash_injector.has_crashed = True
         await cancel_and_wait(self._watching)
         self._watching = None
         bot, self._bot = self._bot, AsyncExitStack()
         await self._hang_up()
         ending = asyncio.create_task(bot.aclose())
         while not ending.done():
-            self.mains.bury()
+            self.crash_injector.release()
             await asyncio.sleep(0)
         await ending
         # The simulator notices that nobody is there any more.
@@ -363,7 +367,7 @@ class World:
     @staticmethod
     async def rest() -> None:
         """Let everything happen that can happen at this moment."""
-        await stillness()
+        await wait_loop_idle()
 
     async def wait_for_timeouts(self, condition: Callable[[], object]) -> None:
         """Wait, with the clock standing still, until a real timeout of a network library has made something true."""
@@ -434,7 +438,7 @@ class World:
 
 
 def simulated(**changes: Any) -> SimulatorOptions:
-    """The simulator as the worlds have it, with some things changed."""
+    """The simulator as `BotHarness` has it, with some things changed."""
     return replace(SimulatorOptions(api_key=KEY, auto_viewer=True), **changes)
 
 

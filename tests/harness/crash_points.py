@@ -1,5 +1,5 @@
 """The steps of a program: each write to the database and each call of the provider, before, in the middle of and after
-it. `Steps` stands inside the program, writes down the name of each, and kills the program at the one it is told.
+it. `CrashPoints` stands inside the program, writes down the name of each, and kills the program at the one it is told.
 """
 
 import os
@@ -20,7 +20,7 @@ _AN_ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|(?<=/)[\w-]{20,}")
 _WRITES = ("before writing", "in the middle of writing", "after writing")
 
 
-class Steps:
+class CrashPoints:
     """Writes the name of each step into a file, which outlives the process, and ends the process at the last one."""
 
     def __init__(self, file: Path, last: str | None) -> None:

@@ -1,5 +1,5 @@
-"""A town: a local Slack with many channels and an avatar service, both in this process, and the real program in a
-process of its own between them. All clocks are the nursery's. Knows no story; that is the business of the tests.
+"""A deployment: a local Slack with many channels and an avatar service, both in this process, and the real program in a
+process of its own between them. All clocks are the fork server's. Knows no story; that is the business of the tests.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.chat.slack.manifest import manifest_of
 from adapters.simulator import Simulator, SimulatorOptions, SpokenText
-from tests.fakes.slack import Channel, Interaction, Message, SlackTwin, Timing
-from tests.harness.forkserver import Dial, Mortal, Nursery, SharedClock
+from tests.fakes.slack import Channel, FakeSlack, Interaction, Message, Timing
+from tests.harness.forkserver import ClockOffset, ForkServer, KillableProcess, SharedClock
 from tests.harness.programs import KEY, Service
 from tests.platforms.platform_driver import ADA, ANA, BEN, PATIENT
 from tests.platforms.running_bot import settings_with
@@ -34,7 +34,7 @@ MISTAKES = ("Traceback", "task failed", "unexpected error", "ResourceWarning")
 """What a program must never write."""
 
 
-class Town:
+class SlackDeployment:
     """As an async context manager: everything but the program, which `start` starts.
 
     channels: how many there are, with everybody in them. settings: further variables of the program.
@@ -42,7 +42,7 @@ class Town:
 
     def __init__(
         self,
-        nursery: Nursery,
+        fork_server: ForkServer,
         folder: Path,
         provider: str,
         options: SimulatorOptions,
@@ -50,17 +50,17 @@ class Town:
         channels: int,
         **settings: str,
     ) -> None:
-        self.clock = SharedClock(**nursery.clock)
+        self.clock = SharedClock(**fork_server.clock)
         self.simulator = Simulator(options, self.clock)
-        self.slack = SlackTwin(timing=Timing(ack=PATIENT, trigger=PATIENT), validate=False)
+        self.slack = FakeSlack(timing=Timing(ack=PATIENT, trigger=PATIENT), validate=False)
         self.people = {name: self.slack.add_user(name, is_admin=name == ADA) for name in (ANA, BEN, ADA)}
         self.channels = [
             self.slack.add_channel(f"channel-{number}", self.people.values()) for number in range(channels)
         ]
-        self.dial = Dial(folder / "dial")
-        self.bot: Mortal
-        self._speed = nursery.clock["speed"]
-        self._nursery, self._folder, self._provider, self._chosen = nursery, folder, provider, settings
+        self.clock_offset = ClockOffset(folder / "clock-offset")
+        self.bot: KillableProcess
+        self._speed = fork_server.clock["speed"]
+        self._fork_server, self._folder, self._provider, self._chosen = fork_server, folder, provider, settings
         self._settings: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
@@ -98,7 +98,9 @@ class Town:
         """Start the program, the first or the next, and wait until it hears Slack."""
         if hasattr(self, "bot"):
             self.bot.__exit__(None, None, None)
-        self.bot = Mortal(self._nursery, self._folder, "run", dial=self.dial, is_watched=False, **self._settings)
+        self.bot = KillableProcess(
+            self._fork_server, self._folder, "run", clock_offset=self.clock_offset, is_watched=False, **self._settings
+        )
         await self.until(lambda: "Web: " in self.bot.output and self.slack.connections)
 
     async def kill(self) -> None:

@@ -1,7 +1,8 @@
-"""The real program at one end, a simulator at the other, and a gate between them: for calls of the program that fail.
+"""The real program at one end, a simulator at the other, and a proxy that fails between them: for calls of the program
+that fail.
 
-The gate passes on what it gets, writes down each request, and can be shut, so that connections are refused, or cut, so
-that those there are break. The simulator produces all other ways to fail. A lane has programs of its own and lives
+The proxy passes on what it gets, writes down each request, and can be shut, so that connections are refused, or cut, so
+that those there are break. The simulator produces all other ways to fail. A worker has programs of its own and lives
 through its failures beside others, since all of them mostly wait. Knows no story; that is the business of the tests.
 """
 
@@ -32,7 +33,7 @@ LONG_PATIENCE = 100.0
 CHUNK = 1 << 16
 
 
-class Gate:
+class FaultProxy:
     """A local address in front of the server at `url`. Every request gets a connection of its own, so that each can be
     refused."""
 
@@ -61,7 +62,7 @@ class Gate:
 
     @property
     def url(self) -> str:
-        """The address of the gate, which stays the same."""
+        """The address of the proxy, which stays the same."""
         return f"http://127.0.0.1:{self._own_port}"
 
     def requests_of(self, call: str) -> int:
@@ -162,15 +163,15 @@ class Gate:
 
 
 @dataclass
-class Lane:
-    """The programs of some failures, in `folder`. starting: how many programs of all lanes may start at once."""
+class Worker:
+    """The programs of some failures, in `folder`. starting: how many programs of all workers may start at once."""
 
     folder: Path
     starting: threading.Semaphore
 
     @contextmanager
     def service(self, *, speed: float, auto_viewer: bool = True) -> Iterator[Service]:
-        """An avatar service for this lane alone, so many times as fast as a real one."""
+        """An avatar service for this worker alone, so many times as fast as a real one."""
         folder = self.folder / "service"
         folder.mkdir(parents=True)
         watched = ["--auto-viewer"] if auto_viewer else []
@@ -182,20 +183,20 @@ class Lane:
             yield Service.found_in(program.output)
 
     @contextmanager
-    def bot(self, gate: Gate, folder: Path, **settings: str) -> Iterator["Talk"]:
-        """A bot with a console that talks to the service behind the gate; it owns the key and is in no hurry."""
+    def bot(self, proxy: FaultProxy, folder: Path, **settings: str) -> Iterator["Talk"]:
+        """A bot with a console that talks to the service behind the proxy; it owns the key and is in no hurry."""
         folder.mkdir()
         settings = {
             "AVATAR_KEY_EXCLUSIVE": "true",
             "SESSION_IDLE_TIMEOUT": "900",
-            "LIVEAVATAR_API_URL": gate.url,
+            "LIVEAVATAR_API_URL": proxy.url,
             "LIVEAVATAR_API_KEY": KEY,
             **settings,
         }
         with ExitStack() as stack:
             with self.starting:
                 bot = stack.enter_context(
-                    Talk(folder, "run", "--console", **Service(gate.url).settings(folder, **settings))
+                    Talk(folder, "run", "--console", **Service(proxy.url).settings(folder, **settings))
                 )
                 bot.until("Web: ")
             yield bot

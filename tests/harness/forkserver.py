@@ -1,10 +1,10 @@
-"""The real program in a process that is born fast, hears a clock of the test's, and may be killed at one exact step.
+"""The real program in a process that starts fast, hears a clock of the test's, and may be killed at one exact step.
 
-A nursery is one process that has imported everything and waits; it forks a program in a tenth of the time that a new
-interpreter takes. The program is what `avatar-relay ARGUMENTS` runs, from its entry point on, and differs in two
-things: its clock is `SPEED` times faster and agrees with that of every other program of the nursery, and, where it is
-watched, it writes down the name of each step and kills itself at the chosen one (`steps`). Knows no story; that is the
-business of the tests.
+The fork server is one process that has imported everything and waits; it forks a program in a tenth of the time that a
+new interpreter takes. The program is what `avatar-relay ARGUMENTS` runs, from its entry point on, and differs in two
+things: its clock is `SPEED` times faster and agrees with that of every other program of the fork server, and, where it
+is watched, it writes down the name of each step and kills itself at the chosen one (`crash_points`). Knows no story;
+that is the business of the tests.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from adapters.network import trust
 from bot.core.clock import SystemClock
 from bot.settings import PROVIDERS_GROUP
 from bot.store import migrate
-from tests.harness.crash_points import Steps
+from tests.harness.crash_points import CrashPoints
 from tests.harness.programs import _KEPT, PATIENCE, Program
 
 CHATS_GROUP = "avatar_relay.chat"
@@ -48,8 +48,9 @@ LONG_PATIENCE = 90.0
 # --- the clock -------------------------------------------------------------------------------------------------------
 
 
-class Dial:
-    """Where the time of day of a program is set. Both sides have the same page of memory; each makes its own `Dial`."""
+class ClockOffset:
+    """Where the time of day of a program is set. Both sides have the same page of memory; each makes its own
+    `ClockOffset`."""
 
     _SET_BY = struct.Struct("d")
 
@@ -77,22 +78,23 @@ class SharedClock(SystemClock):
     epoch: when it was right, seconds since 1970.
     """
 
-    def __init__(self, epoch: float, speed: float, dial: Dial | None = None) -> None:
+    def __init__(self, epoch: float, speed: float, clock_offset: ClockOffset | None = None) -> None:
         super().__init__(speed)
-        self._epoch, self._dial = epoch, dial
+        self._epoch, self._clock_offset = epoch, clock_offset
 
     def now(self) -> datetime:
-        set_by = self._dial.set_by if self._dial is not None else 0.0
+        set_by = self._clock_offset.set_by if self._clock_offset is not None else 0.0
         return datetime.fromtimestamp(self._epoch, UTC) + timedelta(
             seconds=(time.time() - self._epoch) * self.speed + set_by
         )
 
 
-# --- the nursery -----------------------------------------------------------------------------------------------------
+# --- the fork server
+# ---------------------------------------------------------------------------------------------------
 
 
-def raise_programs(asked: socket.socket) -> None:
-    """Fork what is asked for until nobody asks any more. Returns in the nursery; a program ends by `SystemExit`."""
+def serve(asked: socket.socket) -> None:
+    """Fork what is asked for until nobody asks any more. Returns in the fork server; a program ends by `SystemExit`."""
     _import_everything()
     while True:
         message, fds, _, _ = socket.recv_fds(asked, 1 << 16, 3)
@@ -124,7 +126,7 @@ def _be_the_program(order: dict[str, Any], fds: Sequence[int]) -> None:
     for number, fd in enumerate(fds):
         os.dup2(fd, number)
         os.close(fd)
-    # Those of the nursery know what kind of file they were made for.
+    # Those of the fork server know what kind of file they were made for.
     sys.stdin, sys.stdout, sys.stderr = (
         os.fdopen(number, mode, encoding="utf-8", closefd=False) for number, mode in enumerate("rww")
     )
@@ -133,10 +135,10 @@ def _be_the_program(order: dict[str, Any], fds: Sequence[int]) -> None:
     os.environ.update(order["settings"])
     sys.argv = ["avatar-relay", *order["arguments"]]
     time.tzset()
-    dial = Dial(Path(order["dial"])) if order["dial"] is not None else None
-    bot.cli.main.SystemClock = lambda *_: SharedClock(**order["clock"], dial=dial)  # type: ignore[assignment,misc]
+    clock_offset = ClockOffset(Path(order["clock_offset"])) if order["clock_offset"] is not None else None
+    bot.cli.main.SystemClock = lambda *_: SharedClock(**order["clock"], clock_offset=clock_offset)  # type: ignore[assignment,misc]
     if order["steps"] is not None:
-        Steps(Path(order["steps"]), order["last"]).watch()
+        CrashPoints(Path(order["steps"]), order["last"]).watch()
     bot.cli.main.main()
     sys.exit(0)
 
@@ -144,8 +146,8 @@ def _be_the_program(order: dict[str, Any], fds: Sequence[int]) -> None:
 # --- in the tests ----------------------------------------------------------------------------------------------------
 
 
-class Nursery:
-    """The other end of `raise_programs`. For use by several threads.
+class ForkServer:
+    """The other end of `serve`. For use by several threads.
 
     speed: seconds of its programs per second of the machine. clock: the arguments of their `SharedClock`.
     """
@@ -178,13 +180,13 @@ class Nursery:
 
 
 class _Forked:
-    """As much of `subprocess.Popen` as `Program` needs, for a process of the nursery."""
+    """As much of `subprocess.Popen` as `Program` needs, for a process of the fork server."""
 
-    def __init__(self, nursery: Nursery, order: dict[str, Any]) -> None:
-        self._nursery = nursery
+    def __init__(self, fork_server: ForkServer, order: dict[str, Any]) -> None:
+        self._fork_server = fork_server
         pipes = [os.pipe() for _ in range(3)]
         theirs = [pipes[0][0], pipes[1][1], pipes[2][1]]
-        self.pid: int = nursery.ask({"clock": nursery.clock, **order}, theirs)
+        self.pid: int = fork_server.ask({"clock": fork_server.clock, **order}, theirs)
         for fd in theirs:
             os.close(fd)
         self.stdin = os.fdopen(pipes[0][1], "wb")
@@ -202,26 +204,26 @@ class _Forked:
     def wait(self, timeout: float = PATIENCE) -> int:
         deadline = time.monotonic() + timeout
         while self.code is None:
-            self.code = self._nursery.ask({"ended": self.pid})
+            self.code = self._fork_server.ask({"ended": self.pid})
             assert time.monotonic() < deadline, "does not end"
             if self.code is None:
                 time.sleep(0.01)
         return self.code
 
 
-class Mortal(Program):
+class KillableProcess(Program):
     """`avatar-relay ARGUMENTS` in `folder`, with an environment of nothing but `settings`. It dies at the step `last`.
 
-    dial: by which its time of day is set. is_watched: whether it writes down its steps, which takes time.
+    clock_offset: by which its time of day is set. is_watched: whether it writes down its steps, which takes time.
     """
 
     def __init__(
         self,
-        nursery: Nursery,
+        fork_server: ForkServer,
         folder: Path,
         *arguments: str,
         last: str | None = None,
-        dial: Dial | None = None,
+        clock_offset: ClockOffset | None = None,
         is_watched: bool = True,
         **settings: str,
     ) -> None:
@@ -232,10 +234,10 @@ class Mortal(Program):
             "arguments": arguments,
             "steps": str(self._steps) if is_watched else None,
             "last": last,
-            "dial": str(dial.file) if dial is not None else None,
+            "clock_offset": str(clock_offset.file) if clock_offset is not None else None,
             "settings": environment | {"HOME": str(folder), "AVATAR_GREETING": "Hi."} | settings,
         }
-        process: Any = _Forked(nursery, order)
+        process: Any = _Forked(fork_server, order)
         self._process = process
         self._written = {"stdout": b"", "stderr": b""}
         self._pipes = selectors.DefaultSelector()
@@ -276,4 +278,4 @@ class Mortal(Program):
 
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as asked:
-        raise_programs(asked)
+        serve(asked)

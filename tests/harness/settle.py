@@ -38,7 +38,7 @@ def watch_threads() -> None:
     setattr(loop, _BUSY, busy)
 
 
-async def stillness() -> None:
+async def wait_loop_idle() -> None:
     """Wait until only a clock can go on."""
     loop: Any = asyncio.get_running_loop()
     busy: set[asyncio.Future[Any]] = getattr(loop, _BUSY)

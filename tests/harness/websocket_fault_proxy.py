@@ -1,7 +1,7 @@
-"""A gate that knows the frames in the fake rooms of the simulator, and lets one of them fail.
+"""A fault proxy that knows the frames in the fake rooms of the simulator, and lets one of them fail.
 
 A room is a WebSocket (RFC 6455) behind `GET /simulator/rooms/*`, each frame a JSON object that names its kind in
-`event_type`. Frames are passed on one by one, in their order; a gate carries one room at a time. Knows no story.
+`event_type`. Frames are passed on one by one, in their order; a proxy carries one room at a time. Knows no story.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tests.harness.fault_proxy import LONG_PATIENCE, Gate
+from tests.harness.fault_proxy import LONG_PATIENCE, FaultProxy
 from tests.harness.programs import wait_until
 
 ROOM = "GET /simulator/rooms/*"
@@ -65,8 +65,8 @@ class Frame:
         return self.message["data"]["event_type"] if isinstance(self.message, dict) else None
 
 
-class RoomGate(Gate):
-    """A gate through which the bot is in a room. entries: how often it was let into one so far."""
+class WebSocketFaultProxy(FaultProxy):
+    """A proxy through which the bot is in a room. entries: how often it was let into one so far."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)

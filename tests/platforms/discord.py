@@ -11,7 +11,7 @@ from adapters.chat.discord.client import RelayClient
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.commands.parser import Command, parse
 from bot.settings import Settings
-from tests.fakes.discord import Channel, DiscordTwin, Interaction, Message, User
+from tests.fakes.discord import Channel, FakeDiscord, Interaction, Message, User
 from tests.platforms.platform_driver import ADA, ANA, BEN, PATIENT, UNSAID
 from tests.platforms.running_bot import SPEED, RunningBot, settings_with
 
@@ -30,7 +30,7 @@ class DiscordDriver:
         self,
         folder: Path,
         *,
-        twin: DiscordTwin | None = None,
+        twin: FakeDiscord | None = None,
         environment: dict[str, str] | None = None,
         simulator: SimulatorOptions | None = None,
         speed: float = SPEED,
@@ -40,7 +40,7 @@ class DiscordDriver:
         self._simulator = simulator
         self._speed = speed
         self._environment = environment or {}
-        self.twin = twin or DiscordTwin(token=TOKEN)
+        self.twin = twin or FakeDiscord(token=TOKEN)
         self.twin.response_deadline = PATIENT
         self.bot: RunningBot
         self.channel: Channel

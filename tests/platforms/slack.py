@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.chat.slack import SlackAdapter
 from adapters.chat.slack.manifest import manifest_of
-from tests.fakes.slack import Ephemeral, Interaction, Message, SlackTwin, Timing
+from tests.fakes.slack import Ephemeral, FakeSlack, Interaction, Message, Timing
 from tests.platforms.platform_driver import ADA, ANA, BEN, PATIENT, UNSAID
 from tests.platforms.running_bot import RunningBot, settings_with
 
@@ -27,7 +27,7 @@ class SlackDriver:
         self._folder = folder
         self._environment = environment or {}
         self._http = http
-        self.twin = SlackTwin(timing=Timing(ack=PATIENT, trigger=PATIENT))
+        self.twin = FakeSlack(timing=Timing(ack=PATIENT, trigger=PATIENT))
         self.bot: RunningBot
 
     async def __aenter__(self) -> Self:

@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from adapters.chat.slack.manifest import manifest_of
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
-from tests.fakes.discord import DiscordTwin
-from tests.fakes.slack import Ephemeral, Message, SlackTwin
+from tests.fakes.discord import FakeDiscord
+from tests.fakes.slack import Ephemeral, FakeSlack, Message
 from tests.harness.livekit import LiveKitServer
 from tests.platforms.running_bot import settings_with
 from tests.scenario.echoing_gateway import EchoingGateway
@@ -47,8 +47,8 @@ class ChatServices:
             options = options.with_livekit(livekit.url, livekit.api_key, SecretStr(livekit.api_secret))
         self.avatars = Simulator(options, SystemClock())
         self.answers = Simulator(SimulatorOptions(api_key=SecretStr(CHAT_KEY)), SystemClock())
-        self.discord = DiscordTwin(token=DISCORD_TOKEN)
-        self.slack = SlackTwin()
+        self.discord = FakeDiscord(token=DISCORD_TOKEN)
+        self.slack = FakeSlack()
         self.slack_replies: list[list[Message | Ephemeral]] = []
         self.gateway: EchoingGateway
         self._stack = AsyncExitStack()

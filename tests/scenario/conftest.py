@@ -5,28 +5,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.bot import PROVIDERS, World
+from tests.harness.bot import PROVIDERS, BotHarness
 from tests.harness.programs import Service
 
 
 @pytest.fixture(params=PROVIDERS)
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BotHarness]:
     """A bot on each provider."""
-    async with World(tmp_path, request.param) as world:
+    async with BotHarness(tmp_path, request.param) as world:
         yield world
 
 
 @pytest.fixture
-async def realtime(tmp_path: Path) -> AsyncIterator[World]:
+async def realtime(tmp_path: Path) -> AsyncIterator[BotHarness]:
     """A bot on HeyGen's v3 API."""
-    async with World(tmp_path, "heygen-realtime") as world:
+    async with BotHarness(tmp_path, "heygen-realtime") as world:
         yield world
 
 
 @pytest.fixture
-async def streaming(tmp_path: Path) -> AsyncIterator[World]:
+async def streaming(tmp_path: Path) -> AsyncIterator[BotHarness]:
     """A bot on HeyGen's v1 API."""
-    async with World(tmp_path, "heygen-streaming") as world:
+    async with BotHarness(tmp_path, "heygen-streaming") as world:
         yield world
 
 

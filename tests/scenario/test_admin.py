@@ -11,7 +11,7 @@ from bot.access.permissions import AccessLists
 from bot.core.events import SessionChanged
 from bot.core.models import Actor, AuditEntry, Channel, EndReason, Role
 from bot.store import tables
-from tests.harness.bot import ADA, ANA, CHANNEL, World, simulated
+from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness, simulated
 
 MIA = Actor("test", "mia", "Mia", role=Role.ADMIN)
 """Admin of the workspace of `CHANNEL`, and not the operator."""
@@ -21,12 +21,12 @@ THERE = Channel("test", "other workspace", "general")
 ROOMY = simulated(v3_concurrency=10, v3_idle=9000.0)
 
 
-async def actions(world: World) -> list[tuple[str, str]]:
+async def actions(world: BotHarness) -> list[tuple[str, str]]:
     """(who, what) of the audit, oldest first."""
     return [(entry.actor, entry.action) for entry in reversed(await world.store.audit_entries(100))]
 
 
-async def two_workspaces(world: World) -> None:
+async def two_workspaces(world: BotHarness) -> None:
     for channel in (CHANNEL, SECOND, THERE):
         await world.start(channel=channel)
 
@@ -35,7 +35,7 @@ async def two_workspaces(world: World) -> None:
 
 
 async def test_an_admin_sees_the_sessions_of_their_own_workspace_alone(tmp_path: Path) -> None:
-    async with World(tmp_path, options=ROOMY) as world:
+    async with BotHarness(tmp_path, options=ROOMY) as world:
         await two_workspaces(world)
         listed = await world.type("/avatar-admin sessions", MIA)
         assert listed.text == "2 open sessions."
@@ -45,7 +45,7 @@ async def test_an_admin_sees_the_sessions_of_their_own_workspace_alone(tmp_path:
 
 
 async def test_an_admin_cannot_stop_a_session_of_another_workspace_nor_learn_that_there_is_one(tmp_path: Path) -> None:
-    async with World(tmp_path, options=ROOMY) as world:
+    async with BotHarness(tmp_path, options=ROOMY) as world:
         there = await world.start(channel=THERE)
         reply = await world.type(f"/avatar-admin stop {there.session.id}", MIA)
         unknown = await world.type("/avatar-admin stop zzzzzz", MIA)
@@ -54,7 +54,7 @@ async def test_an_admin_cannot_stop_a_session_of_another_workspace_nor_learn_tha
 
 
 async def test_stop_all_of_an_admin_stops_their_own_workspace_alone(tmp_path: Path) -> None:
-    async with World(tmp_path, options=ROOMY) as world:
+    async with BotHarness(tmp_path, options=ROOMY) as world:
         await two_workspaces(world)
         assert (await world.type("/avatar-admin stop-all", MIA)).text == "Stopping 2 sessions."
         await world.until(lambda: len(world.sessions) == 1)
@@ -64,7 +64,7 @@ async def test_stop_all_of_an_admin_stops_their_own_workspace_alone(tmp_path: Pa
 
 
 async def test_cleanup_of_an_admin_closes_nothing_of_another_workspace(tmp_path: Path) -> None:
-    async with World(tmp_path, options=ROOMY) as world:
+    async with BotHarness(tmp_path, options=ROOMY) as world:
         await two_workspaces(world)
         await world.pass_time(70)
         assert (await world.type("/avatar-admin cleanup", MIA)).text == "Closed 2 sessions."
@@ -72,7 +72,7 @@ async def test_cleanup_of_an_admin_closes_nothing_of_another_workspace(tmp_path:
 
 
 async def test_usage_for_an_admin_is_that_of_their_own_workspace(tmp_path: Path) -> None:
-    async with World(tmp_path, options=ROOMY) as world:
+    async with BotHarness(tmp_path, options=ROOMY) as world:
         await two_workspaces(world)
         await world.pass_time(40)
         reply = await world.type("/avatar-admin usage", MIA)
@@ -81,7 +81,7 @@ async def test_usage_for_an_admin_is_that_of_their_own_workspace(tmp_path: Path)
 
 
 async def test_an_admin_of_one_platform_is_nobody_in_the_same_workspace_name_of_another(tmp_path: Path) -> None:
-    async with World(tmp_path, options=ROOMY) as world:
+    async with BotHarness(tmp_path, options=ROOMY) as world:
         await world.start()
         elsewhere = replace(CHANNEL, platform="other")
         assert (await world.type("/avatar-admin sessions", MIA, elsewhere)).text == "No open sessions."
@@ -91,7 +91,7 @@ async def test_an_admin_of_one_platform_is_nobody_in_the_same_workspace_name_of_
 
 
 async def test_the_operator_sees_and_stops_the_sessions_of_every_workspace(tmp_path: Path) -> None:
-    async with World(tmp_path, options=ROOMY, access=AccessLists(operators=frozenset({"test:mia"}))) as world:
+    async with BotHarness(tmp_path, options=ROOMY, access=AccessLists(operators=frozenset({"test:mia"}))) as world:
         await two_workspaces(world)
         operator = replace(MIA, role=Role.HOST)
         assert (await world.type("/avatar-admin sessions", operator)).text == "3 open sessions."
@@ -105,7 +105,7 @@ async def test_the_operator_sees_and_stops_the_sessions_of_every_workspace(tmp_p
 
 
 async def test_streams_whose_close_is_not_confirmed_are_the_operators_business_alone(tmp_path: Path) -> None:
-    async with World(tmp_path, options=ROOMY) as world:
+    async with BotHarness(tmp_path, options=ROOMY) as world:
         await world.start()
         world.simulator.faults.add(
             effect=Effect.STATUS, status=500, times=None, method="POST", path="/v3/avatar-realtime/*/cancel"
@@ -124,14 +124,14 @@ async def test_streams_whose_close_is_not_confirmed_are_the_operators_business_a
 # --- what they are told ----------------------------------------------------------------------------------------------
 
 
-async def test_a_session_is_listed_with_its_channel_state_starter_time_and_queue(realtime: World) -> None:
+async def test_a_session_is_listed_with_its_channel_state_starter_time_and_queue(realtime: BotHarness) -> None:
     running = await realtime.start()
     listed = await realtime.type("/avatar-admin sessions", MIA)
     assert listed.fields == ((running.session.id, "test:workspace:general, live, by Ana since 12:00 UTC, no messages"),)
 
 
 async def test_usage_says_how_long_and_what_it_costs(tmp_path: Path) -> None:
-    async with World(tmp_path, options=ROOMY) as world:
+    async with BotHarness(tmp_path, options=ROOMY) as world:
         assert (await world.type("/avatar-admin usage", MIA)).text == "No avatar has been open today (UTC)."
         await world.start()
         started = (await world.rows(tables.streams))[0].created_at
@@ -140,7 +140,7 @@ async def test_usage_says_how_long_and_what_it_costs(tmp_path: Path) -> None:
         assert reply.fields == ((str(CHANNEL), "60 s, about $3.00"),)
 
 
-async def test_usage_without_a_price_says_how_long(streaming: World) -> None:
+async def test_usage_without_a_price_says_how_long(streaming: BotHarness) -> None:
     await streaming.start()
     await streaming.pass_time(30)
     ((_, used),) = (await streaming.type("/avatar-admin usage", MIA)).fields
@@ -148,7 +148,7 @@ async def test_usage_without_a_price_says_how_long(streaming: World) -> None:
     assert "$" not in used
 
 
-async def test_stop_all_where_nothing_is_open_says_so_and_does_not_stop_twice(realtime: World) -> None:
+async def test_stop_all_where_nothing_is_open_says_so_and_does_not_stop_twice(realtime: BotHarness) -> None:
     assert (await realtime.type("/avatar-admin stop-all", ADA)).text == "No session is open."
     await realtime.start()
     assert (await realtime.type("/avatar-admin stop-all", ADA)).text == "Stopping 1 session."
@@ -160,7 +160,7 @@ async def test_stop_all_where_nothing_is_open_says_so_and_does_not_stop_twice(re
 # --- the audit -------------------------------------------------------------------------------------------------------
 
 
-async def test_starts_stops_refusals_and_every_admin_action_are_in_the_audit(realtime: World) -> None:
+async def test_starts_stops_refusals_and_every_admin_action_are_in_the_audit(realtime: BotHarness) -> None:
     running = await realtime.start()
     await realtime.type("/avatar-admin stop-all", ANA)
     await realtime.type("/avatar stop")
@@ -187,7 +187,7 @@ async def test_starts_stops_refusals_and_every_admin_action_are_in_the_audit(rea
     ]
 
 
-async def test_the_audit_names_session_and_channel_of_a_stop_and_the_person_of_a_block(realtime: World) -> None:
+async def test_the_audit_names_session_and_channel_of_a_stop_and_the_person_of_a_block(realtime: BotHarness) -> None:
     running = await realtime.start()
     await realtime.type(f"/avatar-admin stop {running.session.id}", MIA)
     await realtime.type("/avatar-admin block bo", MIA)
@@ -197,7 +197,7 @@ async def test_the_audit_names_session_and_channel_of_a_stop_and_the_person_of_a
 
 
 async def test_what_is_older_than_a_year_leaves_the_audit(tmp_path: Path) -> None:
-    async with World(tmp_path, sweeper=True) as world:
+    async with BotHarness(tmp_path, sweeper=True) as world:
         for days in (366, 364):
             moment = world.clock.now() - timedelta(days=days)
             await world.store.audit(AuditEntry(moment, "test:mia", f"{days} days ago"))
@@ -206,7 +206,7 @@ async def test_what_is_older_than_a_year_leaves_the_audit(tmp_path: Path) -> Non
 
 
 async def test_a_stop_asked_for_by_the_shell_is_obeyed_within_a_second(tmp_path: Path) -> None:
-    async with World(tmp_path, sweeper=True) as world:
+    async with BotHarness(tmp_path, sweeper=True) as world:
         running = await world.start()
         assert await world.store.request_stop(running.session.id, "shell:operator")
         await world.pass_time(1.0)
@@ -217,7 +217,7 @@ async def test_a_stop_asked_for_by_the_shell_is_obeyed_within_a_second(tmp_path:
 
 
 async def test_sessions_of_a_channel_that_is_gone_are_closed_and_the_others_stay(tmp_path: Path) -> None:
-    async with World(tmp_path, options=ROOMY) as world:
+    async with BotHarness(tmp_path, options=ROOMY) as world:
         await two_workspaces(world)
         await world.sessions.end_in_channels(lambda channel: channel.workspace == "workspace", "the bot was removed")
         await world.until(lambda: len(world.sessions) == 1)
@@ -230,7 +230,7 @@ async def test_sessions_of_a_channel_that_is_gone_are_closed_and_the_others_stay
 
 
 async def test_channel_that_is_gone_reads_nothing_any_more(tmp_path: Path) -> None:
-    async with World(tmp_path, options=ROOMY) as world:
+    async with BotHarness(tmp_path, options=ROOMY) as world:
         for already_ending in (False, True):
             running = await world.start()
             await world.until(lambda running=running: running.is_live)

@@ -1,8 +1,8 @@
 """Every call that the program makes to a provider fails in every way: what people read, and what the service sees.
 
-A lane is one call: a program of its own, with a simulator and a gate (`failing`), that lives through all ways in which
-the call can fail, one session each. The lanes of a provider run side by side; they mostly wait. In an ordinary run each
-lane lives through every second way, another half than its neighbour; with RELAY_EVERY_POINT=1 or
+A worker takes one call: a program of its own, with a simulator and a fault proxy (`fault_proxy`), that lives through
+all ways in which the call can fail, one session each. The workers of a provider run side by side; they mostly wait. In
+an ordinary run each worker lives through every second way, another half than its neighbour; with RELAY_EVERY_POINT=1 or
 HYPOTHESIS_PROFILE=thorough through all of them.
 """
 
@@ -22,13 +22,13 @@ import pytest
 from bot import sentences
 from bot.core.errors import AnswerError, RateLimited, Transient, Trouble
 from bot.core.models import UtteranceState
-from tests.harness.fault_proxy import STEP, Gate, Lane, Talk
+from tests.harness.fault_proxy import STEP, FaultProxy, Talk, Worker
 from tests.harness.programs import KEY, Service, wait_until
 from tests.scenario.expected_texts import trouble_in, words
 
 SILENT, REFUSED, BUSY_ONCE, BUSY, SLOW = "silent", "refused", "429 once", "429 for long", "slow"
 WAYS: Mapping[str, Mapping[str, Any]] = {
-    # First, so that all lanes wait together: the program gives a call 30 s.
+    # First, so that all workers wait together: the program gives a call 30 s.
     SILENT: {"effect": "hang"},
     REFUSED: {},
     "reset before the effect": {"effect": "refused_before", "times": None},
@@ -42,7 +42,7 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "empty": {"effect": "empty", "times": None},
     "wrong type": {"effect": "wrong_type", "times": None},
 }
-"""What the simulator is asked for; `refused` is the business of the gate."""
+"""What the simulator is asked for; `refused` is the business of the proxy."""
 
 SURELY_WITHOUT_EFFECT = (REFUSED, BUSY_ONCE, BUSY)
 WITH_EFFECT = ("reset after the effect", "500 after the effect", "garbage", "empty", "wrong type")
@@ -211,12 +211,12 @@ CALLS: Mapping[str, Sequence[Call]] = {
 
 @dataclass
 class Session:
-    """One session of a program that talks to a simulator through a gate. `call` fails in it, once in a `way`."""
+    """One session of a program that talks to a simulator through a fault proxy. `call` fails in it, once in a `way`."""
 
     provider: str
     folder: Path
     service: Service
-    gate: Gate
+    proxy: FaultProxy
     bot: Talk
     call: Call
     way: str
@@ -225,18 +225,18 @@ class Session:
         self.told = self.call.told[self.way]
         self.first, self.second = f"{self.way}, the first", f"{self.way}, the second"
         self.streams_before = len(self.service.streams)
-        self.entered = self.gate.requests_of("GET /simulator/rooms/*") + 1
+        self.entered = self.proxy.requests_of("GET /simulator/rooms/*") + 1
         self.bot.turn()
 
     def live(self) -> None:
         """From the start to the stop, and what must be so afterwards."""
         self._lead_up()
-        asked = self.gate.requests_of(self.call.request)
-        creates = self.gate.requests_of(CREATE[self.provider])
+        asked = self.proxy.requests_of(self.call.request)
+        creates = self.proxy.requests_of(CREATE[self.provider])
         self._break()
         self._take_the_turn()
         self._wait_for_the_failure(asked)
-        creates = self.gate.requests_of(CREATE[self.provider]) - creates
+        creates = self.proxy.requests_of(CREATE[self.provider]) - creates
         assert creates <= 1 or self.way in SURELY_WITHOUT_EFFECT, "created twice"
         if self.way != SLOW:
             self._mend()
@@ -257,9 +257,9 @@ class Session:
     def _break(self) -> None:
         if self.way == REFUSED:
             if self.call.after:
-                self.gate.shut_after(self.call.after)
+                self.proxy.shut_after(self.call.after)
             else:
-                self.gate.shut()
+                self.proxy.shut()
             return
         method, _, path = self.call.request.partition(" ")
         fault = {"method": method, "path": path, **WAYS[self.way]}
@@ -275,11 +275,11 @@ class Session:
 
     def _mend(self) -> None:
         self.service.mend()
-        self.gate.open()
+        self.proxy.open()
 
     def _take_the_turn(self) -> None:
         if self.call.turn == "cut":
-            self.gate.cut()
+            self.proxy.cut()
         else:
             self.bot.type(TURNS[self.call.turn].format(self.first))
 
@@ -289,7 +289,7 @@ class Session:
         elif self.call.turn == "list":
             self.bot.hear("Closed no sessions.")
         elif self.way != REFUSED:
-            self.gate.wait_for(self.call.request, asked + 1)
+            self.proxy.wait_for(self.call.request, asked + 1)
         elif self.call.turn in ("say", "ask"):
             self._wait_until_held_back(self.first)
         elif self.call.turn == "keep":
@@ -322,7 +322,7 @@ class Session:
                 self.bot.type("/avatar start")
             self.bot.hear("The avatar is live.")
         elif self.call.turn == "cut" and self.provider == "liveavatar":
-            self.gate.wait_for("GET /simulator/rooms/*", self.entered + 1)
+            self.proxy.wait_for("GET /simulator/rooms/*", self.entered + 1)
         elif self.call.turn == "say" and not self.told:
             self.bot.hear(f"said: {self.first}")
         elif self.call.turn == "ask" and not self.told:
@@ -356,7 +356,7 @@ class Session:
 
 
 @dataclass
-class CallLane(Lane):
+class CallWorker(Worker):
     """Everything that befalls one call."""
 
     provider: str
@@ -366,26 +366,26 @@ class CallLane(Lane):
     def walk(self) -> list[str]:
         """Live through every way in which the call fails. Returns what went wrong."""
         failed, ways = [], deque(self.ways)
-        with self.service(speed=SPEED[self.provider]) as service, Gate(service.url) as gate:
+        with self.service(speed=SPEED[self.provider]) as service, FaultProxy(service.url) as proxy:
             while ways:
                 # A program that failed may have left a session behind, which is not the business of the next one.
                 folder = self.folder / f"{len(ways)}"
-                with self.bot(gate, folder, **self._settings(gate)) as bot:
+                with self.bot(proxy, folder, **self._settings(proxy)) as bot:
                     try:
-                        self._live_through(ways, service, gate, bot, folder)
+                        self._live_through(ways, service, proxy, bot, folder)
                     except AssertionError as error:
                         failed.append(f"{self.provider}, {self.call.request}, {error}")
                 service.mend()
-                gate.open()
+                proxy.open()
             service.end_streams()
         return failed
 
-    def _live_through(self, ways: deque[str], service: Service, gate: Gate, bot: Talk, folder: Path) -> None:
+    def _live_through(self, ways: deque[str], service: Service, proxy: FaultProxy, bot: Talk, folder: Path) -> None:
         """As many ways as one program can live through."""
         while ways:
             way = ways.popleft()
             try:
-                Session(self.provider, folder, service, gate, bot, self.call, way).live()
+                Session(self.provider, folder, service, proxy, bot, self.call, way).live()
                 assert service.open_streams <= self._lost_until(way), "a stream is left open"
             except AssertionError as error:
                 raise AssertionError(f"{way}: {error}") from None
@@ -395,8 +395,8 @@ class CallLane(Lane):
         bot.close_input()
         assert bot.end() == 0
 
-    def _settings(self, gate: Gate) -> dict[str, str]:
-        answers = {"CHAT_API_URL": f"{gate.url}/v1", "CHAT_API_KEY": KEY, "CHAT_MODEL": "simulator"}
+    def _settings(self, proxy: FaultProxy) -> dict[str, str]:
+        answers = {"CHAT_API_URL": f"{proxy.url}/v1", "CHAT_API_KEY": KEY, "CHAT_MODEL": "simulator"}
         return {"AVATAR_PROVIDER": self.provider, **answers}
 
     def _lost_until(self, way: str) -> int:
@@ -412,10 +412,10 @@ def test_a_call_that_fails_is_told_once_and_creates_says_and_leaves_nothing_twic
     provider: str, tmp_path: Path
 ) -> None:
     starting = threading.Semaphore(2)
-    lanes = [
-        CallLane(tmp_path / f"{number}", starting, provider, call, [*WAYS][number % STEP :: STEP])
+    workers = [
+        CallWorker(tmp_path / f"{number}", starting, provider, call, [*WAYS][number % STEP :: STEP])
         for number, call in enumerate(CALLS[provider])
     ]
-    with ThreadPoolExecutor(len(lanes)) as pool:
-        failed = [line for lines in pool.map(CallLane.walk, lanes) for line in lines]
+    with ThreadPoolExecutor(len(workers)) as pool:
+        failed = [line for lines in pool.map(CallWorker.walk, workers) for line in lines]
     assert not failed, "\n\n".join(failed)

@@ -11,7 +11,7 @@ from bot import sentences
 from bot.core.errors import AnswerError
 from bot.core.events import UtteranceChanged
 from bot.core.models import Mode, UtteranceState
-from tests.harness.bot import World, simulated, with_policy
+from tests.harness.bot import BotHarness, simulated, with_policy
 
 MODEL = {"method": "POST", "path": "/v1/chat/completions"}
 QUESTION = "what is the weather like on the other side of the mountains today?"
@@ -20,19 +20,19 @@ NOT_SET_UP = "The chat model is not set up right."
 NO_ANSWER = sentences.failure(AnswerError(""))[0].partition(" (ref ")[0]
 
 
-def answers(world: World, question: str) -> list[str]:
+def answers(world: BotHarness, question: str) -> list[str]:
     """What the channel saw of the answer, as it grew."""
     changes = [event for event in world.events if isinstance(event, UtteranceChanged)]
     return [change.answer for change in changes if change.utterance.text == question and change.answer]
 
 
-def said(world: World) -> str:
+def said(world: BotHarness) -> str:
     """Everything the avatar was given to say after its greeting, joined as a stream joins it."""
     (stream,) = world.simulator.streams()
     return "".join(text.asked for text in stream.spoken[1:])
 
 
-async def test_an_answer_is_spoken_while_it_is_written_and_every_word_arrives(realtime: World) -> None:
+async def test_an_answer_is_spoken_while_it_is_written_and_every_word_arrives(realtime: BotHarness) -> None:
     await realtime.start()
     await realtime.type(f"/avatar ask {QUESTION}")
     await realtime.until(lambda: realtime.ended_as(QUESTION, UtteranceState.SPOKEN))
@@ -43,7 +43,7 @@ async def test_an_answer_is_spoken_while_it_is_written_and_every_word_arrives(re
 
 
 async def test_the_avatar_begins_before_the_model_is_done(tmp_path: Path) -> None:
-    async with World(tmp_path, options=simulated(answer_delay=1.0)) as world:
+    async with BotHarness(tmp_path, options=simulated(answer_delay=1.0)) as world:
         await world.start()
         await world.type(f"/avatar ask {QUESTION}")
         await world.until(lambda: UtteranceState.SPEAKING in world.states(QUESTION))
@@ -52,7 +52,7 @@ async def test_the_avatar_begins_before_the_model_is_done(tmp_path: Path) -> Non
         assert said(world).strip() == answer_to(QUESTION)
 
 
-async def test_an_answer_waits_for_its_turn_and_so_does_what_comes_after_it(realtime: World) -> None:
+async def test_an_answer_waits_for_its_turn_and_so_does_what_comes_after_it(realtime: BotHarness) -> None:
     await realtime.start()
     await realtime.write("before it")
     await realtime.type(f"/avatar ask {QUESTION}")
@@ -61,7 +61,7 @@ async def test_an_answer_waits_for_its_turn_and_so_does_what_comes_after_it(real
     assert said(realtime).split() == ["before", "it", *answer_to(QUESTION).split(), "after", "it"]
 
 
-async def test_earlier_turns_are_remembered(realtime: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_earlier_turns_are_remembered(realtime: BotHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[tuple[str, bool]]] = []
     model: Any = realtime.sessions.services.chat_model
     ask = model.answer
@@ -96,7 +96,7 @@ async def test_earlier_turns_are_remembered(realtime: World, monkeypatch: pytest
     ids=["500", "401", "402", "refused", "empty", "html", "choices"],
 )
 async def test_a_model_that_fails_is_told_once_and_the_queue_goes_on(
-    realtime: World, trouble: dict[str, Any], said: str
+    realtime: BotHarness, trouble: dict[str, Any], said: str
 ) -> None:
     await realtime.start()
     realtime.simulator.faults.add(**MODEL, **trouble, times=None)
@@ -112,7 +112,7 @@ async def test_a_model_that_fails_is_told_once_and_the_queue_goes_on(
 
 
 async def test_a_model_that_breaks_off_has_its_beginning_said_and_the_rest_told(tmp_path: Path) -> None:
-    async with World(tmp_path, options=simulated(answer_delay=0.5)) as world:
+    async with BotHarness(tmp_path, options=simulated(answer_delay=0.5)) as world:
         await world.start()
         world.simulator.faults.add(**MODEL, effect=Effect.CUT_AFTER, seconds=4)
         await world.type(f"/avatar ask {QUESTION}")
@@ -123,7 +123,7 @@ async def test_a_model_that_breaks_off_has_its_beginning_said_and_the_rest_told(
         await world.until(lambda: world.ended_as("life goes on", UtteranceState.SPOKEN))
 
 
-async def test_an_answer_of_marks_alone_is_no_answer(realtime: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_of_marks_alone_is_no_answer(realtime: BotHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     model: Any = realtime.sessions.services.chat_model
 
     async def marks(knowledge: str, turns: Any) -> Any:
@@ -139,7 +139,9 @@ async def test_an_answer_of_marks_alone_is_no_answer(realtime: World, monkeypatc
     assert realtime.notices[-1].startswith(NO_ANSWER)
 
 
-async def test_a_mistake_in_a_model_is_told_and_holds_nobody(realtime: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mistake_in_a_model_is_told_and_holds_nobody(
+    realtime: BotHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model: Any = realtime.sessions.services.chat_model
 
     async def broken(knowledge: str, turns: Any) -> Any:
@@ -157,7 +159,7 @@ async def test_a_mistake_in_a_model_is_told_and_holds_nobody(realtime: World, mo
 
 
 async def test_a_slow_model_lets_v3_close_and_its_answer_opens_the_next_stream(tmp_path: Path) -> None:
-    async with World(tmp_path) as world:
+    async with BotHarness(tmp_path) as world:
         await world.start()
         world.simulator.faults.add(**MODEL, effect=Effect.LATENCY, seconds=45)
         await world.type(f"/avatar ask {QUESTION}")
@@ -169,7 +171,7 @@ async def test_a_slow_model_lets_v3_close_and_its_answer_opens_the_next_stream(t
 
 
 async def test_no_word_of_an_answer_is_lost_where_the_provider_does_not_take_its_beginning_at_once(
-    realtime: World,
+    realtime: BotHarness,
 ) -> None:
     await realtime.start()
     realtime.simulator.faults.add(
@@ -182,7 +184,7 @@ async def test_no_word_of_an_answer_is_lost_where_the_provider_does_not_take_its
 
 @pytest.mark.parametrize("verb", ["interrupt", "skip", "stop"])
 async def test_whoever_cuts_an_answer_stops_the_model(verb: str, tmp_path: Path) -> None:
-    async with World(tmp_path, options=simulated(answer_delay=1.0)) as world:
+    async with BotHarness(tmp_path, options=simulated(answer_delay=1.0)) as world:
         running = await world.start()
         await world.type(f"/avatar ask {QUESTION}")
         await world.until(lambda: UtteranceState.SPEAKING in world.states(QUESTION))
@@ -198,7 +200,7 @@ async def test_whoever_cuts_an_answer_stops_the_model(verb: str, tmp_path: Path)
 
 
 async def test_clear_stops_the_model_of_an_answer_that_waits_to_be_sent_again(tmp_path: Path) -> None:
-    async with World(tmp_path, options=simulated(answer_delay=1.0)) as world:
+    async with BotHarness(tmp_path, options=simulated(answer_delay=1.0)) as world:
         running = await world.start()
         world.simulator.faults.add(
             Effect.STATUS, method="POST", path="/v3/avatar-realtime/*/text", status=429, retry_after=30
@@ -211,7 +213,7 @@ async def test_clear_stops_the_model_of_an_answer_that_waits_to_be_sent_again(tm
         assert [task for task in running._tasks._tasks if task.get_name() == "answer"] == []
 
 
-async def test_v1_answers_by_itself(streaming: World) -> None:
+async def test_v1_answers_by_itself(streaming: BotHarness) -> None:
     await streaming.start()
     await streaming.type(f"/avatar ask {QUESTION}")
     await streaming.until(lambda: streaming.ended_as(QUESTION, UtteranceState.SPOKEN))
@@ -221,7 +223,7 @@ async def test_v1_answers_by_itself(streaming: World) -> None:
 
 
 async def test_a_question_from_before_a_restart_without_a_model_is_told(tmp_path: Path) -> None:
-    async with World(tmp_path) as world:
+    async with BotHarness(tmp_path) as world:
         await world.start()
         await world.write("this is being said while the power goes off, and there is a question behind it")
         await world.type(f"/avatar ask {QUESTION}")
@@ -235,7 +237,7 @@ async def test_a_question_from_before_a_restart_without_a_model_is_told(tmp_path
 
 async def test_nothing_is_opened_for_a_chat_that_nothing_can_answer(tmp_path: Path) -> None:
     policy = with_policy(mode=Mode.CHAT)
-    async with World(tmp_path, "heygen-realtime", policy=policy, chat_model=False) as world:
+    async with BotHarness(tmp_path, "heygen-realtime", policy=policy, chat_model=False) as world:
         reply = await world.type("/avatar start")
         assert "answering is not set up yet" in reply.text
         assert "CHAT_API_URL" in reply.text
@@ -258,7 +260,7 @@ SPOKEN = "Berlin Berlin is the capital. See a link. City, People. New York, 8 mi
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 async def test_marks_of_an_answer_reach_no_voice_however_it_is_cut(
-    realtime: World, monkeypatch: pytest.MonkeyPatch, size: int
+    realtime: BotHarness, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     model: Any = realtime.sessions.services.chat_model
 

@@ -13,7 +13,7 @@ from bot.core.events import UtteranceChanged
 from bot.core.models import UtteranceState
 from bot.speaking.answer_timeouts import FIRST_WORD, NEXT_WORDS, TURN
 from tests.fakes.chat_api import COMMENT, DONE, ChatApi, Script, delta, whole
-from tests.harness.bot import World, with_policy
+from tests.harness.bot import BotHarness, with_policy
 
 QUESTION = "what is the weather like?"
 ANSWER = "Hello there, welcome back."
@@ -21,9 +21,9 @@ HALF = "The weather is fine, but the"
 
 
 @asynccontextmanager
-async def talking(folder: Path, **policy: float) -> AsyncIterator[tuple[World, ChatApi]]:
+async def talking(folder: Path, **policy: float) -> AsyncIterator[tuple[BotHarness, ChatApi]]:
     """A world with a chat API of its own, and an avatar in it."""
-    world = World(folder, policy=with_policy(**policy))
+    world = BotHarness(folder, policy=with_policy(**policy))
     async with ChatApi(world.clock) as api:
         world.chat_url = api.url
         async with world:
@@ -32,27 +32,27 @@ async def talking(folder: Path, **policy: float) -> AsyncIterator[tuple[World, C
 
 
 @pytest.fixture
-async def talk(tmp_path: Path) -> AsyncIterator[tuple[World, ChatApi]]:
+async def talk(tmp_path: Path) -> AsyncIterator[tuple[BotHarness, ChatApi]]:
     async with talking(tmp_path) as talk:
         yield talk
 
 
-def said(world: World) -> str:
+def said(world: BotHarness) -> str:
     """All that the avatars were given to say after the greeting."""
     return "".join(text.asked for view in world.simulator.streams() for text in view.spoken).partition("I am here.")[2]
 
 
-def answer_shown(world: World) -> str | None:
+def answer_shown(world: BotHarness) -> str | None:
     changes = [event for event in world.events if isinstance(event, UtteranceChanged)]
     return [change.answer for change in changes if change.utterance.text == QUESTION][-1]
 
 
-async def ask(world: World, question: str, state: UtteranceState = UtteranceState.SPOKEN) -> None:
+async def ask(world: BotHarness, question: str, state: UtteranceState = UtteranceState.SPOKEN) -> None:
     await world.type(f"/avatar ask {question}")
     await world.until(lambda: world.ended_as(question, state))
 
 
-def told(world: World) -> list[str]:
+def told(world: BotHarness) -> list[str]:
     """The troubles that the channel reads, without references."""
     return [notice.partition(" (ref ")[0] for notice in world.notices if "(ref " in notice]
 
@@ -74,7 +74,9 @@ def broke_off(why: AnswerTrouble) -> str:
     ],
     ids=["thoughts", "thoughts-cut-anywhere", "thoughts-in-fields", "parts"],
 )
-async def test_the_answer_is_said_and_shown_without_the_thoughts(talk: tuple[World, ChatApi], answer: Script) -> None:
+async def test_the_answer_is_said_and_shown_without_the_thoughts(
+    talk: tuple[BotHarness, ChatApi], answer: Script
+) -> None:
     world, api = talk
     api.answers.append(answer)
     await ask(world, QUESTION)
@@ -83,7 +85,7 @@ async def test_the_answer_is_said_and_shown_without_the_thoughts(talk: tuple[Wor
     assert not told(world)
 
 
-async def test_finish_reason_ends_the_answer_although_the_stream_goes_on(talk: tuple[World, ChatApi]) -> None:
+async def test_finish_reason_ends_the_answer_although_the_stream_goes_on(talk: tuple[BotHarness, ChatApi]) -> None:
     world, api = talk
     api.answers.append([delta(ANSWER), delta(None, "stop"), *[COMMENT, 5.0] * 20])
     await world.type(f"/avatar ask {QUESTION}")
@@ -107,7 +109,7 @@ async def test_finish_reason_ends_the_answer_although_the_stream_goes_on(talk: t
     ids=["end-of-stream", "length", "content-filter", "error", "silence"],
 )
 async def test_an_answer_that_breaks_off_is_said_as_far_as_it_came_and_told(
-    talk: tuple[World, ChatApi], end: list[str | float], why: AnswerTrouble
+    talk: tuple[BotHarness, ChatApi], end: list[str | float], why: AnswerTrouble
 ) -> None:
     world, api = talk
     api.answers.append([delta(HALF), *end])
@@ -122,7 +124,7 @@ async def test_an_answer_that_breaks_off_is_said_as_far_as_it_came_and_told(
 
 @pytest.mark.parametrize("end", [[], [delta(None, "length"), DONE], [COMMENT, 100.0]], ids=["end", "length", "silence"])
 async def test_what_an_answer_was_about_to_hide_is_neither_said_nor_shown(
-    talk: tuple[World, ChatApi], end: list[str | float]
+    talk: tuple[BotHarness, ChatApi], end: list[str | float]
 ) -> None:
     world, api = talk
     api.answers.append([delta("See [the plan](https://example.com/a): the killer is ||the but"), *end])
@@ -132,7 +134,7 @@ async def test_what_an_answer_was_about_to_hide_is_neither_said_nor_shown(
 
 
 @pytest.mark.parametrize("verb", ["interrupt", "skip", "stop"])
-async def test_what_a_cut_answer_was_about_to_hide_is_not_shown(talk: tuple[World, ChatApi], verb: str) -> None:
+async def test_what_a_cut_answer_was_about_to_hide_is_not_shown(talk: tuple[BotHarness, ChatApi], verb: str) -> None:
     world, api = talk
     api.answers.append([delta("I know now that the killer is ||the but"), 20.0])
     await world.type(f"/avatar ask {QUESTION}")
@@ -142,7 +144,7 @@ async def test_what_a_cut_answer_was_about_to_hide_is_not_shown(talk: tuple[Worl
     assert answer_shown(world) == "I know now that the killer is ||the but||"
 
 
-async def test_whoever_cuts_an_answer_that_broke_off_cuts_it(talk: tuple[World, ChatApi]) -> None:
+async def test_whoever_cuts_an_answer_that_broke_off_cuts_it(talk: tuple[BotHarness, ChatApi]) -> None:
     world, api = talk
     api.answers.append([delta(f"{HALF} " * 5)])
     await world.type(f"/avatar ask {QUESTION}")
@@ -155,7 +157,9 @@ async def test_whoever_cuts_an_answer_that_broke_off_cuts_it(talk: tuple[World, 
 # --- what is sent ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_model_that_wants_the_speakers_to_take_turns_answers_all_questions(talk: tuple[World, ChatApi]) -> None:
+async def test_a_model_that_wants_the_speakers_to_take_turns_answers_all_questions(
+    talk: tuple[BotHarness, ChatApi],
+) -> None:
     world, api = talk
     for number in range(10):
         await ask(world, f"question {number}")
@@ -164,7 +168,7 @@ async def test_a_model_that_wants_the_speakers_to_take_turns_answers_all_questio
 
 
 async def test_what_was_refused_cut_or_failed_leaves_a_conversation_that_every_model_takes(
-    talk: tuple[World, ChatApi],
+    talk: tuple[BotHarness, ChatApi],
 ) -> None:
     world, api = talk
     failing: list[Script | int] = [400, [DONE], [delta(HALF), delta(None, "content_filter")], [delta("<think>hm")]]
@@ -193,7 +197,7 @@ def thoughts() -> list[str | float]:
 
 @pytest.mark.parametrize("drip", [lambda: [1000.0], comments, thoughts], ids=["nothing", "comments", "thoughts"])
 async def test_an_answer_that_never_comes_holds_nobody_up_and_ends_in_time(
-    talk: tuple[World, ChatApi], drip: Script
+    talk: tuple[BotHarness, ChatApi], drip: Script
 ) -> None:
     world, api = talk
     api.answers.append(drip)
@@ -229,7 +233,7 @@ async def test_an_answer_that_is_being_said_keeps_the_session_open(tmp_path: Pat
         assert world.running is not None
 
 
-async def test_an_answer_that_gave_its_turn_is_said_as_soon_as_it_comes(talk: tuple[World, ChatApi]) -> None:
+async def test_an_answer_that_gave_its_turn_is_said_as_soon_as_it_comes(talk: tuple[BotHarness, ChatApi]) -> None:
     world, api = talk
     api.answers.append([TURN + 1, *whole(ANSWER)])
     await world.type(f"/avatar ask {QUESTION}")
@@ -242,7 +246,7 @@ async def test_an_answer_that_gave_its_turn_is_said_as_soon_as_it_comes(talk: tu
     assert len(api.asked) == 1, "it was asked once"
 
 
-async def test_the_order_is_kept_where_the_answer_comes_soon(talk: tuple[World, ChatApi]) -> None:
+async def test_the_order_is_kept_where_the_answer_comes_soon(talk: tuple[BotHarness, ChatApi]) -> None:
     world, api = talk
     api.answers.append([TURN - 1, *whole(ANSWER)])
     await world.type(f"/avatar ask {QUESTION}")
@@ -252,7 +256,7 @@ async def test_the_order_is_kept_where_the_answer_comes_soon(talk: tuple[World, 
 
 
 @pytest.mark.parametrize("verb", ["clear", "stop"])
-async def test_an_answer_that_gave_its_turn_can_be_dropped(talk: tuple[World, ChatApi], verb: str) -> None:
+async def test_an_answer_that_gave_its_turn_can_be_dropped(talk: tuple[BotHarness, ChatApi], verb: str) -> None:
     world, api = talk
     api.answers.append([1000.0])
     await world.type(f"/avatar ask {QUESTION}")
@@ -266,7 +270,7 @@ async def test_an_answer_that_gave_its_turn_can_be_dropped(talk: tuple[World, Ch
     assert api.is_heard == 0
 
 
-async def test_words_that_trickle_are_said_until_they_stop(talk: tuple[World, ChatApi]) -> None:
+async def test_words_that_trickle_are_said_until_they_stop(talk: tuple[BotHarness, ChatApi]) -> None:
     world, api = talk
     api.answers.append([delta("one, "), NEXT_WORDS - 5, delta("two, "), NEXT_WORDS - 5, *whole("three")])
     await ask(world, QUESTION)

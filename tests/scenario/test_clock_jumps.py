@@ -23,7 +23,7 @@ from bot.core.errors import LinkInvalid
 from bot.core.events import UtteranceChanged
 from bot.core.models import EndReason, UtteranceState
 from bot.store import tables
-from tests.harness.bot import CHANNEL, PROVIDERS, World, simulated, with_policy
+from tests.harness.bot import CHANNEL, PROVIDERS, BotHarness, simulated, with_policy
 from tests.harness.clock import ClockElsewhere, ManualClock
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -31,7 +31,7 @@ BACK_AND_FORTH = pytest.mark.parametrize("jump", [-HOUR, 400 * DAY], ids=["back"
 LONG = "this one is being said for quite a while, and it is followed by others that wait for their turn"
 
 
-class TwoMachines(World):
+class TwoMachines(BotHarness):
     """A bot and a service on machines of their own: the clock of one is not the clock of the other."""
 
     def __init__(self, folder: Path, provider: str, **settings: object) -> None:
@@ -53,7 +53,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield world
 
 
-async def reason_of(world: World) -> EndReason | None:
+async def reason_of(world: BotHarness) -> EndReason | None:
     """Why the last session of the channel ended."""
     rows = await world.rows(tables.sessions)
     return max(rows, key=lambda row: row.created_at).end_reason
@@ -219,7 +219,7 @@ def _in_new_york() -> Iterator[None]:
 async def test_daylight_saving_of_the_machine_changes_nothing(
     tmp_path: Path, provider: str, before_the_change: datetime
 ) -> None:
-    world = World(tmp_path, provider, policy=with_policy(idle_timeout=300.0))
+    world = BotHarness(tmp_path, provider, policy=with_policy(idle_timeout=300.0))
     world.clock = ManualClock(before_the_change)
     world.simulator = Simulator(simulated(), world.clock)
     async with world:

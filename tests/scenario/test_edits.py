@@ -10,36 +10,36 @@ from adapters.simulator.llm.answers import answer_to
 from bot.core.models import Mode, UtteranceState
 from bot.relay import MAX_MESSAGE_LENGTH, Message, Receipt
 from bot.store import tables
-from tests.harness.bot import ADA, ANA, CHANNEL, World, simulated
+from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness, simulated
 
 LONG = "this takes so long to be said that everything that is written meanwhile has to wait for its end, please"
 QUESTION = "what is the weather like on the other side of the mountains today?"
 EDITED_QUESTION = "who are you, and what can you do for all of us here?"
 
 
-async def write(world: World, text: str, message_id: str, mode: Mode | None = None) -> Receipt:
+async def write(world: BotHarness, text: str, message_id: str, mode: Mode | None = None) -> Receipt:
     return await world.relay.receive(Message(CHANNEL, ANA, text, (message_id,), message_id, mode=mode))
 
 
-async def edit(world: World, message_id: str, text: str) -> None:
+async def edit(world: BotHarness, message_id: str, text: str) -> None:
     await world.relay.edit(CHANNEL, message_id, text, {})
 
 
-async def busy(world: World) -> None:
+async def busy(world: BotHarness) -> None:
     """Start an avatar and give it something to say that takes a while; what follows waits."""
     await world.start()
     await write(world, LONG, "long")
     await world.until(lambda: world.states(LONG)[-1:] == [UtteranceState.SPEAKING])
 
 
-async def rows_by_text(world: World) -> dict[str, UtteranceState]:
+async def rows_by_text(world: BotHarness) -> dict[str, UtteranceState]:
     return {row.text: UtteranceState(row.state) for row in await world.rows(tables.utterances)}
 
 
 # --- what waits ------------------------------------------------------------------------------------------------------
 
 
-async def test_an_edit_of_a_message_that_waits_is_what_is_said(world: World) -> None:
+async def test_an_edit_of_a_message_that_waits_is_what_is_said(world: BotHarness) -> None:
     await busy(world)
     await write(world, "good mornign", "greeting")
     await edit(world, "greeting", "good morning")
@@ -48,7 +48,7 @@ async def test_an_edit_of_a_message_that_waits_is_what_is_said(world: World) -> 
     assert await rows_by_text(world) == {LONG: UtteranceState.SPOKEN, "good morning": UtteranceState.SPOKEN}
 
 
-async def test_an_edit_keeps_the_place_in_the_queue(world: World) -> None:
+async def test_an_edit_keeps_the_place_in_the_queue(world: BotHarness) -> None:
     await busy(world)
     for name in ("one", "two", "three"):
         await write(world, name, name)
@@ -58,7 +58,7 @@ async def test_an_edit_keeps_the_place_in_the_queue(world: World) -> None:
     assert world.heard == [LONG, "one, edited", "two, edited", "three"]
 
 
-async def test_of_several_edits_the_last_one_counts(world: World) -> None:
+async def test_of_several_edits_the_last_one_counts(world: BotHarness) -> None:
     await busy(world)
     await write(world, "first", "message")
     await asyncio.gather(*(edit(world, "message", f"version {number}") for number in range(5)))
@@ -66,7 +66,7 @@ async def test_of_several_edits_the_last_one_counts(world: World) -> None:
     assert world.heard == [LONG, "version 4"]
 
 
-async def test_an_edit_is_cleaned_like_a_message(world: World) -> None:
+async def test_an_edit_is_cleaned_like_a_message(world: BotHarness) -> None:
     await busy(world)
     await write(world, "hello", "message")
     await world.relay.edit(CHANNEL, "message", "**Hello** <@7>, see https://example.com/x", {"<@7>": "Bo"})
@@ -74,7 +74,7 @@ async def test_an_edit_is_cleaned_like_a_message(world: World) -> None:
     assert world.heard[1] == "Hello Bo, see a link"
 
 
-async def test_the_queue_shows_a_message_as_it_reads_now(world: World) -> None:
+async def test_the_queue_shows_a_message_as_it_reads_now(world: BotHarness) -> None:
     await busy(world)
     await write(world, "good mornign", "greeting")
     await edit(world, "greeting", "good morning")
@@ -87,7 +87,7 @@ async def test_the_queue_shows_a_message_as_it_reads_now(world: World) -> None:
     ["", "   ", "**", "\x00", "word " * MAX_MESSAGE_LENGTH],
     ids=["nothing", "blanks", "markup", "control characters", "too long"],
 )
-async def test_an_edit_that_leaves_nothing_that_can_be_said_drops_the_message(world: World, text: str) -> None:
+async def test_an_edit_that_leaves_nothing_that_can_be_said_drops_the_message(world: BotHarness, text: str) -> None:
     await busy(world)
     await write(world, "hello", "message")
     await write(world, "the next one", "next")
@@ -97,7 +97,7 @@ async def test_an_edit_that_leaves_nothing_that_can_be_said_drops_the_message(wo
     assert world.heard == [LONG, "the next one"]
 
 
-async def test_a_deleted_message_is_not_said(world: World) -> None:
+async def test_a_deleted_message_is_not_said(world: BotHarness) -> None:
     await busy(world)
     await write(world, "oh no", "message")
     await write(world, "the next one", "next")
@@ -107,7 +107,7 @@ async def test_a_deleted_message_is_not_said(world: World) -> None:
     assert world.heard == [LONG, "the next one"]
 
 
-async def test_an_edit_after_the_deletion_brings_nothing_back(world: World) -> None:
+async def test_an_edit_after_the_deletion_brings_nothing_back(world: BotHarness) -> None:
     await busy(world)
     await write(world, "oh no", "message")
     await world.relay.delete(CHANNEL, "message")
@@ -118,7 +118,7 @@ async def test_an_edit_after_the_deletion_brings_nothing_back(world: World) -> N
     assert (await rows_by_text(world))["oh no"] is UtteranceState.DROPPED
 
 
-async def test_a_message_held_back_by_an_interrupt_can_be_edited(world: World) -> None:
+async def test_a_message_held_back_by_an_interrupt_can_be_edited(world: BotHarness) -> None:
     await busy(world)
     await write(world, "before", "message")
     await world.type("/avatar interrupt")
@@ -128,7 +128,7 @@ async def test_a_message_held_back_by_an_interrupt_can_be_edited(world: World) -
     assert "before" not in world.heard
 
 
-async def test_an_edit_holds_over_a_restart(world: World) -> None:
+async def test_an_edit_holds_over_a_restart(world: BotHarness) -> None:
     await busy(world)
     await write(world, "before", "message")
     await edit(world, "message", "after")
@@ -139,7 +139,7 @@ async def test_an_edit_holds_over_a_restart(world: World) -> None:
     assert "before" not in world.heard
 
 
-async def test_a_message_that_waited_over_a_restart_can_be_edited(world: World) -> None:
+async def test_a_message_that_waited_over_a_restart_can_be_edited(world: BotHarness) -> None:
     await busy(world)
     await write(world, "the one before it", "first")
     await write(world, "before", "message")
@@ -150,7 +150,7 @@ async def test_a_message_that_waited_over_a_restart_can_be_edited(world: World) 
     assert "before" not in world.heard
 
 
-async def test_a_message_written_while_the_avatar_starts_can_be_edited_and_deleted(world: World) -> None:
+async def test_a_message_written_while_the_avatar_starts_can_be_edited_and_deleted(world: BotHarness) -> None:
     await world.type("/avatar start")
     await write(world, "before", "edited")
     await write(world, "oh no", "deleted")
@@ -163,7 +163,7 @@ async def test_a_message_written_while_the_avatar_starts_can_be_edited_and_delet
 # --- what has begun --------------------------------------------------------------------------------------------------
 
 
-async def test_what_is_being_said_is_said_as_it_was(world: World) -> None:
+async def test_what_is_being_said_is_said_as_it_was(world: BotHarness) -> None:
     await busy(world)
     await edit(world, "long", "something else")
     await world.until(lambda: world.ended_as(LONG, UtteranceState.SPOKEN))
@@ -171,7 +171,7 @@ async def test_what_is_being_said_is_said_as_it_was(world: World) -> None:
     assert await rows_by_text(world) == {LONG: UtteranceState.SPOKEN}
 
 
-async def test_what_is_being_said_goes_on_when_it_is_deleted(world: World) -> None:
+async def test_what_is_being_said_goes_on_when_it_is_deleted(world: BotHarness) -> None:
     await busy(world)
     await world.relay.delete(CHANNEL, "long")
     await world.until(lambda: world.ended_as(LONG, UtteranceState.SPOKEN))
@@ -179,7 +179,7 @@ async def test_what_is_being_said_goes_on_when_it_is_deleted(world: World) -> No
 
 
 async def test_what_was_sent_ahead_is_said_once_and_as_it_was(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-realtime") as world:
+    async with BotHarness(tmp_path, "heygen-realtime") as world:
         await busy(world)
         running = world.running
         assert running is not None
@@ -190,7 +190,7 @@ async def test_what_was_sent_ahead_is_said_once_and_as_it_was(tmp_path: Path) ->
         assert world.heard == [LONG, "sent ahead"]
 
 
-async def test_what_has_been_said_stays_as_it_was(world: World) -> None:
+async def test_what_has_been_said_stays_as_it_was(world: BotHarness) -> None:
     await world.start()
     await write(world, "hello", "message")
     await world.until(lambda: world.ended_as("hello", UtteranceState.SPOKEN))
@@ -205,7 +205,7 @@ async def test_what_has_been_said_stays_as_it_was(world: World) -> None:
 async def test_a_question_whose_answer_is_being_written_is_answered_as_it_was_asked(
     tmp_path: Path, delete: bool
 ) -> None:
-    async with World(tmp_path, "heygen-realtime", options=simulated(answer_delay=0.5)) as world:
+    async with BotHarness(tmp_path, "heygen-realtime", options=simulated(answer_delay=0.5)) as world:
         await world.start()
         await write(world, QUESTION, "question", Mode.CHAT)
         running = world.running
@@ -220,7 +220,7 @@ async def test_a_question_whose_answer_is_being_written_is_answered_as_it_was_as
         assert said.strip() == answer_to(QUESTION)
 
 
-async def test_a_question_that_waits_is_answered_as_it_reads_now(realtime: World) -> None:
+async def test_a_question_that_waits_is_answered_as_it_reads_now(realtime: BotHarness) -> None:
     await busy(realtime)
     await write(realtime, QUESTION, "question", Mode.CHAT)
     await edit(realtime, "question", EDITED_QUESTION)
@@ -233,7 +233,7 @@ async def test_a_question_that_waits_is_answered_as_it_reads_now(realtime: World
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 16])
-async def test_an_edit_that_comes_while_the_message_is_being_written_down_counts(world: World, turns: int) -> None:
+async def test_an_edit_that_comes_while_the_message_is_being_written_down_counts(world: BotHarness, turns: int) -> None:
     await busy(world)
     writing = asyncio.create_task(write(world, "before", "message"))
     await asyncio.sleep(0)
@@ -245,7 +245,7 @@ async def test_an_edit_that_comes_while_the_message_is_being_written_down_counts
     assert world.heard == [LONG, "after"]
 
 
-async def test_a_deletion_that_comes_while_the_message_is_being_written_down_counts(world: World) -> None:
+async def test_a_deletion_that_comes_while_the_message_is_being_written_down_counts(world: BotHarness) -> None:
     await busy(world)
     writing = asyncio.create_task(write(world, "oh no", "message"))
     await asyncio.sleep(0)
@@ -257,7 +257,7 @@ async def test_a_deletion_that_comes_while_the_message_is_being_written_down_cou
 
 @pytest.mark.parametrize("turns", [*range(8), 12, 24])
 async def test_a_message_edited_at_any_turn_of_its_sending_is_said_once_in_one_of_its_versions(
-    world: World, turns: int
+    world: BotHarness, turns: int
 ) -> None:
     await world.start()
     writing = asyncio.create_task(write(world, "version one", "message"))
@@ -270,7 +270,7 @@ async def test_a_message_edited_at_any_turn_of_its_sending_is_said_once_in_one_o
     assert list(await rows_by_text(world)) == world.heard
 
 
-async def test_an_edit_while_the_session_closes_changes_nothing_and_fails_nothing(world: World) -> None:
+async def test_an_edit_while_the_session_closes_changes_nothing_and_fails_nothing(world: BotHarness) -> None:
     await busy(world)
     running = world.running
     assert running is not None
@@ -283,7 +283,7 @@ async def test_an_edit_while_the_session_closes_changes_nothing_and_fails_nothin
 
 
 async def test_an_edit_of_an_unknown_message_and_in_a_channel_without_an_avatar_is_none_of_our_business(
-    world: World,
+    world: BotHarness,
 ) -> None:
     await edit(world, "message", "hello")
     await world.relay.delete(CHANNEL, "message")
@@ -295,7 +295,7 @@ async def test_an_edit_of_an_unknown_message_and_in_a_channel_without_an_avatar_
 
 
 async def test_a_message_that_waits_for_a_viewer_can_be_edited(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming", options=simulated(auto_viewer=False)) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", options=simulated(auto_viewer=False)) as world:
         await world.type("/avatar start")
         await write(world, "before", "message")
         await world.until(lambda: any("first viewer" in notice for notice in world.notices))
@@ -304,7 +304,7 @@ async def test_a_message_that_waits_for_a_viewer_can_be_edited(tmp_path: Path) -
         assert [row.text for row in await world.rows(tables.utterances)] == ["after"]
 
 
-async def test_a_message_the_service_could_not_take_yet_is_said_as_it_reads_by_then(realtime: World) -> None:
+async def test_a_message_the_service_could_not_take_yet_is_said_as_it_reads_by_then(realtime: BotHarness) -> None:
     await realtime.start()
     realtime.simulator.faults.add(
         effect=Effect.STATUS,
@@ -323,7 +323,7 @@ async def test_a_message_the_service_could_not_take_yet_is_said_as_it_reads_by_t
 # --- what an edit may not do -----------------------------------------------------------------------------------------
 
 
-async def test_an_edit_of_somebody_who_was_blocked_meanwhile_is_not_said(world: World) -> None:
+async def test_an_edit_of_somebody_who_was_blocked_meanwhile_is_not_said(world: BotHarness) -> None:
     await busy(world)
     await write(world, "harmless", "m1")
     await world.type("/avatar-admin block test:ana", ADA)
@@ -333,7 +333,7 @@ async def test_an_edit_of_somebody_who_was_blocked_meanwhile_is_not_said(world: 
 
 
 async def test_an_edit_counts_the_characters_it_adds(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming", user_characters=len(LONG) + 60) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", user_characters=len(LONG) + 60) as world:
         await busy(world)
         await write(world, "short", "m1")
         await edit(world, "m1", "a little longer than before")

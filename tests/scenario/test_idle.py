@@ -10,7 +10,7 @@ from bot.commands.parser import AVATAR, CommandContext, parse
 from bot.core.events import Notice, NoticeKind
 from bot.core.models import Actor, EndReason, Role, UtteranceState
 from bot.store import tables
-from tests.harness.bot import ANA, CHANNEL, World, simulated, with_policy
+from tests.harness.bot import ANA, CHANNEL, BotHarness, simulated, with_policy
 
 GUEST = replace(ANA, id="guest", role=Role.VIEWER)
 SPEAKER = replace(ANA, id="speaker", role=Role.SPEAKER)
@@ -18,11 +18,11 @@ SECOND = replace(CHANNEL, id="second")
 BOUNDS = "Give a number of seconds from 5 to 3600, or `default` for what the operator has set."
 
 
-def warnings(world: World) -> list[Notice]:
+def warnings(world: BotHarness) -> list[Notice]:
     return [event for event in world.events if isinstance(event, Notice) and event.occasion is NoticeKind.WARNING]
 
 
-async def press(world: World, verb: str, session_id: str, actor: Actor = ANA) -> str:
+async def press(world: BotHarness, verb: str, session_id: str, actor: Actor = ANA) -> str:
     """Press a button that was shown for a session."""
     command = parse(verb, world.commands.usages, AVATAR)
     reply = await world.commands.run(CommandContext(command, CHANNEL, actor, session_id=session_id))
@@ -33,7 +33,7 @@ async def press(world: World, verb: str, session_id: str, actor: Actor = ANA) ->
 # --- what a channel chooses ------------------------------------------------------------------------------------------
 
 
-async def test_a_channel_chooses_its_idle_time_for_the_session_that_is_open(streaming: World) -> None:
+async def test_a_channel_chooses_its_idle_time_for_the_session_that_is_open(streaming: BotHarness) -> None:
     running = await streaming.start()
     reply = await streaming.type("/avatar idle 60")
     assert reply.text == "The avatar now leaves this channel after 60 s without a message, chosen here."
@@ -47,7 +47,7 @@ async def test_a_channel_chooses_its_idle_time_for_the_session_that_is_open(stre
     assert running.closed.is_set()
 
 
-async def test_a_longer_idle_time_keeps_a_session_that_was_about_to_end(streaming: World) -> None:
+async def test_a_longer_idle_time_keeps_a_session_that_was_about_to_end(streaming: BotHarness) -> None:
     running = await streaming.start()
     await streaming.pass_time(290)
     await streaming.type("/avatar idle 600")
@@ -57,7 +57,7 @@ async def test_a_longer_idle_time_keeps_a_session_that_was_about_to_end(streamin
     assert running.closed.is_set()
 
 
-async def test_an_idle_time_that_is_over_already_ends_the_session_at_once(streaming: World) -> None:
+async def test_an_idle_time_that_is_over_already_ends_the_session_at_once(streaming: BotHarness) -> None:
     running = await streaming.start()
     await streaming.pass_time(100)
     await streaming.type("/avatar idle 30")
@@ -65,7 +65,7 @@ async def test_an_idle_time_that_is_over_already_ends_the_session_at_once(stream
     assert streaming.notices[-1].startswith("Nobody wrote for a while, so the avatar has left after")
 
 
-async def test_the_time_an_avatar_takes_to_come_is_no_idle_time(streaming: World) -> None:
+async def test_the_time_an_avatar_takes_to_come_is_no_idle_time(streaming: BotHarness) -> None:
     streaming.simulator.faults.add(effect=Effect.LATENCY, seconds=20, method="POST", path="/v1/streaming.new")
     await streaming.type("/avatar idle 15")
     running = await streaming.start()
@@ -76,7 +76,7 @@ async def test_the_time_an_avatar_takes_to_come_is_no_idle_time(streaming: World
     assert running.closed.is_set()
 
 
-async def test_the_choice_holds_for_the_next_sessions_of_the_channel_and_for_no_other(streaming: World) -> None:
+async def test_the_choice_holds_for_the_next_sessions_of_the_channel_and_for_no_other(streaming: BotHarness) -> None:
     reply = await streaming.type("/avatar idle 60")
     assert reply.text == "The avatar now leaves this channel after 60 s without a message, chosen here."
     here, there = await streaming.start(), await streaming.start(channel=SECOND)
@@ -85,7 +85,7 @@ async def test_the_choice_holds_for_the_next_sessions_of_the_channel_and_for_no_
     assert not there.is_stopping
 
 
-async def test_the_choice_holds_over_a_restart(streaming: World) -> None:
+async def test_the_choice_holds_over_a_restart(streaming: BotHarness) -> None:
     await streaming.start()
     await streaming.type("/avatar idle 60")
     await streaming.crash()
@@ -96,7 +96,7 @@ async def test_the_choice_holds_over_a_restart(streaming: World) -> None:
     assert running.closed.is_set()
 
 
-async def test_idle_without_a_number_says_what_holds(streaming: World) -> None:
+async def test_idle_without_a_number_says_what_holds(streaming: BotHarness) -> None:
     assert (await streaming.type("/avatar idle")).text == (
         "The avatar leaves this channel after 5 min without a message, as the operator has set it."
     )
@@ -110,7 +110,7 @@ async def test_idle_without_a_number_says_what_holds(streaming: World) -> None:
     )
 
 
-async def test_default_goes_back_to_what_the_operator_has_set(streaming: World) -> None:
+async def test_default_goes_back_to_what_the_operator_has_set(streaming: BotHarness) -> None:
     await streaming.type("/avatar idle 60")
     running = await streaming.start()
     assert (await streaming.type("/avatar idle Default")).text == (
@@ -129,7 +129,7 @@ async def test_default_goes_back_to_what_the_operator_has_set(streaming: World) 
     assert running.closed.is_set()
 
 
-async def test_default_holds_for_the_next_session_and_over_a_restart(streaming: World) -> None:
+async def test_default_holds_for_the_next_session_and_over_a_restart(streaming: BotHarness) -> None:
     await streaming.type("/avatar idle 60")
     await streaming.type("/avatar idle default")
     await streaming.crash()
@@ -140,7 +140,7 @@ async def test_default_holds_for_the_next_session_and_over_a_restart(streaming: 
 
 
 @pytest.mark.parametrize("seconds", ["4.9", "0", "-60", "3601", "inf", "nan", "soon", "60 s", "1e9"])
-async def test_an_idle_time_out_of_bounds_is_refused_with_the_bounds(streaming: World, seconds: str) -> None:
+async def test_an_idle_time_out_of_bounds_is_refused_with_the_bounds(streaming: BotHarness, seconds: str) -> None:
     running = await streaming.start()
     assert (await streaming.type(f"/avatar idle {seconds}")).text == BOUNDS
     assert running.policy.idle_timeout == 300.0
@@ -148,13 +148,13 @@ async def test_an_idle_time_out_of_bounds_is_refused_with_the_bounds(streaming: 
 
 
 @pytest.mark.parametrize("seconds", ["5", "3600"])
-async def test_the_bounds_themselves_may_be_chosen(streaming: World, seconds: str) -> None:
+async def test_the_bounds_themselves_may_be_chosen(streaming: BotHarness, seconds: str) -> None:
     await streaming.type(f"/avatar idle {seconds}")
     assert (await streaming.store.channel_settings(CHANNEL)).idle_timeout == float(seconds)
 
 
 async def test_the_operators_ceiling_holds_also_for_what_was_chosen_before(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming") as world:
+    async with BotHarness(tmp_path, "heygen-streaming") as world:
         await world.type("/avatar idle 1000")
         await world.crash()
         world._policy = with_policy(idle_ceiling=400.0)
@@ -169,12 +169,12 @@ async def test_the_operators_ceiling_holds_also_for_what_was_chosen_before(tmp_p
 
 
 @pytest.mark.parametrize("actor", [GUEST, SPEAKER], ids=["viewer", "speaker"])
-async def test_only_hosts_choose_the_idle_time(streaming: World, actor: Actor) -> None:
+async def test_only_hosts_choose_the_idle_time(streaming: BotHarness, actor: Actor) -> None:
     assert (await streaming.type("/avatar idle 60", actor)).text.startswith("You may not start or stop the avatar")
     assert (await streaming.store.channel_settings(CHANNEL)).idle_timeout is None
 
 
-async def test_the_idle_time_of_a_session_that_closes_wakes_nothing_any_more(streaming: World) -> None:
+async def test_the_idle_time_of_a_session_that_closes_wakes_nothing_any_more(streaming: BotHarness) -> None:
     running = await streaming.start()
     streaming.simulator.faults.add(
         effect=Effect.STATUS, status=500, times=None, method="POST", path="/v1/streaming.stop"
@@ -191,7 +191,7 @@ async def test_the_idle_time_of_a_session_that_closes_wakes_nothing_any_more(str
 # --- keeping it ------------------------------------------------------------------------------------------------------
 
 
-async def test_the_warning_has_a_button_to_keep_the_avatar(streaming: World) -> None:
+async def test_the_warning_has_a_button_to_keep_the_avatar(streaming: BotHarness) -> None:
     running = await streaming.start()
     await streaming.pass_time(250)
     (warning,) = warnings(streaming)
@@ -203,7 +203,7 @@ async def test_the_warning_has_a_button_to_keep_the_avatar(streaming: World) -> 
     assert running.closed.is_set()
 
 
-async def test_a_stream_that_is_kept_outlives_the_providers_own_idle_time(streaming: World) -> None:
+async def test_a_stream_that_is_kept_outlives_the_providers_own_idle_time(streaming: BotHarness) -> None:
     running = await streaming.start()
     await streaming.pass_time(290)
     await press(streaming, "keep", running.session.id)
@@ -214,7 +214,7 @@ async def test_a_stream_that_is_kept_outlives_the_providers_own_idle_time(stream
 
 
 async def test_a_stream_outlives_the_idle_time_it_was_opened_with_where_the_channel_chose_a_longer_one(
-    streaming: World,
+    streaming: BotHarness,
 ) -> None:
     running = await streaming.start()
     await streaming.pass_time(280)
@@ -225,7 +225,7 @@ async def test_a_stream_outlives_the_idle_time_it_was_opened_with_where_the_chan
     assert len(streaming.simulator.streams()) == 1
 
 
-async def test_an_avatar_that_is_leaving_cannot_be_kept(streaming: World) -> None:
+async def test_an_avatar_that_is_leaving_cannot_be_kept(streaming: BotHarness) -> None:
     running = await streaming.start()
     await streaming.type("/avatar stop")
     closing = "The avatar is just leaving this channel. Try again in a few seconds."
@@ -233,7 +233,7 @@ async def test_an_avatar_that_is_leaving_cannot_be_kept(streaming: World) -> Non
     await streaming.until(running.closed.is_set)
 
 
-async def test_who_keeps_it_is_warned_again_before_it_leaves(streaming: World) -> None:
+async def test_who_keeps_it_is_warned_again_before_it_leaves(streaming: BotHarness) -> None:
     await streaming.start()
     await streaming.pass_time(250)
     await streaming.type("/avatar keep")
@@ -241,7 +241,7 @@ async def test_who_keeps_it_is_warned_again_before_it_leaves(streaming: World) -
     assert len(warnings(streaming)) == 2
 
 
-async def test_speakers_may_keep_the_avatar_and_viewers_may_not(streaming: World) -> None:
+async def test_speakers_may_keep_the_avatar_and_viewers_may_not(streaming: BotHarness) -> None:
     running = await streaming.start()
     assert (await press(streaming, "keep", running.session.id, GUEST)).startswith("You may not write to the avatar")
     assert await press(streaming, "keep", running.session.id, SPEAKER) == "Good, the avatar stays."
@@ -249,7 +249,7 @@ async def test_speakers_may_keep_the_avatar_and_viewers_may_not(streaming: World
 
 @pytest.mark.parametrize("verb", ["keep", "stop", "interrupt", "skip", "status", "watch"])
 async def test_a_button_of_an_earlier_session_does_nothing_to_the_one_that_is_there_now(
-    streaming: World, verb: str
+    streaming: BotHarness, verb: str
 ) -> None:
     earlier = await streaming.start()
     await streaming.type("/avatar stop")
@@ -263,7 +263,7 @@ async def test_a_button_of_an_earlier_session_does_nothing_to_the_one_that_is_th
 
 async def test_an_avatar_that_is_kept_for_ever_leaves_after_its_longest_stay(tmp_path: Path) -> None:
     policy = with_policy(idle_timeout=60.0, max_duration=200.0)
-    async with World(tmp_path, "heygen-streaming", policy=policy) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", policy=policy) as world:
         running = await world.start()
         for _ in range(10):
             if not running.is_stopping:
@@ -280,7 +280,7 @@ UNWATCHED = with_policy(unwatched_timeout=40.0)
 
 
 async def test_a_session_nobody_watches_leaves_earlier(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
         running = await world.start()
         await world.pass_time(35)
         assert not running.is_stopping
@@ -293,7 +293,7 @@ async def test_a_session_nobody_watches_leaves_earlier(tmp_path: Path) -> None:
 
 async def test_who_does_not_watch_is_warned_with_a_button_to_keep_the_avatar(tmp_path: Path) -> None:
     policy = with_policy(unwatched_timeout=40.0, idle_warning=15.0)
-    async with World(tmp_path, "heygen-streaming", policy=policy) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", policy=policy) as world:
         running = await world.start()
         await world.pass_time(20)
         assert warnings(world) == []
@@ -310,7 +310,7 @@ async def test_who_does_not_watch_is_warned_with_a_button_to_keep_the_avatar(tmp
 
 
 async def test_a_warning_longer_than_half_the_time_without_viewers_comes_at_half_of_it(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
         await world.start()
         await world.pass_time(15)
         assert warnings(world) == []
@@ -320,7 +320,7 @@ async def test_a_warning_longer_than_half_the_time_without_viewers_comes_at_half
 
 
 async def test_who_opens_the_page_after_the_warning_keeps_the_avatar(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
         running = await world.start()
         await world.pass_time(30)
         assert len(warnings(world)) == 1
@@ -333,7 +333,7 @@ async def test_who_opens_the_page_after_the_warning_keeps_the_avatar(tmp_path: P
 
 
 async def test_a_session_that_is_watched_is_warned_of_its_idle_end_alone(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
         running = await world.start()
         with world.sessions.services.event_bus.subscribe(running.session.id):
             await world.pass_time(290)
@@ -346,7 +346,7 @@ async def test_a_session_that_is_watched_is_warned_of_its_idle_end_alone(tmp_pat
 
 
 async def test_a_session_somebody_watches_stays_its_idle_time(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
         running = await world.start()
         with world.sessions.services.event_bus.subscribe(running.session.id):
             await world.pass_time(200)
@@ -358,7 +358,7 @@ async def test_a_session_somebody_watches_stays_its_idle_time(tmp_path: Path) ->
 
 
 async def test_writing_and_keeping_count_where_nobody_watches(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
         running = await world.start()
         await world.pass_time(30)
         await world.write("hello")
@@ -371,7 +371,7 @@ async def test_writing_and_keeping_count_where_nobody_watches(tmp_path: Path) ->
 
 
 async def test_what_is_being_said_is_said_to_its_end_where_nobody_watches(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming", policy=with_policy(unwatched_timeout=10.0)) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", policy=with_policy(unwatched_timeout=10.0)) as world:
         await world.start()
         long = " ".join(f"number {number}" for number in range(60))
         await world.write(long)
@@ -379,7 +379,7 @@ async def test_what_is_being_said_is_said_to_its_end_where_nobody_watches(tmp_pa
 
 
 async def test_where_it_is_not_configured_it_makes_no_difference_who_watches(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming") as world:
+    async with BotHarness(tmp_path, "heygen-streaming") as world:
         running = await world.start()
         await world.pass_time(290)
         assert not running.is_stopping
@@ -393,7 +393,7 @@ async def test_a_long_idle_time_of_a_channel_makes_a_dead_bot_no_dearer(
     tmp_path: Path, seconds: int, costs: float
 ) -> None:
     options = simulated(v1_session_limit=10_000)
-    async with World(tmp_path, "heygen-streaming", options=options) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", options=options) as world:
         await world.type(f"/avatar idle {seconds}")
         await world.start()
         await world.crash()

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from bot.core.models import UtteranceState
-from tests.harness.forkserver import Mortal, Nursery
+from tests.harness.forkserver import ForkServer, KillableProcess
 from tests.harness.programs import KEY, Service, wait_until
 
 PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
@@ -67,12 +67,12 @@ busy machine delivers within a quarter of a second is so late."""
 class Place:
     """Where one bot lives: its folder, the provider, and a service that nobody else uses."""
 
-    nursery: Nursery
+    fork_server: ForkServer
     folder: Path
     provider: str
     service: Service
 
-    def bot(self, last: str | None = None, **settings: str) -> Mortal:
+    def bot(self, last: str | None = None, **settings: str) -> KillableProcess:
         """A bot that dies at the step `last`."""
         settings = {
             "AVATAR_PROVIDER": self.provider,
@@ -82,8 +82,13 @@ class Place:
             "LIVEAVATAR_API_URL": self.service.url,
             "LIVEAVATAR_API_KEY": KEY,
         } | settings
-        return Mortal(
-            self.nursery, self.folder, "run", "--console", last=last, **self.service.settings(self.folder, **settings)
+        return KillableProcess(
+            self.fork_server,
+            self.folder,
+            "run",
+            "--console",
+            last=last,
+            **self.service.settings(self.folder, **settings),
         )
 
     def rows(self, query: str) -> list[Any]:
@@ -96,23 +101,25 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as nursery:
-        yield nursery
+def fork_server() -> Iterator[ForkServer]:
+    with ForkServer() as fork_server:
+        yield fork_server
 
 
 @contextmanager
-def simulator(nursery: Nursery, folder: Path) -> Iterator[Service]:
+def simulator(fork_server: ForkServer, folder: Path) -> Iterator[Service]:
     folder.mkdir()
-    with Mortal(nursery, folder, "simulator", "--port", "0", "--concurrency", "50", "--auto-viewer") as program:
+    with KillableProcess(
+        fork_server, folder, "simulator", "--port", "0", "--concurrency", "50", "--auto-viewer"
+    ) as program:
         program.until("The simulator runs at")
         yield Service.found_in(program.output)
 
 
 @pytest.fixture(params=PROVIDERS)
-def place(request: pytest.FixtureRequest, nursery: Nursery, tmp_path: Path) -> Iterator[Place]:
-    with simulator(nursery, tmp_path / "service") as service:
-        yield Place(nursery, tmp_path, request.param, service)
+def place(request: pytest.FixtureRequest, fork_server: ForkServer, tmp_path: Path) -> Iterator[Place]:
+    with simulator(fork_server, tmp_path / "service") as service:
+        yield Place(fork_server, tmp_path, request.param, service)
 
 
 # --- the stories -----------------------------------------------------------------------------------------------------
@@ -125,7 +132,7 @@ class Story:
     some: of so many steps one is walked in an ordinary run.
     """
 
-    tell: Callable[[Mortal, Place], bool]
+    tell: Callable[[KillableProcess, Place], bool]
     prepare: Callable[[Place], None] = lambda _: None
     some: int = 1
 
@@ -135,7 +142,7 @@ class Story:
         return 1 if EVERY_STEP else self.some
 
 
-def tell_the_story(bot: Mortal, _: Place) -> bool:
+def tell_the_story(bot: KillableProcess, _: Place) -> bool:
     """An avatar that speaks, is cut, goes on and is stopped; then one that nobody talks to."""
     return converse(
         bot,
@@ -149,12 +156,12 @@ def tell_the_story(bot: Mortal, _: Place) -> bool:
     )
 
 
-def recover(bot: Mortal, _: Place) -> bool:
+def recover(bot: KillableProcess, _: Place) -> bool:
     """Go on with what an earlier bot left."""
     return converse(bot, ("/avatar skip", f"said: {HELD}", 1), ("/avatar stop", "has left after", 1))
 
 
-def sweep(bot: Mortal, place: Place) -> bool:
+def sweep(bot: KillableProcess, place: Place) -> bool:
     """Stay until the service has nothing open."""
     if bot.hears("Web: "):
         wait_until(lambda: place.service.open_streams == 0 or not bot.is_there())
@@ -162,7 +169,7 @@ def sweep(bot: Mortal, place: Place) -> bool:
     return bot.hears("Everything is closed.")
 
 
-def converse(bot: Mortal, *turns: tuple[str, str, int]) -> bool:
+def converse(bot: KillableProcess, *turns: tuple[str, str, int]) -> bool:
     """Write each line and wait for its answer, the so many-th with these words. False if the bot died meanwhile."""
     heard = bot.hears("Web: ")
     for line, answer, times in turns:
@@ -191,7 +198,7 @@ def killed_before_it_knew_the_stream(place: Place) -> None:
         assert bot.end() == -signal.SIGKILL
 
 
-def all_is_well_again(bot: Mortal) -> None:
+def all_is_well_again(bot: KillableProcess) -> None:
     """The next bot goes on with what it found, says one more message, and leaves nothing."""
     bot.until("Web: ")
     bot.type("/avatar skip", "/avatar start", AGAIN)
@@ -233,7 +240,7 @@ def check_the_books(place: Place, taken: int) -> None:
         assert stream["id"] in known or stream["seconds"] <= IDLE_AT_PROVIDER[place.provider] + SLACK, stream
 
 
-def accepted(*bots: Mortal) -> int:
+def accepted(*bots: KillableProcess) -> int:
     """How many messages the bots have said that they took."""
     return sum(
         line.startswith(("Got it.", "Queued, with", "The avatar is saying it"))
@@ -261,14 +268,14 @@ def meet_death(place: Place, story: Story, last: str) -> bool:
 # --- the walk --------------------------------------------------------------------------------------------------------
 
 
-def walk(nursery: Nursery, folder: Path, provider: str, story: Story) -> None:
+def walk(fork_server: ForkServer, folder: Path, provider: str, story: Story) -> None:
     """Tell the story to its end, then with a bot that dies at each of its steps, or at each that is walked."""
 
     @contextmanager
     def somewhere(name: str) -> Iterator[Place]:
         (folder / name).mkdir()
-        with simulator(nursery, folder / name / "service") as service:
-            yield Place(nursery, folder / name, provider, service)
+        with simulator(fork_server, folder / name / "service") as service:
+            yield Place(fork_server, folder / name, provider, service)
 
     with somewhere("whole") as place:
         story.prepare(place)
@@ -298,23 +305,25 @@ def walk(nursery: Nursery, folder: Path, provider: str, story: Story) -> None:
 @pytest.mark.timeout(1200 if EVERY_STEP else 120)
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_after_a_kill_at_any_step_nothing_leaks_nothing_is_lost_and_nothing_is_said_twice(
-    nursery: Nursery, tmp_path: Path, provider: str
+    fork_server: ForkServer, tmp_path: Path, provider: str
 ) -> None:
-    walk(nursery, tmp_path, provider, Story(tell_the_story, some=24))
+    walk(fork_server, tmp_path, provider, Story(tell_the_story, some=24))
 
 
 @pytest.mark.timeout(1200 if EVERY_STEP else 120)
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_second_kill_while_the_bot_recovers_from_the_first_makes_nothing_worse(
-    nursery: Nursery, tmp_path: Path, provider: str
+    fork_server: ForkServer, tmp_path: Path, provider: str
 ) -> None:
-    walk(nursery, tmp_path, provider, Story(recover, killed_while_it_speaks, some=18))
+    walk(fork_server, tmp_path, provider, Story(recover, killed_while_it_speaks, some=18))
 
 
 @pytest.mark.timeout(1200 if EVERY_STEP else 120)
-def test_a_kill_while_the_sweeper_closes_what_nobody_owns_makes_nothing_worse(nursery: Nursery, tmp_path: Path) -> None:
+def test_a_kill_while_the_sweeper_closes_what_nobody_owns_makes_nothing_worse(
+    fork_server: ForkServer, tmp_path: Path
+) -> None:
     """On the one provider that lists its open streams and names one only in the reply to the create."""
-    walk(nursery, tmp_path, "heygen-streaming", Story(sweep, killed_before_it_knew_the_stream, some=8))
+    walk(fork_server, tmp_path, "heygen-streaming", Story(sweep, killed_before_it_knew_the_stream, some=8))
 
 
 # --- what it costs ---------------------------------------------------------------------------------------------------

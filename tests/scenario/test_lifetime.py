@@ -9,12 +9,12 @@ import pytest
 
 from bot.core.errors import Transient
 from bot.core.models import UtteranceState
-from tests.harness.bot import World, simulated, with_policy
+from tests.harness.bot import BotHarness, simulated, with_policy
 
 IDLE = "Nobody has written for a while: the avatar leaves in 60 s unless somebody writes."
 
 
-async def test_an_idle_session_is_warned_once_and_closed(world: World) -> None:
+async def test_an_idle_session_is_warned_once_and_closed(world: BotHarness) -> None:
     running = await world.start()
     await world.pass_time(245)
     assert world.notices.count(IDLE) == 1
@@ -26,7 +26,7 @@ async def test_an_idle_session_is_warned_once_and_closed(world: World) -> None:
     assert world.open_streams == []
 
 
-async def test_a_message_after_the_warning_keeps_the_avatar(world: World) -> None:
+async def test_a_message_after_the_warning_keeps_the_avatar(world: BotHarness) -> None:
     running = await world.start()
     await world.pass_time(260)
     await world.write("stay")
@@ -38,7 +38,7 @@ async def test_a_message_after_the_warning_keeps_the_avatar(world: World) -> Non
 
 
 async def test_speech_counts_as_activity(tmp_path: Path) -> None:
-    async with World(tmp_path, policy=with_policy(idle_timeout=30.0, idle_warning=10.0)) as world:
+    async with BotHarness(tmp_path, policy=with_policy(idle_timeout=30.0, idle_warning=10.0)) as world:
         running = await world.start()
         await world.write(" ".join(f"number {number}" for number in range(60)))
         await world.pass_time(50)
@@ -46,7 +46,7 @@ async def test_speech_counts_as_activity(tmp_path: Path) -> None:
 
 
 async def test_the_longest_stay_ends_a_busy_session(tmp_path: Path) -> None:
-    async with World(tmp_path, policy=with_policy(max_duration=100.0)) as world:
+    async with BotHarness(tmp_path, policy=with_policy(max_duration=100.0)) as world:
         running = await world.start()
         for _ in range(10):
             await world.write("again and again")
@@ -59,7 +59,7 @@ async def test_the_longest_stay_ends_a_busy_session(tmp_path: Path) -> None:
 async def test_a_session_that_is_kept_alive_outlives_the_longest_idle_time_of_the_provider(tmp_path: Path) -> None:
     policy = with_policy(idle_timeout=5000.0, max_duration=9000.0)
     options = simulated(v1_session_limit=10_000)
-    async with World(tmp_path, "heygen-streaming", policy=policy, options=options) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", policy=policy, options=options) as world:
         running = await world.start()
         await world.pass_time(4900)
         assert len(world.open_streams) == 1
@@ -75,7 +75,7 @@ async def test_a_session_that_is_kept_alive_outlives_the_longest_idle_time_of_th
 async def test_a_dead_bot_costs_no_more_than_the_idle_time_it_asked_for(
     tmp_path: Path, provider: str, costs: float, alive: float
 ) -> None:
-    async with World(tmp_path, provider) as world:
+    async with BotHarness(tmp_path, provider) as world:
         await world.start()
         await world.pass_time(alive)
         await world.crash()
@@ -89,16 +89,16 @@ async def test_a_dead_bot_costs_no_more_than_the_idle_time_it_asked_for(
 
 
 @pytest.fixture(params=["heygen-streaming", "liveavatar"])
-async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BotHarness]:
     """A provider that can be kept from ending a silent stream, and a session that may stay silent for 1000 s."""
     policy = with_policy(idle_timeout=1000.0, max_duration=3000.0)
     options = simulated(v1_session_limit=3000, liveavatar_abandoned=None)
-    async with World(tmp_path, request.param, policy=policy, options=options) as world:
+    async with BotHarness(tmp_path, request.param, policy=policy, options=options) as world:
         await world.start()
         yield world
 
 
-async def stays_for_its_whole_idle_time(world: World) -> bool:
+async def stays_for_its_whole_idle_time(world: BotHarness) -> bool:
     """Whether a silent session keeps the one stream it has until its own idle time is over, and closes it then."""
     running = world.running
     assert running is not None
@@ -108,11 +108,11 @@ async def stays_for_its_whole_idle_time(world: World) -> bool:
     return has_stayed and running.closed.is_set() and world.open_streams == []
 
 
-async def test_a_silent_session_that_lives_stays_for_its_whole_idle_time(kept: World) -> None:
+async def test_a_silent_session_that_lives_stays_for_its_whole_idle_time(kept: BotHarness) -> None:
     assert await stays_for_its_whole_idle_time(kept)
 
 
-async def test_a_lost_keep_alive_ends_nothing(kept: World) -> None:
+async def test_a_lost_keep_alive_ends_nothing(kept: BotHarness) -> None:
     provider: Any = kept.sessions.services.provider
     keep_alive, sent = provider.keep_alive, 0
 
@@ -128,7 +128,7 @@ async def test_a_lost_keep_alive_ends_nothing(kept: World) -> None:
     assert sent >= 9
 
 
-async def test_a_keep_alive_without_an_answer_holds_up_neither_the_next_one_nor_a_message(kept: World) -> None:
+async def test_a_keep_alive_without_an_answer_holds_up_neither_the_next_one_nor_a_message(kept: BotHarness) -> None:
     provider: Any = kept.sessions.services.provider
     keep_alive, sent = provider.keep_alive, 0
 
@@ -148,7 +148,7 @@ async def test_a_keep_alive_without_an_answer_holds_up_neither_the_next_one_nor_
 
 
 async def test_a_stream_that_is_over_is_noticed_by_its_keep_alive(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming") as world:
+    async with BotHarness(tmp_path, "heygen-streaming") as world:
         running = await world.start()
         world.simulator.drop_stream(world.open_streams[0].id)
         await world.pass_time(31)
@@ -158,7 +158,7 @@ async def test_a_stream_that_is_over_is_noticed_by_its_keep_alive(tmp_path: Path
 
 
 async def test_a_stream_that_was_taken_over_is_kept_alive_at_once(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming") as world:
+    async with BotHarness(tmp_path, "heygen-streaming") as world:
         await world.start()
         await world.pass_time(10)
         await world.crash()
@@ -170,7 +170,7 @@ async def test_a_stream_that_was_taken_over_is_kept_alive_at_once(tmp_path: Path
 
 
 async def test_v3_lets_a_silent_stream_go_and_the_next_message_opens_another_behind_the_same_link(
-    realtime: World,
+    realtime: BotHarness,
 ) -> None:
     running = await realtime.start()
     link = running.view().watch_url
@@ -185,6 +185,6 @@ async def test_v3_lets_a_silent_stream_go_and_the_next_message_opens_another_beh
 
 
 @pytest.fixture
-async def realtime(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path, "heygen-realtime") as world:
+async def realtime(tmp_path: Path) -> AsyncIterator[BotHarness]:
+    async with BotHarness(tmp_path, "heygen-realtime") as world:
         yield world

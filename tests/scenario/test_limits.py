@@ -17,7 +17,7 @@ from bot.core.errors import Refused
 from bot.core.events import NoticeKind
 from bot.core.models import Actor, Channel, EndReason
 from bot.store import tables
-from tests.harness.bot import ADA, ANA, CHANNEL, World, simulated, with_policy
+from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness, simulated, with_policy
 
 BO = Actor("test", "bo", "Bo")
 SECOND = replace(CHANNEL, id="second")
@@ -35,24 +35,24 @@ USED_UP = "Today's limit is used up: "
 @asynccontextmanager
 async def limited(
     folder: Path, limits: Limits, provider: str = "heygen-realtime", *, at: str = "12:00", **others: Any
-) -> AsyncIterator[World]:
+) -> AsyncIterator[BotHarness]:
     """A world with limits whose streams stay open, `at` a time of the day (UTC)."""
     options = simulated(v3_idle=9000.0, v3_max=9000.0, v1_session_limit=9000, v3_concurrency=50)
     others.setdefault("policy", POLICY)
-    world = World(folder, provider, limits=limits, options=options, sweeper=True, **others)
+    world = BotHarness(folder, provider, limits=limits, options=options, sweeper=True, **others)
     world.clock._start = datetime.fromisoformat(f"2026-11-20T{at}:00+00:00").astimezone(UTC)
     async with world:
         yield world
 
 
-async def open_seconds(world: World) -> float:
+async def open_seconds(world: BotHarness) -> float:
     """For how long streams were open altogether, by the books."""
     now = world.clock.now()
     rows = await world.rows(tables.streams)
     return sum(((row.closed_at or now) - row.created_at).total_seconds() for row in rows)
 
 
-async def workspaces(world: World) -> list[tuple[str, int]]:
+async def workspaces(world: BotHarness) -> list[tuple[str, int]]:
     """For how many seconds streams were open in each workspace."""
     spent = await Quotas(world.store, world.clock, Limits(), None).spent()
     return [(workspace, seconds) for (_, workspace), seconds in spent.by_workspace.items()]
@@ -223,7 +223,7 @@ async def test_what_was_used_counts_over_several_sessions(tmp_path: Path) -> Non
 async def test_time_in_which_the_bot_was_away_counts_only_as_long_as_the_stream_can_have_been_open(
     tmp_path: Path,
 ) -> None:
-    async with World(tmp_path, "heygen-streaming", limits=Limits(channel_minutes=60)) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", limits=Limits(channel_minutes=60)) as world:
         await world.start()
         await world.crash()
         await world.pass_time(7200)
@@ -248,7 +248,7 @@ async def test_what_was_used_counts_over_a_restart(tmp_path: Path) -> None:
 
 
 async def test_a_silent_realtime_session_uses_nothing_up(tmp_path: Path) -> None:
-    async with World(tmp_path, limits=Limits(channel_minutes=1), policy=POLICY, sweeper=True) as world:
+    async with BotHarness(tmp_path, limits=Limits(channel_minutes=1), policy=POLICY, sweeper=True) as world:
         running = await world.start()
         await world.pass_time(120)
         assert world.open_streams == []
@@ -302,7 +302,7 @@ async def test_each_day_has_a_warning_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("provider", "price"), [("heygen-realtime", True), ("heygen-streaming", False)])
 async def test_a_start_says_what_it_costs_a_minute_and_when_it_ends(tmp_path: Path, provider: str, price: bool) -> None:
-    async with World(tmp_path, provider) as world:
+    async with BotHarness(tmp_path, provider) as world:
         await world.type("/avatar idle 120")
         text = (await world.type("/avatar start")).text
         assert ("An open minute costs up to $3.00." in text) is price
@@ -333,7 +333,7 @@ async def test_admins_see_how_much_of_each_limit_is_used(tmp_path: Path) -> None
         }
 
 
-async def test_where_no_limit_is_set_admins_are_told_so(realtime: World) -> None:
+async def test_where_no_limit_is_set_admins_are_told_so(realtime: BotHarness) -> None:
     assert (await realtime.type("/avatar-admin limits", ADA)).text == "No limits are set."
 
 
@@ -341,7 +341,7 @@ async def test_where_no_limit_is_set_admins_are_told_so(realtime: World) -> None
 
 
 async def test_who_writes_too_many_characters_is_slowed_down_and_others_and_admins_are_not(tmp_path: Path) -> None:
-    async with World(tmp_path, user_characters=50) as world:
+    async with BotHarness(tmp_path, user_characters=50) as world:
         await world.start()
         await world.write(THIRTY)
         with pytest.raises(Refused, match=r"That is more than 50 characters within a minute\. Wait a little"):
@@ -354,7 +354,7 @@ async def test_who_writes_too_many_characters_is_slowed_down_and_others_and_admi
 
 
 async def test_say_and_ask_count_like_messages(tmp_path: Path) -> None:
-    async with World(tmp_path, user_characters=50) as world:
+    async with BotHarness(tmp_path, user_characters=50) as world:
         await world.start()
         await world.type(f"/avatar say {THIRTY}", ANA)
         assert (await world.type(f"/avatar ask {THIRTY}", ANA)).text.startswith("That is more than 50 characters")

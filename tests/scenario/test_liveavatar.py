@@ -18,18 +18,18 @@ from bot.sessions.session import AvatarSession
 from bot.store import tables
 from bot.streams.page_bridge import PageBridge, seats_of
 from tests.harness import bot as worlds
-from tests.harness.bot import World, simulated
+from tests.harness.bot import BotHarness, simulated
 
 QUESTION = "what is the weather like today?"
 
 
 @pytest.fixture
-async def liveavatar(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path, "liveavatar") as world:
+async def liveavatar(tmp_path: Path) -> AsyncIterator[BotHarness]:
+    async with BotHarness(tmp_path, "liveavatar") as world:
         yield world
 
 
-async def test_messages_are_spoken_in_order_with_captions(liveavatar: World) -> None:
+async def test_messages_are_spoken_in_order_with_captions(liveavatar: BotHarness) -> None:
     await liveavatar.start()
     await liveavatar.write("one two three.")
     await liveavatar.write("four five six.")
@@ -41,7 +41,7 @@ async def test_messages_are_spoken_in_order_with_captions(liveavatar: World) -> 
     assert words == ["one", "two", "three.", "four", "five", "six."]
 
 
-async def test_what_is_hidden_or_a_picture_is_neither_said_nor_in_the_captions(liveavatar: World) -> None:
+async def test_what_is_hidden_or_a_picture_is_neither_said_nor_in_the_captions(liveavatar: BotHarness) -> None:
     await liveavatar.start()
     await liveavatar.write("the killer is ||the butler||! 😀 𝓗𝓮𝓵𝓵𝓸")
     await liveavatar.until(lambda: liveavatar.spoken)
@@ -53,7 +53,7 @@ async def test_what_is_hidden_or_a_picture_is_neither_said_nor_in_the_captions(l
     assert "butler" not in repr(await liveavatar.rows(tables.utterances))
 
 
-async def test_an_answer_of_the_avatars_own_is_shown_in_the_channel(liveavatar: World) -> None:
+async def test_an_answer_of_the_avatars_own_is_shown_in_the_channel(liveavatar: BotHarness) -> None:
     await liveavatar.start()
     await liveavatar.type(f"/avatar ask {QUESTION}")
 
@@ -63,7 +63,7 @@ async def test_an_answer_of_the_avatars_own_is_shown_in_the_channel(liveavatar: 
     assert answers[-1] == answer_to(QUESTION)
 
 
-async def test_an_interrupt_silences_and_keeps_what_waits(liveavatar: World) -> None:
+async def test_an_interrupt_silences_and_keeps_what_waits(liveavatar: BotHarness) -> None:
     await liveavatar.start()
     await liveavatar.write("a long story about nothing at all. " * 10)
     await liveavatar.write("and then.")
@@ -76,7 +76,7 @@ async def test_an_interrupt_silences_and_keeps_what_waits(liveavatar: World) -> 
 
 
 async def test_what_was_sent_ahead_is_not_said_twice_where_an_interrupt_fails(
-    liveavatar: World, monkeypatch: pytest.MonkeyPatch
+    liveavatar: BotHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(_upstream_id: str) -> None:
         raise Transient("the room is away", may_have_taken_effect=True)
@@ -94,7 +94,7 @@ async def test_what_was_sent_ahead_is_not_said_twice_where_an_interrupt_fails(
     assert liveavatar.ended_as("and then.", UtteranceState.UNKNOWN)
 
 
-async def test_a_stop_closes_at_the_provider(liveavatar: World) -> None:
+async def test_a_stop_closes_at_the_provider(liveavatar: BotHarness) -> None:
     await liveavatar.start()
     await liveavatar.type("/avatar stop")
 
@@ -105,7 +105,7 @@ async def test_a_stop_closes_at_the_provider(liveavatar: World) -> None:
 
 async def test_a_slot_that_is_freed_late_is_waited_for(tmp_path: Path) -> None:
     options = simulated(liveavatar_concurrency=1, liveavatar_slot_release=8)
-    async with World(tmp_path, "liveavatar", options=options) as world:
+    async with BotHarness(tmp_path, "liveavatar", options=options) as world:
         await world.start()
         await world.type("/avatar stop")
         await world.until(lambda: world.running is None)
@@ -116,13 +116,13 @@ async def test_a_slot_that_is_freed_late_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_a_plan_with_short_sessions_is_found_out(tmp_path: Path) -> None:
-    async with World(tmp_path, "liveavatar", options=simulated(liveavatar_max_duration=120)) as world:
+    async with BotHarness(tmp_path, "liveavatar", options=simulated(liveavatar_max_duration=120)) as world:
         await world.start()
 
         assert len(world.open_streams) == 1
 
 
-async def test_after_a_crash_the_room_is_closed_and_the_next_message_opens_another(liveavatar: World) -> None:
+async def test_after_a_crash_the_room_is_closed_and_the_next_message_opens_another(liveavatar: BotHarness) -> None:
     await liveavatar.start()
     (before,) = liveavatar.open_streams
     await liveavatar.crash()
@@ -137,10 +137,10 @@ async def test_after_a_crash_the_room_is_closed_and_the_next_message_opens_anoth
 
 
 @pytest.fixture
-async def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BotHarness]:
     """Commands go through a page."""
     monkeypatch.setattr(worlds, "LiveAvatar", partial(LiveAvatar, carrier=PageTransport))
-    async with World(tmp_path, "liveavatar") as world:
+    async with BotHarness(tmp_path, "liveavatar") as world:
         yield world
 
 
@@ -148,7 +148,7 @@ async def test_with_nobody_in_the_seat_the_queue_waits_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worlds, "LiveAvatar", partial(LiveAvatar, carrier=PageTransport))
-    async with World(tmp_path, "liveavatar") as world:
+    async with BotHarness(tmp_path, "liveavatar") as world:
         running = await world.start()
         await world.write("is anybody there?")
         await world.until(lambda: running.view().phase is Phase.WAITING_FOR_VIEWER)
@@ -170,12 +170,12 @@ async def test_with_nobody_in_the_seat_the_queue_waits_and_says_so(
 MISSING = "The avatar did not come into its room, so its stream was closed. Try again in a minute."
 
 
-def phases(world: World) -> list[Phase]:
+def phases(world: BotHarness) -> list[Phase]:
     """What people saw, one after the other."""
     return [event.view.phase for event in world.events if isinstance(event, SessionChanged)]
 
 
-async def test_while_nobody_watches_what_becomes_of_a_message_is_told_once(carried: World) -> None:
+async def test_while_nobody_watches_what_becomes_of_a_message_is_told_once(carried: BotHarness) -> None:
     running = await carried.start()
     await carried.write("is anybody there?")
     await carried.until(lambda: running.view().phase is Phase.WAITING_FOR_VIEWER)
@@ -190,7 +190,9 @@ async def test_while_nobody_watches_what_becomes_of_a_message_is_told_once(carri
 
 
 @pytest.mark.parametrize("away", [1.0, 4.0, 29.0])
-async def test_what_is_written_while_the_avatar_is_away_is_said_when_it_is_back(liveavatar: World, away: float) -> None:
+async def test_what_is_written_while_the_avatar_is_away_is_said_when_it_is_back(
+    liveavatar: BotHarness, away: float
+) -> None:
     await liveavatar.start()
     (stream,) = liveavatar.open_streams
     liveavatar.simulator.move_avatar(stream.id, is_here=False)
@@ -208,7 +210,7 @@ async def test_what_is_written_while_the_avatar_is_away_is_said_when_it_is_back(
     assert not any("may not have been said" in notice for notice in liveavatar.notices)
 
 
-async def test_an_avatar_that_stays_away_is_closed_and_told(liveavatar: World) -> None:
+async def test_an_avatar_that_stays_away_is_closed_and_told(liveavatar: BotHarness) -> None:
     running = await liveavatar.start()
     (stream,) = liveavatar.open_streams
     liveavatar.simulator.move_avatar(stream.id, is_here=False)
@@ -229,7 +231,7 @@ async def test_an_avatar_that_stays_away_is_closed_and_told(liveavatar: World) -
 
 @pytest.mark.parametrize("is_written", [False, True])
 async def test_an_avatar_that_a_page_never_finds_in_its_room_is_closed_and_told(
-    carried: World, *, is_written: bool
+    carried: BotHarness, *, is_written: bool
 ) -> None:
     running = await carried.start()
     seats, upstream_id = carried_by(running)
@@ -248,7 +250,7 @@ async def test_an_avatar_that_a_page_never_finds_in_its_room_is_closed_and_told(
     assert carried.open_streams == []
 
 
-async def test_an_avatar_that_comes_late_stays(carried: World) -> None:
+async def test_an_avatar_that_comes_late_stays(carried: BotHarness) -> None:
     running = await carried.start()
     seats, upstream_id = carried_by(running)
     for _ in range(3):
@@ -260,7 +262,7 @@ async def test_an_avatar_that_comes_late_stays(carried: World) -> None:
     assert running.view().phase is Phase.LIVE
 
 
-async def test_where_nobody_looks_no_avatar_is_missing(carried: World) -> None:
+async def test_where_nobody_looks_no_avatar_is_missing(carried: BotHarness) -> None:
     """The page that did not find it has left: it may have come since, and waits for a viewer."""
     running = await carried.start()
     seats, upstream_id = carried_by(running)
@@ -274,7 +276,7 @@ async def test_where_nobody_looks_no_avatar_is_missing(carried: World) -> None:
 
 
 async def test_an_avatar_that_does_not_come_into_a_later_stream_is_closed_and_told(
-    liveavatar: World, monkeypatch: pytest.MonkeyPatch
+    liveavatar: BotHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts = []
 

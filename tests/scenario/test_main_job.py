@@ -3,10 +3,10 @@
 import asyncio
 
 from bot.core.models import Mode, SessionState, UtteranceState
-from tests.harness.bot import ANA, CHANNEL, World
+from tests.harness.bot import ANA, CHANNEL, BotHarness
 
 
-async def test_start_answers_at_once_with_the_link_and_tells_when_the_avatar_is_live(world: World) -> None:
+async def test_start_answers_at_once_with_the_link_and_tells_when_the_avatar_is_live(world: BotHarness) -> None:
     reply = await world.type("/avatar start")
     assert reply.text.startswith("Starting the avatar…")
     assert reply.link is not None
@@ -15,7 +15,7 @@ async def test_start_answers_at_once_with_the_link_and_tells_when_the_avatar_is_
     assert len(world.open_streams) == 1
 
 
-async def test_messages_are_spoken_in_the_order_they_were_written(world: World) -> None:
+async def test_messages_are_spoken_in_the_order_they_were_written(world: BotHarness) -> None:
     await world.start()
     texts = ["first", "second one", "and the third, which is longer", "fourth"]
     for text in texts:
@@ -25,7 +25,7 @@ async def test_messages_are_spoken_in_the_order_they_were_written(world: World) 
     assert world.states("first")[-2:] == [UtteranceState.SPEAKING, UtteranceState.SPOKEN]
 
 
-async def test_messages_written_while_the_avatar_starts_are_spoken_when_it_is_there(world: World) -> None:
+async def test_messages_written_while_the_avatar_starts_are_spoken_when_it_is_there(world: BotHarness) -> None:
     await world.type("/avatar start")
     receipt = await world.write("early bird")
     assert not receipt.live_yet
@@ -33,7 +33,7 @@ async def test_messages_written_while_the_avatar_starts_are_spoken_when_it_is_th
     assert world.spoken == ["early bird"]
 
 
-async def test_twenty_simultaneous_starts_give_one_session_and_one_stream(world: World) -> None:
+async def test_twenty_simultaneous_starts_give_one_session_and_one_stream(world: BotHarness) -> None:
     replies = await asyncio.gather(*(world.type("/avatar start") for _ in range(20)))
     first = [reply for reply in replies if reply.text.startswith("Starting")]
     others = [reply for reply in replies if reply.text.startswith("An avatar is already in this channel")]
@@ -45,14 +45,14 @@ async def test_twenty_simultaneous_starts_give_one_session_and_one_stream(world:
     assert len(world.simulator.streams()) == 1
 
 
-async def test_second_start_points_at_the_running_session(world: World) -> None:
+async def test_second_start_points_at_the_running_session(world: BotHarness) -> None:
     running = await world.start()
     reply = await world.type("/avatar start")
     assert reply.text == "An avatar is already in this channel, started by Ana. Everybody can watch and write to it."
     assert reply.link == running.view().watch_url
 
 
-async def test_interrupt_cuts_now_and_keeps_the_queue_until_somebody_goes_on(world: World) -> None:
+async def test_interrupt_cuts_now_and_keeps_the_queue_until_somebody_goes_on(world: BotHarness) -> None:
     await world.start()
     await world.write("a rather long sentence that takes its time to be spoken to the end")
     await world.write("kept")
@@ -75,7 +75,7 @@ async def test_interrupt_cuts_now_and_keeps_the_queue_until_somebody_goes_on(wor
     assert world.spoken == ["kept"]
 
 
-async def test_a_new_message_ends_the_silence_after_an_interrupt_in_order(world: World) -> None:
+async def test_a_new_message_ends_the_silence_after_an_interrupt_in_order(world: BotHarness) -> None:
     await world.start()
     for text in ("a long first sentence that will be cut in the middle", "second", "third"):
         await world.write(text)
@@ -89,7 +89,7 @@ async def test_a_new_message_ends_the_silence_after_an_interrupt_in_order(world:
     assert world.spoken == ["second", "third", "fourth"]
 
 
-async def test_skip_cuts_the_current_message_and_goes_on_with_the_next(world: World) -> None:
+async def test_skip_cuts_the_current_message_and_goes_on_with_the_next(world: BotHarness) -> None:
     await world.start()
     long = "a rather long sentence that nobody wants to hear to its very end, really nobody"
     for text in (long, "next"):
@@ -102,7 +102,7 @@ async def test_skip_cuts_the_current_message_and_goes_on_with_the_next(world: Wo
     assert world.spoken == ["next"]
 
 
-async def test_clear_empties_the_queue_and_lets_the_current_message_end(world: World) -> None:
+async def test_clear_empties_the_queue_and_lets_the_current_message_end(world: BotHarness) -> None:
     await world.start()
     for text in (
         "this one is being said to its end, as it is the current one, and it takes quite a while",
@@ -120,7 +120,7 @@ async def test_clear_empties_the_queue_and_lets_the_current_message_end(world: W
     assert world.ended_as("d", UtteranceState.DROPPED)
 
 
-async def test_stop_closes_the_stream_and_says_what_it_cost(world: World) -> None:
+async def test_stop_closes_the_stream_and_says_what_it_cost(world: BotHarness) -> None:
     running = await world.start()
     await world.pass_time(10)
     assert (await world.type("/avatar stop")).text == "Stopping the avatar…"
@@ -133,7 +133,7 @@ async def test_stop_closes_the_stream_and_says_what_it_cost(world: World) -> Non
     assert (await world.type("/avatar status")).text.startswith("No avatar is in this channel.")
 
 
-async def test_stop_drops_what_waits_and_tells_its_fate(world: World) -> None:
+async def test_stop_drops_what_waits_and_tells_its_fate(world: BotHarness) -> None:
     running = await world.start()
     long = "a long message that is being said when somebody stops the avatar in this channel"
     for text in (long, "waiting"):
@@ -145,7 +145,7 @@ async def test_stop_drops_what_waits_and_tells_its_fate(world: World) -> None:
     assert world.ended_as("waiting", UtteranceState.DROPPED)
 
 
-async def test_stop_while_the_avatar_starts_leaves_nothing_open(world: World) -> None:
+async def test_stop_while_the_avatar_starts_leaves_nothing_open(world: BotHarness) -> None:
     await world.type("/avatar start")
     running = world.sessions.in_channel(CHANNEL)
     assert running is not None
@@ -155,7 +155,7 @@ async def test_stop_while_the_avatar_starts_leaves_nothing_open(world: World) ->
     assert world.open_streams == []
 
 
-async def test_a_channel_can_start_again_after_a_stop(world: World) -> None:
+async def test_a_channel_can_start_again_after_a_stop(world: BotHarness) -> None:
     for _ in range(3):
         running = await world.start()
         await world.write("again")
@@ -166,7 +166,7 @@ async def test_a_channel_can_start_again_after_a_stop(world: World) -> None:
     assert world.open_streams == []
 
 
-async def test_ask_is_answered_and_say_is_repeated_whatever_the_mode(world: World) -> None:
+async def test_ask_is_answered_and_say_is_repeated_whatever_the_mode(world: BotHarness) -> None:
     await world.start()
     await world.type("/avatar ask what is the weather like?")
     await world.type("/avatar say just this")
@@ -176,7 +176,7 @@ async def test_ask_is_answered_and_say_is_repeated_whatever_the_mode(world: Worl
     assert world.ended_as("what is the weather like?", UtteranceState.SPOKEN)
 
 
-async def test_mode_changes_what_becomes_of_messages_and_is_remembered_by_the_channel(world: World) -> None:
+async def test_mode_changes_what_becomes_of_messages_and_is_remembered_by_the_channel(world: BotHarness) -> None:
     running = await world.start()
     assert (await world.type("/avatar mode chat")).text.startswith("The avatar is now in mode chat")
     await world.write("are you there?")
@@ -186,14 +186,14 @@ async def test_mode_changes_what_becomes_of_messages_and_is_remembered_by_the_ch
     assert (await world.start()).session.mode is Mode.CHAT
 
 
-async def test_nobody_else_can_speak_in_another_channel(world: World) -> None:
+async def test_nobody_else_can_speak_in_another_channel(world: BotHarness) -> None:
     await world.start()
     other = type(CHANNEL)("test", "workspace", "random")
     reply = await world.type("/avatar say hello", ANA, other)
     assert reply.text == "No avatar is in this channel. Start one with `/avatar start`."
 
 
-async def test_clear_says_that_the_next_message_is_with_the_avatar_already(realtime: World) -> None:
+async def test_clear_says_that_the_next_message_is_with_the_avatar_already(realtime: BotHarness) -> None:
     await realtime.start()
     for text in ("short one", "sent ahead", "waits"):
         await realtime.write(text)
@@ -205,7 +205,7 @@ async def test_clear_says_that_the_next_message_is_with_the_avatar_already(realt
     assert realtime.spoken == ["short one", "sent ahead"]
 
 
-async def test_an_interrupt_takes_back_what_was_sent_ahead_and_it_is_spoken_once(realtime: World) -> None:
+async def test_an_interrupt_takes_back_what_was_sent_ahead_and_it_is_spoken_once(realtime: BotHarness) -> None:
     await realtime.start()
     for text in ("short one", "sent ahead", "waits"):
         await realtime.write(text)

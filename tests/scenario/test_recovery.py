@@ -1,4 +1,4 @@
-"""The power goes off at any instant, before or after any write and any request: the next start looks after
+"""The bot crashes at any instant, before or after any write and any request: the next start looks after
 everything."""
 
 import asyncio
@@ -12,7 +12,7 @@ from adapters.simulator import Effect
 from bot import sentences
 from bot.core.models import EndReason, SessionState, UtteranceState
 from bot.store import tables
-from tests.harness.bot import CHANNEL, PROVIDERS, World
+from tests.harness.bot import CHANNEL, PROVIDERS, BotHarness
 
 TEXTS = ("first message of the story", "second message, a bit longer than the first one", "third")
 INSTANTS = {"heygen-realtime": 84, "heygen-streaming": 68, "liveavatar": 80}
@@ -21,7 +21,7 @@ EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 3
 """Of so many instants one is tried, another one at each provider."""
 
 
-async def tell_the_story(world: World) -> None:
+async def tell_the_story(world: BotHarness) -> None:
     """Start, three messages, an interrupt in the middle, and the end."""
     await world.type("/avatar start")
     for place, text in enumerate(TEXTS):
@@ -35,28 +35,28 @@ async def tell_the_story(world: World) -> None:
     await world.pass_time(3)
 
 
-async def story_until(world: World, instant: int) -> None:
-    """The story, with the power going off at `instant`; people notice only that nobody answers."""
+async def story_until(world: BotHarness, instant: int) -> None:
+    """The story, with a crash at `instant`; people notice only that nobody answers."""
 
     async def boot_and_tell() -> None:
-        await world.boot(cut_at=instant)
+        await world.boot(crash_at=instant)
         await tell_the_story(world)
 
     await world.crash()
     telling = asyncio.create_task(boot_and_tell())
     await asyncio.sleep(0)
-    power = asyncio.create_task(world.mains.gone.wait())
-    await asyncio.wait([telling, power], return_when=asyncio.FIRST_COMPLETED)
-    for task in (telling, power):
+    crash = asyncio.create_task(world.crash_injector.gone.wait())
+    await asyncio.wait([telling, crash], return_when=asyncio.FIRST_COMPLETED)
+    for task in (telling, crash):
         task.cancel()
-    await asyncio.gather(telling, power, return_exceptions=True)
+    await asyncio.gather(telling, crash, return_exceptions=True)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_the_story_is_shorter_than_the_instants_that_are_tried(provider: str, tmp_path: Path) -> None:
-    async with World(tmp_path, provider) as world:
+    async with BotHarness(tmp_path, provider) as world:
         await tell_the_story(world)
-        assert world.mains.instants <= INSTANTS[provider]
+        assert world.crash_injector.instants <= INSTANTS[provider]
         assert await world.store.open_sessions() == []
         assert world.open_streams == []
 
@@ -72,7 +72,7 @@ async def test_the_story_is_shorter_than_the_instants_that_are_tried(provider: s
 async def test_after_a_power_cut_nothing_leaks_nothing_is_lost_and_nothing_is_said_twice(
     provider: str, instant: int, tmp_path: Path
 ) -> None:
-    async with World(tmp_path, provider) as world:
+    async with BotHarness(tmp_path, provider) as world:
         await story_until(world, instant)
         accepted = [row.text for row in await fresh_rows(world)]
         await settle(world)
@@ -93,14 +93,14 @@ async def test_after_a_power_cut_nothing_leaks_nothing_is_lost_and_nothing_is_sa
         assert running.session.state is SessionState.LIVE
 
 
-async def fresh_rows(world: World) -> list[object]:
+async def fresh_rows(world: BotHarness) -> list[object]:
     """What the next bot finds in the database."""
     await world.crash()
     await world.boot()
     return await world.rows(tables.utterances)  # type: ignore[return-value]  # rows have the columns as attributes
 
 
-async def settle(world: World) -> None:
+async def settle(world: BotHarness) -> None:
     """The next bot goes on, then somebody stops the avatar, and what nobody owns ends by itself at the provider."""
     await world.type("/avatar skip")
     await world.pass_time(40)
@@ -109,12 +109,12 @@ async def settle(world: World) -> None:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path, "heygen-realtime") as world:
+async def world(tmp_path: Path) -> AsyncIterator[BotHarness]:
+    async with BotHarness(tmp_path, "heygen-realtime") as world:
         yield world
 
 
-async def test_the_watch_link_stays_the_same_after_a_restart(world: World) -> None:
+async def test_the_watch_link_stays_the_same_after_a_restart(world: BotHarness) -> None:
     before = (await world.start()).view().watch_url
     await world.crash()
     await world.boot()
@@ -123,7 +123,7 @@ async def test_the_watch_link_stays_the_same_after_a_restart(world: World) -> No
     assert running.view().watch_url == before
 
 
-async def test_what_was_queued_is_said_once_and_what_was_in_flight_is_not_said_again(world: World) -> None:
+async def test_what_was_queued_is_said_once_and_what_was_in_flight_is_not_said_again(world: BotHarness) -> None:
     await world.start()
     long = "a sentence that is being said at the very moment when the power goes off for everybody"
     for text in (long, "queued one", "queued two"):
@@ -140,7 +140,7 @@ async def test_what_was_queued_is_said_once_and_what_was_in_flight_is_not_said_a
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_what_waited_counts_as_spoken_only_once_the_voice_has_come_to_it(provider: str, tmp_path: Path) -> None:
     """The next bot did not hear how far the voice is with what the dead one gave it."""
-    async with World(tmp_path, provider) as world:
+    async with BotHarness(tmp_path, provider) as world:
         await world.start()
         await world.write(SPEECH)
         await world.write("a short one")
@@ -154,7 +154,7 @@ async def test_what_waited_counts_as_spoken_only_once_the_voice_has_come_to_it(p
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_what_the_dead_bot_left_in_the_stream_can_be_cut(provider: str, tmp_path: Path) -> None:
-    async with World(tmp_path, provider) as world:
+    async with BotHarness(tmp_path, provider) as world:
         await world.start()
         await world.write(SPEECH)
         await world.until(lambda: world.states(SPEECH)[-1:] == [UtteranceState.SPEAKING])
@@ -167,7 +167,7 @@ async def test_what_the_dead_bot_left_in_the_stream_can_be_cut(provider: str, tm
         assert [text.state for text in texts if text.asked.strip() == SPEECH] == ["interrupted"]
 
 
-async def test_a_start_that_was_cut_short_is_told_and_the_channel_can_start_again(world: World) -> None:
+async def test_a_start_that_was_cut_short_is_told_and_the_channel_can_start_again(world: BotHarness) -> None:
     await world.type("/avatar start")
     await world.crash()
     await world.boot()
@@ -176,7 +176,7 @@ async def test_a_start_that_was_cut_short_is_told_and_the_channel_can_start_agai
     assert (await world.start()).is_live
 
 
-async def test_a_stop_that_the_shell_asked_for_meanwhile_is_obeyed(world: World) -> None:
+async def test_a_stop_that_the_shell_asked_for_meanwhile_is_obeyed(world: BotHarness) -> None:
     running = await world.start()
     await world.crash()
     await world.boot()
@@ -189,7 +189,7 @@ async def test_a_stop_that_the_shell_asked_for_meanwhile_is_obeyed(world: World)
     assert await world.store.open_sessions() == []
 
 
-async def test_a_close_that_was_not_confirmed_before_the_power_cut_is_gone_on_with_after_it(world: World) -> None:
+async def test_a_close_that_was_not_confirmed_before_the_power_cut_is_gone_on_with_after_it(world: BotHarness) -> None:
     running = await world.start()
     await world.write("this is dropped")
     world.simulator.faults.add(
@@ -212,7 +212,7 @@ async def test_a_close_that_was_not_confirmed_before_the_power_cut_is_gone_on_wi
     assert (await world.start()).is_live
 
 
-async def test_a_queue_that_was_held_by_an_interrupt_is_said_once_after_a_restart(world: World) -> None:
+async def test_a_queue_that_was_held_by_an_interrupt_is_said_once_after_a_restart(world: BotHarness) -> None:
     await world.start()
     for text in (SPEECH, "held one", "held two"):
         await world.write(text)
@@ -225,7 +225,7 @@ async def test_a_queue_that_was_held_by_an_interrupt_is_said_once_after_a_restar
     assert [text for text in world.heard if text != SPEECH] == ["held one", "held two"]
 
 
-async def test_what_waited_in_a_session_whose_start_was_cut_short_is_dropped_and_told(world: World) -> None:
+async def test_what_waited_in_a_session_whose_start_was_cut_short_is_dropped_and_told(world: BotHarness) -> None:
     await world.type("/avatar start")
     await world.write("early bird")
     await world.crash()
@@ -235,7 +235,7 @@ async def test_what_waited_in_a_session_whose_start_was_cut_short_is_dropped_and
     assert row.state == UtteranceState.DROPPED
 
 
-async def test_a_restart_while_the_provider_does_not_answer_does_not_wait_for_it(world: World) -> None:
+async def test_a_restart_while_the_provider_does_not_answer_does_not_wait_for_it(world: BotHarness) -> None:
     await world.start()
     await world.type("/avatar stop")
     world.simulator.faults.add(Effect.HANG, times=None)

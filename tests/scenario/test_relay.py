@@ -15,44 +15,44 @@ from bot.core.models import Actor, Mode, Role, UtteranceState
 from bot.sessions.registry import StartOptions
 from bot.settings import Relay as RelayRule
 from bot.store import tables
-from tests.harness.bot import ADA, ANA, CHANNEL, World, with_policy
+from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness, with_policy
 
 BOT = Actor("test", "bot", "Other bot", is_bot=True)
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path) as world:
+async def world(tmp_path: Path) -> AsyncIterator[BotHarness]:
+    async with BotHarness(tmp_path) as world:
         await world.start()
         yield world
 
 
-async def refusal(world: World, text: str, actor: Actor = ANA) -> str:
+async def refusal(world: BotHarness, text: str, actor: Actor = ANA) -> str:
     with pytest.raises(Refused) as refused:
         await world.write(text, actor)
     return str(refused.value)
 
 
-async def test_bots_are_ignored_in_silence(world: World) -> None:
+async def test_bots_are_ignored_in_silence(world: BotHarness) -> None:
     assert (await world.write("I am a bot", BOT)).ignored == "written by a bot"
     assert await world.rows(tables.utterances) == []
 
 
-async def test_a_message_delivered_again_is_spoken_once(world: World) -> None:
+async def test_a_message_delivered_again_is_spoken_once(world: BotHarness) -> None:
     assert (await world.write("once", key="event-1")).utterance is not None
     assert (await world.write("once", key="event-1")).ignored == "delivered before"
     await world.until(lambda: world.ended_as("once", UtteranceState.SPOKEN))
     assert world.heard == ["once"]
 
 
-async def test_simultaneous_deliveries_are_spoken_once(world: World) -> None:
+async def test_simultaneous_deliveries_are_spoken_once(world: BotHarness) -> None:
     receipts = await asyncio.gather(*(world.write("once", key="event-1") for _ in range(20)))
     assert sum(receipt.utterance is not None for receipt in receipts) == 1
     await world.until(lambda: world.ended_as("once", UtteranceState.SPOKEN))
     assert world.heard == ["once"]
 
 
-async def test_a_delivery_is_remembered_over_a_restart(world: World) -> None:
+async def test_a_delivery_is_remembered_over_a_restart(world: BotHarness) -> None:
     await world.write("once", key="event-1")
     await world.until(lambda: world.ended_as("once", UtteranceState.SPOKEN))
     await world.crash()
@@ -73,20 +73,20 @@ async def test_a_delivery_is_remembered_over_a_restart(world: World) -> None:
 async def test_the_relay_rule_decides_which_messages_are_taken(
     rule: RelayRule, addressed: bool, taken: bool, tmp_path: Path
 ) -> None:
-    async with World(tmp_path, rule=rule) as world:
+    async with BotHarness(tmp_path, rule=rule) as world:
         await world.start()
         receipt = await world.write("hello", addressed=addressed)
         assert (receipt.utterance is not None) is taken
 
 
 async def test_a_command_speaks_whatever_the_relay_rule(tmp_path: Path) -> None:
-    async with World(tmp_path, rule=RelayRule.OFF) as world:
+    async with BotHarness(tmp_path, rule=RelayRule.OFF) as world:
         await world.start()
         await world.type("/avatar say hello")
         await world.until(lambda: world.ended_as("hello", UtteranceState.SPOKEN))
 
 
-async def test_who_may_not_speak_is_told(world: World) -> None:
+async def test_who_may_not_speak_is_told(world: BotHarness) -> None:
     assert await refusal(world, "hi", replace(ANA, role=Role.VIEWER)) == (
         "You may not write to the avatar here. Ask a host of this channel."
     )
@@ -94,7 +94,7 @@ async def test_who_may_not_speak_is_told(world: World) -> None:
 
 
 async def test_who_writes_too_much_is_slowed_down_and_others_and_admins_are_not(tmp_path: Path) -> None:
-    async with World(tmp_path, user_rate=3) as world:
+    async with BotHarness(tmp_path, user_rate=3) as world:
         await world.start()
         for _ in range(3):
             await world.write("quick")
@@ -109,11 +109,11 @@ async def test_who_writes_too_much_is_slowed_down_and_others_and_admins_are_not(
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\u200b\u2060", "**", "\x00\x01", "😀🎉", "1️⃣", "🇩🇪", "|| ||"])
-async def test_nothing_speakable_is_refused_kindly(world: World, text: str) -> None:
+async def test_nothing_speakable_is_refused_kindly(world: BotHarness, text: str) -> None:
     assert await refusal(world, text) == "There is nothing in that message that can be spoken. Write some words."
 
 
-async def test_a_message_that_is_too_long_names_the_limit(world: World) -> None:
+async def test_a_message_that_is_too_long_names_the_limit(world: BotHarness) -> None:
     assert await refusal(world, "x" * 4001) == (
         "That message has 4,001 characters; the avatar takes at most 4,000 at once. Please shorten it."
     )
@@ -138,7 +138,7 @@ async def test_who_did_not_address_the_avatar_gets_no_sentence(tmp_path: Path, c
     options, text, actor, is_missed = REFUSALS[case]
     access = options.get("access")
     others = {name: value for name, value in options.items() if name != "access"}
-    async with World(tmp_path, rule=RelayRule.ALL, **others) as world:
+    async with BotHarness(tmp_path, rule=RelayRule.ALL, **others) as world:
         await world.sessions.start(CHANNEL, ANA, StartOptions())
         running = world.sessions.in_channel(CHANNEL)
         assert running is not None
@@ -154,7 +154,7 @@ async def test_who_did_not_address_the_avatar_gets_no_sentence(tmp_path: Path, c
 
 
 async def test_message_among_people_while_the_avatar_leaves_is_missed(tmp_path: Path) -> None:
-    async with World(tmp_path, rule=RelayRule.ALL) as world:
+    async with BotHarness(tmp_path, rule=RelayRule.ALL) as world:
         running = await world.start()
         await world.type("/avatar stop")
         receipt = await world.write("wait for me", addressed=False)
@@ -163,14 +163,14 @@ async def test_message_among_people_while_the_avatar_leaves_is_missed(tmp_path: 
         assert receipt.ignored == sentences.CLOSING
 
 
-async def test_control_characters_and_markup_are_not_spoken(world: World) -> None:
+async def test_control_characters_and_markup_are_not_spoken(world: BotHarness) -> None:
     await world.write("**Hello**\x07 ~~world~~, see https://example.com/x?y=z")
     await world.until(lambda: world.heard)
     assert world.heard == ["Hello world, see a link"]
 
 
 async def test_a_full_queue_refuses_kindly_and_takes_again_when_there_is_room(tmp_path: Path) -> None:
-    async with World(tmp_path, policy=with_policy(queue_limit=3)) as world:
+    async with BotHarness(tmp_path, policy=with_policy(queue_limit=3)) as world:
         await world.start()
         taken = [f"message number {place} of many" for place in range(4)]
         for text in taken:
@@ -184,7 +184,7 @@ async def test_a_full_queue_refuses_kindly_and_takes_again_when_there_is_room(tm
 
 
 async def test_fifty_people_at_once_are_spoken_in_the_order_of_acceptance(tmp_path: Path) -> None:
-    async with World(tmp_path, policy=with_policy(queue_limit=100)) as world:
+    async with BotHarness(tmp_path, policy=with_policy(queue_limit=100)) as world:
         await world.start()
         people = [Actor("test", f"p{place}", f"P{place}") for place in range(50)]
         texts = [f"greeting {place}" for place in range(50)]
@@ -193,7 +193,7 @@ async def test_fifty_people_at_once_are_spoken_in_the_order_of_acceptance(tmp_pa
         assert world.heard == texts
 
 
-async def test_a_message_at_the_moment_of_the_end_is_never_left_behind(world: World) -> None:
+async def test_a_message_at_the_moment_of_the_end_is_never_left_behind(world: BotHarness) -> None:
     running = world.running
     assert running is not None
     writing = [asyncio.create_task(world.write(f"late {place}")) for place in range(5)]
@@ -205,13 +205,13 @@ async def test_a_message_at_the_moment_of_the_end_is_never_left_behind(world: Wo
     assert states <= {UtteranceState.DROPPED, UtteranceState.INTERRUPTED}
 
 
-async def test_writing_while_the_avatar_leaves_says_so(world: World) -> None:
+async def test_writing_while_the_avatar_leaves_says_so(world: BotHarness) -> None:
     await world.type("/avatar stop")
     assert (await refusal(world, "wait!")).startswith("The avatar is just leaving this channel.")
 
 
 @pytest.mark.parametrize("turns", [*range(12), 16, 24])
-async def test_a_message_at_any_turn_of_the_end_is_refused_or_dropped(world: World, turns: int) -> None:
+async def test_a_message_at_any_turn_of_the_end_is_refused_or_dropped(world: BotHarness, turns: int) -> None:
     running = world.running
     assert running is not None
     writing = asyncio.create_task(world.write("just now"))
@@ -228,7 +228,7 @@ async def test_a_message_at_any_turn_of_the_end_is_refused_or_dropped(world: Wor
         assert world.states("just now")[-1].is_final
 
 
-async def test_a_message_that_comes_after_a_clear_survives_it(world: World) -> None:
+async def test_a_message_that_comes_after_a_clear_survives_it(world: BotHarness) -> None:
     await world.write("this one is being said while the queue behind it is cleared by somebody")
     await world.write("dropped")
     await world.rest()
@@ -239,7 +239,7 @@ async def test_a_message_that_comes_after_a_clear_survives_it(world: World) -> N
 
 
 async def test_the_queue_never_grows_over_its_limit_however_many_write_at_once(tmp_path: Path) -> None:
-    async with World(tmp_path, policy=with_policy(queue_limit=5)) as world:
+    async with BotHarness(tmp_path, policy=with_policy(queue_limit=5)) as world:
         await world.type("/avatar start")
         tries = [world.write(f"message {number}") for number in range(30)]
         results = await asyncio.gather(*tries, return_exceptions=True)

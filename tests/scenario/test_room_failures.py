@@ -2,9 +2,9 @@
 
 LiveAvatar alone: v3 has no rooms, and v1 takes its commands over HTTP and gets no fake room from the simulator.
 
-A lane is a program of its own, with a simulator and a gate (`room_gate`), that lives through one session for each of
-its failures. The lanes run side by side; they mostly wait. In an ordinary run every second way is lived through; with
-RELAY_EVERY_POINT=1 or HYPOTHESIS_PROFILE=thorough all of them.
+A worker is a program of its own, with a simulator and a fault proxy (`websocket_fault_proxy`), that lives through one
+session for each of its failures. The workers run side by side; they mostly wait. In an ordinary run every second way is
+lived through; with RELAY_EVERY_POINT=1 or HYPOTHESIS_PROFILE=thorough all of them.
 """
 
 import re
@@ -19,12 +19,12 @@ import pytest
 
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
 from adapters.simulator.llm.answers import answer_to
-from tests.harness.fault_proxy import STEP, Lane, Talk
+from tests.harness.fault_proxy import STEP, Talk, Worker
 from tests.harness.programs import Service, wait_until
-from tests.harness.websocket_fault_proxy import ROOM, WELCOME, RoomGate, Way
+from tests.harness.websocket_fault_proxy import ROOM, WELCOME, Way, WebSocketFaultProxy
 from tests.scenario.expected_texts import MAYBE_SAID, NOT_CUT, trouble_in
 
-LANES = 6
+WORKERS = 6
 
 SPEED = 5
 """How fast the simulator is."""
@@ -77,7 +77,7 @@ service ends the session in the middle of it."""
 
 BEGIN, END_OF_IT = "avatar.speak_started", "avatar.speak_ended"
 FRAMES = [
-    # First, so that the lanes wait together: the program gives an end that is not told 15 s.
+    # First, so that the workers wait together: the program gives an end that is not told 15 s.
     Frame(END_OF_IT, "say", NOT_ARRIVING, is_alone=True),
     Frame(BEGIN, "say", NOT_ARRIVING, may_be_doubted=True, is_alone=True),
     Frame(END_OF_IT, "ask", [Way.SWALLOWED, Way.NOT_TEXT, Way.LATE]),
@@ -110,10 +110,10 @@ FRAMES = [
 
 @dataclass
 class Session:
-    """One session of a program that is in the room through a gate. A `frame` fails in it, in one `way`."""
+    """One session of a program that is in the room through a fault proxy. A `frame` fails in it, in one `way`."""
 
     service: Service
-    gate: RoomGate
+    proxy: WebSocketFaultProxy
     bot: Talk
     frame: Frame
     way: Way
@@ -129,20 +129,20 @@ class Session:
     def live(self) -> None:
         """From the start to the stop, and what must be so afterwards."""
         self._lead_up()
-        entries, requests = self.gate.entries, self.gate.requests_of(ROOM)
+        entries, requests = self.proxy.entries, self.proxy.requests_of(ROOM)
         if self.frame.meanwhile is not None:
             method, path = ROOM.split()
             self.service.break_with(effect="latency", method=method, path=path, seconds=SLOWNESS * SPEED)
-        self.gate.fail_next(self.frame.event_type, self.way, self.frame.answer)
+        self.proxy.fail_next(self.frame.event_type, self.way, self.frame.answer)
         self._take_the_turn()
-        self.gate.wait_for_failure()
+        self.proxy.wait_for_failure()
         if self.frame.turn == "start":
             self.bot.hear("The avatar is live.")
         if self.frame.meanwhile is not None:
-            self.gate.wait_for(ROOM, requests + 1)
+            self.proxy.wait_for(ROOM, requests + 1)
             self.bot.type(self.frame.meanwhile.format(self.second))
         elif self.way in BREAKING and self.frame.turn != "drop":
-            self.gate.wait_for_entries(entries + 1 + (self.frame.turn == "start"))
+            self.proxy.wait_for_entries(entries + 1 + (self.frame.turn == "start"))
         self._go_on()
         self._check_what_is_heard()
         self._check_what_is_told()
@@ -203,33 +203,33 @@ class Session:
 
 
 @dataclass
-class RoomLane(Lane):
-    """The failures of frames. `cases` are for all lanes: who is done takes the next one."""
+class RoomWorker(Worker):
+    """The failures of frames. `cases` are for all workers: who is done takes the next one."""
 
     cases: deque[tuple[Frame, Way]]
 
     def walk(self) -> list[str]:
         """Live through every failure. Returns what went wrong."""
         failed = []
-        with self.service(speed=SPEED, auto_viewer=False) as service, RoomGate(service.url) as gate:
+        with self.service(speed=SPEED, auto_viewer=False) as service, WebSocketFaultProxy(service.url) as proxy:
             while self.cases:
                 # A program that failed may have left a session behind, which is not the business of the next one.
-                with self.bot(gate, self.folder / f"{len(self.cases)}", **SETTINGS) as bot:
+                with self.bot(proxy, self.folder / f"{len(self.cases)}", **SETTINGS) as bot:
                     try:
-                        self._live_through(service, gate, bot)
+                        self._live_through(service, proxy, bot)
                     except AssertionError as error:
                         failed.append(f"{error}")
                 service.end_streams()
                 service.mend()
-                gate.mend()
+                proxy.mend()
         return failed
 
-    def _live_through(self, service: Service, gate: RoomGate, bot: Talk) -> None:
+    def _live_through(self, service: Service, proxy: WebSocketFaultProxy, bot: Talk) -> None:
         """As many failures as one program can live through."""
         while (case := self._next_case()) is not None:
             frame, way = case
             try:
-                Session(service, gate, bot, frame, way).live()
+                Session(service, proxy, bot, frame, way).live()
                 assert service.open_streams == 0, "a stream is left open"
             except AssertionError as error:
                 raise AssertionError(f"{frame.event_type} ({frame.turn}), {way}: {error}") from None
@@ -255,7 +255,7 @@ def test_a_frame_that_fails_is_told_at_most_once_and_says_nothing_twice_and_leav
 ) -> None:
     cases = deque((frame, way) for number, frame in enumerate(FRAMES) for way in some_of(frame.ways, number))
     starting = threading.Semaphore(2)
-    lanes = [RoomLane(tmp_path / f"{number}", starting, cases) for number in range(LANES)]
-    with ThreadPoolExecutor(LANES) as pool:
-        failed = [line for lines in pool.map(RoomLane.walk, lanes) for line in lines]
+    workers = [RoomWorker(tmp_path / f"{number}", starting, cases) for number in range(WORKERS)]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        failed = [line for lines in pool.map(RoomWorker.walk, workers) for line in lines]
     assert not failed, "\n\n".join(failed)

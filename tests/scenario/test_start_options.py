@@ -11,7 +11,7 @@ import pytest
 from adapters.simulator.liveavatar.catalogue import DEMO_LLM_CONFIGURATION
 from bot.core.models import UtteranceState
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions
-from tests.harness.bot import World, simulated
+from tests.harness.bot import BotHarness, simulated
 
 V1_ALL = HeyGenStreamingOptions(
     language="de", voice_rate=0.8, voice_emotion="serious", voice_stability=0.1, voice_similarity=0.2,
@@ -39,7 +39,7 @@ def asked_language(request: Mapping[str, Any]) -> str | None:
     return language
 
 
-def requests(world: World) -> list[Mapping[str, Any]]:
+def requests(world: BotHarness) -> list[Mapping[str, Any]]:
     return [view.request for view in world.simulator.streams()]
 
 
@@ -51,7 +51,7 @@ def requests(world: World) -> list[Mapping[str, Any]]:
 async def test_the_service_takes_everything_an_operator_may_set(
     tmp_path: Path, provider: str, options: HeyGenStreamingOptions | LiveAvatarOptions
 ) -> None:
-    async with World(tmp_path, provider, provider_options=options) as world:
+    async with BotHarness(tmp_path, provider, provider_options=options) as world:
         await world.start()
         await world.write("how does this sound")
         await world.until(lambda: world.ended_as("how does this sound", UtteranceState.SPOKEN))
@@ -62,7 +62,7 @@ async def test_the_service_takes_everything_an_operator_may_set(
 
 @pytest.mark.parametrize("provider", ["heygen-streaming", "liveavatar"])
 async def test_what_nobody_chose_is_not_sent(tmp_path: Path, provider: str) -> None:
-    async with World(tmp_path, provider) as world:
+    async with BotHarness(tmp_path, provider) as world:
         await world.start()
         (request,) = requests(world)
         assert {"language", "voice", "stt_settings", "dynamic_variables", "llm_configuration_id"}.isdisjoint(request)
@@ -77,7 +77,7 @@ async def test_a_session_speaks_as_it_was_asked_to_on_every_stream_and_over_a_re
     tmp_path: Path, provider: str
 ) -> None:
     options = V1_ALL if provider == "heygen-streaming" else LIVEAVATAR_ALL
-    async with World(tmp_path, provider, provider_options=options) as world:
+    async with BotHarness(tmp_path, provider, provider_options=options) as world:
         running = await world.start("/avatar start speed=1.1 language=French")
         assert (running.session.speed, running.session.language) == (1.1, "fr")
         status = dict((await world.type("/avatar status")).fields)
@@ -98,7 +98,7 @@ async def test_a_session_speaks_as_it_was_asked_to_on_every_stream_and_over_a_re
 
 
 async def test_the_next_session_knows_nothing_of_what_the_last_one_was_asked(tmp_path: Path) -> None:
-    async with World(tmp_path, "liveavatar") as world:
+    async with BotHarness(tmp_path, "liveavatar") as world:
         running = await world.start("/avatar start speed=1.2 language=de")
         await world.type("/avatar stop")
         await world.until(running.closed.is_set)
@@ -114,7 +114,7 @@ async def test_the_next_session_knows_nothing_of_what_the_last_one_was_asked(tmp
     ],
 )  # fmt: skip
 async def test_the_bounds_of_the_service_may_be_chosen(tmp_path: Path, provider: str, line: str, speed: float) -> None:
-    async with World(tmp_path, provider) as world:
+    async with BotHarness(tmp_path, provider) as world:
         running = await world.start(f"/avatar start {line}")
         assert running.session.speed == speed
         assert asked_speed(requests(world)[-1]) == speed
@@ -156,7 +156,7 @@ ONE_LANGUAGE = "With this avatar service the voice decides the language. Start i
 async def test_what_the_service_does_not_have_is_refused_in_words_and_nothing_is_opened(
     tmp_path: Path, provider: str, line: str, sentence: str
 ) -> None:
-    async with World(tmp_path, provider) as world:
+    async with BotHarness(tmp_path, provider) as world:
         assert (await world.type(f"/avatar start {line}")).text == sentence
         await world.rest()
         assert world.running is None
@@ -164,7 +164,7 @@ async def test_what_the_service_does_not_have_is_refused_in_words_and_nothing_is
 
 
 async def test_very_high_is_a_quality_where_the_service_has_it(tmp_path: Path) -> None:
-    async with World(tmp_path, "liveavatar") as world:
+    async with BotHarness(tmp_path, "liveavatar") as world:
         await world.start("/avatar start quality=Very_High")
         assert requests(world)[-1]["video_settings"]["quality"] == "very_high"
 
@@ -174,7 +174,7 @@ async def test_a_voice_that_speaks_slowly_is_waited_for(tmp_path: Path, provider
     """Of a long text at the slowest speed nothing is cut off, and the next one waits for its end."""
     long = " ".join(f"word{number}" for number in range(100, 220))
     slow = "0.5" if provider == "heygen-streaming" else "0.8"
-    async with World(tmp_path, provider, options=simulated(v1_session_limit=3000)) as world:
+    async with BotHarness(tmp_path, provider, options=simulated(v1_session_limit=3000)) as world:
         await world.start(f"/avatar start speed={slow}")
         await world.write(long)
         await world.write("and then this")

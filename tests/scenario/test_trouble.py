@@ -23,7 +23,7 @@ from bot.core.models import EndReason, SessionState, StreamState, UtteranceState
 from bot.core.views import Phase
 from bot.sessions.session import AvatarSession
 from bot.store import tables
-from tests.harness.bot import ADA, KEY, PROVIDERS, World, simulated
+from tests.harness.bot import ADA, KEY, PROVIDERS, BotHarness, simulated
 
 # The calls of each provider: (method, path pattern). The id of a stream ends in a digit or in a to f, "words" does not.
 CALLS = {
@@ -94,10 +94,10 @@ v1 after 360."""
 
 
 @pytest.fixture(params=["heygen-realtime", "heygen-streaming"])
-async def heygen(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+async def heygen(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BotHarness]:
     """A bot on each provider whose create opens a stream and whose speech is a request. LiveAvatar's create opens
     nothing, and its speech goes into a room: `test_liveavatar` has its troubles."""
-    async with World(tmp_path, request.param) as world:
+    async with BotHarness(tmp_path, request.param) as world:
         yield world
 
 
@@ -114,7 +114,7 @@ def maybe_said(trouble: Trouble) -> str:
     return words(sentences.not_said(UtteranceState.UNKNOWN, no_answer(trouble)))
 
 
-def fault(world: World, call: str, **trouble: Any) -> None:
+def fault(world: BotHarness, call: str, **trouble: Any) -> None:
     method, path = CALLS[world.provider_name][call]
     world.simulator.faults.add(method=method, path=path, **trouble)
 
@@ -124,13 +124,13 @@ def long(word: str) -> str:
     return f"{word} " + "is a message that takes its time, as people who listen to it to the end find out"
 
 
-async def try_to_write(world: World, text: str) -> None:
+async def try_to_write(world: BotHarness, text: str) -> None:
     """Write a message; a refusal is fine."""
     with contextlib.suppress(Refused):
         await world.write(text)
 
 
-async def everything_is_in_order(world: World) -> None:
+async def everything_is_in_order(world: BotHarness) -> None:
     """What must be true whatever happened."""
     assert len(world.heard) == len(set(world.heard)), "something was said twice"
     assert not [notice for notice in world.notices if NEVER_SAID.search(notice)]
@@ -142,7 +142,7 @@ async def everything_is_in_order(world: World) -> None:
     assert len(world.simulator.streams()) <= len(streams), "a stream was created without a row"
 
 
-async def all_is_well_again(world: World) -> None:
+async def all_is_well_again(world: BotHarness) -> None:
     """A start and a message work."""
     before = len(world.notices)
     running = await world.start()
@@ -157,7 +157,7 @@ async def all_is_well_again(world: World) -> None:
 async def test_a_call_that_fails_is_told_and_loses_repeats_and_leaks_nothing(
     provider: str, call: str, trouble: str, tmp_path: Path
 ) -> None:
-    async with World(tmp_path, provider) as world:
+    async with BotHarness(tmp_path, provider) as world:
         fault(world, call, **TROUBLES[trouble])
         await world.type("/avatar start")
         await world.pass_time(20)
@@ -205,7 +205,9 @@ LOST_CREATES = {
 
 
 @pytest.mark.parametrize("trouble", LOST_CREATES)
-async def test_a_lost_create_is_not_repeated_and_ends_at_the_provider_by_itself(heygen: World, trouble: str) -> None:
+async def test_a_lost_create_is_not_repeated_and_ends_at_the_provider_by_itself(
+    heygen: BotHarness, trouble: str
+) -> None:
     fault(heygen, "create", **{**TROUBLES[trouble], "times": 1})
     await heygen.type("/avatar start")
     await heygen.until(lambda: heygen.running is None)
@@ -219,7 +221,9 @@ async def test_a_lost_create_is_not_repeated_and_ends_at_the_provider_by_itself(
     await all_is_well_again(heygen)
 
 
-async def test_stop_while_the_create_is_under_way_waits_for_its_reply_and_closes_what_it_opened(heygen: World) -> None:
+async def test_stop_while_the_create_is_under_way_waits_for_its_reply_and_closes_what_it_opened(
+    heygen: BotHarness,
+) -> None:
     fault(heygen, "create", effect=Effect.LATENCY, seconds=5)
     await heygen.type("/avatar start")
     await heygen.pass_time(1)
@@ -238,7 +242,7 @@ async def test_stop_while_the_create_is_under_way_waits_for_its_reply_and_closes
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48])
-async def test_stop_at_any_turn_of_a_start_leaves_nothing_open(world: World, turns: int) -> None:
+async def test_stop_at_any_turn_of_a_start_leaves_nothing_open(world: BotHarness, turns: int) -> None:
     starting = asyncio.create_task(world.type("/avatar start"))
     running: AvatarSession | None = None
     while running is None or turns > 0:
@@ -253,7 +257,7 @@ async def test_stop_at_any_turn_of_a_start_leaves_nothing_open(world: World, tur
     await everything_is_in_order(world)
 
 
-async def test_stop_gets_through_while_the_start_hangs(heygen: World) -> None:
+async def test_stop_gets_through_while_the_start_hangs(heygen: BotHarness) -> None:
     fault(heygen, "start", effect=Effect.HANG)
     await heygen.type("/avatar start")
     await heygen.pass_time(5)
@@ -266,7 +270,7 @@ async def test_stop_gets_through_while_the_start_hangs(heygen: World) -> None:
     await all_is_well_again(heygen)
 
 
-async def test_a_service_that_never_answers_is_told_and_everything_is_closed(world: World) -> None:
+async def test_a_service_that_never_answers_is_told_and_everything_is_closed(world: BotHarness) -> None:
     world.lose_patience()
     fault(world, "create", effect=Effect.HANG)
     await world.type("/avatar start")
@@ -276,7 +280,7 @@ async def test_a_service_that_never_answers_is_told_and_everything_is_closed(wor
     await all_is_well_again(world)
 
 
-async def test_a_start_that_finds_nobody_at_the_other_end_says_so_and_the_next_one_works(world: World) -> None:
+async def test_a_start_that_finds_nobody_at_the_other_end_says_so_and_the_next_one_works(world: BotHarness) -> None:
     port = int(world.simulator.address.rpartition(":")[2])
     await world.simulator.stop()
     await world.type("/avatar start")
@@ -314,7 +318,7 @@ REFUSALS = {
 @pytest.mark.parametrize("reason", REFUSALS)
 async def test_a_refused_start_ends_with_one_sentence_that_says_why(provider: str, reason: str, tmp_path: Path) -> None:
     line, options, sentence = REFUSALS[reason]
-    async with World(tmp_path, provider, options=simulated(**options)) as world:
+    async with BotHarness(tmp_path, provider, options=simulated(**options)) as world:
         await world.type(line)
         await world.until(lambda: world.running is None)
         assert len(world.notices) == 1
@@ -325,7 +329,7 @@ async def test_a_refused_start_ends_with_one_sentence_that_says_why(provider: st
 
 
 async def test_a_slot_that_is_freed_a_moment_later_is_waited_for(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming", options=simulated(v1_concurrency=1, v1_closing=4.0)) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", options=simulated(v1_concurrency=1, v1_closing=4.0)) as world:
         first = await world.start()
         await world.type("/avatar stop")
         await world.until(first.closed.is_set)
@@ -333,7 +337,7 @@ async def test_a_slot_that_is_freed_a_moment_later_is_waited_for(tmp_path: Path)
         assert len(world.open_streams) == 1
 
 
-async def test_an_api_that_is_switched_off_names_the_alternatives(streaming: World) -> None:
+async def test_an_api_that_is_switched_off_names_the_alternatives(streaming: BotHarness) -> None:
     running = await streaming.start()
     streaming.simulator.sunset = True
     await streaming.write("anybody there?")
@@ -343,7 +347,7 @@ async def test_an_api_that_is_switched_off_names_the_alternatives(streaming: Wor
     assert await streaming.store.unsettled_streams() == []
 
 
-async def test_a_stream_that_ends_before_it_can_be_watched_is_tried_again_and_greets_once(realtime: World) -> None:
+async def test_a_stream_that_ends_before_it_can_be_watched_is_tried_again_and_greets_once(realtime: BotHarness) -> None:
     await realtime.type("/avatar start")
     await realtime.until(lambda: realtime.open_streams)
     realtime.simulator.drop_stream(realtime.open_streams[0].id)
@@ -355,7 +359,7 @@ async def test_a_stream_that_ends_before_it_can_be_watched_is_tried_again_and_gr
 # --- speaking --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_message_whose_reply_is_lost_is_not_repeated_and_the_next_one_is_said(heygen: World) -> None:
+async def test_a_message_whose_reply_is_lost_is_not_repeated_and_the_next_one_is_said(heygen: BotHarness) -> None:
     await heygen.start()
     await heygen.pass_time(1)
     fault(heygen, "speak", effect=Effect.LOST_REPLY)
@@ -367,7 +371,7 @@ async def test_a_message_whose_reply_is_lost_is_not_repeated_and_the_next_one_is
     assert heygen.heard == ["maybe", "surely"]
 
 
-async def test_a_message_that_surely_was_not_taken_is_said_after_the_trouble(heygen: World) -> None:
+async def test_a_message_that_surely_was_not_taken_is_said_after_the_trouble(heygen: BotHarness) -> None:
     await heygen.start()
     fault(heygen, "speak", **{**TROUBLES["too many requests once"], "times": 3})
     for text in ("patient", "and in order"):
@@ -376,7 +380,7 @@ async def test_a_message_that_surely_was_not_taken_is_said_after_the_trouble(hey
     assert heygen.heard == ["patient", "and in order"]
 
 
-async def test_a_rate_limit_without_end_is_told_and_holds_nobody_for_ever(streaming: World) -> None:
+async def test_a_rate_limit_without_end_is_told_and_holds_nobody_for_ever(streaming: BotHarness) -> None:
     await streaming.start()
     fault(streaming, "speak", **TROUBLES["too many requests for long"])
     await streaming.write("not now")
@@ -388,7 +392,7 @@ async def test_a_rate_limit_without_end_is_told_and_holds_nobody_for_ever(stream
     await streaming.until(lambda: streaming.ended_as("but now", UtteranceState.SPOKEN))
 
 
-async def test_a_text_that_a_stream_does_not_take_is_said_by_the_next_one(realtime: World) -> None:
+async def test_a_text_that_a_stream_does_not_take_is_said_by_the_next_one(realtime: BotHarness) -> None:
     await realtime.start()
     fault(realtime, "speak", **TROUBLES["too many requests for long"])
     await realtime.write("in the end")
@@ -396,7 +400,7 @@ async def test_a_text_that_a_stream_does_not_take_is_said_by_the_next_one(realti
     assert realtime.heard == ["in the end"]
 
 
-async def test_an_hour_of_rate_limit_is_told_at_once(heygen: World) -> None:
+async def test_an_hour_of_rate_limit_is_told_at_once(heygen: BotHarness) -> None:
     await heygen.start()
     fault(heygen, "speak", effect=Effect.STATUS, status=429, retry_after=3600)
     await heygen.write("see you later")
@@ -404,7 +408,7 @@ async def test_an_hour_of_rate_limit_is_told_at_once(heygen: World) -> None:
     assert "Try again in 1 h." in heygen.notices[-1]
 
 
-async def test_stop_gets_through_while_a_message_hangs_and_nobody_knows_whether_it_was_said(heygen: World) -> None:
+async def test_stop_gets_through_while_a_message_hangs_and_nobody_knows_whether_it_was_said(heygen: BotHarness) -> None:
     running = await heygen.start()
     fault(heygen, "speak", effect=Effect.HANG)
     for text in ("hanging", "waiting"):
@@ -417,7 +421,7 @@ async def test_stop_gets_through_while_a_message_hangs_and_nobody_knows_whether_
     assert heygen.open_streams == []
 
 
-async def test_a_message_that_hangs_is_given_up_and_the_next_one_is_said(heygen: World) -> None:
+async def test_a_message_that_hangs_is_given_up_and_the_next_one_is_said(heygen: BotHarness) -> None:
     await heygen.start()
     heygen.lose_patience()
     fault(heygen, "speak", effect=Effect.HANG)
@@ -433,7 +437,7 @@ async def test_a_message_that_hangs_is_given_up_and_the_next_one_is_said(heygen:
 async def test_a_stream_that_ends_while_the_avatar_talks_is_told_and_the_next_message_opens_another(
     provider: str, tmp_path: Path
 ) -> None:
-    async with World(tmp_path, provider, sweeper=True) as world:
+    async with BotHarness(tmp_path, provider, sweeper=True) as world:
         running = await world.start()
         link = running.view().watch_url
         speech = " ".join(SENTENCES[:4])
@@ -450,7 +454,7 @@ async def test_a_stream_that_ends_while_the_avatar_talks_is_told_and_the_next_me
         assert len(world.simulator.streams()) == 2
 
 
-async def test_what_was_sent_ahead_is_not_said_twice_where_nothing_tells_what_is_said(realtime: World) -> None:
+async def test_what_was_sent_ahead_is_not_said_twice_where_nothing_tells_what_is_said(realtime: BotHarness) -> None:
     fault(realtime, "words", **TROUBLES["key revoked"])
     await realtime.start()
     for text in (long("first"), "sent ahead", "third"):
@@ -463,7 +467,7 @@ async def test_what_was_sent_ahead_is_not_said_twice_where_nothing_tells_what_is
     assert realtime.ended_as("sent ahead", UtteranceState.UNKNOWN)
 
 
-async def test_speech_of_which_nothing_is_told_ends_by_time_and_holds_nobody(realtime: World) -> None:
+async def test_speech_of_which_nothing_is_told_ends_by_time_and_holds_nobody(realtime: BotHarness) -> None:
     fault(realtime, "words", **TROUBLES["key revoked"])
     await realtime.start()
     for text in ("one", "two", "three"):
@@ -472,7 +476,7 @@ async def test_speech_of_which_nothing_is_told_ends_by_time_and_holds_nobody(rea
     assert realtime.heard == ["one", "two", "three"]
 
 
-async def test_v3_closes_in_silence_and_the_next_message_wakes_it_behind_the_same_link(realtime: World) -> None:
+async def test_v3_closes_in_silence_and_the_next_message_wakes_it_behind_the_same_link(realtime: BotHarness) -> None:
     running = await realtime.start()
     link = running.view().watch_url
     for text in ("one", "two", "three"):
@@ -487,7 +491,9 @@ async def test_v3_closes_in_silence_and_the_next_message_wakes_it_behind_the_sam
     assert len(realtime.simulator.streams()) == 4
 
 
-async def test_a_reopening_that_keeps_failing_is_bounded_and_told_and_the_session_lives_on(realtime: World) -> None:
+async def test_a_reopening_that_keeps_failing_is_bounded_and_told_and_the_session_lives_on(
+    realtime: BotHarness,
+) -> None:
     await realtime.start()
     await realtime.pass_time(40)
     fault(realtime, "create", **TROUBLES["too many requests for long"], body=TOO_MANY)
@@ -506,7 +512,7 @@ async def test_a_reopening_that_keeps_failing_is_bounded_and_told_and_the_sessio
 TOO_MANY = {"error": {"code": "rate_limit_exceeded", "message": "Too many concurrent sessions."}}
 
 
-async def test_a_wrong_key_at_a_reopening_ends_the_session_with_its_sentence(realtime: World) -> None:
+async def test_a_wrong_key_at_a_reopening_ends_the_session_with_its_sentence(realtime: BotHarness) -> None:
     running = await realtime.start()
     await realtime.pass_time(40)
     fault(realtime, "create", **TROUBLES["key revoked"])
@@ -516,7 +522,7 @@ async def test_a_wrong_key_at_a_reopening_ends_the_session_with_its_sentence(rea
     assert realtime.ended_as("anybody?", UtteranceState.DROPPED)
 
 
-async def test_a_long_speech_reaches_v3_piece_by_piece_with_every_word_and_no_silence(realtime: World) -> None:
+async def test_a_long_speech_reaches_v3_piece_by_piece_with_every_word_and_no_silence(realtime: BotHarness) -> None:
     await realtime.start()
     speech = " ".join(SENTENCES[:45])
     await realtime.write(speech)
@@ -530,7 +536,7 @@ async def test_a_long_speech_reaches_v3_piece_by_piece_with_every_word_and_no_si
     assert max(gaps) < 1
 
 
-async def test_a_long_message_reaches_v1_in_tasks_it_takes(streaming: World) -> None:
+async def test_a_long_message_reaches_v1_in_tasks_it_takes(streaming: BotHarness) -> None:
     await streaming.start()
     speech = " ".join(SENTENCES[:45])
     assert len(speech) > 3000
@@ -544,7 +550,7 @@ async def test_a_long_message_reaches_v1_in_tasks_it_takes(streaming: World) -> 
 
 
 async def test_v1_waits_for_somebody_to_watch_and_then_speaks_once(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-streaming", options=simulated(auto_viewer=False)) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", options=simulated(auto_viewer=False)) as world:
         running = await world.start()
         for text in ("is anybody watching", "I hope so"):
             await world.write(text)
@@ -565,7 +571,7 @@ async def test_v1_waits_for_somebody_to_watch_and_then_speaks_once(tmp_path: Pat
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.4, 1.7])
-async def test_interrupt_skip_clear_and_stop_in_quick_succession(world: World, pause: float) -> None:
+async def test_interrupt_skip_clear_and_stop_in_quick_succession(world: BotHarness, pause: float) -> None:
     running = await world.start()
     texts = [long("one"), "two", long("three"), "four"]
     for text in texts:
@@ -580,7 +586,7 @@ async def test_interrupt_skip_clear_and_stop_in_quick_succession(world: World, p
     await all_is_well_again(world)
 
 
-async def test_commands_given_while_a_stream_is_reopened_are_carried_out_when_it_is_there(realtime: World) -> None:
+async def test_commands_given_while_a_stream_is_reopened_are_carried_out_when_it_is_there(realtime: BotHarness) -> None:
     running = await realtime.start()
     await realtime.pass_time(40)
     fault(realtime, "create", effect=Effect.LATENCY, seconds=3)
@@ -594,7 +600,7 @@ async def test_commands_given_while_a_stream_is_reopened_are_carried_out_when_it
     assert realtime.spoken == ["two", "three"]
 
 
-async def test_stop_while_a_stream_is_reopened_closes_it(realtime: World) -> None:
+async def test_stop_while_a_stream_is_reopened_closes_it(realtime: BotHarness) -> None:
     running = await realtime.start()
     await realtime.pass_time(40)
     fault(realtime, "create", effect=Effect.LATENCY, seconds=3)
@@ -607,7 +613,7 @@ async def test_stop_while_a_stream_is_reopened_closes_it(realtime: World) -> Non
     assert realtime.ended_as("too late", UtteranceState.UNKNOWN)
 
 
-async def test_an_interrupt_that_fails_is_told(streaming: World) -> None:
+async def test_an_interrupt_that_fails_is_told(streaming: BotHarness) -> None:
     await streaming.start()
     fault(streaming, "interrupt", effect=Effect.STATUS, status=500)
     await streaming.write(long("on and on"))
@@ -620,7 +626,7 @@ async def test_an_interrupt_that_fails_is_told(streaming: World) -> None:
 
 
 async def test_after_an_interrupt_that_failed_the_next_message_is_said_once_the_avatar_is_done(
-    streaming: World,
+    streaming: BotHarness,
 ) -> None:
     await streaming.start()
     fault(streaming, "interrupt", effect=Effect.STATUS, status=500)
@@ -632,7 +638,7 @@ async def test_after_an_interrupt_that_failed_the_next_message_is_said_once_the_
     assert streaming.spoken == [long("on and on"), "and then"]
 
 
-async def test_an_interrupt_that_failed_can_be_given_again(streaming: World) -> None:
+async def test_an_interrupt_that_failed_can_be_given_again(streaming: BotHarness) -> None:
     await streaming.start()
     fault(streaming, "interrupt", effect=Effect.STATUS, status=500)
     await streaming.write(long("on and on"))
@@ -648,7 +654,7 @@ async def test_an_interrupt_that_failed_can_be_given_again(streaming: World) -> 
 # --- closing ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_close_that_is_not_confirmed_is_told_and_retried_until_it_is(world: World) -> None:
+async def test_a_close_that_is_not_confirmed_is_told_and_retried_until_it_is(world: BotHarness) -> None:
     running = await world.start()
     fault(world, "close", **{**TROUBLES["server errors for long"], "times": 4 * 4})
     await world.type("/avatar stop")
@@ -671,7 +677,9 @@ async def test_a_close_that_is_not_confirmed_is_told_and_retried_until_it_is(wor
     await all_is_well_again(world)
 
 
-async def test_a_cut_whose_close_is_not_confirmed_is_told_and_the_stream_is_closed_in_the_end(realtime: World) -> None:
+async def test_a_cut_whose_close_is_not_confirmed_is_told_and_the_stream_is_closed_in_the_end(
+    realtime: BotHarness,
+) -> None:
     running = await realtime.start()
     fault(realtime, "close", **{**TROUBLES["server errors for long"], "times": 8})
     await realtime.write(long("on and on"))
@@ -686,7 +694,7 @@ async def test_a_cut_whose_close_is_not_confirmed_is_told_and_the_stream_is_clos
     await realtime.until(running.closed.is_set)
 
 
-async def test_a_stop_in_the_middle_of_a_cut_still_closes_the_stream_that_was_being_cut(realtime: World) -> None:
+async def test_a_stop_in_the_middle_of_a_cut_still_closes_the_stream_that_was_being_cut(realtime: BotHarness) -> None:
     running = await realtime.start()
     await realtime.write(long("on and on"))
     await realtime.until(lambda: UtteranceState.SPEAKING in realtime.states(long("on and on")))
@@ -702,7 +710,7 @@ async def test_a_stop_in_the_middle_of_a_cut_still_closes_the_stream_that_was_be
 
 
 async def test_a_mistake_nobody_foresaw_closes_the_session_and_is_told(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: BotHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = await world.start()
     await world.write("this one is fine")
@@ -720,7 +728,7 @@ async def test_a_mistake_nobody_foresaw_closes_the_session_and_is_told(
 # --- the database ----------------------------------------------------------------------------------------------------
 
 
-async def read_only(world: World, on: bool) -> None:
+async def read_only(world: BotHarness, on: bool) -> None:
     """Make the database unwritable, as a full disk does, or writable again."""
     database: Any = world.store._database
     lane = database._writing
@@ -730,7 +738,7 @@ async def read_only(world: World, on: bool) -> None:
     )
 
 
-async def test_a_database_that_cannot_be_written_keeps_no_stream_open_at_stop(world: World) -> None:
+async def test_a_database_that_cannot_be_written_keeps_no_stream_open_at_stop(world: BotHarness) -> None:
     running = await world.start()
     await read_only(world, on=True)
     assert (await world.type("/avatar stop")).text == "Stopping the avatar…"
@@ -743,7 +751,9 @@ async def test_a_database_that_cannot_be_written_keeps_no_stream_open_at_stop(wo
     assert await world.store.unsettled_streams() == []
 
 
-async def test_a_database_that_cannot_be_written_hangs_no_session_that_sent_a_message_ahead(realtime: World) -> None:
+async def test_a_database_that_cannot_be_written_hangs_no_session_that_sent_a_message_ahead(
+    realtime: BotHarness,
+) -> None:
     running = await realtime.start()
     for text in ("short one", "sent ahead", "waiting"):
         await realtime.write(text)
@@ -758,7 +768,9 @@ async def test_a_database_that_cannot_be_written_hangs_no_session_that_sent_a_me
     assert all(UtteranceState(row.state).is_final for row in await realtime.rows(tables.utterances))
 
 
-async def test_a_message_that_cannot_be_written_down_ends_the_session_where_it_was_taken_before(world: World) -> None:
+async def test_a_message_that_cannot_be_written_down_ends_the_session_where_it_was_taken_before(
+    world: BotHarness,
+) -> None:
     running = await world.start()
     for text in (long("being said"), "waiting"):
         await world.write(text)
@@ -775,7 +787,7 @@ async def test_a_message_that_cannot_be_written_down_ends_the_session_where_it_w
     assert all(UtteranceState(row.state).is_final for row in await world.rows(tables.utterances))
 
 
-async def test_a_start_that_cannot_be_written_down_opens_nothing(world: World) -> None:
+async def test_a_start_that_cannot_be_written_down_opens_nothing(world: BotHarness) -> None:
     await read_only(world, on=True)
     with pytest.raises(errors.StoreUnavailable):
         await world.type("/avatar start")
@@ -785,7 +797,7 @@ async def test_a_start_that_cannot_be_written_down_opens_nothing(world: World) -
 
 
 @pytest.mark.parametrize("which", range(12))
-async def test_one_write_that_fails_hangs_nothing_and_leaves_nothing(world: World, which: int) -> None:
+async def test_one_write_that_fails_hangs_nothing_and_leaves_nothing(world: BotHarness, which: int) -> None:
     """The write of a session's life that fails is the `which`-th one."""
     await world.type("/avatar start")
     world.unwritable = {which}

@@ -10,7 +10,7 @@ from adapters.simulator import Effect
 from bot.core.models import StreamState
 from bot.sessions.orphans import LOST_WITHIN
 from bot.store import tables
-from tests.harness.bot import ADA, CHANNEL, World, simulated, with_policy
+from tests.harness.bot import ADA, CHANNEL, BotHarness, simulated, with_policy
 
 CREATE = {"method": "POST", "path": "/v1/streaming.new"}
 CLOSE = {"method": "POST", "path": "/v1/streaming.stop"}
@@ -20,20 +20,20 @@ TWO_LOOKS = 21.0
 
 
 @pytest.fixture
-async def exclusive(tmp_path: Path) -> AsyncIterator[World]:
+async def exclusive(tmp_path: Path) -> AsyncIterator[BotHarness]:
     """A bot that has its key for itself."""
-    async with World(tmp_path, "heygen-streaming", policy=OURS, sweeper=True) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", policy=OURS, sweeper=True) as world:
         yield world
 
 
 @pytest.fixture
-async def shared(tmp_path: Path) -> AsyncIterator[World]:
+async def shared(tmp_path: Path) -> AsyncIterator[BotHarness]:
     """A bot whose key others may use too."""
-    async with World(tmp_path, "heygen-streaming", sweeper=True) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", sweeper=True) as world:
         yield world
 
 
-async def open_by_somebody_else(world: World) -> str:
+async def open_by_somebody_else(world: BotHarness) -> str:
     """A stream on the same key that this bot knows nothing of."""
     services = world.sessions.services
     request = services.policy.stream_request(
@@ -42,7 +42,7 @@ async def open_by_somebody_else(world: World) -> str:
     return await services.provider.create(request)
 
 
-async def lose_a_create(world: World) -> str:
+async def lose_a_create(world: BotHarness) -> str:
     """Start an avatar whose create takes effect and is never answered; returns the provider's id of the stream."""
     world.simulator.faults.add(effect=Effect.LOST_REPLY, **CREATE)
     await world.type("/avatar start")
@@ -51,12 +51,12 @@ async def lose_a_create(world: World) -> str:
     return view.id
 
 
-async def closed_by_us(world: World) -> list[str | None]:
+async def closed_by_us(world: BotHarness) -> list[str | None]:
     entries = await world.store.audit_entries(100)
     return [entry.detail for entry in entries if entry.action == "closed a stream that no session owns"]
 
 
-async def test_a_stream_that_may_be_somebody_elses_is_counted_and_never_touched(shared: World) -> None:
+async def test_a_stream_that_may_be_somebody_elses_is_counted_and_never_touched(shared: BotHarness) -> None:
     stranger = await open_by_somebody_else(shared)
     await shared.pass_time(60)
     assert [view.id for view in shared.open_streams] == [stranger]
@@ -64,14 +64,16 @@ async def test_a_stream_that_may_be_somebody_elses_is_counted_and_never_touched(
     assert await closed_by_us(shared) == []
 
 
-async def test_an_unowned_stream_is_logged_once(shared: World) -> None:
+async def test_an_unowned_stream_is_logged_once(shared: BotHarness) -> None:
     await open_by_somebody_else(shared)
     await shared.pass_time(60)
     told = [entry for entry in shared.log if entry["event"].startswith("the provider has open streams")]
     assert [entry["streams"] for entry in told] == [1]
 
 
-async def test_where_the_key_is_ours_alone_an_unowned_stream_is_closed_at_the_second_look(exclusive: World) -> None:
+async def test_where_the_key_is_ours_alone_an_unowned_stream_is_closed_at_the_second_look(
+    exclusive: BotHarness,
+) -> None:
     stranger = await open_by_somebody_else(exclusive)
     await exclusive.pass_time(10)
     assert len(exclusive.open_streams) == 1
@@ -82,7 +84,7 @@ async def test_where_the_key_is_ours_alone_an_unowned_stream_is_closed_at_the_se
     assert exclusive.sessions.unowned.count == 0
 
 
-async def test_our_own_streams_are_never_taken_for_unowned(exclusive: World) -> None:
+async def test_our_own_streams_are_never_taken_for_unowned(exclusive: BotHarness) -> None:
     running = await exclusive.start()
     await exclusive.start(channel=replace(CHANNEL, id="second"))
     await exclusive.pass_time(60)
@@ -91,7 +93,7 @@ async def test_our_own_streams_are_never_taken_for_unowned(exclusive: World) -> 
     assert await closed_by_us(exclusive) == []
 
 
-async def test_a_create_whose_reply_was_lost_is_found_by_listing_and_closed(exclusive: World) -> None:
+async def test_a_create_whose_reply_was_lost_is_found_by_listing_and_closed(exclusive: BotHarness) -> None:
     lost = await lose_a_create(exclusive)
     await exclusive.pass_time(TWO_LOOKS)
     assert exclusive.open_streams == []
@@ -101,7 +103,9 @@ async def test_a_create_whose_reply_was_lost_is_found_by_listing_and_closed(excl
     assert exclusive.simulator.streams()[0].seconds < 30
 
 
-async def test_a_create_whose_reply_was_lost_is_left_to_end_by_itself_where_others_share_the_key(shared: World) -> None:
+async def test_a_create_whose_reply_was_lost_is_left_to_end_by_itself_where_others_share_the_key(
+    shared: BotHarness,
+) -> None:
     await lose_a_create(shared)
     await shared.pass_time(TWO_LOOKS)
     assert len(shared.open_streams) == 1
@@ -111,7 +115,7 @@ async def test_a_create_whose_reply_was_lost_is_left_to_end_by_itself_where_othe
     assert shared.open_streams == []
 
 
-async def test_a_lost_create_is_found_after_a_restart(exclusive: World) -> None:
+async def test_a_lost_create_is_found_after_a_restart(exclusive: BotHarness) -> None:
     lost = await lose_a_create(exclusive)
     await exclusive.crash()
     await exclusive.boot()
@@ -121,7 +125,7 @@ async def test_a_lost_create_is_found_after_a_restart(exclusive: World) -> None:
     assert (row.state, row.upstream_id) == (StreamState.CLOSED, lost)
 
 
-async def test_a_stream_from_another_time_is_not_taken_for_a_lost_create(exclusive: World) -> None:
+async def test_a_stream_from_another_time_is_not_taken_for_a_lost_create(exclusive: BotHarness) -> None:
     await lose_a_create(exclusive)
     exclusive.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, **CLOSE)
     await exclusive.pass_time(LOST_WITHIN.total_seconds() + 250)
@@ -134,7 +138,7 @@ async def test_a_stream_from_another_time_is_not_taken_for_a_lost_create(exclusi
     assert (row.state, row.upstream_id) == (StreamState.LOST, None)
 
 
-async def test_the_lost_create_nearest_in_time_gets_the_stream(exclusive: World) -> None:
+async def test_the_lost_create_nearest_in_time_gets_the_stream(exclusive: BotHarness) -> None:
     exclusive.simulator.faults.add(
         effect=Effect.STATUS, status=500, times=None, method="GET", path="/v1/streaming.list"
     )
@@ -151,7 +155,7 @@ async def test_the_lost_create_nearest_in_time_gets_the_stream(exclusive: World)
     assert exclusive.open_streams == []
 
 
-async def test_nothing_is_closed_while_a_create_is_under_way(exclusive: World) -> None:
+async def test_nothing_is_closed_while_a_create_is_under_way(exclusive: BotHarness) -> None:
     stranger = await open_by_somebody_else(exclusive)
     exclusive.simulator.faults.add(effect=Effect.LATENCY, seconds=25, **CREATE)
     await exclusive.type("/avatar start")
@@ -165,7 +169,7 @@ async def test_nothing_is_closed_while_a_create_is_under_way(exclusive: World) -
     assert [view.id for view in exclusive.open_streams] == [running.stream.upstream_id if running.stream else None]
 
 
-async def test_a_close_of_an_unowned_stream_that_fails_is_tried_again(exclusive: World) -> None:
+async def test_a_close_of_an_unowned_stream_that_fails_is_tried_again(exclusive: BotHarness) -> None:
     stranger = await open_by_somebody_else(exclusive)
     exclusive.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, **CLOSE)
     await exclusive.pass_time(40)
@@ -177,7 +181,7 @@ async def test_a_close_of_an_unowned_stream_that_fails_is_tried_again(exclusive:
     assert await closed_by_us(exclusive) == [stranger]
 
 
-async def test_a_list_that_cannot_be_had_closes_nothing(exclusive: World) -> None:
+async def test_a_list_that_cannot_be_had_closes_nothing(exclusive: BotHarness) -> None:
     running = await exclusive.start()
     exclusive.simulator.faults.add(
         effect=Effect.STATUS, status=500, times=None, method="GET", path="/v1/streaming.list"
@@ -187,21 +191,23 @@ async def test_a_list_that_cannot_be_had_closes_nothing(exclusive: World) -> Non
     assert len(exclusive.open_streams) == 1
 
 
-async def test_an_operator_reads_of_unowned_streams_and_an_admin_of_a_workspace_does_not(shared: World) -> None:
+async def test_an_operator_reads_of_unowned_streams_and_an_admin_of_a_workspace_does_not(shared: BotHarness) -> None:
     await open_by_somebody_else(shared)
     assert (await shared.type("/avatar-admin cleanup", replace(ADA, is_operator=False))).text == "Closed no sessions."
     assert "1 more open stream that no session here owns" in (await shared.type("/avatar-admin cleanup", ADA)).text
 
 
 async def test_a_provider_that_cannot_list_is_left_alone(tmp_path: Path) -> None:
-    async with World(tmp_path, "heygen-realtime", policy=OURS, options=simulated(v3_idle=600.0), sweeper=True) as world:
+    async with BotHarness(
+        tmp_path, "heygen-realtime", policy=OURS, options=simulated(v3_idle=600.0), sweeper=True
+    ) as world:
         running = await world.start()
         await world.pass_time(60)
         assert not running.is_stopping
         assert len(world.open_streams) == 1
 
 
-async def test_a_stream_that_a_row_names_is_ours_and_closed_although_others_use_the_key(shared: World) -> None:
+async def test_a_stream_that_a_row_names_is_ours_and_closed_although_others_use_the_key(shared: BotHarness) -> None:
     """However it came to be taken for ended: nobody else looks after it."""
     running = await shared.start()
     stream = running.stream

@@ -11,17 +11,17 @@ from bot.core.events import LeftUnsaid
 from bot.core.models import Actor, EndReason, SessionState
 from bot.core.views import Visibility
 from bot.relay import Message
-from tests.harness.bot import ANA, CHANNEL, World, with_policy
+from tests.harness.bot import ANA, CHANNEL, BotHarness, with_policy
 
 BEN = Actor("console", "ben", "Ben")
 CAL = Actor("console", "cal", "Cal")
 LONG = " ".join(f"Sentence number {number} of a very long speech." for number in range(60))
 POLICY = with_policy(idle_timeout=60.0, idle_warning=20.0, max_duration=120.0, unwatched_timeout=40.0)
 
-Way = Callable[[World], Awaitable[object]]
+Way = Callable[[BotHarness], Awaitable[object]]
 
 
-def unsaid(world: World) -> dict[str, str]:
+def unsaid(world: BotHarness) -> dict[str, str]:
     """What each person was told, by their key; nobody is told twice."""
     told: dict[str, str] = {}
     for event in world.events:
@@ -32,7 +32,7 @@ def unsaid(world: World) -> dict[str, str]:
     return told
 
 
-async def words_wait(world: World) -> None:
+async def words_wait(world: BotHarness) -> None:
     """A live avatar, in whose queue three texts of two people wait, and what somebody wrote in the channel."""
     await world.start()
     await world.relay.receive(Message(CHANNEL, CAL, LONG, message_id="16"))
@@ -43,35 +43,35 @@ async def words_wait(world: World) -> None:
     await world.relay.receive(Message(CHANNEL, CAL, "written in the channel", message_id="17"))
 
 
-async def stopped(world: World) -> None:
+async def stopped(world: BotHarness) -> None:
     await world.type("/avatar stop")
 
 
-async def by_the_shell(world: World) -> None:
+async def by_the_shell(world: BotHarness) -> None:
     assert world.running is not None
     await world.store.request_stop(world.running.session.id, "shell:operator")
     await world.sessions.apply_stop_requests()
 
 
-async def idle(world: World) -> None:
+async def idle(world: BotHarness) -> None:
     await world.type("/avatar interrupt")
     await world.pass_time(61)
 
 
-async def stayed_too_long(world: World) -> None:
+async def stayed_too_long(world: BotHarness) -> None:
     await world.pass_time(121)
 
 
-async def shut_down(world: World) -> None:
+async def shut_down(world: BotHarness) -> None:
     for running in world.sessions:
         running.request_stop(EndReason.SHUTDOWN)
 
 
-async def channel_gone(world: World) -> None:
+async def channel_gone(world: BotHarness) -> None:
     await world.sessions.end_in_channels(lambda channel: channel == CHANNEL, "deleted")
 
 
-async def failed(world: World) -> None:
+async def failed(world: BotHarness) -> None:
     async def fail(*_: object, **__: object) -> None:
         raise QuotaExhausted("nothing left")
 
@@ -80,21 +80,21 @@ async def failed(world: World) -> None:
     await world.type("/avatar skip")
 
 
-async def crashed_while_it_closed(world: World) -> None:
+async def crashed_while_it_closed(world: BotHarness) -> None:
     assert world.running is not None
     await world.store.advance_session(world.running.session.id, SessionState.CLOSING, end_reason=EndReason.STOPPED)
     await world.crash()
     await world.boot()
 
 
-async def stopped_while_the_bot_was_away(world: World) -> None:
+async def stopped_while_the_bot_was_away(world: BotHarness) -> None:
     assert world.running is not None
     await world.store.request_stop(world.running.session.id, "shell:operator")
     await world.crash()
     await world.boot()
 
 
-async def adopted_and_stopped(world: World) -> None:
+async def adopted_and_stopped(world: BotHarness) -> None:
     await world.crash()
     await world.boot()
     await world.type("/avatar stop")
@@ -109,7 +109,7 @@ WAYS: list[Way] = [
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 async def test_however_a_session_ends_the_people_whose_words_waited_are_told_once(tmp_path: Path, way: Way) -> None:
     policy = POLICY if way is idle else replace(POLICY, unwatched_timeout=None)
-    async with World(tmp_path, policy=policy) as world:
+    async with BotHarness(tmp_path, policy=policy) as world:
         await words_wait(world)
         await way(world)
         await world.until(lambda: world.running is None)
@@ -122,7 +122,7 @@ async def test_however_a_session_ends_the_people_whose_words_waited_are_told_onc
 
 
 async def test_an_avatar_that_nobody_watches_leaves_nobody_in_the_dark(tmp_path: Path) -> None:
-    async with World(tmp_path, policy=replace(POLICY, idle_timeout=300.0)) as world:
+    async with BotHarness(tmp_path, policy=replace(POLICY, idle_timeout=300.0)) as world:
         await words_wait(world)
         await world.type("/avatar interrupt")
         await world.pass_time(41)
@@ -132,7 +132,7 @@ async def test_an_avatar_that_nobody_watches_leaves_nobody_in_the_dark(tmp_path:
 
 
 async def test_people_are_told_before_the_provider_confirms_the_close(tmp_path: Path) -> None:
-    async with World(tmp_path) as world:
+    async with BotHarness(tmp_path) as world:
         await words_wait(world)
         provider = world.sessions.services.provider
         close = provider.close
@@ -152,7 +152,7 @@ async def test_people_are_told_before_the_provider_confirms_the_close(tmp_path: 
 
 
 async def test_what_was_under_way_when_the_bot_died_may_have_been_said(tmp_path: Path) -> None:
-    async with World(tmp_path) as world:
+    async with BotHarness(tmp_path) as world:
         await world.start()
         await world.type(f"/avatar say {LONG}")
         await world.until(lambda: world.running is not None and world.running.is_saying_something)
@@ -166,7 +166,7 @@ async def test_what_was_under_way_when_the_bot_died_may_have_been_said(tmp_path:
 
 
 async def test_nobody_is_told_of_words_that_were_said_or_dropped_by_people(tmp_path: Path) -> None:
-    async with World(tmp_path) as world:
+    async with BotHarness(tmp_path) as world:
         await world.start()
         await world.type("/avatar say hello")
         await world.until(lambda: world.spoken == ["hello"])

@@ -1,4 +1,4 @@
-"""Anything people, providers, networks and power cuts can do to sessions, in any order, with the rules of the house
+"""Anything people, providers, networks and crashes can do to sessions, in any order, with the rules of the house
 checked after every step (rules 1, 2, 4, 5 and 7).
 
 The whole bot is in this process with a clock that only the test moves, so that a step may end between two instants, and
@@ -24,7 +24,7 @@ from bot.core.models import Channel, SessionState, StreamState, UtteranceState
 from bot.core.tasks import cancel_and_wait
 from bot.relay import Message
 from bot.store import tables
-from tests.harness.bot import ADA, ANA, World, simulated
+from tests.harness.bot import ADA, ANA, BotHarness, simulated
 from tests.harness.clock import ClockElsewhere
 from tests.harness.simulator_faults import FAULTS
 
@@ -81,7 +81,7 @@ class LifeCycle(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.folder = tempfile.TemporaryDirectory()
-        self.world = World(Path(self.folder.name), self.provider)
+        self.world = BotHarness(Path(self.folder.name), self.provider)
         # The service does not notice when somebody sets the clock of the bot's machine.
         self.world.simulator = Simulator(simulated(), ClockElsewhere(self.world.clock))
         self.do(self.world.__aenter__())
@@ -185,7 +185,7 @@ class LifeCycle(RuleBasedStateMachine):
 
     @rule()
     def restart_and_keep(self) -> None:
-        """A rolling restart: the sessions are left as they are, with the power on, and the next process adopts them."""
+        """A rolling restart: the sessions are left as they are, nothing crashes, and the next process adopts them."""
 
         async def roll() -> None:
             await self.world.sessions.abandon_all()
@@ -201,10 +201,10 @@ class LifeCycle(RuleBasedStateMachine):
 
     @rule(channel=channels, instants=st.integers(1, 12), command=st.sampled_from(("start", *COMMANDS)))
     def power_cut(self, channel: Channel, instants: int, command: str) -> None:
-        """The power goes off so many instants into a command, or into what follows from it."""
+        """The bot crashes so many instants into a command, or into what follows from it."""
 
         async def until_it_is_dark() -> None:
-            self.world.mains.cut_in(instants)
+            self.world.crash_injector.crash_in(instants)
             giving = asyncio.create_task(self.world.type(f"/avatar {command}", channel=channel))
             await self.world.pass_time(5)
             await cancel_and_wait(giving)

@@ -23,8 +23,8 @@ from adapters.simulator import SimulatorOptions
 from bot.core.models import SessionState, StreamState, UtteranceState
 from tests.fakes.slack import Channel, Message
 from tests.harness.bot import PROVIDERS
-from tests.harness.deployment import Town
-from tests.harness.forkserver import Nursery
+from tests.harness.deployment import SlackDeployment
+from tests.harness.forkserver import ForkServer
 from tests.harness.simulator_faults import FAULTS
 from tests.platforms.platform_driver import ADA
 from tests.stateful.test_life_cycle import CALLS, COMMANDS
@@ -55,8 +55,8 @@ HOW_OFTEN = {
 class Life:
     """The life of one program, and of the next after each of its ends: two channels on one provider."""
 
-    def __init__(self, town: Town, provider: str, chance: Random) -> None:
-        self.town = town
+    def __init__(self, deployment: SlackDeployment, provider: str, chance: Random) -> None:
+        self.deployment = deployment
         self._provider = provider
         self._chance = chance
         self.messages: list[Message] = []
@@ -73,33 +73,33 @@ class Life:
     async def talk(self) -> None:
         """People see to it that the avatar is there, and write to it; Slack delivers the last message several times."""
         channel, chance = self._somewhere(), self._chance
-        await self.town.command(channel, "/avatar start")
-        await self.town.pass_time(A_MOMENT)
+        await self.deployment.command(channel, "/avatar start")
+        await self.deployment.pass_time(A_MOMENT)
         for _ in range(chance.randint(1, 4)):
             text = f"message {len(self.messages):04}" + " word" * chance.randint(1, 30)
-            self.messages.append(await self.town.write(channel, text))
+            self.messages.append(await self.deployment.write(channel, text))
         for _ in range(chance.randint(0, 2)):
             for delivery in list(self.messages[-1].deliveries):
-                await self.town.slack.redeliver(delivery)
-        await self.town.pass_time(A_MOMENT)
+                await self.deployment.slack.redeliver(delivery)
+        await self.deployment.pass_time(A_MOMENT)
 
     async def command(self) -> None:
         """Several commands come in quick succession."""
         channel = self._somewhere()
         for command in self._chance.choices(COMMANDS, k=self._chance.randint(1, 4)):
-            await self.town.command(channel, f"/avatar {command}")
-        await self.town.pass_time(A_MOMENT)
+            await self.deployment.command(channel, f"/avatar {command}")
+        await self.deployment.pass_time(A_MOMENT)
 
     async def interrupt(self) -> None:
-        await self.town.command(self._somewhere(), "/avatar interrupt")
+        await self.deployment.command(self._somewhere(), "/avatar interrupt")
 
     async def administer(self) -> None:
-        await self.town.command(self._somewhere(), f"/avatar-admin {self._chance.choice(ADMIN_COMMANDS)}", by=ADA)
-        await self.town.pass_time(A_MOMENT)
+        await self.deployment.command(self._somewhere(), f"/avatar-admin {self._chance.choice(ADMIN_COMMANDS)}", by=ADA)
+        await self.deployment.pass_time(A_MOMENT)
 
     async def change(self) -> None:
         """One of the last messages is edited or deleted, wherever it stands by now."""
-        back, slack = self._chance.randint(1, 4), self.town.slack
+        back, slack = self._chance.randint(1, 4), self.deployment.slack
         if back > len(self.messages) or self.messages[-back].deleted:
             return
         self.edited += 1
@@ -110,42 +110,42 @@ class Life:
             await slack.edit_message(self.messages[-back], text)
 
     async def wait(self) -> None:
-        await self.town.pass_time(self._chance.choice([0.2, 1.0, 3.0, 10.0, 35.0]))
+        await self.deployment.pass_time(self._chance.choice([0.2, 1.0, 3.0, 10.0, 35.0]))
 
     def _somewhere(self) -> Channel:
-        return self._chance.choice(self.town.channels)
+        return self._chance.choice(self.deployment.channels)
 
     # --- what goes wrong ---------------------------------------------------------------------------------------------
 
     async def fault(self) -> None:
         method, path = self._chance.choice(CALLS[self._provider])
         fault = self._chance.choice(list(FAULTS.values()))
-        self.town.simulator.faults.add(**fault, method=method, path=path, times=self._chance.randint(1, 2))
+        self.deployment.simulator.faults.add(**fault, method=method, path=path, times=self._chance.randint(1, 2))
 
     async def drop_stream(self) -> None:
-        if streams := sorted(self.town.open_streams):
-            self.town.simulator.drop_stream(self._chance.choice(streams))
+        if streams := sorted(self.deployment.open_streams):
+            self.deployment.simulator.drop_stream(self._chance.choice(streams))
 
     async def kill(self) -> None:
         """In the middle of a command, or of what follows from it."""
-        await self.town.command(self._somewhere(), f"/avatar {self._chance.choice(('start', *COMMANDS))}")
-        await self.town.pass_time(self._chance.uniform(0, 2))
-        await self.town.kill()
-        await self.town.start()
+        await self.deployment.command(self._somewhere(), f"/avatar {self._chance.choice(('start', *COMMANDS))}")
+        await self.deployment.pass_time(self._chance.uniform(0, 2))
+        await self.deployment.kill()
+        await self.deployment.start()
 
     async def restart(self) -> None:
-        await self.town.stop()
-        await self.town.start()
+        await self.deployment.stop()
+        await self.deployment.start()
 
     async def freeze(self) -> None:
         """The program stands still, as in a container that is paused, while everybody else goes on."""
-        self.town.bot.send(signal.SIGSTOP)
-        await self.town.pass_time(self._chance.choice([5.0, 60.0]))
-        self.town.bot.send(signal.SIGCONT)
-        await self.town.pass_time(A_MOMENT)
+        self.deployment.bot.send(signal.SIGSTOP)
+        await self.deployment.pass_time(self._chance.choice([5.0, 60.0]))
+        self.deployment.bot.send(signal.SIGCONT)
+        await self.deployment.pass_time(A_MOMENT)
 
     async def set_clock(self) -> None:
-        self.town.dial.jump(self._chance.choice([-3600.0, 5.0, 3600.0]))
+        self.deployment.clock_offset.jump(self._chance.choice([-3600.0, 5.0, 3600.0]))
 
     # --- what never happens ------------------------------------------------------------------------------------------
 
@@ -162,18 +162,18 @@ class Life:
         assert len(channels) == len(set(channels)), channels
 
     def every_open_stream_is_in_the_books(self) -> None:
-        open_now = self.town.open_streams
-        rows = self.town.rows("SELECT upstream_id, state FROM streams")
+        open_now = self.deployment.open_streams
+        rows = self.deployment.rows("SELECT upstream_id, state FROM streams")
         without_id = [row for row in rows if row["upstream_id"] is None]
         strays = open_now - {row["upstream_id"] for row in rows}
         assert len(strays) <= len(without_id), (strays, [tuple(row) for row in rows])
 
     def a_session_pays_for_one_stream_and_only_while_it_is_open(self) -> None:
-        rows = self.town.rows(
+        rows = self.deployment.rows(
             "SELECT upstream_id, session_id, streams.state, sessions.state AS session"
             " FROM streams JOIN sessions ON session_id = sessions.id"
         )
-        open_now = self.town.open_streams
+        open_now = self.deployment.open_streams
         paid = [row for row in rows if row["upstream_id"] in open_now]
         assert all(row["session"] != SessionState.CLOSED for row in paid)
         assert all(row["state"] != StreamState.CLOSED for row in paid)
@@ -181,16 +181,18 @@ class Life:
         assert len(owners) == len(set(owners)), owners
 
     def nothing_is_heard_twice_or_out_of_order(self) -> None:
-        heard = [text for text in self.town.heard if text.startswith("message")]
+        heard = [text for text in self.deployment.heard if text.startswith("message")]
         messages = [text[: len("message 0000")] for text in heard]
         assert len(messages) == len(set(messages)), heard
-        sessions = {row["text"]: row["session_id"] for row in self.town.rows("SELECT text, session_id FROM utterances")}
+        sessions = {
+            row["text"]: row["session_id"] for row in self.deployment.rows("SELECT text, session_id FROM utterances")
+        }
         for session in set(sessions.values()):
             said = [text for text in heard if sessions.get(text) == session]
             assert said == sorted(said), said
 
     def final_states_never_change(self) -> None:
-        for row in self.town.rows("SELECT id, state FROM utterances"):
+        for row in self.deployment.rows("SELECT id, state FROM utterances"):
             state = UtteranceState(row["state"])
             assert self.final.get(row["id"], state) is state, (row["id"], self.final[row["id"]], state)
             if state.is_final:
@@ -198,34 +200,36 @@ class Life:
 
     @property
     def open_sessions(self) -> list[Any]:
-        return self.town.rows("SELECT channel FROM sessions WHERE state != 'closed'")
+        return self.deployment.rows("SELECT channel FROM sessions WHERE state != 'closed'")
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
     async def end(self) -> None:
         """Once nothing goes wrong any more, everything comes to its end, and every message has come to its own."""
-        town = self.town
-        town.simulator.faults.clear()
-        for channel in town.channels:
-            await town.command(channel, "/avatar skip")
+        deployment = self.deployment
+        deployment.simulator.faults.clear()
+        for channel in deployment.channels:
+            await deployment.command(channel, "/avatar skip")
         # Everybody leaves by being idle, and what nobody knows of ends by the provider's own limit.
-        await town.until(lambda: not town.open_streams and not self.open_sessions)
-        await town.stop()
+        await deployment.until(lambda: not deployment.open_streams and not self.open_sessions)
+        await deployment.stop()
         self.nothing_is_heard_twice_or_out_of_order()
-        rows = town.rows("SELECT text, state FROM utterances")
+        rows = deployment.rows("SELECT text, state FROM utterances")
         assert [row["text"] for row in rows if not UtteranceState(row["state"]).is_final] == []
-        sent = {text.asked.strip() for view in town.simulator.streams() for text in view.spoken}
+        sent = {text.asked.strip() for view in deployment.simulator.streams() for text in view.spoken}
         assert {row["text"] for row in rows if row["state"] == "spoken" and row["text"].startswith("message")} <= sent
 
 
-async def live(nursery: Nursery, folder: Path, provider: str, chance: Random) -> None:
+async def live(fork_server: ForkServer, folder: Path, provider: str, chance: Random) -> None:
     options = SimulatorOptions(
         v1_concurrency=50, v3_concurrency=50, liveavatar_concurrency=50, liveavatar_rate=10_000, auto_viewer=True
     )
     limits = {"SESSION_IDLE_TIMEOUT": "40", "SESSION_IDLE_WARNING": "10", "SESSION_MAX_DURATION": "600"}
-    async with Town(nursery, folder, provider, options, channels=2, USER_RATE="0", **limits) as town:
-        await town.start()
-        life = Life(town, provider, chance)
+    async with SlackDeployment(
+        fork_server, folder, provider, options, channels=2, USER_RATE="0", **limits
+    ) as deployment:
+        await deployment.start()
+        life = Life(deployment, provider, chance)
         for _ in range(STEPS):
             await life.step()
             life.check()
@@ -233,18 +237,18 @@ async def live(nursery: Nursery, folder: Path, provider: str, chance: Random) ->
 
 
 @pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as nursery:
-        yield nursery
+def fork_server() -> Iterator[ForkServer]:
+    with ForkServer() as fork_server:
+        yield fork_server
 
 
 @pytest.mark.timeout(7200 if THOROUGH else 300)
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_whatever_happens_to_a_program_no_rule_is_broken(nursery: Nursery, provider: str) -> None:
+def test_whatever_happens_to_a_program_no_rule_is_broken(fork_server: ForkServer, provider: str) -> None:
     @BOUNDS
     @given(chance=st.randoms(use_true_random=True))
     def live_through(chance: Random) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            asyncio.run(live(nursery, Path(folder), provider, chance))
+            asyncio.run(live(fork_server, Path(folder), provider, chance))
 
     live_through()

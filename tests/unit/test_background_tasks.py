@@ -16,13 +16,13 @@ from bot.core.tasks import cancel_and_wait
 from bot.sessions.jobs import LEARN_BLOCKS_EVERY, STOP_REQUESTS_EVERY
 from bot.streams.catalogue import CACHE_TTL
 from bot.supervision import PAUSES, Supervised
-from tests.harness.bot import World
+from tests.harness.bot import BotHarness
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path) -> AsyncIterator[BotHarness]:
     """A bot whose mistakes are made on purpose."""
-    async with World(tmp_path, sweeper=True) as world:
+    async with BotHarness(tmp_path, sweeper=True) as world:
         yield world
         assert any("exc_info" in entry for entry in world.log), "the mistake was not logged"
         world.log.clear()
@@ -43,7 +43,7 @@ class Mistakes:
         return await self._method(*arguments, **named)
 
 
-async def test_a_round_of_the_sweeper(world: World) -> None:
+async def test_a_round_of_the_sweeper(world: BotHarness) -> None:
     running = await world.start()
     Mistakes(world.store, "stop_requests", times=2)
     Mistakes(world.store, "blocked")
@@ -52,7 +52,7 @@ async def test_a_round_of_the_sweeper(world: World) -> None:
     await world.until(running.closed.is_set)
 
 
-async def test_the_catalogue(world: World) -> None:
+async def test_the_catalogue(world: BotHarness) -> None:
     catalogue = world.sessions.services.catalogue
     Mistakes(world.sessions.services.provider, "voices")
     part = Supervised("catalogue", catalogue.refresh_forever, world.clock)
@@ -65,7 +65,7 @@ async def test_the_catalogue(world: World) -> None:
     await cancel_and_wait(keeping)
 
 
-async def test_the_listening_to_a_stream(world: World) -> None:
+async def test_the_listening_to_a_stream(world: BotHarness) -> None:
     provider: Any = world.sessions.services.provider
     hear, times = provider.events, iter([True, True, False])
 
@@ -81,7 +81,7 @@ async def test_the_listening_to_a_stream(world: World) -> None:
 
 
 @pytest.mark.parametrize("method", ["advance_stream", "advance_session"])
-async def test_the_end_of_a_session(world: World, method: str) -> None:
+async def test_the_end_of_a_session(world: BotHarness, method: str) -> None:
     running = await world.start()
     Mistakes(world.store, method)
     await world.type("/avatar stop")
@@ -91,7 +91,7 @@ async def test_the_end_of_a_session(world: World, method: str) -> None:
     await world.start()
 
 
-async def test_the_writer(world: World) -> None:
+async def test_the_writer(world: BotHarness) -> None:
     class Odd:
         """A kind of write that forgets one of its results."""
 

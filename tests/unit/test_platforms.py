@@ -16,7 +16,7 @@ from bot.facade import ChatAdapter, WebRoute
 from bot.platforms import Platforms
 from bot.settings import Settings
 from bot.supervision import PAUSES
-from tests.harness.bot import World
+from tests.harness.bot import BotHarness
 
 
 class Chat:
@@ -66,7 +66,7 @@ class Chat:
 class Both:
     """Two platforms at work, `test` (where the world's avatars are) and `other`."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: BotHarness) -> None:
         self.world = world
         self.here, self.other = Chat("test"), Chat("other")
         self.told: list[str] = []
@@ -99,7 +99,7 @@ class Both:
 
 @pytest.fixture
 async def both(tmp_path: Path) -> AsyncIterator[Both]:
-    async with World(tmp_path) as world:
+    async with BotHarness(tmp_path) as world:
         yield Both(world)
         # Each of these tests makes a mistake on purpose.
         world.log.clear()

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
-from tests.contract.avatars.harness import KEY, KINDS, Kind, MakeWorld, World
+from tests.contract.avatars.harness import KEY, KINDS, Kind, MakeWorld, ProviderHarness
 
 PATIENT = SimulatorOptions(v3_idle=500)
 """A machine that is busy for a second is not taken for a silent channel: a second here is 50 there."""
@@ -26,19 +26,19 @@ async def make_world(kind: Kind) -> AsyncIterator[MakeWorld]:
     """Makes a world; `key` is what the provider uses, which the simulator may not know."""
     async with AsyncExitStack() as stack:
 
-        async def make(options: SimulatorOptions | None = None, key: str = KEY) -> World:
+        async def make(options: SimulatorOptions | None = None, key: str = KEY) -> ProviderHarness:
             clock = SystemClock(50.0)
             simulator = Simulator(replace(options or PATIENT, api_key=SecretStr(KEY)), clock)
             await stack.enter_async_context(simulator)
             provider = kind.make(SecretStr(key), simulator.address, clock)
             await stack.enter_async_context(provider)
-            return World(kind, provider, simulator, clock)
+            return ProviderHarness(kind, provider, simulator, clock)
 
         yield make
 
 
 @pytest.fixture
-async def world(make_world: MakeWorld) -> World:
+async def world(make_world: MakeWorld) -> ProviderHarness:
     return await make_world()
 
 

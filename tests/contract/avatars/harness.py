@@ -101,7 +101,7 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 
 @dataclass
-class World:
+class ProviderHarness:
     """A provider, the simulator it talks to, and the clock both live by."""
 
     kind: Kind
@@ -153,4 +153,4 @@ class World:
 class MakeWorld(Protocol):
     """See the fixture of this name."""
 
-    async def __call__(self, options: SimulatorOptions | None = None, key: str = KEY) -> World: ...
+    async def __call__(self, options: SimulatorOptions | None = None, key: str = KEY) -> ProviderHarness: ...

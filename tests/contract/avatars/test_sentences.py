@@ -12,7 +12,7 @@ from adapters.simulator import Effect, SimulatorOptions
 from bot import sentences
 from bot.core.clock import SystemClock
 from bot.core.errors import ProviderError, Transient, Trouble
-from tests.contract.avatars.harness import KEY, MakeWorld, World
+from tests.contract.avatars.harness import KEY, MakeWorld, ProviderHarness
 
 TROUBLESHOOTING = (Path(__file__).parents[3] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 
@@ -52,7 +52,7 @@ def test_every_effect_that_ends_a_request_is_in_the_table() -> None:
     assert {fault["effect"] for fault, _ in FAULTS.values()} == {*Effect} - {Effect.LATENCY, Effect.CUT_AFTER}
 
 
-async def read(world: World) -> str:
+async def read(world: ProviderHarness) -> str:
     """What people read of a start that fails."""
     with pytest.raises(ProviderError) as failure:
         await world.provider.create(world.request())
@@ -60,7 +60,7 @@ async def read(world: World) -> str:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_a_fault_reads_as_what_it_is(name: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fault_reads_as_what_it_is(name: str, world: ProviderHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "TIMEOUT", httpx.Timeout(0.3, connect=5.0, pool=5.0))
     fault, sentence = FAULTS[name]
     if name == "404" and world.provider.name == "heygen-realtime":
@@ -84,7 +84,9 @@ async def test_nobody_there_reads_as_a_refused_connection(make_world: MakeWorld)
         ("https://127.0.0.1:{port}", Trouble.TLS),
     ],
 )
-async def test_an_address_that_leads_nowhere_reads_as_why(world: World, address: str, trouble: Trouble) -> None:
+async def test_an_address_that_leads_nowhere_reads_as_why(
+    world: ProviderHarness, address: str, trouble: Trouble
+) -> None:
     url = address.format(port=world.simulator.address.rpartition(":")[2])
     async with type(world.provider)(SecretStr(KEY), url, SystemClock()) as provider:
         world.provider = provider

@@ -18,7 +18,7 @@ from bot.core.ports import (
     StreamEvent,
     WordsHeard,
 )
-from tests.contract.avatars.harness import KEY, MakeWorld, World, eventually
+from tests.contract.avatars.harness import KEY, MakeWorld, ProviderHarness, eventually
 
 
 async def events_until_spoken(provider: AvatarProvider, upstream_id: str, last: str) -> list[StreamEvent]:
@@ -35,7 +35,7 @@ async def events_until_the_end(provider: AvatarProvider, upstream_id: str) -> li
     return [event async for event in provider.events(upstream_id)]
 
 
-async def test_a_created_stream_is_open_and_can_be_watched(world: World) -> None:
+async def test_a_created_stream_is_open_and_can_be_watched(world: ProviderHarness) -> None:
     upstream_id = await world.provider.create(world.request())
 
     playback = await world.provider.start(upstream_id)
@@ -46,13 +46,13 @@ async def test_a_created_stream_is_open_and_can_be_watched(world: World) -> None
     assert status.playback == playback
 
 
-async def test_a_second_start_says_the_same(world: World) -> None:
+async def test_a_second_start_says_the_same(world: ProviderHarness) -> None:
     upstream_id = await world.provider.create(world.request())
 
     assert await world.provider.start(upstream_id) == await world.provider.start(upstream_id)
 
 
-async def test_a_closed_stream_is_not_open_any_more(world: World) -> None:
+async def test_a_closed_stream_is_not_open_any_more(world: ProviderHarness) -> None:
     upstream_id = await world.open()
 
     await world.provider.close(upstream_id)
@@ -61,7 +61,7 @@ async def test_a_closed_stream_is_not_open_any_more(world: World) -> None:
     assert world.open_streams() == 0
 
 
-async def test_closing_twice_is_closing_once(world: World) -> None:
+async def test_closing_twice_is_closing_once(world: ProviderHarness) -> None:
     upstream_id = await world.open()
 
     await world.provider.close(upstream_id)
@@ -71,13 +71,13 @@ async def test_closing_twice_is_closing_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("upstream_id", ["never-was", "00000000-0000-0000-0000-000000000000", "a/../b?c#d", "Ø"])
-async def test_a_stream_nobody_knows_counts_as_closed(world: World, upstream_id: str) -> None:
+async def test_a_stream_nobody_knows_counts_as_closed(world: ProviderHarness, upstream_id: str) -> None:
     await world.provider.close(upstream_id)
 
     assert not (await world.provider.status(upstream_id)).is_open
 
 
-async def test_speaking_on_a_closed_stream_says_that_it_is_gone(world: World) -> None:
+async def test_speaking_on_a_closed_stream_says_that_it_is_gone(world: ProviderHarness) -> None:
     upstream_id = await world.open()
     await world.provider.close(upstream_id)
 
@@ -85,7 +85,7 @@ async def test_speaking_on_a_closed_stream_says_that_it_is_gone(world: World) ->
         await world.provider.speak(upstream_id, "u", "Is anybody there?")
 
 
-async def test_starting_a_closed_stream_says_that_it_is_gone(world: World) -> None:
+async def test_starting_a_closed_stream_says_that_it_is_gone(world: ProviderHarness) -> None:
     upstream_id = await world.provider.create(world.request())
     await world.provider.close(upstream_id)
 
@@ -93,7 +93,7 @@ async def test_starting_a_closed_stream_says_that_it_is_gone(world: World) -> No
         await world.provider.start(upstream_id)
 
 
-async def test_texts_are_spoken_in_the_order_they_were_sent(world: World) -> None:
+async def test_texts_are_spoken_in_the_order_they_were_sent(world: ProviderHarness) -> None:
     upstream_id = await world.open("Number zero.")
 
     for index in range(1, 6):
@@ -105,7 +105,7 @@ async def test_texts_are_spoken_in_the_order_they_were_sent(world: World) -> Non
 
 
 @pytest.mark.parametrize("text", ["Привет, мир!", "你好，世界。", "مرحبا بالعالم", "👩‍👩‍👧‍👦 🎉", "a\u0301bc"])
-async def test_any_script_arrives_as_it_was_sent(world: World, text: str) -> None:
+async def test_any_script_arrives_as_it_was_sent(world: ProviderHarness, text: str) -> None:
     upstream_id = await world.open()
 
     await world.provider.speak(upstream_id, "u", text)
@@ -113,7 +113,7 @@ async def test_any_script_arrives_as_it_was_sent(world: World, text: str) -> Non
     await world.has_asked(upstream_id, "Hello.", text)
 
 
-async def test_the_longest_text_is_taken_and_one_more_character_is_not_sent(world: World) -> None:
+async def test_the_longest_text_is_taken_and_one_more_character_is_not_sent(world: ProviderHarness) -> None:
     upstream_id = await world.open()
     most = world.provider.capabilities.max_text
 
@@ -125,7 +125,7 @@ async def test_the_longest_text_is_taken_and_one_more_character_is_not_sent(worl
     await world.has_asked(upstream_id, "Hello.", "a" * most)
 
 
-async def test_the_end_of_speech_is_known(world: World) -> None:
+async def test_the_end_of_speech_is_known(world: ProviderHarness) -> None:
     """By events, in order and after the words, or else by the duration."""
     upstream_id = await world.open("Hello there.")
     speech = await world.provider.speak(upstream_id, "second", "How are you today?")
@@ -144,7 +144,7 @@ async def test_the_end_of_speech_is_known(world: World) -> None:
     assert isinstance(events[-1], StreamEnded)
 
 
-async def test_fragments_are_one_utterance(world: World) -> None:
+async def test_fragments_are_one_utterance(world: ProviderHarness) -> None:
     if not world.provider.capabilities.appends:
         pytest.skip("takes whole utterances only")
     upstream_id = await world.open("Hello.")
@@ -164,7 +164,7 @@ async def test_fragments_are_one_utterance(world: World) -> None:
     assert "nine Indeed." in "".join(spoken.text for spoken in world.view(upstream_id).spoken)
 
 
-async def test_a_cut_ends_the_speech(world: World) -> None:
+async def test_a_cut_ends_the_speech(world: ProviderHarness) -> None:
     upstream_id = await world.open("This is a long story about nothing at all. " * 10)
 
     if world.provider.capabilities.cut is InterruptMethod.NATIVE:
@@ -179,7 +179,7 @@ async def test_a_cut_ends_the_speech(world: World) -> None:
     assert world.view(upstream_id).spoken[0].state in ("interrupted", "dropped")
 
 
-async def test_an_interrupt_before_anybody_watches_is_no_error(world: World) -> None:
+async def test_an_interrupt_before_anybody_watches_is_no_error(world: ProviderHarness) -> None:
     if world.provider.capabilities.cut is not InterruptMethod.NATIVE:
         pytest.skip("cuts by closing")
     upstream_id = await world.provider.create(world.request())
@@ -190,7 +190,7 @@ async def test_an_interrupt_before_anybody_watches_is_no_error(world: World) -> 
     assert (await world.provider.status(upstream_id)).is_open
 
 
-async def test_open_streams_are_listed_where_that_is_promised(world: World) -> None:
+async def test_open_streams_are_listed_where_that_is_promised(world: ProviderHarness) -> None:
     if not world.provider.capabilities.lists_open:
         with pytest.raises(Invalid):
             await world.provider.list_open()
@@ -206,7 +206,7 @@ async def test_open_streams_are_listed_where_that_is_promised(world: World) -> N
     assert listed.created_at.tzinfo is not None
 
 
-async def test_keeping_alive_works_where_that_is_promised(world: World) -> None:
+async def test_keeping_alive_works_where_that_is_promised(world: ProviderHarness) -> None:
     upstream_id = await world.open(idle=100)
     if not world.provider.capabilities.keeps_alive:
         with pytest.raises(Invalid):
@@ -241,7 +241,7 @@ async def test_an_idle_end_is_told(make_world: MakeWorld) -> None:
     assert events[-1].reason.lower() == "idle_timeout"
 
 
-async def test_events_end_when_the_stream_is_closed_here(world: World) -> None:
+async def test_events_end_when_the_stream_is_closed_here(world: ProviderHarness) -> None:
     upstream_id = await world.open("A story. " * 50)
     follower = asyncio.create_task(events_until_the_end(world.provider, upstream_id))
     await world.clock.sleep(2)
@@ -254,7 +254,7 @@ async def test_events_end_when_the_stream_is_closed_here(world: World) -> None:
         assert isinstance(events[-1], StreamEnded)
 
 
-async def test_a_stream_dropped_by_the_provider_is_told_with_its_reason(world: World) -> None:
+async def test_a_stream_dropped_by_the_provider_is_told_with_its_reason(world: ProviderHarness) -> None:
     upstream_id = await world.open("A story. " * 50)
     follower = asyncio.create_task(events_until_the_end(world.provider, upstream_id))
     await world.clock.sleep(1)
@@ -269,7 +269,7 @@ async def test_a_stream_dropped_by_the_provider_is_told_with_its_reason(world: W
     assert not (await world.provider.status(upstream_id)).is_open
 
 
-async def test_another_process_can_take_a_stream_over(world: World) -> None:
+async def test_another_process_can_take_a_stream_over(world: ProviderHarness) -> None:
     if not world.kind.can_be_taken_over:
         pytest.skip("the way into a stream is known to its opener alone")
     upstream_id = await world.open("Hello from the first one.")
@@ -290,7 +290,7 @@ async def test_another_process_can_take_a_stream_over(world: World) -> None:
     assert world.open_streams() == 0
 
 
-async def test_another_process_closes_a_stream_that_it_cannot_take_over(world: World) -> None:
+async def test_another_process_closes_a_stream_that_it_cannot_take_over(world: ProviderHarness) -> None:
     if world.kind.can_be_taken_over:
         pytest.skip("can be taken over")
     spoken_to, followed = await world.open(), await world.open()
@@ -306,7 +306,7 @@ async def test_another_process_closes_a_stream_that_it_cannot_take_over(world: W
     assert world.open_streams() == 0
 
 
-async def test_a_broken_word_stream_is_read_on_without_repeating_anything(world: World) -> None:
+async def test_a_broken_word_stream_is_read_on_without_repeating_anything(world: ProviderHarness) -> None:
     if not (world.provider.capabilities.reports_speech and world.kind.speak):
         pytest.skip("tells no words over HTTP")
     upstream_id = await world.open("One two three four five six seven eight nine ten.")
@@ -331,7 +331,7 @@ async def test_a_wrong_key_is_told_without_the_key(make_world: MakeWorld) -> Non
     assert "wrong-key" not in str(refusal.value)
 
 
-async def test_an_unknown_avatar_is_named_as_the_culprit(world: World) -> None:
+async def test_an_unknown_avatar_is_named_as_the_culprit(world: ProviderHarness) -> None:
     with pytest.raises(Invalid) as refusal:
         await world.provider.create(world.request(avatar="nobody"))
 
@@ -339,20 +339,20 @@ async def test_an_unknown_avatar_is_named_as_the_culprit(world: World) -> None:
     assert world.open_streams() == 0
 
 
-async def test_an_unknown_voice_is_named_as_the_culprit(world: World) -> None:
+async def test_an_unknown_voice_is_named_as_the_culprit(world: ProviderHarness) -> None:
     with pytest.raises(Invalid) as refusal:
         await world.provider.create(world.request(voice="nobody"))
 
     assert refusal.value.parameter == "voice"
 
 
-async def test_without_an_avatar_and_a_voice_the_provider_has_its_own(world: World) -> None:
+async def test_without_an_avatar_and_a_voice_the_provider_has_its_own(world: ProviderHarness) -> None:
     upstream_id = await world.provider.create(world.request(avatar="", voice=""))
 
     assert (await world.provider.status(upstream_id)).is_open
 
 
-async def test_an_avatar_without_a_voice_speaks_with_its_own(world: World) -> None:
+async def test_an_avatar_without_a_voice_speaks_with_its_own(world: ProviderHarness) -> None:
     upstream_id = await world.order(world.request(avatar=world.kind.other_avatar, voice=""))
 
     assert world.view(upstream_id).avatar == world.kind.other_avatar
@@ -378,7 +378,7 @@ async def test_an_empty_account_is_told(make_world: MakeWorld) -> None:
         await world.order(world.request())
 
 
-async def test_the_catalogue_names_avatars_and_voices_that_work(world: World) -> None:
+async def test_the_catalogue_names_avatars_and_voices_that_work(world: ProviderHarness) -> None:
     avatars, voices = await world.provider.avatars(), await world.provider.voices()
 
     assert world.kind.avatar in {avatar.id for avatar in avatars}
@@ -395,7 +395,7 @@ async def test_the_balance_is_said_in_words(make_world: MakeWorld) -> None:
     assert balance.startswith("$ ") or balance.endswith(" credits")
 
 
-async def test_only_a_provider_that_chats_takes_a_question(world: World) -> None:
+async def test_only_a_provider_that_chats_takes_a_question(world: ProviderHarness) -> None:
     upstream_id = await world.open()
     if not world.provider.capabilities.chat:
         with pytest.raises(Invalid):
@@ -408,7 +408,7 @@ async def test_only_a_provider_that_chats_takes_a_question(world: World) -> None
     assert world.view(upstream_id).spoken[-1].text != "Who are you?"
 
 
-async def test_a_cancelled_caller_leaves_a_working_provider(world: World) -> None:
+async def test_a_cancelled_caller_leaves_a_working_provider(world: ProviderHarness) -> None:
     world.simulator.faults.add(Effect.HANG, method=world.kind.create[0], path=world.kind.create[1], times=20)
     callers = [asyncio.create_task(world.provider.create(world.request())) for _ in range(20)]
     await eventually(lambda: not world.simulator.faults.waiting)
@@ -422,7 +422,7 @@ async def test_a_cancelled_caller_leaves_a_working_provider(world: World) -> Non
     assert (await world.provider.status(upstream_id)).is_open
 
 
-async def test_a_cancelled_follower_can_be_followed_by_another(world: World) -> None:
+async def test_a_cancelled_follower_can_be_followed_by_another(world: ProviderHarness) -> None:
     if not world.provider.capabilities.reports_speech:
         pytest.skip("tells nothing")
     upstream_id = await world.open("One two three.")
@@ -453,7 +453,7 @@ async def test_nothing_is_remembered_of_closed_streams(make_world: MakeWorld) ->
     assert set(remembered) == {0}
 
 
-async def test_only_provider_errors_leave_it(world: World) -> None:
+async def test_only_provider_errors_leave_it(world: ProviderHarness) -> None:
     """Even where the other side is no API at all."""
     world.simulator.faults.add(Effect.STATUS, times=None, status=302, body="<a href='elsewhere'>moved</a>")
 

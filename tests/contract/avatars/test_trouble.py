@@ -8,17 +8,17 @@ import pytest
 from adapters.simulator import Effect, SimulatorOptions
 from adapters.simulator.wire import Json
 from bot.core.errors import ProviderError, RateLimited, StreamGone, Sunset, Transient
-from tests.contract.avatars.harness import KEY, MakeWorld, World
+from tests.contract.avatars.harness import KEY, MakeWorld, ProviderHarness
 
 LIES = [Effect.GARBAGE, Effect.EMPTY, Effect.WRONG_TYPE]
 
 
-def opened_by_one_create(world: World) -> int:
+def opened_by_one_create(world: ProviderHarness) -> int:
     """How many streams cost money after one create."""
     return 0 if world.kind.is_paid_by_start else 1
 
 
-def texts_of(world: World) -> tuple[str, str]:
+def texts_of(world: ProviderHarness) -> tuple[str, str]:
     """Where texts go by HTTP; what goes wrong in rooms is tested with the carriers."""
     if world.kind.speak is None:
         pytest.skip("its texts travel through a room")
@@ -26,7 +26,7 @@ def texts_of(world: World) -> tuple[str, str]:
 
 
 def go_wrong(
-    world: World,
+    world: ProviderHarness,
     call: tuple[str, str],
     effect: Effect,
     times: int | None = 1,
@@ -39,7 +39,7 @@ def go_wrong(
     )
 
 
-async def test_a_lost_reply_to_a_create_is_not_a_second_create(world: World) -> None:
+async def test_a_lost_reply_to_a_create_is_not_a_second_create(world: ProviderHarness) -> None:
     go_wrong(world, world.kind.create, Effect.LOST_REPLY)
 
     with pytest.raises(Transient) as failure:
@@ -49,7 +49,7 @@ async def test_a_lost_reply_to_a_create_is_not_a_second_create(world: World) -> 
     assert len(world.simulator.streams()) == opened_by_one_create(world)
 
 
-async def test_a_lost_reply_to_a_text_is_not_said_twice(world: World) -> None:
+async def test_a_lost_reply_to_a_text_is_not_said_twice(world: ProviderHarness) -> None:
     upstream_id = await world.open()
     go_wrong(world, texts_of(world), Effect.LOST_REPLY)
 
@@ -61,7 +61,7 @@ async def test_a_lost_reply_to_a_text_is_not_said_twice(world: World) -> None:
 
 
 @pytest.mark.parametrize("effect", LIES)
-async def test_a_create_answered_with_nonsense_may_have_taken_effect(world: World, effect: Effect) -> None:
+async def test_a_create_answered_with_nonsense_may_have_taken_effect(world: ProviderHarness, effect: Effect) -> None:
     go_wrong(world, world.kind.create, effect)
 
     with pytest.raises(Transient) as failure:
@@ -72,7 +72,7 @@ async def test_a_create_answered_with_nonsense_may_have_taken_effect(world: Worl
 
 
 @pytest.mark.parametrize("effect", LIES)
-async def test_a_text_answered_with_nonsense_is_not_said_twice(world: World, effect: Effect) -> None:
+async def test_a_text_answered_with_nonsense_is_not_said_twice(world: ProviderHarness, effect: Effect) -> None:
     upstream_id = await world.open()
     go_wrong(world, texts_of(world), effect)
 
@@ -84,7 +84,7 @@ async def test_a_text_answered_with_nonsense_is_not_said_twice(world: World, eff
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-async def test_a_server_error_on_a_create_is_not_repeated(world: World, status: int) -> None:
+async def test_a_server_error_on_a_create_is_not_repeated(world: ProviderHarness, status: int) -> None:
     go_wrong(world, world.kind.create, Effect.STATUS, status=status)
 
     with pytest.raises(Transient) as failure:
@@ -96,7 +96,7 @@ async def test_a_server_error_on_a_create_is_not_repeated(world: World, status: 
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-async def test_a_server_error_on_a_text_is_not_repeated(world: World, status: int) -> None:
+async def test_a_server_error_on_a_text_is_not_repeated(world: ProviderHarness, status: int) -> None:
     upstream_id = await world.open()
     go_wrong(world, texts_of(world), Effect.STATUS, status=status, after_work=True)
 
@@ -108,7 +108,7 @@ async def test_a_server_error_on_a_text_is_not_repeated(world: World, status: in
 
 
 @pytest.mark.parametrize("effect", [Effect.LOST_REPLY, Effect.STATUS, *LIES])
-async def test_reading_and_closing_repeat_themselves(world: World, effect: Effect) -> None:
+async def test_reading_and_closing_repeat_themselves(world: ProviderHarness, effect: Effect) -> None:
     upstream_id = await world.open()
     go_wrong(world, world.kind.status, effect, times=2)
     go_wrong(world, world.kind.close, effect, times=2)
@@ -122,7 +122,7 @@ async def test_reading_and_closing_repeat_themselves(world: World, effect: Effec
     assert world.simulator.faults.waiting == ()
 
 
-async def test_a_close_that_is_never_confirmed_is_an_error(world: World) -> None:
+async def test_a_close_that_is_never_confirmed_is_an_error(world: ProviderHarness) -> None:
     upstream_id = await world.open()
     go_wrong(world, world.kind.close, Effect.STATUS, times=None)
 
@@ -135,7 +135,7 @@ async def test_a_close_that_is_never_confirmed_is_an_error(world: World) -> None
 
 
 @pytest.mark.parametrize("effect", [Effect.LOST_REPLY, Effect.STATUS, *LIES])
-async def test_trouble_before_the_create_itself_surely_opened_nothing(world: World, effect: Effect) -> None:
+async def test_trouble_before_the_create_itself_surely_opened_nothing(world: ProviderHarness, effect: Effect) -> None:
     go_wrong(world, world.kind.before_create, effect, times=None)
 
     with pytest.raises(Transient) as failure:
@@ -145,7 +145,7 @@ async def test_trouble_before_the_create_itself_surely_opened_nothing(world: Wor
     assert world.simulator.streams() == []
 
 
-async def test_a_create_waits_out_a_rate_limit(world: World) -> None:
+async def test_a_create_waits_out_a_rate_limit(world: ProviderHarness) -> None:
     go_wrong(world, world.kind.create, Effect.STATUS, status=429, retry_after=3, times=2)
 
     upstream_id = await world.provider.create(world.request())
@@ -154,7 +154,7 @@ async def test_a_create_waits_out_a_rate_limit(world: World) -> None:
     assert len(world.simulator.streams()) == opened_by_one_create(world)
 
 
-async def test_a_long_rate_limit_on_a_text_is_told_at_once_with_its_delay(world: World) -> None:
+async def test_a_long_rate_limit_on_a_text_is_told_at_once_with_its_delay(world: ProviderHarness) -> None:
     upstream_id = await world.open()
     go_wrong(world, texts_of(world), Effect.STATUS, status=429, retry_after=7, times=2)
 
@@ -166,7 +166,7 @@ async def test_a_long_rate_limit_on_a_text_is_told_at_once_with_its_delay(world:
     assert "Later." not in world.asked(upstream_id)
 
 
-async def test_a_short_rate_limit_on_a_text_is_waited_out(world: World) -> None:
+async def test_a_short_rate_limit_on_a_text_is_waited_out(world: ProviderHarness) -> None:
     upstream_id = await world.open()
     go_wrong(world, texts_of(world), Effect.STATUS, status=429, retry_after=1)
 
@@ -175,14 +175,14 @@ async def test_a_short_rate_limit_on_a_text_is_waited_out(world: World) -> None:
     assert world.asked(upstream_id).count("A moment later.") == 1
 
 
-async def test_a_rate_limit_that_does_not_end_is_told(world: World) -> None:
+async def test_a_rate_limit_that_does_not_end_is_told(world: ProviderHarness) -> None:
     go_wrong(world, world.kind.create, Effect.STATUS, status=429, retry_after=1, times=None)
 
     with pytest.raises(RateLimited):
         await world.provider.create(world.request())
 
 
-async def test_a_start_that_pays_and_whose_reply_was_lost_is_closed(world: World) -> None:
+async def test_a_start_that_pays_and_whose_reply_was_lost_is_closed(world: ProviderHarness) -> None:
     if not world.kind.is_paid_by_start:
         pytest.skip("a start can be repeated")
     upstream_id = await world.provider.create(world.request())
@@ -195,7 +195,7 @@ async def test_a_start_that_pays_and_whose_reply_was_lost_is_closed(world: World
     assert world.open_streams() == 0
 
 
-async def test_a_start_whose_reply_was_lost_can_be_repeated(world: World) -> None:
+async def test_a_start_whose_reply_was_lost_can_be_repeated(world: ProviderHarness) -> None:
     if world.kind.is_paid_by_start:
         pytest.skip("a second start is another stream")
     upstream_id = await world.provider.create(world.request())
@@ -234,7 +234,7 @@ async def test_an_api_that_was_switched_off_is_told_with_the_alternatives(make_w
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 413, 429, 500])
 async def test_no_secret_is_in_any_message_or_log(
-    world: World, status: int, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    world: ProviderHarness, status: int, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
     upstream_id = await world.open()

@@ -9,7 +9,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from tests.fakes.discord import DiscordTwin
+from tests.fakes.discord import FakeDiscord
 
 
 class Counter(discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]], template=r"count:(?P<number>\d+)"):
@@ -155,7 +155,7 @@ def add_commands(bot: Bot) -> None:
 
 
 @asynccontextmanager
-async def running(twin: DiscordTwin, intents: discord.Intents) -> AsyncIterator[Bot]:
+async def running(twin: FakeDiscord, intents: discord.Intents) -> AsyncIterator[Bot]:
     """A bot that is connected to the local Discord and has its guilds."""
     bot = Bot(intents)
     with twin.pointed():

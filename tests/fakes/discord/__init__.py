@@ -1,8 +1,8 @@
 """A local Discord that the real discord.py client talks to in tests. It may not import anything of the bot.
 
-One `DiscordTwin` is a REST API and a gateway on one loopback port, with guilds, channels and people behind them:
+One `FakeDiscord` is a REST API and a gateway on one loopback port, with guilds, channels and people behind them:
 
-    async with DiscordTwin() as twin:                     # leaving it fails on any violation of the OpenAPI file
+    async with FakeDiscord() as twin:                     # leaving it fails on any violation of the OpenAPI file
         guild = twin.add_guild("Home")
         channel = twin.add_channel(guild, "general")
         asker = twin.add_user("asker", guild=guild)
@@ -51,15 +51,15 @@ Facts marked [D] in the modules come from Discord's documentation (docs.discord.
 from tests.fakes.discord.commands import CommandHidden
 from tests.fakes.discord.faults import Fault
 from tests.fakes.discord.interactions import Acknowledgement, Attempt, Interaction
-from tests.fakes.discord.twin import DiscordTwin
-from tests.fakes.discord.world import Channel, Guild, Message, Role, User
+from tests.fakes.discord.server import FakeDiscord
+from tests.fakes.discord.state import Channel, Guild, Message, Role, User
 
 __all__ = [
     "Acknowledgement",
     "Attempt",
     "Channel",
     "CommandHidden",
-    "DiscordTwin",
+    "FakeDiscord",
     "Fault",
     "Guild",
     "Interaction",

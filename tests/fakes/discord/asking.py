@@ -13,7 +13,7 @@ from tests.fakes.discord.commands import CHAT_INPUT, ENTRY_POINT, MESSAGE, USER,
 from tests.fakes.discord.components import parts
 from tests.fakes.discord.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, SUBMIT, Interaction, Interactions, owners
 from tests.fakes.discord.permissions import EVERYONE, permissions_in
-from tests.fakes.discord.world import Channel, Message, Role, User
+from tests.fakes.discord.state import Channel, Message, Role, User
 
 
 def _made(

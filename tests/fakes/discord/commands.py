@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.fakes.discord.errors import Refused, invalid
 from tests.fakes.discord.permissions import BITS, permissions_in
-from tests.fakes.discord.world import Channel, Guild, User, World
+from tests.fakes.discord.state import Channel, DiscordState, Guild, User
 
 CHAT_INPUT, USER, MESSAGE, ENTRY_POINT = 1, 2, 3, 4
 SUB_COMMAND, SUB_COMMAND_GROUP = 1, 2
@@ -26,7 +26,7 @@ class CommandHidden(Exception):
 class Commands:
     """Registered commands by scope: a guild's id, or None for the global ones."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: DiscordState) -> None:
         self._world = world
         self._scopes: dict[int | None, dict[int, dict[str, Any]]] = {}
 

@@ -19,7 +19,7 @@ from tests.fakes.discord import shapes
 from tests.fakes.discord.changes import Changes
 from tests.fakes.discord.connection import Connection
 from tests.fakes.discord.permissions import may
-from tests.fakes.discord.world import Channel, Guild, Message, World
+from tests.fakes.discord.state import Channel, DiscordState, Guild, Message
 
 PRIVILEGED = 1 << 1 | 1 << 8 | 1 << 15
 GUILDS, GUILD_MEMBERS, GUILD_MESSAGES, GUILD_REACTIONS = 1 << 0, 1 << 1, 1 << 9, 1 << 10
@@ -53,7 +53,7 @@ class Gateway:
     """Accepts shards and sends them events."""
 
     def __init__(
-        self, world: World, changes: Changes, *, token: str, heartbeat_interval: float, allowed_intents: int
+        self, world: DiscordState, changes: Changes, *, token: str, heartbeat_interval: float, allowed_intents: int
     ) -> None:
         self.world = world
         self.changes = changes

@@ -15,7 +15,7 @@ from tests.fakes.discord.changes import Changes
 from tests.fakes.discord.commands import Commands
 from tests.fakes.discord.errors import Refused, invalid
 from tests.fakes.discord.gateway import Gateway
-from tests.fakes.discord.world import EPHEMERAL, LOADING, Channel, Message, User, World
+from tests.fakes.discord.state import EPHEMERAL, LOADING, Channel, DiscordState, Message, User
 
 PONG, MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, CHOICES, MODAL = 1, 4, 5, 6, 7, 8, 9
 COMMAND, COMPONENT, AUTOCOMPLETE, SUBMIT = 2, 3, 4, 5
@@ -107,7 +107,7 @@ class Interaction:
 class Interactions:
     """All interactions, and the requests that answer them."""
 
-    def __init__(self, world: World, gateway: Gateway, changes: Changes) -> None:
+    def __init__(self, world: DiscordState, gateway: Gateway, changes: Changes) -> None:
         self.world = world
         self.gateway = gateway
         self.changes = changes

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from tests.fakes.discord import asking, shapes
 from tests.fakes.discord.interactions import Interaction, Interactions
 from tests.fakes.discord.places import Places
-from tests.fakes.discord.world import Channel, Message, User
+from tests.fakes.discord.state import Channel, Message, User
 
 
 class People(Places):
-    """The people's part of `DiscordTwin`."""
+    """The people's part of `FakeDiscord`."""
 
     interactions: Interactions
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.fakes.discord.world import Channel, User
+    from tests.fakes.discord.state import Channel, User
 
 BITS = {
     "create_instant_invite": 1 << 0,

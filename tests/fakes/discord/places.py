@@ -7,13 +7,23 @@ from tests.fakes.discord import shapes
 from tests.fakes.discord.changes import Changes
 from tests.fakes.discord.gateway import GUILD_MEMBERS, GUILDS, Gateway
 from tests.fakes.discord.permissions import BITS
-from tests.fakes.discord.world import KINDS, PRIVATE_THREAD, PUBLIC_THREAD, Channel, Guild, Message, Role, User, World
+from tests.fakes.discord.state import (
+    KINDS,
+    PRIVATE_THREAD,
+    PUBLIC_THREAD,
+    Channel,
+    DiscordState,
+    Guild,
+    Message,
+    Role,
+    User,
+)
 
 
 class Places:
-    """The part of `DiscordTwin` that sets up where people meet."""
+    """The part of `FakeDiscord` that sets up where people meet."""
 
-    world: World
+    world: DiscordState
     gateway: Gateway
     changes: Changes
     bot: User

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.fakes.discord.components import parts
 from tests.fakes.discord.errors import Refused, invalid
-from tests.fakes.discord.world import COMPONENTS_V2, EPHEMERAL, Message, World
+from tests.fakes.discord.state import COMPONENTS_V2, EPHEMERAL, DiscordState, Message
 
 Body = Mapping[str, Any]
 SETTABLE = EPHEMERAL | COMPONENTS_V2 | 1 << 2 | 1 << 12
@@ -126,7 +126,7 @@ def fields(body: Body, files: list[tuple[str, int]], *, before: Message | None =
     return found
 
 
-def notify(message: Message, body: Body, world: World) -> None:
+def notify(message: Message, body: Body, world: DiscordState) -> None:
     """Works out whom a bot's message pings, by its `allowed_mentions` [D]; without them everything counts."""
     allowed = body.get("allowed_mentions")
     message.allowed_mentions = allowed

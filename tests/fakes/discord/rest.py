@@ -20,7 +20,7 @@ from tests.fakes.discord.faults import Fault
 from tests.fakes.discord.validation import place
 
 if TYPE_CHECKING:
-    from tests.fakes.discord.twin import DiscordTwin
+    from tests.fakes.discord.server import FakeDiscord
 
 
 @dataclass(eq=False)
@@ -47,7 +47,7 @@ class Request:
 
 
 Answer = tuple[int, Any]
-Act = Callable[["DiscordTwin", Request], Answer]
+Act = Callable[["FakeDiscord", Request], Answer]
 Acts = Mapping[tuple[str, str], Act]
 """By method and path of the OpenAPI file."""
 
@@ -55,7 +55,7 @@ Acts = Mapping[tuple[str, str], Act]
 class Rest:
     """Serves /api/v10."""
 
-    def __init__(self, twin: DiscordTwin, acts: Acts) -> None:
+    def __init__(self, twin: FakeDiscord, acts: Acts) -> None:
         self.twin = twin
         self._acts = acts
         self.requests: list[Request] = []

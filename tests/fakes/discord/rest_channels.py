@@ -13,10 +13,10 @@ from tests.fakes.discord import posts, shapes
 from tests.fakes.discord.errors import Refused, invalid
 from tests.fakes.discord.permissions import may
 from tests.fakes.discord.rest import Acts, Answer, Request
-from tests.fakes.discord.world import EPHEMERAL, PRIVATE_THREAD, PUBLIC_THREAD, Channel, Message
+from tests.fakes.discord.state import EPHEMERAL, PRIVATE_THREAD, PUBLIC_THREAD, Channel, Message
 
 if TYPE_CHECKING:
-    from tests.fakes.discord.twin import DiscordTwin
+    from tests.fakes.discord.server import FakeDiscord
 
 _CHANNEL = "/channels/{channel_id}"
 _MESSAGES = f"{_CHANNEL}/messages"
@@ -24,7 +24,7 @@ _MESSAGE = f"{_MESSAGES}/{{message_id}}"
 _WITHOUT_TEXT = (4, 15)
 
 
-def _channel(twin: DiscordTwin, request: Request, *permissions: str) -> Channel:
+def _channel(twin: FakeDiscord, request: Request, *permissions: str) -> Channel:
     """The channel of the path. Raises Refused where there is none, it is hidden from the bot, or a permission lacks."""
     channel = twin.world.channels.get(request.id("channel_id"))
     if channel is None or channel.deleted:
@@ -38,7 +38,7 @@ def _channel(twin: DiscordTwin, request: Request, *permissions: str) -> Channel:
     return channel
 
 
-def _message(twin: DiscordTwin, request: Request, channel: Channel) -> Message:
+def _message(twin: FakeDiscord, request: Request, channel: Channel) -> Message:
     message = twin.world.messages.get(request.id("message_id"))
     if message is None or message.deleted or message.ephemeral or message.channel is not channel:
         raise Refused(10008)
@@ -48,22 +48,22 @@ def _message(twin: DiscordTwin, request: Request, channel: Channel) -> Message:
 # -- the channel ----------------------------------------------------------------------------------------------------
 
 
-def _get_channel(twin: DiscordTwin, request: Request) -> Answer:
+def _get_channel(twin: FakeDiscord, request: Request) -> Answer:
     return 200, shapes.channel(_channel(twin, request), bot=twin.bot)
 
 
-def _type(twin: DiscordTwin, request: Request) -> Answer:
+def _type(twin: FakeDiscord, request: Request) -> Answer:
     _channel(twin, request, "send_messages")
     return 204, None
 
 
-def _join_thread(twin: DiscordTwin, request: Request) -> Answer:
+def _join_thread(twin: FakeDiscord, request: Request) -> Answer:
     if not _channel(twin, request).is_thread:
         raise Refused(50024)
     return 204, None
 
 
-def _make_thread(twin: DiscordTwin, request: Request) -> Answer:
+def _make_thread(twin: FakeDiscord, request: Request) -> Answer:
     parent = _channel(twin, request, "create_public_threads")
     private = request.body.get("type") == PRIVATE_THREAD
     thread = twin.add_thread(parent, request.body["name"], private=private)
@@ -71,7 +71,7 @@ def _make_thread(twin: DiscordTwin, request: Request) -> Answer:
     return 201, shapes.channel(thread, bot=twin.bot)
 
 
-def _thread_from_message(twin: DiscordTwin, request: Request) -> Answer:
+def _thread_from_message(twin: FakeDiscord, request: Request) -> Answer:
     parent = _channel(twin, request, "create_public_threads")
     start = _message(twin, request, parent)
     thread = twin.world.new_channel(
@@ -88,7 +88,7 @@ def _thread_from_message(twin: DiscordTwin, request: Request) -> Answer:
 # -- messages -------------------------------------------------------------------------------------------------------
 
 
-def _list(twin: DiscordTwin, request: Request) -> Answer:
+def _list(twin: FakeDiscord, request: Request) -> Answer:
     channel = _channel(twin, request)
     if not may(channel, twin.bot, "read_message_history"):
         return 200, []
@@ -102,18 +102,18 @@ def _list(twin: DiscordTwin, request: Request) -> Answer:
     return 200, [_shown(twin, message) for message in reversed(found)]
 
 
-def _shown(twin: DiscordTwin, message: Message) -> dict[str, object]:
+def _shown(twin: FakeDiscord, message: Message) -> dict[str, object]:
     # Without the Message Content intent REST leaves the content out too [D].
     shape = shapes.message(message, bot=twin.bot)
     return shapes.stripped(shape, message, twin.bot, twin.gateway.allowed_intents)
 
 
-def _get(twin: DiscordTwin, request: Request) -> Answer:
+def _get(twin: FakeDiscord, request: Request) -> Answer:
     channel = _channel(twin, request, "read_message_history")
     return 200, _shown(twin, _message(twin, request, channel))
 
 
-def _create(twin: DiscordTwin, request: Request) -> Answer:
+def _create(twin: FakeDiscord, request: Request) -> Answer:
     channel, body = _channel(twin, request), request.body
     if channel.type in _WITHOUT_TEXT:
         raise Refused(50008)
@@ -137,7 +137,7 @@ def _create(twin: DiscordTwin, request: Request) -> Answer:
     return 200, shapes.message(message, bot=twin.bot)
 
 
-def _check_sending(twin: DiscordTwin, channel: Channel, request: Request) -> None:
+def _check_sending(twin: FakeDiscord, channel: Channel, request: Request) -> None:
     wanted = ["send_messages_in_threads" if channel.is_thread else "send_messages"]
     wanted += ["embed_links"] if request.body.get("embeds") else []
     wanted += ["attach_files"] if request.files else []
@@ -149,7 +149,7 @@ def _check_sending(twin: DiscordTwin, channel: Channel, request: Request) -> Non
         raise Refused(160002)
 
 
-def _refer(twin: DiscordTwin, message: Message, reference: dict[str, object]) -> None:
+def _refer(twin: FakeDiscord, message: Message, reference: dict[str, object]) -> None:
     replied = twin.world.messages.get(int(str(reference["message_id"])))
     if replied is None or replied.deleted or replied.channel is not message.channel:
         if reference.get("fail_if_not_exists", True):
@@ -160,7 +160,7 @@ def _refer(twin: DiscordTwin, message: Message, reference: dict[str, object]) ->
     message.reference = {"type": 0, "message_id": str(replied.id), "channel_id": str(message.channel.id)}
 
 
-def _edit(twin: DiscordTwin, request: Request) -> Answer:
+def _edit(twin: FakeDiscord, request: Request) -> Answer:
     channel = _channel(twin, request)
     message = _message(twin, request, channel)
     if message.author is not twin.bot:
@@ -175,7 +175,7 @@ def _edit(twin: DiscordTwin, request: Request) -> Answer:
     return 200, shapes.message(message, bot=twin.bot)
 
 
-def _delete(twin: DiscordTwin, request: Request) -> Answer:
+def _delete(twin: FakeDiscord, request: Request) -> Answer:
     channel = _channel(twin, request)
     message = _message(twin, request, channel)
     if message.author is not twin.bot and not may(channel, twin.bot, "manage_messages"):
@@ -184,7 +184,7 @@ def _delete(twin: DiscordTwin, request: Request) -> Answer:
     return 204, None
 
 
-def _delete_many(twin: DiscordTwin, request: Request) -> Answer:
+def _delete_many(twin: FakeDiscord, request: Request) -> Answer:
     channel = _channel(twin, request, "manage_messages")
     wanted = {int(number) for number in request.body["messages"]}
     twin.remove_messages([message for message in twin.messages(channel) if message.id in wanted], bulk=True)
@@ -194,7 +194,7 @@ def _delete_many(twin: DiscordTwin, request: Request) -> Answer:
 # -- reactions ------------------------------------------------------------------------------------------------------
 
 
-def _react(twin: DiscordTwin, request: Request) -> Answer:
+def _react(twin: FakeDiscord, request: Request) -> Answer:
     channel = _channel(twin, request, "read_message_history")
     message, emoji = _message(twin, request, channel), request.parameters["emoji_name"]
     if channel.archived:
@@ -207,7 +207,7 @@ def _react(twin: DiscordTwin, request: Request) -> Answer:
     return 204, None
 
 
-def _unreact(twin: DiscordTwin, request: Request) -> Answer:
+def _unreact(twin: FakeDiscord, request: Request) -> Answer:
     channel = _channel(twin, request)
     whose = request.parameters.get("user_id", str(twin.bot.id))
     if whose != str(twin.bot.id) and not may(channel, twin.bot, "manage_messages"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.fakes.discord.components import completed
 from tests.fakes.discord.permissions import permissions_in
-from tests.fakes.discord.world import EPOCH, PRIVATE_THREAD, Channel, Guild, Message, Role, User, World
+from tests.fakes.discord.state import EPOCH, PRIVATE_THREAD, Channel, DiscordState, Guild, Message, Role, User
 
 if TYPE_CHECKING:
     from tests.fakes.discord.interactions import Interaction
@@ -144,7 +144,7 @@ def _thread(one: Channel, bot: User | None) -> dict[str, Any]:
     return shape
 
 
-def guild(one: Guild, world: World) -> dict[str, Any]:
+def guild(one: Guild, world: DiscordState) -> dict[str, Any]:
     """The guild as GUILD_CREATE carries it: of the members only the bot, as without the members intent [D]."""
     places = world.channels_of(one)
     return {
@@ -272,7 +272,7 @@ def interaction_metadata(one: Interaction, owners: dict[str, str]) -> dict[str, 
     return shape
 
 
-def application(world: World, *, public: bool = True) -> dict[str, Any]:
+def application(world: DiscordState, *, public: bool = True) -> dict[str, Any]:
     """The application object of /oauth2/applications/@me and /applications/@me."""
     return {
         "id": str(world.bot.id),

@@ -6,7 +6,7 @@ from Slack's reference (docs.slack.dev) unless a docstring says otherwise. Every
 Slack's own argument and Block Kit schemas and against the scopes of its token; what Slack would complain about, or what
 a careful app would not send, is a line in `twin.violations`.
 
-    async with SlackTwin() as twin:
+    async with FakeSlack() as twin:
         ana, general = twin.add_user("ana"), twin.add_channel("general", ["ana"])  # the bot is a member, too
         app = AsyncApp(client=AsyncWebClient(token=twin.bot_token, base_url=twin.api_url))
         handler = AsyncSocketModeHandler(app, twin.app_token)
@@ -18,7 +18,7 @@ a careful app would not send, is a line in `twin.violations`.
         await twin.until(lambda: twin.messages(general)[-1].user == twin.bot.id)
         twin.check()
 
-Making it:  `SlackTwin(*, timing=Timing(), mode="socket", request_url=None, bot_name="Avatar", manifest=None)`
+Making it:  `FakeSlack(*, timing=Timing(), mode="socket", request_url=None, bot_name="Avatar", manifest=None)`
     timing                  `Timing(ack, retries, trigger, response_url, ping, refresh_grace)`, all in seconds
     mode, request_url       "socket", or "http" with the app's `…/slack/events`; both may be set later
     twin.configure(manifest)   scopes, event subscriptions, commands (`should_escape`), mode, URLs from a manifest;
@@ -92,8 +92,8 @@ from tests.fakes.slack.delivery import Delivery, Interaction, Timing
 from tests.fakes.slack.faults import Dropped, Garbage, Held, RateLimited, Refused, ServerError, Slow
 from tests.fakes.slack.http_delivery import Answer
 from tests.fakes.slack.records import Channel, Enterprise, Ephemeral, Message, Request, Team, User, UserGroup, View
+from tests.fakes.slack.server import FakeSlack
 from tests.fakes.slack.socket_mode import Connection
-from tests.fakes.slack.twin import SlackTwin
 
 __all__ = [
     "Answer",
@@ -103,6 +103,7 @@ __all__ = [
     "Dropped",
     "Enterprise",
     "Ephemeral",
+    "FakeSlack",
     "Garbage",
     "Held",
     "Interaction",
@@ -111,7 +112,6 @@ __all__ = [
     "Refused",
     "Request",
     "ServerError",
-    "SlackTwin",
     "Slow",
     "Team",
     "Timing",

@@ -8,12 +8,12 @@ from typing import Any
 from tests.fakes.slack.block_kit import mistakes_in_view, with_block_ids
 from tests.fakes.slack.calling import Call, Caller, Refusal
 from tests.fakes.slack.records import Payload, View, new_id
-from tests.fakes.slack.world import World
+from tests.fakes.slack.state import SlackState
 
 DEEPEST = 3
 
 
-def checked_view(world: World, view: Any, where: str) -> list[str]:
+def checked_view(world: SlackState, view: Any, where: str) -> list[str]:
     """What is wrong with a view; it is noted as a violation too."""
     mistakes = mistakes_in_view(view)
     world.violations += [f"{where}: {mistake}" for mistake in mistakes]

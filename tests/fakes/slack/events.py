@@ -10,7 +10,7 @@ from bot.core.tasks import TaskSet
 from tests.fakes.slack.catalogue import EVENTS
 from tests.fakes.slack.delivery import Attempt, Delivery, Timing
 from tests.fakes.slack.records import Channel, Payload, Team, new_id
-from tests.fakes.slack.world import World
+from tests.fakes.slack.state import SlackState
 
 ALWAYS = ("app_uninstalled", "team_access_granted", "team_access_revoked", "tokens_revoked")
 """What an app hears although its tokens no longer work."""
@@ -23,7 +23,7 @@ class Transport(Protocol):
         """One attempt. Returns whether another may follow; the delivery knows whether it was acknowledged."""
 
 
-class Events(World):
+class Events(SlackState):
     """A world whose changes the app hears of."""
 
     socket: Transport

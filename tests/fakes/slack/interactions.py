@@ -10,8 +10,8 @@ from tests.fakes.slack.delivery import Delivery, Interaction
 from tests.fakes.slack.events import Events
 from tests.fakes.slack.records import Channel, Ephemeral, Message, Payload, Team, User, View
 from tests.fakes.slack.responses import Responses
+from tests.fakes.slack.state import ChannelLike, UserLike
 from tests.fakes.slack.wording import as_message
-from tests.fakes.slack.world import ChannelLike, UserLike
 
 Place = Message | Ephemeral | View
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from tests.fakes.slack.calling import Refusal
 from tests.fakes.slack.people import People
 from tests.fakes.slack.records import Enterprise, Payload, Team, User, new_id
-from tests.fakes.slack.world import UserLike
+from tests.fakes.slack.state import UserLike
 
 LIFE = 600.0
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from tests.fakes.slack.delivery import Delivery
 from tests.fakes.slack.events import Events
 from tests.fakes.slack.records import Channel, Enterprise, Message, Payload, Team, UserGroup, new_id
+from tests.fakes.slack.state import ChannelLike, UserLike
 from tests.fakes.slack.wording import as_message
-from tests.fakes.slack.world import ChannelLike, UserLike
 
 MESSAGE_SUBSCRIPTIONS = {"channel": "message.channels", "group": "message.groups", "im": "message.im"}
 

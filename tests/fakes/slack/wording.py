@@ -7,7 +7,7 @@ In a message `@ana` becomes `<@U…>`, `#general` `<#C…|general>`, `@group` `<
 import re
 
 from tests.fakes.slack.records import Team, User
-from tests.fakes.slack.world import World
+from tests.fakes.slack.state import SlackState
 
 _SPECIAL = re.compile(r"https?://[^\s<>]+|(?<![\w@#])[@#][\w.-]*\w")
 BROADCASTS = ("here", "channel", "everyone")
@@ -23,7 +23,7 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def as_message(world: World, team: Team, typed: str, *, named: bool = False) -> str:
+def as_message(world: SlackState, team: Team, typed: str, *, named: bool = False) -> str:
     """A message as it goes over the wire; `named` puts names behind the ids of people and groups, as commands do."""
     parts, last = [], 0
     for match in _SPECIAL.finditer(typed):
@@ -32,7 +32,7 @@ def as_message(world: World, team: Team, typed: str, *, named: bool = False) -> 
     return "".join([*parts, escape(typed[last:])])
 
 
-def _special(world: World, team: Team, word: str, named: bool) -> str:
+def _special(world: SlackState, team: Team, word: str, named: bool) -> str:
     if word.startswith("http"):
         return f"<{escape(word)}>"
     name = word[1:]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot.core.errors import SettingsError
-from tests.fakes.discord import DiscordTwin, Fault
+from tests.fakes.discord import FakeDiscord, Fault
 from tests.platforms.discord import DiscordDriver
 from tests.platforms.platform_driver import ANA
 from tests.scenario.discord.conftest import Open, bring_avatar
@@ -49,7 +49,7 @@ async def test_readiness_knows_that_the_connection_is_down(live: DiscordDriver) 
 
 
 async def test_shards_are_as_many_as_discord_asks_for(open_chat: Open) -> None:
-    chat = await open_chat(twin=DiscordTwin(shards=2))
+    chat = await open_chat(twin=FakeDiscord(shards=2))
     other = chat.twin.add_guild("Other", shard=1 - (chat.guild.id >> 22) % 2)
     there = chat.twin.add_channel(other, "general")
     chat.twin.join(other, chat.people[ANA])
@@ -71,7 +71,7 @@ async def test_wrong_token_is_one_sentence_for_the_operator(open_chat: Open) -> 
 
 
 async def test_missing_intent_is_one_sentence_that_says_what_to_switch_on(open_chat: Open) -> None:
-    chat = await open_chat(twin=DiscordTwin(allowed_intents=0))
+    chat = await open_chat(twin=FakeDiscord(allowed_intents=0))
     await chat.bot.kill()
     chat.reconfigure({"SESSION_RELAY": "all"})
     await chat.bot.start()

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from adapters.chat.discord import strings
 from adapters.chat.discord.command_sync import CommandSync
-from tests.fakes.discord import CommandHidden, DiscordTwin, Fault, Interaction
+from tests.fakes.discord import CommandHidden, FakeDiscord, Fault, Interaction
 from tests.harness.clock import ManualClock
 from tests.platforms.discord import TOKEN, DiscordDriver, answer_of, read
 from tests.platforms.platform_driver import ANA
@@ -27,7 +27,7 @@ NAMES = ["Let the avatar say this", "avatar", "avatar-admin"]
 # --- the entry point of an Activity ----------------------------------------------------------------------------------
 
 
-def entry_points(twin: DiscordTwin) -> list[dict[str, Any]]:
+def entry_points(twin: FakeDiscord) -> list[dict[str, Any]]:
     """The entry points that the application has."""
     return [command for command in twin.interactions.commands.all(None) if command["type"] == 4]
 
@@ -38,7 +38,7 @@ def kept(command: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_entry_point_of_an_activity_survives_every_registration(open_chat: Open) -> None:
-    twin = DiscordTwin(token=TOKEN)
+    twin = FakeDiscord(token=TOKEN)
     made = twin.interactions.commands.enable_activities()
     chat = await open_chat(twin=twin)
     assert twin.visible_commands(chat.guild) == [*NAMES, "launch"]
@@ -52,7 +52,7 @@ async def test_entry_point_of_an_activity_survives_every_registration(open_chat:
 
 
 async def test_entry_point_alone_is_no_reason_to_register_again(open_chat: Open) -> None:
-    twin = DiscordTwin(token=TOKEN)
+    twin = FakeDiscord(token=TOKEN)
     twin.interactions.commands.enable_activities()
     chat = await open_chat(twin=twin)
     await chat.restart()
@@ -162,7 +162,7 @@ async def test_failing_look_at_the_commands_keeps_nobody_from_connecting(chat: D
 async def test_request_that_failed_is_named_and_made_again(
     open_chat: Open, method: str, pattern: str, path: str
 ) -> None:
-    twin = DiscordTwin(token=TOKEN)
+    twin = FakeDiscord(token=TOKEN)
     twin.fail_next(method, pattern, Fault.refuse(20012, status=403), times=1)
     with capture_logs() as logged:
         chat = await open_chat(twin=twin)
@@ -209,7 +209,7 @@ async def test_shutdown_does_not_wait_for_the_registration(chat: DiscordDriver) 
 
 
 @asynccontextmanager
-async def syncing(twin: DiscordTwin, clock: ManualClock) -> AsyncIterator[CommandSync]:
+async def syncing(twin: FakeDiscord, clock: ManualClock) -> AsyncIterator[CommandSync]:
     """The registration of one command, with a clock of the test's."""
     with twin.pointed():
         async with discord.Client(intents=discord.Intents.none(), max_ratelimit_timeout=60.0) as client:
@@ -233,7 +233,7 @@ async def syncing(twin: DiscordTwin, clock: ManualClock) -> AsyncIterator[Comman
 @pytest.mark.parametrize(("fault", "how"), FAULTS.values(), ids=FAULTS)
 async def test_whatever_comes_back_the_request_is_named_and_made_again(fault: Fault, how: str, method: str) -> None:
     clock = ManualClock()
-    async with DiscordTwin() as twin:
+    async with FakeDiscord() as twin:
         twin.fail_next(method, COMMANDS, fault)
         async with syncing(twin, clock) as commands:
             await noted(commands)
@@ -244,7 +244,7 @@ async def test_whatever_comes_back_the_request_is_named_and_made_again(fault: Fa
 
 async def test_pauses_grow_to_ten_minutes() -> None:
     clock = ManualClock()
-    async with DiscordTwin() as twin:
+    async with FakeDiscord() as twin:
         twin.fail_next("GET", COMMANDS, Fault.server_error(503), times=9)
         async with syncing(twin, clock) as commands:
             for number, pause in enumerate([5, 10, 20, 40, 80, 160, 320, 600, 600], 1):
@@ -259,7 +259,7 @@ async def test_pauses_grow_to_ten_minutes() -> None:
 
 async def test_wait_that_discord_asks_for_is_waited_out() -> None:
     clock = ManualClock()
-    async with DiscordTwin() as twin:
+    async with FakeDiscord() as twin:
         twin.fail_next("GET", COMMANDS, Fault.rate_limit(3600))
         async with syncing(twin, clock) as commands:
             await noted(commands)
@@ -269,7 +269,7 @@ async def test_wait_that_discord_asks_for_is_waited_out() -> None:
             await until(lambda: commands.unhealthy_reason is None)
 
 
-def has_asked(twin: DiscordTwin, number: int) -> bool:
+def has_asked(twin: FakeDiscord, number: int) -> bool:
     """Whether the commands have been asked for so many times."""
     return twin.count("GET", COMMANDS) == number
 

@@ -35,7 +35,7 @@ from bot.core.errors import Transient, Trouble
 from bot.core.models import Playback
 from bot.core.ports import ChatTurn, InitialText, StreamRequest
 from bot.settings.proxies import VARIABLES
-from tests.fakes.proxy import ProxyTwin
+from tests.fakes.proxy import FakeProxy
 from tests.pages import ROOT
 from tests.platforms.discord import DiscordDriver
 from tests.platforms.running_bot import settings_with
@@ -73,7 +73,7 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-def use(proxy: ProxyTwin, monkeypatch: pytest.MonkeyPatch, *, never: str = "") -> None:
+def use(proxy: FakeProxy, monkeypatch: pytest.MonkeyPatch, *, never: str = "") -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
     monkeypatch.setenv("NO_PROXY", never)
@@ -191,7 +191,7 @@ def test_a_new_way_out_is_noticed() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_way_out_goes_through_the_proxy(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with ProxyTwin(login=LOGIN) as proxy:
+    async with FakeProxy(login=LOGIN) as proxy:
         use(proxy, monkeypatch)
         with suppress(Exception):
             await WAYS[way]()
@@ -200,7 +200,7 @@ async def test_a_way_out_goes_through_the_proxy(way: str, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_way_out_goes_past_the_proxy_where_no_proxy_says_so(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with ProxyTwin() as proxy:
+    async with FakeProxy() as proxy:
         use(proxy, monkeypatch, never=f"other.example,.{HOST}")
         with suppress(Exception):
             await WAYS[way]()
@@ -220,7 +220,7 @@ PROXY_SAYS = {
 @pytest.mark.parametrize("case", PROXY_SAYS)
 async def test_a_proxy_that_refuses_is_named_without_its_login(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     options, words = PROXY_SAYS[case]
-    async with ProxyTwin(**options) as proxy:  # type: ignore[arg-type]
+    async with FakeProxy(**options) as proxy:  # type: ignore[arg-type]
         use(proxy, monkeypatch)
         where = "proxy.invalid:3128" if case == "unknown" else f"127.0.0.1:{proxy.port}"
         login = {"wrong login": "eve:wr0ng-s3cret@", "gone": "eve:wr0ng-s3cret@", "unknown": "eve:wr0ng-s3cret@"}
@@ -246,8 +246,8 @@ async def test_a_proxy_that_refuses_is_named_without_its_login(case: str, monkey
 
 
 @pytest.fixture
-async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ProxyTwin]:
-    async with ProxyTwin(login=LOGIN) as proxy:
+async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeProxy]:
+    async with FakeProxy(login=LOGIN) as proxy:
         use(proxy, monkeypatch)
         yield proxy
 
@@ -256,7 +256,7 @@ def port_of(url: str) -> int:
     return int(url.split("://")[1].split("/")[0].rpartition(":")[2])
 
 
-async def test_an_avatar_speaks_through_the_proxy(proxy: ProxyTwin) -> None:
+async def test_an_avatar_speaks_through_the_proxy(proxy: FakeProxy) -> None:
     async with Simulator(SimulatorOptions(api_key=KEY), SystemClock(20.0)) as simulator:
         proxy.names["avatars.invalid"] = proxy.names["answers.invalid"] = port_of(simulator.address)
         async with HeyGenRealtime(KEY, "http://avatars.invalid", SystemClock(20.0)) as avatars:
@@ -271,7 +271,7 @@ async def test_an_avatar_speaks_through_the_proxy(proxy: ProxyTwin) -> None:
     assert set(proxy.hosts) == {"avatars.invalid", "answers.invalid"}
 
 
-async def test_slack_works_through_the_proxy(proxy: ProxyTwin, tmp_path: Path) -> None:
+async def test_slack_works_through_the_proxy(proxy: FakeProxy, tmp_path: Path) -> None:
     driver = SlackDriver(tmp_path, environment={"SLACK_API_URL": "http://slack.invalid/api"})
     configure = driver.twin.configure
 
@@ -292,7 +292,7 @@ async def test_slack_works_through_the_proxy(proxy: ProxyTwin, tmp_path: Path) -
     assert set(proxy.hosts) == {"slack.invalid", "sockets.slack.invalid"}
 
 
-async def test_discord_works_through_the_proxy(proxy: ProxyTwin, tmp_path: Path) -> None:
+async def test_discord_works_through_the_proxy(proxy: FakeProxy, tmp_path: Path) -> None:
     names = {
         "DISCORD_API_URL": "http://discord.invalid/api/v10",
         "DISCORD_GATEWAY_URL": "ws://gateway.discord.invalid/gateway",
@@ -314,7 +314,7 @@ async def test_discord_works_through_the_proxy(proxy: ProxyTwin, tmp_path: Path)
 
 
 @pytest.mark.slow
-async def test_livekits_client_has_its_own_idea(proxy: ProxyTwin, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_livekits_client_has_its_own_idea(proxy: FakeProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes the proxy whatever NO_PROXY says. When this fails, it has learned: the documentation may say so."""
     rtc = pytest.importorskip("livekit.rtc")
     monkeypatch.setenv("NO_PROXY", HOST)

@@ -7,8 +7,8 @@ from pydantic import SecretStr
 
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
-from tests.fakes.discord import DiscordTwin
-from tests.fakes.slack import SlackTwin
+from tests.fakes.discord import FakeDiscord
+from tests.fakes.slack import FakeSlack
 from tests.harness.livekit import livekit_program, livekit_server
 from tests.platforms.running_bot import KEY
 
@@ -21,16 +21,16 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-async def discord() -> AsyncIterator[DiscordTwin]:
+async def discord() -> AsyncIterator[FakeDiscord]:
     """A Discord with one server and one channel, whose bot has a token of the form real ones have."""
-    async with DiscordTwin(token="MTIzNDU2Nzg5MDEyMzQ1Njc4OQ.Gtwin.of-a-bot") as twin:
+    async with FakeDiscord(token="MTIzNDU2Nzg5MDEyMzQ1Njc4OQ.Gtwin.of-a-bot") as twin:
         yield twin
 
 
 @pytest.fixture
-async def slack() -> AsyncIterator[SlackTwin]:
+async def slack() -> AsyncIterator[FakeSlack]:
     """A Slack with one workspace that has the app."""
-    async with SlackTwin() as twin:
+    async with FakeSlack() as twin:
         yield twin
 
 

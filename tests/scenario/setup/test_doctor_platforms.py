@@ -4,15 +4,15 @@ from pathlib import Path
 
 from adapters.chat.slack.manifest import manifest_of
 from adapters.simulator import Simulator
-from tests.fakes.discord import DiscordTwin, Fault
-from tests.fakes.slack import SlackTwin
+from tests.fakes.discord import FakeDiscord, Fault
+from tests.fakes.slack import FakeSlack
 from tests.harness.livekit import LiveKitServer
 from tests.platforms.running_bot import settings_with
 from tests.scenario.setup.examined import found, of_simulator
 from tests.scenario.setup.shell import run
 
 
-async def test_discord_that_is_right(tmp_path: Path, simulator: Simulator, discord: DiscordTwin) -> None:
+async def test_discord_that_is_right(tmp_path: Path, simulator: Simulator, discord: FakeDiscord) -> None:
     channel = discord.add_channel(discord.add_guild("Home"), "general")
     discord.allow(channel, "read_message_history")
     settings = of_simulator(simulator, DISCORD_TOKEN=discord.token, DISCORD_API_URL=discord.api_url)
@@ -26,7 +26,7 @@ async def test_discord_that_is_right(tmp_path: Path, simulator: Simulator, disco
 
 
 async def test_intent_that_the_settings_need_and_the_application_lacks_is_named(
-    tmp_path: Path, simulator: Simulator, discord: DiscordTwin
+    tmp_path: Path, simulator: Simulator, discord: FakeDiscord
 ) -> None:
     settings = of_simulator(simulator, DISCORD_TOKEN=discord.token, DISCORD_API_URL=discord.api_url)
     ran = await run(tmp_path, "doctor", "--json", **settings, SESSION_RELAY="all")
@@ -36,7 +36,7 @@ async def test_intent_that_the_settings_need_and_the_application_lacks_is_named(
 
 
 async def test_server_whose_commands_cannot_be_seen_is_answered_with_the_invite_link(
-    tmp_path: Path, simulator: Simulator, discord: DiscordTwin
+    tmp_path: Path, simulator: Simulator, discord: FakeDiscord
 ) -> None:
     settings = of_simulator(simulator, DISCORD_TOKEN=discord.token, DISCORD_API_URL=discord.api_url)
     ran = await run(tmp_path, "doctor", "--json", **settings, DISCORD_GUILD_IDS="1234")
@@ -45,7 +45,7 @@ async def test_server_whose_commands_cannot_be_seen_is_answered_with_the_invite_
 
 
 async def test_entry_point_of_an_activity_is_no_command_of_ours(
-    tmp_path: Path, simulator: Simulator, discord: DiscordTwin
+    tmp_path: Path, simulator: Simulator, discord: FakeDiscord
 ) -> None:
     discord.interactions.commands.enable_activities()
     settings = of_simulator(simulator, DISCORD_TOKEN=discord.token, DISCORD_API_URL=discord.api_url)
@@ -54,7 +54,7 @@ async def test_entry_point_of_an_activity_is_no_command_of_ours(
 
 
 async def test_request_for_the_commands_that_failed_is_named(
-    tmp_path: Path, simulator: Simulator, discord: DiscordTwin
+    tmp_path: Path, simulator: Simulator, discord: FakeDiscord
 ) -> None:
     discord.fail_next("GET", "/applications/{application_id}/commands", Fault.refuse(0, status=404))
     settings = of_simulator(simulator, DISCORD_TOKEN=discord.token, DISCORD_API_URL=discord.api_url)
@@ -64,7 +64,7 @@ async def test_request_for_the_commands_that_failed_is_named(
 
 
 async def test_missing_permission_in_a_discord_channel_is_named(
-    tmp_path: Path, simulator: Simulator, discord: DiscordTwin
+    tmp_path: Path, simulator: Simulator, discord: FakeDiscord
 ) -> None:
     channel = discord.add_channel(discord.add_guild("Home"), "general")
     discord.allow(channel, "read_message_history")
@@ -76,7 +76,7 @@ async def test_missing_permission_in_a_discord_channel_is_named(
 
 
 async def test_wrong_discord_token_is_named_and_not_shown(
-    tmp_path: Path, simulator: Simulator, discord: DiscordTwin
+    tmp_path: Path, simulator: Simulator, discord: FakeDiscord
 ) -> None:
     settings = of_simulator(simulator, DISCORD_TOKEN="wrong-token-of-a-bot", DISCORD_API_URL=discord.api_url)
     ran = await run(tmp_path, "doctor", "--json", **settings)
@@ -103,7 +103,7 @@ async def test_livekit_that_is_right_and_a_key_it_does_not_know(
     assert "a-secret-nobody-knows" not in ran.out + ran.err
 
 
-async def test_slack_that_is_right(tmp_path: Path, simulator: Simulator, slack: SlackTwin) -> None:
+async def test_slack_that_is_right(tmp_path: Path, simulator: Simulator, slack: FakeSlack) -> None:
     channel = slack.add_channel("general", [slack.add_user("ana")])
     tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "SLACK_API_URL": slack.api_url}
     slack.configure(manifest_of(settings_with(tokens)))
@@ -118,7 +118,7 @@ async def test_slack_that_is_right(tmp_path: Path, simulator: Simulator, slack: 
 
 
 async def test_scope_of_the_manifest_that_slack_did_not_grant_is_named(
-    tmp_path: Path, simulator: Simulator, slack: SlackTwin
+    tmp_path: Path, simulator: Simulator, slack: FakeSlack
 ) -> None:
     tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "SLACK_API_URL": slack.api_url}
     manifest = manifest_of(settings_with(tokens))
@@ -131,7 +131,7 @@ async def test_scope_of_the_manifest_that_slack_did_not_grant_is_named(
 
 
 async def test_slack_channel_without_the_bot_says_how_to_invite_it(
-    tmp_path: Path, simulator: Simulator, slack: SlackTwin
+    tmp_path: Path, simulator: Simulator, slack: FakeSlack
 ) -> None:
     channel = slack.add_channel("general", [slack.add_user("ana")], with_bot=False)
     tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "SLACK_API_URL": slack.api_url}
@@ -141,7 +141,7 @@ async def test_slack_channel_without_the_bot_says_how_to_invite_it(
 
 
 async def test_organisation_is_told_which_of_its_workspaces_have_the_app(
-    tmp_path: Path, simulator: Simulator, slack: SlackTwin
+    tmp_path: Path, simulator: Simulator, slack: FakeSlack
 ) -> None:
     acme = slack.add_enterprise("Acme")
     north = slack.add_team("Acme North", enterprise=acme)
@@ -161,7 +161,7 @@ async def test_organisation_is_told_which_of_its_workspaces_have_the_app(
 
 
 async def test_wrong_slack_tokens_are_named_and_not_shown(
-    tmp_path: Path, simulator: Simulator, slack: SlackTwin
+    tmp_path: Path, simulator: Simulator, slack: FakeSlack
 ) -> None:
     wrong = {"SLACK_BOT_TOKEN": "xoxb-wrong-token", "SLACK_APP_TOKEN": "xapp-wrong", "SLACK_API_URL": slack.api_url}
     ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, **wrong))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator import Simulator
-from tests.fakes.discord import DiscordTwin
-from tests.fakes.slack import SlackTwin
+from tests.fakes.discord import FakeDiscord
+from tests.fakes.slack import FakeSlack
 from tests.harness.ports import free_port
 from tests.platforms.running_bot import KEY
 from tests.scenario.setup.shell import Terminal, run
@@ -20,7 +20,7 @@ def written(folder: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
-async def test_init_asks_checks_and_writes(tmp_path: Path, simulator: Simulator, discord: DiscordTwin) -> None:
+async def test_init_asks_checks_and_writes(tmp_path: Path, simulator: Simulator, discord: FakeDiscord) -> None:
     addresses = {"DISCORD_API_URL": discord.api_url, "HEYGEN_API_URL": simulator.address}
     async with Terminal(tmp_path, "init", **addresses) as terminal:
         await terminal.answer("[discord]:", "discord")
@@ -44,7 +44,7 @@ async def test_init_asks_checks_and_writes(tmp_path: Path, simulator: Simulator,
 
 
 async def test_init_shows_the_manifest_before_it_asks_for_what_slack_gives(
-    tmp_path: Path, simulator: Simulator, slack: SlackTwin
+    tmp_path: Path, simulator: Simulator, slack: FakeSlack
 ) -> None:
     addresses = {"SLACK_API_URL": slack.api_url, "LIVEAVATAR_API_URL": simulator.address}
     arguments = ("--platform", "slack", "--provider", "liveavatar")
@@ -129,7 +129,7 @@ async def test_init_that_is_left_writes_nothing(tmp_path: Path) -> None:
 
 
 async def test_init_without_a_person_takes_the_environment(
-    tmp_path: Path, simulator: Simulator, slack: SlackTwin
+    tmp_path: Path, simulator: Simulator, slack: FakeSlack
 ) -> None:
     environment = {
         "SLACK_BOT_TOKEN": slack.bot_token,
@@ -171,7 +171,7 @@ async def test_init_without_a_person_says_what_is_missing_and_writes_nothing(
     assert not (tmp_path / ".env").exists()
 
 
-async def test_init_with_a_wrong_token_and_nobody_to_ask_writes_nothing(tmp_path: Path, discord: DiscordTwin) -> None:
+async def test_init_with_a_wrong_token_and_nobody_to_ask_writes_nothing(tmp_path: Path, discord: FakeDiscord) -> None:
     ran = await run(
         tmp_path, "init", "--no-input", "--platform", "discord", "--provider", "simulator",
         DISCORD_TOKEN="not-a-token", DISCORD_API_URL=discord.api_url,

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 
-from tests.fakes.slack import Enterprise, SlackTwin, Team
+from tests.fakes.slack import Enterprise, FakeSlack, Team
 from tests.platforms.slack import SlackDriver, local_address, text_of
 
 BACK = "https://watch.example.com/slack/oauth_redirect"
@@ -58,7 +58,7 @@ async def browser(slack: SlackDriver) -> AsyncIterator[Browser]:
 
 async def start_in(slack: SlackDriver, team: Team) -> str:
     """Start an avatar in another workspace; what the person reads."""
-    twin: SlackTwin = slack.twin
+    twin: FakeSlack = slack.twin
     person = twin.add_user("zoe", team=team)
     place = twin.add_channel(f"there-{team.name}", [person], team=team)
     return await slack.answer(await twin.slash(place, person, "/avatar", "start"))

@@ -19,7 +19,7 @@ from bot.speaking.sender import SpeechSender
 from bot.streams.streams import SessionStream
 from bot.text import estimate_duration
 from tests.contract.store.values import a_session, an_utterance
-from tests.harness.bot import World
+from tests.harness.bot import BotHarness
 
 TASK = {"method": "POST", "path": "/v1/streaming.task"}
 INTERRUPT = {"method": "POST", "path": "/v1/streaming.interrupt"}
@@ -28,7 +28,7 @@ INTERRUPT = {"method": "POST", "path": "/v1/streaming.interrupt"}
 class Speaker:
     """A session that only delivers."""
 
-    def __init__(self, world: World, session: Session) -> None:
+    def __init__(self, world: BotHarness, session: Session) -> None:
         self.world = world
         self._session = session
         self._services = services = world.sessions.services
@@ -68,7 +68,7 @@ class Speaker:
 
 @pytest.fixture(params=["heygen-streaming"])
 async def speaker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Speaker]:
-    async with World(tmp_path, request.param) as world:
+    async with BotHarness(tmp_path, request.param) as world:
         yield Speaker(world, await world.store.open_session(a_session(provider=request.param)))
 
 

@@ -10,25 +10,25 @@ from adapters.simulator import Effect
 from bot.core.errors import ProviderError
 from bot.core.tasks import cancel_and_wait
 from bot.streams.catalogue import CACHE_TTL, RETRY_DELAY, Catalogue
-from tests.harness.bot import World
+from tests.harness.bot import BotHarness
 
 AVATARS = {"method": "GET", "path": "/v1/streaming/avatar.list"}
 VOICES = {"method": "GET", "path": "/v2/voices"}
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path, "heygen-streaming") as world:
+async def world(tmp_path: Path) -> AsyncIterator[BotHarness]:
+    async with BotHarness(tmp_path, "heygen-streaming") as world:
         yield world
 
 
 @pytest.fixture
-def catalogue(world: World) -> Catalogue:
+def catalogue(world: BotHarness) -> Catalogue:
     return Catalogue(world.sessions.services.provider, world.clock)
 
 
 @pytest.fixture
-async def fresh(world: World, catalogue: Catalogue) -> AsyncIterator[Catalogue]:
+async def fresh(world: BotHarness, catalogue: Catalogue) -> AsyncIterator[Catalogue]:
     """A catalogue that is being kept fresh."""
     keeping = asyncio.create_task(catalogue.refresh_forever())
     await world.rest()
@@ -36,7 +36,7 @@ async def fresh(world: World, catalogue: Catalogue) -> AsyncIterator[Catalogue]:
     await cancel_and_wait(keeping)
 
 
-def another_avatar(world: World, times: int = 1) -> None:
+def another_avatar(world: BotHarness, times: int = 1) -> None:
     """Let the service have another list of avatars."""
     new = {"avatar_id": "new", "pose_name": "Newcomer", "status": "ACTIVE"}
     world.simulator.faults.add(
@@ -53,7 +53,7 @@ def test_nothing_is_known_before_the_lists_were_read(catalogue: Catalogue) -> No
     assert not catalogue.known_voices
 
 
-async def test_what_is_kept_fresh_is_known_without_asking(world: World, fresh: Catalogue) -> None:
+async def test_what_is_kept_fresh_is_known_without_asking(world: BotHarness, fresh: Catalogue) -> None:
     assert "Juno" in names(fresh)
     assert fresh.known_voices
     world.simulator.faults.add(effect=Effect.STATUS, status=500, times=None)
@@ -62,7 +62,7 @@ async def test_what_is_kept_fresh_is_known_without_asking(world: World, fresh: C
     assert found.name == "Juno"
 
 
-async def test_the_lists_are_read_again_every_hour(world: World, fresh: Catalogue) -> None:
+async def test_the_lists_are_read_again_every_hour(world: BotHarness, fresh: Catalogue) -> None:
     another_avatar(world)
     await world.pass_time(CACHE_TTL - 1)
     assert "Juno" in names(fresh)
@@ -74,7 +74,7 @@ async def test_the_lists_are_read_again_every_hour(world: World, fresh: Catalogu
 
 @pytest.mark.parametrize("broken", [AVATARS, VOICES], ids=["avatars", "voices"])
 async def test_a_list_that_cannot_be_had_stays_as_it_was(
-    world: World, fresh: Catalogue, broken: dict[str, str]
+    world: BotHarness, fresh: Catalogue, broken: dict[str, str]
 ) -> None:
     known = fresh.cached_avatars, fresh.known_voices
     world.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, **broken)
@@ -83,7 +83,7 @@ async def test_a_list_that_cannot_be_had_stays_as_it_was(
 
 
 async def test_a_list_that_could_not_be_had_is_asked_for_again_after_a_minute(
-    world: World, catalogue: Catalogue
+    world: BotHarness, catalogue: Catalogue
 ) -> None:
     world.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, **AVATARS)
     keeping = asyncio.create_task(catalogue.refresh_forever())
@@ -104,14 +104,16 @@ async def test_an_avatar_is_found_by_its_id_and_the_empty_id_is_the_default(cata
     assert await catalogue.avatar("") == await catalogue.avatar("default")
 
 
-async def test_many_who_ask_at_once_read_the_list_once(world: World, catalogue: Catalogue) -> None:
+async def test_many_who_ask_at_once_read_the_list_once(world: BotHarness, catalogue: Catalogue) -> None:
     another_avatar(world)
     found = await asyncio.gather(*(catalogue.avatar("new") for _ in range(10)))
     assert {entry.name for entry in found if entry is not None} == {"Newcomer"}
     assert None not in found
 
 
-async def test_a_list_that_was_never_had_is_an_error_and_is_asked_for_again(world: World, catalogue: Catalogue) -> None:
+async def test_a_list_that_was_never_had_is_an_error_and_is_asked_for_again(
+    world: BotHarness, catalogue: Catalogue
+) -> None:
     world.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, **AVATARS)
     with pytest.raises(ProviderError):
         await catalogue.avatar("sim-juno")

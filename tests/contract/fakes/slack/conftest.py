@@ -11,12 +11,12 @@ from slack_bolt.app.async_server import AsyncSlackAppServer
 from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.contract.fakes.slack.apps import Connect, Serve
-from tests.fakes.slack import SlackTwin
+from tests.fakes.slack import FakeSlack
 
 
 @pytest.fixture
-async def twin() -> AsyncIterator[SlackTwin]:
-    async with SlackTwin() as twin:
+async def twin() -> AsyncIterator[FakeSlack]:
+    async with FakeSlack() as twin:
         twin.add_user("ana")
         twin.add_channel("general", ["ana"])
         yield twin
@@ -24,17 +24,17 @@ async def twin() -> AsyncIterator[SlackTwin]:
 
 
 @pytest.fixture
-def client(twin: SlackTwin) -> AsyncWebClient:
+def client(twin: FakeSlack) -> AsyncWebClient:
     return AsyncWebClient(token=twin.bot_token, base_url=twin.api_url)
 
 
 @pytest.fixture
-def app(twin: SlackTwin, client: AsyncWebClient) -> AsyncApp:
+def app(twin: FakeSlack, client: AsyncWebClient) -> AsyncApp:
     return AsyncApp(client=client, signing_secret=twin.signing_secret)
 
 
 @pytest.fixture
-async def connect(twin: SlackTwin) -> AsyncIterator[Connect]:
+async def connect(twin: FakeSlack) -> AsyncIterator[Connect]:
     """Connects an app by Socket Mode."""
     async with AsyncExitStack() as stack:
 
@@ -50,7 +50,7 @@ async def connect(twin: SlackTwin) -> AsyncIterator[Connect]:
 
 
 @pytest.fixture
-async def serve(twin: SlackTwin) -> AsyncIterator[Serve]:
+async def serve(twin: FakeSlack) -> AsyncIterator[Serve]:
     """Serves an app by Bolt's own web server and tells the twin where."""
     async with AsyncExitStack() as stack:
 

@@ -12,10 +12,10 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetry
 from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.contract.fakes.slack.apps import button, section
-from tests.fakes.slack import Dropped, Garbage, Held, RateLimited, Refused, ServerError, SlackTwin, Slow
+from tests.fakes.slack import Dropped, FakeSlack, Garbage, Held, RateLimited, Refused, ServerError, Slow
 
 
-async def test_the_bot_posts_updates_reacts_and_deletes(twin: SlackTwin, client: AsyncWebClient) -> None:
+async def test_the_bot_posts_updates_reacts_and_deletes(twin: FakeSlack, client: AsyncWebClient) -> None:
     general = twin.channel("general")
     posted = await client.chat_postMessage(channel=general.id, text="one", blocks=[section("one")])
     ts = posted["ts"]
@@ -34,7 +34,7 @@ async def test_the_bot_posts_updates_reacts_and_deletes(twin: SlackTwin, client:
         await client.chat_update(channel=general.id, ts=ts, text="three")
 
 
-async def test_an_ephemeral_message_is_seen_by_one_person(twin: SlackTwin, client: AsyncWebClient) -> None:
+async def test_an_ephemeral_message_is_seen_by_one_person(twin: FakeSlack, client: AsyncWebClient) -> None:
     bea = twin.add_user("bea")
     general, ana = twin.channel("general"), twin.user("ana")
     await client.chat_postEphemeral(channel=general.id, user=ana.id, text="only you")
@@ -45,7 +45,7 @@ async def test_an_ephemeral_message_is_seen_by_one_person(twin: SlackTwin, clien
         await client.chat_postEphemeral(channel=general.id, user=bea.id, text="not here")
 
 
-async def test_ratelimited_is_repeated_after_the_time_that_slack_names(twin: SlackTwin, client: AsyncWebClient) -> None:
+async def test_ratelimited_is_repeated_after_the_time_that_slack_names(twin: FakeSlack, client: AsyncWebClient) -> None:
     general = twin.channel("general").id
     twin.fail_next("chat.postMessage", RateLimited(0), times=2)
     with pytest.raises(SlackApiError) as refused:
@@ -57,7 +57,7 @@ async def test_ratelimited_is_repeated_after_the_time_that_slack_names(twin: Sla
 
 
 async def test_a_dropped_connection_posts_twice_with_the_default_handler_of_slack_sdk(
-    twin: SlackTwin, client: AsyncWebClient
+    twin: FakeSlack, client: AsyncWebClient
 ) -> None:
     general = twin.channel("general").id
     twin.fail_next("chat.postMessage", Dropped(after_effect=True))
@@ -70,7 +70,7 @@ async def test_a_dropped_connection_posts_twice_with_the_default_handler_of_slac
     assert len(twin.messages(general)) == 2
 
 
-async def test_a_server_error_may_hide_an_effect(twin: SlackTwin, client: AsyncWebClient) -> None:
+async def test_a_server_error_may_hide_an_effect(twin: FakeSlack, client: AsyncWebClient) -> None:
     general = twin.channel("general").id
     for after_effect in (False, True):
         twin.fail_next("chat.postMessage", ServerError(after_effect))
@@ -94,7 +94,7 @@ async def _post(client: AsyncWebClient, channel: str) -> None:
     ],
 )
 async def test_what_people_change_decides_what_the_bot_may_do(
-    twin: SlackTwin, client: AsyncWebClient, spoil: Callable[[SlackTwin], Awaitable[Any]], error: str
+    twin: FakeSlack, client: AsyncWebClient, spoil: Callable[[FakeSlack], Awaitable[Any]], error: str
 ) -> None:
     secret = twin.add_channel("secret", ["ana"], kind="private")
     twin.scopes.discard("chat:write.public")
@@ -107,7 +107,7 @@ async def test_what_people_change_decides_what_the_bot_may_do(
     assert refused.value.response["error"] == error
 
 
-async def test_tokens_are_checked(twin: SlackTwin, client: AsyncWebClient) -> None:
+async def test_tokens_are_checked(twin: FakeSlack, client: AsyncWebClient) -> None:
     general = twin.channel("general")
     for token, error in (
         (None, "not_authed"),
@@ -128,7 +128,7 @@ async def test_tokens_are_checked(twin: SlackTwin, client: AsyncWebClient) -> No
         await _post(client, general.id)
 
 
-async def test_a_missing_scope_is_named(twin: SlackTwin, client: AsyncWebClient) -> None:
+async def test_a_missing_scope_is_named(twin: FakeSlack, client: AsyncWebClient) -> None:
     twin.team.scopes = {"chat:write"}
     with pytest.raises(SlackApiError) as refused:
         await client.users_info(user=twin.user("ana").id)
@@ -151,7 +151,7 @@ async def test_a_missing_scope_is_named(twin: SlackTwin, client: AsyncWebClient)
     ],
 )
 async def test_a_call_that_slack_would_not_take_is_noted(
-    twin: SlackTwin, client: AsyncWebClient, arguments: dict[str, Any], part: str
+    twin: FakeSlack, client: AsyncWebClient, arguments: dict[str, Any], part: str
 ) -> None:
     call = {"channel": twin.channel("general").id, "text": "x", **arguments.get("json", arguments)}
     with suppress(SlackApiError):
@@ -161,14 +161,14 @@ async def test_a_call_that_slack_would_not_take_is_noted(
     twin.forgive(part)
 
 
-async def test_an_unknown_method_is_noted(twin: SlackTwin, client: AsyncWebClient) -> None:
+async def test_an_unknown_method_is_noted(twin: FakeSlack, client: AsyncWebClient) -> None:
     for method in ("chat.shout", "files.list"):
         with pytest.raises(SlackApiError, match="unknown_method"):
             await client.api_call(method)
         twin.forgive(method)
 
 
-async def test_a_held_call_waits_and_a_garbled_answer_hides_an_effect(twin: SlackTwin, client: AsyncWebClient) -> None:
+async def test_a_held_call_waits_and_a_garbled_answer_hides_an_effect(twin: FakeSlack, client: AsyncWebClient) -> None:
     general = twin.channel("general").id
     held = Held()
     twin.fail_next("chat.postMessage", held)
@@ -184,7 +184,7 @@ async def test_a_held_call_waits_and_a_garbled_answer_hides_an_effect(twin: Slac
     assert len(twin.messages(general)) == 2
 
 
-async def test_a_slow_call_is_answered_once_its_time_has_passed(twin: SlackTwin, client: AsyncWebClient) -> None:
+async def test_a_slow_call_is_answered_once_its_time_has_passed(twin: FakeSlack, client: AsyncWebClient) -> None:
     general = twin.channel("general").id
     twin.fail_next("chat.postMessage", Slow(600))
     async with asyncio.TaskGroup() as group:
@@ -195,7 +195,7 @@ async def test_a_slow_call_is_answered_once_its_time_has_passed(twin: SlackTwin,
     assert len(twin.messages(general)) == 1
 
 
-async def test_a_user_group_and_its_members_can_be_asked_for(twin: SlackTwin, client: AsyncWebClient) -> None:
+async def test_a_user_group_and_its_members_can_be_asked_for(twin: FakeSlack, client: AsyncWebClient) -> None:
     group, ana = twin.add_usergroup("directors", ["ana"]), twin.user("ana")
     listed = await client.usergroups_list(include_users=True)
     assert [(shown["handle"], shown["users"]) for shown in listed["usergroups"]] == [("directors", [ana.id])]

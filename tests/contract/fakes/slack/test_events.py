@@ -5,10 +5,10 @@ from typing import Any
 from slack_bolt.app.async_app import AsyncApp
 
 from tests.contract.fakes.slack.apps import Connect
-from tests.fakes.slack import SlackTwin, Timing
+from tests.fakes.slack import FakeSlack, Timing
 
 
-async def test_a_mention_comes_as_two_events_with_two_ids(twin: SlackTwin, app: AsyncApp, connect: Connect) -> None:
+async def test_a_mention_comes_as_two_events_with_two_ids(twin: FakeSlack, app: AsyncApp, connect: Connect) -> None:
     heard: list[tuple[str, str, str]] = []
 
     @app.event("app_mention")
@@ -26,13 +26,13 @@ async def test_a_mention_comes_as_two_events_with_two_ids(twin: SlackTwin, app: 
     assert message.text == f"<@{twin.bot.id}> say A &amp; B"
 
 
-async def test_a_message_in_a_channel_without_the_bot_is_not_sent(twin: SlackTwin) -> None:
+async def test_a_message_in_a_channel_without_the_bot_is_not_sent(twin: FakeSlack) -> None:
     elsewhere = twin.add_channel("elsewhere", ["ana"], with_bot=False)
     assert (await twin.write(elsewhere, "ana", "@Avatar hello")).deliveries == []
 
 
 async def test_an_event_that_is_not_acknowledged_comes_again_with_its_id(
-    twin: SlackTwin, app: AsyncApp, connect: Connect
+    twin: FakeSlack, app: AsyncApp, connect: Connect
 ) -> None:
     seen: list[tuple[str, str]] = []
 
@@ -60,7 +60,7 @@ async def test_an_event_that_is_not_acknowledged_comes_again_with_its_id(
     assert [attempt.failure for attempt in delivery.attempts] == ["timeout", "timeout", ""]
 
 
-async def test_an_event_that_nobody_takes_is_lost_after_four_attempts(twin: SlackTwin) -> None:
+async def test_an_event_that_nobody_takes_is_lost_after_four_attempts(twin: FakeSlack) -> None:
     (delivery,) = (await twin.write("general", "ana", "hello")).deliveries
     for number, pause in enumerate((*twin.timing.retries, 0.0)):
         await twin.until(lambda number=number: len(delivery.attempts) > number)
@@ -71,7 +71,7 @@ async def test_an_event_that_nobody_takes_is_lost_after_four_attempts(twin: Slac
     assert len(delivery.attempts) == 4
 
 
-async def test_the_same_event_can_be_sent_twice(twin: SlackTwin, app: AsyncApp, connect: Connect) -> None:
+async def test_the_same_event_can_be_sent_twice(twin: FakeSlack, app: AsyncApp, connect: Connect) -> None:
     seen: list[str] = []
 
     @app.event("message")
@@ -86,7 +86,7 @@ async def test_the_same_event_can_be_sent_twice(twin: SlackTwin, app: AsyncApp, 
     assert seen == [delivery.event_id] * 2
 
 
-async def test_several_sockets_share_the_events(twin: SlackTwin, app: AsyncApp, connect: Connect) -> None:
+async def test_several_sockets_share_the_events(twin: FakeSlack, app: AsyncApp, connect: Connect) -> None:
     @app.event("message")
     async def hear() -> None: ...
 
@@ -98,7 +98,7 @@ async def test_several_sockets_share_the_events(twin: SlackTwin, app: AsyncApp, 
     assert [len(connection.deliveries) for connection in twin.connections] == [2, 2]
 
 
-async def test_edits_and_deletions_are_events(twin: SlackTwin, app: AsyncApp, connect: Connect) -> None:
+async def test_edits_and_deletions_are_events(twin: FakeSlack, app: AsyncApp, connect: Connect) -> None:
     seen: list[Any] = []
 
     @app.event("message")
@@ -119,7 +119,7 @@ async def test_edits_and_deletions_are_events(twin: SlackTwin, app: AsyncApp, co
     assert twin.messages("general") == []
 
 
-async def test_a_refresh_loses_nothing(twin: SlackTwin, app: AsyncApp, connect: Connect) -> None:
+async def test_a_refresh_loses_nothing(twin: FakeSlack, app: AsyncApp, connect: Connect) -> None:
     heard: set[str] = set()
 
     @app.event("message")
@@ -138,7 +138,7 @@ async def test_a_refresh_loses_nothing(twin: SlackTwin, app: AsyncApp, connect: 
     assert twin.connections[0] is not first
 
 
-async def test_a_cut_socket_is_replaced_and_loses_nothing(twin: SlackTwin, app: AsyncApp, connect: Connect) -> None:
+async def test_a_cut_socket_is_replaced_and_loses_nothing(twin: FakeSlack, app: AsyncApp, connect: Connect) -> None:
     heard: list[str] = []
 
     @app.event("message")
@@ -155,7 +155,7 @@ async def test_a_cut_socket_is_replaced_and_loses_nothing(twin: SlackTwin, app: 
 
 
 async def test_a_silent_socket_stays_open_and_takes_nothing_in(
-    twin: SlackTwin, app: AsyncApp, connect: Connect
+    twin: FakeSlack, app: AsyncApp, connect: Connect
 ) -> None:
     heard: list[str] = []
 
@@ -173,7 +173,7 @@ async def test_a_silent_socket_stays_open_and_takes_nothing_in(
     await twin.until(lambda: heard == ["hello?"])
 
 
-async def test_the_manifest_decides_what_the_app_hears(twin: SlackTwin) -> None:
+async def test_the_manifest_decides_what_the_app_hears(twin: FakeSlack) -> None:
     scopes = ["chat:write", "commands", "app_mentions:read"]
     twin.configure(
         {
@@ -190,7 +190,7 @@ async def test_the_manifest_decides_what_the_app_hears(twin: SlackTwin) -> None:
 
 
 async def test_what_a_cut_socket_had_taken_in_comes_again_over_the_next(
-    twin: SlackTwin, app: AsyncApp, connect: Connect
+    twin: FakeSlack, app: AsyncApp, connect: Connect
 ) -> None:
     heard: list[str] = []
 

@@ -14,11 +14,11 @@ from slack_sdk.oauth.state_store import FileOAuthStateStore
 from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.contract.fakes.slack.apps import Connect, Serve
-from tests.fakes.slack import SlackTwin
+from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.http_delivery import Malformed
 
 
-async def test_signed_requests_reach_the_app_and_others_get_401(twin: SlackTwin, app: AsyncApp, serve: Serve) -> None:
+async def test_signed_requests_reach_the_app_and_others_get_401(twin: FakeSlack, app: AsyncApp, serve: Serve) -> None:
     heard: list[Any] = []
 
     @app.event("app_mention")
@@ -46,14 +46,14 @@ async def test_signed_requests_reach_the_app_and_others_get_401(twin: SlackTwin,
 
 @pytest.mark.parametrize("what", ["timestamp", "signature", "half a body", "bytes"])
 async def test_bolt_alone_answers_a_malformed_request_with_500(
-    twin: SlackTwin, app: AsyncApp, serve: Serve, what: Malformed
+    twin: FakeSlack, app: AsyncApp, serve: Serve, what: Malformed
 ) -> None:
     await serve(app)
     assert (await twin.send_malformed(what)).status == 500
 
 
 async def test_an_event_that_http_does_not_take_comes_again_with_number_and_reason(
-    twin: SlackTwin, app: AsyncApp, serve: Serve
+    twin: FakeSlack, app: AsyncApp, serve: Serve
 ) -> None:
     retries: list[tuple[list[str], list[str]]] = []
 
@@ -74,7 +74,7 @@ async def test_an_event_that_http_does_not_take_comes_again_with_number_and_reas
 
 
 @pytest.mark.filterwarnings("ignore:BasicAuth is deprecated")  # slack_sdk 3.47 with aiohttp 3.14
-async def test_oauth_gives_each_workspace_its_own_token(twin: SlackTwin, client: AsyncWebClient) -> None:
+async def test_oauth_gives_each_workspace_its_own_token(twin: FakeSlack, client: AsyncWebClient) -> None:
     other = twin.add_team("Other")
     twin.add_user("olga", team=other)
     code = twin.authorize(other, "olga")
@@ -91,7 +91,7 @@ async def test_oauth_gives_each_workspace_its_own_token(twin: SlackTwin, client:
 
 
 @pytest.mark.filterwarnings("ignore:BasicAuth is deprecated")  # slack_sdk 3.47 with aiohttp 3.14
-async def test_bolt_installs_itself_into_a_second_workspace(twin: SlackTwin, serve: Serve, tmp_path: Path) -> None:
+async def test_bolt_installs_itself_into_a_second_workspace(twin: FakeSlack, serve: Serve, tmp_path: Path) -> None:
     store = FileInstallationStore(base_dir=str(tmp_path / "installations"), client_id=twin.client_id)
     settings = AsyncOAuthSettings(
         client_id=twin.client_id,
@@ -130,7 +130,7 @@ async def test_bolt_installs_itself_into_a_second_workspace(twin: SlackTwin, ser
     assert other.scopes == {"chat:write", "commands"}
 
 
-async def test_the_authorize_page_leads_back_with_code_and_state(twin: SlackTwin) -> None:
+async def test_the_authorize_page_leads_back_with_code_and_state(twin: FakeSlack) -> None:
     other = twin.add_team("Other")
     back = "http://app.example.com/slack/oauth_redirect"
     query = {"client_id": twin.client_id, "redirect_uri": back, "state": "s", "team": other.id, "scope": "chat:write"}
@@ -142,7 +142,7 @@ async def test_the_authorize_page_leads_back_with_code_and_state(twin: SlackTwin
 
 
 async def test_uninstalling_ends_the_tokens_and_tells_the_app(
-    twin: SlackTwin, app: AsyncApp, client: AsyncWebClient, connect: Connect
+    twin: FakeSlack, app: AsyncApp, client: AsyncWebClient, connect: Connect
 ) -> None:
     heard: set[str] = set()
 

@@ -9,11 +9,11 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.contract.fakes.slack.apps import Connect, button, section
-from tests.fakes.slack import SlackTwin
+from tests.fakes.slack import FakeSlack
 
 
 async def test_a_command_is_acknowledged_and_answered_in_private(
-    twin: SlackTwin, app: AsyncApp, connect: Connect
+    twin: FakeSlack, app: AsyncApp, connect: Connect
 ) -> None:
     @app.command("/avatar")
     async def avatar(ack: Any, command: Any) -> None:
@@ -29,7 +29,7 @@ async def test_a_command_is_acknowledged_and_answered_in_private(
 
 
 async def test_a_command_that_asks_for_no_escapes_comes_as_it_was_typed(
-    twin: SlackTwin, app: AsyncApp, connect: Connect
+    twin: FakeSlack, app: AsyncApp, connect: Connect
 ) -> None:
     @app.command("/avatar")
     async def avatar(ack: Any, command: Any) -> None:
@@ -43,7 +43,7 @@ async def test_a_command_that_asks_for_no_escapes_comes_as_it_was_typed(
         await twin.slash("general", "ana", "/other")
 
 
-async def test_a_response_url_takes_five_messages(twin: SlackTwin, app: AsyncApp, connect: Connect) -> None:
+async def test_a_response_url_takes_five_messages(twin: FakeSlack, app: AsyncApp, connect: Connect) -> None:
     statuses: list[int] = []
 
     @app.command("/avatar")
@@ -63,7 +63,7 @@ async def test_a_response_url_takes_five_messages(twin: SlackTwin, app: AsyncApp
     assert len(command.replies) == 4
 
 
-async def test_a_response_url_dies_after_half_an_hour(twin: SlackTwin, app: AsyncApp, connect: Connect) -> None:
+async def test_a_response_url_dies_after_half_an_hour(twin: FakeSlack, app: AsyncApp, connect: Connect) -> None:
     @app.command("/avatar")
     async def avatar(ack: Any) -> None:
         await ack()
@@ -93,7 +93,7 @@ MODAL: dict[str, Any] = {
 
 
 async def test_a_trigger_id_opens_one_view_within_three_seconds(
-    twin: SlackTwin, app: AsyncApp, client: AsyncWebClient, connect: Connect
+    twin: FakeSlack, app: AsyncApp, client: AsyncWebClient, connect: Connect
 ) -> None:
     @app.command("/avatar")
     async def avatar(ack: Any) -> None:
@@ -112,7 +112,7 @@ async def test_a_trigger_id_opens_one_view_within_three_seconds(
 
 
 async def test_a_modal_shows_errors_and_closes_when_it_is_right(
-    twin: SlackTwin, app: AsyncApp, connect: Connect
+    twin: FakeSlack, app: AsyncApp, connect: Connect
 ) -> None:
     @app.shortcut("open")
     async def show(ack: Any, client: Any, shortcut: Any) -> None:
@@ -135,7 +135,7 @@ async def test_a_modal_shows_errors_and_closes_when_it_is_right(
 
 
 async def test_a_click_on_a_button_and_a_message_shortcut_reach_the_app(
-    twin: SlackTwin, app: AsyncApp, client: AsyncWebClient, connect: Connect
+    twin: FakeSlack, app: AsyncApp, client: AsyncWebClient, connect: Connect
 ) -> None:
     @app.action("stop")
     async def stop(ack: Any, respond: Any) -> None:
@@ -161,7 +161,7 @@ async def test_a_click_on_a_button_and_a_message_shortcut_reach_the_app(
     assert seen.text == "a &lt;word&gt;"
 
 
-async def test_app_home_shows_what_was_published(twin: SlackTwin, app: AsyncApp, connect: Connect) -> None:
+async def test_app_home_shows_what_was_published(twin: FakeSlack, app: AsyncApp, connect: Connect) -> None:
     @app.event("app_home_opened")
     async def opened(client: Any, event: Any) -> None:
         home = {"type": "home", "blocks": [section("Sessions")]}

@@ -13,16 +13,16 @@ from slack_bolt.request.internals import (
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from tests.fakes.slack import Enterprise, SlackTwin, Team
+from tests.fakes.slack import Enterprise, FakeSlack, Team
 
 
-async def granted(twin: SlackTwin, enterprise: Enterprise, user: str) -> dict[str, Any]:
+async def granted(twin: FakeSlack, enterprise: Enterprise, user: str) -> dict[str, Any]:
     code = twin.authorize(enterprise, user)
     asked = {"client_id": twin.client_id, "client_secret": twin.client_secret, "code": code}
     return dict((await AsyncWebClient(base_url=twin.api_url).oauth_v2_access(**asked)).data)  # type: ignore[arg-type]
 
 
-def grid(twin: SlackTwin) -> tuple[Enterprise, Team, Team]:
+def grid(twin: FakeSlack) -> tuple[Enterprise, Team, Team]:
     acme = twin.add_enterprise("Acme")
     north, south = (twin.add_team(name, enterprise=acme) for name in ("North", "South"))
     for team, name in ((north, "nora"), (south, "sven")):
@@ -31,7 +31,7 @@ def grid(twin: SlackTwin) -> tuple[Enterprise, Team, Team]:
 
 
 @pytest.mark.filterwarnings("ignore:BasicAuth is deprecated")  # slack_sdk 3.47 with aiohttp 3.14
-async def test_organisation_gets_one_token_for_its_workspaces(twin: SlackTwin) -> None:
+async def test_organisation_gets_one_token_for_its_workspaces(twin: FakeSlack) -> None:
     acme, north, south = grid(twin)
     answer = await granted(twin, acme, "nora")
     assert (answer["team"], answer["is_enterprise_install"]) == (None, True)
@@ -52,7 +52,7 @@ async def test_organisation_gets_one_token_for_its_workspaces(twin: SlackTwin) -
     twin.forgive("needs team_id")
 
 
-async def test_payloads_of_an_organisation_are_what_bolt_reads(twin: SlackTwin) -> None:
+async def test_payloads_of_an_organisation_are_what_bolt_reads(twin: FakeSlack) -> None:
     acme, north, _ = grid(twin)
     twin.install(acme)
     nora = twin.user("nora", north)
@@ -68,7 +68,7 @@ async def test_payloads_of_an_organisation_are_what_bolt_reads(twin: SlackTwin) 
 
 
 @pytest.mark.parametrize("in_grid", [False, True])
-async def test_payloads_of_a_shared_channel_are_what_bolt_reads(twin: SlackTwin, in_grid: bool) -> None:
+async def test_payloads_of_a_shared_channel_are_what_bolt_reads(twin: FakeSlack, in_grid: bool) -> None:
     partner = twin.add_team("Partner", enterprise=twin.add_enterprise("Group") if in_grid else None, granted=False)
     zoe = twin.add_user("zoe", is_admin=True, team=partner)
     channel = twin.channel("general")
@@ -91,7 +91,7 @@ async def test_payloads_of_a_shared_channel_are_what_bolt_reads(twin: SlackTwin,
     assert "is_admin" not in shown
 
 
-async def test_end_of_an_organisations_installation_names_no_workspace(twin: SlackTwin) -> None:
+async def test_end_of_an_organisations_installation_names_no_workspace(twin: FakeSlack) -> None:
     acme, north, south = grid(twin)
     twin.install(acme)
     (withdrawn,) = await twin.withdraw(south)

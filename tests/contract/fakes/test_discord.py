@@ -10,7 +10,7 @@ import discord
 import pytest
 
 from tests.contract.fakes.discord_bot import Bot, running
-from tests.fakes.discord import Channel, CommandHidden, DiscordTwin, Fault, Guild, User
+from tests.fakes.discord import Channel, CommandHidden, FakeDiscord, Fault, Guild, User
 
 PLAIN = discord.Intents(guilds=True, guild_messages=True, guild_reactions=True, dm_messages=True)
 ALL = discord.Intents(guilds=True, guild_messages=True, guild_reactions=True, dm_messages=True, message_content=True)
@@ -28,21 +28,21 @@ class Home:
 
 
 @pytest.fixture
-async def twin() -> AsyncIterator[DiscordTwin]:
+async def twin() -> AsyncIterator[FakeDiscord]:
     """A local Discord whose own answers are checked against Discord's description too."""
-    async with DiscordTwin(check_answers=True) as twin:
+    async with FakeDiscord(check_answers=True) as twin:
         yield twin
     assert twin.validation.mistakes == []
 
 
 @pytest.fixture
-def home(twin: DiscordTwin) -> Home:
+def home(twin: FakeDiscord) -> Home:
     guild = twin.add_guild("Home")
     return Home(guild, twin.add_channel(guild, "general"), twin.add_user("ann", guild=guild))
 
 
 @pytest.fixture
-async def bot(twin: DiscordTwin, home: Home) -> AsyncIterator[Bot]:
+async def bot(twin: FakeDiscord, home: Home) -> AsyncIterator[Bot]:
     async with running(twin, ALL) as bot:
         yield bot
 
@@ -56,7 +56,7 @@ def place(bot: Bot, channel: Channel) -> discord.TextChannel:
 # -- login and gateway ----------------------------------------------------------------------------------------------
 
 
-async def test_the_client_gets_its_guilds_channels_and_threads(twin: DiscordTwin, home: Home) -> None:
+async def test_the_client_gets_its_guilds_channels_and_threads(twin: FakeDiscord, home: Home) -> None:
     forum = twin.add_channel(home.guild, "posts", kind="forum")
     post = twin.add_forum_post(forum, home.ann, "title", "text")
     async with running(twin, ALL) as bot:
@@ -67,7 +67,7 @@ async def test_the_client_gets_its_guilds_channels_and_threads(twin: DiscordTwin
         assert guild.me.guild_permissions.send_messages
 
 
-async def test_commands_are_synced_once_and_seen_once(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_commands_are_synced_once_and_seen_once(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     assert twin.count("PUT", "/applications/{application_id}/commands") == 1
     assert twin.visible_commands(home.guild) == ["Say this", "admin", "test"]
     await bot.tree.sync(guild=None)
@@ -76,13 +76,13 @@ async def test_commands_are_synced_once_and_seen_once(twin: DiscordTwin, home: H
     assert twin.visible_commands(home.guild).count("test") == 2
 
 
-async def test_a_wrong_token_is_a_login_failure(twin: DiscordTwin) -> None:
+async def test_a_wrong_token_is_a_login_failure(twin: FakeDiscord) -> None:
     with twin.pointed(), pytest.raises(discord.LoginFailure):
         async with Bot(ALL) as bot:
             await bot.start("another.token")
 
 
-async def test_a_token_refused_by_the_gateway_closes_with_4004(twin: DiscordTwin, home: Home) -> None:
+async def test_a_token_refused_by_the_gateway_closes_with_4004(twin: FakeDiscord, home: Home) -> None:
     twin.refuse_identify(4004)
     with pytest.raises(discord.ConnectionClosed) as closed:
         async with running(twin, ALL):
@@ -90,7 +90,7 @@ async def test_a_token_refused_by_the_gateway_closes_with_4004(twin: DiscordTwin
     assert closed.value.code == 4004
 
 
-async def test_an_intent_that_is_switched_off_is_privileged_intents_required(home: Home, twin: DiscordTwin) -> None:
+async def test_an_intent_that_is_switched_off_is_privileged_intents_required(home: Home, twin: FakeDiscord) -> None:
     twin.gateway.allowed_intents = 0
     with pytest.raises(discord.PrivilegedIntentsRequired):
         async with running(twin, ALL):
@@ -99,7 +99,7 @@ async def test_an_intent_that_is_switched_off_is_privileged_intents_required(hom
 
 
 async def test_each_shard_gets_its_own_guilds_and_interactions() -> None:
-    async with DiscordTwin(shards=2, check_answers=True) as twin:
+    async with FakeDiscord(shards=2, check_answers=True) as twin:
         guilds = [twin.add_guild(f"Home {number}", shard=number) for number in (0, 1)]
         asker = twin.add_user("ann", guild=guilds[0])
         twin.join(guilds[1], asker)
@@ -113,7 +113,7 @@ async def test_each_shard_gets_its_own_guilds_and_interactions() -> None:
         assert twin.validation.mistakes == []
 
 
-async def test_a_dropped_connection_is_resumed_and_no_message_is_lost(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_a_dropped_connection_is_resumed_and_no_message_is_lost(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     await twin.write(home.channel, home.ann, "before")
     await twin.drop_gateway()
     for number in range(5):
@@ -126,7 +126,7 @@ async def test_a_dropped_connection_is_resumed_and_no_message_is_lost(twin: Disc
 
 
 @pytest.mark.parametrize("trouble", ["reconnect", "invalid but resumable", "closed"])
-async def test_what_can_be_resumed_is_resumed(twin: DiscordTwin, home: Home, bot: Bot, trouble: str) -> None:
+async def test_what_can_be_resumed_is_resumed(twin: FakeDiscord, home: Home, bot: Bot, trouble: str) -> None:
     match trouble:
         case "reconnect":
             await twin.request_reconnect()
@@ -140,7 +140,7 @@ async def test_what_can_be_resumed_is_resumed(twin: DiscordTwin, home: Home, bot
     assert [message.content for message in bot.heard] == ["after"]
 
 
-async def test_an_invalid_session_is_identified_anew(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_an_invalid_session_is_identified_anew(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     await twin.invalidate_session()
     await twin.until(lambda: len(twin.identifies) == 2, timeout=20)
     await twin.ready(times=2)
@@ -151,7 +151,7 @@ async def test_an_invalid_session_is_identified_anew(twin: DiscordTwin, home: Ho
 
 
 async def test_what_happens_while_a_connection_is_silent_comes_with_the_resume(
-    twin: DiscordTwin, home: Home, bot: Bot
+    twin: FakeDiscord, home: Home, bot: Bot
 ) -> None:
     twin.silence_gateway()
     await twin.write(home.channel, home.ann, "unheard")
@@ -163,7 +163,7 @@ async def test_what_happens_while_a_connection_is_silent_comes_with_the_resume(
 
 
 async def test_heartbeats_are_answered() -> None:
-    async with DiscordTwin(heartbeat_interval=0.05) as twin, running(twin, ALL) as bot:
+    async with FakeDiscord(heartbeat_interval=0.05) as twin, running(twin, ALL) as bot:
         await twin.until(lambda: twin.gateway.heartbeats >= 4)
         assert twin.connected == 1
         assert not bot.is_closed()
@@ -172,7 +172,7 @@ async def test_heartbeats_are_answered() -> None:
 # -- messages -------------------------------------------------------------------------------------------------------
 
 
-async def test_content_is_stripped_unless_the_bot_is_addressed(twin: DiscordTwin, home: Home) -> None:
+async def test_content_is_stripped_unless_the_bot_is_addressed(twin: FakeDiscord, home: Home) -> None:
     async with running(twin, PLAIN) as bot:
         own = await place(bot, home.channel).send("mine")
         await twin.write(home.channel, home.ann, "secret", attachments=1)
@@ -185,14 +185,14 @@ async def test_content_is_stripped_unless_the_bot_is_addressed(twin: DiscordTwin
         assert bot.heard[2].reference is not None
 
 
-async def test_without_the_messages_intent_no_messages_come(twin: DiscordTwin, home: Home) -> None:
+async def test_without_the_messages_intent_no_messages_come(twin: FakeDiscord, home: Home) -> None:
     async with running(twin, discord.Intents(guilds=True)) as bot:
         await twin.write(home.channel, home.ann, "hello", mentions=[twin.bot])
         await (await twin.slash(home.channel, home.ann, "test now")).answered()
         assert bot.heard == []
 
 
-async def test_edits_and_deletions_reach_the_bot(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_edits_and_deletions_reach_the_bot(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     first, second, third = [await twin.write(home.channel, home.ann, text) for text in ("one", "two", "three")]
     await twin.edit_message(first, "uno")
     await twin.delete_message(second)
@@ -203,7 +203,7 @@ async def test_edits_and_deletions_reach_the_bot(twin: DiscordTwin, home: Home, 
     assert twin.messages(home.channel) == []
 
 
-async def test_edits_of_a_message_are_counted(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_edits_of_a_message_are_counted(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     sent = await place(bot, home.channel).send("first", embed=discord.Embed(title="T"))
     await sent.edit(content="second")
     await sent.edit(embed=None)
@@ -212,7 +212,7 @@ async def test_edits_of_a_message_are_counted(twin: DiscordTwin, home: Home, bot
     assert [version["content"] for version in panel.history] == ["first", "second"]
 
 
-async def test_reactions_are_put_and_taken(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_reactions_are_put_and_taken(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     written = await twin.write(home.channel, home.ann, "hello")
     seen = await place(bot, home.channel).fetch_message(written.id)
     await seen.add_reaction("👂")
@@ -222,7 +222,7 @@ async def test_reactions_are_put_and_taken(twin: DiscordTwin, home: Home, bot: B
     assert not written.reacted("👂")
 
 
-async def test_whom_a_message_pings_follows_from_allowed_mentions(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_whom_a_message_pings_follows_from_allowed_mentions(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     text = f"{home.ann.mention} @everyone"
     quiet = await place(bot, home.channel).send(text)
     loud = await place(bot, home.channel).send(text, allowed_mentions=discord.AllowedMentions.all())
@@ -234,7 +234,7 @@ async def test_whom_a_message_pings_follows_from_allowed_mentions(twin: DiscordT
     ("permission", "code"), [("view_channel", 50001), ("send_messages", 50013), ("embed_links", 50013)]
 )
 async def test_a_missing_permission_refuses_the_message(
-    twin: DiscordTwin, home: Home, bot: Bot, permission: str, code: int
+    twin: FakeDiscord, home: Home, bot: Bot, permission: str, code: int
 ) -> None:
     twin.deny(home.channel, permission)
     with pytest.raises(discord.Forbidden) as refused:
@@ -244,7 +244,7 @@ async def test_a_missing_permission_refuses_the_message(
     await place(bot, home.channel).send("x", embed=discord.Embed(title="T"))
 
 
-async def test_the_client_knows_of_a_denied_permission(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_the_client_knows_of_a_denied_permission(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     twin.deny(home.channel, "embed_links")
     asked = await twin.slash(home.channel, home.ann, "test now")
     await asked.answered()
@@ -252,7 +252,7 @@ async def test_the_client_knows_of_a_denied_permission(twin: DiscordTwin, home: 
     assert not channel.permissions_for(channel.guild.me).embed_links
 
 
-async def test_what_does_not_exist_is_not_found(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_what_does_not_exist_is_not_found(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     channel = place(bot, home.channel)
     with pytest.raises(discord.NotFound) as message:
         await channel.fetch_message(1)
@@ -262,14 +262,14 @@ async def test_what_does_not_exist_is_not_found(twin: DiscordTwin, home: Home, b
     assert (message.value.code, gone.value.code) == (10008, 10003)
 
 
-async def test_a_message_that_is_too_long_is_refused(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_a_message_that_is_too_long_is_refused(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     with pytest.raises(discord.HTTPException) as refused:
         await place(bot, home.channel).send("x" * 2001)
     assert (refused.value.status, refused.value.code) == (400, 50035)
     assert twin.messages(home.channel) == []
 
 
-async def test_components_beyond_the_limits_are_refused(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_components_beyond_the_limits_are_refused(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     button = {"type": 2, "style": 2, "label": "x", "custom_id": "same"}
     route = discord.http.Route("POST", MESSAGES, channel_id=home.channel.id)
     with pytest.raises(discord.HTTPException) as refused:
@@ -277,7 +277,7 @@ async def test_components_beyond_the_limits_are_refused(twin: DiscordTwin, home:
     assert refused.value.code == 50035
 
 
-async def test_files_and_components_of_the_second_kind_arrive(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_files_and_components_of_the_second_kind_arrive(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     layout = discord.ui.LayoutView()
     layout.add_item(discord.ui.TextDisplay("shown"))
     sent = await place(bot, home.channel).send(view=layout)
@@ -285,7 +285,7 @@ async def test_files_and_components_of_the_second_kind_arrive(twin: DiscordTwin,
     assert twin.message(sent.id).flags & 1 << 15
 
 
-async def test_what_discord_py_sends_and_gets_fits_the_description(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_what_discord_py_sends_and_gets_fits_the_description(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     channel = place(bot, home.channel)
     embed = discord.Embed(
         title="T", description="D", colour=3, url="https://example.com/", timestamp=discord.utils.utcnow()
@@ -315,7 +315,7 @@ async def test_what_discord_py_sends_and_gets_fits_the_description(twin: Discord
 # -- what happens to places -----------------------------------------------------------------------------------------
 
 
-async def test_places_that_go_away_are_told(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_places_that_go_away_are_told(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     thread = twin.add_thread(home.channel)
     other = twin.add_guild("Other")
     await twin.archive_thread(thread)
@@ -331,7 +331,7 @@ async def test_places_that_go_away_are_told(twin: DiscordTwin, home: Home, bot: 
 # -- interactions ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_command_is_answered_for_the_asker_only(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_a_command_is_answered_for_the_asker_only(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     asked = await twin.slash(home.channel, home.ann, "test now", {"text": "privately"})
     answer = await asked.answered()
     assert (answer.content, answer.ephemeral) == ("privately", True)
@@ -341,7 +341,7 @@ async def test_a_command_is_answered_for_the_asker_only(twin: DiscordTwin, home:
     assert twin.messages(home.channel, ephemeral=True) == [answer]
 
 
-async def test_a_deferred_answer_is_edited_and_followed_up(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_a_deferred_answer_is_edited_and_followed_up(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     bot.gate.clear()
     asked = await twin.slash(home.channel, home.ann, "test later")
     assert (await asked.acknowledged()).kind == "deferred"
@@ -353,13 +353,13 @@ async def test_a_deferred_answer_is_edited_and_followed_up(twin: DiscordTwin, ho
     assert (await asked.followed_up()).content == "and more"
 
 
-async def test_autocomplete_offers_choices(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_autocomplete_offers_choices(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     typing = await twin.autocomplete(home.channel, home.ann, "test pick", "fruit", "ap")
     assert (await typing.acknowledged()).kind == "choices"
     assert [choice["name"] for choice in typing.choices] == ["Apple", "Apricot"]
 
 
-async def test_a_button_works_after_a_restart_of_the_bot(twin: DiscordTwin, home: Home) -> None:
+async def test_a_button_works_after_a_restart_of_the_bot(twin: FakeDiscord, home: Home) -> None:
     async with running(twin, ALL):
         panel = await (await twin.slash(home.channel, home.ann, "test later")).answered()
     async with running(twin, ALL):
@@ -371,21 +371,21 @@ async def test_a_button_works_after_a_restart_of_the_bot(twin: DiscordTwin, home
         await twin.click(home.ann, panel, label="Watch")
 
 
-async def test_a_message_is_used_from_its_context_menu(twin: DiscordTwin, home: Home) -> None:
+async def test_a_message_is_used_from_its_context_menu(twin: FakeDiscord, home: Home) -> None:
     async with running(twin, PLAIN):
         written = await twin.write(home.channel, home.ann, "this")
         used = await twin.context_menu(home.channel, home.ann, "Say this", written)
         assert (await used.answered()).content == "said: this"
 
 
-async def test_a_modal_is_shown_and_submitted(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_a_modal_is_shown_and_submitted(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     shown = await twin.slash(home.channel, home.ann, "test ask")
     assert (await shown.acknowledged()).kind == "modal"
     submitted = await twin.submit_modal(home.ann, shown, {"words": "why"})
     assert (await submitted.answered()).content == "asked: why"
 
 
-async def test_commands_for_managers_are_hidden_from_others(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_commands_for_managers_are_hidden_from_others(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     with pytest.raises(CommandHidden):
         await twin.slash(home.channel, home.ann, "admin cleanup", {"member": home.ann})
     remapped = await twin.slash(home.channel, home.ann, "admin cleanup", {"member": home.ann}, anyway=True)
@@ -399,13 +399,13 @@ async def test_commands_for_managers_are_hidden_from_others(twin: DiscordTwin, h
     ("command", "options"), [("nothing", {}), ("test nothing", {}), ("test pick", {}), ("test now", {"text": 1})]
 )
 async def test_what_a_client_does_not_offer_cannot_be_typed(
-    twin: DiscordTwin, home: Home, bot: Bot, command: str, options: dict[str, object]
+    twin: FakeDiscord, home: Home, bot: Bot, command: str, options: dict[str, object]
 ) -> None:
     with pytest.raises(CommandHidden):
         await twin.slash(home.channel, home.ann, command, options)
 
 
-async def test_an_answer_after_three_seconds_is_an_unknown_interaction(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_an_answer_after_three_seconds_is_an_unknown_interaction(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     bot.gate.clear()
     asked = await twin.slash(home.channel, home.ann, "test now")
     twin.age_interactions(3.1)
@@ -416,7 +416,7 @@ async def test_an_answer_after_three_seconds_is_an_unknown_interaction(twin: Dis
     assert asked.acknowledgement is None
 
 
-async def test_a_second_answer_is_already_acknowledged(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_a_second_answer_is_already_acknowledged(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     asked = await twin.slash(home.channel, home.ann, "test twice")
     await twin.until(lambda: len(asked.attempts) == 2)
     await (await twin.slash(home.channel, home.ann, "test now")).answered()
@@ -424,7 +424,7 @@ async def test_a_second_answer_is_already_acknowledged(twin: DiscordTwin, home: 
     assert (await asked.answered()).content == "first"
 
 
-async def test_a_deferred_token_dies_after_a_quarter_of_an_hour(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_a_deferred_token_dies_after_a_quarter_of_an_hour(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     asked = await twin.slash(home.channel, home.ann, "test now")
     await asked.answered()
     url = f"{twin.api_url}/webhooks/{twin.application_id}/{asked.token}/messages/@original"
@@ -439,14 +439,14 @@ async def test_a_deferred_token_dies_after_a_quarter_of_an_hour(twin: DiscordTwi
 # -- trouble --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_rate_limit_is_waited_for(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_a_rate_limit_is_waited_for(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     twin.fail_next("POST", MESSAGES, Fault.rate_limit(0.01))
     await place(bot, home.channel).send("patient")
     assert [message.content for message in twin.messages(home.channel)] == ["patient"]
     assert [request.status for request in twin.requests if request.template == MESSAGES] == [429, 200]
 
 
-async def test_a_message_whose_answer_was_a_500_is_posted_once(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_a_message_whose_answer_was_a_500_is_posted_once(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     twin.fail_next("POST", MESSAGES, Fault.server_error(effect=True))
     await place(bot, home.channel).send("once")
     assert [message.content for message in twin.messages(home.channel)] == ["once"]
@@ -454,7 +454,7 @@ async def test_a_message_whose_answer_was_a_500_is_posted_once(twin: DiscordTwin
 
 
 async def test_a_lost_reply_of_a_callback_leaves_the_user_with_the_answer(
-    twin: DiscordTwin, home: Home, bot: Bot
+    twin: FakeDiscord, home: Home, bot: Bot
 ) -> None:
     twin.fail_next("POST", CALLBACK, Fault.server_error(effect=True))
     asked = await twin.slash(home.channel, home.ann, "test now", {"text": "seen"})
@@ -465,7 +465,7 @@ async def test_a_lost_reply_of_a_callback_leaves_the_user_with_the_answer(
 
 @pytest.mark.parametrize("effect", [False, True])
 async def test_a_dropped_connection_is_an_error_of_the_client(
-    twin: DiscordTwin, home: Home, bot: Bot, effect: bool
+    twin: FakeDiscord, home: Home, bot: Bot, effect: bool
 ) -> None:
     twin.fail_next("POST", "/channels/*/messages", Fault.drop(effect=effect))
     with pytest.raises((aiohttp.ClientError, OSError)):
@@ -473,7 +473,7 @@ async def test_a_dropped_connection_is_an_error_of_the_client(
     assert len(twin.messages(home.channel)) == effect
 
 
-async def test_a_refusal_can_be_ordered_and_a_request_held(twin: DiscordTwin, home: Home, bot: Bot) -> None:
+async def test_a_refusal_can_be_ordered_and_a_request_held(twin: FakeDiscord, home: Home, bot: Bot) -> None:
     twin.fail_next("POST", MESSAGES, Fault.refuse(50013))
     with pytest.raises(discord.Forbidden):
         await place(bot, home.channel).send("refused")
@@ -503,7 +503,7 @@ async def test_a_refusal_can_be_ordered_and_a_request_held(twin: DiscordTwin, ho
     ],
 )
 async def test_a_request_that_the_description_does_not_allow_is_noted(
-    twin: DiscordTwin, home: Home, method: str, path: str, body: object, expected: str
+    twin: FakeDiscord, home: Home, method: str, path: str, body: object, expected: str
 ) -> None:
     url = twin.api_url + path.format(channel_id=home.channel.id)
     headers = {"Authorization": f"Bot {twin.token}"}
@@ -516,6 +516,6 @@ async def test_a_request_that_the_description_does_not_allow_is_noted(
     twin.violations.clear()
 
 
-async def test_waiting_for_what_does_not_happen_fails(twin: DiscordTwin) -> None:
+async def test_waiting_for_what_does_not_happen_fails(twin: FakeDiscord) -> None:
     with pytest.raises(AssertionError, match="did not become true"):
         await twin.until(lambda: False, timeout=0.01)

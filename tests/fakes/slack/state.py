@@ -33,7 +33,7 @@ UserLike = User | str
 ChannelLike = Channel | str
 
 
-class World:
+class SlackState:
     """Workspaces, people, channels and the record of what happened."""
 
     def __init__(self, *, timing: Timing, bot_name: str) -> None:

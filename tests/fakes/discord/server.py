@@ -19,13 +19,13 @@ from tests.fakes.discord.gateway import Gateway, Identify
 from tests.fakes.discord.interactions import Interaction, Interactions
 from tests.fakes.discord.people import People
 from tests.fakes.discord.rest import Request, Rest
+from tests.fakes.discord.state import Channel, DiscordState, Guild, Message
 from tests.fakes.discord.validation import Validation
-from tests.fakes.discord.world import Channel, Guild, Message, World
 
 TOKEN = "twin.discord.token"
 
 
-class DiscordTwin(People):
+class FakeDiscord(People):
     """A Discord of its own on an ephemeral loopback port, as an async context manager.
 
     Args:
@@ -56,7 +56,7 @@ class DiscordTwin(People):
         self.validate = validate
         self.check_answers = check_answers
         self.changes = Changes()
-        self.world = World(shards=shards)
+        self.world = DiscordState(shards=shards)
         self.bot = self.world.bot
         self.faults = Faults()
         self.validation = Validation()

@@ -167,7 +167,7 @@ class Message:
             setattr(self, name, value)
 
 
-class World:
+class DiscordState:
     """Everything that exists, by id."""
 
     def __init__(self, *, shards: int = 1) -> None:

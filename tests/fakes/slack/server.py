@@ -1,4 +1,4 @@
-"""`SlackTwin`: the local Slack as one server, and all that a test does with it. The package docstring lists it."""
+"""`FakeSlack`: the local Slack as one server, and all that a test does with it. The package docstring lists it."""
 
 import asyncio
 from types import TracebackType
@@ -16,13 +16,13 @@ from tests.fakes.slack.people import People
 from tests.fakes.slack.records import Enterprise, Payload, Team
 from tests.fakes.slack.responses import Responses
 from tests.fakes.slack.socket_mode import Connection, SocketMode
+from tests.fakes.slack.state import UserLike
 from tests.fakes.slack.web_api import WebApi
-from tests.fakes.slack.world import UserLike
 
 Mode = Literal["socket", "http"]
 
 
-class SlackTwin(People, Interactions):
+class FakeSlack(People, Interactions):
     """A Slack for one app, on a port of its own on 127.0.0.1, from `async with` to its end."""
 
     def __init__(
