@@ -3,6 +3,9 @@
 PROVIDER ?= heygen-realtime
 # Files of tests are spread over so many processes: one per core, four at the most.
 WORKERS ?= auto
+# Without a browser, livekit or caddy their tests are skipped; REQUIRE=browser,livekit,caddy lets them fail instead.
+REQUIRE ?=
+REQUIRED := $(if $(REQUIRE),--require=$(REQUIRE))
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -19,10 +22,10 @@ demo: $(VENV)/.run ## Try everything here and now, with a simulated avatar (PROV
 	@$(BIN)/avatar-relay demo --provider $(PROVIDER)
 
 test: $(VENV)/.dev ## Run the tests; PYTEST_ARGS="tests/unit -k words" runs some, WORKERS=0 in one process
-	@$(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile -m "not slow" $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile -m "not slow" $(REQUIRED) $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.dev ## Run the slow tests: programs that are killed at every step, packed, set up, watched, soaked
-	@$(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist load -m slow $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist load -m slow $(REQUIRED) $(PYTEST_ARGS)
 
 check: $(VENV)/.dev ## Types, style, and the rules of the house
 	@$(BIN)/ruff check .

@@ -1,51 +1,22 @@
-"""Which tests are slow: whole programs that are killed, packed, set up or watched. `make test` leaves them to
-`make test-slow`; CI runs both. And what undoes a log that a test has set up.
-"""
+"""For all tests: their options on the command line (`tests.options`), and what undoes what an earlier test has
+logged."""
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import structlog
 
 from bot.core import unexpected
-
-SLOW = (
-    "browser",
-    "contract/avatars/test_stage.py",
-    "fuzz",
-    "packaging",
-    "scenario/setup",
-    "scenario/test_call_failures.py",
-    "scenario/test_two_bots.py",
-    "scenario/test_clock_jumps.py",
-    "scenario/test_clock_set.py",
-    "scenario/test_database.py",
-    "scenario/test_example.py",
-    "scenario/test_hostile_input.py",
-    "scenario/test_killed.py",
-    "scenario/test_program.py",
-    "scenario/test_program_admin.py",
-    "scenario/test_room_failures.py",
-    "scenario/test_secrets.py",
-    "scenario/test_secrets_in_chat.py",
-    "scenario/test_secrets_refused.py",
-    "scenario/test_shutdown.py",
-    "scenario/test_soak.py",
-    "stateful",
-)
-"""Files and folders below `tests`; each takes more than half a minute of a core."""
-
-HERE = Path(__file__).parent
+from tests import options
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark them."""
-    slow = tuple(HERE / name for name in SLOW)
-    for item in items:
-        if any(item.path.is_relative_to(path) for path in slow):
-            item.add_marker("slow")
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    options.read(config)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ the watch page are the screenshots of tests/browser, those of the seat with a re
 import asyncio
 import base64
 import html
-import os
 import re
 import shutil
 import sys
@@ -231,11 +230,10 @@ async def take_panels(folder: Path) -> None:
 async def take_states(folder: Path) -> None:
     """Let the browser tests run, and keep the screenshots that the documentation shows."""
     with tempfile.TemporaryDirectory() as taken:
-        required = {"AVATAR_RELAY_REQUIRE_BROWSER": "1", "AVATAR_RELAY_REQUIRE_LIVEKIT": "1"}
+        told = ("--require=browser,livekit", f"--screenshots={taken}")
         tests = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "pytest", "-n", "0", "-q", *SCREENSHOTS),
+            *(sys.executable, "-m", "pytest", "-n", "0", "-q", *told, *SCREENSHOTS),
             cwd=ROOT,
-            env=os.environ | required | {"AVATAR_RELAY_SCREENSHOTS": taken},
         )
         assert await tests.wait() == 0, "the tests that take the screenshots failed"
         for name, screenshot in STATES.items():

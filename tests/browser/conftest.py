@@ -1,12 +1,10 @@
 """A real Chromium on the watch page, and a real HLS stream from the simulator behind it.
 
 One browser and one event loop serve all browser tests. Without Chromium they are skipped with a line that says so,
-unless AVATAR_RELAY_REQUIRE_BROWSER=1 asks for a failure instead.
+unless `--require=browser` asks for a failure instead.
 """
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from playwright.async_api import Browser, async_playwright
 
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
+from tests import options
 from tests.browser.visit import Visit
 from tests.harness.clock import ManualClock
 from tests.unit.web.fixtures import Watching
@@ -36,15 +35,9 @@ ARGUMENTS = [
 
 
 @pytest.fixture(scope="session")
-def chromium() -> str:
+def chromium(pytestconfig: pytest.Config) -> str:
     """Where the system's Chromium is."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        line = "no chromium on the PATH: install the package chromium to test the watch page in a browser"
-        if os.environ.get("AVATAR_RELAY_REQUIRE_BROWSER") == "1":
-            pytest.fail(line)
-        pytest.skip(line)
-    return found
+    return options.program(pytestconfig, "browser")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -150,8 +143,8 @@ async def visit(browser: Browser) -> AsyncIterator[Visitor]:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def pictures(pytestconfig: pytest.Config, tmp_path: Path) -> Path:
     """Where screenshots go."""
-    folder = Path(os.environ.get("AVATAR_RELAY_SCREENSHOTS", tmp_path))
+    folder = Path(pytestconfig.getoption("--screenshots") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

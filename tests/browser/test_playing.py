@@ -12,7 +12,7 @@ from bot.core.views import Phase
 from tests.browser.conftest import Streams, Visitor
 from tests.unit.web.fixtures import CHANNEL, Watching
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_the_video_plays_by_itself_without_sound(watching: Watching, visit: Visitor, hls_url: str) -> None:

@@ -23,7 +23,7 @@ from tests.unit.web.fixtures import Watching
 
 __all__ = ["livekit_program", "livekit_server"]
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 OpenRoom = Callable[[], Awaitable[AvatarRoom]]
 

@@ -24,7 +24,12 @@ from tests.harness.livekit import LiveKitServer, livekit_program, livekit_server
 __all__ = ["livekit_program", "livekit_server"]
 
 # Three browsers and two encoders on perhaps two busy cores.
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(180),
+]
 
 CHANNEL = Channel("console", "home", "general")
 HOST = Actor("console", "ana", "Ana")

@@ -11,7 +11,7 @@ from tests.browser.looks import CONTRASTS, SCREENS, look_at
 from tests.harness.clock import ManualClock
 from tests.unit.web.fixtures import Watching
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from tests.fuzz.attacks import post_every_body
 from tests.fuzz.corpus import TEXTS, repeated
 from tests.platforms.slack import SlackDriver, local_address
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def slack(tmp_path: Path) -> AsyncIterator[SlackDriver]:

@@ -1,7 +1,6 @@
 """Hostile text: the command grammar, what becomes of a message before it is spoken, and signed links."""
 
 import json
-import os
 from collections.abc import Callable
 
 import pytest
@@ -14,12 +13,14 @@ from adapters.web.protocol import parse_message
 from bot.commands.parser import ADMIN, AVATAR, Command, Usage, parse
 from bot.core.errors import LinkInvalid, Refused
 from bot.text import estimate_duration, make_speakable, split
+from tests import options
 from tests.fuzz.corpus import KINDS, TEXTS, repeated
 from tests.fuzz.growth import grows_linearly
 from tests.harness.clock import ManualClock
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
-BOUNDS = settings(max_examples=5_000 if THOROUGH else 150, deadline=None)
+pytestmark = pytest.mark.slow
+
+BOUNDS = settings(max_examples=5_000 if options.is_thorough() else 150, deadline=None)
 USAGES = {
     (AVATAR, "start"): Usage(AVATAR, "start", "", options=("avatar", "voice", "mode", "quality")),
     (AVATAR, "say"): Usage(AVATAR, "say", "", "TEXT", required=True),

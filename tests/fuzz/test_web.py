@@ -3,7 +3,6 @@ words, nothing fails on our side, and the next visitor is served.
 """
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -14,6 +13,7 @@ from structlog.testing import capture_logs
 from yarl import URL
 
 from bot.core.models import RoomAccess
+from tests import options
 from tests.fuzz.attacks import (
     OUR_FAULT,
     PATIENCE,
@@ -30,8 +30,9 @@ from tests.fuzz.test_text import HOSTILE, SAYINGS
 from tests.harness.clock import ManualClock
 from tests.unit.web.fixtures import Watching
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
-BOUNDS = settings(max_examples=300 if THOROUGH else 15, deadline=None)
+pytestmark = pytest.mark.slow
+
+BOUNDS = settings(max_examples=300 if options.is_thorough() else 15, deadline=None)
 BROKEN = ("request_failed", "watch_page_feed_failed", "task failed", "readiness_check_failed")
 
 

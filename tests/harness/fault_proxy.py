@@ -7,7 +7,6 @@ through its failures beside others, since all of them mostly wait. Knows no stor
 """
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,17 +19,20 @@ from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
+from tests import options
 from tests.harness.programs import KEY, PATIENCE, Program, Service
 
 Result = TypeVar("Result")
-
-STEP = 1 if "RELAY_EVERY_POINT" in os.environ or os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 2
-"""Of so many ways to fail one is lived through now."""
 
 LONG_PATIENCE = 100.0
 """Seconds that a line may take to come: a call that is never answered takes the program 30 s."""
 
 CHUNK = 1 << 16
+
+
+def stride() -> int:
+    """Of so many ways to fail one is lived through now."""
+    return 1 if options.is_every_point() else 2
 
 
 class FaultProxy:

@@ -1,12 +1,10 @@
 """A real LiveKit server for tests: `livekit-server --dev` on ports of its own, one for each test process.
 
 Import `livekit_server` in a `conftest.py` or a test module. Without the program on the PATH the tests that ask for it
-are skipped with a line that says so, unless AVATAR_RELAY_REQUIRE_LIVEKIT=1 asks for a failure instead.
+are skipped with a line that says so, unless `--require=livekit` asks for a failure instead.
 """
 
 import http.client
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -17,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import options
 from tests.harness.ports import free_port
 
 PROGRAM = "livekit-server"
-INSTALL = "go install github.com/livekit/livekit-server/cmd/server@v1.13.5, and call the program livekit-server"
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 
@@ -56,15 +54,9 @@ class LiveKitServer:
 
 
 @pytest.fixture(scope="session")
-def livekit_program() -> str:
+def livekit_program(pytestconfig: pytest.Config) -> str:
     """Where `livekit-server` is."""
-    found = shutil.which(PROGRAM)
-    if found is None:
-        line = f"no {PROGRAM} on the PATH: {INSTALL}, to test rooms with a real server"
-        if os.environ.get("AVATAR_RELAY_REQUIRE_LIVEKIT") == "1":
-            pytest.fail(line)
-        pytest.skip(line)
-    return found
+    return options.program(pytestconfig, "livekit")
 
 
 @pytest.fixture(scope="session")

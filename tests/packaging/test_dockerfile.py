@@ -24,7 +24,7 @@ from tests.packaging.dockerfile import Build, Stage, context_of, instructions
 from tests.packaging.started import Started, get
 
 # The packages come from the index, or from what `make setup` has downloaded.
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 DOCKERFILE = ROOT / "Dockerfile"
 MEGABYTE = 1_000_000

@@ -2,13 +2,12 @@
 browser over HTTPS, the stream beside it plays, and the metrics stay inside.
 
 Caddy's own certificates take the place of those it would get for a real name; ports are ones that are free here.
-Without `caddy` on the PATH the test is left out with a line that says so, unless AVATAR_RELAY_REQUIRE_CADDY=1 asks for
-a failure instead.
+Without `caddy` on the PATH the test is left out with a line that says so, unless `--require=caddy` asks for a failure
+instead.
 """
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,18 +16,18 @@ from pathlib import Path
 import pytest
 from playwright.async_api import async_playwright
 
+from tests import options
 from tests.browser.conftest import ARGUMENTS
 from tests.browser.visit import Visit
 from tests.harness.ports import free_port
 from tests.packaging.conftest import ROOT
 from tests.packaging.started import Started
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 GUIDE = (ROOT / "docs/watching.md").read_text(encoding="utf-8")
 HOST = "avatar.example.com"
 BOT = "127.0.0.1:8080"
-INSTALL = "go install github.com/caddyserver/caddy/v2/cmd/caddy@v2.11.9"
 
 OF_THIS_MACHINE = """{{
     admin off
@@ -42,20 +41,10 @@ OF_THIS_MACHINE = """{{
 """What stands above the site here: nothing of it changes what the site does with a request."""
 
 
-def program(*names: str) -> str:
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
-        line = f"no {names[0]} on the PATH" + (f": {INSTALL}" if names[0] == "caddy" else "")
-        if os.environ.get(f"AVATAR_RELAY_REQUIRE_{'CADDY' if names[0] == 'caddy' else 'BROWSER'}") == "1":
-            pytest.fail(line)
-        pytest.skip(line)
-    return found
-
-
 @contextmanager
-def caddy(folder: Path, bot_port: int) -> Iterator[int]:
+def caddy(binary: str, folder: Path, bot_port: int) -> Iterator[int]:
     """Caddy with the site of the documentation; where it listens with HTTPS."""
-    port, binary = free_port(), program("caddy")
+    port = free_port()
     (site,) = re.findall(r"^```caddy\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
     assert HOST in site
     assert site.count(BOT) == 1
@@ -90,10 +79,12 @@ def bot(folder: Path, port: int) -> Iterator[str]:
         assert started.terminate() == 0
 
 
-async def test_page_behind_caddy_plays_with_captions_and_the_metrics_stay_inside(tmp_path: Path) -> None:
-    chromium = program("chromium", "chromium-browser", "google-chrome")
+async def test_page_behind_caddy_plays_with_captions_and_the_metrics_stay_inside(
+    pytestconfig: pytest.Config, tmp_path: Path
+) -> None:
+    chromium, binary = options.program(pytestconfig, "browser"), options.program(pytestconfig, "caddy")
     bot_port = free_port()
-    with caddy(tmp_path, bot_port) as port, bot(tmp_path, bot_port) as link:
+    with caddy(binary, tmp_path, bot_port) as port, bot(tmp_path, bot_port) as link:
         async with async_playwright() as playwright:
             mapped = f"--host-resolver-rules=MAP {HOST}:443 127.0.0.1:{port}"
             browser = await playwright.chromium.launch(executable_path=chromium, args=[*ARGUMENTS, mapped])

@@ -16,6 +16,8 @@ import pytest
 
 from tests.packaging.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 NOT_OURS_ALONE = ("avatar_relay-", "_editable_impl_avatar_relay", "_avatar_relay")
 """What an editable install leaves in `site-packages`; the clean environment must not see the checkout through it."""
 

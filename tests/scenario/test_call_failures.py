@@ -2,8 +2,8 @@
 
 A worker takes one call: a program of its own, with a simulator and a fault proxy (`fault_proxy`), that lives through
 all ways in which the call can fail, one session each. The workers of a provider run side by side; they mostly wait. In
-an ordinary run each worker lives through every second way, another half than its neighbour; with RELAY_EVERY_POINT=1 or
-HYPOTHESIS_PROFILE=thorough through all of them.
+an ordinary run each worker lives through every second way, another half than its neighbour; with `--every-point` or
+`--hypothesis-profile=thorough` through all of them.
 """
 
 import re
@@ -22,9 +22,11 @@ import pytest
 from bot import sentences
 from bot.core.errors import AnswerError, RateLimited, Transient, Trouble
 from bot.core.models import UtteranceState
-from tests.harness.fault_proxy import STEP, FaultProxy, Talk, Worker
+from tests.harness.fault_proxy import FaultProxy, Talk, Worker, stride
 from tests.harness.programs import KEY, Service, wait_until
 from tests.scenario.expected_texts import trouble_in, words
+
+pytestmark = pytest.mark.slow
 
 SILENT, REFUSED, BUSY_ONCE, BUSY, SLOW = "silent", "refused", "429 once", "429 for long", "slow"
 WAYS: Mapping[str, Mapping[str, Any]] = {
@@ -413,7 +415,7 @@ def test_a_call_that_fails_is_told_once_and_creates_says_and_leaves_nothing_twic
 ) -> None:
     starting = threading.Semaphore(2)
     workers = [
-        CallWorker(tmp_path / f"{number}", starting, provider, call, [*WAYS][number % STEP :: STEP])
+        CallWorker(tmp_path / f"{number}", starting, provider, call, [*WAYS][number % stride() :: stride()])
         for number, call in enumerate(CALLS[provider])
     ]
     with ThreadPoolExecutor(len(workers)) as pool:

@@ -26,6 +26,8 @@ from bot.store import tables
 from tests.harness.bot import CHANNEL, PROVIDERS, BotHarness, simulated, with_policy
 from tests.harness.clock import ClockElsewhere, ManualClock
 
+pytestmark = pytest.mark.slow
+
 HOUR, DAY = 3600.0, 86_400.0
 BACK_AND_FORTH = pytest.mark.parametrize("jump", [-HOUR, 400 * DAY], ids=["back", "forth"])
 LONG = "this one is being said for quite a while, and it is followed by others that wait for their turn"

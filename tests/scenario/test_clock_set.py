@@ -20,6 +20,8 @@ from tests.harness.deployment import SlackDeployment
 from tests.harness.forkserver import ForkServer
 from tests.platforms.slack import text_of
 
+pytestmark = pytest.mark.slow
+
 HOUR, DAY = 3600.0, 86_400.0
 IDLE, LONGEST = 60.0, 600.0
 """Seconds of `SESSION_IDLE_TIMEOUT` and `SESSION_MAX_DURATION`."""

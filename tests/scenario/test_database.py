@@ -6,7 +6,11 @@ import resource
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from tests.harness.programs import Program, Service, run
+
+pytestmark = pytest.mark.slow
 
 NOT_TAKEN = "The bot cannot write to its database, so that was not taken."
 

@@ -19,6 +19,8 @@ from bot.facade import ChatAdapter
 from bot.plugins import load_adapters
 from bot.settings import load
 
+pytestmark = pytest.mark.slow
+
 FOLDER = Path(__file__).parents[2] / "examples/telnet_chat"
 PROJECT = tomllib.loads((FOLDER / "pyproject.toml").read_text(encoding="utf-8"))
 PATIENCE = 20.0

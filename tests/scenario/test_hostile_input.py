@@ -36,6 +36,8 @@ from tests.harness.programs import KEY, Program, Service
 from tests.scenario.chat_scenario import Story
 from tests.scenario.chat_services import PUBLIC, ChatServices, ServedProgram
 
+pytestmark = pytest.mark.slow
+
 LOGGED = {"LOG_LEVEL": "warning", "LOG_FORMAT": "json"}
 UNLIMITED = {"USER_RATE": "0", "QUEUE_LIMIT": "1000"}
 """Everything is taken in: a refusal for its number says nothing about a text."""

@@ -2,11 +2,10 @@
 
 A story is told once to the end to learn its steps, then once for each step with a program that dies there. The steps
 are printed (`-s`). In an ordinary run every so many-th is walked, another set for each provider; with
-RELAY_EVERY_POINT=1 or HYPOTHESIS_PROFILE=thorough all of them are.
+`--every-point` or `--hypothesis-profile=thorough` all of them are.
 """
 
 import contextlib
-import os
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +19,14 @@ from typing import Any
 import pytest
 
 from bot.core.models import UtteranceState
+from tests import options
 from tests.harness.forkserver import ForkServer, KillableProcess
 from tests.harness.programs import KEY, Service, wait_until
 
+pytestmark = pytest.mark.slow
+
 PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
-EVERY_STEP = "RELAY_EVERY_POINT" in os.environ or os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+EVERY_STEP = options.is_every_point()
 AT_ONCE = 4
 """Stories that are told side by side, each with a simulator of its own; they mostly wait."""
 

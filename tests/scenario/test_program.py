@@ -15,7 +15,7 @@ from bot.cli.main import app
 from tests.harness.ports import free_port
 from tests.harness.programs import Program, Service, run, wait_until
 
-pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("logging_as_it_was")]
 
 LONG = "this is under way when the bot is killed, and it goes on for a few seconds"
 """Spoken in 5 s: long enough that the next message has not been sent ahead yet."""

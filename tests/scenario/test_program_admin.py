@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from bot.cli.main import app
 from tests.harness.programs import Program, Service, run, wait_until
 
-pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("logging_as_it_was")]
 
 BLOCKED = "You are blocked from using the avatar here."
 YOU = "console:you"

@@ -2,7 +2,6 @@
 everything."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,12 +11,13 @@ from adapters.simulator import Effect
 from bot import sentences
 from bot.core.models import EndReason, SessionState, UtteranceState
 from bot.store import tables
+from tests import options
 from tests.harness.bot import CHANNEL, PROVIDERS, BotHarness
 
 TEXTS = ("first message of the story", "second message, a bit longer than the first one", "third")
 INSTANTS = {"heygen-realtime": 84, "heygen-streaming": 68, "liveavatar": 80}
 """A few more than there are in the story below: one before and one after each write and each request."""
-EVERY = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 3
+EVERY = 1 if options.is_thorough() else 3
 """Of so many instants one is tried, another one at each provider."""
 
 

@@ -4,7 +4,7 @@ LiveAvatar alone: v3 has no rooms, and v1 takes its commands over HTTP and gets 
 
 A worker is a program of its own, with a simulator and a fault proxy (`websocket_fault_proxy`), that lives through one
 session for each of its failures. The workers run side by side; they mostly wait. In an ordinary run every second way is
-lived through; with RELAY_EVERY_POINT=1 or HYPOTHESIS_PROFILE=thorough all of them.
+lived through; with `--every-point` or `--hypothesis-profile=thorough` all of them.
 """
 
 import re
@@ -19,10 +19,12 @@ import pytest
 
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
 from adapters.simulator.llm.answers import answer_to
-from tests.harness.fault_proxy import STEP, Talk, Worker
+from tests.harness.fault_proxy import Talk, Worker, stride
 from tests.harness.programs import Service, wait_until
 from tests.harness.websocket_fault_proxy import ROOM, WELCOME, Way, WebSocketFaultProxy
 from tests.scenario.expected_texts import MAYBE_SAID, NOT_CUT, trouble_in
+
+pytestmark = pytest.mark.slow
 
 WORKERS = 6
 
@@ -245,7 +247,7 @@ class RoomWorker(Worker):
 
 def some_of(ways: Sequence[Way], number: int) -> Sequence[Way]:
     """The ways that are lived through now; of a single one that is always it."""
-    step = min(STEP, len(ways))
+    step = min(stride(), len(ways))
     return ways[number % step :: step]
 
 

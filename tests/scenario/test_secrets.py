@@ -21,6 +21,8 @@ from tests.scenario.echoing_gateway import EchoingGateway
 from tests.scenario.secret_scan import assert_none_of
 from tests.scenario.web_clients import read_the_web
 
+pytestmark = pytest.mark.slow
+
 KEY = "avatarkey-7h1s0n31sn0b0dys"
 SECRETS = {
     "WEB_SECRET": "websecret-7h1s0n31sn0b0dys",

@@ -15,6 +15,8 @@ from tests.scenario.chat_services import ChatServices
 from tests.scenario.secret_scan import assert_none_of
 from tests.scenario.setup.shell import run
 
+pytestmark = pytest.mark.slow
+
 REPORT = "report.json"
 RUN, DOCTOR, DIAGNOSTICS = ("run",), ("doctor", "--json"), ("diagnostics", REPORT)
 TABLE = ("doctor", "--channel", "C0TWIN00000")

@@ -12,6 +12,8 @@ import pytest
 from bot.app import SHUTDOWN_TIME
 from tests.harness.programs import KEY, Program, Service, wait_until
 
+pytestmark = pytest.mark.slow
+
 PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
 CLOSE = {
     "heygen-realtime": "/v3/avatar-realtime/*/cancel",

@@ -2,12 +2,11 @@
 and no file is left over, nothing is said twice, and what the provider has open is what the rows say.
 
 The program is a process of its own between a local Slack and the avatar service (`deployment`), with a clock that is
-fast. The hour is a short one, in fewer channels, in an ordinary run; HYPOTHESIS_PROFILE=thorough takes all of it, on
-every provider.
+fast. The hour is a short one, in fewer channels, in an ordinary run; `--hypothesis-profile=thorough` takes all of it,
+on every provider.
 """
 
 import asyncio
-import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -17,13 +16,16 @@ import pytest
 
 from adapters.simulator import SimulatorOptions
 from bot.core.models import StreamState, UtteranceState
+from tests import options
 from tests.fakes.slack import Channel
 from tests.harness.bot import PROVIDERS
 from tests.harness.deployment import SlackDeployment
 from tests.harness.forkserver import ForkServer
 from tests.harness.simulator_faults import FAULTS
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+pytestmark = pytest.mark.slow
+
+THOROUGH = options.is_thorough()
 CHANNELS = 200 if THOROUGH else 30
 ROUNDS = 120 if THOROUGH else 12
 ROUND = 30.0

@@ -18,7 +18,7 @@ import pytest
 from tests.contract.store.conftest import new_postgres_url, postgres_server  # noqa: F401  fixtures
 from tests.harness.programs import PATIENCE, Program, Service, run, wait_until
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 T = TypeVar("T")
 

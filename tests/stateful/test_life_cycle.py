@@ -4,16 +4,16 @@ checked after every step (rules 1, 2, 4, 5 and 7).
 The whole bot is in this process with a clock that only the test moves, so that a step may end between two instants, and
 what was found is found again; `test_program.py` does the like with the real program.
 
-`HYPOTHESIS_PROFILE=thorough` looks for longer.
+`--hypothesis-profile=thorough` looks for longer.
 """
 
 import asyncio
-import os
 import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -24,9 +24,12 @@ from bot.core.models import Channel, SessionState, StreamState, UtteranceState
 from bot.core.tasks import cancel_and_wait
 from bot.relay import Message
 from bot.store import tables
+from tests import options
 from tests.harness.bot import ADA, ANA, BotHarness, simulated
 from tests.harness.clock import ClockElsewhere
 from tests.harness.simulator_faults import FAULTS
+
+pytestmark = pytest.mark.slow
 
 CHANNELS = tuple(Channel("test", "workspace", name) for name in ("general", "random"))
 # The id of a stream ends in a digit or in a to f, "words" does not.
@@ -58,7 +61,7 @@ COMMANDS = (
     "idle 20", "idle 300",
 )  # fmt: skip
 ADMIN_COMMANDS = ("sessions", "cleanup", "stop-all", "usage", "limits", "block ana", "unblock ana")
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+THOROUGH = options.is_thorough()
 BOUNDS = settings(
     max_examples=300 if THOROUGH else 16,
     stateful_step_count=60 if THOROUGH else 22,

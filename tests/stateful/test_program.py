@@ -3,11 +3,10 @@ the clock and `kill` can do to it, in any order: the rules of the house are chec
 
 The program goes on while they are checked, so that each check reads first what must not be outrun by the other. Each
 life is a random walk, whose seed hypothesis picks; rules of a machine would begin with many lives in which nothing much
-happens. `HYPOTHESIS_PROFILE=thorough` looks for longer.
+happens. `--hypothesis-profile=thorough` looks for longer.
 """
 
 import asyncio
-import os
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from hypothesis import strategies as st
 
 from adapters.simulator import SimulatorOptions
 from bot.core.models import SessionState, StreamState, UtteranceState
+from tests import options
 from tests.fakes.slack import Channel, Message
 from tests.harness.bot import PROVIDERS
 from tests.harness.deployment import SlackDeployment
@@ -29,7 +29,9 @@ from tests.harness.simulator_faults import FAULTS
 from tests.platforms.platform_driver import ADA
 from tests.stateful.test_life_cycle import CALLS, COMMANDS
 
-THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+pytestmark = pytest.mark.slow
+
+THOROUGH = options.is_thorough()
 STEPS = 60 if THOROUGH else 30
 BOUNDS = settings(
     max_examples=40 if THOROUGH else 3,

@@ -27,7 +27,7 @@ from tests.harness.livekit import livekit_program, livekit_server  # noqa: F401 
 from tests.unit.simulator.viewer import LOUD, Viewer
 
 # Real rooms, real encoders, and perhaps two busy cores.
-pytestmark = pytest.mark.timeout(90)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 
 STORY = "Once upon a time there was a robin. " * 8
 REQUEST = StreamRequest("sim-robin", "sim-voice-clara", "medium", "", 300, 600)

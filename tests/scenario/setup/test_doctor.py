@@ -19,6 +19,8 @@ from tests.platforms.running_bot import KEY
 from tests.scenario.setup.examined import PORT, found, of_simulator
 from tests.scenario.setup.shell import run
 
+pytestmark = pytest.mark.slow
+
 
 def databases(folder: Path) -> list[Path]:
     return list(folder.rglob("*.sqlite3"))

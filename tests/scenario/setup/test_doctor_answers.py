@@ -3,12 +3,16 @@ sentence in `tests/unit/cli/test_doctor_chat_model.py`."""
 
 from pathlib import Path
 
+import pytest
+
 from adapters.simulator import Simulator
 from bot.core.clock import SystemClock
 from tests.fakes.chat_api import ChatApi
 from tests.platforms.running_bot import KEY
 from tests.scenario.setup.examined import found, of_simulator
 from tests.scenario.setup.shell import run
+
+pytestmark = pytest.mark.slow
 
 
 async def examined(folder: Path, simulator: Simulator, **settings: str) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from adapters.chat.slack.manifest import manifest_of
 from adapters.simulator import Simulator
 from tests.fakes.discord import FakeDiscord, Fault
@@ -10,6 +12,8 @@ from tests.harness.livekit import LiveKitServer
 from tests.platforms.running_bot import settings_with
 from tests.scenario.setup.examined import found, of_simulator
 from tests.scenario.setup.shell import run
+
+pytestmark = pytest.mark.slow
 
 
 async def test_discord_that_is_right(tmp_path: Path, simulator: Simulator, discord: FakeDiscord) -> None:

@@ -11,6 +11,8 @@ from tests.harness.ports import free_port
 from tests.platforms.running_bot import KEY
 from tests.scenario.setup.shell import Terminal, run
 
+pytestmark = pytest.mark.slow
+
 END_OF_INPUT = "\x04"
 """What Ctrl-D types in a terminal."""
 

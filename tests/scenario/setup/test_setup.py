@@ -12,6 +12,8 @@ from adapters.simulator import Simulator
 from tests.platforms.running_bot import KEY
 from tests.scenario.setup.shell import environment, run
 
+pytestmark = pytest.mark.slow
+
 # --- what is pasted somewhere ----------------------------------------------------------------------------------------
 
 
