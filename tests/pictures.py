@@ -25,10 +25,11 @@ from playwright.async_api import Browser, async_playwright
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.render import embed_of
 from adapters.chat.slack.blocks import CommandRenamer, message_of_panel
-from bot.core.models import Channel, Mode
+from bot.core.models import Mode
 from bot.core.views import Phase, SessionView
 from bot.sessions.panel import panel_of
 from tests.browser.conftest import ARGUMENTS
+from tests.builders import a_session_view
 from tests.pages import ROOT
 
 FOLDER = ROOT / "docs/pictures"
@@ -36,17 +37,13 @@ NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 FACE = "https://avatar.example.com/face.svg"
 WIDTH = 640
 
-LIVE = SessionView(
+LIVE = a_session_view(
     session_id="k3v9qa",
-    channel=Channel("discord", "guild", "general"),
-    phase=Phase.LIVE,
     mode=Mode.CHAT,
     avatar="Robin",
     avatar_picture=FACE,
-    started_by_name="Ana",
     queue_length=2,
     speaking="Good morning, everybody.",
-    held=False,
     ends_at=NOW + timedelta(minutes=47),
     watch_url="https://avatar.example.com/w/wZrwtgXXW6zy",
     price_per_minute=Decimal(3),

@@ -48,12 +48,13 @@ from bot.store import migrate
 from bot.store.store import Store
 from bot.streams.catalogue import Catalogue
 from bot.streams.streams import StreamCloser
+from tests.builders import an_actor
 from tests.harness.clock import ManualClock
 from tests.harness.settle import wait_loop_idle, watch_threads
 
 CHANNEL = Channel("test", "workspace", "general")
-ANA = Actor("test", "ana", "Ana")
-ADA = Actor("test", "ada", "Ada", role=Role.ADMIN, is_operator=True)
+ANA = an_actor("Ana")
+ADA = an_actor("Ada", role=Role.ADMIN, is_operator=True)
 KEY = SecretStr("key-that-nobody-may-read-0123456789")
 PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
 PATIENCE = 10.0

@@ -9,11 +9,12 @@ from pathlib import Path
 from adapters.simulator import Effect
 from bot.access.permissions import AccessLists
 from bot.core.events import SessionChanged
-from bot.core.models import Actor, AuditEntry, Channel, EndReason, Role
+from bot.core.models import AuditEntry, Channel, EndReason, Role
 from bot.store import tables
+from tests.builders import an_actor
 from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness, simulated
 
-MIA = Actor("test", "mia", "Mia", role=Role.ADMIN)
+MIA = an_actor("Mia", role=Role.ADMIN)
 """Admin of the workspace of `CHANNEL`, and not the operator."""
 
 SECOND = replace(CHANNEL, id="second")

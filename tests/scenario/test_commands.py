@@ -10,10 +10,11 @@ from bot.commands.parser import CommandContext, parse
 from bot.core.errors import StoreError
 from bot.core.models import Actor, Channel, Mode, Role, UtteranceState
 from bot.core.views import Reply, Visibility
+from tests.builders import an_actor
 from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness, with_policy
 
-GUEST = Actor("test", "guest", "Guest", role=Role.VIEWER)
-BLOCKED = Actor("test", "blocked", "Blocked", role=Role.BLOCKED)
+GUEST = an_actor("Guest", role=Role.VIEWER)
+BLOCKED = an_actor("Blocked", role=Role.BLOCKED)
 
 
 async def test_a_command_without_a_session_says_how_to_start_one(realtime: BotHarness) -> None:
@@ -109,7 +110,7 @@ async def test_queue_lists_what_waits_with_its_authors(realtime: BotHarness) -> 
     await realtime.start()
     long = "the first one takes long enough that the others have to wait for it to be over"
     await realtime.write(long)
-    await realtime.write("second", Actor("test", "bo", "Bo"))
+    await realtime.write("second", an_actor("Bo"))
     await realtime.until(lambda: realtime.states(long)[-1:] == [UtteranceState.SPEAKING])
     reply = await realtime.type("/avatar queue")
     assert reply.text.splitlines()[0].startswith("Now: the first one takes long enough")

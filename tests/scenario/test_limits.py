@@ -15,11 +15,12 @@ from adapters.simulator import Effect
 from bot.access.quotas import Limits, Quotas
 from bot.core.errors import Refused
 from bot.core.events import NoticeKind
-from bot.core.models import Actor, Channel, EndReason
+from bot.core.models import Channel, EndReason
 from bot.store import tables
+from tests.builders import an_actor
 from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness, simulated, with_policy
 
-BO = Actor("test", "bo", "Bo")
+BO = an_actor("Bo")
 SECOND = replace(CHANNEL, id="second")
 THIRD = replace(CHANNEL, id="third")
 ELSEWHERE = Channel("test", "other workspace", "general")

@@ -10,10 +10,11 @@ from bot.commands.parser import AVATAR, CommandContext, parse
 from bot.core.errors import Refused
 from bot.core.models import Actor, AuditEntry, Channel, Role
 from bot.store import tables
+from tests.builders import an_actor
 from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness
 
-BO = Actor("test", "bo", "Bo")
-ADMIN_HERE = Actor("test", "mia", "Mia", role=Role.ADMIN)
+BO = an_actor("Bo")
+ADMIN_HERE = an_actor("Mia", role=Role.ADMIN)
 ELSEWHERE = Channel("test", "other workspace", "general")
 BLOCKED = "You are blocked from using the avatar here."
 DENIED = "Avatars are not allowed in this channel. Try another one."

@@ -15,6 +15,7 @@ from bot.core.models import Actor, Mode, Role, UtteranceState
 from bot.sessions.registry import StartOptions
 from bot.settings import Relay as RelayRule
 from bot.store import tables
+from tests.builders import an_actor
 from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness, with_policy
 
 BOT = Actor("test", "bot", "Other bot", is_bot=True)
@@ -101,7 +102,7 @@ async def test_who_writes_too_much_is_slowed_down_and_others_and_admins_are_not(
         assert (await refusal(world, "quick")).startswith(
             "That is too fast: each person may send at most 3 messages a minute"
         )
-        assert (await world.write("from somebody else", Actor("test", "bo", "Bo"))).utterance is not None
+        assert (await world.write("from somebody else", an_actor("Bo"))).utterance is not None
         for _ in range(5):
             assert (await world.write("admin", ADA)).utterance is not None
         await world.pass_time(61)

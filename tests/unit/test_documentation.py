@@ -114,7 +114,7 @@ def test_settings_of_an_example_exist(page: Path) -> None:
 
 
 OF_OTHERS = re.compile(
-    r"((AVATAR_)?RELAY|SIMULATOR|POSTGRES|TELNET|DUPLICATE|PARTICIPANT|ROOM)_\w+|SSL_CERT_FILE"
+    r"(SIMULATOR|POSTGRES|TELNET|DUPLICATE|PARTICIPANT|ROOM)_\w+|SSL_CERT_FILE"
     r"|(HTTPS?|ALL|NO)_PROXY"
 )
 """Names in capitals that are no settings of the bot: of the tests, the simulator, the examples, of LiveKit, and of the

@@ -8,7 +8,7 @@ import pytest
 from bot.core.models import AuditEntry, Channel, ChannelSettings, Mode
 from bot.store.audit import REFUSED, SAME_REFUSAL
 from bot.store.store import Store
-from tests.contract.store.values import CHANNEL, NOON
+from tests.builders import CHANNEL, NOON
 
 REFUSAL = AuditEntry(NOON, "discord:1 (Ana)", REFUSED, detail="/avatar stop in discord:guild:general: You may not.")
 

@@ -14,7 +14,7 @@ from bot.core.errors import StoreError
 from bot.core.models import UtteranceState
 from bot.store import migrate
 from bot.store.store import Store
-from tests.contract.store.values import a_session, an_utterance
+from tests.builders import a_session, an_utterance
 from tests.harness.clock import ManualClock
 
 SESSIONS = [a_session() for _ in range(3)]

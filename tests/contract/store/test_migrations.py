@@ -14,7 +14,7 @@ from bot.core.errors import StoreError, StoreTooNew, StoreUnavailable
 from bot.store import migrate
 from bot.store.store import Store
 from bot.store.tables import metadata
-from tests.contract.store.values import a_session
+from tests.builders import a_session
 from tests.harness.clock import ManualClock
 
 

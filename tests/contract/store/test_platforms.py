@@ -18,7 +18,7 @@ from bot.core.models import (
     UtteranceState,
 )
 from bot.store.store import Store
-from tests.contract.store.values import CHANNEL, NOON, a_session, a_stream, an_utterance
+from tests.builders import CHANNEL, NOON, a_session, a_stream, an_utterance
 from tests.harness.clock import ManualClock
 
 MINUTE = timedelta(minutes=1)

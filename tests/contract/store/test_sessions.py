@@ -9,7 +9,7 @@ import pytest
 from bot.core.errors import StoreError
 from bot.core.models import EndReason, Mode, SessionState
 from bot.store.store import Store
-from tests.contract.store.values import CHANNEL, NOON, a_session
+from tests.builders import CHANNEL, NOON, a_session
 from tests.harness.clock import ManualClock
 
 

@@ -8,7 +8,7 @@ import pytest
 from bot.core.errors import StoreError
 from bot.core.models import StreamState
 from bot.store.store import Store
-from tests.contract.store.values import NOON, a_session, a_stream
+from tests.builders import NOON, a_session, a_stream
 from tests.harness.clock import ManualClock
 
 

@@ -12,7 +12,7 @@ from bot.core.models import Utterance, UtteranceState
 from bot.store.rows import read_utterance
 from bot.store.store import Store
 from bot.store.tables import utterances as utterances_table
-from tests.contract.store.values import NOON, a_session, an_utterance
+from tests.builders import NOON, a_session, an_utterance
 from tests.harness.clock import ManualClock
 
 FINAL = [state for state in UtteranceState if state.is_final]

@@ -10,7 +10,7 @@ from bot.access.quotas import Limits, Quotas
 from bot.core.errors import Refused
 from bot.core.models import Channel, SessionState, StreamState
 from bot.store.store import Store
-from tests.contract.store.values import a_session, a_stream
+from tests.builders import a_session, a_stream
 from tests.harness.clock import ManualClock
 
 HERE = Channel("discord", "guild", "general")

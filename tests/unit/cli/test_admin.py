@@ -19,7 +19,7 @@ from bot.settings import load, variables
 from bot.store import migrate
 from bot.store.lock.instance import InstanceLock
 from bot.store.store import Store
-from tests.contract.store.values import a_session, a_stream, an_utterance
+from tests.builders import a_session, a_stream, an_utterance
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 

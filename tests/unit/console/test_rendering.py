@@ -1,7 +1,7 @@
 """What the console shows, as lines and on a terminal."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -20,42 +20,17 @@ from adapters.chat.console.render import (
 from adapters.chat.console.terminal import dress, shows_colour
 from bot.commands.parser import Usage
 from bot.core.events import Notice, SessionChanged, UtteranceChanged
-from bot.core.models import Channel, Mode, Utterance, UtteranceState
-from bot.core.views import Phase, Reply, SessionView
+from bot.core.models import UtteranceState
+from bot.core.views import Phase, Reply
+from tests.builders import CHANNEL, NOON, a_session_view, an_utterance
 from tests.harness.clock import ManualClock
 
-CHANNEL = Channel("console", "local", "console")
-NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-VIEW = SessionView(
-    session_id="abc234",
-    channel=CHANNEL,
-    phase=Phase.LIVE,
-    mode=Mode.REPEAT,
-    avatar="Robin",
-    avatar_picture=None,
-    started_by_name="you",
-    queue_length=2,
-    speaking=None,
-    held=False,
-    ends_at=NOW + timedelta(minutes=10),
-    price_per_minute=Decimal(3),
-)
+VIEW = a_session_view(queue_length=2, ends_at=NOON + timedelta(minutes=10), watch_url=None, price_per_minute=Decimal(3))
 
 
 def utterance(state: UtteranceState, text: str = "hello") -> UtteranceChanged:
-    return UtteranceChanged(
-        CHANNEL,
-        Utterance(
-            id="1",
-            session_id="abc234",
-            mode=Mode.REPEAT,
-            text=text,
-            author="console:you",
-            author_name="you",
-            state=state,
-            accepted_at=NOW,
-        ),
-    )
+    changed = an_utterance(text=text, author="console:you", author_name="you", state=state)
+    return UtteranceChanged(CHANNEL, changed)
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------
@@ -114,7 +89,7 @@ def test_long_piped_line_is_repeated_in_part() -> None:
 
 
 async def test_status_line_counts_down() -> None:
-    clock = ManualClock(NOW)
+    clock = ManualClock(NOON)
     assert status_line(VIEW, clock) == " live · mode repeat · 2 messages waiting · 10:00 left · $3.00/min "
     await clock.advance(61)
     assert status_line(VIEW, clock) == " live · mode repeat · 2 messages waiting · 8:59 left · $3.00/min "
@@ -122,11 +97,11 @@ async def test_status_line_counts_down() -> None:
 
 def test_status_line_names_no_price_where_nothing_is_open() -> None:
     idle = replace(VIEW, phase=Phase.WAITING_FOR_TEXT, queue_length=0, price_per_minute=None)
-    assert status_line(idle, ManualClock(NOW)) == " waiting for text · mode repeat · no messages waiting · 10:00 left "
+    assert status_line(idle, ManualClock(NOON)) == " waiting for text · mode repeat · no messages waiting · 10:00 left "
 
 
 def test_status_line_without_an_avatar_says_how_to_get_one() -> None:
-    assert "/avatar start" in status_line(None, ManualClock(NOW))
+    assert "/avatar start" in status_line(None, ManualClock(NOON))
 
 
 @pytest.mark.parametrize(

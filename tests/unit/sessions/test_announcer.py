@@ -8,28 +8,13 @@ from structlog.testing import capture_logs
 
 from bot.core.errors import Transient
 from bot.core.events import EventBus, Notice, NoticeKind, SessionChanged, SessionEvent, Subscription, UtteranceChanged
-from bot.core.models import Channel, Mode
-from bot.core.views import Phase, SessionView
+from bot.core.views import Phase
 from bot.sessions import panel
 from bot.sessions.announcer import Announcer
 from bot.speaking.item import SpeechItem
-from tests.contract.store.values import NOON, a_session, an_utterance
+from tests.builders import CHANNEL, a_session, a_session_view, an_utterance
 
-CHANNEL = Channel("discord", "guild", "general")
-VIEW = SessionView(
-    session_id="session",
-    channel=CHANNEL,
-    phase=Phase.LIVE,
-    mode=Mode.REPEAT,
-    avatar="Juno",
-    avatar_picture=None,
-    started_by_name="Ana",
-    queue_length=0,
-    speaking=None,
-    held=False,
-    ends_at=NOON,
-    watch_url="https://watch.example.com/w/1",
-)
+VIEW = a_session_view()
 WAITING = replace(VIEW, phase=Phase.WAITING_FOR_VIEWER)
 
 

@@ -1,31 +1,21 @@
 """What a panel shows, drawn from a view alone."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
-from bot.core.models import Channel, Mode
 from bot.core.views import Phase, SessionView
 from bot.sentences import PHASES
 from bot.sessions import panel
 from bot.sessions.panel import panel_of
+from tests.builders import NOON, a_session_view
 
-NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-VIEW = SessionView(
-    session_id="abc123",
-    channel=Channel("test", "workspace", "general"),
-    phase=Phase.LIVE,
-    mode=Mode.REPEAT,
+VIEW = a_session_view(
     avatar="juno",
     avatar_picture="https://example.com/juno.png",
-    started_by_name="Ana",
     queue_length=2,
     speaking="hello",
-    held=False,
-    ends_at=NOON,
-    watch_url="https://watch.test/w/nonce",
     hls_url="https://example.com/stream.m3u8",
     price_per_minute=Decimal(3),
 )

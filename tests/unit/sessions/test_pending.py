@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bot.sessions.pending import PendingUtterances
-from tests.contract.store.values import a_session, an_utterance
+from tests.builders import a_session, an_utterance
 from tests.harness.clock import settle
 
 

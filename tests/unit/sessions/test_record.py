@@ -11,7 +11,7 @@ from bot.core.models import EndReason, Mode, Session, SessionState, UtteranceSta
 from bot.sessions.record import SessionRecorder, UnsavedSessions
 from bot.store import migrate
 from bot.store.store import Store
-from tests.contract.store.values import NOON, a_session, an_utterance
+from tests.builders import NOON, a_session, an_utterance
 from tests.harness.clock import ManualClock
 
 

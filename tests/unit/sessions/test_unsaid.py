@@ -1,28 +1,19 @@
 """Who is told what of the words that the end of a session left unsaid."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.models import Mode, Utterance, UtteranceState
+from bot.core.models import UtteranceState
 from bot.core.views import Visibility
 from bot.sentences import MAX_QUOTE_LENGTH, QUOTED, left_unsaid, left_unsaid_of
 from bot.sessions.unsaid import UnsaidPromises
+from tests.builders import an_utterance
 
-DROPPED = Utterance(
-    id="u1",
-    session_id="s",
-    mode=Mode.REPEAT,
-    text="hello",
-    author="discord:1",
-    author_name="Ana",
-    state=UtteranceState.DROPPED,
-    accepted_at=datetime(2026, 1, 1, tzinfo=UTC),
-)
-POSTED = replace(DROPPED, id="u2", message_id="17")
+DROPPED = an_utterance(text="hello", author="discord:1", state=UtteranceState.DROPPED, message_id=None)
+POSTED = replace(DROPPED, id="another", message_id="17")
 
 
 def test_a_command_is_told_and_a_message_of_the_channel_has_its_mark() -> None:

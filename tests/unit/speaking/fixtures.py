@@ -10,7 +10,7 @@ from bot.core.errors import StoreUnavailable
 from bot.core.models import UtteranceState
 from bot.speaking.item import SpeechItem, StateRecorder
 from bot.store.store import Store
-from tests.contract.store.values import a_session, an_utterance
+from tests.builders import a_session, an_utterance
 from tests.harness.clock import ManualClock
 
 

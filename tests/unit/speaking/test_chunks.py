@@ -14,7 +14,7 @@ from bot.core.tasks import TaskSet
 from bot.speaking.answers import Conversation
 from bot.speaking.chunks import PIECE_IN_A_FLOW, Chunker, append_chunks
 from bot.speaking.item import SpeechItem
-from tests.contract.store.values import a_session, an_utterance
+from tests.builders import a_session, an_utterance
 from tests.unit.speaking.providers import capabilities
 
 texts = st.text(st.sampled_from("ab c,.!?«»…。你好 吗 한국 д é🙂"), max_size=80)

@@ -4,7 +4,7 @@ import pytest
 
 from bot.speaking.item import SpeechItem
 from bot.speaking.playout import Playout
-from tests.contract.store.values import a_session, an_utterance
+from tests.builders import a_session, an_utterance
 from tests.harness.clock import ManualClock
 
 

@@ -18,7 +18,7 @@ from bot.speaking.item import SpeechItem
 from bot.speaking.sender import SpeechSender
 from bot.streams.streams import SessionStream
 from bot.text import estimate_duration
-from tests.contract.store.values import a_session, an_utterance
+from tests.builders import a_session, an_utterance
 from tests.harness.bot import BotHarness
 
 TASK = {"method": "POST", "path": "/v1/streaming.task"}

@@ -14,7 +14,7 @@ from bot.store import errors as trouble
 from bot.store import migrate
 from bot.store.engine import SqliteDatabase
 from bot.store.store import Store
-from tests.contract.store.values import a_session, an_utterance
+from tests.builders import a_session, an_utterance
 from tests.harness.clock import ManualClock
 
 

@@ -13,14 +13,14 @@ import pytest
 
 from bot.store import migrate
 from bot.store.store import Store
-from tests.contract.store.values import a_session, an_utterance
+from tests.builders import a_session, an_utterance
 from tests.harness.clock import ManualClock
 
 ACCEPT = """
 import asyncio, sys
 from bot.store.store import Store
 from tests.harness.clock import ManualClock
-from tests.contract.store.values import a_session, an_utterance
+from tests.builders import a_session, an_utterance
 
 async def chat(store, session):
     while True:
@@ -64,7 +64,7 @@ import asyncio, os, signal, sys
 from bot.store.store import Store
 from bot.store.utterances import accept_many
 from tests.harness.clock import ManualClock
-from tests.contract.store.values import a_session, an_utterance
+from tests.builders import a_session, an_utterance
 
 async def main():
     store = await Store.open(sys.argv[1], ManualClock())

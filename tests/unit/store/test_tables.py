@@ -16,7 +16,7 @@ from bot.store.engine import SqliteDatabase
 from bot.store.rows import in_batches
 from bot.store.store import Store
 from bot.store.tables import audit, sessions, stream_is_unsettled, streams, utterance_is_unfinished, utterances
-from tests.contract.store.values import NOON, a_session, a_stream, an_utterance
+from tests.builders import NOON, a_session, a_stream, an_utterance
 from tests.harness.clock import ManualClock
 
 

@@ -1,19 +1,21 @@
-"""A small desk in memory and everything around it that a watch page needs, for the unit tests and the browser tests."""
+"""The sessions in memory and everything around it that a watch page needs, for the unit tests and the browser tests."""
 
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from adapters.web import SignedWatchLinks, WebServer
 from bot.core.events import EventBus, SessionChanged, WordsSpoken
-from bot.core.models import Channel, Mode, RoomAccess, Word
+from bot.core.models import Channel, RoomAccess, Word
 from bot.core.ports import Clock
 from bot.core.views import Phase, SessionView
 from bot.streams.page_bridge import PageBridge
+from tests.builders import a_session_view
 
 NONCE = "nonce-of-link"
 CHANNEL = Channel("console", "home", "channel-4711")
@@ -21,24 +23,18 @@ CHANNEL = Channel("console", "home", "channel-4711")
 
 def view_of(ends_at: datetime, **changes: object) -> SessionView:
     """A live session, with some of it different."""
-    view = SessionView(
-        session_id="session-815",
-        channel=CHANNEL,
-        phase=Phase.LIVE,
-        mode=Mode.REPEAT,
-        avatar="Town crier",
-        avatar_picture=None,
-        started_by_name="The host",
-        queue_length=2,
-        speaking=None,
-        held=False,
-        ends_at=ends_at,
-        watch_url="https://watch.example/w/secret-link",
-    )
-    return replace(view, **changes)  # type: ignore[arg-type]  # the caller names fields of the view
+    mine: dict[str, Any] = {
+        "session_id": "session-815",
+        "channel": CHANNEL,
+        "avatar": "Town crier",
+        "started_by_name": "The host",
+        "queue_length": 2,
+        "watch_url": "https://watch.example/w/secret-link",
+    }
+    return a_session_view(ends_at=ends_at, **(mine | changes))
 
 
-class MemoryDesk:
+class MemoryLookup:
     """Knows the sessions it was told of, and counts how often it was asked."""
 
     def __init__(self) -> None:
@@ -69,7 +65,7 @@ class Watching:
         self, clock: Clock, *, lifetime: float = 3600.0, media_sources: tuple[str, ...] = ("https:",), port: int = 0
     ) -> None:
         self.clock = clock
-        self.lookup = MemoryDesk()
+        self.lookup = MemoryLookup()
         self.event_bus = EventBus()
         self.registry = CollectorRegistry()
         self.seats = PageBridge()

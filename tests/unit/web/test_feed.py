@@ -13,8 +13,9 @@ import pytest
 
 from bot.core.errors import StoreUnavailable
 from bot.core.events import BACKLOG, SessionChanged, UtteranceChanged, WordsSpoken
-from bot.core.models import Mode, Utterance, UtteranceState, Word
+from bot.core.models import Mode, UtteranceState, Word
 from bot.core.views import Phase
+from tests.builders import an_utterance
 from tests.harness.clock import ManualClock, settle
 from tests.unit.web.fixtures import CHANNEL, NONCE, Watching
 
@@ -124,16 +125,7 @@ async def test_another_session_is_not_heard(watching: Watching, client: aiohttp.
 
 
 async def test_an_interruption_cuts_the_captions_to_come(watching: Watching, client: aiohttp.ClientSession) -> None:
-    utterance = Utterance(
-        "u1",
-        "session-815",
-        Mode.REPEAT,
-        "text",
-        "author-id-99",
-        "Somebody",
-        UtteranceState.SPEAKING,
-        watching.clock.now(),
-    )
+    utterance = an_utterance(session_id="session-815", state=UtteranceState.SPEAKING)
     async with await connect(client, watching) as socket:
         await hear(socket)
         watching.event_bus.publish(UtteranceChanged(CHANNEL, utterance))
