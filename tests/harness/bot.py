@@ -355,7 +355,7 @@ class BotHarness:
         await self._move_to(target)
 
     def _next_due(self) -> float | None:
-        return min((when for when, _, timer in self.clock._timers if timer.callback is not None), default=None)
+        return next(iter(self.clock.due), None)
 
     async def _move_to(self, moment: float) -> None:
         now = self.clock.monotonic()

@@ -33,6 +33,11 @@ class ManualClock:
     def monotonic(self) -> float:
         return self._elapsed
 
+    @property
+    def due(self) -> list[float]:
+        """When the timers that wait are due, by `monotonic`, the next one first."""
+        return sorted(when for when, _, timer in self._timers if timer.callback is not None)
+
     def jump(self, seconds: float) -> None:
         """Set the time of day, by a person or by NTP: no time passes, and no timer runs."""
         self._set_by += timedelta(seconds=seconds)

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
-from tests.contract.avatars.harness import KEY, KINDS, Kind, MakeWorld, ProviderHarness
+from tests.contract.avatars.harness import KEY, KINDS, Kind, MakeHarness, ProviderHarness
 
 PATIENT = SimulatorOptions(v3_idle=500)
 """A machine that is busy for a second is not taken for a silent channel: a second here is 50 there."""
@@ -22,7 +22,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 
 @pytest.fixture
-async def make_world(kind: Kind) -> AsyncIterator[MakeWorld]:
+async def make_world(kind: Kind) -> AsyncIterator[MakeHarness]:
     """Makes a world; `key` is what the provider uses, which the simulator may not know."""
     async with AsyncExitStack() as stack:
 
@@ -38,7 +38,7 @@ async def make_world(kind: Kind) -> AsyncIterator[MakeWorld]:
 
 
 @pytest.fixture
-async def world(make_world: MakeWorld) -> ProviderHarness:
+async def world(make_world: MakeHarness) -> ProviderHarness:
     return await make_world()
 
 

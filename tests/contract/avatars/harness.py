@@ -150,7 +150,7 @@ class ProviderHarness:
         return sum(1 for stream in self.simulator.streams() if stream.ended is None)
 
 
-class MakeWorld(Protocol):
+class MakeHarness(Protocol):
     """See the fixture of this name."""
 
     async def __call__(self, options: SimulatorOptions | None = None, key: str = KEY) -> ProviderHarness: ...

@@ -12,7 +12,7 @@ from adapters.simulator import Effect, SimulatorOptions
 from bot import sentences
 from bot.core.clock import SystemClock
 from bot.core.errors import ProviderError, Transient, Trouble
-from tests.contract.avatars.harness import KEY, MakeWorld, ProviderHarness
+from tests.contract.avatars.harness import KEY, MakeHarness, ProviderHarness
 
 TROUBLESHOOTING = (Path(__file__).parents[3] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 
@@ -71,7 +71,7 @@ async def test_a_fault_reads_as_what_it_is(name: str, world: ProviderHarness, mo
         assert (await read(world)).startswith(sentence)
 
 
-async def test_nobody_there_reads_as_a_refused_connection(make_world: MakeWorld) -> None:
+async def test_nobody_there_reads_as_a_refused_connection(make_world: MakeHarness) -> None:
     world = await make_world()
     await world.simulator.stop()
     assert (await read(world)).startswith(of(Trouble.REFUSED))
@@ -93,7 +93,7 @@ async def test_an_address_that_leads_nowhere_reads_as_why(
         assert (await read(world)).startswith(of(trouble))
 
 
-async def test_an_account_that_is_full_reads_as_that(make_world: MakeWorld) -> None:
+async def test_an_account_that_is_full_reads_as_that(make_world: MakeHarness) -> None:
     world = await make_world(SimulatorOptions(v1_concurrency=0, v3_concurrency=0, liveavatar_concurrency=0))
     if world.kind.is_paid_by_start:
         pytest.skip("its create opens nothing; the contract of streams has its start")

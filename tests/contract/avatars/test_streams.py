@@ -18,7 +18,7 @@ from bot.core.ports import (
     StreamEvent,
     WordsHeard,
 )
-from tests.contract.avatars.harness import KEY, MakeWorld, ProviderHarness, eventually
+from tests.contract.avatars.harness import KEY, MakeHarness, ProviderHarness, eventually
 
 
 async def events_until_spoken(provider: AvatarProvider, upstream_id: str, last: str) -> list[StreamEvent]:
@@ -220,7 +220,7 @@ async def test_keeping_alive_works_where_that_is_promised(world: ProviderHarness
     assert (await world.provider.status(upstream_id)).is_open
 
 
-async def test_the_provider_closes_what_nobody_speaks_to(make_world: MakeWorld) -> None:
+async def test_the_provider_closes_what_nobody_speaks_to(make_world: MakeHarness) -> None:
     world = await make_world(SimulatorOptions())
     upstream_id = await world.open(idle=30)
 
@@ -229,7 +229,7 @@ async def test_the_provider_closes_what_nobody_speaks_to(make_world: MakeWorld) 
     assert not (await world.provider.status(upstream_id)).is_open
 
 
-async def test_an_idle_end_is_told(make_world: MakeWorld) -> None:
+async def test_an_idle_end_is_told(make_world: MakeHarness) -> None:
     world = await make_world(SimulatorOptions())
     if not world.provider.capabilities.reports_speech:
         pytest.skip("tells nothing")
@@ -321,7 +321,7 @@ async def test_a_broken_word_stream_is_read_on_without_repeating_anything(world:
     assert len(world.simulator.faults.waiting) < 3
 
 
-async def test_a_wrong_key_is_told_without_the_key(make_world: MakeWorld) -> None:
+async def test_a_wrong_key_is_told_without_the_key(make_world: MakeHarness) -> None:
     world = await make_world(key="wrong-key-987654321")
 
     with pytest.raises(AuthenticationFailed) as refusal:
@@ -358,7 +358,7 @@ async def test_an_avatar_without_a_voice_speaks_with_its_own(world: ProviderHarn
     assert world.view(upstream_id).avatar == world.kind.other_avatar
 
 
-async def test_one_stream_too_many_is_told_and_a_close_makes_room(make_world: MakeWorld) -> None:
+async def test_one_stream_too_many_is_told_and_a_close_makes_room(make_world: MakeHarness) -> None:
     world = await make_world(
         SimulatorOptions(v1_concurrency=1, v3_concurrency=1, liveavatar_concurrency=1, v3_idle=500)
     )
@@ -371,7 +371,7 @@ async def test_one_stream_too_many_is_told_and_a_close_makes_room(make_world: Ma
     assert (await world.provider.status(await world.open())).is_open
 
 
-async def test_an_empty_account_is_told(make_world: MakeWorld) -> None:
+async def test_an_empty_account_is_told(make_world: MakeHarness) -> None:
     world = await make_world(SimulatorOptions(balance=Decimal(0)))
 
     with pytest.raises(QuotaExhausted):
@@ -386,7 +386,7 @@ async def test_the_catalogue_names_avatars_and_voices_that_work(world: ProviderH
     assert world.kind.voice in {voice.id for voice in voices}
 
 
-async def test_the_balance_is_said_in_words(make_world: MakeWorld) -> None:
+async def test_the_balance_is_said_in_words(make_world: MakeHarness) -> None:
     world = await make_world(SimulatorOptions(balance=Decimal("12.5")))
 
     balance = await world.provider.balance()
@@ -437,7 +437,7 @@ async def test_a_cancelled_follower_can_be_followed_by_another(world: ProviderHa
     assert [event for event in events if isinstance(event, SpeechEnded)] == [SpeechEnded("first")]
 
 
-async def test_nothing_is_remembered_of_closed_streams(make_world: MakeWorld) -> None:
+async def test_nothing_is_remembered_of_closed_streams(make_world: MakeHarness) -> None:
     world = await make_world(
         SimulatorOptions(v1_concurrency=50, v3_concurrency=50, v3_idle=500, liveavatar_concurrency=50)
     )

@@ -8,7 +8,7 @@ import pytest
 from adapters.simulator import Effect, SimulatorOptions
 from adapters.simulator.wire import Json
 from bot.core.errors import ProviderError, RateLimited, StreamGone, Sunset, Transient
-from tests.contract.avatars.harness import KEY, MakeWorld, ProviderHarness
+from tests.contract.avatars.harness import KEY, MakeHarness, ProviderHarness
 
 LIES = [Effect.GARBAGE, Effect.EMPTY, Effect.WRONG_TYPE]
 
@@ -209,7 +209,7 @@ async def test_a_start_whose_reply_was_lost_can_be_repeated(world: ProviderHarne
     assert playback.hls_url is not None
 
 
-async def test_nobody_there_surely_had_no_effect(make_world: MakeWorld) -> None:
+async def test_nobody_there_surely_had_no_effect(make_world: MakeHarness) -> None:
     world = await make_world()
     await world.simulator.stop()
 
@@ -219,7 +219,7 @@ async def test_nobody_there_surely_had_no_effect(make_world: MakeWorld) -> None:
         assert not failure.value.may_have_taken_effect
 
 
-async def test_an_api_that_was_switched_off_is_told_with_the_alternatives(make_world: MakeWorld) -> None:
+async def test_an_api_that_was_switched_off_is_told_with_the_alternatives(make_world: MakeHarness) -> None:
     world = await make_world(SimulatorOptions(v1_sunset=True))
     if world.provider.name != "heygen-streaming":
         assert await world.open()

@@ -39,14 +39,14 @@ async def test_stop_ends_every_stream_and_leaves_no_timer(serve: Serve, clock: M
     await client.streaming()
     await client.simulator.stop()
     assert client.simulator.meter().total.open == 0
-    assert [timer for _, _, timer in clock._timers if timer.callback is not None] == []
+    assert clock.due == []
 
 
 async def test_a_busy_stream_has_one_timer(client: Client, clock: ManualClock) -> None:
     session = await client.connected()
     for _ in range(50):
         await client.task(session, "hi")
-    assert len([timer for _, _, timer in clock._timers if timer.callback is not None]) == 1
+    assert len(clock.due) == 1
 
 
 async def test_it_runs_on_a_faster_clock_too() -> None:
@@ -68,7 +68,7 @@ async def test_it_runs_on_a_faster_clock_too() -> None:
 async def test_general_latency_is_on_the_clock(serve: Serve, clock: ManualClock) -> None:
     client = await serve(SimulatorOptions(latency=1.5))
     asking = asyncio.ensure_future(client.get("/v3/users/me"))
-    await eventually(lambda: any(timer.callback is not None for _, _, timer in clock._timers))
+    await eventually(lambda: clock.due)
     await clock.advance(1.4)
     assert not asking.done()
     await clock.advance(0.1)

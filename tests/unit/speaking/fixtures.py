@@ -14,7 +14,7 @@ from tests.builders import a_session, an_utterance
 from tests.harness.clock import ManualClock
 
 
-class Ground:
+class SpeakingHarness:
     """One session that can speak. `told` are the texts and states that were published, `posted` is the work for its
     task."""
 

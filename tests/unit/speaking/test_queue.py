@@ -9,14 +9,14 @@ from bot.speaking.answers import Conversation
 from bot.speaking.chunks import Chunker
 from bot.speaking.queue import SpeechQueue
 from bot.telemetry import metrics
-from tests.unit.speaking.fixtures import Ground
+from tests.unit.speaking.fixtures import SpeakingHarness
 from tests.unit.speaking.providers import capabilities
 
 DROPPED = UtteranceState.DROPPED
 
 
 @pytest.fixture
-def queue(ground: Ground) -> SpeechQueue:
+def queue(ground: SpeakingHarness) -> SpeechQueue:
     pieces = Chunker(capabilities(), Conversation(None, ""), TaskSet(), lambda: None)
     return SpeechQueue(ground.store, pieces, ground.states, ground.tell)
 
@@ -29,7 +29,9 @@ def counted() -> float:
     return metrics.waiting_utterances._value.get()
 
 
-async def test_lines_wait_in_the_order_of_acceptance_whichever_comes_first(queue: SpeechQueue, ground: Ground) -> None:
+async def test_lines_wait_in_the_order_of_acceptance_whichever_comes_first(
+    queue: SpeechQueue, ground: SpeakingHarness
+) -> None:
     first, second, third = [await ground.line(text) for text in ("one", "two", "three")]
     for line in (third, first, second):
         queue.add(line)
@@ -37,7 +39,7 @@ async def test_lines_wait_in_the_order_of_acceptance_whichever_comes_first(queue
     assert queue.first is first
 
 
-async def test_a_line_put_back_is_next(queue: SpeechQueue, ground: Ground) -> None:
+async def test_a_line_put_back_is_next(queue: SpeechQueue, ground: SpeakingHarness) -> None:
     for text in ("one", "two"):
         queue.add(await ground.line(text))
     queue.requeue(queue.take())
@@ -49,7 +51,7 @@ async def test_an_empty_queue_has_no_first(queue: SpeechQueue) -> None:
     assert not queue
 
 
-async def test_a_message_is_reworded_in_its_place(queue: SpeechQueue, ground: Ground) -> None:
+async def test_a_message_is_reworded_in_its_place(queue: SpeechQueue, ground: SpeakingHarness) -> None:
     lines = [await ground.line(text, message_id=text) for text in ("one", "two", "three")]
     for line in lines:
         queue.add(line)
@@ -61,7 +63,7 @@ async def test_a_message_is_reworded_in_its_place(queue: SpeechQueue, ground: Gr
     assert ground.told == [("zwei", UtteranceState.QUEUED)]
 
 
-async def test_what_its_row_says_has_begun_keeps_its_words(queue: SpeechQueue, ground: Ground) -> None:
+async def test_what_its_row_says_has_begun_keeps_its_words(queue: SpeechQueue, ground: SpeakingHarness) -> None:
     line = await ground.line("one", message_id="one")
     await ground.states.advance(line, UtteranceState.SENDING)
     queue.requeue(line)
@@ -70,7 +72,7 @@ async def test_what_its_row_says_has_begun_keeps_its_words(queue: SpeechQueue, g
     assert ground.row(line) == ("one", "sending")
 
 
-async def test_a_withdrawn_message_is_dropped_and_the_others_wait(queue: SpeechQueue, ground: Ground) -> None:
+async def test_a_withdrawn_message_is_dropped_and_the_others_wait(queue: SpeechQueue, ground: SpeakingHarness) -> None:
     lines = [await ground.line(text, message_id=text) for text in ("one", "two", "three")]
     for line in lines:
         queue.add(line)
@@ -80,7 +82,7 @@ async def test_a_withdrawn_message_is_dropped_and_the_others_wait(queue: SpeechQ
     assert ground.told == [("two", DROPPED)]
 
 
-async def test_clearing_drops_all_in_their_order(queue: SpeechQueue, ground: Ground) -> None:
+async def test_clearing_drops_all_in_their_order(queue: SpeechQueue, ground: SpeakingHarness) -> None:
     lines = [await ground.line(text) for text in ("one", "two")]
     for line in lines:
         queue.add(line)
@@ -90,7 +92,9 @@ async def test_clearing_drops_all_in_their_order(queue: SpeechQueue, ground: Gro
     assert [ground.row(line) for line in lines] == [("one", "dropped"), ("two", "dropped")]
 
 
-async def test_clearing_in_a_broken_database_goes_on_where_it_stopped(queue: SpeechQueue, ground: Ground) -> None:
+async def test_clearing_in_a_broken_database_goes_on_where_it_stopped(
+    queue: SpeechQueue, ground: SpeakingHarness
+) -> None:
     for text in ("one", "two"):
         queue.add(await ground.line(text))
     ground.break_down()
@@ -101,7 +105,7 @@ async def test_clearing_in_a_broken_database_goes_on_where_it_stopped(queue: Spe
     assert ground.told == [("one", DROPPED), ("two", DROPPED)]
 
 
-async def test_the_first_line_that_is_meant_is_taken_past_others(queue: SpeechQueue, ground: Ground) -> None:
+async def test_the_first_line_that_is_meant_is_taken_past_others(queue: SpeechQueue, ground: SpeakingHarness) -> None:
     for text in ("one", "two", "three"):
         queue.add(await ground.line(text))
     before = counted()
@@ -112,7 +116,7 @@ async def test_the_first_line_that_is_meant_is_taken_past_others(queue: SpeechQu
     assert queue.take_first(lambda line: line.utterance.text == "two") is None
 
 
-async def test_metric_counts_what_waits(queue: SpeechQueue, ground: Ground) -> None:
+async def test_metric_counts_what_waits(queue: SpeechQueue, ground: SpeakingHarness) -> None:
     before = counted()
     for text in ("one", "two", "three", "four"):
         queue.add(await ground.line(text, message_id=text))

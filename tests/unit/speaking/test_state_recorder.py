@@ -5,17 +5,17 @@ import pytest
 from bot.core.errors import StoreError
 from bot.core.models import UtteranceState
 from bot.speaking.item import greeting
-from tests.unit.speaking.fixtures import Ground
+from tests.unit.speaking.fixtures import SpeakingHarness
 
 
-async def test_a_state_is_written_and_told(ground: Ground) -> None:
+async def test_a_state_is_written_and_told(ground: SpeakingHarness) -> None:
     line = await ground.line("Hello.")
     await ground.states.advance(line, UtteranceState.SENDING)
     assert ground.row(line) == ("Hello.", "sending")
     assert ground.told == [("Hello.", UtteranceState.SENDING)]
 
 
-async def test_a_state_that_cannot_be_written_is_not_told(ground: Ground) -> None:
+async def test_a_state_that_cannot_be_written_is_not_told(ground: SpeakingHarness) -> None:
     line = await ground.line()
     ground.break_down()
     with pytest.raises(StoreError):
@@ -24,7 +24,7 @@ async def test_a_state_that_cannot_be_written_is_not_told(ground: Ground) -> Non
     assert ground.told == []
 
 
-async def test_an_end_is_told_although_it_cannot_be_written(ground: Ground) -> None:
+async def test_an_end_is_told_although_it_cannot_be_written(ground: SpeakingHarness) -> None:
     line = await ground.line("Hello.")
     ground.break_down()
     with pytest.raises(StoreError):
@@ -32,7 +32,7 @@ async def test_an_end_is_told_although_it_cannot_be_written(ground: Ground) -> N
     assert ground.told == [("Hello.", UtteranceState.SPOKEN)]
 
 
-async def test_only_an_end_counts_as_the_last_end(ground: Ground) -> None:
+async def test_only_an_end_counts_as_the_last_end(ground: SpeakingHarness) -> None:
     line = await ground.line()
     await ground.pass_time(5.0)
     await ground.states.advance(line, UtteranceState.SENDING)
@@ -41,7 +41,7 @@ async def test_only_an_end_counts_as_the_last_end(ground: Ground) -> None:
     assert ground.states.finished_at == 5.0
 
 
-async def test_a_greeting_is_neither_written_nor_told(ground: Ground) -> None:
+async def test_a_greeting_is_neither_written_nor_told(ground: SpeakingHarness) -> None:
     line = greeting("session", "Hi.", ground.clock)
     ground.break_down()
     await ground.states.finish(line, UtteranceState.SPOKEN)
@@ -49,7 +49,7 @@ async def test_a_greeting_is_neither_written_nor_told(ground: Ground) -> None:
     assert ground.told == []
 
 
-async def test_a_line_that_people_know_to_wait_is_tried_again_in_silence(ground: Ground) -> None:
+async def test_a_line_that_people_know_to_wait_is_tried_again_in_silence(ground: SpeakingHarness) -> None:
     line = await ground.line("Hello.")
     for _ in range(20):
         await ground.states.advance(line, UtteranceState.SENDING)

@@ -9,17 +9,17 @@ from bot.core.tasks import NamedTimers
 from bot.speaking.item import SpeechItem
 from bot.speaking.playout import Playout
 from bot.speaking.tracker import LOST_EVENT, PlaybackTracker
-from tests.unit.speaking.fixtures import Ground
+from tests.unit.speaking.fixtures import SpeakingHarness
 
 SPEAKING, SPOKEN = UtteranceState.SPEAKING, UtteranceState.SPOKEN
 
 
 @pytest.fixture
-def playout(ground: Ground) -> Playout:
+def playout(ground: SpeakingHarness) -> Playout:
     return Playout(ground.clock)
 
 
-def following(ground: Ground, playout: Playout, *, reports_speech: bool) -> PlaybackTracker:
+def following(ground: SpeakingHarness, playout: Playout, *, reports_speech: bool) -> PlaybackTracker:
     return PlaybackTracker(
         playout,
         ground.states,
@@ -31,18 +31,18 @@ def following(ground: Ground, playout: Playout, *, reports_speech: bool) -> Play
 
 
 @pytest.fixture
-def progress(ground: Ground, playout: Playout) -> PlaybackTracker:
+def progress(ground: SpeakingHarness, playout: Playout) -> PlaybackTracker:
     """A provider that reports speech."""
     return following(ground, playout, reports_speech=True)
 
 
 @pytest.fixture
-def silent(ground: Ground, playout: Playout) -> PlaybackTracker:
+def silent(ground: SpeakingHarness, playout: Playout) -> PlaybackTracker:
     """A provider that does not."""
     return following(ground, playout, reports_speech=False)
 
 
-async def say(ground: Ground, playout: Playout, progress: PlaybackTracker, text: str) -> SpeechItem:
+async def say(ground: SpeakingHarness, playout: Playout, progress: PlaybackTracker, text: str) -> SpeechItem:
     """Hand a line over that is said for 5 seconds, ahead where another one is being said."""
     line = await ground.line(text)
     line.sent = True
@@ -55,7 +55,7 @@ async def say(ground: Ground, playout: Playout, progress: PlaybackTracker, text:
 
 
 async def test_without_events_speech_ends_when_its_time_is_over(
-    ground: Ground, playout: Playout, silent: PlaybackTracker
+    ground: SpeakingHarness, playout: Playout, silent: PlaybackTracker
 ) -> None:
     line = await say(ground, playout, silent, "one")
     await ground.pass_time(4.9)
@@ -66,7 +66,7 @@ async def test_without_events_speech_ends_when_its_time_is_over(
 
 
 async def test_without_events_time_ends_what_was_sent_ahead_too(
-    ground: Ground, playout: Playout, silent: PlaybackTracker
+    ground: SpeakingHarness, playout: Playout, silent: PlaybackTracker
 ) -> None:
     for text in ("one", "two"):
         await say(ground, playout, silent, text)
@@ -74,7 +74,9 @@ async def test_without_events_time_ends_what_was_sent_ahead_too(
     assert ground.told == [("one", SPOKEN), ("two", SPEAKING), ("two", SPOKEN)]
 
 
-async def test_an_end_that_is_told_counts_at_once(ground: Ground, playout: Playout, progress: PlaybackTracker) -> None:
+async def test_an_end_that_is_told_counts_at_once(
+    ground: SpeakingHarness, playout: Playout, progress: PlaybackTracker
+) -> None:
     line = await say(ground, playout, progress, "one")
     await progress.heard(SpeechEnded(line.utterance.id))
     assert ground.told == [("one", SPOKEN)]
@@ -83,7 +85,7 @@ async def test_an_end_that_is_told_counts_at_once(ground: Ground, playout: Playo
 
 
 async def test_an_end_that_is_never_told_is_waited_for_and_then_taken_for_granted(
-    ground: Ground, playout: Playout, progress: PlaybackTracker
+    ground: SpeakingHarness, playout: Playout, progress: PlaybackTracker
 ) -> None:
     await say(ground, playout, progress, "one")
     await ground.pass_time(4.9 + LOST_EVENT)
@@ -95,7 +97,7 @@ async def test_an_end_that_is_never_told_is_waited_for_and_then_taken_for_grante
 
 
 async def test_the_start_of_the_next_utterance_is_the_end_of_this_one(
-    ground: Ground, playout: Playout, progress: PlaybackTracker
+    ground: SpeakingHarness, playout: Playout, progress: PlaybackTracker
 ) -> None:
     await say(ground, playout, progress, "one")
     second = await say(ground, playout, progress, "two")
@@ -105,7 +107,7 @@ async def test_the_start_of_the_next_utterance_is_the_end_of_this_one(
 
 
 async def test_the_end_of_the_next_utterance_is_the_end_of_both(
-    ground: Ground, playout: Playout, progress: PlaybackTracker
+    ground: SpeakingHarness, playout: Playout, progress: PlaybackTracker
 ) -> None:
     await say(ground, playout, progress, "one")
     second = await say(ground, playout, progress, "two")
@@ -114,7 +116,7 @@ async def test_the_end_of_the_next_utterance_is_the_end_of_both(
 
 
 async def test_events_of_other_utterances_change_nothing(
-    ground: Ground, playout: Playout, progress: PlaybackTracker
+    ground: SpeakingHarness, playout: Playout, progress: PlaybackTracker
 ) -> None:
     line = await say(ground, playout, progress, "one")
     for event in (SpeechStarted("other"), SpeechEnded("other"), AnswerHeard("other", "No.")):
@@ -124,7 +126,7 @@ async def test_events_of_other_utterances_change_nothing(
 
 
 async def test_the_end_of_a_piece_is_not_the_end_of_its_utterance(
-    ground: Ground, playout: Playout, progress: PlaybackTracker
+    ground: SpeakingHarness, playout: Playout, progress: PlaybackTracker
 ) -> None:
     line = await say(ground, playout, progress, "one")
     line.chunks.append("and more")
@@ -134,7 +136,7 @@ async def test_the_end_of_a_piece_is_not_the_end_of_its_utterance(
 
 
 async def test_an_answer_is_told_although_its_speech_has_ended(
-    ground: Ground, playout: Playout, progress: PlaybackTracker
+    ground: SpeakingHarness, playout: Playout, progress: PlaybackTracker
 ) -> None:
     line = await say(ground, playout, progress, "one")
     await progress.heard(SpeechEnded(line.utterance.id))
@@ -143,7 +145,9 @@ async def test_an_answer_is_told_although_its_speech_has_ended(
     assert ground.told == [("one", SPOKEN), ("one", SPOKEN)]
 
 
-async def test_words_that_come_late_put_the_end_off(ground: Ground, playout: Playout, silent: PlaybackTracker) -> None:
+async def test_words_that_come_late_put_the_end_off(
+    ground: SpeakingHarness, playout: Playout, silent: PlaybackTracker
+) -> None:
     line = await say(ground, playout, silent, "one two three four")
     line.chunks.append("and more")
     await ground.pass_time(4.0)
@@ -156,7 +160,7 @@ async def test_words_that_come_late_put_the_end_off(ground: Ground, playout: Pla
 
 
 async def test_words_of_what_is_complete_change_nothing(
-    ground: Ground, playout: Playout, silent: PlaybackTracker
+    ground: SpeakingHarness, playout: Playout, silent: PlaybackTracker
 ) -> None:
     await say(ground, playout, silent, "one two three four")
     await ground.pass_time(4.0)
@@ -165,7 +169,7 @@ async def test_words_of_what_is_complete_change_nothing(
     assert ground.told == [("one two three four", SPOKEN)]
 
 
-async def test_what_was_cut_comes_to_no_end(ground: Ground, playout: Playout, silent: PlaybackTracker) -> None:
+async def test_what_was_cut_comes_to_no_end(ground: SpeakingHarness, playout: Playout, silent: PlaybackTracker) -> None:
     await say(ground, playout, silent, "one")
     playout.cut()
     silent.cancel_end()
@@ -174,7 +178,7 @@ async def test_what_was_cut_comes_to_no_end(ground: Ground, playout: Playout, si
 
 
 async def test_a_timer_that_rang_before_more_was_sent_ends_nothing(
-    ground: Ground, playout: Playout, silent: PlaybackTracker
+    ground: SpeakingHarness, playout: Playout, silent: PlaybackTracker
 ) -> None:
     await say(ground, playout, silent, "one")
     await ground.clock.advance(5.0)
