@@ -44,7 +44,7 @@ def test_the_last_word_is_kept_back_until_the_answer_is_done() -> None:
     assert answering.take() == "Good "
     answering.add("ing, dear ")
     assert answering.take() == "morning, "
-    answering.finish()
+    answering.finish(is_whole=True)
     assert answering.take() == "dear"
 
 
@@ -59,7 +59,7 @@ def test_marks_of_formatting_are_not_spoken_and_not_kept_back_as_last_word() -> 
     answering.add("**Very** good ")
     answering.add("`**`")
     assert answering.take() == "Very "
-    answering.finish()
+    answering.finish(is_whole=True)
     assert answering.take() == "good"
     assert answering.whole == "**Very** good `**`"
 
@@ -72,7 +72,7 @@ def test_nothing_of_an_answer_is_lost_or_said_twice(fragments: list[str], looks:
         if look:
             taken += answering.take()
     before_the_end = taken
-    answering.finish()
+    answering.finish(is_whole=True)
     taken += answering.take()
     assert taken == make_speakable("".join(fragments))
     assert answering.is_empty == (not taken)
