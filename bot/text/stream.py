@@ -13,7 +13,6 @@ longer than `MAX_HELD_LENGTH`, markup that only appears once other markup is off
 
 import re
 
-from bot.text.characters import is_speakable
 from bot.text.clean import make_speakable
 from bot.text.repeats import Phrases
 from bot.text.spoilers import close_open_markup
@@ -131,7 +130,7 @@ class _Cuts:
     def _is_word_before(self, end: int) -> bool:
         """Whether what ends at `end` is more than marks, which may mean something where they stand alone."""
         words = self.text[max(0, end - MAX_HELD_LENGTH) : end].rsplit(None, 1)
-        return bool(words) and (words[-1][-1] in _ENDS or is_speakable(words[-1]))
+        return bool(words) and (words[-1][-1] in _ENDS or make_speakable(words[-1]) != "")
 
     def _pass(self, opener: str, start: int, end: int) -> bool:
         """Go on behind an opener, or behind all that it opens. False if more text decides what it is."""

@@ -113,10 +113,10 @@ class Story:
         for number in range(3):
             await discord.write(self.discord_channel, self.ana, f"hello {number}", mentions=[discord.bot])
             await slack.write(self.slack_channel, self.bea, f"@{slack.bot.name} hello {number}")
-        # A panel is edited only if it looks different.
+        # A panel is edited only if it looks different from what Slack took last.
         edits = [echo for echo in self.echoes if echo.path.endswith("chat.update")]
-        for mode, echo in zip(("chat", "repeat"), edits, strict=True):
-            await slack.slash(self.slack_channel, self.eve, "/avatar", f"mode {mode}")
+        for command, echo in zip(("mode chat", "idle 900"), edits, strict=True):
+            await slack.slash(self.slack_channel, self.eve, "/avatar", command)
             await self.program.until(partial(gateway.has_answered, echo))
         await self.until_echoed()
 

@@ -298,7 +298,7 @@ async def test_a_message_that_waits_for_a_viewer_can_be_edited(tmp_path: Path) -
     async with BotHarness(tmp_path, "heygen-streaming", options=simulated(auto_viewer=False)) as world:
         await world.type("/avatar start")
         await write(world, "before", "message")
-        await world.until(lambda: any("first viewer" in notice for notice in world.notices))
+        await world.until(lambda: any("waiting for a viewer" in notice for notice in world.notices))
         await edit(world, "message", "after")
         await world.rest()
         assert [row.text for row in await world.rows(tables.utterances)] == ["after"]

@@ -186,7 +186,7 @@ async def test_while_nobody_watches_what_becomes_of_a_message_is_told_once(carri
 
     assert carried.states("is anybody there?") == told
     assert len(phases(carried)) == shown
-    assert sum("first viewer" in notice for notice in carried.notices) == 1
+    assert sum("waiting for a viewer" in notice for notice in carried.notices) == 1
 
 
 @pytest.mark.parametrize("away", [1.0, 4.0, 29.0])

@@ -122,7 +122,7 @@ async def test_nothing_is_written_where_the_place_is_closed(chat: DiscordDriver,
         await chat.twin.write(thread, chat.people[ANA], LONG, mentions=[chat.twin.bot])
         (running,) = chat.bot.bot.sessions
         await chat.bot.until(lambda: running.speech.current is not None)
-        assert "before it" in read(await answer_of(await chat.slash("/avatar say unsaid", channel=thread)))
+        assert "ahead of it" in read(await answer_of(await chat.slash("/avatar say unsaid", channel=thread)))
         # Nobody can be told alone any more.
         chat.twin.age_interactions(15 * 60 + 1)
     await everything_shown(chat)

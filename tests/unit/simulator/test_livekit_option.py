@@ -33,7 +33,7 @@ def test_the_defaults_are_those_of_a_development_server(simulated: list[Simulato
 
 def test_without_a_server_it_says_what_stands_in(simulated: list[SimulatorOptions]) -> None:
     code, said = call()
-    assert (code, simulated[0].livekit, "stand-in" in said) == (0, None, True)
+    assert (code, simulated[0].livekit, "fake room" in said) == (0, None, True)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:7880", "7880"])
