@@ -170,7 +170,6 @@ class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
 class Bot:
     """`commands` answers commands, `relay` takes messages in, `sessions` knows which avatars are where.
 
-    opening: lines for people who start the program, for an adapter that has a screen.
     stop: asks the whole program to shut down.
     """
 

@@ -23,7 +23,7 @@ RAN_WELL = 300.0
 class Supervised:
     """One part of the program.
 
-    trouble: why it does nothing right now, for `/readyz`, which anybody may read; None while it runs.
+    unhealthy_reason: why it does nothing right now, for `/readyz`, which anybody may read; None while it runs.
     """
 
     def __init__(

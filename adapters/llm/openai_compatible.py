@@ -237,8 +237,7 @@ def _kind_of(trouble: Exception) -> str:
 
 async def _shortened(fragments: AsyncIterator[str]) -> AsyncGenerator[str, None]:
     """The fragments up to `MAX_ANSWER_LENGTH` characters, ending in a whole word where there is one. Raises
-    `AnswerError`
-    where there are more, and where nothing speakable came."""
+    `AnswerError` if there are more, or if nothing speakable came."""
     left = MAX_ANSWER_LENGTH
     spoke = False
     async for fragment in fragments:

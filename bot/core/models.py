@@ -247,7 +247,7 @@ class Playback:
     """How a browser reaches a stream: an HLS address, or a LiveKit room with a token that must not leave the core
     except to the page that holds a valid link (rule 9). The token is kept out of `repr`.
 
-    has_stage: the provider shows it in a room of the operator's own (`bot.streams.page_bridge.SupportsBroadcast`).
+    is_broadcast: the provider shows it in a room of the operator's own (`bot.streams.page_bridge.SupportsBroadcast`).
     """
 
     hls_url: str | None = None

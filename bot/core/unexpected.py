@@ -13,10 +13,10 @@ from bot.core.ids import new_reference
 
 log = structlog.get_logger(__name__)
 
-REMEMBERED = 256
+MAX_KNOWN = 256
 """Errors that count as known; the one that was seen longest ago is logged whole again."""
 
-LONGEST = 200
+MAX_ERROR_LENGTH = 200
 """Characters of an error that is known already."""
 
 Place = tuple[type[BaseException], str, int]
@@ -39,13 +39,13 @@ def report_unexpected(what: str, error: BaseException, **where: object) -> str:
     place = _place_of(error)
     known = _known.setdefault(place, _Known())
     _known.move_to_end(place)
-    while len(_known) > REMEMBERED:
+    while len(_known) > MAX_KNOWN:
         _known.popitem(last=False)
     known.times += 1
     if known.times == 1:
         log.error(what, reference=known.reference, **where, exc_info=error)
     else:
-        log.error(what, reference=known.reference, **where, error=repr(error)[:LONGEST], times=known.times)
+        log.error(what, reference=known.reference, **where, error=repr(error)[:MAX_ERROR_LENGTH], times=known.times)
     return known.reference
 
 

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 class SessionRecorder:
     """One session as it is.
 
-    is_owed: the rows of the session and of its utterances may not say how it ended.
+    is_dirty: the rows of the session and of its utterances may not say how it ended.
     """
 
     def __init__(self, session: Session, store: Store) -> None:

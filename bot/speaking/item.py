@@ -17,7 +17,7 @@ from bot.telemetry import metrics
 class SpeechItem:
     """An utterance on its way to the avatar.
 
-    pieces: text the provider has not got yet. answering: the answer being written for it, if one is.
+    chunks: text the provider has not got yet. answering: the answer being written for it, if one is.
     in_flight: the provider was sent a piece and has not answered. sent: the provider has some of it.
     characters, seconds: how much of it was handed over, and how long that takes to say by estimate.
     said_until: when it is said to its end by estimate, on the clock. heard: the provider told that it began.

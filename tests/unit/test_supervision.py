@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from bot.core.backoff import Backoff
 from bot.core.errors import SettingsError, StoreUnavailable
 from bot.core.tasks import cancel_and_wait
-from bot.core.unexpected import REMEMBERED, report_unexpected
+from bot.core.unexpected import MAX_KNOWN, report_unexpected
 from bot.supervision import PAUSES, RAN_WELL, Supervised
 from bot.telemetry import metrics
 from tests.harness.clock import ManualClock, settle
@@ -152,7 +152,7 @@ def test_another_error_is_logged_whole_too() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    kinds = [type(f"Error{number}", (Exception,), {}) for number in range(REMEMBERED + 1)]
+    kinds = [type(f"Error{number}", (Exception,), {}) for number in range(MAX_KNOWN + 1)]
     first = report_unexpected("it failed", kinds[0]())
     for kind in kinds[1:]:
         report_unexpected("it failed", kind())

@@ -27,6 +27,7 @@ from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.permissions import invite_link
 from adapters.chat.discord.reactions import Reactions
 from adapters.chat.discord.rest import DiscordRest
+from bot.core.backoff import Backoff
 from bot.core.errors import SettingsError
 from bot.core.events import LeftUnsaid, Notice, SessionChanged, SessionEvent, UtteranceChanged
 from bot.core.tasks import cancel_and_wait
@@ -39,7 +40,8 @@ log = structlog.get_logger(__name__)
 DRAIN_TIMEOUT = 1.5
 """Seconds for what must still be shown when the bot leaves; the port allows 2 for this and the disconnection."""
 _DISCONNECT_TIME = 0.5
-_FIRST_PAUSE, _MAX_PAUSE_LENGTH = 1.0, 60.0
+RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+"""Seconds before the bot connects again, from the beginning after each connection that came about."""
 _TOKEN_REFUSED = 4004
 """The gateway's close code for a token that is no longer good."""
 _TOO_MANY_REQUESTS = 429
@@ -140,7 +142,7 @@ class DiscordAdapter:
             raise
 
     async def _serve_for_ever(self) -> None:
-        pause = _FIRST_PAUSE
+        backoff = Backoff(RETRY_DELAYS)
         while True:
             try:
                 await self._serve()
@@ -154,12 +156,15 @@ class DiscordAdapter:
                 discord.HTTPException, discord.RateLimited, discord.GatewayNotFound, aiohttp.ClientError, OSError,
             ) as error:  # fmt: skip
                 self._trouble = in_words(error)
-                log.warning(self._trouble, error=told(error), again_in=round(pause))
+                log.warning(self._trouble, error=told(error))
             had_connected = self._client is not None and self._client.has_connected
             await self._disconnect()
-            pause = _FIRST_PAUSE if had_connected else min(pause * 2, _MAX_PAUSE_LENGTH)
+            if had_connected:
+                backoff.reset()
             # Many bots that lost Discord together should not come back together.
-            await self._bot.clock.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            pause = backoff.next() * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+            log.info("connecting to Discord again", seconds=round(pause, 1))
+            await self._bot.clock.sleep(pause)
 
     async def _serve(self) -> None:
         listeners = EventHandlers(self._interactions, self._messages, self._panels, self._places, self._commands)

@@ -29,7 +29,7 @@ from bot.settings import Relay
 
 log = structlog.get_logger(__name__)
 
-MAX_WAIT_LENGTH = 60.0
+MAX_RATE_LIMIT_WAIT = 60.0
 """Seconds that discord.py itself waits out where Discord limits requests."""
 
 # The bot does not talk in voice channels: what voice would need is not worth a warning.
@@ -82,7 +82,7 @@ class RelayClient(discord.AutoShardedClient):
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
             # Longer waits come as an error: a request that is cut off within one would hold up all others forever.
-            max_ratelimit_timeout=MAX_WAIT_LENGTH,
+            max_ratelimit_timeout=MAX_RATE_LIMIT_WAIT,
         )
         self.listeners = listeners
         self._guild_ids = settings.discord.guild_ids

@@ -12,14 +12,15 @@ from discord import app_commands
 from adapters.chat.discord import strings
 from adapters.chat.discord.permissions import invite_link
 from adapters.chat.discord.sync import SyncFailed, sync
+from bot.core.backoff import Backoff
 from bot.core.ports import Clock
 from bot.terminal import write_line
 
 log = structlog.get_logger(__name__)
 
-_FIRST_PAUSE, _MAX_PAUSE_LENGTH = 5.0, 600.0
-"""Seconds between two attempts, doubled each time; our choice."""
-_MAX_WAIT_LENGTH = 86_400.0
+RETRY_DELAYS = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 600.0)
+"""Seconds between two attempts; our choice."""
+_MAX_WAIT = 86_400.0
 """Seconds: what Discord asks for is waited out, but not for more than a day."""
 
 
@@ -40,15 +41,13 @@ class CommandSync:
 
     async def run(self, client: discord.Client, tree: app_commands.CommandTree[discord.Client]) -> None:
         """Register, and look again where that failed or `again` asks for it, until cancelled."""
-        pause = _FIRST_PAUSE
+        backoff = Backoff(RETRY_DELAYS)
         while True:
             self._due.clear()
-            wait = await self._attempt(client, tree, pause)
+            wait = await self._attempt(client, tree, backoff)
             if wait is None:
-                pause = _FIRST_PAUSE
                 await self._due.wait()
                 continue
-            pause = min(pause * 2, _MAX_PAUSE_LENGTH)
             timer = self._clock.call_later(wait, self._due.set)
             try:
                 await self._due.wait()
@@ -56,19 +55,19 @@ class CommandSync:
                 timer.cancel()
 
     async def _attempt(
-        self, client: discord.Client, tree: app_commands.CommandTree[discord.Client], pause: float
+        self, client: discord.Client, tree: app_commands.CommandTree[discord.Client], backoff: Backoff
     ) -> float | None:
         """Try once. The seconds until the next attempt, None if none is needed."""
         try:
             shapes = [command.to_dict(tree) for command in tree.get_commands()]
             absent = await sync(client, shapes, self._guild_ids)
         except SyncFailed as error:
-            wait = min(max(pause, error.wait), _MAX_WAIT_LENGTH)
-            return self._note(str(error), wait)
+            return self._note(str(error), min(max(backoff.next(), error.wait), _MAX_WAIT))
         except Exception as error:
             # Whatever mistake this is, the bot can do its work without it.
             log.exception("the commands could not be registered: unexpected error")
-            return self._note(f"an unexpected {type(error).__name__}", pause)
+            return self._note(f"an unexpected {type(error).__name__}", backoff.next())
+        backoff.reset()
         self.unhealthy_reason = None
         for guild_id in absent:
             self._tell_of(guild_id, client)

@@ -60,8 +60,7 @@ class SlackUnavailable(Exception):
 
 def drawn_after(error: SlackError | SlackUnavailable) -> Drawn:
     """What a failed attempt to draw a panel means (`adapters.chat.redraw`). A token that no longer works is replaced,
-    by the
-    operator or by another installation; where the app is gone permanently, so is its workspace."""
+    by the operator or by another installation; where the app is gone permanently, so is its workspace."""
     if isinstance(error, SlackUnavailable) or error.error in PASSING | USELESS_TOKEN:
         return Drawn.AGAIN
     return Drawn.NEVER
