@@ -1,5 +1,6 @@
 """What the tests can be told on the command line, beside pytest's own options; `pytest --help` shows it.
-`tests/conftest.py` hands it over to pytest. How long hypothesis looks is its own option: `--hypothesis-profile=thorough`.
+`tests/conftest.py` hands it over to pytest. How long hypothesis looks is its own option:
+`--hypothesis-profile=thorough`.
 
 A `conftest.py` may ask only inside of a fixture or function: it is imported before the command line is read.
 """

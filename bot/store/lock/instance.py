@@ -90,8 +90,8 @@ class InstanceLock:
         """See to it that the database stays ours, until cancelled.
 
         A lock that was lost (PostgreSQL restarted, connection cut) is taken again as soon as the database answers;
-        `unhealthy_reason` says so meanwhile, and is None otherwise. Raises `StoreUnavailable` once another process has it:
-        `is_lost` is true then, and every stream is that one's business.
+        `unhealthy_reason` says so meanwhile, and is None otherwise. Raises `StoreUnavailable` once another process has
+        it: `is_lost` is true then, and every stream is that one's business.
         """
         while True:
             why = await self._lock.lost()
