@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from cachetools import FIFOCache
+
 from bot import sentences
 from bot.access.permissions import Permissions
 from bot.core import ids
@@ -98,7 +100,7 @@ class Relay:
         self._rule = rule
         self._rate = RateLimiter(clock, user_rate, sentences.too_fast)
         self._characters = RateLimiter(clock, user_characters, sentences.too_much)
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: FIFOCache[str, None] = FIFOCache(KEY_CACHE_SIZE)
 
     async def receive(self, message: Message) -> Receipt:
         """Take a message in. Raises `Refused` with the sentence for an author who addressed the avatar, and
@@ -255,8 +257,6 @@ class Relay:
     def _remember(self, keys: tuple[str, ...]) -> None:
         for key in keys:
             self._seen[key] = None
-        while len(self._seen) > KEY_CACHE_SIZE:
-            self._seen.popitem(last=False)
 
 
 class RateLimiter:

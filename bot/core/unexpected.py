@@ -5,9 +5,9 @@ Decides nothing about what goes on after the error, and tells nobody but the log
 """
 
 import traceback
-from collections import OrderedDict
 
 import structlog
+from cachetools import LRUCache
 
 from bot.core.ids import new_reference
 
@@ -28,7 +28,7 @@ class _Known:
         self.times = 0
 
 
-_known: OrderedDict[Place, _Known] = OrderedDict()
+_known: LRUCache[Place, _Known] = LRUCache(MAX_KNOWN)
 
 
 def report_unexpected(what: str, error: BaseException, **where: object) -> str:
@@ -38,9 +38,6 @@ def report_unexpected(what: str, error: BaseException, **where: object) -> str:
     """
     place = _place_of(error)
     known = _known.setdefault(place, _Known())
-    _known.move_to_end(place)
-    while len(_known) > MAX_KNOWN:
-        _known.popitem(last=False)
     known.times += 1
     if known.times == 1:
         log.error(what, reference=known.reference, **where, exc_info=error)

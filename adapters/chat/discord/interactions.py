@@ -5,13 +5,13 @@ the same, and the answer finds another way. Decides nothing about sessions.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import discord
 import structlog
+from cachetools import LRUCache
 
 from adapters.chat.discord import strings
 from adapters.chat.discord.buttons import view_of
@@ -46,7 +46,7 @@ _ANSWER_TIME = 60.0
 """Seconds, waiting for rate limits included."""
 _TOKEN_LIFE = 14 * 60.0
 """Seconds in which more can be told to whoever gave a command. Discord takes 15 minutes, by its own clock."""
-_REMEMBERED = 1000
+MAX_REMEMBERED_PEOPLE = 1000
 """People whose newest interaction is remembered for that."""
 
 
@@ -57,7 +57,8 @@ class Interactions:
         self._bot = bot
         self._outbox = outbox
         self._tasks = TaskSet()
-        self._newest: OrderedDict[tuple[Channel, int], tuple[float, Interaction, asyncio.Task[None]]] = OrderedDict()
+        self._newest: LRUCache[tuple[Channel, int], tuple[float, Interaction, asyncio.Task[None]]]
+        self._newest = LRUCache(MAX_REMEMBERED_PEOPLE)
         self.is_leaving = False
 
     def command(self, interaction: Interaction, command: Command) -> None:
@@ -109,9 +110,6 @@ class Interactions:
             return
         person = channel_of(interaction.guild_id, interaction.channel_id), interaction.user.id
         self._newest[person] = self._bot.clock.monotonic(), interaction, task
-        self._newest.move_to_end(person)
-        while len(self._newest) > _REMEMBERED:
-            self._newest.popitem(last=False)
 
     async def _serve(
         self, interaction: Interaction, work: Callable[[], Awaitable[Reply | None]], *, public: bool

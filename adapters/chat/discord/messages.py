@@ -5,10 +5,9 @@ itself writes are none of our business. Without the Message Content intent Disco
 mention the bot.
 """
 
-from collections import OrderedDict
-
 import discord
 import structlog
+from cachetools import LRUCache
 
 from adapters.chat.discord import strings
 from adapters.chat.discord.converters import actor_of, channel_of, names_in, without_mention
@@ -42,7 +41,7 @@ class Messages:
         self._outbox = outbox
         self._reactions = reactions
         self._tasks = TaskSet()
-        self._refusals: OrderedDict[tuple[Channel, int, str], float] = OrderedDict()
+        self._refusals: LRUCache[tuple[Channel, int, str], float] = LRUCache(_MAX_REMEMBERED_REFUSALS)
         self._reads_all = bot.settings.session.relay is Relay.ALL
         self.is_leaving = False
 
@@ -147,9 +146,6 @@ class Messages:
         if now - self._refusals.get(key, -_SAME_REFUSAL) < _SAME_REFUSAL:
             return
         self._refusals[key] = now
-        self._refusals.move_to_end(key)
-        while len(self._refusals) > _MAX_REMEMBERED_REFUSALS:
-            self._refusals.popitem(last=False)
         self._outbox.post(channel, OutgoingMessage(split(escape(sentence)), reply_to=message.id))
 
 

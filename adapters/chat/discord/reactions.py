@@ -9,6 +9,7 @@ from collections import OrderedDict
 
 import discord
 import structlog
+from cachetools import LRUCache
 
 from adapters.chat.discord.rest import TRANSIENT_ERRORS, DiscordRest
 from bot.core.models import Channel, Utterance, UtteranceState
@@ -35,7 +36,7 @@ _LINGER = 0.5
 """Seconds before the first mark: what is said at once is never shown as waiting, and the request for its speech does
 not stand behind one for a reaction (measured: a millisecond or two)."""
 
-_REMEMBERED = 1000
+MAX_REMEMBERED_MARKS = 1000
 """Messages whose mark is remembered; to put one again that was forgotten changes nothing."""
 
 
@@ -46,7 +47,7 @@ class Reactions:
         self._connection = connection
         self._clock = clock
         self._wanted: dict[Channel, OrderedDict[int, str]] = {}
-        self._shown: OrderedDict[int, str] = OrderedDict()
+        self._shown: LRUCache[int, str] = LRUCache(MAX_REMEMBERED_MARKS)
         self._tasks = TaskSet()
 
     def show(self, channel: Channel, utterance: Utterance) -> None:
@@ -97,7 +98,7 @@ class Reactions:
 
         try:
             await self._connection.request("reaction", put)
-            self._remember(message_id, mark)
+            self._shown[message_id] = mark
             if mark != QUEUED:
                 # An earlier run of the bot may have put it, so this does not depend on what is remembered.
                 await self._connection.request("reaction", take_back)
@@ -108,9 +109,3 @@ class Reactions:
             log.info("a reaction was not possible", channel=channel_id, error=str(error) or repr(error))
         except Exception as error:  # noqa: BLE001 - those behind it must not go with it
             report_unexpected("a reaction was not put: unexpected error", error, channel=channel_id)
-
-    def _remember(self, message_id: int, mark: str) -> None:
-        self._shown[message_id] = mark
-        self._shown.move_to_end(message_id)
-        while len(self._shown) > _REMEMBERED:
-            self._shown.popitem(last=False)

@@ -3,11 +3,11 @@
 Slack tries an event again at once, after a minute and after five (docs.slack.dev, Events API, retries). So nothing is
 lost where the first delivery was not stored, but what comes late must not undo what happened meanwhile."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import LRUCache
 from slack_bolt.request.async_request import AsyncBoltRequest
 
 from adapters.chat.slack.client import WorkspaceClient
@@ -68,7 +68,7 @@ class RecentEdits:
     """What became of messages lately."""
 
     def __init__(self) -> None:
-        self._newest: OrderedDict[tuple[Channel, str], tuple[str, str | None]] = OrderedDict()
+        self._newest: LRUCache[tuple[Channel, str], tuple[str, str | None]] = LRUCache(MAX_REMEMBERED_EDITS)
 
     def edited(self, channel: Channel, message: Mapping[str, Any]) -> bool:
         """Note an edit. False if the message has been edited again, or deleted, since."""
@@ -77,23 +77,17 @@ class RecentEdits:
         known_version, known_text = self._newest.get(key, ("", ""))
         if known_text is None or version < known_version:
             return False
-        self._note(key, version, str(message.get("text", "")))
+        self._newest[key] = (version, own_words(message))
         return True
 
     def deleted(self, channel: Channel, message: Mapping[str, Any]) -> None:
         """Note a deletion."""
-        self._note((channel, str(message["ts"])), "", None)
+        self._newest[channel, str(message["ts"])] = ("", None)
 
     def text_now(self, channel: Channel, ts: str, text: str) -> str | None:
         """What a message says now that said `text`; None if it was deleted."""
         known = self._newest.get((channel, ts))
         return text if known is None else known[1]
-
-    def _note(self, key: tuple[Channel, str], version: str, text: str | None) -> None:
-        self._newest[key] = (version, text)
-        self._newest.move_to_end(key)
-        while len(self._newest) > MAX_REMEMBERED_EDITS:
-            self._newest.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ may come again, and de-duplication is the core's: it gets the id of the event an
 because one post may come as two events with two ids."""
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,6 +13,7 @@ from operator import eq
 from typing import Any
 
 import structlog
+from cachetools import LRUCache
 
 from adapters.chat.keyed_queue import KeyedTaskQueue
 from adapters.chat.slack import mrkdwn
@@ -42,7 +43,7 @@ Payload = Mapping[str, Any]
 _OF_PEOPLE = ("im:read", "mpim:read")
 """Scopes that tell of direct messages and group messages; the app does without."""
 
-_REMEMBERED_ASKERS = 1000
+MAX_REMEMBERED_ASKERS = 1000
 """People whose last question is remembered, for something that is told to them later: where they asked, and the way
 back."""
 
@@ -67,7 +68,7 @@ class EventHandlers:
         self._outbox = outbox
         self._reactions = reactions
         self._starters: dict[Channel, ReplyTarget] = {}
-        self._askers: OrderedDict[tuple[Channel, str], ReplyTarget] = OrderedDict()
+        self._askers: LRUCache[tuple[Channel, str], ReplyTarget] = LRUCache(MAX_REMEMBERED_ASKERS)
         self._changes = RecentEdits()
         self._in_doubt: deque[str] = deque(maxlen=MAX_REMEMBERED_EDITS)
 
@@ -126,7 +127,7 @@ class EventHandlers:
         message_id: str | None = None,
         session_id: str | None = None,
     ) -> None:
-        self._remember(asker)
+        self._askers[asker.channel, asker.user] = asker
         workspace = await self._workspace(asker.channel)
         starts = (command.group, command.verb) == (AVATAR, "start")
         if starts:
@@ -143,12 +144,6 @@ class EventHandlers:
             # The channel gets the panel; what it costs and the way in are for who started it.
             reply = Reply(reply.text, Visibility.PRIVATE, reply.fields, reply.link, reply.buttons)
         self._outbox.reply(asker, reply)
-
-    def _remember(self, asker: ReplyTarget) -> None:
-        self._askers[asker.channel, asker.user] = asker
-        self._askers.move_to_end((asker.channel, asker.user))
-        while len(self._askers) > _REMEMBERED_ASKERS:
-            self._askers.popitem(last=False)
 
     async def _require_presence(self, workspace: WorkspaceClient, channel: Channel) -> None:
         """An avatar costs money: do not bring one where nobody could be heard, nor where that is not sure. Raises

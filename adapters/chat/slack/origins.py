@@ -4,10 +4,11 @@ In a channel of Slack Connect the outer ids of an event may be another company's
 installation that hears it. What concerns an organisation (Enterprise Grid) may name no workspace at all
 (docs.slack.dev, Slack Connect; organization-ready apps; slack_bolt's `request/internals.py` reads the same fields)."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from cachetools import LRUCache
 
 from adapters.chat.slack.client import WorkspaceClient
 from adapters.chat.slack.installation_store import is_organisation
@@ -42,7 +43,7 @@ class Origins:
     def __init__(self, workspaces: Workspaces, sessions: SessionRegistry) -> None:
         self._workspaces = workspaces
         self._sessions = sessions
-        self._homes: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._homes: LRUCache[tuple[str, str], str] = LRUCache(MAX_CHANNELS)
 
     async def workspace(self, body: Payload) -> WorkspaceClient | None:
         """The workspace whose installation hears it; None if the app is not installed there. Raises `StoreError`."""
@@ -85,10 +86,7 @@ class Origins:
         """The workspace of a channel; in an organisation the one it was first heard through."""
         if workspace.organisation is None or is_organisation(workspace.team_id):
             return workspace.team_id
-        home = self._homes.setdefault((workspace.organisation, channel_id), workspace.team_id)
-        if len(self._homes) > MAX_CHANNELS:
-            self._homes.popitem(last=False)
-        return home
+        return self._homes.setdefault((workspace.organisation, channel_id), workspace.team_id)
 
 
 def claim_of(body: Payload) -> Claim:

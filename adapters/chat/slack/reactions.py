@@ -3,10 +3,10 @@
 A message shows at most one of them; one that changes before it was drawn is drawn once, and a mark that stands is not
 put again."""
 
-from collections import OrderedDict
 from functools import partial
 
 import structlog
+from cachetools import LRUCache
 
 from adapters.chat.keyed_queue import KeyedTaskQueue
 from adapters.chat.slack.client import SlackError, SlackUnavailable, WorkspaceClient
@@ -32,7 +32,7 @@ _MARKS = {
 _AS_WISHED = {"already_reacted", "no_reaction", "message_not_found"}
 """Errors after which everything is as it should be."""
 
-_REMEMBERED = 1000
+MAX_REMEMBERED_MARKS = 1000
 """Messages whose mark is remembered; to put one again that was forgotten changes nothing."""
 
 Place = tuple[Channel, str]
@@ -45,7 +45,7 @@ class Reactions:
         self._outgoing = outgoing
         self._workspaces = workspaces
         self._wanted: dict[Place, str] = {}
-        self._shown: OrderedDict[Place, str] = OrderedDict()
+        self._shown: LRUCache[Place, str] = LRUCache(MAX_REMEMBERED_MARKS)
 
     def mark(self, channel: Channel, utterance: Utterance) -> None:
         """Show what became of the message that an utterance was made from; a command has none."""
@@ -78,8 +78,6 @@ class Reactions:
             await self._call(workspace, "reactions.remove", place, shown)
         if shown == wanted or await self._call(workspace, "reactions.add", place, wanted):
             self._shown[place] = wanted
-        while len(self._shown) > _REMEMBERED:
-            self._shown.popitem(last=False)
 
     async def _call(self, workspace: WorkspaceClient, method: str, place: Place, name: str) -> bool:
         """Whether everything is as it should be afterwards."""

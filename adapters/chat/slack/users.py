@@ -4,12 +4,12 @@ A person who cannot be looked up is an ordinary member, unless what Slack sent s
 the core decides what they may do."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from cachetools import LRUCache
 
 from adapters.chat.slack.client import SlackError, SlackUnavailable, WorkspaceClient
 from adapters.chat.slack.strings import SOME_GROUP, SOMEBODY
@@ -48,7 +48,7 @@ class UserCache:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._people: OrderedDict[tuple[str, str], tuple[float, User]] = OrderedDict()
+        self._people: LRUCache[tuple[str, str], tuple[float, User]] = LRUCache(USER_CACHE_SIZE)
         self._groups: dict[str, tuple[float, Mapping[str, Group]]] = {}
         self._reading: dict[str, asyncio.Lock] = {}
 
@@ -70,7 +70,6 @@ class UserCache:
         key = (workspace.team_id, user_id)
         known = self._people.get(key)
         if known is not None and self._clock.monotonic() - known[0] < USER_CACHE_TTL:
-            self._people.move_to_end(key)
             return known[1]
         try:
             answer = await workspace.call("users.info", user=user_id)
@@ -79,8 +78,6 @@ class UserCache:
             return known[1] if known else User(SOMEBODY)
         person = _person_of(answer.get("user", {}), workspace)
         self._people[key] = (self._clock.monotonic(), person)
-        while len(self._people) > USER_CACHE_SIZE:
-            self._people.popitem(last=False)
         return person
 
     async def name(self, workspace: WorkspaceClient, user_id: str) -> str:

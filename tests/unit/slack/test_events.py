@@ -41,6 +41,13 @@ def test_after_a_deletion_nothing_is_left_to_say_or_to_edit() -> None:
     assert not changes.edited(HERE, edit("one", "2.0"))
 
 
+def test_an_edit_whose_words_are_in_its_blocks_says_them() -> None:
+    changes = RecentEdits()
+    blocks = [{"type": "section", "text": {"type": "plain_text", "text": "two"}}]
+    assert changes.edited(HERE, {**edit("", "3.0"), "blocks": blocks})
+    assert changes.text_now(HERE, "1.000001", "zero") == "two"
+
+
 def test_a_message_that_nobody_changed_says_what_it_says() -> None:
     assert RecentEdits().text_now(HERE, "1.000001", "zero") == "zero"
 
