@@ -29,6 +29,9 @@ MAX_MESSAGE_LENGTH = 4000
 """Characters of one message: what Discord and Slack let a person write at once (2,000 to 4,000); about four minutes of
 speech, and so a bound on what one message can cost."""
 
+MAX_READ_LENGTH = 4 * MAX_MESSAGE_LENGTH
+"""Characters of a message that a platform's adapter looks at: more than what is refused as too long."""
+
 KEY_CACHE_SIZE = 4096
 """De-duplication keys kept in memory to spare the database; the truth is in `processed_events`."""
 

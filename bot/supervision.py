@@ -13,7 +13,7 @@ from bot.core.ports import Clock
 from bot.core.unexpected import report_unexpected
 from bot.telemetry import metrics
 
-PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
+RESTART_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 """Seconds before a part starts again."""
 
 RAN_WELL = 300.0
@@ -42,7 +42,7 @@ class Supervised:
         self._work = work
         self._clock = clock
         self._may_end_program = may_end_program
-        self._backoff = Backoff(PAUSES)
+        self._backoff = Backoff(RESTART_DELAYS)
         self.unhealthy_reason: str | None = None
 
     async def run(self) -> None:

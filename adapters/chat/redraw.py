@@ -7,7 +7,7 @@ final (deleted, forbidden, archived, unknown) is not. Knows no platform: adapter
 
 from enum import Enum, auto
 
-PAUSES = (2.0, 5.0, 10.0, 30.0, 60.0)
+RETRY_DELAYS = (2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds before a panel is tried again. The longest is what a panel can be behind once the platform takes it again."""
 
 _SAYS_NOTHING_OF_THE_PANEL = frozenset({401, 408, 425, 429})

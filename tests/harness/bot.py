@@ -267,7 +267,6 @@ class BotHarness:
         connection._send = self.crash_injector.guard(
             connection._send, Transient("the bot has crashed", may_have_taken_effect=False)
         )
-        self._hang_up = connection._client.aclose
         self._client = connection._client
 
     async def _write(self, transact: Callable[[Any], Awaitable[Any]], work: Any) -> Any:
@@ -287,7 +286,6 @@ class BotHarness:
         await cancel_and_wait(self._watching)
         self._watching = None
         bot, self._bot = self._bot, AsyncExitStack()
-        await self._hang_up()
         ending = asyncio.create_task(bot.aclose())
         while not ending.done():
             self.crash_injector.release()

@@ -14,7 +14,7 @@ from bot.app import Application, WebServer
 from bot.core.errors import SettingsError, StoreUnavailable
 from bot.sessions.jobs import LEARN_BLOCKS_EVERY
 from bot.streams.page_bridge import seats_of
-from bot.supervision import PAUSES
+from bot.supervision import RESTART_DELAYS
 from tests.harness.clock import ManualClock
 from tests.platforms.running_bot import PATIENCE, settings_with
 from tests.unit.test_platforms import Chat
@@ -84,7 +84,7 @@ async def test_readiness_names_the_platform_that_starts_again(served: Served) ->
     parts = await served.ready()
     assert "starts again" in parts.pop("here")
     assert parts == {"database": None, "there": None}
-    await served.clock.advance(PAUSES[0])
+    await served.clock.advance(RESTART_DELAYS[0])
     assert await served.ready() == ALL_IS_WELL
 
 
@@ -98,7 +98,7 @@ async def test_readiness_names_a_round_that_starts_again(served: Served, monkeyp
         parts = await served.ready()
     assert parts.pop("sweeper").startswith("blocks: ")
     assert parts == ALL_IS_WELL
-    await served.clock.advance(PAUSES[0])
+    await served.clock.advance(RESTART_DELAYS[0])
     assert await served.ready() == ALL_IS_WELL
 
 
@@ -116,7 +116,7 @@ async def test_ownership_that_fails_unforeseen_starts_again_and_its_loss_ends_th
     part_again = asyncio.create_task(part.run())
     await served.clock.advance(0)
     assert not part_again.done()
-    await served.clock.advance(PAUSES[0])
+    await served.clock.advance(RESTART_DELAYS[0])
     with pytest.raises(StoreUnavailable):
         await part_again
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from bot.core.errors import StoreUnavailable
-from bot.core.models import UtteranceState
+from bot.core.models import EndReason, UtteranceState
 from bot.core.tasks import cancel_and_wait
 from bot.sessions.jobs import LEARN_BLOCKS_EVERY, STOP_REQUESTS_EVERY
 from bot.streams.catalogue import CACHE_TTL
-from bot.supervision import PAUSES, Supervised
+from bot.supervision import RESTART_DELAYS, Supervised
 from tests.harness.bot import BotHarness
 
 
@@ -48,8 +48,9 @@ async def test_a_round_of_the_sweeper(world: BotHarness) -> None:
     Mistakes(world.store, "stop_requests", times=2)
     Mistakes(world.store, "blocked")
     await world.store.request_stop(running.session.id, "somebody in a shell")
-    await world.pass_time(2 * STOP_REQUESTS_EVERY + LEARN_BLOCKS_EVERY + sum(PAUSES[:3]))
+    await world.pass_time(2 * STOP_REQUESTS_EVERY + LEARN_BLOCKS_EVERY + sum(RESTART_DELAYS[:3]))
     await world.until(running.closed.is_set)
+    assert running.session.end_reason is EndReason.ADMIN
 
 
 async def test_the_catalogue(world: BotHarness) -> None:
@@ -59,7 +60,7 @@ async def test_the_catalogue(world: BotHarness) -> None:
     keeping = asyncio.create_task(part.run())
     await world.rest()
     assert part.unhealthy_reason is not None
-    await world.pass_time(PAUSES[0] + CACHE_TTL)
+    await world.pass_time(RESTART_DELAYS[0] + CACHE_TTL)
     assert part.unhealthy_reason is None
     assert catalogue.known_voices
     await cancel_and_wait(keeping)

@@ -15,7 +15,7 @@ from bot.core.views import Reply
 from bot.facade import ChatAdapter, WebRoute
 from bot.platforms import Platforms
 from bot.settings import Settings
-from bot.supervision import PAUSES
+from bot.supervision import RESTART_DELAYS
 from tests.harness.bot import BotHarness
 
 
@@ -112,7 +112,7 @@ async def test_a_platform_that_fails_starts_again_and_is_red_meanwhile(both: Bot
         await both.world.rest()
         assert "starts again" in str(both.platforms.unhealthy_reasons["test"])
         assert both.platforms.unhealthy_reasons["other"] is None
-        await both.world.pass_time(PAUSES[0])
+        await both.world.pass_time(RESTART_DELAYS[0])
         assert both.platforms.unhealthy_reasons == {"test": None, "other": None}
         assert (both.here.runs, both.other.runs) == (2, 1)
         assert not both.serving.done()
@@ -129,7 +129,7 @@ async def test_a_platform_that_only_the_operator_can_help_is_left_out_with_its_a
         assert both.told == ["Test: left out until the next start; the token is wrong"]
         assert "left out" in str(both.platforms.unhealthy_reasons["test"])
         assert "token" not in str(both.platforms.unhealthy_reasons)
-        await both.world.pass_time(PAUSES[0])
+        await both.world.pass_time(RESTART_DELAYS[0])
         assert (both.here.runs, both.other.runs) == (1, 1)
         assert not both.serving.done()
 

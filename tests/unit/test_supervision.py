@@ -10,7 +10,7 @@ from bot.core.backoff import Backoff
 from bot.core.errors import SettingsError, StoreUnavailable
 from bot.core.tasks import cancel_and_wait
 from bot.core.unexpected import MAX_KNOWN, report_unexpected
-from bot.supervision import PAUSES, RAN_WELL, Supervised
+from bot.supervision import RAN_WELL, RESTART_DELAYS, Supervised
 from bot.telemetry import metrics
 from tests.harness.clock import ManualClock, settle
 
@@ -52,7 +52,7 @@ async def test_what_fails_starts_again_after_growing_pauses_and_says_why_meanwhi
         assert part.unhealthy_reason is None
         await cancel_and_wait(task)
     pauses = [later - earlier for earlier, later in zip(work.begun, work.begun[1:], strict=False)]
-    assert pauses == [*PAUSES, PAUSES[-1], PAUSES[-1]]
+    assert pauses == [*RESTART_DELAYS, RESTART_DELAYS[-1], RESTART_DELAYS[-1]]
     assert [entry["reference"] for entry in logs] == [reference] * 9
 
 
@@ -60,8 +60,8 @@ async def test_what_ran_well_for_a_while_starts_again_soon() -> None:
     clock = ManualClock()
     work = Work(clock, *(RuntimeError() for _ in range(4)), lasts=RAN_WELL)
     task = running(Supervised("test", work, clock))
-    await clock.advance(4 * (RAN_WELL + PAUSES[0]) + 1)
-    assert work.begun == [number * (RAN_WELL + PAUSES[0]) for number in range(5)]
+    await clock.advance(4 * (RAN_WELL + RESTART_DELAYS[0]) + 1)
+    assert work.begun == [number * (RAN_WELL + RESTART_DELAYS[0]) for number in range(5)]
     await cancel_and_wait(task)
 
 
@@ -91,7 +91,7 @@ async def test_nothing_else_does(error: BaseException) -> None:
     work = Work(clock, error)
     before = metrics.restarts.labels(part="test")._value.get()
     task = running(Supervised("test", work, clock, may_end_program=SettingsError))
-    await clock.advance(PAUSES[0])
+    await clock.advance(RESTART_DELAYS[0])
     assert len(work.begun) == 2
     assert not task.done()
     assert metrics.restarts.labels(part="test")._value.get() == before + 1
@@ -108,10 +108,13 @@ async def test_who_is_cancelled_stops_at_work_and_in_the_pause() -> None:
 
 
 async def test_what_has_nothing_more_to_do_is_over() -> None:
+    times: list[str] = []
+
     async def work() -> None:
-        """Done at once."""
+        times.append("done at once")
 
     await Supervised("test", work, ManualClock()).run()
+    assert len(times) == 1
 
 
 # --- the log ---------------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from adapters.chat.discord.outbox import Notices, Outbox
 from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.permissions import invite_link
 from adapters.chat.discord.reactions import Reactions
-from adapters.chat.discord.rest import DiscordRest
+from adapters.chat.discord.rest import DiscordRest, application_of
 from bot.core.backoff import Backoff
 from bot.core.errors import SettingsError
 from bot.core.events import LeftUnsaid, Notice, SessionChanged, SessionEvent, UtteranceChanged
@@ -42,6 +42,8 @@ DRAIN_TIMEOUT = 1.5
 _DISCONNECT_TIME = 0.5
 RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """Seconds before the bot connects again, from the beginning after each connection that came about."""
+_MAX_WAIT = 3600.0
+"""Seconds: what Discord asks for is waited out, but not for more than an hour."""
 _TOKEN_REFUSED = 4004
 """The gateway's close code for a token that is no longer good."""
 _TOO_MANY_REQUESTS = 429
@@ -88,7 +90,7 @@ class DiscordAdapter:
     async def __aenter__(self) -> Self:
         # Process-wide, since discord.py has it nowhere else; one process talks to one Discord.
         discord.http.Route.BASE = self._bot.settings.discord.api_url.rstrip("/")
-        await self._panels.restore()
+        self._panels.restore()
         return self
 
     async def __aexit__(
@@ -144,6 +146,7 @@ class DiscordAdapter:
     async def _serve_for_ever(self) -> None:
         backoff = Backoff(RETRY_DELAYS)
         while True:
+            asked = 0.0
             try:
                 await self._serve()
             except discord.PrivilegedIntentsRequired:
@@ -155,6 +158,7 @@ class DiscordAdapter:
             except (
                 discord.HTTPException, discord.RateLimited, discord.GatewayNotFound, aiohttp.ClientError, OSError,
             ) as error:  # fmt: skip
+                asked = error.retry_after if isinstance(error, discord.RateLimited) else 0.0
                 self._trouble = in_words(error)
                 log.warning(self._trouble, error=told(error))
             had_connected = self._client is not None and self._client.has_connected
@@ -162,7 +166,7 @@ class DiscordAdapter:
             if had_connected:
                 backoff.reset()
             # Many bots that lost Discord together should not come back together.
-            pause = backoff.next() * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+            pause = max(backoff.next() * random.uniform(0.5, 1.0), min(asked, _MAX_WAIT))  # noqa: S311 - no secret
             log.info("connecting to Discord again", seconds=round(pause, 1))
             await self._bot.clock.sleep(pause)
 
@@ -170,7 +174,7 @@ class DiscordAdapter:
         listeners = EventHandlers(self._interactions, self._messages, self._panels, self._places, self._commands)
         client = self._client = RelayClient(self._bot, listeners)
         await self._log_in(client)
-        link = invite_link(_application(client))
+        link = invite_link(application_of(client))
         self._connection.open(client)
         registering = asyncio.create_task(self._commands.run(client, client.tree), name="discord commands")
         connecting = asyncio.create_task(client.connect(), name="discord gateway")
@@ -220,8 +224,3 @@ class DiscordAdapter:
                 log.info("Discord did not say goodbye", error=str(error) or repr(error))
                 # What the goodbye would have closed at its end.
                 await client.http.close()
-
-
-def _application(client: discord.Client) -> int:
-    assert client.application_id is not None  # noqa: S101 - logging in has told it
-    return client.application_id

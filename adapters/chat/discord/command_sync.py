@@ -14,6 +14,7 @@ from adapters.chat.discord.permissions import invite_link
 from adapters.chat.discord.sync import SyncFailed, sync
 from bot.core.backoff import Backoff
 from bot.core.ports import Clock
+from bot.core.unexpected import report_unexpected
 from bot.terminal import write_line
 
 log = structlog.get_logger(__name__)
@@ -63,9 +64,8 @@ class CommandSync:
             absent = await sync(client, shapes, self._guild_ids)
         except SyncFailed as error:
             return self._note(str(error), min(max(backoff.next(), error.wait), _MAX_WAIT))
-        except Exception as error:
-            # Whatever mistake this is, the bot can do its work without it.
-            log.exception("the commands could not be registered: unexpected error")
+        except Exception as error:  # noqa: BLE001 - whatever mistake this is, the bot can do its work without it
+            report_unexpected("the commands could not be registered: unexpected error", error)
             return self._note(f"an unexpected {type(error).__name__}", backoff.next())
         backoff.reset()
         self.unhealthy_reason = None

@@ -20,10 +20,8 @@ from typing import Any
 
 import discord
 
-from bot.relay import MAX_MESSAGE_LENGTH
+from bot.relay import MAX_READ_LENGTH
 
-_MOST = 4 * MAX_MESSAGE_LENGTH
-"""Characters; more than what is refused as too long, and so a bound on what is looked at."""
 _MAX_COMPONENTS = 100
 """Discord allows 40 in a message."""
 
@@ -35,7 +33,7 @@ def words_of(message: discord.Message) -> str:
     began = message.reference.resolved if _begins_thread(message) and message.reference else None
     if isinstance(began, discord.Message):
         forwarded.append(_seen(began))
-    return (_lines([own, *forwarded]) or _lines(_embedded(message.embeds)))[:_MOST]
+    return (_lines([own, *forwarded]) or _lines(_embedded(message.embeds)))[:MAX_READ_LENGTH]
 
 
 def _seen(message: discord.MessageSnapshot | discord.Message) -> str:

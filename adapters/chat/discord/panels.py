@@ -7,7 +7,6 @@ does not take for now is drawn again later (`adapters.chat.redraw`).
 
 import asyncio
 import secrets
-from contextlib import suppress
 from functools import partial
 from operator import eq
 
@@ -20,7 +19,8 @@ from adapters.chat.discord.closed_threads import may_be_written_in
 from adapters.chat.discord.converters import PLATFORM
 from adapters.chat.discord.render import embed_of
 from adapters.chat.discord.rest import TRANSIENT_ERRORS, DiscordRest, is_passing
-from adapters.chat.redraw import PAUSES, Drawn
+from adapters.chat.kept_panels import take_up_kept_panels
+from adapters.chat.redraw import RETRY_DELAYS, Drawn
 from bot.core.backoff import Backoff
 from bot.core.errors import StoreError
 from bot.core.models import PanelMessage
@@ -50,7 +50,7 @@ class _Placed:
         self.change()
         self.drawn: dict[str, object] | None = None
         self.is_kept = message_id is not None
-        self.again = Backoff(PAUSES)
+        self.again = Backoff(RETRY_DELAYS)
         self.nonce = secrets.randbits(62)
 
     def change(self) -> None:
@@ -84,31 +84,21 @@ class Panels:
             placed.view = view
             placed.change()
 
-    async def restore(self) -> None:
-        """Take up the panels that earlier runs left, later where the database is in trouble: none is posted before."""
-        try:
-            await self._take_up()
-        except StoreError as error:
-            log.error("the panels of the run before are not found yet; trying again", error=str(error))
-            self._tasks.create_task(self._keep_taking_up(), name="panels of the run before")
+    def restore(self) -> None:
+        """Begin to take up the panels that earlier runs left; until that is done none is posted."""
+        self._tasks.create_task(self._restore(), name="panels of the run before")
 
-    async def _keep_taking_up(self) -> None:
-        pauses = Backoff(PAUSES)
-        while not self._taken_up.is_set():
-            await self._bot.clock.sleep(pauses.next())
-            with suppress(StoreError):
-                await self._take_up()
-
-    async def _take_up(self) -> None:
-        for kept in await self._bot.sessions.services.store.panels(PLATFORM):
-            view = await self._bot.sessions.view(kept.session_id)
-            if view is None:
-                await self._bot.sessions.services.store.forget_panel(kept.session_id)
-            elif (placed := self._panels.get(kept.session_id)) is not None:
-                placed.message_id, placed.is_kept = int(kept.reference), True
-            else:
-                self._begin(_Placed(view, int(kept.reference)))
+    async def _restore(self) -> None:
+        store = self._bot.sessions.services.store
+        await take_up_kept_panels(PLATFORM, store, self._bot.clock, self._bot.sessions.view, self._take_up)
         self._taken_up.set()
+
+    def _take_up(self, view: SessionView, reference: str) -> None:
+        message_id = int(reference)
+        if (placed := self._panels.get(view.session_id)) is not None:
+            placed.message_id, placed.is_kept = message_id, True
+        else:
+            self._begin(_Placed(view, message_id))
 
     def redraw(self) -> None:
         """Draw every panel once more, whatever was drawn before."""

@@ -29,6 +29,12 @@ def is_passing(error: Exception) -> bool:
     return isinstance(error, TRANSIENT_ERRORS)
 
 
+def application_of(client: discord.Client) -> int:
+    """The application's id, of a client that has logged in."""
+    assert client.application_id is not None  # noqa: S101 - logging in has told it
+    return client.application_id
+
+
 _TRIES = 5
 _REQUEST_TIME = 60.0
 """Seconds of one request, the waits that Discord's rate limits ask for included."""

@@ -15,6 +15,8 @@ import aiohttp
 import discord
 import structlog
 
+from adapters.chat.discord.rest import application_of
+
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
@@ -91,7 +93,7 @@ async def registered(client: discord.Client, guild_id: int | None) -> list[Mappi
     """The commands of one server, or the global ones. Raises `SyncFailed`."""
     # Not by `get_global_commands`: discord.py 2.7.1 does not ask for the translations, and without them an overwrite
     # would take those of somebody else's command away.
-    application = _application(client)
+    application = application_of(client)
     route = (
         discord.http.Route("GET", "/applications/{application_id}/commands", application_id=application)
         if guild_id is None
@@ -176,7 +178,7 @@ async def _overwrite(
     shapes: Sequence[Mapping[str, Any]],
     there: Sequence[Mapping[str, Any]],
 ) -> None:
-    application = _application(client)
+    application = application_of(client)
     payload = [*map(dict, shapes), *(_handed_back(one) for one in there if one.get("type", 1) not in OUR_TYPES)]
     asked: Awaitable[object] = (
         client.http.bulk_upsert_global_commands(application, payload=payload)
@@ -197,11 +199,6 @@ def _handed_back(command: Mapping[str, Any]) -> dict[str, Any]:
 
 def _path(guild_id: int | None) -> str:
     return f"/applications/…/guilds/{guild_id}/commands" if guild_id is not None else "/applications/…/commands"
-
-
-def _application(client: discord.Client) -> int:
-    assert client.application_id is not None  # noqa: S101 - logging in has told it
-    return client.application_id
 
 
 # --- comparing -------------------------------------------------------------------------------------------------------

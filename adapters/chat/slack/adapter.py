@@ -177,7 +177,7 @@ class SlackAdapter:
         await self._workspaces.sign_in()
         if self._pages:
             self._pages.workspaces, self._pages.session = self._workspaces, self._session
-        await self._panels.restore(self._bot.sessions.view)
+        self._panels.restore(self._bot.sessions.view)
         if self._web is not None:
             self._web.app = self._app
             self._is_up = True

@@ -18,10 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from adapters.chat.slack.mrkdwn import escape
-from bot.relay import MAX_MESSAGE_LENGTH
+from bot.relay import MAX_READ_LENGTH
 
-_MOST = 4 * MAX_MESSAGE_LENGTH
-"""Characters; more than what is refused as too long, and so a bound on what is looked at."""
 _MAX_PARTS = 50
 """Blocks or attachments; Slack allows 50 and 20."""
 _DEEPEST = 6
@@ -37,7 +35,7 @@ def words_of(message: Payload) -> str:
 
 def own_words(message: Payload) -> str:
     """What its author wrote."""
-    return _text(message, "text")[:_MOST] or _bounded(_blocks(message.get("blocks")))
+    return _text(message, "text")[:MAX_READ_LENGTH] or _bounded(_blocks(message.get("blocks")))
 
 
 def shared_words(message: Payload) -> str:
@@ -127,12 +125,12 @@ def _mappings(found: object) -> list[Payload]:
 
 def _text(found: Payload, name: str) -> str:
     text = found.get(name)
-    return text[:_MOST] if isinstance(text, str) and text.strip() else ""
+    return text[:MAX_READ_LENGTH] if isinstance(text, str) and text.strip() else ""
 
 
 def _bounded(parts: Iterable[str]) -> str:
     found: list[str] = []
-    room = _MOST
+    room = MAX_READ_LENGTH
     for part in parts:
         if part.strip() and room > 0:
             found.append(part[:room])

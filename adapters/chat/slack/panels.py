@@ -6,14 +6,14 @@ got lost is recognised when Slack tells us of it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 
+from adapters.chat.kept_panels import ViewOf, take_up_kept_panels
 from adapters.chat.keyed_queue import KeyedTaskQueue
-from adapters.chat.redraw import PAUSES, Drawn
+from adapters.chat.redraw import RETRY_DELAYS, Drawn
 from adapters.chat.slack.blocks import CommandRenamer, message_of_panel
 from adapters.chat.slack.client import SlackError, SlackUnavailable, WorkspaceClient, drawn_after
 from bot.core.backoff import Backoff
@@ -33,7 +33,6 @@ not take all of it (docs.slack.dev, rate limits)."""
 
 WorkspaceOf = Callable[[str], Awaitable[WorkspaceClient | None]]
 Undrawable = Callable[[Channel, str], None]
-ViewOf = Callable[[str], Awaitable[SessionView | None]]
 
 
 @dataclass(slots=True)
@@ -53,7 +52,7 @@ class Placed:
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
     afterwards: list[Callable[[], None]] = field(default_factory=list)
-    again: Backoff = field(default_factory=lambda: Backoff(PAUSES))
+    again: Backoff = field(default_factory=lambda: Backoff(RETRY_DELAYS))
 
 
 class Panels:
@@ -78,45 +77,26 @@ class Panels:
         self._placed: dict[str, Placed] = {}
         self._tasks = TaskSet()
         self._leaving = False
-        self._begun = False
+        self._restoring: asyncio.Task[None] | None = None
         self._taken_up = asyncio.Event()
 
-    async def restore(self, view_of: ViewOf) -> None:
-        """Take up the panels of the run before, later where the database is in trouble: until then none is posted.
+    def restore(self, view_of: ViewOf) -> None:
+        """Begin to take up the panels of the run before; until that is done none is posted.
 
-        Only once the app has signed in: before, nobody knows the workspaces. Harmless when it was done already.
+        Only once the app has signed in: before, nobody knows the workspaces. Harmless when it was begun already.
         """
-        if self._begun:
-            return
-        self._begun = True
-        try:
-            await self._take_up(view_of)
-        except StoreError as error:
-            log.error("the panels of the run before are not found yet; trying again", error=str(error))
-            self._tasks.create_task(self._keep_taking_up(view_of), name="slack panels of the run before")
-        except BaseException:
-            # Whoever starts again begins here again: no panel is posted before.
-            self._begun = False
-            raise
+        if self._restoring is None:
+            self._restoring = self._tasks.create_task(self._restore(view_of), name="slack panels of the run before")
 
-    async def _keep_taking_up(self, view_of: ViewOf) -> None:
-        pauses = Backoff(PAUSES)
-        while not self._taken_up.is_set():
-            await self._clock.sleep(pauses.next())
-            with suppress(StoreError):
-                await self._take_up(view_of)
-
-    async def _take_up(self, view_of: ViewOf) -> None:
-        for panel in await self._store.panels("slack"):
-            view = await view_of(panel.session_id)
-            if view is None:
-                await self._store.forget_panel(panel.session_id)
-                continue
-            team, channel, ts = panel.reference.split("/")
-            placed = self._placed.setdefault(panel.session_id, Placed(panel.session_id))
-            placed.channel, placed.ts, placed.posted, placed.kept = Channel("slack", team, channel), ts, True, True
-            self.change(placed.wanted or view)
+    async def _restore(self, view_of: ViewOf) -> None:
+        await take_up_kept_panels("slack", self._store, self._clock, view_of, self._take_up)
         self._taken_up.set()
+
+    def _take_up(self, view: SessionView, reference: str) -> None:
+        team, channel, ts = reference.split("/")
+        placed = self._placed.setdefault(view.session_id, Placed(view.session_id))
+        placed.channel, placed.ts, placed.posted, placed.kept = Channel("slack", team, channel), ts, True, True
+        self.change(placed.wanted or view)
 
     def change(self, view: SessionView) -> None:
         """Something a panel shows is different now."""

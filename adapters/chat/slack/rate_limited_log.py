@@ -8,7 +8,7 @@ from bot.core.ports import Clock
 
 log = structlog.get_logger(__name__)
 
-PAUSE = 60.0
+MIN_INTERVAL = 60.0
 """Seconds between two lines of the same kind."""
 
 
@@ -23,7 +23,7 @@ class RateLimitedLog:
     def warning(self, text: str, **details: Any) -> None:
         """Write a line, unless one with the same text was written within the minute; the next one counts it."""
         now = self._clock.monotonic()
-        if now - self._written_at.get(text, float("-inf")) < PAUSE:
+        if now - self._written_at.get(text, float("-inf")) < MIN_INTERVAL:
             self._left_out[text] = self._left_out.get(text, 0) + 1
             return
         self._written_at[text] = now

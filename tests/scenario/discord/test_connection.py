@@ -96,7 +96,7 @@ async def test_api_that_is_not_discord_is_one_sentence(open_chat: Open) -> None:
     ("fault", "told"),
     [
         (Fault.server_error(503), "Discord has an error of its own"),
-        (Fault.rate_limit(3600), "Discord wants the bot to wait"),
+        (Fault.rate_limit(90), "Discord wants the bot to wait"),
     ],
 )
 async def test_api_that_is_away_is_waited_for_without_a_hot_loop(open_chat: Open, fault: Fault, told: str) -> None:
@@ -104,10 +104,14 @@ async def test_api_that_is_away_is_waited_for_without_a_hot_loop(open_chat: Open
     await chat.bot.kill()
     before = chat.twin.count("GET", "/users/@me")
     chat.twin.fail_next("GET", "/users/@me", fault, times=3)
+    begun = chat.bot.clock.monotonic()
     await chat.bot.start()
     await chat.bot.until(lambda: chat.bot.adapter.unhealthy_reason == told)
     await chat.bot.until(lambda: chat.bot.adapter.unhealthy_reason is None)
     assert chat.twin.count("GET", "/users/@me") == before + 4
+    if fault.status == 429:
+        # As long as Discord asked for, each time.
+        assert chat.bot.clock.monotonic() - begun >= 3 * 90
 
 
 async def test_token_is_in_no_log_line(open_chat: Open, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

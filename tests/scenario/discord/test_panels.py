@@ -169,8 +169,9 @@ async def test_panel_that_could_not_be_remembered_is_not_posted_again(
     assert len(await store.panels("discord")) == 1
 
 
+@pytest.mark.parametrize("error", [StoreUnavailable("its disk is full"), KeyError("a mistake of ours")], ids=repr)
 async def test_no_panel_is_posted_before_those_of_the_run_before_are_known(
-    live: DiscordDriver, monkeypatch: pytest.MonkeyPatch
+    live: DiscordDriver, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     panel = await live.newest_panel()
     await live.bot.kill()
@@ -178,7 +179,7 @@ async def test_no_panel_is_posted_before_those_of_the_run_before_are_known(
 
     async def fail(store: Store, platform: str) -> list[PanelMessage]:
         if next(times, False):
-            raise StoreUnavailable("its disk is full")
+            raise error
         return await panels(store, platform)
 
     monkeypatch.setattr(Store, "panels", fail)
@@ -186,3 +187,17 @@ async def test_no_panel_is_posted_before_those_of_the_run_before_are_known(
     await live.command("/avatar mode chat")
     await live.until_read("Mode: chat")
     assert live.panels() == [panel]
+
+
+async def test_panel_that_cannot_be_found_again_is_replaced_and_keeps_no_other_back(live: DiscordDriver) -> None:
+    lost = await live.newest_panel()
+    [kept] = await live.bot.bot.sessions.services.store.panels("discord")
+    store = live.bot.bot.sessions.services.store
+    await store.place_panel("discord", PanelMessage(kept.session_id, "not a message"))
+    await live.bot.kill()
+    await live.connect()
+    await live.command("/avatar mode chat")
+    await live.until_read("Mode: chat")
+    assert [panel for panel in live.panels() if panel != lost] == [await live.newest_panel()]
+    [kept] = await live.bot.bot.sessions.services.store.panels("discord")
+    assert kept.reference == str((await live.newest_panel()).id)

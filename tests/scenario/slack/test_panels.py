@@ -131,8 +131,9 @@ async def test_panel_that_could_not_be_remembered_is_not_posted_again(
     assert len(panels(slack)) == len(await store.panels("slack")) == 1
 
 
+@pytest.mark.parametrize("error", [StoreUnavailable("its disk is full"), KeyError("a mistake of ours")], ids=repr)
 async def test_no_panel_is_posted_before_those_of_the_run_before_are_known(
-    slack: SlackDriver, monkeypatch: pytest.MonkeyPatch
+    slack: SlackDriver, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     panel = await started(slack)
     await slack.bot.kill()
@@ -140,7 +141,7 @@ async def test_no_panel_is_posted_before_those_of_the_run_before_are_known(
 
     async def fail(store: Store, platform: str) -> list[PanelMessage]:
         if next(times, False):
-            raise StoreUnavailable("its disk is full")
+            raise error
         return await kept(store, platform)
 
     monkeypatch.setattr(Store, "panels", fail)
@@ -149,6 +150,21 @@ async def test_no_panel_is_posted_before_those_of_the_run_before_are_known(
     await slack.command("/avatar mode chat")
     await slack.bot.until(lambda: "chat" in text_of(panel))
     assert panels(slack) == [panel]
+
+
+async def test_panel_that_cannot_be_found_again_is_replaced_and_keeps_no_other_back(slack: SlackDriver) -> None:
+    lost = await started(slack)
+    store = slack.bot.bot.sessions.services.store
+    [kept] = await store.panels("slack")
+    await store.place_panel("slack", PanelMessage(kept.session_id, "not a message"))
+    await slack.bot.kill()
+    await slack.twin.until(lambda: not slack.twin.connections)
+    await slack._start()
+    await slack.command("/avatar mode chat")
+    await slack.bot.until(lambda: slack.newest_panel() != lost and "chat" in text_of(slack.newest_panel()))
+    assert len(panels(slack)) == 2
+    [kept] = await slack.bot.bot.sessions.services.store.panels("slack")
+    assert kept.reference.endswith(slack.newest_panel().ts)
 
 
 async def test_installation_that_cannot_be_read_is_no_reason_to_forget_a_panel(
