@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.chat.slack.panels import Panels
 from bot.core.errors import SettingsError
 from bot.platforms import Platforms
 from tests.fakes.slack import Garbage, Refused
@@ -121,24 +120,3 @@ async def test_a_token_that_is_refused_is_tried_no_more(slack: SlackDriver) -> N
         await slack.bot.serving
     assert len(slack.twin.calls("auth.test")) == before + 1
     await slack.bot.kill()
-
-
-async def test_panels_that_cannot_be_taken_up_for_an_unforeseen_reason_are_taken_up_when_it_starts_again(
-    slack: SlackDriver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await started(slack)
-    panel = slack.newest_panel()
-    await slack.bot.stop()
-    taking_up = Panels._take_up
-    failures = [ZeroDivisionError()]
-
-    async def fail_once(panels: Panels, view_of: Any) -> None:
-        if failures:
-            raise failures.pop()
-        await taking_up(panels, view_of)
-
-    monkeypatch.setattr(Panels, "_take_up", fail_once)
-    await slack.bot.start()
-    await slack.bot.until(lambda: not failures and trouble_of(slack) == "None")
-    await slack.command("/avatar start")
-    await slack.bot.until(lambda: slack.newest_panel() is not panel and "live" in text_of(slack.newest_panel()))
