@@ -14,36 +14,24 @@ import structlog
 from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions
 from adapters.web import SignedWatchLinks, WebServer
-from bot.access.permissions import AccessLists, Permissions
-from bot.access.quotas import Quotas, limits_of
-from bot.commands.router import CommandRouter
 from bot.core.bind_errors import explain_bind_error, is_loopback
 from bot.core.errors import SettingsError, StoreError, StoreUnavailable
-from bot.core.events import EventBus
-from bot.core.models import UtteranceState
-from bot.core.policy import SessionPolicy
-from bot.core.ports import AvatarProvider, ChatModel, Clock, Echo
+from bot.core.ports import ChatModel, Clock, Echo
 from bot.core.tasks import cancel_and_wait
 from bot.facade import Bot, ChatAdapter
 from bot.platforms import Platforms
 from bot.plugins import make_provider, with_simulator
-from bot.relay import Relay
+from bot.provider_change import close_left_to_other_providers
 from bot.sentences import DOLLARS_NOT_COUNTED, count
-from bot.services import Services
-from bot.sessions.jobs import PeriodicJobs
-from bot.sessions.orphans import close_sessions, close_streams
-from bot.sessions.registry import SessionRegistry
-from bot.sessions.unsaid import tell_left
 from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
 from bot.store import migrate
 from bot.store.lock.instance import InstanceLock
 from bot.store.store import Store
 from bot.store.url import parse_url
-from bot.streams.catalogue import Catalogue
 from bot.streams.page_bridge import seats_of
-from bot.streams.streams import StreamCloser
 from bot.supervision import Supervised
 from bot.telemetry import metrics
+from bot.wiring import build_core, options_from
 
 log = structlog.get_logger(__name__)
 
@@ -64,13 +52,13 @@ class Application:
     """One running bot. `start`, then `serve`, and `stop` in any case."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, tell: Echo, *, simulator: SimulatorOptions | None = None
+        self, settings: Settings, clock: Clock, echo: Echo, *, simulator: SimulatorOptions | None = None
     ) -> None:
-        """`tell` gets the lines for whoever started the program. `simulator` is for `AVATAR_PROVIDER=simulator`, or
+        """`echo` gets the lines for whoever started the program. `simulator` is for `AVATAR_PROVIDER=simulator`, or
         runs one for the provider in `settings`, whose addresses and keys then point at it."""
         self._settings = settings
         self._clock = clock
-        self._tell = tell
+        self._echo = echo
         self._simulator_options = simulator
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
@@ -80,7 +68,6 @@ class Application:
             if url.startswith("http:"):
                 self._media_sources.append(f"http://{urlsplit(url).netloc.rpartition('@')[2]}")
         self.simulator: Simulator | None = None
-        self.event_bus = EventBus()
         self.bot: Bot
         self._adapters: list[ChatAdapter] = []
         self._platforms: Platforms
@@ -89,37 +76,46 @@ class Application:
     async def start(self, chats: Sequence[Callable[[Bot], ChatAdapter]]) -> None:
         """Build everything. Raises `SettingsError` and `StoreError` with a sentence for the operator."""
         url = database_url_or_default(self._settings)
-        self._ownership = await self._stack.enter_async_context(InstanceLock(url, self._clock, stopping=self._stopping))
+        self._lock = await self._stack.enter_async_context(InstanceLock(url, self._clock, stopping=self._stopping))
         await migrate.upgrade(url)
         store = await self._stack.enter_async_context(await Store.open(url, self._clock))
         if self._simulator_options is None:
-            self._tell(f"Database: {str(parse_url(url)).removeprefix('the database ')}.")
+            self._echo(f"Database: {str(parse_url(url)).removeprefix('the database ')}.")
         settings = await self._with_simulator(self._settings)
         provider = await self._stack.enter_async_context(make_provider(settings, self._clock))
         if self._settings.avatar.provider == SIMULATOR:
             # What it opens has nothing to do with the real service behind the same client, and ends with this process.
             provider.name = SIMULATOR
         chat_model = await self._enter_chat_model(settings)
-        self._desk_over(store, provider, chat_model, settings)
-        self._adapters = [make(self.bot) for make in chats]
-        self._platforms = Platforms(self._adapters, self.bot.sessions, self._clock, self._tell)
-        self._sweeper = PeriodicJobs(
-            self.bot.sessions, self._permissions, self._budget, audit_days=self._settings.audit_days
+        options = options_from(settings)
+        self._links = SignedWatchLinks(
+            web_secret(settings),
+            settings.web.public_url,
+            options.policy.max_duration + LINK_OUTLIVES_SESSION,
+            self._clock,
         )
+        self._core = await self._stack.enter_async_context(
+            build_core(provider, chat_model, store, self._links, self._clock, options)
+        )
+        self._echo_provider()
+        self.bot = Bot(
+            self._core.commands, self._core.relay, self._core.sessions, self._clock, settings, self.ask_to_stop
+        )
+        self._adapters = [make(self.bot) for make in chats]
+        self._platforms = Platforms(self._adapters, self._core.sessions, self._clock, self._echo)
         self._parts = [
-            Supervised("sweeper", self._sweeper.run, self._clock),
-            Supervised("catalogue", self.bot.sessions.services.catalogue.refresh_forever, self._clock),
+            Supervised("sweeper", self._core.jobs.run, self._clock),
+            Supervised("catalogue", self._core.services.catalogue.refresh_forever, self._clock),
             # It ends only with the loss of the database to another process: then every stream is that one's business.
-            Supervised("ownership", self._ownership.hold, self._clock, may_end_program=StoreUnavailable),
+            Supervised("ownership", self._lock.hold, self._clock, may_end_program=StoreUnavailable),
         ]
-        self._permissions.set_blocks(await store.blocked())
         await self._start_web(store, settings)
         # From here on, so that the platforms are told also of sessions that end while they are still entered.
-        self._following = self._stack.enter_context(self.event_bus.subscribe(backlog=SHOWN_BACKLOG))
+        self._subscription = self._stack.enter_context(self._core.services.event_bus.subscribe(backlog=SHOWN_BACKLOG))
         await self._recover()
 
     async def serve(self) -> None:
-        """Run the chats and the sweeper until `ask_to_stop`, then close every session.
+        """Run the chat platforms and the periodic jobs until `ask_to_stop`, then close every session.
 
         Raises `SettingsError` if the last chat platform can only be helped by the operator; the sessions are closed
         then. Raises `StoreUnavailable` if another process has taken the database over; the sessions are left to it.
@@ -128,11 +124,11 @@ class Application:
             showing: asyncio.Task[None] | None = None
             try:
                 await self._platforms.enter(entered)
-                showing = asyncio.create_task(self._platforms.show(self._following), name="show")
+                showing = asyncio.create_task(self._platforms.show(self._subscription), name="show")
                 await self._run_until_stopped()
             finally:
                 await self._close_sessions()
-                self._following.close()
+                self._subscription.close()
                 if showing is not None:
                     await showing
 
@@ -165,54 +161,22 @@ class Application:
         options = self._simulator_options or SimulatorOptions()
         self.simulator = await self._stack.enter_async_context(Simulator(options, self._clock))
         self._media_sources.append(self.simulator.address)
-        self._tell(f"Simulator: running at {self.simulator.address}; no account, no cost, no real avatar.")
+        self._echo(f"Simulator: running at {self.simulator.address}; no account, no cost, no real avatar.")
         return with_simulator(settings, self.simulator.address, options.api_key)
 
     async def _enter_chat_model(self, settings: Settings) -> ChatModel | None:
         model = make_chat_model(settings, self._clock)
         return None if model is None else await self._stack.enter_async_context(model)
 
-    def _desk_over(
-        self, store: Store, provider: AvatarProvider, chat_model: ChatModel | None, settings: Settings
-    ) -> None:
-        policy = _policy(settings)
-        self._links = SignedWatchLinks(
-            web_secret(settings), settings.web.public_url, policy.max_duration + LINK_OUTLIVES_SESSION, self._clock
-        )
-        closer = StreamCloser(provider, store, self._clock)
-        self._stack.push_async_callback(closer.stop)
-        services = Services(
-            provider,
-            chat_model,
-            store,
-            closer,
-            self.event_bus,
-            self._links,
-            self._clock,
-            policy,
-            Catalogue(provider, self._clock),
-        )
-        sessions = SessionRegistry(services)
-        self._stack.push_async_callback(sessions.abandon_all)
-        self._permissions = Permissions(_access(settings))
-        self._budget = Quotas(store, self._clock, limits_of(settings), provider.capabilities.price_per_minute)
-        if self._budget.price_unknown:
-            log.warning(DOLLARS_NOT_COUNTED)
-        relay = Relay(
-            sessions,
-            self._permissions,
-            self._clock,
-            rule=settings.session.relay,
-            user_rate=settings.user_rate,
-            user_characters=settings.limit.user_characters,
-        )
-        commands = CommandRouter(sessions, relay, self._permissions, closer, self._budget)
-        self.bot = Bot(commands, relay, sessions, self._clock, settings, self.ask_to_stop)
+    def _echo_provider(self) -> None:
+        provider = self._core.services.provider
         answers = "answers by itself" if provider.capabilities.chat else "answers with the chat model"
-        if not services.can_answer:
+        if not self._core.services.can_answer:
             needed = provider.capabilities.chat_setting or "CHAT_API_URL and CHAT_MODEL"
             answers = f"can only repeat; set {needed} to let it answer"
-        self._tell(f"Avatar: {provider.name}{' (simulated)' if self.simulator else ''}, {answers}.")
+        self._echo(f"Avatar: {provider.name}{' (simulated)' if self.simulator else ''}, {answers}.")
+        if self._core.quotas.price_unknown:
+            log.warning(DOLLARS_NOT_COUNTED)
 
     async def _start_web(self, store: Store, settings: Settings) -> None:
         async def readiness() -> Mapping[str, str | None]:
@@ -223,14 +187,14 @@ class Application:
                 log.error("the database is not ready", error=str(error))
                 return {"database": "cannot be reached or written"}
             return {
-                "database": self._ownership.unhealthy_reason,
+                "database": self._lock.unhealthy_reason,
                 **self._platforms.unhealthy_reasons,
                 **self._failing_parts(),
             }
 
         server = WebServer(
-            self.bot.sessions,
-            self.event_bus,
+            self._core.sessions,
+            self._core.services.event_bus,
             self._links,
             self._clock,
             host=settings.web.host,
@@ -238,7 +202,7 @@ class Application:
             media_sources=self._media_sources,
             readiness=readiness,
             registry=metrics.registry,
-            seats=seats_of(self.bot.sessions.services.provider),
+            seats=seats_of(self._core.services.provider),
         )
         for adapter in self._adapters:
             for route in adapter.routes:
@@ -254,79 +218,47 @@ class Application:
         if self._links.public_url is None and self.simulator is not None and is_loopback(settings.web.host):
             self._links.public_url = local
         if self._links.public_url is None:
-            self._tell(
+            self._echo(
                 f"Web: running at {local}, but WEB_PUBLIC_URL is not set, so others could not open watch links: "
                 "the provider's own link is handed out instead."
             )
         else:
-            self._tell(f"Web: watch links begin with {self._links.public_url}, served at {local}.")
+            self._echo(f"Web: watch links begin with {self._links.public_url}, served at {local}.")
 
     def _failing_parts(self) -> dict[str, str]:
         """Parts that are not told of while they work. Without the catalogue everything works but the choice."""
         troubles = {part.part: part.unhealthy_reason for part in self._parts if part.part != "catalogue"}
-        troubles |= {"sweeper": troubles["sweeper"] or self._sweeper.unhealthy_reason}
+        troubles |= {"sweeper": troubles["sweeper"] or self._core.jobs.unhealthy_reason}
         return {part: trouble for part, trouble in troubles.items() if trouble is not None}
 
     async def _recover(self) -> None:
-        await self._close_left_to_other_providers()
-        found = await self.bot.sessions.recover()
+        await close_left_to_other_providers(self._core.services, self._settings, self._stack, self._echo)
+        found = await self._core.sessions.recover()
         if found.adopted or found.closed:
-            self._tell(f"Recovered: {count(found.adopted, 'session')} on, {count(found.closed, 'session')} closing.")
+            self._echo(f"Recovered: {count(found.adopted, 'session')} on, {count(found.closed, 'session')} closing.")
         if found.unknown_utterances:
             unsure = count(found.unknown_utterances, "message").capitalize()
-            self._tell(f"{unsure} may not have been said before the restart; I do not repeat what was under way.")
-
-    async def _close_left_to_other_providers(self) -> None:
-        """A session cannot change its provider: what an earlier choice left open is closed there."""
-        services = self.bot.sessions.services
-        sessions = [s for s in await services.store.open_sessions() if s.provider != services.provider.name]
-        streams = [s for s in await services.store.unsettled_streams() if s.provider != services.provider.name]
-        for name in sorted({session.provider for session in sessions} | {stream.provider for stream in streams}):
-            of_name = [session for session in sessions if session.provider == name]
-            try:
-                closer = await self._closer_of(name)
-            except SettingsError as error:
-                self._tell(f"{name}, the provider chosen before, may have streams open that I cannot close: {error}")
-                continue
-            detail, now = "the provider was changed", self._clock.now()
-            waited = await services.store.queued_utterances([session.id for session in of_name])
-            unconfirmed = await close_sessions(services.store, closer, of_name, now, detail)
-            for session in of_name:
-                tell_left(session, waited[session.id], UtteranceState.DROPPED, self.event_bus)
-            owned = {session.id for session in of_name}
-            others = [s for s in streams if s.provider == name and s.session_id not in owned]
-            unconfirmed += await close_streams(services.store, closer, others, detail)
-            self._tell(f"Closed {count(len(of_name), 'session')} of {name}, the provider chosen before.")
-            if unconfirmed:
-                self._tell(f"{name} has not confirmed {count(unconfirmed, 'close')} yet; I keep trying.")
-
-    async def _closer_of(self, name: str) -> StreamCloser | None:
-        if name == SIMULATOR:
-            return None
-        provider = await self._stack.enter_async_context(make_provider(self._settings, self._clock, name))
-        closer = StreamCloser(provider, self.bot.sessions.services.store, self._clock)
-        self._stack.push_async_callback(closer.stop)
-        return closer
+            self._echo(f"{unsure} may not have been said before the restart; I do not repeat what was under way.")
 
     async def _close_sessions(self) -> None:
-        if self._ownership.is_lost:
-            left = len(self.bot.sessions)
-            await self.bot.sessions.abandon_all()
-            self._tell(f"{count(left, 'session').capitalize()} left to the process that owns the database now.")
+        if self._lock.is_lost:
+            left = len(self._core.sessions)
+            await self._core.sessions.abandon_all()
+            self._echo(f"{count(left, 'session').capitalize()} left to the process that owns the database now.")
             return
         if self._settings.shutdown is Shutdown.KEEP:
             # The next process adopts them; what a provider ends meanwhile, it ends by the limits it was given.
-            kept = len(self.bot.sessions)
-            await self.bot.sessions.abandon_all()
-            self._tell(f"{count(kept, 'session').capitalize()} left open for the next start (SHUTDOWN=keep).")
+            kept = len(self._core.sessions)
+            await self._core.sessions.abandon_all()
+            self._echo(f"{count(kept, 'session').capitalize()} left open for the next start (SHUTDOWN=keep).")
             return
-        closing = asyncio.create_task(self.bot.sessions.shut_down(), name="close all")
+        closing = asyncio.create_task(self._core.sessions.shut_down(), name="close all")
         patience = asyncio.create_task(self._clock.sleep(SHUTDOWN_TIME), name="patience")
         await asyncio.wait({closing, patience}, return_when=asyncio.FIRST_COMPLETED)
         for task in (closing, patience):
             await cancel_and_wait(task)
-        if left := len(self.bot.sessions):
-            self._tell(f"{count(left, 'session').capitalize()} could not be closed in time; the next start goes on.")
+        if left := len(self._core.sessions):
+            self._echo(f"{count(left, 'session').capitalize()} could not be closed in time; the next start goes on.")
             log.error("sessions could not be closed in time", sessions=left)
 
 
@@ -336,7 +268,7 @@ def make_chat_model(settings: Settings, clock: Clock) -> OpenAICompatible | None
 
 
 async def run_simulator(
-    options: SimulatorOptions, clock: Clock, host: str, port: int, tell: Echo, stop: asyncio.Event
+    options: SimulatorOptions, clock: Clock, host: str, port: int, echo: Echo, stop: asyncio.Event
 ) -> None:
     """Run the simulator alone until `stop`. Raises `SettingsError` if it cannot listen."""
     simulator = Simulator(options, clock)
@@ -344,39 +276,9 @@ async def run_simulator(
         url = await simulator.start(host, port)
     except OSError as error:
         raise SettingsError(explain_bind_error(error, host=("--host", host), port=("--port", port))) from error
-    tell(f"The simulator runs at {url}. Point a bot at it: HEYGEN_API_URL={url} HEYGEN_API_KEY=<its key>")
-    tell(f"Or, for AVATAR_PROVIDER=liveavatar: LIVEAVATAR_API_URL={url} LIVEAVATAR_API_KEY=<its key>")
+    echo(f"The simulator runs at {url}. Point a bot at it: HEYGEN_API_URL={url} HEYGEN_API_KEY=<its key>")
+    echo(f"Or, for AVATAR_PROVIDER=liveavatar: LIVEAVATAR_API_URL={url} LIVEAVATAR_API_KEY=<its key>")
     try:
         await stop.wait()
     finally:
         await simulator.stop()
-
-
-def _policy(settings: Settings) -> SessionPolicy:
-    return SessionPolicy(
-        avatar=settings.avatar.id,
-        voice=settings.avatar.voice_id,
-        quality=settings.avatar.quality,
-        knowledge=settings.avatar.knowledge,
-        greeting=settings.avatar.greeting,
-        mode=settings.session.mode,
-        idle_timeout=settings.session.idle_timeout,
-        idle_warning=settings.session.idle_warning,
-        idle_ceiling=max(settings.session.idle_ceiling, settings.session.idle_timeout),
-        unwatched_timeout=settings.session.unwatched_timeout,
-        max_duration=settings.session.max_duration,
-        queue_limit=settings.queue_limit,
-        exclusive_key=settings.avatar.key_exclusive,
-    )
-
-
-def _access(settings: Settings) -> AccessLists:
-    access = settings.access
-    return AccessLists(
-        operators=frozenset(settings.admin_users),
-        admins=frozenset(access.admins),
-        hosts=frozenset(access.hosts),
-        speakers=frozenset(access.speakers),
-        channels_allowed=frozenset(access.channels_allowed),
-        channels_denied=frozenset(access.channels_denied),
-    )

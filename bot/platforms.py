@@ -44,9 +44,9 @@ class _Platform:
 class Platforms:
     """Every chat platform of this process."""
 
-    def __init__(self, adapters: Sequence[ChatAdapter], sessions: SessionRegistry, clock: Clock, tell: Echo) -> None:
+    def __init__(self, adapters: Sequence[ChatAdapter], sessions: SessionRegistry, clock: Clock, echo: Echo) -> None:
         self._sessions = sessions
-        self._tell = tell
+        self._echo = echo
         self._platforms = {adapter.name: _Platform(adapter, clock) for adapter in adapters}
 
     @property
@@ -108,7 +108,7 @@ class Platforms:
 
     async def _leave_out(self, name: str, sentence: str) -> None:
         log.error("a chat platform is left out until the next start", platform=name, why=sentence)
-        self._tell(f"{name.capitalize()}: left out until the next start; {sentence}")
+        self._echo(f"{name.capitalize()}: left out until the next start; {sentence}")
         try:
             await self._sessions.end_in_channels(lambda channel: channel.platform == name, CANNOT_BE_USED)
         except Exception as error:  # noqa: BLE001 - this runs beside the other platforms, and outside of every supervision

@@ -62,7 +62,7 @@ HOW_TO_START = (
 AdapterFactory = Callable[[Bot], ChatAdapter]
 
 
-def load_adapters(settings: Settings, *, console: bool, tell: Echo) -> list[AdapterFactory]:
+def load_adapters(settings: Settings, *, console: bool, echo: Echo) -> list[AdapterFactory]:
     """The chat platforms that can be started; tells in one line each which, and why the others are left out.
 
     Raises `SettingsError` if there is nothing to start.
@@ -70,12 +70,12 @@ def load_adapters(settings: Settings, *, console: bool, tell: Echo) -> list[Adap
     chats: list[AdapterFactory] = []
     for entry in sorted(entry_points(group=CHATS), key=lambda entry: entry.name):
         if entry.name != CONSOLE:
-            chats += _chat(entry, settings, tell)
+            chats += _chat(entry, settings, echo)
     if console:
         chats.append(console_chat())
-        tell("Console: reading from here.")
+        echo("Console: reading from here.")
     elif chats:
-        tell("Console: left out; add --console to chat from here.")
+        echo("Console: left out; add --console to chat from here.")
     if not chats:
         raise SettingsError(f"Nothing to start: no chat platform is configured. {HOW_TO_START}")
     return chats
@@ -103,16 +103,16 @@ def setup_text(name: str) -> Callable[[Settings], str]:
     return words
 
 
-def _chat(entry: EntryPoint, settings: Settings, tell: Echo) -> list[AdapterFactory]:
+def _chat(entry: EntryPoint, settings: Settings, echo: Echo) -> list[AdapterFactory]:
     """The platform of an entry point, or nothing where it cannot be started."""
     title = entry.name.capitalize()
     try:
         adapter = entry.load()
     except ModuleNotFoundError as error:
-        tell(f"{title}: left out; {error.name} is not installed. Add it with: pip install 'avatar-relay[{entry.name}]'")
+        echo(f"{title}: left out; {error.name} is not installed. Add it with: pip install 'avatar-relay[{entry.name}]'")
         return []
     if (why := adapter.missing_settings(settings)) is not None:
-        tell(f"{title}: left out; {why}")
+        echo(f"{title}: left out; {why}")
         return []
-    tell(f"{title}: starting.")
+    echo(f"{title}: starting.")
     return [adapter]

@@ -20,7 +20,7 @@ from bot.core.models import Actor, Channel, Mode, Role, Utterance, UtteranceStat
 from bot.core.ports import Clock
 from bot.sessions.registry import SessionRegistry
 from bot.sessions.session import AvatarSession
-from bot.settings import Relay as RelayRule
+from bot.settings import RelayMode
 from bot.store.audit import REFUSED
 from bot.telemetry import metrics
 from bot.text import make_speakable
@@ -92,7 +92,7 @@ class Relay:
         permissions: Permissions,
         clock: Clock,
         *,
-        rule: RelayRule,
+        rule: RelayMode,
         user_rate: int,
         user_characters: int = 0,
     ) -> None:
@@ -189,7 +189,7 @@ class Relay:
             raise Ignored("delivered before")
 
     def _check_channel(self, message: Message) -> AvatarSession:
-        relayed = message.addressed if self._rule is RelayRule.MENTIONS else self._rule is RelayRule.ALL
+        relayed = message.addressed if self._rule is RelayMode.MENTIONS else self._rule is RelayMode.ALL
         if not relayed and message.mode is None:
             raise Ignored("not addressed to the avatar")
         running = self._sessions.in_channel(message.channel)

@@ -1,6 +1,6 @@
 """Keeps a part of the program at work: what fails unexpectedly is logged, and starts again after a pause.
 
-A chat platform, the rounds of the sweeper, the list of avatars and so on each run under a `Supervised`, so that none of
+A chat platform, the periodic jobs, the list of avatars and so on each run under a `Supervised`, so that none of
 them takes another one with it. What may end the program is named for each part (docs/architecture.md has the table);
 everything else may not.
 """

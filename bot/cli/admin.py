@@ -1,7 +1,7 @@
 """What `avatar-relay usage`, `limits` and `people …` do, with the bot running or not; it notices within seconds. And
 what closing sessions (`bot.cli.sessions`) prints for programs.
 
-Prints plain lines or JSON through `tell`; decides no exit codes.
+Prints plain lines or JSON through `echo`; decides no exit codes.
 """
 
 import json
@@ -18,7 +18,7 @@ from bot.access.permissions import EVERYWHERE
 from bot.access.quotas import Quotas, limits_of
 from bot.cli import admin as shell_admin
 from bot.cli import sessions as shell
-from bot.cli.runtime import AsJson, load_settings, run_async, tell
+from bot.cli.runtime import AsJson, echo, load_settings, run_async
 from bot.cli.sessions import OPERATOR, open_store
 from bot.core.clock import SystemClock
 from bot.core.errors import Refused, SettingsError
@@ -47,7 +47,7 @@ Person = Annotated[str, typer.Argument(metavar="PERSON", help="As platform:id, s
 @sessions_app.command("list", short_help="Print every open session.")
 def sessions_list(*, as_json: AsJson = False) -> None:
     """Print every open session, one line each: its id, state, channel, provider, who started it and when (UTC)."""
-    run_async(shell.list_sessions(load_settings(), SystemClock(), tell, as_json=as_json))
+    run_async(shell.list_sessions(load_settings(), SystemClock(), echo, as_json=as_json))
 
 
 @sessions_app.command("stop", short_help="Close one session.")
@@ -79,68 +79,68 @@ def sessions_cleanup(*, as_json: AsJson = False) -> None:
 def _close(close: Callable[[Settings, Clock, Echo], Coroutine[Any, Any, None]], *, as_json: bool) -> None:
     settings, clock = load_settings(), SystemClock()
     if as_json:
-        run_async(shell_admin.close_as_json(settings, clock, tell, partial(close, settings, clock)))
+        run_async(shell_admin.close_as_json(settings, clock, echo, partial(close, settings, clock)))
     else:
-        run_async(close(settings, clock, tell))
+        run_async(close(settings, clock, echo))
 
 
 @admin_app.command(short_help="Show how long avatars were open today.")
 def usage(*, as_json: AsJson = False) -> None:
     """Show for how long avatars were open today (UTC), by channel, and what that costs if a price is known."""
-    run_async(shell_admin.show_usage(load_settings(), SystemClock(), tell, as_json=as_json))
+    run_async(shell_admin.show_usage(load_settings(), SystemClock(), echo, as_json=as_json))
 
 
 @admin_app.command(short_help="Show the limits and what is used of them.")
 def limits(*, as_json: AsJson = False) -> None:
     """Show the limits of LIMIT_..., and how much of them each channel with an avatar has used today (UTC)."""
-    run_async(shell_admin.show_limits(load_settings(), SystemClock(), tell, as_json=as_json))
+    run_async(shell_admin.show_limits(load_settings(), SystemClock(), echo, as_json=as_json))
 
 
 @people_app.command("block", short_help="Block a person.")
 def people_block(person: Person, *, as_json: AsJson = False) -> None:
     """Block a person, in every workspace. A running bot notices within seconds."""
-    run_async(shell_admin.block(load_settings(), SystemClock(), tell, person, as_json=as_json))
+    run_async(shell_admin.block(load_settings(), SystemClock(), echo, person, as_json=as_json))
 
 
 @people_app.command("unblock", short_help="Unblock a person.")
 def people_unblock(person: Person, *, as_json: AsJson = False) -> None:
     """Unblock a person, wherever they were blocked."""
-    run_async(shell_admin.unblock(load_settings(), SystemClock(), tell, person, as_json=as_json))
+    run_async(shell_admin.unblock(load_settings(), SystemClock(), echo, person, as_json=as_json))
 
 
 @people_app.command("blocked", short_help="Print who is blocked.")
 def people_blocked(*, as_json: AsJson = False) -> None:
     """Print who is blocked, where, by whom and since when (UTC)."""
-    run_async(shell_admin.show_blocked(load_settings(), SystemClock(), tell, as_json=as_json))
+    run_async(shell_admin.show_blocked(load_settings(), SystemClock(), echo, as_json=as_json))
 
 
 @db_app.command("upgrade", short_help="Bring the database to the newest revision.")
 def db_upgrade() -> None:
     """Bring the database to the newest revision; creates it if there is none."""
-    run_async(shell.upgrade_database(load_settings(), tell))
+    run_async(shell.upgrade_database(load_settings(), echo))
 
 
 @db_app.command("current", short_help="Print the revision of the database.")
 def db_current() -> None:
     """Print which revision the database has, and which is the newest."""
-    run_async(shell.show_revision(load_settings(), tell))
+    run_async(shell.show_revision(load_settings(), echo))
 
 
-async def show_usage(settings: Settings, clock: Clock, tell: Echo, *, as_json: bool) -> None:
+async def show_usage(settings: Settings, clock: Clock, echo: Echo, *, as_json: bool) -> None:
     """Print for how long avatars were open today, by channel, and what that costs if a price is known."""
     async with await open_store(settings, clock) as store:
         budget = Quotas(store, clock, limits_of(settings), _price(settings, clock))
         spent = await budget.spent()
     rows = [(channel, seconds, budget.cost(seconds)) for channel, seconds in spent.by_channel.most_common()]
     if as_json:
-        _print([_channel(c) | {"seconds": seconds, "dollars": _number(cost)} for c, seconds, cost in rows], tell)
+        _print([_channel(c) | {"seconds": seconds, "dollars": _number(cost)} for c, seconds, cost in rows], echo)
         return
-    tell(sentences.usage_list(bool(rows)))
+    echo(sentences.usage_list(bool(rows)))
     for channel, seconds, cost in rows:
-        tell(f"  {printable(str(channel))}  {sentences.used(seconds, cost)}")
+        echo(f"  {printable(str(channel))}  {sentences.used(seconds, cost)}")
 
 
-async def show_limits(settings: Settings, clock: Clock, tell: Echo, *, as_json: bool) -> None:
+async def show_limits(settings: Settings, clock: Clock, echo: Echo, *, as_json: bool) -> None:
     """Print the limits, and how much of them each channel with an avatar today has used."""
     async with await open_store(settings, clock) as store:
         budget = Quotas(store, clock, limits_of(settings), _price(settings, clock))
@@ -151,21 +151,21 @@ async def show_limits(settings: Settings, clock: Clock, tell: Echo, *, as_json: 
         used = [
             _channel(c) | {"limit": share.what, "used": round(share.used, 4)} for c, of_c in shares for share in of_c
         ]
-        _print({"limits": limits, "used": used}, tell)
+        _print({"limits": limits, "used": used}, echo)
         return
     settings_of = {name: getattr(budget.limits, name) for name in type(budget.limits).__slots__ if name != "warn_at"}
     chosen = {name: value for name, value in settings_of.items() if value is not None}
-    tell("Limits, and how much of them each channel has used today (UTC):" if chosen else sentences.limits_list(False))
+    echo("Limits, and how much of them each channel has used today (UTC):" if chosen else sentences.limits_list(False))
     for name, value in chosen.items():
-        tell(f"  LIMIT_{name.upper()}={float(value):g}")
+        echo(f"  LIMIT_{name.upper()}={float(value):g}")
     if budget.price_unknown:
-        tell(f"  Limits in dollars are {sentences.NO_PRICE}.")
+        echo(f"  Limits in dollars are {sentences.NO_PRICE}.")
     for channel, of_channel in shares:
         for share in of_channel:
-            tell(f"  {printable(str(channel))}  {share.what}: {round(share.used * 100)} %")
+            echo(f"  {printable(str(channel))}  {share.what}: {round(share.used * 100)} %")
 
 
-async def close_as_json(settings: Settings, clock: Clock, tell: Echo, close: Callable[[Echo], Awaitable[None]]) -> None:
+async def close_as_json(settings: Settings, clock: Clock, echo: Echo, close: Callable[[Echo], Awaitable[None]]) -> None:
     """Have `close` close sessions, and print the ids of those that were open and are closed now, instead of its lines.
 
     Raises what `close` raises, after the JSON where that is a `Refused`.
@@ -179,24 +179,24 @@ async def close_as_json(settings: Settings, clock: Clock, tell: Echo, close: Cal
         refusal = refused
     async with await open_store(settings, clock) as store:
         still_open = {session.id for session in await store.open_sessions()}
-    _print({"closed": [session_id for session_id in before if session_id not in still_open]}, tell)
+    _print({"closed": [session_id for session_id in before if session_id not in still_open]}, echo)
     if refusal is not None:
         raise refusal
 
 
-async def block(settings: Settings, clock: Clock, tell: Echo, person: str, *, as_json: bool) -> None:
+async def block(settings: Settings, clock: Clock, echo: Echo, person: str, *, as_json: bool) -> None:
     """Block a person (`platform:user`) everywhere. Raises `Refused` if that is not a person."""
     _check(person)
     async with await open_store(settings, clock) as store:
         is_new = await store.block(person, EVERYWHERE, OPERATOR)
         await store.audit(AuditEntry(clock.now(), OPERATOR, "block", detail=f"{person} in every workspace"))
     if as_json:
-        _print({"person": person, "blocked": True, "changed": is_new}, tell)
+        _print({"person": person, "blocked": True, "changed": is_new}, echo)
     else:
-        tell(sentences.blocked(person, is_new=is_new))
+        echo(sentences.blocked(person, is_new=is_new))
 
 
-async def unblock(settings: Settings, clock: Clock, tell: Echo, person: str, *, as_json: bool) -> None:
+async def unblock(settings: Settings, clock: Clock, echo: Echo, person: str, *, as_json: bool) -> None:
     """Lift every block of a person (`platform:user`). Raises `Refused` if that is not a person."""
     _check(person)
     async with await open_store(settings, clock) as store:
@@ -205,23 +205,23 @@ async def unblock(settings: Settings, clock: Clock, tell: Echo, person: str, *, 
             await store.unblock(person, one.workspace)
         await store.audit(AuditEntry(clock.now(), OPERATOR, "unblock", detail=f"{person} in every workspace"))
     if as_json:
-        _print({"person": person, "blocked": False, "changed": bool(of_person)}, tell)
+        _print({"person": person, "blocked": False, "changed": bool(of_person)}, echo)
     else:
-        tell(sentences.unblocked(person, was_blocked=bool(of_person)))
+        echo(sentences.unblocked(person, was_blocked=bool(of_person)))
 
 
-async def show_blocked(settings: Settings, clock: Clock, tell: Echo, *, as_json: bool) -> None:
+async def show_blocked(settings: Settings, clock: Clock, echo: Echo, *, as_json: bool) -> None:
     """Print who is blocked, where, by whom and since when."""
     async with await open_store(settings, clock) as store:
         blocks = await store.blocked()
     if as_json:
-        _print([{name: str(getattr(one, name)) for name in type(one).__slots__} for one in blocks], tell)
+        _print([{name: str(getattr(one, name)) for name in type(one).__slots__} for one in blocks], echo)
         return
-    tell(f"{sentences.count(len(blocks), 'block').capitalize()}.")
+    echo(f"{sentences.count(len(blocks), 'block').capitalize()}.")
     for one in blocks:
         since = one.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
         where = printable(one.workspace) or "everywhere"
-        tell(f"  {printable(one.person)}  {where}, by {printable(one.blocked_by)}, since {since}")
+        echo(f"  {printable(one.person)}  {where}, by {printable(one.blocked_by)}, since {since}")
 
 
 def _say_nothing(_line: str) -> None:
@@ -251,5 +251,5 @@ def _number(value: float | Decimal | None) -> float | None:
     return None if value is None else round(float(value), 4)
 
 
-def _print(rows: Sequence[dict[str, Any]] | dict[str, Any], tell: Echo) -> None:
-    tell(json.dumps(rows, indent=2))
+def _print(rows: Sequence[dict[str, Any]] | dict[str, Any], echo: Echo) -> None:
+    echo(json.dumps(rows, indent=2))

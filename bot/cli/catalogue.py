@@ -12,30 +12,30 @@ from bot.settings import SIMULATOR, Settings
 from bot.terminal import printable
 
 
-async def show_avatars(settings: Settings, clock: Clock, tell: Echo, *, containing: str, as_json: bool) -> None:
+async def show_avatars(settings: Settings, clock: Clock, echo: Echo, *, containing: str, as_json: bool) -> None:
     """Print the avatars whose name or id contains a text. Raises `ProviderError` and `SettingsError`."""
     _refuse_simulator(settings)
     async with make_provider(settings, clock) as provider:
-        _show(await provider.avatars(), "avatar", containing, tell, as_json=as_json)
+        _show(await provider.avatars(), "avatar", containing, echo, as_json=as_json)
 
 
-async def show_voices(settings: Settings, clock: Clock, tell: Echo, *, containing: str, as_json: bool) -> None:
+async def show_voices(settings: Settings, clock: Clock, echo: Echo, *, containing: str, as_json: bool) -> None:
     """Print the voices whose name or id contains a text. Raises `ProviderError` and `SettingsError`."""
     _refuse_simulator(settings)
     async with make_provider(settings, clock) as provider:
-        _show(await provider.voices(), "voice", containing, tell, as_json=as_json)
+        _show(await provider.voices(), "voice", containing, echo, as_json=as_json)
 
 
-def _show(entries: Sequence[CatalogueEntry], what: str, containing: str, tell: Echo, *, as_json: bool) -> None:
+def _show(entries: Sequence[CatalogueEntry], what: str, containing: str, echo: Echo, *, as_json: bool) -> None:
     wanted = containing.casefold()
     found = [entry for entry in entries if wanted in entry.name.casefold() or wanted in entry.id.casefold()]
     if as_json:
-        tell(json.dumps([asdict(entry) for entry in found], indent=2))
+        echo(json.dumps([asdict(entry) for entry in found], indent=2))
         return
-    tell(f"{sentences.count(len(found), what).capitalize()}.")
+    echo(f"{sentences.count(len(found), what).capitalize()}.")
     width = max((len(entry.id) for entry in found), default=0)
     for entry in found:
-        tell(f"  {printable(entry.id):<{width}}  {printable(entry.name)}")
+        echo(f"  {printable(entry.id):<{width}}  {printable(entry.name)}")
 
 
 def _refuse_simulator(settings: Settings) -> None:

@@ -35,15 +35,15 @@ def demo_settings(settings: Settings, folder: Path, provider: str = SIMULATED_CL
     return settings.model_copy(update=chosen)
 
 
-async def run_demo(application: Application, tell: Echo) -> None:
+async def run_demo(application: Application, echo: Echo) -> None:
     """Start everything, chat until the input ends, close everything."""
     try:
         await application.start([console_chat()])
-        tell(WELCOME)
+        echo(WELCOME)
         await application.serve()
     finally:
         await application.stop()
-    tell("Everything is closed.")
+    echo("Everything is closed.")
 
 
 def simulated() -> SimulatorOptions:

@@ -14,7 +14,7 @@ from bot import terminal as output
 from bot.app import Application, SimulatorOptions, run_simulator
 from bot.cli.admin import admin_app
 from bot.cli.demo import PROVIDERS, demo_settings, run_demo, simulated
-from bot.cli.runtime import fail, load_settings, read_settings, run_async, set_up_log, tell
+from bot.cli.runtime import echo, fail, load_settings, read_settings, run_async, set_up_log
 from bot.cli.setup import setup_app
 from bot.core.clock import SystemClock
 from bot.plugins import load_adapters
@@ -114,9 +114,9 @@ def simulator(
         if not livekit.startswith(("ws://", "wss://")):
             fail(f'--livekit is "{livekit}": it must begin with ws:// or wss://.')
         options = options.with_livekit(livekit, livekit_key, SecretStr(livekit_secret))
-        tell(f"LiveKit: v1 and LiveAvatar make their rooms at {livekit}.")
+        echo(f"LiveKit: v1 and LiveAvatar make their rooms at {livekit}.")
     else:
-        tell("LiveKit: no server (--livekit), so no real rooms: LiveAvatar uses a fake room.")
+        echo("LiveKit: no server (--livekit), so no real rooms: LiveAvatar uses a fake room.")
     run_async(_simulate(options, speed, host, port))
 
 
@@ -124,27 +124,27 @@ def simulator(
 
 
 async def _serve(settings: Settings, *, console: bool) -> None:
-    chats = load_adapters(settings, console=console, tell=tell)
-    application = Application(settings, SystemClock(), tell)
+    chats = load_adapters(settings, console=console, echo=echo)
+    application = Application(settings, SystemClock(), echo)
     _stop_on_signals(application.ask_to_stop)
     try:
         await application.start(chats)
         await application.serve()
     finally:
         await application.stop()
-    tell("Everything is closed.")
+    echo("Everything is closed.")
 
 
 async def _demo(settings: Settings, speed: float) -> None:
-    application = Application(settings, SystemClock(speed), tell, simulator=simulated())
+    application = Application(settings, SystemClock(speed), echo, simulator=simulated())
     _stop_on_signals(application.ask_to_stop)
-    await run_demo(application, tell)
+    await run_demo(application, echo)
 
 
 async def _simulate(options: SimulatorOptions, speed: float, host: str, port: int) -> None:
     stop = asyncio.Event()
     _stop_on_signals(stop.set)
-    await run_simulator(options, SystemClock(speed), host, port, tell, stop)
+    await run_simulator(options, SystemClock(speed), host, port, echo, stop)
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:

@@ -58,7 +58,7 @@ def set_up_log(settings: Settings) -> None:
     configure(settings.log_level, settings.log_format, settings.secrets())
 
 
-def tell(line: str) -> None:
+def echo(line: str) -> None:
     """Print one line on standard output, broken between words where a person reads it."""
     in_terminal = sys.stdout is not None and sys.stdout.isatty()
     terminal.write_line(terminal.broken(line, shutil.get_terminal_size().columns) if in_terminal else line)

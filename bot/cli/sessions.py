@@ -1,7 +1,7 @@
 """What `avatar-relay sessions …` and `avatar-relay db …` do, with the bot running or not.
 
 While a bot runs, the shell asks it through the database; while none runs, the shell closes streams itself. Prints plain
-lines through `tell`; decides no exit codes.
+lines through `echo`; decides no exit codes.
 """
 
 import json
@@ -35,21 +35,21 @@ POLL_INTERVAL = 0.25
 OPERATOR = "shell:operator"
 
 
-async def list_sessions(settings: Settings, clock: Clock, tell: Echo, *, as_json: bool = False) -> None:
+async def list_sessions(settings: Settings, clock: Clock, echo: Echo, *, as_json: bool = False) -> None:
     """Print every open session, one line each."""
     async with await open_store(settings, clock) as store:
         sessions = await store.open_sessions()
     if as_json:
-        tell(json.dumps([_as_json(session) for session in sessions], indent=2))
+        echo(json.dumps([_as_json(session) for session in sessions], indent=2))
         return
-    tell(f"{sentences.count(len(sessions), 'open session').capitalize()}.")
+    echo(f"{sentences.count(len(sessions), 'open session').capitalize()}.")
     for session in sessions:
         since = session.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
         by, channel = printable(session.started_by_name), printable(str(session.channel))
-        tell(f"  {session.id}  {session.state.value:<8} {channel}  {session.provider}, by {by}, since {since}")
+        echo(f"  {session.id}  {session.state.value:<8} {channel}  {session.provider}, by {by}, since {since}")
 
 
-async def stop_session(settings: Settings, clock: Clock, tell: Echo, session_id: str) -> None:
+async def stop_session(settings: Settings, clock: Clock, echo: Echo, session_id: str) -> None:
     """Close one session. Raises `Refused` if there is none, or where the running bot did not close it in time."""
     async with await open_store(settings, clock) as store:
         session = await store.session(session_id)
@@ -57,49 +57,49 @@ async def stop_session(settings: Settings, clock: Clock, tell: Echo, session_id:
             raise Refused(
                 f"There is no open session {session_id[:16]}. `avatar-relay sessions list` shows them.", stage="shell"
             )
-        await _close(settings, clock, store, [session], tell)
+        await _close(settings, clock, store, [session], echo)
 
 
-async def stop_all(settings: Settings, clock: Clock, tell: Echo) -> None:
+async def stop_all(settings: Settings, clock: Clock, echo: Echo) -> None:
     """Close every session. Raises `Refused` if the running bot did not close them in time."""
     async with await open_store(settings, clock) as store:
         sessions = await store.open_sessions()
         if not sessions:
-            tell(sentences.stopping_all(0))
+            echo(sentences.stopping_all(0))
             return
-        await _close(settings, clock, store, sessions, tell)
+        await _close(settings, clock, store, sessions, echo)
 
 
-async def clean_up(settings: Settings, clock: Clock, tell: Echo) -> None:
+async def clean_up(settings: Settings, clock: Clock, echo: Echo) -> None:
     """Close what nobody uses: with a bot running, sessions silent for a minute; without one, every open session."""
     async with await open_store(settings, clock) as store:
         sessions = await store.open_sessions()
         if await _is_bot_running(settings):
             sessions = await _unused(store, clock, sessions)
         if not sessions:
-            tell("There is nothing to clean up.")
+            echo("There is nothing to clean up.")
             return
-        await _close(settings, clock, store, sessions, tell)
+        await _close(settings, clock, store, sessions, echo)
 
 
-async def upgrade_database(settings: Settings, tell: Echo) -> None:
+async def upgrade_database(settings: Settings, echo: Echo) -> None:
     """Bring the database to the newest revision."""
     revision = await migrate.upgrade(database_url_or_default(settings))
-    tell(f"The database is at revision {revision}, the newest this program knows.")
+    echo(f"The database is at revision {revision}, the newest this program knows.")
 
 
-async def show_revision(settings: Settings, tell: Echo) -> None:
+async def show_revision(settings: Settings, echo: Echo) -> None:
     """Print which revision the database has. Raises `StoreTooNew` if this program does not know it."""
     url = database_url_or_default(settings)
     revision, newest = await migrate.current(url), migrate.head()
     if revision is None:
-        tell(f"There is no database yet. `avatar-relay db upgrade` makes one at revision {newest}.")
+        echo(f"There is no database yet. `avatar-relay db upgrade` makes one at revision {newest}.")
     elif revision == newest:
-        tell(f"The database is at revision {revision}, the newest this program knows.")
+        echo(f"The database is at revision {revision}, the newest this program knows.")
     else:
         with suppress(StoreUnavailable):
             await migrate.verify(url)
-        tell(
+        echo(
             f"The database is at revision {revision}; this program's newest is {newest}. Run `avatar-relay db upgrade`."
         )
 
@@ -146,21 +146,21 @@ async def _unused(store: Store, clock: Clock, sessions: Sequence[Session]) -> li
     ]
 
 
-async def _close(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], tell: Echo) -> None:
+async def _close(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], echo: Echo) -> None:
     url = database_url_or_default(settings)
     for session in sessions:
         entry = AuditEntry(clock.now(), OPERATOR, ADMIN_STOP, str(session.channel), session.id)
         await store.audit(entry)
     if await _is_bot_running(settings):
-        _refuse_what_is_left(await _ask_the_bot(clock, store, sessions, tell))
+        _refuse_what_is_left(await _ask_the_bot(clock, store, sessions, echo))
         return
     # A bot that starts meanwhile waits until this is done.
     async with InstanceLock(url, clock, patience=0):
         for name in sorted({session.provider for session in sessions}):
-            await _close_at(settings, clock, store, [s for s in sessions if s.provider == name], tell)
+            await _close_at(settings, clock, store, [s for s in sessions if s.provider == name], echo)
 
 
-async def _ask_the_bot(clock: Clock, store: Store, sessions: Sequence[Session], tell: Echo) -> list[Session]:
+async def _ask_the_bot(clock: Clock, store: Store, sessions: Sequence[Session], echo: Echo) -> list[Session]:
     """Have the running bot close `sessions`, and return those it has not closed in time."""
     for session in sessions:
         await store.request_stop(session.id, OPERATOR)
@@ -170,7 +170,7 @@ async def _ask_the_bot(clock: Clock, store: Store, sessions: Sequence[Session], 
         await clock.sleep(POLL_INTERVAL)
         still_open = {session.id: session for session in await store.open_sessions()}
         for session_id in sorted(waiting.keys() - still_open.keys()):
-            tell(f"Closed {session_id}.")
+            echo(f"Closed {session_id}.")
         waiting = {session_id: still_open[session_id] for session_id in waiting.keys() & still_open.keys()}
         if waited > BOT_OBEYS_WITHIN and not any(s.state is SessionState.CLOSING for s in waiting.values()):
             break
@@ -186,7 +186,7 @@ def _refuse_what_is_left(sessions: Sequence[Session]) -> None:
         )
 
 
-async def _close_at(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], tell: Echo) -> None:
+async def _close_at(settings: Settings, clock: Clock, store: Store, sessions: Sequence[Session], echo: Echo) -> None:
     async with AsyncExitStack() as stack:
         closer = None
         # The simulator lives inside the bot: its streams ended with it.
@@ -196,7 +196,7 @@ async def _close_at(settings: Settings, clock: Clock, store: Store, sessions: Se
             stack.push_async_callback(closer.stop)
         unconfirmed = await close_sessions(store, closer, sessions, clock.now(), "closed from the shell")
     for session in sessions:
-        tell(f"Closed {session.id}.")
+        echo(f"Closed {session.id}.")
     if unconfirmed:
         raise Refused(
             f"The provider did not confirm the close of {sentences.count(unconfirmed, 'stream')}: "

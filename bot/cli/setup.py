@@ -12,7 +12,7 @@ from bot.cli.diagnostics import diagnose
 from bot.cli.doctor.check import Check, CheckContext
 from bot.cli.doctor.report import as_json as checks_as_json
 from bot.cli.doctor.report import examine, has_failed, of_bad_settings, table
-from bot.cli.runtime import AsJson, fail, load_settings, run_async, set_up_log, tell
+from bot.cli.runtime import AsJson, echo, fail, load_settings, run_async, set_up_log
 from bot.cli.wizard.questions import Platform
 from bot.cli.wizard.wizard import SetupWizard
 from bot.core.clock import SystemClock
@@ -47,18 +47,18 @@ def init(
     provider = provider or _choose("Which avatar service", known_providers())
     if provider not in known_providers():
         fail(f'--provider is "{provider[:40]}": it must be one of {", ".join(known_providers())}.')
-    run_async(_hold_interview(SetupWizard(ENV_FILE, SystemClock(), tell, ask), platform, provider))
+    run_async(_hold_interview(SetupWizard(ENV_FILE, SystemClock(), echo, ask), platform, provider))
 
 
 async def _hold_interview(interview: SetupWizard, platform: Platform, provider: str) -> None:
     if platform is Platform.SLACK:
-        tell("No Slack app yet? At api.slack.com/apps choose Create New App, From a manifest, and paste this:")
+        echo("No Slack app yet? At api.slack.com/apps choose Create New App, From a manifest, and paste this:")
         typer.echo(setup_text("slack-manifest")(load(ENV_FILE)))
     settings = await interview.hold(platform, provider)
     if platform is Platform.DISCORD and settings.discord.token is not None:
-        tell(f"Invite the bot to your server: {setup_text('discord-invite')(settings)}")
+        echo(f"Invite the bot to your server: {setup_text('discord-invite')(settings)}")
     console = " --console" if platform is Platform.CONSOLE else ""
-    tell(f"Start the bot with: avatar-relay run{console}")
+    echo(f"Start the bot with: avatar-relay run{console}")
 
 
 def _ask(words: str, unseen: bool) -> str:
@@ -91,7 +91,7 @@ def doctor(
     else:
         checks = _look_at_everything(load_settings(quiet=True), channel or None)
     for line in [checks_as_json(checks)] if as_json else table(checks):
-        tell(line)
+        echo(line)
     if has_failed(checks):
         raise typer.Exit(1)
 
@@ -114,20 +114,20 @@ def _examination(settings: Settings, clock: Clock, channel: str | None = None) -
 def avatars(containing: Containing = "", *, as_json: AsJson = False) -> None:
     """Print the avatars of your account at the chosen provider: AVATAR_ID takes the first column."""
     settings = load_settings(quiet=True)
-    run_async(shell_catalogue.show_avatars(settings, SystemClock(), tell, containing=containing, as_json=as_json))
+    run_async(shell_catalogue.show_avatars(settings, SystemClock(), echo, containing=containing, as_json=as_json))
 
 
 @setup_app.command(short_help="Print the voices you can choose.")
 def voices(containing: Containing = "", *, as_json: AsJson = False) -> None:
     """Print the voices of your account at the chosen provider: AVATAR_VOICE_ID takes the first column."""
     settings = load_settings(quiet=True)
-    run_async(shell_catalogue.show_voices(settings, SystemClock(), tell, containing=containing, as_json=as_json))
+    run_async(shell_catalogue.show_voices(settings, SystemClock(), echo, containing=containing, as_json=as_json))
 
 
 @setup_app.command(short_help="Print the link that invites the bot.")
 def discord_invite() -> None:
     """Print the link that invites the bot to a Discord server, with exactly the permissions it uses."""
-    tell(_words("discord-invite"))
+    echo(_words("discord-invite"))
 
 
 @setup_app.command(short_help="Print the manifest of the Slack app.")
@@ -164,4 +164,4 @@ def diagnostics(
         file.write_text(f"{found[0]}\n", encoding="utf-8")
     except OSError as error:
         fail(f"{file} cannot be written: {(error.strerror or 'unknown trouble').lower()}.", code=1)
-    tell(f"Written to {file}. Read it before you send it.")
+    echo(f"Written to {file}. Read it before you send it.")

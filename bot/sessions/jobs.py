@@ -42,6 +42,9 @@ REMEMBER_EVENTS = timedelta(days=1)
 LEARN_BLOCKS_EVERY = 5.0
 """Seconds: how long `avatar-relay people block` may take to be noticed."""
 
+AUDIT_DAYS = 365
+"""Days that the audit is kept."""
+
 COUNT_EVERY = 5.0
 """Seconds between looks at the limits of the day: how far a session can go over one."""
 
@@ -50,12 +53,12 @@ class PeriodicJobs:
     """Runs the rounds, each at its own pace."""
 
     def __init__(
-        self, sessions: SessionRegistry, permissions: Permissions, budget: Quotas, *, audit_days: int = 365
+        self, sessions: SessionRegistry, permissions: Permissions, quotas: Quotas, *, audit_days: int = AUDIT_DAYS
     ) -> None:
-        """`audit_days`: how long the audit is kept, 0 for forever."""
+        """`audit_days`: how long the audit is kept, 0 for ever."""
         self._sessions = sessions
         self._permissions = permissions
-        self._budget = budget
+        self._quotas = quotas
         self._audit_days = audit_days
         self._warned: set[tuple[date, str, str]] = set()
         self._rounds: list[Supervised] = []
@@ -75,7 +78,7 @@ class PeriodicJobs:
             self._round("old entries", FORGET_EVERY, self._forget),
             self._round("blocks", LEARN_BLOCKS_EVERY, self._learn_blocks),
         ]
-        if self._budget.limits.watches_a_day:
+        if self._quotas.limits.watches_a_day:
             self._rounds.append(self._round("limits", COUNT_EVERY, self._count))
         if sessions.services.provider.capabilities.lists_open:
             self._rounds.append(self._round("open streams", RECONCILE_EVERY, sessions.reconcile))
@@ -102,17 +105,17 @@ class PeriodicJobs:
         """Warn the sessions whose day's limit is nearly used, and end those whose limit is."""
         if not len(self._sessions):
             return
-        spent = await self._budget.spent()
+        spent = await self._quotas.spent()
         today = self._sessions.services.clock.now().date()
         for running in self._sessions:
-            for share in self._budget.shares(running.session.channel, spent):
+            for share in self._quotas.shares(running.session.channel, spent):
                 warning = (today, running.session.id, share.what)
                 if running.is_stopping:
                     break
                 if share.used >= 1.0:
                     running.request_stop(EndReason.MAX_DURATION, sentences.limit_reached(share.what))
                     await self._sessions.audit(SYSTEM, "limit reached", running.session, share.what)
-                elif share.used >= self._budget.limits.warn_at and warning not in self._warned:
+                elif share.used >= self._quotas.limits.warn_at and warning not in self._warned:
                     self._warned.add(warning)
                     running.announce(Reply(sentences.limit_is_near(share.what, share.used)), NoticeKind.WARNING)
         self._warned = {warning for warning in self._warned if self._sessions.with_id(warning[1]) is not None}

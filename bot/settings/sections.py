@@ -20,7 +20,7 @@ from bot.settings.types import (
     LiveKitUrl,
     PlatformIds,
     Quality,
-    Relay,
+    RelayMode,
     RoomTransportChoice,
     Seconds,
     address,
@@ -200,7 +200,7 @@ class SessionSettings(Section):
     idle_ceiling: Seconds = seconds(3600)
     unwatched_timeout: Seconds | None = seconds(None)
     max_duration: Seconds = seconds(3600)
-    relay: Annotated[Relay, AnyCase] = Field(default=Relay.MENTIONS, description="off, mentions or all")
+    relay: Annotated[RelayMode, AnyCase] = Field(default=RelayMode.MENTIONS, description="off, mentions or all")
     mode: Annotated[Mode, AnyCase] = Field(default=Mode.REPEAT, description="repeat or chat")
     answers: Annotated[AnswerPlacement, AnyCase] = Field(
         default=AnswerPlacement.MESSAGE, description="off, message or thread"

@@ -120,7 +120,7 @@ def platform_ids(of_what: str) -> Any:
 words = partial(Field, description="text")
 
 
-class Relay(StrEnum):
+class RelayMode(StrEnum):
     """Which chat messages are relayed to the avatar without a command."""
 
     OFF = "off"

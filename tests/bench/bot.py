@@ -10,21 +10,16 @@ from pydantic import SecretStr
 
 from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
-from bot.access.permissions import Permissions
 from bot.core.clock import SystemClock
-from bot.core.events import EventBus
 from bot.core.models import Actor, Channel
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider
-from bot.relay import Relay
-from bot.services import Services
-from bot.sessions.registry import SessionRegistry, StartOptions
+from bot.sessions.registry import StartOptions
 from bot.sessions.session import AvatarSession
-from bot.settings import Relay as RelayRule
+from bot.settings import RelayMode
 from bot.store import migrate
 from bot.store.store import Store
-from bot.streams.catalogue import Catalogue
-from bot.streams.streams import StreamCloser
+from bot.wiring import Core, CoreOptions, build_core
 
 ACTOR = Actor("bench", "someone", "Someone")
 PROVIDERS = {"heygen-realtime": HeyGenRealtime, "heygen-streaming": HeyGenStreaming}
@@ -40,14 +35,8 @@ class NoLinks:
 class BenchBot:
     """A bot without chat platforms; messages are handed to `relay`."""
 
-    def __init__(self, store: Store, provider: AvatarProvider, clock: SystemClock) -> None:
-        closer = StreamCloser(provider, store, clock)
-        policy = SessionPolicy(queue_limit=100_000)
-        services = Services(
-            provider, None, store, closer, EventBus(), NoLinks(), clock, policy, Catalogue(provider, clock)
-        )
-        self.sessions = SessionRegistry(services)
-        self.relay = Relay(self.sessions, Permissions(), clock, rule=RelayRule.ALL, user_rate=0)
+    def __init__(self, core: Core) -> None:
+        self.sessions, self.relay = core.sessions, core.relay
 
     async def start(self, number: int) -> list[AvatarSession]:
         """Open `number` sessions and wait until all are live and quiet."""
@@ -77,10 +66,8 @@ async def running_bot(
         store = await stack.enter_async_context(await Store.open(url, clock))
         made = provider or PROVIDERS[name](SecretStr("simulator"), address, clock)
         await stack.enter_async_context(made)
-        bot = BenchBot(store, made, clock)
-        stack.push_async_callback(bot.sessions.services.closer.stop)
-        stack.push_async_callback(bot.sessions.abandon_all)
-        yield bot
+        options = CoreOptions(SessionPolicy(queue_limit=100_000), relay=RelayMode.ALL)
+        yield BenchBot(await stack.enter_async_context(build_core(made, None, store, NoLinks(), clock, options)))
 
 
 @asynccontextmanager

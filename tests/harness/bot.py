@@ -27,8 +27,8 @@ from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamView
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
-from bot.access.permissions import AccessLists, Permissions
-from bot.access.quotas import Limits, Quotas
+from bot.access.permissions import AccessLists
+from bot.access.quotas import Limits
 from bot.commands.parser import ADMIN, AVATAR, CommandContext, parse
 from bot.commands.router import CommandRouter
 from bot.core.errors import Refused, StoreUnavailable, Transient
@@ -38,16 +38,12 @@ from bot.core.policy import SessionPolicy
 from bot.core.tasks import cancel_and_wait
 from bot.core.views import Reply
 from bot.relay import Message, Receipt, Relay
-from bot.services import Services
-from bot.sessions.jobs import PeriodicJobs
 from bot.sessions.registry import Recovery, SessionRegistry
 from bot.sessions.session import AvatarSession
-from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions
-from bot.settings import Relay as RelayRule
+from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions, RelayMode
 from bot.store import migrate
 from bot.store.store import Store
-from bot.streams.catalogue import Catalogue
-from bot.streams.streams import StreamCloser
+from bot.wiring import CoreOptions, build_core
 from tests.builders import an_actor
 from tests.harness.clock import ManualClock
 from tests.harness.settle import wait_loop_idle, watch_threads
@@ -138,10 +134,10 @@ class BotHarness:
         options: SimulatorOptions | None = None,
         chat_model: bool = True,
         user_rate: int = 0,
-        rule: RelayRule = RelayRule.MENTIONS,
+        rule: RelayMode = RelayMode.MENTIONS,
         api_key: SecretStr = KEY,
         url: str | None = None,
-        sweeper: bool = False,
+        jobs: bool = False,
         access: AccessLists | None = None,
         limits: Limits | None = None,
         user_characters: int = 0,
@@ -159,8 +155,8 @@ class BotHarness:
         self._user_rate = user_rate
         self._rule = rule
         self._api_key = api_key
-        self._with_sweeper = sweeper
-        self._access = access
+        self._with_jobs = jobs
+        self._access = access or AccessLists()
         self._limits = limits or Limits()
         self._user_characters = user_characters
         self._provider_options = provider_options
@@ -218,46 +214,24 @@ class BotHarness:
         provider = await self._bot.enter_async_context(
             make(self._api_key, self.simulator.address, self.clock, **chosen)
         )
-        self._wire_up(provider)
+        self._put_crashes_between(provider)
         model = None
         if self._with_chat_model:
             model = OpenAICompatible(KEY, self.chat_url or f"{self.simulator.address}/v1", "simulator", self.clock)
             await self._bot.enter_async_context(model)
-        event_bus = EventBus()
-        self._watching = asyncio.create_task(self._watch(event_bus))
-        closer = StreamCloser(provider, self.store, self.clock)
-        self._bot.push_async_callback(closer.stop)
-        services = Services(
-            provider,
-            model,
-            self.store,
-            closer,
-            event_bus,
-            Links(),
-            self.clock,
-            self._policy,
-            Catalogue(provider, self.clock),
+        options = CoreOptions(
+            self._policy, self._access, self._limits, self._rule, self._user_rate, self._user_characters
         )
-        self.sessions = SessionRegistry(services)
-        self._bot.push_async_callback(self.sessions.abandon_all)
-        permissions = Permissions(self._access)
-        permissions.set_blocks(await self.store.blocked())
-        budget = Quotas(self.store, self.clock, self._limits, provider.capabilities.price_per_minute)
-        self.relay = Relay(
-            self.sessions,
-            permissions,
-            self.clock,
-            rule=self._rule,
-            user_rate=self._user_rate,
-            user_characters=self._user_characters,
+        core = await self._bot.enter_async_context(
+            build_core(provider, model, self.store, Links(), self.clock, options)
         )
-        self.commands = CommandRouter(self.sessions, self.relay, permissions, closer, budget)
-        if self._with_sweeper:
-            sweeper = PeriodicJobs(self.sessions, permissions, budget)
-            self._bot.push_async_callback(cancel_and_wait, asyncio.create_task(sweeper.run()))
+        self.sessions, self.relay, self.commands = core.sessions, core.relay, core.commands
+        self._watching = asyncio.create_task(self._watch(core.services.event_bus))
+        if self._with_jobs:
+            self._bot.push_async_callback(cancel_and_wait, asyncio.create_task(core.jobs.run()))
         self.recovery = await self.sessions.recover()
 
-    def _wire_up(self, provider: Any) -> None:
+    def _put_crashes_between(self, provider: Any) -> None:
         """Put what a crash cuts, and what a full disk does, between the bot and the outside."""
         writer: Any = self.store._writer
         writer._transact = self.crash_injector.guard(

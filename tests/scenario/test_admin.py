@@ -198,7 +198,7 @@ async def test_the_audit_names_session_and_channel_of_a_stop_and_the_person_of_a
 
 
 async def test_what_is_older_than_a_year_leaves_the_audit(tmp_path: Path) -> None:
-    async with BotHarness(tmp_path, sweeper=True) as world:
+    async with BotHarness(tmp_path, jobs=True) as world:
         for days in (366, 364):
             moment = world.clock.now() - timedelta(days=days)
             await world.store.audit(AuditEntry(moment, "test:mia", f"{days} days ago"))
@@ -207,7 +207,7 @@ async def test_what_is_older_than_a_year_leaves_the_audit(tmp_path: Path) -> Non
 
 
 async def test_a_stop_asked_for_by_the_shell_is_obeyed_within_a_second(tmp_path: Path) -> None:
-    async with BotHarness(tmp_path, sweeper=True) as world:
+    async with BotHarness(tmp_path, jobs=True) as world:
         running = await world.start()
         assert await world.store.request_stop(running.session.id, "shell:operator")
         await world.pass_time(1.0)

@@ -51,7 +51,7 @@ class TwoMachines(BotHarness):
 @pytest.fixture(params=PROVIDERS)
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TwoMachines]:
     policy = with_policy(idle_timeout=300.0, max_duration=1800.0)
-    async with TwoMachines(tmp_path, request.param, policy=policy, sweeper=True) as world:
+    async with TwoMachines(tmp_path, request.param, policy=policy, jobs=True) as world:
         yield world
 
 

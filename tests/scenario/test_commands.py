@@ -96,7 +96,7 @@ async def test_cleanup_reports_streams_nobody_here_owns_and_leaves_them_alone(st
 
 
 async def test_cleanup_says_that_streams_nobody_owns_are_closed_where_the_key_is_ours(tmp_path: Path) -> None:
-    async with BotHarness(tmp_path, "heygen-streaming", policy=with_policy(exclusive_key=True), sweeper=True) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", policy=with_policy(exclusive_key=True), jobs=True) as world:
         await open_as_a_stranger(world)
         assert (await world.type("/avatar-admin cleanup", ADA)).text == (
             "Closed no sessions. The provider has 1 more open stream that no session here owns; "

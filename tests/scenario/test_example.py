@@ -151,5 +151,5 @@ def test_installed_example_is_found_by_its_entry_point(
     (about / "entry_points.txt").write_text("".join(lines))
     monkeypatch.syspath_prepend(str(tmp_path))
     told: list[str] = []
-    assert telnet in load_adapters(load(None), console=False, tell=told.append)
+    assert telnet in load_adapters(load(None), console=False, echo=told.append)
     assert "Telnet: starting." in told

@@ -40,7 +40,7 @@ async def limited(
     """A world with limits whose streams stay open, `at` a time of the day (UTC)."""
     options = simulated(v3_idle=9000.0, v3_max=9000.0, v1_session_limit=9000, v3_concurrency=50)
     others.setdefault("policy", POLICY)
-    world = BotHarness(folder, provider, limits=limits, options=options, sweeper=True, **others)
+    world = BotHarness(folder, provider, limits=limits, options=options, jobs=True, **others)
     world.clock._start = datetime.fromisoformat(f"2026-11-20T{at}:00+00:00").astimezone(UTC)
     async with world:
         yield world
@@ -249,7 +249,7 @@ async def test_what_was_used_counts_over_a_restart(tmp_path: Path) -> None:
 
 
 async def test_a_silent_realtime_session_uses_nothing_up(tmp_path: Path) -> None:
-    async with BotHarness(tmp_path, limits=Limits(channel_minutes=1), policy=POLICY, sweeper=True) as world:
+    async with BotHarness(tmp_path, limits=Limits(channel_minutes=1), policy=POLICY, jobs=True) as world:
         running = await world.start()
         await world.pass_time(120)
         assert world.open_streams == []

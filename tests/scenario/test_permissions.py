@@ -150,7 +150,7 @@ async def test_blocks_hold_over_a_restart(realtime: BotHarness) -> None:
 
 
 async def test_a_block_and_its_lifting_by_the_shell_are_noticed_by_the_running_bot(tmp_path: Path) -> None:
-    async with BotHarness(tmp_path, sweeper=True) as world:
+    async with BotHarness(tmp_path, jobs=True) as world:
         assert (await world.type("/avatar help", BO)).text != BLOCKED
         await world.store.block("test:bo", EVERYWHERE, "shell:operator")
         await world.pass_time(5)

@@ -13,7 +13,7 @@ from bot.access.permissions import AccessLists, Permissions
 from bot.core.errors import Refused
 from bot.core.models import Actor, Mode, Role, UtteranceState
 from bot.sessions.registry import StartOptions
-from bot.settings import Relay as RelayRule
+from bot.settings import RelayMode
 from bot.store import tables
 from tests.builders import an_actor
 from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness, with_policy
@@ -64,15 +64,15 @@ async def test_a_delivery_is_remembered_over_a_restart(world: BotHarness) -> Non
 @pytest.mark.parametrize(
     ("rule", "addressed", "taken"),
     [
-        (RelayRule.OFF, True, False),
-        (RelayRule.OFF, False, False),
-        (RelayRule.MENTIONS, True, True),
-        (RelayRule.MENTIONS, False, False),
-        (RelayRule.ALL, False, True),
+        (RelayMode.OFF, True, False),
+        (RelayMode.OFF, False, False),
+        (RelayMode.MENTIONS, True, True),
+        (RelayMode.MENTIONS, False, False),
+        (RelayMode.ALL, False, True),
     ],
 )
 async def test_the_relay_rule_decides_which_messages_are_taken(
-    rule: RelayRule, addressed: bool, taken: bool, tmp_path: Path
+    rule: RelayMode, addressed: bool, taken: bool, tmp_path: Path
 ) -> None:
     async with BotHarness(tmp_path, rule=rule) as world:
         await world.start()
@@ -81,7 +81,7 @@ async def test_the_relay_rule_decides_which_messages_are_taken(
 
 
 async def test_a_command_speaks_whatever_the_relay_rule(tmp_path: Path) -> None:
-    async with BotHarness(tmp_path, rule=RelayRule.OFF) as world:
+    async with BotHarness(tmp_path, rule=RelayMode.OFF) as world:
         await world.start()
         await world.type("/avatar say hello")
         await world.until(lambda: world.ended_as("hello", UtteranceState.SPOKEN))
@@ -139,7 +139,7 @@ async def test_who_did_not_address_the_avatar_gets_no_sentence(tmp_path: Path, c
     options, text, actor, is_missed = REFUSALS[case]
     access = options.get("access")
     others = {name: value for name, value in options.items() if name != "access"}
-    async with BotHarness(tmp_path, rule=RelayRule.ALL, **others) as world:
+    async with BotHarness(tmp_path, rule=RelayMode.ALL, **others) as world:
         await world.sessions.start(CHANNEL, ANA, StartOptions())
         running = world.sessions.in_channel(CHANNEL)
         assert running is not None
@@ -155,7 +155,7 @@ async def test_who_did_not_address_the_avatar_gets_no_sentence(tmp_path: Path, c
 
 
 async def test_message_among_people_while_the_avatar_leaves_is_missed(tmp_path: Path) -> None:
-    async with BotHarness(tmp_path, rule=RelayRule.ALL) as world:
+    async with BotHarness(tmp_path, rule=RelayMode.ALL) as world:
         running = await world.start()
         await world.type("/avatar stop")
         receipt = await world.write("wait for me", addressed=False)

@@ -437,7 +437,7 @@ async def test_a_message_that_hangs_is_given_up_and_the_next_one_is_said(heygen:
 async def test_a_stream_that_ends_while_the_avatar_talks_is_told_and_the_next_message_opens_another(
     provider: str, tmp_path: Path
 ) -> None:
-    async with BotHarness(tmp_path, provider, sweeper=True) as world:
+    async with BotHarness(tmp_path, provider, jobs=True) as world:
         running = await world.start()
         link = running.view().watch_url
         speech = " ".join(SENTENCES[:4])

@@ -22,14 +22,14 @@ TWO_LOOKS = 21.0
 @pytest.fixture
 async def exclusive(tmp_path: Path) -> AsyncIterator[BotHarness]:
     """A bot that has its key for itself."""
-    async with BotHarness(tmp_path, "heygen-streaming", policy=OURS, sweeper=True) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", policy=OURS, jobs=True) as world:
         yield world
 
 
 @pytest.fixture
 async def shared(tmp_path: Path) -> AsyncIterator[BotHarness]:
     """A bot whose key others may use too."""
-    async with BotHarness(tmp_path, "heygen-streaming", sweeper=True) as world:
+    async with BotHarness(tmp_path, "heygen-streaming", jobs=True) as world:
         yield world
 
 
@@ -199,7 +199,7 @@ async def test_an_operator_reads_of_unowned_streams_and_an_admin_of_a_workspace_
 
 async def test_a_provider_that_cannot_list_is_left_alone(tmp_path: Path) -> None:
     async with BotHarness(
-        tmp_path, "heygen-realtime", policy=OURS, options=simulated(v3_idle=600.0), sweeper=True
+        tmp_path, "heygen-realtime", policy=OURS, options=simulated(v3_idle=600.0), jobs=True
     ) as world:
         running = await world.start()
         await world.pass_time(60)

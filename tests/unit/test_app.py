@@ -90,10 +90,10 @@ async def test_readiness_names_the_platform_that_starts_again(served: Served) ->
 
 async def test_readiness_names_a_round_that_starts_again(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(served.application._permissions, "set_blocks", lambda _: {}["a mistake of ours"])
+        patched.setattr(served.application._core.permissions, "set_blocks", lambda _: {}["a mistake of ours"])
         await served.clock.advance(LEARN_BLOCKS_EVERY)
         async with asyncio.timeout(PATIENCE):
-            while served.application._sweeper.unhealthy_reason is None:  # noqa: ASYNC110 - the database answers in a thread
+            while served.application._core.jobs.unhealthy_reason is None:  # noqa: ASYNC110 - the database answers in a thread
                 await asyncio.sleep(0.01)
         parts = await served.ready()
     assert parts.pop("sweeper").startswith("blocks: ")
@@ -105,7 +105,7 @@ async def test_readiness_names_a_round_that_starts_again(served: Served, monkeyp
 async def test_ownership_that_fails_unforeseen_starts_again_and_its_loss_ends_the_program(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ownership = served.application._ownership
+    ownership = served.application._lock
     failures: list[Exception] = [KeyError("a mistake of ours"), StoreUnavailable("another avatar-relay has it")]
 
     async def lost() -> str:

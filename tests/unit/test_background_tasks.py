@@ -22,7 +22,7 @@ from tests.harness.bot import BotHarness
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[BotHarness]:
     """A bot whose mistakes are made on purpose."""
-    async with BotHarness(tmp_path, sweeper=True) as world:
+    async with BotHarness(tmp_path, jobs=True) as world:
         yield world
         assert any("exc_info" in entry for entry in world.log), "the mistake was not logged"
         world.log.clear()

@@ -25,7 +25,7 @@ from adapters.chat.discord.sync import OUR_TYPES
 from adapters.network import Connector
 from bot.core.unexpected import report_unexpected
 from bot.facade import Bot
-from bot.settings import Relay
+from bot.settings import RelayMode
 
 log = structlog.get_logger(__name__)
 
@@ -253,9 +253,9 @@ def _guarded(event: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
     return guarded
 
 
-def intents_for(relay: Relay) -> discord.Intents:
+def intents_for(relay: RelayMode) -> discord.Intents:
     """The least that works: servers and messages; the text of all messages only where all are relayed.
 
     Mentions of the bot, replies that mention it, and direct messages carry their text without that privileged intent.
     """
-    return discord.Intents(guilds=True, guild_messages=True, dm_messages=True, message_content=relay is Relay.ALL)
+    return discord.Intents(guilds=True, guild_messages=True, dm_messages=True, message_content=relay is RelayMode.ALL)

@@ -18,7 +18,7 @@ from adapters.network import Connector
 from bot import sentences
 from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped, warned
 from bot.core.errors import SettingsError
-from bot.settings import AnswerPlacement, Relay, Settings
+from bot.settings import AnswerPlacement, RelayMode, Settings
 
 TIMEOUT = 15.0
 """Seconds for everything that is asked of Discord; discord.py repeats what Discord puts off."""
@@ -80,7 +80,7 @@ def _how(error: Exception) -> str:
 
 
 def _intents(application: discord.AppInfo, settings: Settings) -> Check:
-    if settings.session.relay is not Relay.ALL:
+    if settings.session.relay is not RelayMode.ALL:
         return passed("Discord intents", "none of the privileged ones is needed")
     flags = application.flags
     if flags.gateway_message_content or flags.gateway_message_content_limited:

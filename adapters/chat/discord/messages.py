@@ -23,7 +23,7 @@ from bot.core.tasks import TaskSet
 from bot.core.unexpected import report_unexpected
 from bot.facade import Bot
 from bot.relay import Message
-from bot.settings import Relay
+from bot.settings import RelayMode
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class Messages:
         self._reactions = reactions
         self._tasks = TaskSet()
         self._refusals: LRUCache[tuple[Channel, int, str], float] = LRUCache(_MAX_REMEMBERED_REFUSALS)
-        self._reads_all = bot.settings.session.relay is Relay.ALL
+        self._reads_all = bot.settings.session.relay is RelayMode.ALL
         self.is_leaving = False
 
     def written(self, message: discord.Message, me: discord.ClientUser) -> None:

@@ -34,7 +34,7 @@ from bot.core.unexpected import report_unexpected
 from bot.core.views import Reply, Visibility
 from bot.facade import Bot
 from bot.relay import Message
-from bot.settings import Relay
+from bot.settings import RelayMode
 
 log = structlog.get_logger(__name__)
 
@@ -181,7 +181,7 @@ class EventHandlers:
             if post.shared and is_to_be_said(found):
                 line = f"{line} {post.shared}"
             await self._run_line(group, line, asker, post.keys, post.message_id)
-        elif self._bot.settings.session.relay is Relay.OFF:
+        elif self._bot.settings.session.relay is RelayMode.OFF:
             raise Refused(NOT_RELAYED, stage="channel")
         else:
             await self._receive(post, joined(raw, post.shared), addressed=True)

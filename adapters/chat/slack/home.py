@@ -12,7 +12,7 @@ from bot import sentences
 from bot.commands.parser import AVATAR, Usage
 from bot.core.views import SessionView
 from bot.facade import Bot
-from bot.settings import Relay, SessionSettings
+from bot.settings import RelayMode, SessionSettings
 
 log = structlog.get_logger(__name__)
 
@@ -20,9 +20,9 @@ MAX_SESSIONS = 40
 """Sessions that are listed; a view has at most 100 blocks."""
 
 _RELAYS = {
-    Relay.OFF: "Only what is given with `/avatar say` and `/avatar ask` reaches the avatar.",
-    Relay.MENTIONS: "Messages that mention the app reach the avatar.",
-    Relay.ALL: "Every message in a channel with an avatar reaches it.",
+    RelayMode.OFF: "Only what is given with `/avatar say` and `/avatar ask` reaches the avatar.",
+    RelayMode.MENTIONS: "Messages that mention the app reach the avatar.",
+    RelayMode.ALL: "Every message in a channel with an avatar reaches it.",
 }
 _NOBODY = "No avatar is running. Type `/avatar start` in a channel."
 

@@ -37,7 +37,7 @@ from bot.core.models import Channel
 from bot.core.ports import Clock
 from bot.core.tasks import TaskSet
 from bot.core.views import Reply, Visibility
-from bot.settings import Relay, Settings
+from bot.settings import RelayMode, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -215,7 +215,7 @@ class Listeners:
             return self._intake.on_delete(channel, previous) if previous else None
         if not _is_of_a_person(event, workspace):
             self._find_panel(workspace, channel, event)
-        elif subtype not in _SPOKEN_SUBTYPES or self._settings.session.relay is not Relay.ALL:
+        elif subtype not in _SPOKEN_SUBTYPES or self._settings.session.relay is not RelayMode.ALL:
             return None
         elif not mrkdwn.mentions(str(event.get("text", "")), workspace.bot_user):
             # The same post with a mention comes as `app_mention` too, and is taken in there.

@@ -34,11 +34,11 @@ TRIES = 3
 class SetupWizard:
     """One run of `init`."""
 
-    def __init__(self, file: Path, clock: Clock, tell: Echo, ask: Ask | None) -> None:
+    def __init__(self, file: Path, clock: Clock, echo: Echo, ask: Ask | None) -> None:
         """`file`: the `.env` to write. `ask`: None if nobody is there to be asked."""
         self._file = file
         self._clock = clock
-        self._tell = tell
+        self._echo = echo
         self._ask = ask
         self._values: dict[str, str] = {}
 
@@ -55,7 +55,7 @@ class SetupWizard:
             write_env(self._file, self._values)
         except (OSError, ValueError) as error:
             raise SettingsError(f"{self._file} cannot be written: {error}") from error
-        self._tell(f"Written to {self._file}, readable by you alone.")
+        self._echo(f"Written to {self._file}, readable by you alone.")
         return load(self._file)
 
     async def _go_through(self, check: str, group: tuple[Question, ...]) -> None:
@@ -65,7 +65,7 @@ class SetupWizard:
                 self._answer(question)
             checks = await self._look(check, group)
             for line in table(checks) if checks else []:
-                self._tell(f"  {line}")
+                self._echo(f"  {line}")
             wrong = [found for found in checks if found.outcome is Outcome.FAILURE]
             if not wrong:
                 return
@@ -74,13 +74,13 @@ class SetupWizard:
                     raise SettingsError(f"{wrong[0].subject}: {wrong[0].found}. {wrong[0].fix}")
                 break
             if tries_left:
-                self._tell("Let us try that again.")
-        self._tell("Kept as it is; `avatar-relay doctor` checks it again.")
+                self._echo("Let us try that again.")
+        self._echo("Kept as it is; `avatar-relay doctor` checks it again.")
 
     def _answer(self, question: Question) -> None:
         given = os.environ.get(question.variable, "").strip()
         if self._ask is not None:
-            self._tell(f"{question.variable}: {question.hint}")
+            self._echo(f"{question.variable}: {question.hint}")
             given = self._ask(question.words, question.is_secret).strip() or given
         if given:
             self._values[question.variable] = given

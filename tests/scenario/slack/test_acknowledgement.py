@@ -77,11 +77,12 @@ async def test_a_message_is_acknowledged_once_it_is_stored_and_not_before(slack:
 async def test_a_message_that_is_not_stored_in_time_comes_again_and_is_said_once(
     slack: SlackDriver, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listeners, "STORED_WITHIN", 0.05)
-    trouble.hang()
-    delivery = await say(slack, "good morning")
-    await slack.bot.until(lambda: trouble.asked)
-    await again(slack, delivery)
+    with monkeypatch.context() as patch:
+        patch.setattr(listeners, "STORED_WITHIN", 0.05)
+        trouble.hang()
+        delivery = await say(slack, "good morning")
+        await slack.bot.until(lambda: trouble.asked)
+        await again(slack, delivery)
     trouble.over.set()
     while not delivery.done:
         await again(slack, delivery)

@@ -12,7 +12,7 @@ from adapters.chat.discord.converters import names_in, without_mention
 from adapters.chat.discord.permissions import invite_permissions, missing_in
 from adapters.chat.discord.sync import shape_of
 from bot.core.ports import CatalogueEntry
-from bot.settings import Relay
+from bot.settings import RelayMode
 
 
 def test_completions_begin_with_what_begins_so_and_are_at_most_25() -> None:
@@ -76,8 +76,8 @@ def test_missing_permissions_depend_on_the_place(*, in_thread: bool, opens_threa
 
 
 def test_message_content_is_asked_for_only_where_everything_is_relayed() -> None:
-    assert [rule for rule in Relay if intents_for(rule).message_content] == [Relay.ALL]
-    assert not any(intents_for(rule).members or intents_for(rule).presences for rule in Relay)
+    assert [rule for rule in RelayMode if intents_for(rule).message_content] == [RelayMode.ALL]
+    assert not any(intents_for(rule).members or intents_for(rule).presences for rule in RelayMode)
 
 
 def test_mention_of_the_bot_is_not_said() -> None:

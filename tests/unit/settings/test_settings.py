@@ -10,7 +10,7 @@ from bot.core.models import Mode
 from bot.settings import (
     LogLevel,
     Quality,
-    Relay,
+    RelayMode,
     SessionSettings,
     Settings,
     WebSettings,
@@ -43,7 +43,7 @@ def refusal(env_file: Path | None = None) -> list[str]:
 def test_nothing_set_gives_the_defaults() -> None:
     settings = load(None)
     assert settings.session.idle_timeout == 300
-    assert settings.session.relay is Relay.MENTIONS
+    assert settings.session.relay is RelayMode.MENTIONS
     assert settings.avatar.provider == "heygen-realtime"
     assert settings.heygen.api_url == "https://api.heygen.com"
     assert settings.admin_users == ()

@@ -1,0 +1,127 @@
+"""The core wired together, in the one way there is: for the program, for the tests and for the benchmarks alike.
+
+Makes no store, no provider and no platform (`bot.app` does) and starts no task.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from bot.access.permissions import AccessLists, Permissions
+from bot.access.quotas import Limits, Quotas, limits_of
+from bot.commands.router import CommandRouter
+from bot.core.events import EventBus
+from bot.core.policy import SessionPolicy
+from bot.core.ports import AvatarProvider, ChatModel, Clock, WatchLinks
+from bot.relay import Relay
+from bot.services import Services
+from bot.sessions.jobs import AUDIT_DAYS, PeriodicJobs
+from bot.sessions.registry import SessionRegistry
+from bot.settings import RelayMode, Settings
+from bot.store.store import Store
+from bot.streams.catalogue import Catalogue
+from bot.streams.streams import StreamCloser
+
+
+@dataclass(frozen=True, slots=True)
+class CoreOptions:
+    """What the operator decides. user_rate: messages a minute from each person; user_characters: characters a minute;
+    0 sets no limit. audit_days: how long the audit is kept, 0 for ever."""
+
+    policy: SessionPolicy = field(default_factory=SessionPolicy)
+    access: AccessLists = field(default_factory=AccessLists)
+    limits: Limits = field(default_factory=Limits)
+    relay: RelayMode = RelayMode.MENTIONS
+    user_rate: int = 0
+    user_characters: int = 0
+    audit_days: int = AUDIT_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The shared core: `commands` and `relay` take in what people do, `sessions` knows which avatars are where, `jobs`
+    are to be run beside them, and all sessions share `services`."""
+
+    services: Services
+    sessions: SessionRegistry
+    permissions: Permissions
+    quotas: Quotas
+    relay: Relay
+    commands: CommandRouter
+    jobs: PeriodicJobs
+
+
+@asynccontextmanager
+async def build_core(
+    provider: AvatarProvider,
+    chat_model: ChatModel | None,
+    store: Store,
+    links: WatchLinks,
+    clock: Clock,
+    options: CoreOptions,
+) -> AsyncIterator[Core]:
+    """Wire the core over what is already open. It has recovered nothing yet (`SessionRegistry.recover`).
+
+    At the end no task of it is left; sessions that were not shut down stay open at the provider and in the store, for
+    the next start. Raises `StoreError` if the list of blocked people cannot be read.
+    """
+    closer = StreamCloser(provider, store, clock)
+    services = Services(
+        provider, chat_model, store, closer, EventBus(), links, clock, options.policy, Catalogue(provider, clock)
+    )
+    sessions = SessionRegistry(services)
+    permissions = Permissions(options.access)
+    permissions.set_blocks(await store.blocked())
+    quotas = Quotas(store, clock, options.limits, provider.capabilities.price_per_minute)
+    relay = Relay(
+        sessions,
+        permissions,
+        clock,
+        rule=options.relay,
+        user_rate=options.user_rate,
+        user_characters=options.user_characters,
+    )
+    commands = CommandRouter(sessions, relay, permissions, closer, quotas)
+    jobs = PeriodicJobs(sessions, permissions, quotas, audit_days=options.audit_days)
+    try:
+        yield Core(services, sessions, permissions, quotas, relay, commands, jobs)
+    finally:
+        await sessions.abandon_all()
+        await closer.stop()
+
+
+def options_from(settings: Settings) -> CoreOptions:
+    """What the operator decides, as the settings have it."""
+    avatar, session, access = settings.avatar, settings.session, settings.access
+    policy = SessionPolicy(
+        avatar=avatar.id,
+        voice=avatar.voice_id,
+        quality=avatar.quality,
+        knowledge=avatar.knowledge,
+        greeting=avatar.greeting,
+        mode=session.mode,
+        idle_timeout=session.idle_timeout,
+        idle_warning=session.idle_warning,
+        idle_ceiling=max(session.idle_ceiling, session.idle_timeout),
+        unwatched_timeout=session.unwatched_timeout,
+        max_duration=session.max_duration,
+        queue_limit=settings.queue_limit,
+        exclusive_key=avatar.key_exclusive,
+    )
+    lists = AccessLists(
+        operators=frozenset(settings.admin_users),
+        admins=frozenset(access.admins),
+        hosts=frozenset(access.hosts),
+        speakers=frozenset(access.speakers),
+        channels_allowed=frozenset(access.channels_allowed),
+        channels_denied=frozenset(access.channels_denied),
+    )
+    return CoreOptions(
+        policy,
+        lists,
+        limits_of(settings),
+        session.relay,
+        settings.user_rate,
+        settings.limit.user_characters,
+        settings.audit_days,
+    )
