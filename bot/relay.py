@@ -8,7 +8,6 @@ that it was not taken. Knows no platform: adapters say who wrote, where, and whe
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 from cachetools import FIFOCache
 
@@ -149,9 +148,9 @@ class Relay:
         if before is None:
             return
         if speakable and self._may_edit(before, channel, speakable):
-            running.post(partial(running.speech.edit, message_id, speakable))
+            running.mailbox.post(running.speech.edit, message_id, speakable)
         else:
-            running.post(partial(running.speech.delete, message_id))
+            running.mailbox.post(running.speech.delete, message_id)
 
     def _may_edit(self, before: Utterance, channel: Channel, text: str) -> bool:
         author = Actor(channel.platform, before.author.partition(":")[2], before.author_name)
@@ -168,7 +167,7 @@ class Relay:
     async def delete(self, channel: Channel, message_id: str) -> None:
         """A message was deleted: it leaves the queue where it still waits."""
         if (running := await self._settled(channel)) is not None:
-            running.post(partial(running.speech.delete, message_id))
+            running.mailbox.post(running.speech.delete, message_id)
 
     async def _settled(self, channel: Channel) -> AvatarSession | None:
         """The session of a channel, once every message that is being taken has its place: the change of a message may

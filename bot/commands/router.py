@@ -182,7 +182,7 @@ class CommandRouter:
         running = await self._caught_up(ctx)
         if not running.is_saying_something:
             raise Refused(sentences.NOTHING_SAID, stage="channel")
-        running.post(running.speech.interrupt)
+        running.mailbox.post(running.speech.interrupt)
         return Reply(sentences.interrupted(running.waiting))
 
     async def _skip(self, ctx: CommandContext) -> Reply:
@@ -190,14 +190,14 @@ class CommandRouter:
         waiting = running.waiting
         if not running.is_saying_something and not running.speech.held:
             raise Refused(sentences.NOTHING_SAID, stage="channel")
-        running.post(running.speech.skip)
+        running.mailbox.post(running.speech.skip)
         return Reply(sentences.going_on(waiting) if running.speech.held else sentences.skipped(waiting))
 
     async def _clear(self, ctx: CommandContext) -> Reply:
         running = await self._caught_up(ctx)
         sent_ahead = running.speech.ahead is not None
         dropped = running.waiting - sent_ahead
-        running.post(running.speech.clear)
+        running.mailbox.post(running.speech.clear)
         return Reply(sentences.cleared(dropped, sent_ahead=sent_ahead))
 
     async def _queue(self, ctx: CommandContext) -> Reply:

@@ -7,7 +7,6 @@ about who may do what (`bot.access.permissions`) and says nothing to people (`bo
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
@@ -161,7 +160,7 @@ class SessionRegistry:
         for running, stream in before.items():
             if stream is not None and stream.upstream_id not in known:
                 metrics.reconciled.labels(what="ended by the provider").inc()
-                running.post(partial(running.ear.stream_ended, stream.id, "not in the provider's list"))
+                running.mailbox.post(running.ear.stream_ended, stream.id, "not in the provider's list")
                 await self.audit(SYSTEM, "stream ended by the provider", running.session, stream.id)
         for upstream_id in await self.unowned.reconcile(listed):
             await self.audit(SYSTEM, "closed a stream that no session owns", None, upstream_id)

@@ -6,7 +6,7 @@ waited out first (rule 2). Knows no platform and no vendor.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from decimal import Decimal
@@ -16,6 +16,7 @@ import structlog
 from bot import sentences
 from bot.core.errors import AvatarRelayError, ProviderError, StoreError
 from bot.core.events import NoticeKind
+from bot.core.mailbox import Mailbox
 from bot.core.models import EndReason, Mode, Playback, Session, SessionState, Stream, Utterance
 from bot.core.ports import CatalogueEntry, InitialText
 from bot.core.tasks import TaskSet
@@ -50,7 +51,7 @@ class AvatarSession:
         self._tasks = TaskSet()
         self._announcer = Announcer(session.id, session.channel, services.event_bus)
         self._promises = UnsaidPromises()
-        self._mailbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
+        self.mailbox = Mailbox(services.clock)
         self._keeper = SessionStream(
             session.id,
             services.provider,
@@ -63,19 +64,19 @@ class AvatarSession:
         self._is_opening_stream = False
         self._arrivals = PendingUtterances()
         self._avatar: CatalogueEntry | None = None
-        self.quiet = asyncio.Event()
+        self.quiet = self.mailbox.idle
         self.closed = asyncio.Event()
         self.speech = Speaker(
             services,
             self._keeper,
             self._tasks,
-            post=self.post,
+            self.mailbox,
             open_stream=self._open_stream,
             tell=self._tell,
             report_error=self._announcer.report_error,
             speed=session.speed,
         )
-        self.ear = StreamListener(session.id, services, self._keeper, self.speech, self._tasks, self.post)
+        self.ear = StreamListener(session.id, services, self._keeper, self.speech, self._tasks, self.mailbox)
         self._lifetime = SessionTimeouts(
             self.policy,
             services.provider.capabilities,
@@ -90,15 +91,10 @@ class AvatarSession:
 
     # --- asked from outside ------------------------------------------------------------------------------------------
 
-    def post(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Have the session's task do `work`, after everything posted before."""
-        self.quiet.clear()
-        self._mailbox.put_nowait(work)
-
     def enqueue(self, utterance: Utterance) -> None:
         """Take an utterance whose row is written. It gets in line behind every command given before it."""
         self._arrivals.add(utterance)
-        self.post(self._take_pending)
+        self.mailbox.post(self._take_pending)
 
     def promise(self, utterance_id: str) -> None:
         """The author of an utterance that is about to arrive reads that it was taken, and hears if it is not said."""
@@ -174,7 +170,7 @@ class AvatarSession:
 
     def extend(self) -> None:
         """Stay for another idle time although nobody writes; the provider's own idle timer has to know it too."""
-        self.post(self.speech.keep)
+        self.mailbox.post(self.speech.keep)
         self._keep_alive_soon()
 
     def _keep_alive_soon(self) -> None:
@@ -238,8 +234,7 @@ class AvatarSession:
             await self._close_surely()
         finally:
             self._lifetime.stop()
-            self.speech.forget_timers()
-            self.ear.forget_timers()
+            self.mailbox.stop_timers()
             await self._tasks.close()
 
     async def _serve_to_the_end(self) -> None:
@@ -270,12 +265,9 @@ class AvatarSession:
         while not self.is_stopping:
             await self.speech.pump()
             self._show()
-            if self._mailbox.empty() and self.speech.is_idle:
+            if self.mailbox.is_empty and self.speech.is_idle:
                 self.quiet.set()
-            work = await self._mailbox.get()
-            await work()
-            while not self._mailbox.empty():
-                await self._mailbox.get_nowait()()
+            await self.mailbox.serve()
 
     async def _open_first(self) -> None:
         self._show()
@@ -329,6 +321,7 @@ class AvatarSession:
         `has_unsaved` tells where the rows do not say how it ended."""
         reason, detail = self._ending.why
         self._lifetime.stop()
+        self.mailbox.stop_timers()
         await self._row.begin_to_close(reason, detail)
         await self.ear.stop()
         await self._let_the_queue_go()

@@ -3,16 +3,16 @@ end; and that no stream stays open whose avatar is missing. Knows no vendor; dec
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 import structlog
 
 from bot.core.errors import AvatarAway, ProviderError, StreamGone
 from bot.core.events import WordsSpoken
+from bot.core.mailbox import Mailbox
 from bot.core.models import Stream
 from bot.core.ports import AnswerHeard, AvatarSeen, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
-from bot.core.tasks import NamedTimers, TaskSet, cancel_and_wait
+from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.services import Services
 from bot.speaking.speaker import Speaker
 from bot.streams.page_bridge import AVATAR_LIMIT
@@ -35,18 +35,16 @@ class StreamListener:
         keeper: SessionStream,
         speech: Speaker,
         tasks: TaskSet,
-        post: Callable[[Callable[[], Awaitable[None]]], None],
+        mailbox: Mailbox,
     ) -> None:
-        """`post` hands work to the session's task."""
         self._session_id = session_id
         self._services = services
         self._keeper = keeper
         self._speech = speech
         self._tasks = tasks
-        self._post = post
+        self._mailbox = mailbox
         self._listening: asyncio.Task[None] | None = None
         self._keeping_alive: asyncio.Task[None] | None = None
-        self._timers = NamedTimers(services.clock)
         self.avatar_is_away = False
 
     def listen(self) -> None:
@@ -63,10 +61,6 @@ class StreamListener:
         listening, self._listening = self._listening, None
         await cancel_and_wait(listening)
         await cancel_and_wait(self._keeping_alive)
-
-    def forget_timers(self) -> None:
-        """Nothing is done by itself from now on."""
-        self._timers.stop()
 
     async def stream_ended(self, stream_id: str, reason: str) -> None:
         """Note that the provider no longer has a stream open; work for the session's task."""
@@ -90,7 +84,7 @@ class StreamListener:
         try:
             await self._services.provider.keep_alive(stream.upstream_id or "")
         except StreamGone as gone:
-            self._post(partial(self.stream_ended, stream.id, str(gone)))
+            self._mailbox.post(self.stream_ended, stream.id, str(gone))
         except ProviderError as error:
             log.warning("keep-alive failed", session=self._session_id, error=str(error))
 
@@ -102,13 +96,13 @@ class StreamListener:
                         self._services.event_bus.publish(WordsSpoken(self._session_id, words))
                         if self._speech.progress.has_more_to_send:
                             characters = sum(len(word.text) + 1 for word in words)
-                            self._post(partial(self._speech.progress.words_heard, characters))
+                            self._mailbox.post(self._speech.progress.words_heard, characters)
                     case StreamEnded(reason):
-                        self._post(partial(self.stream_ended, stream.id, reason))
+                        self._mailbox.post(self.stream_ended, stream.id, reason)
                     case AvatarSeen(is_here):
-                        self._post(partial(self._seen, stream.id, is_here))
+                        self._mailbox.post(self._seen, stream.id, is_here)
                     case _:
-                        self._post(partial(self._handle, stream, event))
+                        self._mailbox.post(self._handle, stream, event)
         except ProviderError as error:
             log.warning("listening to a stream failed", stream=stream.id, error=str(error))
 
@@ -124,7 +118,7 @@ class StreamListener:
             self._stop_missing()
         elif not self.avatar_is_away:
             self.avatar_is_away = True
-            self._timers.start("avatar", AVATAR_LIMIT, partial(self._post, partial(self._miss, stream_id)))
+            self._mailbox.call_later("avatar", AVATAR_LIMIT, self._miss, stream_id)
 
     async def _miss(self, stream_id: str) -> None:
         """The avatar has not come for too long: the session fails by this, so that its stream is closed, and told."""
@@ -133,7 +127,7 @@ class StreamListener:
 
     def _stop_missing(self) -> None:
         self.avatar_is_away = False
-        self._timers.cancel("avatar")
+        self._mailbox.cancel("avatar")
 
     def _is_current(self, stream_id: str) -> bool:
         return self._keeper.current is not None and self._keeper.current.id == stream_id

@@ -6,7 +6,6 @@ text-idle timer could run out while the avatar still talks. Every method runs in
 other; time and provider events come in as further work for that task. Knows no platform and no vendor."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 
 from bot import sentences
 from bot.core.errors import (
@@ -21,9 +20,10 @@ from bot.core.errors import (
     Transient,
     Trouble,
 )
+from bot.core.mailbox import Mailbox
 from bot.core.models import Utterance, UtteranceState
 from bot.core.ports import InitialText
-from bot.core.tasks import NamedTimers, TaskSet
+from bot.core.tasks import TaskSet
 from bot.services import Services
 from bot.speaking.answer_timeouts import TURN, longest_wait, took_too_long
 from bot.speaking.answers import Conversation
@@ -57,28 +57,27 @@ class Speaker:
         services: Services,
         keeper: SessionStream,
         tasks: TaskSet,
+        mailbox: Mailbox,
         *,
-        post: Callable[[Callable[[], Awaitable[None]]], None],
         open_stream: Callable[[InitialText | None], Awaitable[None]],
         tell: Callable[[SpeechItem], None],
         report_error: Callable[[tuple[str, str], AvatarRelayError], None],
         speed: float | None = None,
     ) -> None:
-        """`post` hands work to the session's task, `open_stream` opens the next stream of the session. `tell` publishes
-        what became of a line, `report_error` tells the channel (a sentence with its reference) and the log. `speed`:
-        how fast the session speaks, where that was chosen."""
+        """`open_stream` opens the next stream of the session. `tell` publishes what became of a line, `report_error`
+        tells the channel (a sentence with its reference) and the log. `speed`: how fast the session speaks, where that
+        was chosen."""
         self._clock = services.clock
         self._capabilities = services.provider.capabilities
         self._keeper = keeper
-        self._post = post
+        self._mailbox = mailbox
         self._complain = report_error
         conversation = Conversation(services.chat_model, services.policy.knowledge)
-        self._pieces = Chunker(self._capabilities, conversation, tasks, on_chunk=partial(post, self._wake))
+        self._pieces = Chunker(self._capabilities, conversation, tasks, on_chunk=mailbox.wake)
         self._states = StateRecorder(services.store, services.clock, tell)
         self._queue = SpeechQueue(services.store, self._pieces, self._states, tell)
         self._playout = Playout(services.clock)
         self._delivery = SpeechSender(services.provider, keeper, open_stream, speed)
-        self._timers = NamedTimers(services.clock)
         self._paused = False
         self._wanted_at = services.clock.monotonic()
         self.held = False
@@ -86,9 +85,8 @@ class Speaker:
         self.progress = PlaybackTracker(
             self._playout,
             self._states,
-            self._timers,
+            mailbox,
             reports_speech=self._capabilities.reports_speech,
-            post=post,
             tell=tell,
             doubt=None if self._capabilities.confirms_text else self._fail_in_doubt,
         )
@@ -137,7 +135,6 @@ class Speaker:
 
         Raises `StoreError` if some of them could not be written; all are told all the same.
         """
-        self.forget_timers()
         self._take_back_ahead()
         trouble: StoreError | None = None
         while self.current is not None or self._playout.in_doubt is not None or self._queue:
@@ -161,10 +158,6 @@ class Speaker:
         else:
             fate = UtteranceState.UNKNOWN if line.in_flight else UtteranceState.DROPPED
         await self._states.finish(line, fate)
-
-    def forget_timers(self) -> None:
-        """Nothing wakes the loop from now on."""
-        self._timers.stop()
 
     # --- what may be known of it -------------------------------------------------------------------------------------
 
@@ -276,11 +269,11 @@ class Speaker:
             await self._pieces.break_off(line, took_too_long(line))
             return await self._next_to_send()
         if line.sent or waited < TURN - TIMER_IS_EARLY:
-            self._wake_in("answer", (longest_wait(line) if line.sent else TURN) - waited, self._wake)
+            self._mailbox.wake_later("answer", (longest_wait(line) if line.sent else TURN) - waited)
             return None
         other = self._queue.take_first(lambda waiting: not self._pieces.needs_answer(waiting.utterance))
         if other is None:
-            self._wake_in("answer", longest_wait(line) - waited, self._wake)
+            self._mailbox.wake_later("answer", longest_wait(line) - waited)
             return None
         self._playout.remove(line)
         self._queue.requeue(line)
@@ -301,7 +294,7 @@ class Speaker:
     def _has_headroom(self, ahead: float) -> bool:
         """Whether no more than `ahead` seconds are unsaid; wakes the loop when that becomes true."""
         if self._playout.unsaid > ahead:
-            self._wake_in("room", self._playout.unsaid - ahead, self._wake)
+            self._mailbox.wake_later("room", self._playout.unsaid - ahead)
             return False
         return True
 
@@ -399,7 +392,7 @@ class Speaker:
             await self.stream_ended(error)
         if verdict.seconds:
             self._paused = True
-            self._wake_in("again", verdict.seconds, self._resume)
+            self._mailbox.call_later("again", verdict.seconds, self._resume)
         return not verdict.seconds
 
     async def _resume(self) -> None:
@@ -411,11 +404,3 @@ class Speaker:
         await self._states.finish(line, state, detail=str(error))
         if line.stored:
             self._complain(sentences.not_said(state, error), error)
-
-    # --- waking up ---------------------------------------------------------------------------------------------------
-
-    def _wake_in(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        self._timers.start(name, seconds, partial(self._post, work))
-
-    async def _wake(self) -> None:
-        """Wakes the session's task, which pumps after every piece of work."""

@@ -4,13 +4,12 @@ Ends each line that is said, so that the one sent ahead begins. Sends nothing; d
 """
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 import structlog
 
+from bot.core.mailbox import Mailbox
 from bot.core.models import UtteranceState
 from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted
-from bot.core.tasks import NamedTimers
 from bot.speaking.item import SpeechItem, StateRecorder
 from bot.speaking.playout import Playout
 
@@ -30,21 +29,19 @@ class PlaybackTracker:
         self,
         playout: Playout,
         states: StateRecorder,
-        timers: NamedTimers,
+        mailbox: Mailbox,
         *,
         reports_speech: bool,
-        post: Callable[[Callable[[], Awaitable[None]]], None],
         tell: Callable[[SpeechItem], None],
         doubt: Callable[[SpeechItem], Awaitable[None]] | None = None,
     ) -> None:
-        """`reports_speech` as in `Capabilities`. `post` hands work to the session's task, `tell` publishes what became
-        of a line. `doubt` ends one of which nothing ever told that it began; without it, it counts as said."""
+        """`reports_speech` as in `Capabilities`. `tell` publishes what became of a line. `doubt` ends one of
+        which nothing ever told that it began; without it, it counts as said."""
         self._playout = playout
         self._states = states
-        self._timers = timers
+        self._mailbox = mailbox
         self._grace = LOST_EVENT if reports_speech else 0.0
         self._reports_speech = reports_speech
-        self._post = post
         self._tell = tell
         self._doubt = doubt
 
@@ -85,7 +82,7 @@ class PlaybackTracker:
 
     def cancel_end(self) -> None:
         """What was expected was cut: no end is to come."""
-        self._timers.cancel("end")
+        self._mailbox.cancel("end")
 
     async def _reached(self, utterance_id: str) -> SpeechItem | None:
         """The current line, where it is this utterance. Hearing the one sent ahead means that the current one is
@@ -96,7 +93,7 @@ class PlaybackTracker:
         return current if current is not None and current.utterance.id == utterance_id else None
 
     def _check_end(self) -> None:
-        self._timers.start("end", self._playout.unsaid + self._grace, partial(self._post, self._end_of_time))
+        self._mailbox.call_later("end", self._playout.unsaid + self._grace, self._end_of_time)
 
     async def _end_of_time(self) -> None:
         current = self._playout.current
@@ -120,7 +117,7 @@ class PlaybackTracker:
         said = self._playout.end_current()
         begun = self._playout.current
         if begun is None:
-            self._timers.cancel("end")
+            self._mailbox.cancel("end")
         else:
             self._check_end()
         if said is not None and self._doubt is not None and said.stored and not said.heard:

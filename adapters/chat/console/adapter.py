@@ -152,7 +152,7 @@ class ConsoleAdapter:
             if not running.speech.held:
                 return
             self._print([Line(sentences.going_on(running.waiting))])
-            running.post(running.speech.skip)
+            running.mailbox.post(running.speech.skip)
 
     def _running(self) -> AvatarSession | None:
         return self._bot.sessions.in_channel(CHANNEL)

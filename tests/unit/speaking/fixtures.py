@@ -1,12 +1,12 @@
 """What the parts of a speaking loop stand on: a session's utterances in a real database, and what is told of them."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from bot.core.errors import StoreUnavailable
+from bot.core.mailbox import Mailbox
 from bot.core.models import UtteranceState
 from bot.speaking.item import SpeechItem, StateRecorder
 from bot.store.store import Store
@@ -15,14 +15,13 @@ from tests.harness.clock import ManualClock
 
 
 class SpeakingHarness:
-    """One session that can speak. `told` are the texts and states that were published, `posted` is the work for its
-    task."""
+    """One session that can speak. `told` are the texts and states that were published."""
 
     def __init__(self, store: Store, file: Path, clock: ManualClock) -> None:
         self.store = store
         self.clock = clock
         self.told: list[tuple[str, UtteranceState]] = []
-        self.posted: list[Callable[[], Awaitable[None]]] = []
+        self.mailbox = Mailbox(clock)
         self.states = StateRecorder(store, clock, self.tell)
         self._file = file
         self._session = a_session()
@@ -34,14 +33,11 @@ class SpeakingHarness:
     def tell(self, line: SpeechItem) -> None:
         self.told.append((line.utterance.text, line.utterance.state))
 
-    def post(self, work: Callable[[], Awaitable[None]]) -> None:
-        self.posted.append(work)
-
     async def pass_time(self, seconds: float) -> None:
         """Let time pass, and do what it brings."""
         await self.clock.advance(seconds)
-        while self.posted:
-            await self.posted.pop(0)()
+        while not self.mailbox.is_empty:
+            await self.mailbox.serve()
 
     async def line(self, text: str = "Hello there.", **fields: Any) -> SpeechItem:
         """A line whose utterance has a row."""
