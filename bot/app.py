@@ -33,7 +33,6 @@ from bot.services import Services
 from bot.sessions.jobs import PeriodicJobs
 from bot.sessions.orphans import close_sessions, close_streams
 from bot.sessions.registry import SessionRegistry
-from bot.sessions.unsaid import tell_left
 from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
 from bot.store import migrate
 from bot.store.lock.instance import InstanceLock
@@ -44,6 +43,7 @@ from bot.streams.page_bridge import seats_of
 from bot.streams.streams import StreamCloser
 from bot.supervision import Supervised
 from bot.telemetry import metrics
+from bot.unsaid import tell_left
 
 log = structlog.get_logger(__name__)
 

@@ -251,7 +251,7 @@ class Relay:
                 await self._sessions.services.store.advance_utterance(utterance.id, UtteranceState.DROPPED)
                 raise Refused(sentences.CLOSING, stage="queue")
             if message.mode is not None:
-                running.promise(utterance.id)
+                running.announcer.promise(utterance.id)
             ahead = running.ahead_of_the_next
             running.enqueue(utterance)
         return Receipt(utterance, ahead, running.is_live)

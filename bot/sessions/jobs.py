@@ -114,7 +114,9 @@ class PeriodicJobs:
                     await self._sessions.audit(SYSTEM, "limit reached", running.session, share.what)
                 elif share.used >= self._budget.limits.warn_at and warning not in self._warned:
                     self._warned.add(warning)
-                    running.announce(Reply(sentences.limit_is_near(share.what, share.used)), NoticeKind.WARNING)
+                    running.announcer.announce(
+                        Reply(sentences.limit_is_near(share.what, share.used)), NoticeKind.WARNING
+                    )
         self._warned = {warning for warning in self._warned if self._sessions.with_id(warning[1]) is not None}
 
     async def _forget(self) -> None:

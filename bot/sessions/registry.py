@@ -33,10 +33,10 @@ from bot.sessions.record import UnsavedSessions
 from bot.sessions.recovery import recover_streams
 from bot.sessions.session import AvatarSession
 from bot.sessions.session_view import view_of_row
-from bot.sessions.unsaid import tell_left
 from bot.store.audit import ADMIN_STOP
 from bot.streams.page_bridge import SupportsBroadcast
 from bot.telemetry import metrics
+from bot.unsaid import tell_left
 
 log = structlog.get_logger(__name__)
 

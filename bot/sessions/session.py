@@ -14,6 +14,7 @@ from decimal import Decimal
 import structlog
 
 from bot import sentences
+from bot.announcer import Announcer
 from bot.core.errors import AvatarRelayError, ProviderError, StoreError
 from bot.core.events import NoticeKind
 from bot.core.mailbox import Mailbox
@@ -23,15 +24,13 @@ from bot.core.tasks import TaskSet
 from bot.core.unexpected import report_unexpected
 from bot.core.views import Phase, Reply, SessionView
 from bot.services import Services
-from bot.sessions.announcer import Announcer
 from bot.sessions.pending import PendingUtterances
 from bot.sessions.record import SessionRecorder
 from bot.sessions.session_view import end_message, view_of_running
 from bot.sessions.stop import StopScope
 from bot.sessions.stream_listener import StreamListener
 from bot.sessions.timeouts import SessionTimeouts
-from bot.sessions.unsaid import UnsaidPromises
-from bot.speaking.item import SpeechItem, greeting
+from bot.speaking.item import greeting
 from bot.speaking.speaker import Speaker
 from bot.streams.streams import SessionStream, open_with_retry
 from bot.telemetry import metrics
@@ -47,10 +46,8 @@ class AvatarSession:
         self._row = SessionRecorder(session, services.store)
         self.policy = services.policy.with_idle_timeout(idle_timeout)
         self._services = services
-        self._asked_idle = self.policy.provider_idle_timeout(services.provider.capabilities)
         self._tasks = TaskSet()
-        self._announcer = Announcer(session.id, session.channel, services.event_bus)
-        self._promises = UnsaidPromises()
+        self.announcer = Announcer(session.id, session.channel, services.event_bus)
         self.mailbox = Mailbox(services.clock)
         self._keeper = SessionStream(
             session.id,
@@ -58,7 +55,7 @@ class AvatarSession:
             services.store,
             services.closer,
             services.clock,
-            not_confirmed=lambda: self.announce(Reply(sentences.close_not_confirmed()), NoticeKind.TROUBLE),
+            self.announcer,
         )
         self._ending = StopScope()
         self._is_opening_stream = False
@@ -71,22 +68,13 @@ class AvatarSession:
             self._keeper,
             self._tasks,
             self.mailbox,
+            self.announcer,
             open_stream=self._open_stream,
-            tell=self._tell,
-            report_error=self._announcer.report_error,
             speed=session.speed,
         )
         self.ear = StreamListener(session.id, services, self._keeper, self.speech, self._tasks, self.mailbox)
         self._lifetime = SessionTimeouts(
-            self.policy,
-            services.provider.capabilities,
-            services.clock,
-            self.speech,
-            end=self.request_stop,
-            warn=self._announcer.warn_of_idle_end,
-            keep_alive=self.ear.keep_alive,
-            is_watched=lambda: services.event_bus.subscriber_count(session.id) > 0,
-            asked_idle=lambda: self._asked_idle,
+            self.policy, services, self.announcer, self._ending, self._keeper, self.speech, self.ear
         )
 
     # --- asked from outside ------------------------------------------------------------------------------------------
@@ -95,10 +83,6 @@ class AvatarSession:
         """Take an utterance whose row is written. It gets in line behind every command given before it."""
         self._arrivals.add(utterance)
         self.mailbox.post(self._take_pending)
-
-    def promise(self, utterance_id: str) -> None:
-        """The author of an utterance that is about to arrive reads that it was taken, and hears if it is not said."""
-        self._promises.make(utterance_id)
 
     async def _take_pending(self) -> None:
         if (utterance := self._arrivals.take()) is not None:
@@ -148,7 +132,7 @@ class AvatarSession:
 
     def lose_channel(self, why: str) -> None:
         """Close the session, and say nothing in its channel any more: that is gone, or to stay as closed as it is."""
-        self._announcer.fall_silent()
+        self.announcer.fall_silent()
         self.request_stop(EndReason.STOPPED, why)
 
     @property
@@ -273,7 +257,7 @@ class AvatarSession:
         self._show()
         await open_with_retry(self._open_and_greet, self._services.clock)
         await self._row.go_live(self._services.clock.now())
-        self.announce(Reply(sentences.live(self.session.mode), link=self.view().watch_url), NoticeKind.LIVE)
+        self.announcer.announce(Reply(sentences.live(self.session.mode), link=self.view().watch_url), NoticeKind.LIVE)
 
     async def _open_and_greet(self) -> None:
         if not self._services.provider.capabilities.requires_initial_text:
@@ -294,7 +278,6 @@ class AvatarSession:
             speed=self.session.speed,
             language=self.session.language,
         )
-        self._asked_idle = request.idle_timeout
         self._is_opening_stream = True
         self._show()
         try:
@@ -322,6 +305,7 @@ class AvatarSession:
         reason, detail = self._ending.why
         self._lifetime.stop()
         self.mailbox.stop_timers()
+        self.announcer.is_closing = True
         await self._row.begin_to_close(reason, detail)
         await self.ear.stop()
         await self._let_the_queue_go()
@@ -341,16 +325,16 @@ class AvatarSession:
             self._row.is_dirty = True
             log.error("the last states of utterances could not be written", error=str(error))
         # Now, since the provider may take its time to confirm the close, and the program may end before.
-        self._announcer.tell_people(self._promises.take_broken())
+        self.announcer.tell_left_unsaid()
 
     def _say_goodbye(self, reason: EndReason) -> None:
         metrics.sessions_ended.labels(reason=reason.value).inc()
         sentence = end_message(self.session, self._services.clock.now(), self.cost)
         self.closed.set()
         self.quiet.set()
-        self._announcer.announce_end(replace(self.view(), phase=Phase.ENDED, ended=sentence), sentence)
+        self.announcer.announce_end(replace(self.view(), phase=Phase.ENDED, ended=sentence), sentence)
         # Where the queue could not be let go, which fails in no way that is foreseen.
-        self._announcer.tell_people(self._promises.take_broken())
+        self.announcer.tell_left_unsaid()
 
     def _fail(self, error: AvatarRelayError) -> None:
         sentence, reference = sentences.session_failed(error)
@@ -369,14 +353,5 @@ class AvatarSession:
         if not self.is_stopping:
             self._show()
 
-    def announce(self, reply: Reply, occasion: NoticeKind) -> None:
-        """Tell the channel."""
-        self._announcer.announce(reply, occasion)
-
-    def _tell(self, line: SpeechItem) -> None:
-        self._announcer.tell(line)
-        if line.utterance.state.is_final:
-            self._promises.settle(line.utterance, is_left=self.session.state is SessionState.CLOSING)
-
     def _show(self) -> None:
-        self._announcer.show(self.view())
+        self.announcer.show(self.view())

@@ -1,9 +1,9 @@
 """An utterance on its way to the avatar, and what is known of its way so far."""
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from bot.announcer import Announcer
 from bot.core import ids
 from bot.core.errors import AnswerError
 from bot.core.models import Mode, Utterance, UtteranceState
@@ -93,14 +93,17 @@ def greeting(session_id: str, text: str, clock: Clock) -> SpeechItem:
 
 
 class StateRecorder:
-    """Changes the states of lines. finished_at: when one came to its end last, seconds on the clock."""
+    """Changes the states of lines, and tells them. finished_at: when one came to its end last, seconds on the clock."""
 
-    def __init__(self, store: Store, clock: Clock, tell: Callable[[SpeechItem], None]) -> None:
-        """`tell` publishes what became of a line."""
+    def __init__(self, store: Store, clock: Clock, announcer: Announcer) -> None:
         self._store = store
         self._clock = clock
-        self._tell = tell
+        self._announcer = announcer
         self.finished_at = clock.monotonic()
+
+    def publish(self, line: SpeechItem) -> None:
+        """Tell what became of a line."""
+        self._announcer.utterance_changed(line.utterance, line.answer)
 
     async def advance(self, line: SpeechItem, state: UtteranceState) -> None:
         """Bring a line into a state that is not its last. Raises `StoreError`; then it has not changed."""
@@ -110,7 +113,7 @@ class StateRecorder:
         still_waits = line.told is UtteranceState.QUEUED and state in (UtteranceState.QUEUED, UtteranceState.SENDING)
         if line.stored and not still_waits:
             line.told = state
-            self._tell(line)
+            self.publish(line)
 
     async def finish(self, line: SpeechItem, state: UtteranceState, detail: str | None = None) -> None:
         """Bring a line into its last state. Raises `StoreError`.
@@ -126,4 +129,4 @@ class StateRecorder:
             line.utterance = replace(line.utterance, state=state)
             if line.stored:
                 metrics.utterances.labels(state=state.value).inc()
-                self._tell(line)
+                self.publish(line)

@@ -13,14 +13,11 @@ from bot.telemetry import metrics
 class SpeechQueue:
     """The lines that wait, in the order in which they were accepted. The metric of what waits counts each of them."""
 
-    def __init__(
-        self, store: Store, pieces: Chunker, states: StateRecorder, tell: Callable[[SpeechItem], None]
-    ) -> None:
-        """`pieces` stops writing answers that nobody will hear; `tell` publishes what became of a line."""
+    def __init__(self, store: Store, pieces: Chunker, states: StateRecorder) -> None:
+        """`pieces` stops writing answers that nobody will hear."""
         self._store = store
         self._pieces = pieces
         self._states = states
-        self._tell = tell
         self._lines: deque[SpeechItem] = deque()
 
     def __len__(self) -> int:
@@ -68,7 +65,7 @@ class SpeechQueue:
             if await self._store.reword(line.utterance.id, text):
                 await self._pieces.stop(line)
                 line.edit(text)
-                self._tell(line)
+                self._states.publish(line)
 
     async def delete(self, message_id: str) -> None:
         """Drop a message that still waits. Raises `StoreError`."""

@@ -8,10 +8,10 @@ other; time and provider events come in as further work for that task. Knows no 
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot import sentences
+from bot.announcer import Announcer
 from bot.core.errors import (
     AuthenticationFailed,
     AvatarAway,
-    AvatarRelayError,
     ProviderError,
     QuotaExhausted,
     StoreError,
@@ -58,24 +58,21 @@ class Speaker:
         keeper: SessionStream,
         tasks: TaskSet,
         mailbox: Mailbox,
+        announcer: Announcer,
         *,
         open_stream: Callable[[InitialText | None], Awaitable[None]],
-        tell: Callable[[SpeechItem], None],
-        report_error: Callable[[tuple[str, str], AvatarRelayError], None],
         speed: float | None = None,
     ) -> None:
-        """`open_stream` opens the next stream of the session. `tell` publishes what became of a line, `report_error`
-        tells the channel (a sentence with its reference) and the log. `speed`: how fast the session speaks, where that
-        was chosen."""
+        """`open_stream` opens the next stream of the session. `speed`: how fast it speaks, where that was chosen."""
         self._clock = services.clock
         self._capabilities = services.provider.capabilities
         self._keeper = keeper
         self._mailbox = mailbox
-        self._complain = report_error
+        self._announcer = announcer
         conversation = Conversation(services.chat_model, services.policy.knowledge)
         self._pieces = Chunker(self._capabilities, conversation, tasks, on_chunk=mailbox.wake)
-        self._states = StateRecorder(services.store, services.clock, tell)
-        self._queue = SpeechQueue(services.store, self._pieces, self._states, tell)
+        self._states = StateRecorder(services.store, services.clock, announcer)
+        self._queue = SpeechQueue(services.store, self._pieces, self._states)
         self._playout = Playout(services.clock)
         self._delivery = SpeechSender(services.provider, keeper, open_stream, speed)
         self._paused = False
@@ -87,7 +84,6 @@ class Speaker:
             self._states,
             mailbox,
             reports_speech=self._capabilities.reports_speech,
-            tell=tell,
             doubt=None if self._capabilities.confirms_text else self._fail_in_doubt,
         )
 
@@ -248,11 +244,11 @@ class Speaker:
         if error is not None and not line.sent:
             self._playout.remove(line)
             await self._states.finish(line, UtteranceState.FAILED, detail=str(error))
-            self._complain(sentences.failure(error), error)
+            self._announcer.report_error(sentences.failure(error), error)
             return await self._next_to_send()
         if error is not None and not line.told_of_break:
             line.told_of_break = True
-            self._complain(sentences.answer_broke_off(error), error)
+            self._announcer.report_error(sentences.answer_broke_off(error), error)
         if self._may_send_ahead(line):
             following = self._queue.take()
             self._playout.follow_with(following)
@@ -346,7 +342,7 @@ class Speaker:
         self._playout.talk_until(silent_at)
         if (line := self._queue.first) is not None and line.utterance.state is not UtteranceState.QUEUED:
             await self._fail(self._queue.take(), UtteranceState.UNKNOWN, error)
-        self._complain(sentences.interrupt_failed(error), error)
+        self._announcer.report_error(sentences.interrupt_failed(error), error)
 
     def _fall_silent(self) -> SpeechItem:
         """Take the current line out of the loop; the one sent ahead goes back to the queue, or into doubt."""
@@ -403,4 +399,4 @@ class Speaker:
         self._playout.remove(line)
         await self._states.finish(line, state, detail=str(error))
         if line.stored:
-            self._complain(sentences.not_said(state, error), error)
+            self._announcer.report_error(sentences.not_said(state, error), error)

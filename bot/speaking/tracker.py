@@ -32,17 +32,15 @@ class PlaybackTracker:
         mailbox: Mailbox,
         *,
         reports_speech: bool,
-        tell: Callable[[SpeechItem], None],
         doubt: Callable[[SpeechItem], Awaitable[None]] | None = None,
     ) -> None:
-        """`reports_speech` as in `Capabilities`. `tell` publishes what became of a line. `doubt` ends one of
-        which nothing ever told that it began; without it, it counts as said."""
+        """`reports_speech` as in `Capabilities`. `doubt` ends a line of which nothing ever told that it began;
+        without it, it counts as said."""
         self._playout = playout
         self._states = states
         self._mailbox = mailbox
         self._grace = LOST_EVENT if reports_speech else 0.0
         self._reports_speech = reports_speech
-        self._tell = tell
         self._doubt = doubt
 
     @property
@@ -72,7 +70,7 @@ class PlaybackTracker:
             case AnswerHeard(utterance_id, text):
                 if (line := self._playout.find(utterance_id)) is not None:
                     line.heard_answer = text
-                    self._tell(line)
+                    self._states.publish(line)
 
     async def words_heard(self, characters: int) -> None:
         """Take note of how far the voice is."""

@@ -5,7 +5,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from bot.announcer import Announcer
 from bot.core.errors import StoreUnavailable
+from bot.core.events import EventBus, SessionEvent, UtteranceChanged
 from bot.core.mailbox import Mailbox
 from bot.core.models import UtteranceState
 from bot.speaking.item import SpeechItem, StateRecorder
@@ -14,24 +16,38 @@ from tests.builders import a_session, an_utterance
 from tests.harness.clock import ManualClock
 
 
+class RecordingEventBus(EventBus):
+    """An event bus that remembers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.published: list[SessionEvent] = []
+
+    def publish(self, event: SessionEvent) -> None:
+        self.published.append(event)
+        super().publish(event)
+
+
 class SpeakingHarness:
     """One session that can speak. `told` are the texts and states that were published."""
 
     def __init__(self, store: Store, file: Path, clock: ManualClock) -> None:
         self.store = store
         self.clock = clock
-        self.told: list[tuple[str, UtteranceState]] = []
         self.mailbox = Mailbox(clock)
-        self.states = StateRecorder(store, clock, self.tell)
         self._file = file
         self._session = a_session()
+        self._event_bus = RecordingEventBus()
+        self.states = StateRecorder(store, clock, Announcer(self._session.id, self._session.channel, self._event_bus))
 
     async def open(self) -> None:
         """Write the session's row."""
         await self.store.open_session(self._session)
 
-    def tell(self, line: SpeechItem) -> None:
-        self.told.append((line.utterance.text, line.utterance.state))
+    @property
+    def told(self) -> list[tuple[str, UtteranceState]]:
+        changes = [event.utterance for event in self._event_bus.published if isinstance(event, UtteranceChanged)]
+        return [(utterance.text, utterance.state) for utterance in changes]
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass, and do what it brings."""

@@ -18,7 +18,7 @@ DROPPED = UtteranceState.DROPPED
 @pytest.fixture
 def queue(ground: SpeakingHarness) -> SpeechQueue:
     pieces = Chunker(capabilities(), Conversation(None, ""), TaskSet(), lambda: None)
-    return SpeechQueue(ground.store, pieces, ground.states, ground.tell)
+    return SpeechQueue(ground.store, pieces, ground.states)
 
 
 def texts(queue: SpeechQueue) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.simulator import Effect
+from bot.announcer import Announcer
 from bot.core.errors import NotReady, ProviderError, StreamGone
 from bot.core.models import Mode, Session
 from bot.core.ports import InitialText
@@ -33,8 +34,9 @@ class Speaker:
         self._session = session
         self._services = services = world.sessions.services
         self.opened_with: list[InitialText | None] = []
+        announcer = Announcer(session.id, session.channel, services.event_bus)
         self.keeper = SessionStream(
-            session.id, services.provider, services.store, services.closer, services.clock, not_confirmed=lambda: None
+            session.id, services.provider, services.store, services.closer, services.clock, announcer
         )
         self.delivery = SpeechSender(services.provider, self.keeper, self._open_stream)
 

@@ -24,7 +24,6 @@ def following(ground: SpeakingHarness, playout: Playout, *, reports_speech: bool
         ground.states,
         ground.mailbox,
         reports_speech=reports_speech,
-        tell=ground.tell,
     )
 
 
