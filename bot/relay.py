@@ -144,7 +144,7 @@ class Relay:
         running = await self._settled(channel)
         if running is None:
             return
-        before = next((waits for waits in running.queued() if waits.message_id == message_id), None)
+        before = next((waits for waits in running.speech.queued() if waits.message_id == message_id), None)
         if before is None:
             return
         if speakable and self._may_edit(before, channel, speakable):
@@ -174,7 +174,7 @@ class Relay:
         come on the heels of the message."""
         running = self._sessions.in_channel(channel)
         if running is not None:
-            await running.wait_persisted()
+            await running.pending.wait_persisted()
         return running
 
     # --- the stages, in order ----------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ class Relay:
             accepted_at=self._clock.now(),
             message_id=message.message_id,
         )
-        with running.reserve():
+        with running.pending.reserve():
             if not await self._sessions.services.store.accept(message.keys, utterance):
                 self._remember(message.keys)
                 return Receipt(ignored="delivered before")
@@ -252,8 +252,8 @@ class Relay:
                 raise Refused(sentences.CLOSING, stage="queue")
             if message.mode is not None:
                 running.announcer.promise(utterance.id)
-            ahead = running.ahead_of_the_next
-            running.enqueue(utterance)
+            ahead = running.speech.waiting + (running.speech.current is not None)
+            running.speech.enqueue(utterance)
         return Receipt(utterance, ahead, running.is_live)
 
     def _remember(self, keys: tuple[str, ...]) -> None:

@@ -180,7 +180,7 @@ class CommandRouter:
 
     async def _interrupt(self, ctx: CommandContext) -> Reply:
         running = await self._caught_up(ctx)
-        if not running.is_saying_something:
+        if not running.speech.is_saying_something:
             raise Refused(sentences.NOTHING_SAID, stage="channel")
         running.mailbox.post(running.speech.interrupt)
         return Reply(sentences.interrupted(running.waiting))
@@ -188,7 +188,7 @@ class CommandRouter:
     async def _skip(self, ctx: CommandContext) -> Reply:
         running = await self._caught_up(ctx)
         waiting = running.waiting
-        if not running.is_saying_something and not running.speech.held:
+        if not running.speech.is_saying_something and not running.speech.held:
             raise Refused(sentences.NOTHING_SAID, stage="channel")
         running.mailbox.post(running.speech.skip)
         return Reply(sentences.going_on(waiting) if running.speech.held else sentences.skipped(waiting))
@@ -202,7 +202,7 @@ class CommandRouter:
 
     async def _queue(self, ctx: CommandContext) -> Reply:
         running = await self._caught_up(ctx)
-        waiting = running.queued()
+        waiting = running.speech.queued()
         shown = [f"{_short(utterance.text)} ({utterance.author_name})" for utterance in waiting[:QUEUE_SHOWN]]
         if len(waiting) > QUEUE_SHOWN:
             shown.append(sentences.and_more(len(waiting) - QUEUE_SHOWN))
@@ -290,7 +290,7 @@ class CommandRouter:
     async def _caught_up(self, ctx: CommandContext) -> AvatarSession:
         """The session of the channel, once what was written there before the command has its place in the queue."""
         running = self._running(ctx)
-        await running.wait_persisted()
+        await running.pending.wait_persisted()
         return running
 
     def _link(self, session: Session) -> str | None:

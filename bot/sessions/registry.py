@@ -274,7 +274,7 @@ class SessionRegistry:
         """Run a session again. False if it was not live, so that it only closes."""
         session = running.session
         for utterance in queued:
-            running.enqueue(utterance)
+            running.speech.enqueue(utterance)
         if session.state is SessionState.CLOSING and session.end_reason is not None:
             running.request_stop(session.end_reason, session.end_detail)
         elif session.stop_requested_by is not None:

@@ -7,7 +7,6 @@ waited out first (rule 2). Knows no platform and no vendor.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from decimal import Decimal
 
@@ -59,7 +58,7 @@ class AvatarSession:
         )
         self._ending = StopScope()
         self._is_opening_stream = False
-        self._arrivals = PendingUtterances()
+        self.pending = PendingUtterances()
         self._avatar: CatalogueEntry | None = None
         self.quiet = self.mailbox.idle
         self.closed = asyncio.Event()
@@ -79,24 +78,10 @@ class AvatarSession:
 
     # --- asked from outside ------------------------------------------------------------------------------------------
 
-    def enqueue(self, utterance: Utterance) -> None:
-        """Take an utterance whose row is written. It gets in line behind every command given before it."""
-        self._arrivals.add(utterance)
-        self.mailbox.post(self._take_pending)
-
-    async def _take_pending(self) -> None:
-        if (utterance := self._arrivals.take()) is not None:
-            self.speech.enqueue(utterance)
-
     @property
     def waiting(self) -> int:
         """How many utterances have been taken, or are being written down, and have not begun."""
-        return self._arrivals.expected + len(self._arrivals) + self.speech.waiting
-
-    @property
-    def ahead_of_the_next(self) -> int:
-        """How many utterances are said before the next one that arrives."""
-        return len(self._arrivals) + self.speech.waiting + (self.speech.current is not None)
+        return len(self.pending) + self.speech.waiting
 
     @property
     def session(self) -> Session:
@@ -112,14 +97,6 @@ class AvatarSession:
     def is_live(self) -> bool:
         """Whether the first stream is open."""
         return self.session.state is SessionState.LIVE
-
-    def reserve(self) -> AbstractContextManager[None]:
-        """Keep a place in the queue while the row of an utterance is being written."""
-        return self._arrivals.reserve()
-
-    async def wait_persisted(self) -> None:
-        """Wait until no row of an utterance is being written."""
-        await self._arrivals.wait_persisted()
 
     def adopt(self, stream: Stream, playback: Playback | None, in_flight: Sequence[Utterance]) -> None:
         """Go on with a stream that an earlier process opened, and with `in_flight` left in it. Before `run`."""
@@ -172,11 +149,6 @@ class AvatarSession:
         return self._keeper.playback
 
     @property
-    def is_saying_something(self) -> bool:
-        """Whether there is something to cut, or will be once the messages that just came in are looked at."""
-        return self.speech.current is not None or self.speech.is_talking_on or bool(self._arrivals)
-
-    @property
     def seconds_left(self) -> float:
         """Seconds from now until the session reaches its longest stay."""
         lived = (self._services.clock.now() - self.session.created_at).total_seconds()
@@ -201,10 +173,6 @@ class AvatarSession:
             is_opening_stream=self._is_opening_stream or self.ear.avatar_is_away,
             is_ending=self.is_stopping,
         )
-
-    def queued(self) -> list[Utterance]:
-        """The utterances that have not begun, in their order."""
-        return [*self.speech.queued(), *self._arrivals]
 
     # --- the task ----------------------------------------------------------------------------------------------------
 
@@ -316,9 +284,7 @@ class AvatarSession:
 
     async def _let_the_queue_go(self) -> None:
         # Whoever is just writing down a message sees that the session ends, and drops it.
-        await self._arrivals.wait_persisted()
-        while (utterance := self._arrivals.take()) is not None:
-            self.speech.enqueue(utterance)
+        await self.pending.wait_persisted()
         try:
             await self.speech.abandon()
         except StoreError as error:

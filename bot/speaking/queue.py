@@ -55,8 +55,7 @@ class SpeechQueue:
         """Take the first line that is meant, past those before it."""
         line = next((line for line in self._lines if is_meant(line)), None)
         if line is not None:
-            self._lines.remove(line)
-            metrics.waiting_utterances.dec()
+            self._remove(line)
         return line
 
     async def edit(self, message_id: str, text: str) -> None:
@@ -70,10 +69,7 @@ class SpeechQueue:
     async def delete(self, message_id: str) -> None:
         """Drop a message that still waits. Raises `StoreError`."""
         for line in self._of_message(message_id):
-            self._lines.remove(line)
-            metrics.waiting_utterances.dec()
-            await self._pieces.stop(line)
-            await self._states.finish(line, UtteranceState.DROPPED)
+            await self._drop(line)
 
     async def clear(self) -> None:
         """Drop everything that waits. Raises `StoreError`; what follows the line that could not be written waits still.
@@ -81,8 +77,17 @@ class SpeechQueue:
         One by one: a message that is being accepted meanwhile has its row already and is not one of these.
         """
         while self._lines:
-            await self._pieces.stop(self._lines[0])
-            await self._states.finish(self.take(), UtteranceState.DROPPED)
+            await self._drop(self._lines[0])
+
+    async def _drop(self, line: SpeechItem) -> None:
+        # It stays until its answer is stopped: a session that is asked to end in that moment must find it here.
+        await self._pieces.stop(line)
+        self._remove(line)
+        await self._states.finish(line, UtteranceState.DROPPED)
+
+    def _remove(self, line: SpeechItem) -> None:
+        self._lines.remove(line)
+        metrics.waiting_utterances.dec()
 
     def _of_message(self, message_id: str) -> list[SpeechItem]:
         return [line for line in self._lines if line.utterance.message_id == message_id]

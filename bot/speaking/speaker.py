@@ -5,6 +5,7 @@ out in pieces, so that a provider never gets more than it takes at once, and nev
 text-idle timer could run out while the avatar still talks. Every method runs in the session's own task, one after the
 other; time and provider events come in as further work for that task. Knows no platform and no vendor."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot import sentences
@@ -75,6 +76,7 @@ class Speaker:
         self._queue = SpeechQueue(services.store, self._pieces, self._states)
         self._playout = Playout(services.clock)
         self._delivery = SpeechSender(services.provider, keeper, open_stream, speed)
+        self._arrived: deque[SpeechItem] = deque()
         self._paused = False
         self._wanted_at = services.clock.monotonic()
         self.held = False
@@ -90,10 +92,15 @@ class Speaker:
     # --- what people do ----------------------------------------------------------------------------------------------
 
     def enqueue(self, utterance: Utterance) -> None:
-        """Put an accepted utterance in its place."""
-        self._queue.add(SpeechItem(utterance))
+        """Take an utterance whose row is written; from any task. It gets in line behind every command given before
+        it: what those do, and whether the queue is held after them, is none of its business."""
+        self._arrived.append(SpeechItem(utterance))
+        self._mailbox.post(self._get_in_line)
+
+    async def _get_in_line(self) -> None:
+        self._queue.add(self._arrived.popleft())
         self.held = False
-        self._wanted_at = self._clock.monotonic()
+        await self.keep()
 
     async def interrupt(self) -> None:
         """Silence now. What waits is kept, and waits until the next message or a skip."""
@@ -131,6 +138,8 @@ class Speaker:
 
         Raises `StoreError` if some of them could not be written; all are told all the same.
         """
+        while self._arrived:
+            self._queue.add(self._arrived.popleft())
         self._take_back_ahead()
         trouble: StoreError | None = None
         while self.current is not None or self._playout.in_doubt is not None or self._queue:
@@ -168,6 +177,11 @@ class Speaker:
         return self.current is not None and (self.current.sent or not self.current.waits_for_answer)
 
     @property
+    def is_saying_something(self) -> bool:
+        """Whether there is something to cut, or will be once the messages that just came in are looked at."""
+        return self.current is not None or self.is_talking_on or bool(self._arrived)
+
+    @property
     def is_talking_on(self) -> bool:
         """Whether the avatar is heard although all was to be cut: an interrupt failed."""
         return self.current is None and self._playout.unsaid > 0
@@ -180,12 +194,12 @@ class Speaker:
     @property
     def waiting(self) -> int:
         """How many utterances have not begun to be said."""
-        return len(self._queue) + (self.ahead is not None)
+        return len(self._arrived) + len(self._queue) + (self.ahead is not None)
 
     def queued(self) -> list[Utterance]:
         """The utterances that have not begun to be said, in their order."""
         ahead = [self.ahead] if self.ahead else []
-        return [line.utterance for line in (*ahead, *self._queue)]
+        return [line.utterance for line in (*ahead, *self._queue, *self._arrived)]
 
     @property
     def last_activity(self) -> float:

@@ -82,7 +82,7 @@ async def test_the_context_menu_is_an_entry_like_the_others(discord: DiscordDriv
     message = await discord.twin.write(discord.channel, discord.people[BEN], "pointed at")
     await keep_waiting(discord)
     await discord.twin.context_menu(discord.channel, discord.people[ANA], "Let the avatar say this", message)
-    await discord.bot.until(lambda: any(running.queued() for running in discord.bot.bot.sessions))
+    await discord.bot.until(lambda: any(running.speech.queued() for running in discord.bot.bot.sessions))
     await end(discord, EndReason.IDLE)
 
     await discord.until_told_unsaid("pointed at")
@@ -129,7 +129,7 @@ async def test_the_shortcut_and_a_command_by_mention_are_entries_like_the_others
     await keep_waiting(slack)
     await slack.twin.shortcut(message, "say_this", slack.people[ANA])
     await slack.write("say by mention", by=BEN)
-    await slack.bot.until(lambda: sum(len(running.queued()) for running in slack.bot.bot.sessions) == 2)
+    await slack.bot.until(lambda: sum(len(running.speech.queued()) for running in slack.bot.bot.sessions) == 2)
     await end(slack, EndReason.IDLE)
 
     await slack.until_told_unsaid("pointed at")

@@ -155,7 +155,7 @@ async def test_what_was_under_way_when_the_bot_died_may_have_been_said(tmp_path:
     async with BotHarness(tmp_path) as world:
         await world.start()
         await world.type(f"/avatar say {LONG}")
-        await world.until(lambda: world.running is not None and world.running.is_saying_something)
+        await world.until(lambda: world.running is not None and world.running.speech.is_saying_something)
         await world.pass_time(2)
         await world.crash()
         await world.boot()

@@ -145,7 +145,7 @@ class ConsoleAdapter:
         running = self._running()
         if running is None:
             return
-        if running.waiting or running.is_saying_something or not running.is_live:
+        if running.waiting or running.speech.is_saying_something or not running.is_live:
             self._print([Line(WAITING)])
         while not running.closed.is_set():
             await running.quiet.wait()

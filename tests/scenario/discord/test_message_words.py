@@ -73,7 +73,7 @@ ROWS: dict[str, tuple[str, dict[str, Any], str]] = {
 
 def queued(chat: DiscordDriver) -> list[str]:
     """The words that wait, a space for every break."""
-    return [" ".join(one.text.split()) for running in chat.bot.bot.sessions for one in running.queued()]
+    return [" ".join(one.text.split()) for running in chat.bot.bot.sessions for one in running.speech.queued()]
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ async def test_forwarded_words_are_said_by_who_forwards_them(busy: DiscordDriver
     first = await busy.twin.write(elsewhere, busy.people[BEN], "good morning")
     await busy.twin.forward(busy.channel, busy.people[ANA], first)
     await busy.bot.until(lambda: queued(busy) == ["good morning"])
-    (waits,) = [one for running in busy.bot.bot.sessions for one in running.queued()]
+    (waits,) = [one for running in busy.bot.bot.sessions for one in running.speech.queued()]
     assert waits.author_name == "Ana"
 
 
