@@ -107,10 +107,10 @@ class PeriodicJobs:
         for running in self._sessions:
             for share in self._budget.shares(running.session.channel, spent):
                 warning = (today, running.session.id, share.what)
-                if running.is_stopping:
+                if running.stop.is_set:
                     break
                 if share.used >= 1.0:
-                    running.request_stop(EndReason.MAX_DURATION, sentences.limit_reached(share.what))
+                    running.stop.request(EndReason.MAX_DURATION, sentences.limit_reached(share.what))
                     await self._sessions.audit(SYSTEM, "limit reached", running.session, share.what)
                 elif share.used >= self._budget.limits.warn_at and warning not in self._warned:
                     self._warned.add(warning)

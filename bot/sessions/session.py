@@ -38,42 +38,41 @@ log = structlog.get_logger(__name__)
 
 
 class AvatarSession:
-    """An open session of this process."""
+    """An open session of this process.
+
+    stop: asks it to close, from anywhere and at once. closed: it has; idle: nothing is said or about to be.
+    mailbox: work for its task. speaker: what is said. pending: the messages whose rows are being written.
+    """
 
     def __init__(self, session: Session, services: Services, idle_timeout: float | None = None) -> None:
         """`idle_timeout`: what the channel has chosen, seconds."""
-        self._row = SessionRecorder(session, services.store)
-        self.policy = services.policy.with_idle_timeout(idle_timeout)
         self._services = services
         self._tasks = TaskSet()
+        self._is_opening_stream = False
+        self._avatar: CatalogueEntry | None = None
+        self.policy = services.policy.with_idle_timeout(idle_timeout)
+        self.recorder = SessionRecorder(session, services.store)
         self.announcer = Announcer(session.id, session.channel, services.event_bus)
         self.mailbox = Mailbox(services.clock)
-        self._keeper = SessionStream(
-            session.id,
-            services.provider,
-            services.store,
-            services.closer,
-            services.clock,
-            self.announcer,
-        )
-        self._ending = StopScope()
-        self._is_opening_stream = False
-        self.pending = PendingUtterances()
-        self._avatar: CatalogueEntry | None = None
-        self.quiet = self.mailbox.idle
+        self.idle = self.mailbox.idle
+        self.stop = StopScope()
         self.closed = asyncio.Event()
-        self.speech = Speaker(
+        self.pending = PendingUtterances()
+        self.stream = SessionStream(
+            session.id, services.provider, services.store, services.closer, services.clock, self.announcer
+        )
+        self.speaker = Speaker(
             services,
-            self._keeper,
+            self.stream,
             self._tasks,
             self.mailbox,
             self.announcer,
             open_stream=self._open_stream,
             speed=session.speed,
         )
-        self.ear = StreamListener(session.id, services, self._keeper, self.speech, self._tasks, self.mailbox)
-        self._lifetime = SessionTimeouts(
-            self.policy, services, self.announcer, self._ending, self._keeper, self.speech, self.ear
+        self.listener = StreamListener(session.id, services, self.stream, self.speaker, self._tasks, self.mailbox)
+        self._timeouts = SessionTimeouts(
+            self.policy, services, self.announcer, self.stop, self.stream, self.speaker, self.listener
         )
 
     # --- asked from outside ------------------------------------------------------------------------------------------
@@ -81,17 +80,12 @@ class AvatarSession:
     @property
     def waiting(self) -> int:
         """How many utterances have been taken, or are being written down, and have not begun."""
-        return len(self.pending) + self.speech.waiting
+        return len(self.pending) + self.speaker.waiting
 
     @property
     def session(self) -> Session:
         """The session as it is now."""
-        return self._row.session
-
-    @property
-    def has_unsaved(self) -> bool:
-        """Whether the rows may not say how it ended."""
-        return self._row.is_dirty
+        return self.recorder.session
 
     @property
     def is_live(self) -> bool:
@@ -100,53 +94,34 @@ class AvatarSession:
 
     def adopt(self, stream: Stream, playback: Playback | None, in_flight: Sequence[Utterance]) -> None:
         """Go on with a stream that an earlier process opened, and with `in_flight` left in it. Before `run`."""
-        self._keeper.adopt(stream, playback)
-        self.speech.adopt(in_flight)
-
-    def request_stop(self, reason: EndReason, detail: str | None = None) -> None:
-        """Close the session; returns at once, `closed` tells when it is done. The first reason counts."""
-        self._ending.request(reason, detail)
+        self.stream.adopt(stream, playback)
+        self.speaker.adopt(in_flight)
 
     def lose_channel(self, why: str) -> None:
         """Close the session, and say nothing in its channel any more: that is gone, or to stay as closed as it is."""
         self.announcer.fall_silent()
-        self.request_stop(EndReason.STOPPED, why)
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether the end was asked for."""
-        return self._ending.is_set
+        self.stop.request(EndReason.STOPPED, why)
 
     async def set_mode(self, mode: Mode) -> None:
         """Change what becomes of the messages from now on."""
-        await self._row.set_mode(mode)
+        await self.recorder.set_mode(mode)
         self._show()
 
     def set_idle_timeout(self, seconds: float | None) -> None:
         """Change how long the session stays without a message, from now on; None is as the operator has set it."""
         self.policy = self._services.policy.with_idle_timeout(seconds)
-        if not self.is_stopping:
-            self._lifetime.set_policy(self.policy)
+        if not self.stop.is_set:
+            self._timeouts.set_policy(self.policy)
             self._keep_alive_soon()
 
     def extend(self) -> None:
         """Stay for another idle time although nobody writes; the provider's own idle timer has to know it too."""
-        self.mailbox.post(self.speech.keep)
+        self.speaker.keep()
         self._keep_alive_soon()
 
     def _keep_alive_soon(self) -> None:
         if self._services.provider.capabilities.keeps_alive:
-            self.ear.keep_alive()
-
-    @property
-    def stream(self) -> Stream | None:
-        """The stream that is open now."""
-        return self._keeper.current
-
-    @property
-    def playback(self) -> Playback | None:
-        """How a browser reaches the stream that is open now."""
-        return self._keeper.playback
+            self.listener.keep_alive()
 
     @property
     def seconds_left(self) -> float:
@@ -159,19 +134,19 @@ class AvatarSession:
     def cost(self) -> Decimal | None:
         """What the provider charges for the streams so far, US dollars, where a price is known."""
         price = self._services.provider.capabilities.price_per_minute
-        return None if price is None else price * Decimal(str(self._keeper.billed_seconds)) / 60
+        return None if price is None else price * Decimal(str(self.stream.billed_seconds)) / 60
 
     def view(self) -> SessionView:
         """What may be shown of the session now."""
         return view_of_running(
             self.session,
             self._services,
-            self.speech,
-            self._keeper,
+            self.speaker,
+            self.stream,
             self._avatar,
             waiting=self.waiting,
-            is_opening_stream=self._is_opening_stream or self.ear.avatar_is_away,
-            is_ending=self.is_stopping,
+            is_opening_stream=self._is_opening_stream or self.listener.avatar_is_away,
+            is_ending=self.stop.is_set,
         )
 
     # --- the task ----------------------------------------------------------------------------------------------------
@@ -185,17 +160,17 @@ class AvatarSession:
             await self._serve_to_the_end()
             await self._close_surely()
         finally:
-            self._lifetime.stop()
+            self._timeouts.stop()
             self.mailbox.stop_timers()
             await self._tasks.close()
 
     async def _serve_to_the_end(self) -> None:
         try:
-            if not self.is_stopping:
-                with self._ending.stop_scope():
+            if not self.stop.is_set:
+                with self.stop.scope():
                     await self._serve()
         except AvatarRelayError as error:
-            self._row.is_dirty = isinstance(error, StoreError)
+            self.recorder.is_dirty = isinstance(error, StoreError)
             self._fail(error)
         except Exception as error:  # noqa: BLE001
             # Whatever mistake this is, the stream costs money until it is closed, and the channel is told.
@@ -203,37 +178,37 @@ class AvatarSession:
             self._fail(AvatarRelayError(type(error).__name__))
 
     async def _serve(self) -> None:
-        self._lifetime.start_max_duration(self.seconds_left)
+        self._timeouts.start_max_duration(self.seconds_left)
         self._tasks.create_task(self._load_avatar_details(), name=f"avatar of {self.session.id}")
         if self.session.state is SessionState.OPENING:
             await self._open_first()
-        elif self._keeper.current is not None:
-            self.ear.listen()
+        elif self.stream.current is not None:
+            self.listener.listen()
             # Nobody has kept it since the last process ended, and its next keep-alive may come too late.
             self._keep_alive_soon()
         # The wait for the first stream was nobody's silence.
-        await self.speech.keep()
-        self._lifetime.start_idle()
-        while not self.is_stopping:
-            await self.speech.pump()
+        self.speaker.keep()
+        self._timeouts.start_idle()
+        while not self.stop.is_set:
+            await self.speaker.pump()
             self._show()
-            if self.mailbox.is_empty and self.speech.is_idle:
-                self.quiet.set()
+            if self.mailbox.is_empty and self.speaker.is_idle:
+                self.idle.set()
             await self.mailbox.serve()
 
     async def _open_first(self) -> None:
         self._show()
         await open_with_retry(self._open_and_greet, self._services.clock)
-        await self._row.go_live(self._services.clock.now())
+        await self.recorder.go_live(self._services.clock.now())
         self.announcer.announce(Reply(sentences.live(self.session.mode), link=self.view().watch_url), NoticeKind.LIVE)
 
     async def _open_and_greet(self) -> None:
         if not self._services.provider.capabilities.requires_initial_text:
             await self._open_stream(None)
             return
-        line = greeting(self.session.id, self.policy.greeting, self._services.clock)
-        await self._open_stream(InitialText(line.utterance.id, line.utterance.text))
-        self.speech.greet(line)
+        item = greeting(self.session.id, self.policy.greeting, self._services.clock)
+        await self._open_stream(InitialText(item.utterance.id, item.utterance.text))
+        self.speaker.greet(item)
 
     async def _open_stream(self, initial_text: InitialText | None) -> None:
         request = self.policy.stream_request(
@@ -249,10 +224,10 @@ class AvatarSession:
         self._is_opening_stream = True
         self._show()
         try:
-            await self._keeper.open(request)
+            await self.stream.open(request)
         finally:
             self._is_opening_stream = False
-        self.ear.listen()
+        self.listener.listen()
 
     async def _close_surely(self) -> None:
         """Close, and at least what costs money if that fails unexpectedly."""
@@ -260,35 +235,35 @@ class AvatarSession:
             await self._close()
         except Exception as error:  # noqa: BLE001
             report_unexpected("closing a session failed: unexpected error", error, session=self.session.id)
-            self._row.is_dirty = True
-            reason, _ = self._ending.why
-            await self._keeper.close(reason.value)
-            await self._keeper.confirmed()
+            self.recorder.is_dirty = True
+            reason, _ = self.stop.why
+            await self.stream.close(reason.value)
+            await self.stream.confirmed()
             self._say_goodbye(reason)
-            await self._row.close(self._services.clock.now())
+            await self.recorder.close(self._services.clock.now())
 
     async def _close(self) -> None:
         """Close everything at the provider, whatever the database says: an open stream costs more than a stale row.
-        `has_unsaved` tells where the rows do not say how it ended."""
-        reason, detail = self._ending.why
-        self._lifetime.stop()
+        The recorder is dirty where the rows do not say how it ended."""
+        reason, detail = self.stop.why
+        self._timeouts.stop()
         self.mailbox.stop_timers()
         self.announcer.is_closing = True
-        await self._row.begin_to_close(reason, detail)
-        await self.ear.stop()
+        await self.recorder.begin_to_close(reason, detail)
+        await self.listener.stop()
         await self._let_the_queue_go()
-        await self._keeper.close(reason.value)
-        await self._keeper.confirmed()
-        await self._row.close(self._services.clock.now())
+        await self.stream.close(reason.value)
+        await self.stream.confirmed()
+        await self.recorder.close(self._services.clock.now())
         self._say_goodbye(reason)
 
     async def _let_the_queue_go(self) -> None:
         # Whoever is just writing down a message sees that the session ends, and drops it.
         await self.pending.wait_persisted()
         try:
-            await self.speech.abandon()
+            await self.speaker.abandon()
         except StoreError as error:
-            self._row.is_dirty = True
+            self.recorder.is_dirty = True
             log.error("the last states of utterances could not be written", error=str(error))
         # Now, since the provider may take its time to confirm the close, and the program may end before.
         self.announcer.tell_left_unsaid()
@@ -297,7 +272,7 @@ class AvatarSession:
         metrics.sessions_ended.labels(reason=reason.value).inc()
         sentence = end_message(self.session, self._services.clock.now(), self.cost)
         self.closed.set()
-        self.quiet.set()
+        self.idle.set()
         self.announcer.announce_end(replace(self.view(), phase=Phase.ENDED, ended=sentence), sentence)
         # Where the queue could not be let go, which fails in no way that is foreseen.
         self.announcer.tell_left_unsaid()
@@ -305,7 +280,7 @@ class AvatarSession:
     def _fail(self, error: AvatarRelayError) -> None:
         sentence, reference = sentences.session_failed(error)
         log.error("session failed", session=self.session.id, reference=reference, error=str(error))
-        self._ending.note_failure(sentence)
+        self.stop.note_failure(sentence)
 
     # --- telling -----------------------------------------------------------------------------------------------------
 
@@ -316,7 +291,7 @@ class AvatarSession:
         except ProviderError as error:
             log.info("could not fetch the list of avatars", session=self.session.id, error=str(error))
             return
-        if not self.is_stopping:
+        if not self.stop.is_set:
             self._show()
 
     def _show(self) -> None:

@@ -32,15 +32,15 @@ class StreamListener:
         self,
         session_id: str,
         services: Services,
-        keeper: SessionStream,
-        speech: Speaker,
+        stream: SessionStream,
+        speaker: Speaker,
         tasks: TaskSet,
         mailbox: Mailbox,
     ) -> None:
         self._session_id = session_id
         self._services = services
-        self._keeper = keeper
-        self._speech = speech
+        self._stream = stream
+        self._speaker = speaker
         self._tasks = tasks
         self._mailbox = mailbox
         self._listening: asyncio.Task[None] | None = None
@@ -50,7 +50,7 @@ class StreamListener:
     def listen(self) -> None:
         """Begin to listen to the stream that is open now."""
         self._stop_missing()
-        if (stream := self._keeper.current) is not None:
+        if (stream := self._stream.current) is not None:
             # A mistake in a client must not leave the session deaf: it would never hear that its stream has ended.
             listening = Supervised("listening", partial(self._consume, stream), self._services.clock)
             self._listening = self._tasks.create_task(listening.run(), name=f"listen {stream.id}")
@@ -67,8 +67,8 @@ class StreamListener:
         if self._is_current(stream_id):
             log.info("the provider ended a stream", session=self._session_id, stream=stream_id, reason=reason)
             self._stop_missing()
-            await self._keeper.mark_ended(reason)
-            await self._speech.stream_ended(StreamGone(f"the provider ended the stream: {reason}"))
+            await self._stream.mark_ended(reason)
+            await self._speaker.stream_ended(StreamGone(f"the provider ended the stream: {reason}"))
 
     def keep_alive(self) -> None:
         """Reset the provider's idle timer. No message waits for the answer; a keep-alive without one by the time of the
@@ -76,7 +76,7 @@ class StreamListener:
         if self._keeping_alive is not None:
             self._keeping_alive.cancel()
             self._keeping_alive = None
-        if (stream := self._keeper.current) is not None:
+        if (stream := self._stream.current) is not None:
             name = f"keep {stream.id} alive"
             self._keeping_alive = self._tasks.create_task(self._reset_idle_timer(stream), name=name)
 
@@ -94,9 +94,9 @@ class StreamListener:
                 match event:
                     case WordsHeard(words):
                         self._services.event_bus.publish(WordsSpoken(self._session_id, words))
-                        if self._speech.progress.has_more_to_send:
+                        if self._speaker.tracker.has_more_to_send:
                             characters = sum(len(word.text) + 1 for word in words)
-                            self._mailbox.post(self._speech.progress.words_heard, characters)
+                            self._mailbox.post(self._speaker.tracker.words_heard, characters)
                     case StreamEnded(reason):
                         self._mailbox.post(self.stream_ended, stream.id, reason)
                     case AvatarSeen(is_here):
@@ -108,7 +108,7 @@ class StreamListener:
 
     async def _handle(self, stream: Stream, event: SpeechStarted | SpeechEnded | AnswerHeard) -> None:
         if self._is_current(stream.id):
-            await self._speech.progress.heard(event)
+            await self._speaker.tracker.heard(event)
 
     async def _seen(self, stream_id: str, is_here: bool | None) -> None:
         """Take note of whether the avatar is in its room. Where nobody looks, nobody can say that it is missing."""
@@ -130,4 +130,4 @@ class StreamListener:
         self._mailbox.cancel("avatar")
 
     def _is_current(self, stream_id: str) -> bool:
-        return self._keeper.current is not None and self._keeper.current.id == stream_id
+        return self._stream.current is not None and self._stream.current.id == stream_id

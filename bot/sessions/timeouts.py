@@ -35,7 +35,7 @@ class SessionTimeouts:
         announcer: Announcer,
         stop: StopScope,
         stream: SessionStream,
-        speech: Speaker,
+        speaker: Speaker,
         listener: StreamListener,
     ) -> None:
         self._policy = policy
@@ -44,7 +44,7 @@ class SessionTimeouts:
         self._announcer = announcer
         self._stop = stop
         self._stream = stream
-        self._speech = speech
+        self._speaker = speaker
         self._listener = listener
         self._timers = NamedTimers(services.clock)
         self._first_idle_timeout = policy.provider_idle_timeout(self._capabilities)
@@ -75,7 +75,7 @@ class SessionTimeouts:
         now, is_watched = self._clock.monotonic(), self._announcer.is_watched
         if is_watched:
             self._last_watched = now
-        if self._speech.is_busy:
+        if self._speaker.is_busy:
             self._check_in(self._policy.idle_timeout - self._policy.idle_warning)
             return
         leaves_at, warning, is_unwatched = self._next_end(is_watched=is_watched)
@@ -94,7 +94,7 @@ class SessionTimeouts:
     def _next_end(self, *, is_watched: bool) -> tuple[float, float, bool]:
         """The moment the session ends where nothing more happens, how many seconds before it is warned, and whether one
         viewer would put it off."""
-        policy, last = self._policy, self._speech.last_activity
+        policy, last = self._policy, self._speaker.last_activity
         idle_at = last + policy.idle_timeout
         if policy.unwatched_timeout is None or is_watched:
             return idle_at, policy.idle_warning, False

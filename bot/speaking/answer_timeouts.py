@@ -17,12 +17,12 @@ NEXT_WORDS = 30.0
 """Seconds without another word in the middle of an answer. Our choice: v3 ends a stream after as long without text."""
 
 
-def longest_wait(line: SpeechItem) -> float:
-    """Seconds that a line may wait for more of its answer."""
-    return NEXT_WORDS if line.sent else FIRST_WORD
+def longest_wait(item: SpeechItem) -> float:
+    """Seconds that an item may wait for more of its answer."""
+    return NEXT_WORDS if item.sent else FIRST_WORD
 
 
-def took_too_long(line: SpeechItem) -> AnswerError:
-    """The error of a line that has waited so long."""
-    what = "another word" if line.sent else "a first word"
-    return AnswerError(f"the chat model wrote not {what} in {longest_wait(line):.0f} s", why=AnswerTrouble.TIME)
+def took_too_long(item: SpeechItem) -> AnswerError:
+    """The error of an item that has waited so long."""
+    what = "another word" if item.sent else "a first word"
+    return AnswerError(f"the chat model wrote not {what} in {longest_wait(item):.0f} s", why=AnswerTrouble.TIME)

@@ -78,7 +78,7 @@ class SpeechItem:
 
 
 def greeting(session_id: str, text: str, clock: Clock) -> SpeechItem:
-    """The line a stream is opened with where it cannot be opened in silence. It has no row."""
+    """The item a stream is opened with where it cannot be opened in silence. It has no row."""
     utterance = Utterance(
         id=ids.new_utterance_id(clock),
         session_id=session_id,
@@ -93,7 +93,7 @@ def greeting(session_id: str, text: str, clock: Clock) -> SpeechItem:
 
 
 class StateRecorder:
-    """Changes the states of lines, and tells them. finished_at: when one came to its end last, seconds on the clock."""
+    """Changes the states of items, and tells them. finished_at: when one came to its end last, seconds on the clock."""
 
     def __init__(self, store: Store, clock: Clock, announcer: Announcer) -> None:
         self._store = store
@@ -101,32 +101,32 @@ class StateRecorder:
         self._announcer = announcer
         self.finished_at = clock.monotonic()
 
-    def publish(self, line: SpeechItem) -> None:
-        """Tell what became of a line."""
-        self._announcer.utterance_changed(line.utterance, line.answer)
+    def publish(self, item: SpeechItem) -> None:
+        """Tell what became of an item."""
+        self._announcer.utterance_changed(item.utterance, item.answer)
 
-    async def advance(self, line: SpeechItem, state: UtteranceState) -> None:
-        """Bring a line into a state that is not its last. Raises `StoreError`; then it has not changed."""
-        if line.stored:
-            await self._store.advance_utterance(line.utterance.id, state)
-        line.utterance = replace(line.utterance, state=state)
-        still_waits = line.told is UtteranceState.QUEUED and state in (UtteranceState.QUEUED, UtteranceState.SENDING)
-        if line.stored and not still_waits:
-            line.told = state
-            self.publish(line)
+    async def advance(self, item: SpeechItem, state: UtteranceState) -> None:
+        """Bring an item into a state that is not its last. Raises `StoreError`; then it has not changed."""
+        if item.stored:
+            await self._store.advance_utterance(item.utterance.id, state)
+        item.utterance = replace(item.utterance, state=state)
+        still_waits = item.told is UtteranceState.QUEUED and state in (UtteranceState.QUEUED, UtteranceState.SENDING)
+        if item.stored and not still_waits:
+            item.told = state
+            self.publish(item)
 
-    async def finish(self, line: SpeechItem, state: UtteranceState, detail: str | None = None) -> None:
-        """Bring a line into its last state. Raises `StoreError`.
+    async def finish(self, item: SpeechItem, state: UtteranceState, detail: str | None = None) -> None:
+        """Bring an item into its last state. Raises `StoreError`.
 
-        The line must be out of its owner's hands already: its end is told also where the session is asked to end in
+        The item must be out of its owner's hands already: its end is told also where the session is asked to end in
         just this moment (what was handed to the store is written all the same) or where the store fails.
         """
         self.finished_at = self._clock.monotonic()
         try:
-            if line.stored:
-                await self._store.advance_utterance(line.utterance.id, state, detail=detail)
+            if item.stored:
+                await self._store.advance_utterance(item.utterance.id, state, detail=detail)
         finally:
-            line.utterance = replace(line.utterance, state=state)
-            if line.stored:
+            item.utterance = replace(item.utterance, state=state)
+            if item.stored:
                 metrics.utterances.labels(state=state.value).inc()
-                self.publish(line)
+                self.publish(item)

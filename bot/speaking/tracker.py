@@ -1,6 +1,6 @@
 """How far the avatar has come with what it was given: as the provider's events tell, by the clock where they do not.
 
-Ends each line that is said, so that the one sent ahead begins. Sends nothing; decides nothing about what is said next.
+Ends each item that is said, so that the one sent ahead begins. Sends nothing; decides nothing about what is said next.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ TIMER_IS_EARLY = 0.05
 
 
 class PlaybackTracker:
-    """Follows the voice through the lines of a playout."""
+    """Follows the voice through the items of a playout."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class PlaybackTracker:
         reports_speech: bool,
         doubt: Callable[[SpeechItem], Awaitable[None]] | None = None,
     ) -> None:
-        """`reports_speech` as in `Capabilities`. `doubt` ends a line of which nothing ever told that it began;
+        """`reports_speech` as in `Capabilities`. `doubt` ends an item of which nothing ever told that it began;
         without it, it counts as said."""
         self._playout = playout
         self._states = states
@@ -49,28 +49,28 @@ class PlaybackTracker:
         current = self._playout.current
         return current is not None and not current.is_complete
 
-    def track(self, line: SpeechItem, text: str, seconds: float) -> None:
-        """The provider has taken `text` of a line, which it says for `seconds`."""
-        self._playout.give(line, text, seconds)
+    def track(self, item: SpeechItem, text: str, seconds: float) -> None:
+        """The provider has taken `text` of an item, which it says for `seconds`."""
+        self._playout.give(item, text, seconds)
         self._check_end()
 
     async def heard(self, event: SpeechStarted | SpeechEnded | AnswerHeard) -> None:
         """Take note of speech that started or ended, and of an answer, which may come after its speech has ended.
 
-        Raises `StoreError` if the state of a line could not be written.
+        Raises `StoreError` if the state of an item could not be written.
         """
         match event:
             case SpeechStarted(utterance_id):
-                if (line := await self._reached(utterance_id)) is not None:
-                    line.heard = True
+                if (item := await self._reached(utterance_id)) is not None:
+                    item.heard = True
             case SpeechEnded(utterance_id):
-                if (line := await self._reached(utterance_id)) is not None:
-                    line.heard = True
+                if (item := await self._reached(utterance_id)) is not None:
+                    item.heard = True
                     await self._end_of_chunk()
             case AnswerHeard(utterance_id, text):
-                if (line := self._playout.find(utterance_id)) is not None:
-                    line.heard_answer = text
-                    self._states.publish(line)
+                if (item := self._playout.find(utterance_id)) is not None:
+                    item.heard_answer = text
+                    self._states.publish(item)
 
     async def words_heard(self, characters: int) -> None:
         """Take note of how far the voice is."""
@@ -83,7 +83,7 @@ class PlaybackTracker:
         self._mailbox.cancel("end")
 
     async def _reached(self, utterance_id: str) -> SpeechItem | None:
-        """The current line, where it is this utterance. Hearing the one sent ahead means that the current one is
+        """The current item, where it is this utterance. Hearing the one sent ahead means that the current one is
         over."""
         if (ahead := self._playout.ahead) is not None and ahead.utterance.id == utterance_id:
             await self._end_of_current()

@@ -247,7 +247,7 @@ async def test_a_stop_that_a_crash_cut_off_is_done_when_it_is_delivered_again(tm
         await asyncio.gather(answering, return_exceptions=True)
         await world.boot()
         await world.commands.run(delivered(world, "/avatar stop"))
-        assert world.running is None or world.running.is_stopping
+        assert world.running is None or world.running.stop.is_set
         await world.until(lambda: world.running is None)
         assert world.open_streams == []
 
