@@ -1,9 +1,10 @@
-"""The speaking loop of one session: what is said next, when it is sent, and the four ways to stop it.
+"""The speaking loop of one session: what people do to it, what is sent, the four ways to stop it, and what becomes of
+what was not taken. What is sent next is decided by `bot.speaking.scheduler`.
 
 One utterance is being said (`current`) and at most one has been sent ahead, where the provider allows it. Text goes
 out in pieces, so that a provider never gets more than it takes at once, and never so far ahead of the voice that its
-text-idle timer could run out while the avatar still talks. Every method runs in the session's own task, one after the
-other; time and provider events come in as further work for that task. Knows no platform and no vendor."""
+text-idle timer could run out while the avatar still talks. Every method that waits runs in the session's own task, one
+after the other; time and provider events come in as further work for that task. Knows no platform and no vendor."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,26 +27,18 @@ from bot.core.models import Utterance, UtteranceState
 from bot.core.ports import InitialText
 from bot.core.tasks import TaskSet
 from bot.services import Services
-from bot.speaking.answer_timeouts import TURN, longest_wait, took_too_long
 from bot.speaking.answers import Conversation
 from bot.speaking.chunks import Chunker
 from bot.speaking.item import SpeechItem, StateRecorder
 from bot.speaking.playout import Playout
 from bot.speaking.queue import SpeechQueue
 from bot.speaking.retry import RetryAfter, decide
+from bot.speaking.scheduler import SpeechScheduler
 from bot.speaking.sender import SpeechSender
-from bot.speaking.tracker import TIMER_IS_EARLY, PlaybackTracker
+from bot.speaking.tracker import PlaybackTracker
 from bot.streams.streams import SessionStream
 from bot.telemetry import metrics
 from bot.text import estimate_duration
-
-CHUNK_BUFFER = 8.0
-"""Seconds of an utterance that may still be unsaid when its next piece goes out."""
-
-SEND_AHEAD = 3.0
-"""Seconds of speech that may still be unsaid when the next utterance goes out. Enough to bridge the 2.5 to 3.6 s from
-text to speech that were reported; what has been sent ahead can only be taken back by a cut, so it is no more than
-needed."""
 
 NOT_TOLD = "nothing told how far the voice had come"
 
@@ -75,6 +68,16 @@ class Speaker:
         self._states = StateRecorder(services.store, services.clock, announcer)
         self._queue = SpeechQueue(services.store, self._chunker, self._states)
         self._playout = Playout(services.clock)
+        self._scheduler = SpeechScheduler(
+            self._capabilities,
+            services.clock,
+            mailbox,
+            announcer,
+            self._queue,
+            self._playout,
+            self._chunker,
+            self._states,
+        )
         self._sender = SpeechSender(services.provider, stream, open_stream, speed)
         self._arrived: deque[SpeechItem] = deque()
         self._backing_off = False
@@ -235,78 +238,9 @@ class Speaker:
 
     async def pump(self) -> None:
         """Send whatever may be sent now."""
-        while (item := await self._next_to_send()) is not None:
+        while not (self.is_paused or self._backing_off) and (item := await self._scheduler.next()) is not None:
             if not await self._send(item):
                 return
-
-    async def _next_to_send(self) -> SpeechItem | None:
-        if self.is_paused or self._backing_off:
-            return None
-        item = self.current
-        if item is None:
-            if not self._queue:
-                return None
-            item = self._queue.take()
-            self._playout.begin(item)
-        self._chunker.load(item)
-        if item.waits_for_answer:
-            return await self._wait_for_answer(item)
-        item.waits_since = None
-        if item.chunks:
-            return item if self._may_send_more(item) else None
-        error = item.answer_error
-        if error is not None and not item.sent:
-            self._playout.remove(item)
-            await self._states.finish(item, UtteranceState.FAILED, detail=str(error))
-            self._announcer.report_error(sentences.failure(error), error)
-            return await self._next_to_send()
-        if error is not None and not item.told_of_break:
-            item.told_of_break = True
-            self._announcer.report_error(sentences.answer_broke_off(error), error)
-        if self._may_send_ahead(item):
-            following = self._queue.take()
-            self._playout.follow_with(following)
-            self._chunker.load(following)
-            return following
-        return None
-
-    async def _wait_for_answer(self, item: SpeechItem) -> SpeechItem | None:
-        """Wait until the chat model has written more, as long as that may take, and let others speak meanwhile."""
-        now = self._clock.monotonic()
-        item.waits_since = now if item.waits_since is None else item.waits_since
-        waited = now - item.waits_since
-        if waited >= longest_wait(item) - TIMER_IS_EARLY:
-            await self._chunker.break_off(item, took_too_long(item))
-            return await self._next_to_send()
-        if item.sent or waited < TURN - TIMER_IS_EARLY:
-            self._mailbox.wake_later("answer", (longest_wait(item) if item.sent else TURN) - waited)
-            return None
-        other = self._queue.take_first(lambda waiting: not self._chunker.needs_answer(waiting.utterance))
-        if other is None:
-            self._mailbox.wake_later("answer", longest_wait(item) - waited)
-            return None
-        self._playout.remove(item)
-        self._queue.requeue(item)
-        self._playout.begin(other)
-        return await self._next_to_send()
-
-    def _may_send_more(self, item: SpeechItem) -> bool:
-        if not item.sent:
-            return True
-        return self._has_headroom(CHUNK_BUFFER) if self._capabilities.appends else not self._playout.is_talking
-
-    def _may_send_ahead(self, current: SpeechItem) -> bool:
-        following = self._queue.first
-        if not (self._capabilities.sends_ahead and current.is_complete and self.ahead is None) or following is None:
-            return False
-        return not self._chunker.needs_answer(following.utterance) and self._has_headroom(SEND_AHEAD)
-
-    def _has_headroom(self, ahead: float) -> bool:
-        """Whether no more than `ahead` seconds are unsaid; wakes the loop when that becomes true."""
-        if self._playout.unsaid > ahead:
-            self._mailbox.wake_later("room", self._playout.unsaid - ahead)
-            return False
-        return True
 
     async def _send(self, item: SpeechItem) -> bool:
         """Hand one piece to the provider. False if the loop has to wait before it goes on."""
