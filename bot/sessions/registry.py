@@ -274,6 +274,7 @@ class SessionRegistry:
         """Run a session again. False if it was not live, so that it only closes."""
         session = running.session
         for utterance in queued:
+            ids.continue_after(utterance.id)
             running.speaker.enqueue(utterance)
         if session.state is SessionState.CLOSING and session.end_reason is not None:
             running.stop.request(session.end_reason, session.end_detail)
