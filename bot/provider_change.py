@@ -12,9 +12,9 @@ from bot.plugins import make_provider
 from bot.sentences import count
 from bot.services import Services
 from bot.sessions.orphans import close_sessions, close_streams
-from bot.sessions.unsaid import tell_left
 from bot.settings import SIMULATOR, Settings
 from bot.streams.streams import StreamCloser
+from bot.unsaid import tell_left
 
 _WHY = "the provider was changed"
 

@@ -8,7 +8,6 @@ that it was not taken. Knows no platform: adapters say who wrote, where, and whe
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 from cachetools import FIFOCache
 
@@ -145,13 +144,13 @@ class Relay:
         running = await self._settled(channel)
         if running is None:
             return
-        before = next((waits for waits in running.queued() if waits.message_id == message_id), None)
+        before = next((waits for waits in running.speaker.queued() if waits.message_id == message_id), None)
         if before is None:
             return
         if speakable and self._may_edit(before, channel, speakable):
-            running.post(partial(running.speech.edit, message_id, speakable))
+            running.mailbox.post(running.speaker.edit, message_id, speakable)
         else:
-            running.post(partial(running.speech.delete, message_id))
+            running.mailbox.post(running.speaker.delete, message_id)
 
     def _may_edit(self, before: Utterance, channel: Channel, text: str) -> bool:
         author = Actor(channel.platform, before.author.partition(":")[2], before.author_name)
@@ -168,14 +167,14 @@ class Relay:
     async def delete(self, channel: Channel, message_id: str) -> None:
         """A message was deleted: it leaves the queue where it still waits."""
         if (running := await self._settled(channel)) is not None:
-            running.post(partial(running.speech.delete, message_id))
+            running.mailbox.post(running.speaker.delete, message_id)
 
     async def _settled(self, channel: Channel) -> AvatarSession | None:
         """The session of a channel, once every message that is being taken has its place: the change of a message may
         come on the heels of the message."""
         running = self._sessions.in_channel(channel)
         if running is not None:
-            await running.wait_persisted()
+            await running.pending.wait_persisted()
         return running
 
     # --- the stages, in order ----------------------------------------------------------------------------------------
@@ -197,7 +196,7 @@ class Relay:
             if message.addressed:
                 raise Refused(sentences.NO_SESSION, stage="channel")
             raise Ignored("no session in the channel")
-        if running.is_stopping:
+        if running.stop.is_set:
             raise Refused(sentences.CLOSING, stage="channel")
         return running
 
@@ -243,18 +242,18 @@ class Relay:
             accepted_at=self._clock.now(),
             message_id=message.message_id,
         )
-        with running.reserve():
+        with running.pending.reserve():
             if not await self._sessions.services.store.accept(message.keys, utterance):
                 self._remember(message.keys)
                 return Receipt(ignored="delivered before")
             self._remember(message.keys)
-            if running.is_stopping:
+            if running.stop.is_set:
                 await self._sessions.services.store.advance_utterance(utterance.id, UtteranceState.DROPPED)
                 raise Refused(sentences.CLOSING, stage="queue")
             if message.mode is not None:
-                running.promise(utterance.id)
-            ahead = running.ahead_of_the_next
-            running.enqueue(utterance)
+                running.announcer.promise(utterance.id)
+            ahead = running.speaker.waiting + (running.speaker.current is not None)
+            running.speaker.enqueue(utterance)
         return Receipt(utterance, ahead, running.is_live)
 
     def _remember(self, keys: tuple[str, ...]) -> None:

@@ -65,7 +65,7 @@ class AdminCommands:
         return Reply(sentences.STOPPING, Visibility.PRIVATE)
 
     async def _stop_all(self, ctx: CommandContext) -> Reply:
-        open_ones = [running for running in self._in_reach(ctx) if not running.is_stopping]
+        open_ones = [running for running in self._in_reach(ctx) if not running.stop.is_set]
         for running in open_ones:
             await self._sessions.stop(running, EndReason.ADMIN, ctx.actor)
         return Reply(sentences.stopping_all(len(open_ones)), Visibility.PRIVATE)

@@ -37,7 +37,7 @@ async def clean_up(services: Services, sessions: Iterable[AvatarSession]) -> Cle
     now = services.clock.monotonic()
     unused = [running for running in sessions if _is_unused(running, now)]
     for running in unused:
-        running.request_stop(EndReason.ADMIN)
+        running.stop.request(EndReason.ADMIN)
     await _wait_for_closes(services, unused)
     owned_before = await _owned(services)
     listed = frozenset(stream.upstream_id for stream in await list_open(services.provider) or ())
@@ -47,10 +47,10 @@ async def clean_up(services: Services, sessions: Iterable[AvatarSession]) -> Cle
 
 def _is_unused(running: AvatarSession, now: float) -> bool:
     return (
-        not running.is_stopping
+        not running.stop.is_set
         and not running.waiting
-        and running.speech.is_idle
-        and now - running.speech.last_activity >= UNUSED_AFTER
+        and running.speaker.is_idle
+        and now - running.speaker.last_activity >= UNUSED_AFTER
     )
 
 

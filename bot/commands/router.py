@@ -139,7 +139,7 @@ class CommandRouter:
             session, is_new = await self._sessions.start(ctx.channel, ctx.actor, wishes)
         link = self._link(session)
         if not is_new:
-            if session.state.is_open and (running := self._sessions.in_channel(ctx.channel)) and running.is_stopping:
+            if session.state.is_open and (running := self._sessions.in_channel(ctx.channel)) and running.stop.is_set:
                 raise Refused(sentences.CLOSING, stage="channel")
             return Reply(sentences.already_running(session.started_by_name), Visibility.PRIVATE, link=link)
         running = self._sessions.with_id(session.id)
@@ -149,7 +149,7 @@ class CommandRouter:
 
     async def _stop(self, ctx: CommandContext) -> Reply:
         running = self._running(ctx)
-        if running.is_stopping:
+        if running.stop.is_set:
             raise Refused(sentences.CLOSING, stage="channel")
         await self._sessions.stop(running, EndReason.STOPPED, ctx.actor)
         return Reply(sentences.STOPPING)
@@ -180,33 +180,33 @@ class CommandRouter:
 
     async def _interrupt(self, ctx: CommandContext) -> Reply:
         running = await self._caught_up(ctx)
-        if not running.is_saying_something:
+        if not running.speaker.is_saying_something:
             raise Refused(sentences.NOTHING_SAID, stage="channel")
-        running.post(running.speech.interrupt)
+        running.mailbox.post(running.speaker.interrupt)
         return Reply(sentences.interrupted(running.waiting))
 
     async def _skip(self, ctx: CommandContext) -> Reply:
         running = await self._caught_up(ctx)
         waiting = running.waiting
-        if not running.is_saying_something and not running.speech.held:
+        if not running.speaker.is_saying_something and not running.speaker.is_paused:
             raise Refused(sentences.NOTHING_SAID, stage="channel")
-        running.post(running.speech.skip)
-        return Reply(sentences.going_on(waiting) if running.speech.held else sentences.skipped(waiting))
+        running.mailbox.post(running.speaker.skip)
+        return Reply(sentences.going_on(waiting) if running.speaker.is_paused else sentences.skipped(waiting))
 
     async def _clear(self, ctx: CommandContext) -> Reply:
         running = await self._caught_up(ctx)
-        sent_ahead = running.speech.ahead is not None
+        sent_ahead = running.speaker.ahead is not None
         dropped = running.waiting - sent_ahead
-        running.post(running.speech.clear)
+        running.mailbox.post(running.speaker.clear)
         return Reply(sentences.cleared(dropped, sent_ahead=sent_ahead))
 
     async def _queue(self, ctx: CommandContext) -> Reply:
         running = await self._caught_up(ctx)
-        waiting = running.queued()
+        waiting = running.speaker.queued()
         shown = [f"{_short(utterance.text)} ({utterance.author_name})" for utterance in waiting[:QUEUE_SHOWN]]
         if len(waiting) > QUEUE_SHOWN:
             shown.append(sentences.and_more(len(waiting) - QUEUE_SHOWN))
-        current = running.speech.current
+        current = running.speaker.current
         return Reply(
             sentences.queue_list(shown, _short(current.utterance.text) if current else None), Visibility.PRIVATE
         )
@@ -228,7 +228,7 @@ class CommandRouter:
 
     async def _keep(self, ctx: CommandContext) -> Reply:
         running = self._running(ctx)
-        if running.is_stopping:
+        if running.stop.is_set:
             raise Refused(sentences.CLOSING, stage="channel")
         running.extend()
         return Reply(sentences.KEPT, Visibility.PRIVATE)
@@ -290,7 +290,7 @@ class CommandRouter:
     async def _caught_up(self, ctx: CommandContext) -> AvatarSession:
         """The session of the channel, once what was written there before the command has its place in the queue."""
         running = self._running(ctx)
-        await running.wait_persisted()
+        await running.pending.wait_persisted()
         return running
 
     def _link(self, session: Session) -> str | None:

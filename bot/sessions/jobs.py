@@ -110,14 +110,16 @@ class PeriodicJobs:
         for running in self._sessions:
             for share in self._quotas.shares(running.session.channel, spent):
                 warning = (today, running.session.id, share.what)
-                if running.is_stopping:
+                if running.stop.is_set:
                     break
                 if share.used >= 1.0:
-                    running.request_stop(EndReason.MAX_DURATION, sentences.limit_reached(share.what))
+                    running.stop.request(EndReason.MAX_DURATION, sentences.limit_reached(share.what))
                     await self._sessions.audit(SYSTEM, "limit reached", running.session, share.what)
                 elif share.used >= self._quotas.limits.warn_at and warning not in self._warned:
                     self._warned.add(warning)
-                    running.announce(Reply(sentences.limit_is_near(share.what, share.used)), NoticeKind.WARNING)
+                    running.announcer.announce(
+                        Reply(sentences.limit_is_near(share.what, share.used)), NoticeKind.WARNING
+                    )
         self._warned = {warning for warning in self._warned if self._sessions.with_id(warning[1]) is not None}
 
     async def _forget(self) -> None:

@@ -13,7 +13,6 @@ WATCH = Button("watch", "Watch")
 INTERRUPT = Button("interrupt", "Interrupt")
 SKIP = Button("skip", "Skip")
 STOP = Button("stop", "Stop")
-KEEP = Button("keep", "Keep it here")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ about who may do what (`bot.access.permissions`) and says nothing to people (`bo
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
@@ -34,10 +33,10 @@ from bot.sessions.record import UnsavedSessions
 from bot.sessions.recovery import recover_streams
 from bot.sessions.session import AvatarSession
 from bot.sessions.session_view import view_of_row
-from bot.sessions.unsaid import tell_left
 from bot.store.audit import ADMIN_STOP
 from bot.streams.page_bridge import SupportsBroadcast
 from bot.telemetry import metrics
+from bot.unsaid import tell_left
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +129,7 @@ class SessionRegistry:
 
     async def stop(self, running: AvatarSession, reason: EndReason, actor: Actor) -> None:
         """Ask a session to close; `running.closed` tells when it is."""
-        running.request_stop(reason)
+        running.stop.request(reason)
         await self.audit(actor, ADMIN_STOP if reason is EndReason.ADMIN else "stop", running.session)
 
     async def end_in_channels(self, gone: Callable[[Channel], bool], why: str) -> None:
@@ -138,7 +137,7 @@ class SessionRegistry:
         any more, also where the session ends already. `why` goes to the log and the audit."""
         for running in self:
             if gone(running.session.channel):
-                is_news = not running.is_stopping
+                is_news = not running.stop.is_set
                 running.lose_channel(why)
                 if is_news:
                     await self.audit(SYSTEM, "channel gone", running.session, why)
@@ -153,7 +152,7 @@ class SessionRegistry:
     async def reconcile(self) -> None:
         """Compare the rows with what the provider has open, and fix the difference: streams it has ended by itself
         without saying so, and streams it has open that no row owns (`bot.sessions.orphans`)."""
-        before = {running: running.stream for running in self}
+        before = {running: running.stream.current for running in self}
         listed = await list_open(self.services.provider)
         if listed is None:
             return
@@ -161,7 +160,7 @@ class SessionRegistry:
         for running, stream in before.items():
             if stream is not None and stream.upstream_id not in known:
                 metrics.reconciled.labels(what="ended by the provider").inc()
-                running.post(partial(running.ear.stream_ended, stream.id, "not in the provider's list"))
+                running.mailbox.post(running.listener.stream_ended, stream.id, "not in the provider's list")
                 await self.audit(SYSTEM, "stream ended by the provider", running.session, stream.id)
         for upstream_id in await self.unowned.reconcile(listed):
             await self.audit(SYSTEM, "closed a stream that no session owns", None, upstream_id)
@@ -170,7 +169,7 @@ class SessionRegistry:
         """Close the sessions that another process (the shell) has asked to close."""
         for session_id, _by in await self.services.store.stop_requests():
             if (running := self._by_id.get(session_id)) is not None:
-                running.request_stop(EndReason.ADMIN)
+                running.stop.request(EndReason.ADMIN)
 
     async def flush_unsaved(self) -> None:
         """Write down how sessions ended whose rows could not be written then: until that is done they occupy their
@@ -180,7 +179,7 @@ class SessionRegistry:
     async def shut_down(self) -> None:
         """Close every session and wait for each confirmation."""
         for running in tuple(self._by_id.values()):
-            running.request_stop(EndReason.SHUTDOWN)
+            running.stop.request(EndReason.SHUTDOWN)
         await asyncio.gather(*(running.closed.wait() for running in tuple(self._by_id.values())))
 
     async def abandon_all(self) -> None:
@@ -204,7 +203,7 @@ class SessionRegistry:
             self._by_link.pop(session.link_nonce, None)
             if self._by_channel.get(session.channel) is running:
                 del self._by_channel[session.channel]
-            if running.has_unsaved:
+            if running.recorder.is_dirty:
                 self._owed.add(session)
             metrics.open_sessions.set(len(self._by_id))
             running.closed.set()
@@ -239,7 +238,7 @@ class SessionRegistry:
         Raises `ProviderError` if a room of the operator's own is not available.
         """
         running = self._by_link.get(link_nonce)
-        stream, playback = (running.stream, running.playback) if running else (None, None)
+        stream, playback = (running.stream.current, running.stream.playback) if running else (None, None)
         if stream is None or stream.upstream_id is None or playback is None:
             return None
         if playback.is_broadcast and isinstance(self.services.provider, SupportsBroadcast):
@@ -275,12 +274,13 @@ class SessionRegistry:
         """Run a session again. False if it was not live, so that it only closes."""
         session = running.session
         for utterance in queued:
-            running.enqueue(utterance)
+            ids.continue_after(utterance.id)
+            running.speaker.enqueue(utterance)
         if session.state is SessionState.CLOSING and session.end_reason is not None:
-            running.request_stop(session.end_reason, session.end_detail)
+            running.stop.request(session.end_reason, session.end_detail)
         elif session.stop_requested_by is not None:
-            running.request_stop(EndReason.ADMIN)
+            running.stop.request(EndReason.ADMIN)
         elif session.state is not SessionState.LIVE:
-            running.request_stop(EndReason.FAILED, restarted())
+            running.stop.request(EndReason.FAILED, restarted())
         self._run(running)
-        return not running.is_stopping
+        return not running.stop.is_set

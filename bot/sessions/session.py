@@ -6,31 +6,30 @@ waited out first (rule 2). Knows no platform and no vendor.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 import structlog
 
 from bot import sentences
+from bot.announcer import Announcer
 from bot.core.errors import AvatarRelayError, ProviderError, StoreError
 from bot.core.events import NoticeKind
+from bot.core.mailbox import Mailbox
 from bot.core.models import EndReason, Mode, Playback, Session, SessionState, Stream, Utterance
 from bot.core.ports import CatalogueEntry, InitialText
 from bot.core.tasks import TaskSet
 from bot.core.unexpected import report_unexpected
 from bot.core.views import Phase, Reply, SessionView
 from bot.services import Services
-from bot.sessions.announcer import Announcer
 from bot.sessions.pending import PendingUtterances
 from bot.sessions.record import SessionRecorder
 from bot.sessions.session_view import end_message, view_of_running
 from bot.sessions.stop import StopScope
 from bot.sessions.stream_listener import StreamListener
 from bot.sessions.timeouts import SessionTimeouts
-from bot.sessions.unsaid import UnsaidPromises
-from bot.speaking.item import SpeechItem, greeting
+from bot.speaking.item import greeting
 from bot.speaking.speaker import Speaker
 from bot.streams.streams import SessionStream, open_with_retry
 from bot.telemetry import metrics
@@ -39,162 +38,90 @@ log = structlog.get_logger(__name__)
 
 
 class AvatarSession:
-    """An open session of this process."""
+    """An open session of this process.
+
+    stop: asks it to close, from anywhere and at once. closed: it has; idle: nothing is said or about to be.
+    mailbox: work for its task. speaker: what is said. pending: the messages whose rows are being written.
+    """
 
     def __init__(self, session: Session, services: Services, idle_timeout: float | None = None) -> None:
         """`idle_timeout`: what the channel has chosen, seconds."""
-        self._row = SessionRecorder(session, services.store)
-        self.policy = services.policy.with_idle_timeout(idle_timeout)
         self._services = services
-        self._asked_idle = self.policy.provider_idle_timeout(services.provider.capabilities)
         self._tasks = TaskSet()
-        self._announcer = Announcer(session.id, session.channel, services.event_bus)
-        self._promises = UnsaidPromises()
-        self._mailbox: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
-        self._keeper = SessionStream(
-            session.id,
-            services.provider,
-            services.store,
-            services.closer,
-            services.clock,
-            not_confirmed=lambda: self.announce(Reply(sentences.close_not_confirmed()), NoticeKind.TROUBLE),
-        )
-        self._ending = StopScope()
         self._is_opening_stream = False
-        self._arrivals = PendingUtterances()
         self._avatar: CatalogueEntry | None = None
-        self.quiet = asyncio.Event()
+        self.policy = services.policy.with_idle_timeout(idle_timeout)
+        self.recorder = SessionRecorder(session, services.store)
+        self.announcer = Announcer(session.id, session.channel, services.event_bus)
+        self.mailbox = Mailbox(services.clock)
+        self.idle = self.mailbox.idle
+        self.stop = StopScope()
         self.closed = asyncio.Event()
-        self.speech = Speaker(
+        self.pending = PendingUtterances()
+        self.stream = SessionStream(
+            session.id, services.provider, services.store, services.closer, services.clock, self.announcer
+        )
+        self.speaker = Speaker(
             services,
-            self._keeper,
+            self.stream,
             self._tasks,
-            post=self.post,
+            self.mailbox,
+            self.announcer,
             open_stream=self._open_stream,
-            tell=self._tell,
-            report_error=self._announcer.report_error,
             speed=session.speed,
         )
-        self.ear = StreamListener(session.id, services, self._keeper, self.speech, self._tasks, self.post)
-        self._lifetime = SessionTimeouts(
-            self.policy,
-            services.provider.capabilities,
-            services.clock,
-            self.speech,
-            end=self.request_stop,
-            warn=self._announcer.warn_of_idle_end,
-            keep_alive=self.ear.keep_alive,
-            is_watched=lambda: services.event_bus.subscriber_count(session.id) > 0,
-            asked_idle=lambda: self._asked_idle,
+        self.listener = StreamListener(session.id, services, self.stream, self.speaker, self._tasks, self.mailbox)
+        self._timeouts = SessionTimeouts(
+            self.policy, services, self.announcer, self.stop, self.stream, self.speaker, self.listener
         )
 
     # --- asked from outside ------------------------------------------------------------------------------------------
 
-    def post(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Have the session's task do `work`, after everything posted before."""
-        self.quiet.clear()
-        self._mailbox.put_nowait(work)
-
-    def enqueue(self, utterance: Utterance) -> None:
-        """Take an utterance whose row is written. It gets in line behind every command given before it."""
-        self._arrivals.add(utterance)
-        self.post(self._take_pending)
-
-    def promise(self, utterance_id: str) -> None:
-        """The author of an utterance that is about to arrive reads that it was taken, and hears if it is not said."""
-        self._promises.make(utterance_id)
-
-    async def _take_pending(self) -> None:
-        if (utterance := self._arrivals.take()) is not None:
-            self.speech.enqueue(utterance)
-
     @property
     def waiting(self) -> int:
         """How many utterances have been taken, or are being written down, and have not begun."""
-        return self._arrivals.expected + len(self._arrivals) + self.speech.waiting
-
-    @property
-    def ahead_of_the_next(self) -> int:
-        """How many utterances are said before the next one that arrives."""
-        return len(self._arrivals) + self.speech.waiting + (self.speech.current is not None)
+        return len(self.pending) + self.speaker.waiting
 
     @property
     def session(self) -> Session:
         """The session as it is now."""
-        return self._row.session
-
-    @property
-    def has_unsaved(self) -> bool:
-        """Whether the rows may not say how it ended."""
-        return self._row.is_dirty
+        return self.recorder.session
 
     @property
     def is_live(self) -> bool:
         """Whether the first stream is open."""
         return self.session.state is SessionState.LIVE
 
-    def reserve(self) -> AbstractContextManager[None]:
-        """Keep a place in the queue while the row of an utterance is being written."""
-        return self._arrivals.reserve()
-
-    async def wait_persisted(self) -> None:
-        """Wait until no row of an utterance is being written."""
-        await self._arrivals.wait_persisted()
-
     def adopt(self, stream: Stream, playback: Playback | None, in_flight: Sequence[Utterance]) -> None:
         """Go on with a stream that an earlier process opened, and with `in_flight` left in it. Before `run`."""
-        self._keeper.adopt(stream, playback)
-        self.speech.adopt(in_flight)
-
-    def request_stop(self, reason: EndReason, detail: str | None = None) -> None:
-        """Close the session; returns at once, `closed` tells when it is done. The first reason counts."""
-        self._ending.request(reason, detail)
+        self.stream.adopt(stream, playback)
+        self.speaker.adopt(in_flight)
 
     def lose_channel(self, why: str) -> None:
         """Close the session, and say nothing in its channel any more: that is gone, or to stay as closed as it is."""
-        self._announcer.fall_silent()
-        self.request_stop(EndReason.STOPPED, why)
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether the end was asked for."""
-        return self._ending.is_set
+        self.announcer.fall_silent()
+        self.stop.request(EndReason.STOPPED, why)
 
     async def set_mode(self, mode: Mode) -> None:
         """Change what becomes of the messages from now on."""
-        await self._row.set_mode(mode)
+        await self.recorder.set_mode(mode)
         self._show()
 
     def set_idle_timeout(self, seconds: float | None) -> None:
         """Change how long the session stays without a message, from now on; None is as the operator has set it."""
         self.policy = self._services.policy.with_idle_timeout(seconds)
-        if not self.is_stopping:
-            self._lifetime.set_policy(self.policy)
+        if not self.stop.is_set:
+            self._timeouts.set_policy(self.policy)
             self._keep_alive_soon()
 
     def extend(self) -> None:
         """Stay for another idle time although nobody writes; the provider's own idle timer has to know it too."""
-        self.post(self.speech.keep)
+        self.speaker.keep()
         self._keep_alive_soon()
 
     def _keep_alive_soon(self) -> None:
         if self._services.provider.capabilities.keeps_alive:
-            self.ear.keep_alive()
-
-    @property
-    def stream(self) -> Stream | None:
-        """The stream that is open now."""
-        return self._keeper.current
-
-    @property
-    def playback(self) -> Playback | None:
-        """How a browser reaches the stream that is open now."""
-        return self._keeper.playback
-
-    @property
-    def is_saying_something(self) -> bool:
-        """Whether there is something to cut, or will be once the messages that just came in are looked at."""
-        return self.speech.current is not None or self.speech.is_talking_on or bool(self._arrivals)
+            self.listener.keep_alive()
 
     @property
     def seconds_left(self) -> float:
@@ -207,24 +134,20 @@ class AvatarSession:
     def cost(self) -> Decimal | None:
         """What the provider charges for the streams so far, US dollars, where a price is known."""
         price = self._services.provider.capabilities.price_per_minute
-        return None if price is None else price * Decimal(str(self._keeper.billed_seconds)) / 60
+        return None if price is None else price * Decimal(str(self.stream.billed_seconds)) / 60
 
     def view(self) -> SessionView:
         """What may be shown of the session now."""
         return view_of_running(
             self.session,
             self._services,
-            self.speech,
-            self._keeper,
+            self.speaker,
+            self.stream,
             self._avatar,
             waiting=self.waiting,
-            is_opening_stream=self._is_opening_stream or self.ear.avatar_is_away,
-            is_ending=self.is_stopping,
+            is_opening_stream=self._is_opening_stream or self.listener.avatar_is_away,
+            is_ending=self.stop.is_set,
         )
-
-    def queued(self) -> list[Utterance]:
-        """The utterances that have not begun, in their order."""
-        return [*self.speech.queued(), *self._arrivals]
 
     # --- the task ----------------------------------------------------------------------------------------------------
 
@@ -237,18 +160,17 @@ class AvatarSession:
             await self._serve_to_the_end()
             await self._close_surely()
         finally:
-            self._lifetime.stop()
-            self.speech.forget_timers()
-            self.ear.forget_timers()
+            self._timeouts.stop()
+            self.mailbox.stop_timers()
             await self._tasks.close()
 
     async def _serve_to_the_end(self) -> None:
         try:
-            if not self.is_stopping:
-                with self._ending.stop_scope():
+            if not self.stop.is_set:
+                with self.stop.scope():
                     await self._serve()
         except AvatarRelayError as error:
-            self._row.is_dirty = isinstance(error, StoreError)
+            self.recorder.is_dirty = isinstance(error, StoreError)
             self._fail(error)
         except Exception as error:  # noqa: BLE001
             # Whatever mistake this is, the stream costs money until it is closed, and the channel is told.
@@ -256,40 +178,37 @@ class AvatarSession:
             self._fail(AvatarRelayError(type(error).__name__))
 
     async def _serve(self) -> None:
-        self._lifetime.start_max_duration(self.seconds_left)
+        self._timeouts.start_max_duration(self.seconds_left)
         self._tasks.create_task(self._load_avatar_details(), name=f"avatar of {self.session.id}")
         if self.session.state is SessionState.OPENING:
             await self._open_first()
-        elif self._keeper.current is not None:
-            self.ear.listen()
+        elif self.stream.current is not None:
+            self.listener.listen()
             # Nobody has kept it since the last process ended, and its next keep-alive may come too late.
             self._keep_alive_soon()
         # The wait for the first stream was nobody's silence.
-        await self.speech.keep()
-        self._lifetime.start_idle()
-        while not self.is_stopping:
-            await self.speech.pump()
+        self.speaker.keep()
+        self._timeouts.start_idle()
+        while not self.stop.is_set:
+            await self.speaker.pump()
             self._show()
-            if self._mailbox.empty() and self.speech.is_idle:
-                self.quiet.set()
-            work = await self._mailbox.get()
-            await work()
-            while not self._mailbox.empty():
-                await self._mailbox.get_nowait()()
+            if self.mailbox.is_empty and self.speaker.is_idle:
+                self.idle.set()
+            await self.mailbox.serve()
 
     async def _open_first(self) -> None:
         self._show()
         await open_with_retry(self._open_and_greet, self._services.clock)
-        await self._row.go_live(self._services.clock.now())
-        self.announce(Reply(sentences.live(self.session.mode), link=self.view().watch_url), NoticeKind.LIVE)
+        await self.recorder.go_live(self._services.clock.now())
+        self.announcer.announce(Reply(sentences.live(self.session.mode), link=self.view().watch_url), NoticeKind.LIVE)
 
     async def _open_and_greet(self) -> None:
         if not self._services.provider.capabilities.requires_initial_text:
             await self._open_stream(None)
             return
-        line = greeting(self.session.id, self.policy.greeting, self._services.clock)
-        await self._open_stream(InitialText(line.utterance.id, line.utterance.text))
-        self.speech.greet(line)
+        item = greeting(self.session.id, self.policy.greeting, self._services.clock)
+        await self._open_stream(InitialText(item.utterance.id, item.utterance.text))
+        self.speaker.greet(item)
 
     async def _open_stream(self, initial_text: InitialText | None) -> None:
         request = self.policy.stream_request(
@@ -302,14 +221,13 @@ class AvatarSession:
             speed=self.session.speed,
             language=self.session.language,
         )
-        self._asked_idle = request.idle_timeout
         self._is_opening_stream = True
         self._show()
         try:
-            await self._keeper.open(request)
+            await self.stream.open(request)
         finally:
             self._is_opening_stream = False
-        self.ear.listen()
+        self.listener.listen()
 
     async def _close_surely(self) -> None:
         """Close, and at least what costs money if that fails unexpectedly."""
@@ -317,52 +235,52 @@ class AvatarSession:
             await self._close()
         except Exception as error:  # noqa: BLE001
             report_unexpected("closing a session failed: unexpected error", error, session=self.session.id)
-            self._row.is_dirty = True
-            reason, _ = self._ending.why
-            await self._keeper.close(reason.value)
-            await self._keeper.confirmed()
+            self.recorder.is_dirty = True
+            reason, _ = self.stop.why
+            await self.stream.close(reason.value)
+            await self.stream.confirmed()
             self._say_goodbye(reason)
-            await self._row.close(self._services.clock.now())
+            await self.recorder.close(self._services.clock.now())
 
     async def _close(self) -> None:
         """Close everything at the provider, whatever the database says: an open stream costs more than a stale row.
-        `has_unsaved` tells where the rows do not say how it ended."""
-        reason, detail = self._ending.why
-        self._lifetime.stop()
-        await self._row.begin_to_close(reason, detail)
-        await self.ear.stop()
+        The recorder is dirty where the rows do not say how it ended."""
+        reason, detail = self.stop.why
+        self._timeouts.stop()
+        self.mailbox.stop_timers()
+        self.announcer.is_closing = True
+        await self.recorder.begin_to_close(reason, detail)
+        await self.listener.stop()
         await self._let_the_queue_go()
-        await self._keeper.close(reason.value)
-        await self._keeper.confirmed()
-        await self._row.close(self._services.clock.now())
+        await self.stream.close(reason.value)
+        await self.stream.confirmed()
+        await self.recorder.close(self._services.clock.now())
         self._say_goodbye(reason)
 
     async def _let_the_queue_go(self) -> None:
         # Whoever is just writing down a message sees that the session ends, and drops it.
-        await self._arrivals.wait_persisted()
-        while (utterance := self._arrivals.take()) is not None:
-            self.speech.enqueue(utterance)
+        await self.pending.wait_persisted()
         try:
-            await self.speech.abandon()
+            await self.speaker.abandon()
         except StoreError as error:
-            self._row.is_dirty = True
+            self.recorder.is_dirty = True
             log.error("the last states of utterances could not be written", error=str(error))
         # Now, since the provider may take its time to confirm the close, and the program may end before.
-        self._announcer.tell_people(self._promises.take_broken())
+        self.announcer.tell_left_unsaid()
 
     def _say_goodbye(self, reason: EndReason) -> None:
         metrics.sessions_ended.labels(reason=reason.value).inc()
         sentence = end_message(self.session, self._services.clock.now(), self.cost)
         self.closed.set()
-        self.quiet.set()
-        self._announcer.announce_end(replace(self.view(), phase=Phase.ENDED, ended=sentence), sentence)
+        self.idle.set()
+        self.announcer.announce_end(replace(self.view(), phase=Phase.ENDED, ended=sentence), sentence)
         # Where the queue could not be let go, which fails in no way that is foreseen.
-        self._announcer.tell_people(self._promises.take_broken())
+        self.announcer.tell_left_unsaid()
 
     def _fail(self, error: AvatarRelayError) -> None:
         sentence, reference = sentences.session_failed(error)
         log.error("session failed", session=self.session.id, reference=reference, error=str(error))
-        self._ending.note_failure(sentence)
+        self.stop.note_failure(sentence)
 
     # --- telling -----------------------------------------------------------------------------------------------------
 
@@ -373,17 +291,8 @@ class AvatarSession:
         except ProviderError as error:
             log.info("could not fetch the list of avatars", session=self.session.id, error=str(error))
             return
-        if not self.is_stopping:
+        if not self.stop.is_set:
             self._show()
 
-    def announce(self, reply: Reply, occasion: NoticeKind) -> None:
-        """Tell the channel."""
-        self._announcer.announce(reply, occasion)
-
-    def _tell(self, line: SpeechItem) -> None:
-        self._announcer.tell(line)
-        if line.utterance.state.is_final:
-            self._promises.settle(line.utterance, is_left=self.session.state is SessionState.CLOSING)
-
     def _show(self) -> None:
-        self._announcer.show(self.view())
+        self.announcer.show(self.view())

@@ -16,8 +16,8 @@ from bot.streams.streams import SessionStream
 def view_of_running(
     session: Session,
     services: Services,
-    speech: Speaker,
-    keeper: SessionStream,
+    speaker: Speaker,
+    stream: SessionStream,
     avatar: CatalogueEntry | None,
     *,
     waiting: int,
@@ -26,37 +26,37 @@ def view_of_running(
 ) -> SessionView:
     """A session that this process runs. `waiting` counts utterances that have not begun; `is_opening_stream` is so also
     while the avatar is missing in its room."""
-    hls_url = keeper.playback.hls_url if keeper.playback else None
-    current = speech.current
+    hls_url = stream.playback.hls_url if stream.playback else None
+    current = speaker.current
     return SessionView(
         session_id=session.id,
         channel=session.channel,
-        phase=_phase(session, speech, keeper, is_opening_stream=is_opening_stream, is_ending=is_ending),
+        phase=_phase(session, speaker, stream, is_opening_stream=is_opening_stream, is_ending=is_ending),
         mode=session.mode,
         avatar=avatar.name if avatar else session.avatar or UNNAMED_AVATAR,
         avatar_picture=avatar.picture if avatar else None,
         started_by_name=session.started_by_name,
         queue_length=waiting,
         speaking=current.utterance.text if current and current.sent else None,
-        held=speech.held,
+        held=speaker.is_paused,
         ends_at=session.created_at + timedelta(seconds=services.policy.max_duration),
         watch_url=services.links.url(session.link_nonce) or hls_url,
         hls_url=hls_url,
-        has_room=keeper.playback is not None and keeper.playback.has_room,
-        price_per_minute=services.provider.capabilities.price_per_minute if keeper.current else None,
+        has_room=stream.playback is not None and stream.playback.has_room,
+        price_per_minute=services.provider.capabilities.price_per_minute if stream.current else None,
     )
 
 
 def _phase(
-    session: Session, speech: Speaker, keeper: SessionStream, *, is_opening_stream: bool, is_ending: bool
+    session: Session, speaker: Speaker, stream: SessionStream, *, is_opening_stream: bool, is_ending: bool
 ) -> Phase:
     if is_ending or session.state in (SessionState.CLOSING, SessionState.CLOSED):
         return Phase.ENDED
     if session.state is SessionState.OPENING or is_opening_stream:
         return Phase.STARTING
-    if keeper.current is None:
+    if stream.current is None:
         return Phase.WAITING_FOR_TEXT
-    return Phase.WAITING_FOR_VIEWER if speech.waits_for_viewer else Phase.LIVE
+    return Phase.WAITING_FOR_VIEWER if speaker.waits_for_viewer else Phase.LIVE
 
 
 def view_of_row(session: Session, services: Services) -> SessionView:

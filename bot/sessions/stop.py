@@ -28,7 +28,7 @@ class StopScope:
         return self._why or (EndReason.FAILED, None)
 
     def request(self, reason: EndReason, detail: str | None = None) -> None:
-        """End the session: the work under `stop_scope` is cancelled. Returns at once."""
+        """End the session: the work under `scope` is cancelled. Returns at once."""
         if self._why is None:
             self._why = (reason, detail)
             if self._task is not None:
@@ -39,7 +39,7 @@ class StopScope:
         self._why = self._why or (EndReason.FAILED, detail)
 
     @contextmanager
-    def stop_scope(self) -> Iterator[None]:
+    def scope(self) -> Iterator[None]:
         """Leaves the block when the end is asked for. Any other cancellation goes through, also one that comes while
         the block is being left."""
         task = self._task = asyncio.current_task()

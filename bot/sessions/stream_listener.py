@@ -3,16 +3,16 @@ end; and that no stream stays open whose avatar is missing. Knows no vendor; dec
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 import structlog
 
 from bot.core.errors import AvatarAway, ProviderError, StreamGone
 from bot.core.events import WordsSpoken
+from bot.core.mailbox import Mailbox
 from bot.core.models import Stream
 from bot.core.ports import AnswerHeard, AvatarSeen, SpeechEnded, SpeechStarted, StreamEnded, WordsHeard
-from bot.core.tasks import NamedTimers, TaskSet, cancel_and_wait
+from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.services import Services
 from bot.speaking.speaker import Speaker
 from bot.streams.page_bridge import AVATAR_LIMIT
@@ -32,27 +32,25 @@ class StreamListener:
         self,
         session_id: str,
         services: Services,
-        keeper: SessionStream,
-        speech: Speaker,
+        stream: SessionStream,
+        speaker: Speaker,
         tasks: TaskSet,
-        post: Callable[[Callable[[], Awaitable[None]]], None],
+        mailbox: Mailbox,
     ) -> None:
-        """`post` hands work to the session's task."""
         self._session_id = session_id
         self._services = services
-        self._keeper = keeper
-        self._speech = speech
+        self._stream = stream
+        self._speaker = speaker
         self._tasks = tasks
-        self._post = post
+        self._mailbox = mailbox
         self._listening: asyncio.Task[None] | None = None
         self._keeping_alive: asyncio.Task[None] | None = None
-        self._timers = NamedTimers(services.clock)
         self.avatar_is_away = False
 
     def listen(self) -> None:
         """Begin to listen to the stream that is open now."""
         self._stop_missing()
-        if (stream := self._keeper.current) is not None:
+        if (stream := self._stream.current) is not None:
             # A mistake in a client must not leave the session deaf: it would never hear that its stream has ended.
             listening = Supervised("listening", partial(self._consume, stream), self._services.clock)
             self._listening = self._tasks.create_task(listening.run(), name=f"listen {stream.id}")
@@ -64,17 +62,13 @@ class StreamListener:
         await cancel_and_wait(listening)
         await cancel_and_wait(self._keeping_alive)
 
-    def forget_timers(self) -> None:
-        """Nothing is done by itself from now on."""
-        self._timers.stop()
-
     async def stream_ended(self, stream_id: str, reason: str) -> None:
         """Note that the provider no longer has a stream open; work for the session's task."""
         if self._is_current(stream_id):
             log.info("the provider ended a stream", session=self._session_id, stream=stream_id, reason=reason)
             self._stop_missing()
-            await self._keeper.mark_ended(reason)
-            await self._speech.stream_ended(StreamGone(f"the provider ended the stream: {reason}"))
+            await self._stream.mark_ended(reason)
+            await self._speaker.stream_ended(StreamGone(f"the provider ended the stream: {reason}"))
 
     def keep_alive(self) -> None:
         """Reset the provider's idle timer. No message waits for the answer; a keep-alive without one by the time of the
@@ -82,7 +76,7 @@ class StreamListener:
         if self._keeping_alive is not None:
             self._keeping_alive.cancel()
             self._keeping_alive = None
-        if (stream := self._keeper.current) is not None:
+        if (stream := self._stream.current) is not None:
             name = f"keep {stream.id} alive"
             self._keeping_alive = self._tasks.create_task(self._reset_idle_timer(stream), name=name)
 
@@ -90,7 +84,7 @@ class StreamListener:
         try:
             await self._services.provider.keep_alive(stream.upstream_id or "")
         except StreamGone as gone:
-            self._post(partial(self.stream_ended, stream.id, str(gone)))
+            self._mailbox.post(self.stream_ended, stream.id, str(gone))
         except ProviderError as error:
             log.warning("keep-alive failed", session=self._session_id, error=str(error))
 
@@ -100,21 +94,21 @@ class StreamListener:
                 match event:
                     case WordsHeard(words):
                         self._services.event_bus.publish(WordsSpoken(self._session_id, words))
-                        if self._speech.progress.has_more_to_send:
+                        if self._speaker.tracker.has_more_to_send:
                             characters = sum(len(word.text) + 1 for word in words)
-                            self._post(partial(self._speech.progress.words_heard, characters))
+                            self._mailbox.post(self._speaker.tracker.words_heard, characters)
                     case StreamEnded(reason):
-                        self._post(partial(self.stream_ended, stream.id, reason))
+                        self._mailbox.post(self.stream_ended, stream.id, reason)
                     case AvatarSeen(is_here):
-                        self._post(partial(self._seen, stream.id, is_here))
+                        self._mailbox.post(self._seen, stream.id, is_here)
                     case _:
-                        self._post(partial(self._handle, stream, event))
+                        self._mailbox.post(self._handle, stream, event)
         except ProviderError as error:
             log.warning("listening to a stream failed", stream=stream.id, error=str(error))
 
     async def _handle(self, stream: Stream, event: SpeechStarted | SpeechEnded | AnswerHeard) -> None:
         if self._is_current(stream.id):
-            await self._speech.progress.heard(event)
+            await self._speaker.tracker.heard(event)
 
     async def _seen(self, stream_id: str, is_here: bool | None) -> None:
         """Take note of whether the avatar is in its room. Where nobody looks, nobody can say that it is missing."""
@@ -124,7 +118,7 @@ class StreamListener:
             self._stop_missing()
         elif not self.avatar_is_away:
             self.avatar_is_away = True
-            self._timers.start("avatar", AVATAR_LIMIT, partial(self._post, partial(self._miss, stream_id)))
+            self._mailbox.call_later("avatar", AVATAR_LIMIT, self._miss, stream_id)
 
     async def _miss(self, stream_id: str) -> None:
         """The avatar has not come for too long: the session fails by this, so that its stream is closed, and told."""
@@ -133,7 +127,7 @@ class StreamListener:
 
     def _stop_missing(self) -> None:
         self.avatar_is_away = False
-        self._timers.cancel("avatar")
+        self._mailbox.cancel("avatar")
 
     def _is_current(self, stream_id: str) -> bool:
-        return self._keeper.current is not None and self._keeper.current.id == stream_id
+        return self._stream.current is not None and self._stream.current.id == stream_id

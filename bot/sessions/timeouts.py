@@ -1,17 +1,21 @@
 """How long a session stays: warns and ends it when idle or unwatched, ends it at its longest stay, keeps a deserving
 stream alive.
 
-Only timers and the decision; ending is done by whoever is told.
+Only timers and the decision. Its timers ring outside the session's task, which may be waiting for a provider.
 """
 
-from collections.abc import Callable
+from functools import partial
 
+from bot.announcer import Announcer
 from bot.core.models import EndReason
 from bot.core.policy import SessionPolicy, keep_alive_every
-from bot.core.ports import Capabilities, Clock
 from bot.core.tasks import NamedTimers
 from bot.sentences import NOBODY_WATCHED
+from bot.services import Services
+from bot.sessions.stop import StopScope
+from bot.sessions.stream_listener import StreamListener
 from bot.speaking.speaker import Speaker
+from bot.streams.streams import SessionStream
 
 ROUNDING = 0.001
 """Seconds a timer may ring early: adding and subtracting floats is not exact, and a look must not follow itself at
@@ -27,36 +31,29 @@ class SessionTimeouts:
     def __init__(
         self,
         policy: SessionPolicy,
-        capabilities: Capabilities,
-        clock: Clock,
-        speech: Speaker,
-        *,
-        end: Callable[[EndReason, str | None], None],
-        warn: Callable[[float, bool], None],
-        keep_alive: Callable[[], None],
-        is_watched: Callable[[], bool],
-        asked_idle: Callable[[], float],
+        services: Services,
+        announcer: Announcer,
+        stop: StopScope,
+        stream: SessionStream,
+        speaker: Speaker,
+        listener: StreamListener,
     ) -> None:
-        """`end` gets the reason and, where there is more to say, the words; `warn` the seconds that are left
-        and whether a viewer would put the end off. `keep_alive` is called while the session deserves its stream.
-        `is_watched` tells whether anybody has the watch page open, `asked_idle` after how many seconds of silence the
-        provider ends the stream by itself."""
         self._policy = policy
-        self._capabilities = capabilities
-        self._is_watched = is_watched
-        self._asked_idle = asked_idle
-        self._clock = clock
-        self._speech = speech
-        self._end = end
-        self._warn = warn
-        self._keep_alive = keep_alive
-        self._timers = NamedTimers(clock)
+        self._capabilities = services.provider.capabilities
+        self._clock = services.clock
+        self._announcer = announcer
+        self._stop = stop
+        self._stream = stream
+        self._speaker = speaker
+        self._listener = listener
+        self._timers = NamedTimers(services.clock)
+        self._first_idle_timeout = policy.provider_idle_timeout(self._capabilities)
         self._warned_of: float | None = None
-        self._last_watched = clock.monotonic()
+        self._last_watched = services.clock.monotonic()
 
     def start_max_duration(self, seconds: float) -> None:
         """End the session `seconds` from now, whatever happens in it."""
-        self._timers.start("limit", seconds, lambda: self._end(EndReason.MAX_DURATION, None))
+        self._timers.start("limit", seconds, partial(self._stop.request, EndReason.MAX_DURATION))
 
     def start_idle(self) -> None:
         """The session is live: watch whether it is used."""
@@ -75,29 +72,29 @@ class SessionTimeouts:
 
     def _watch(self) -> None:
         """Look once, and again when the answer may be another one: activity itself touches no timer."""
-        now, is_watched = self._clock.monotonic(), self._is_watched()
+        now, is_watched = self._clock.monotonic(), self._announcer.is_watched
         if is_watched:
             self._last_watched = now
-        if self._speech.is_busy:
+        if self._speaker.is_busy:
             self._check_in(self._policy.idle_timeout - self._policy.idle_warning)
             return
         leaves_at, warning, is_unwatched = self._next_end(is_watched=is_watched)
         left = leaves_at - now
         if left <= ROUNDING:
-            self._end(EndReason.IDLE, NOBODY_WATCHED if is_unwatched else None)
+            self._stop.request(EndReason.IDLE, NOBODY_WATCHED if is_unwatched else None)
             return
         if left - warning > ROUNDING:
             self._check_in(left - warning)
             return
         if self._warned_of != leaves_at:
             self._warned_of = leaves_at
-            self._warn(left, is_unwatched)
+            self._announcer.warn_of_idle_end(left, is_unwatched)
         self._check_in(left)
 
     def _next_end(self, *, is_watched: bool) -> tuple[float, float, bool]:
         """The moment the session ends where nothing more happens, how many seconds before it is warned, and whether one
         viewer would put it off."""
-        policy, last = self._policy, self._speech.last_activity
+        policy, last = self._policy, self._speaker.last_activity
         idle_at = last + policy.idle_timeout
         if policy.unwatched_timeout is None or is_watched:
             return idle_at, policy.idle_warning, False
@@ -112,9 +109,10 @@ class SessionTimeouts:
         self._timers.start("idle", seconds, self._watch)
 
     def _send_keep_alive(self) -> None:
-        self._keep_alive()
+        self._listener.keep_alive()
         self._keep_alive_later()
 
     def _keep_alive_later(self) -> None:
-        if (every := keep_alive_every(self._capabilities, self._asked_idle())) is not None:
+        idle_timeout = self._stream.idle_timeout or self._first_idle_timeout
+        if (every := keep_alive_every(self._capabilities, idle_timeout)) is not None:
             self._timers.start("keep alive", every, self._send_keep_alive)

@@ -1,4 +1,4 @@
-"""Where the text of a line comes from, and the pieces it goes out in: no more than a provider takes at once.
+"""Where the text of an item comes from, and the pieces it goes out in: no more than a provider takes at once.
 
 The text is the message as it stands, or the answer that the chat model writes to it while it is already being read
 aloud. Sends nothing and knows no order.
@@ -19,7 +19,7 @@ PIECE_IN_A_FLOW = 200
 
 
 class Chunker:
-    """Fills the lines of one session with the pieces to send."""
+    """Fills the items of one session with the pieces to send."""
 
     def __init__(
         self, capabilities: Capabilities, conversation: Conversation, tasks: TaskSet, on_chunk: Callable[[], None]
@@ -28,33 +28,33 @@ class Chunker:
         self._capabilities = capabilities
         self._conversation = conversation
         self._tasks = tasks
-        self._grew = on_chunk
+        self._on_chunk = on_chunk
 
     def needs_answer(self, utterance: Utterance) -> bool:
         """Whether the chat model has to answer, because the provider does not do so by itself."""
         return utterance.mode is Mode.CHAT and not self._capabilities.chat
 
-    def load(self, line: SpeechItem) -> None:
-        """Put the pieces into a line that there are by now: all of a message, what is written so far of an answer."""
-        if self.needs_answer(line.utterance):
-            if line.answering is None:
-                line.answering = self._conversation.start(line.utterance.text, self._tasks, self._grew)
-            line.chunks.extend(self._cut_up(line.answering.take()))
-        elif not line.sent and not line.chunks:
-            line.chunks.extend(self._cut_up(line.utterance.text))
+    def load(self, item: SpeechItem) -> None:
+        """Put the pieces into an item that there are by now: all of a message, what is written so far of an answer."""
+        if self.needs_answer(item.utterance):
+            if item.answering is None:
+                item.answering = self._conversation.start(item.utterance.text, self._tasks, self._on_chunk)
+            item.chunks.extend(self._cut_up(item.answering.take()))
+        elif not item.sent and not item.chunks:
+            item.chunks.extend(self._cut_up(item.utterance.text))
 
-    async def stop(self, line: SpeechItem) -> None:
-        """Have no more written of the answer to a line, where one is being written. Where nothing of it was heard,
+    async def stop(self, item: SpeechItem) -> None:
+        """Have no more written of the answer to an item, where one is being written. Where nothing of it was heard,
         nobody remembers it."""
-        if line.answering is not None:
-            await self._conversation.stop(line.answering)
-            if not line.sent:
-                self._conversation.forget(line.answering)
+        if item.answering is not None:
+            await self._conversation.stop(item.answering)
+            if not item.sent:
+                self._conversation.forget(item.answering)
 
-    async def break_off(self, line: SpeechItem, error: AnswerError) -> None:
-        """Have no more written of the answer to a line; what there is by now is all of it, and `error` is why."""
-        if line.answering is not None:
-            await self._conversation.break_off(line.answering, error)
+    async def break_off(self, item: SpeechItem, error: AnswerError) -> None:
+        """Have no more written of the answer to an item; what there is by now is all of it, and `error` is why."""
+        if item.answering is not None:
+            await self._conversation.break_off(item.answering, error)
 
     def _cut_up(self, text: str) -> list[str]:
         if self._capabilities.appends:

@@ -1,9 +1,9 @@
 """An utterance on its way to the avatar, and what is known of its way so far."""
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from bot.announcer import Announcer
 from bot.core import ids
 from bot.core.errors import AnswerError
 from bot.core.models import Mode, Utterance, UtteranceState
@@ -78,7 +78,7 @@ class SpeechItem:
 
 
 def greeting(session_id: str, text: str, clock: Clock) -> SpeechItem:
-    """The line a stream is opened with where it cannot be opened in silence. It has no row."""
+    """The item a stream is opened with where it cannot be opened in silence. It has no row."""
     utterance = Utterance(
         id=ids.new_utterance_id(clock),
         session_id=session_id,
@@ -93,37 +93,40 @@ def greeting(session_id: str, text: str, clock: Clock) -> SpeechItem:
 
 
 class StateRecorder:
-    """Changes the states of lines. finished_at: when one came to its end last, seconds on the clock."""
+    """Changes the states of items, and tells them. finished_at: when one came to its end last, seconds on the clock."""
 
-    def __init__(self, store: Store, clock: Clock, tell: Callable[[SpeechItem], None]) -> None:
-        """`tell` publishes what became of a line."""
+    def __init__(self, store: Store, clock: Clock, announcer: Announcer) -> None:
         self._store = store
         self._clock = clock
-        self._tell = tell
+        self._announcer = announcer
         self.finished_at = clock.monotonic()
 
-    async def advance(self, line: SpeechItem, state: UtteranceState) -> None:
-        """Bring a line into a state that is not its last. Raises `StoreError`; then it has not changed."""
-        if line.stored:
-            await self._store.advance_utterance(line.utterance.id, state)
-        line.utterance = replace(line.utterance, state=state)
-        still_waits = line.told is UtteranceState.QUEUED and state in (UtteranceState.QUEUED, UtteranceState.SENDING)
-        if line.stored and not still_waits:
-            line.told = state
-            self._tell(line)
+    def publish(self, item: SpeechItem) -> None:
+        """Tell what became of an item."""
+        self._announcer.utterance_changed(item.utterance, item.answer)
 
-    async def finish(self, line: SpeechItem, state: UtteranceState, detail: str | None = None) -> None:
-        """Bring a line into its last state. Raises `StoreError`.
+    async def advance(self, item: SpeechItem, state: UtteranceState) -> None:
+        """Bring an item into a state that is not its last. Raises `StoreError`; then it has not changed."""
+        if item.stored:
+            await self._store.advance_utterance(item.utterance.id, state)
+        item.utterance = replace(item.utterance, state=state)
+        still_waits = item.told is UtteranceState.QUEUED and state in (UtteranceState.QUEUED, UtteranceState.SENDING)
+        if item.stored and not still_waits:
+            item.told = state
+            self.publish(item)
 
-        The line must be out of its owner's hands already: its end is told also where the session is asked to end in
+    async def finish(self, item: SpeechItem, state: UtteranceState, detail: str | None = None) -> None:
+        """Bring an item into its last state. Raises `StoreError`.
+
+        The item must be out of its owner's hands already: its end is told also where the session is asked to end in
         just this moment (what was handed to the store is written all the same) or where the store fails.
         """
         self.finished_at = self._clock.monotonic()
         try:
-            if line.stored:
-                await self._store.advance_utterance(line.utterance.id, state, detail=detail)
+            if item.stored:
+                await self._store.advance_utterance(item.utterance.id, state, detail=detail)
         finally:
-            line.utterance = replace(line.utterance, state=state)
-            if line.stored:
+            item.utterance = replace(item.utterance, state=state)
+            if item.stored:
                 metrics.utterances.labels(state=state.value).inc()
-                self._tell(line)
+                self.publish(item)

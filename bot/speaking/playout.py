@@ -1,4 +1,4 @@
-"""What the provider was given to say, in its order: the line being said, the one sent ahead, and how far the voice is.
+"""What the provider was given to say, in its order: the item being said, the one sent ahead, and how far the voice is.
 
 Pure state on the clock: nothing here waits, sends, or writes anything down.
 """
@@ -53,7 +53,7 @@ class PlaybackEstimate:
 
 
 class Playout:
-    """The lines whose turn has come.
+    """The items whose turn has come.
 
     current: it is being said, or about to be. ahead: sent while `current` is being said, so that no dead air follows.
     in_doubt: it was sent ahead, and when all was cut, nothing told whether it had begun; it must not be said again.
@@ -82,59 +82,59 @@ class Playout:
         """Whether the voice still has something to say of what it was given."""
         return self._voice.talking
 
-    def begin(self, line: SpeechItem) -> None:
-        """A line's turn has come; there must be no current one."""
-        self.current = line
+    def begin(self, item: SpeechItem) -> None:
+        """An item's turn has come; there must be no current one."""
+        self.current = item
 
-    def follow_with(self, line: SpeechItem) -> None:
-        """A line is sent ahead; the current one must be complete."""
-        self.ahead = line
+    def follow_with(self, item: SpeechItem) -> None:
+        """An item is sent ahead; the current one must be complete."""
+        self.ahead = item
 
     def find(self, utterance_id: str) -> SpeechItem | None:
-        """The line of an utterance that was given to the provider, the one said last included."""
-        for line in (self.current, self.ahead, self._last_said):
-            if line is not None and line.utterance.id == utterance_id:
-                return line
+        """The item of an utterance that was given to the provider, the one said last included."""
+        for item in (self.current, self.ahead, self._last_said):
+            if item is not None and item.utterance.id == utterance_id:
+                return item
         return None
 
-    def give(self, line: SpeechItem, text: str, seconds: float) -> None:
-        """The provider has taken `text` of a line, which it says for `seconds`."""
+    def give(self, item: SpeechItem, text: str, seconds: float) -> None:
+        """The provider has taken `text` of an item, which it says for `seconds`."""
         self._voice.give(len(text), seconds)
-        line.characters += len(text)
-        line.seconds += seconds
-        line.said_until = self._voice.said_until
+        item.characters += len(text)
+        item.seconds += seconds
+        item.said_until = self._voice.said_until
 
     def hear(self, characters: int) -> None:
-        """The voice has said so much more of the current line."""
+        """The voice has said so much more of the current item."""
         self._voice.advance(characters)
 
     def end_chunk(self) -> bool:
-        """All that was given of the current line is said. Returns whether that was the whole line."""
+        """All that was given of the current item is said. Returns whether that was the whole item."""
         self._voice.talking = False
         return self.current is not None and self.current.is_complete and self.current.sent
 
     def end_current(self) -> SpeechItem | None:
-        """The current line is said, and the one sent ahead begins. Returns what is said."""
-        line, self.current, self.ahead = self.current, self.ahead, None
+        """The current item is said, and the one sent ahead begins. Returns what is said."""
+        item, self.current, self.ahead = self.current, self.ahead, None
         if self.current is None:
             self._voice.reset()
         else:
             self._voice.switch_to(self.current.characters, self.current.seconds)
             self._voice.talking = True
-        if line is not None:
-            self._last_said = line
-        return line
+        if item is not None:
+            self._last_said = item
+        return item
 
     def cut(self) -> SpeechItem:
-        """Nothing more is said of the current line, which is returned; there must be one. The one sent ahead stays to
+        """Nothing more is said of the current item, which is returned; there must be one. The one sent ahead stays to
         be taken back, or is in doubt."""
         assert self.current is not None  # noqa: S101 - the callers have looked
-        line, self.current = self.current, None
+        item, self.current = self.current, None
         # Without a word from the provider only time tells where its voice was.
-        if self.ahead is not None and not line.heard and line.said_until <= self._clock.monotonic():
+        if self.ahead is not None and not item.heard and item.said_until <= self._clock.monotonic():
             self.in_doubt, self.ahead = self.ahead, None
         self._voice.reset()
-        return line
+        return item
 
     def talk_until(self, moment: float) -> None:
         """The voice was not cut after all: it is silent at `moment`, seconds on the clock."""
@@ -145,21 +145,21 @@ class Playout:
         self._voice.reset()
 
     def take_back(self) -> SpeechItem | None:
-        """The line sent ahead, as if it had never been sent; it is no longer here."""
-        line, self.ahead = self.ahead, None
-        if line is not None:
-            line.chunks.clear()
-            line.sent = False
-        return line
+        """The item sent ahead, as if it had never been sent; it is no longer here."""
+        item, self.ahead = self.ahead, None
+        if item is not None:
+            item.chunks.clear()
+            item.sent = False
+        return item
 
     def take_doubtful(self) -> SpeechItem | None:
-        """The line in doubt; it is no longer here."""
-        line, self.in_doubt = self.in_doubt, None
-        return line
+        """The item in doubt; it is no longer here."""
+        item, self.in_doubt = self.in_doubt, None
+        return item
 
-    def remove(self, line: SpeechItem) -> None:
-        """Have no more to do with a line that was not taken, wherever it is."""
-        if line is self.ahead:
+    def remove(self, item: SpeechItem) -> None:
+        """Have no more to do with an item that was not taken, wherever it is."""
+        if item is self.ahead:
             self.ahead = None
-        elif line is self.current:
+        elif item is self.current:
             self.current = None

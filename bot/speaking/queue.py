@@ -11,81 +11,83 @@ from bot.telemetry import metrics
 
 
 class SpeechQueue:
-    """The lines that wait, in the order in which they were accepted. The metric of what waits counts each of them."""
+    """The items that wait, in the order in which they were accepted. The metric of what waits counts each of them."""
 
-    def __init__(
-        self, store: Store, pieces: Chunker, states: StateRecorder, tell: Callable[[SpeechItem], None]
-    ) -> None:
-        """`pieces` stops writing answers that nobody will hear; `tell` publishes what became of a line."""
+    def __init__(self, store: Store, chunker: Chunker, states: StateRecorder) -> None:
+        """`chunker` stops writing answers that nobody will hear."""
         self._store = store
-        self._pieces = pieces
+        self._chunker = chunker
         self._states = states
-        self._tell = tell
-        self._lines: deque[SpeechItem] = deque()
+        self._items: deque[SpeechItem] = deque()
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self._items)
 
     def __iter__(self) -> Iterator[SpeechItem]:
-        return iter(self._lines)
+        return iter(self._items)
 
     @property
     def first(self) -> SpeechItem | None:
-        """The line whose turn is next."""
-        return self._lines[0] if self._lines else None
+        """The item whose turn is next."""
+        return self._items[0] if self._items else None
 
-    def add(self, line: SpeechItem) -> None:
-        """Put a new line in its place: the order of acceptance, whoever's database answer came first."""
+    def add(self, item: SpeechItem) -> None:
+        """Put a new item in its place: the order of acceptance, whoever's database answer came first."""
         later: list[SpeechItem] = []
-        while self._lines and self._lines[-1].utterance.id > line.utterance.id:
-            later.append(self._lines.pop())
-        self._lines.append(line)
-        self._lines.extend(reversed(later))
+        while self._items and self._items[-1].utterance.id > item.utterance.id:
+            later.append(self._items.pop())
+        self._items.append(item)
+        self._items.extend(reversed(later))
         metrics.waiting_utterances.inc()
 
-    def requeue(self, line: SpeechItem) -> None:
-        """Put a line whose turn had come before all others."""
-        self._lines.appendleft(line)
+    def requeue(self, item: SpeechItem) -> None:
+        """Put an item whose turn had come before all others."""
+        self._items.appendleft(item)
         metrics.waiting_utterances.inc()
 
     def take(self) -> SpeechItem:
-        """Take the line whose turn is next. There must be one."""
-        line = self._lines.popleft()
+        """Take the item whose turn is next. There must be one."""
+        item = self._items.popleft()
         metrics.waiting_utterances.dec()
-        return line
+        return item
 
     def take_first(self, is_meant: Callable[[SpeechItem], bool]) -> SpeechItem | None:
-        """Take the first line that is meant, past those before it."""
-        line = next((line for line in self._lines if is_meant(line)), None)
-        if line is not None:
-            self._lines.remove(line)
-            metrics.waiting_utterances.dec()
-        return line
+        """Take the first item that is meant, past those before it."""
+        item = next((item for item in self._items if is_meant(item)), None)
+        if item is not None:
+            self._remove(item)
+        return item
 
     async def edit(self, message_id: str, text: str) -> None:
         """Say what a message says now, where it still waits. Raises `StoreError`."""
-        for line in self._of_message(message_id):
-            if await self._store.reword(line.utterance.id, text):
-                await self._pieces.stop(line)
-                line.edit(text)
-                self._tell(line)
+        for item in self._of_message(message_id):
+            if await self._store.reword(item.utterance.id, text):
+                await self._chunker.stop(item)
+                item.edit(text)
+                self._states.publish(item)
 
     async def delete(self, message_id: str) -> None:
         """Drop a message that still waits. Raises `StoreError`."""
-        for line in self._of_message(message_id):
-            self._lines.remove(line)
-            metrics.waiting_utterances.dec()
-            await self._pieces.stop(line)
-            await self._states.finish(line, UtteranceState.DROPPED)
+        for item in self._of_message(message_id):
+            await self._drop(item)
 
     async def clear(self) -> None:
-        """Drop everything that waits. Raises `StoreError`; what follows the line that could not be written waits still.
+        """Drop everything that waits. Raises `StoreError`; what follows the item that could not be written waits still.
 
         One by one: a message that is being accepted meanwhile has its row already and is not one of these.
         """
-        while self._lines:
-            await self._pieces.stop(self._lines[0])
-            await self._states.finish(self.take(), UtteranceState.DROPPED)
+        while self._items:
+            await self._drop(self._items[0])
+
+    async def _drop(self, item: SpeechItem) -> None:
+        # It stays until its answer is stopped: a session that is asked to end in that moment must find it here.
+        await self._chunker.stop(item)
+        self._remove(item)
+        await self._states.finish(item, UtteranceState.DROPPED)
+
+    def _remove(self, item: SpeechItem) -> None:
+        self._items.remove(item)
+        metrics.waiting_utterances.dec()
 
     def _of_message(self, message_id: str) -> list[SpeechItem]:
-        return [line for line in self._lines if line.utterance.message_id == message_id]
+        return [item for item in self._items if item.utterance.message_id == message_id]

@@ -1,4 +1,4 @@
-"""What the provider is asked for on behalf of one session: to say a piece of a line, and to be silent.
+"""What the provider is asked for on behalf of one session: to say a piece of an item, and to be silent.
 
 Opens a stream where there is none. Decides nothing about what is said when, and nothing about what becomes of a piece
 that was not taken. Knows the provider as a port.
@@ -28,30 +28,30 @@ class SpeechSender:
     def __init__(
         self,
         provider: AvatarProvider,
-        keeper: SessionStream,
+        stream: SessionStream,
         open_stream: Callable[[InitialText | None], Awaitable[None]],
         speed: float | None = None,
     ) -> None:
-        """`open_stream` opens the next stream of the session, which `keeper` then has. `speed`: as the session asked
+        """`open_stream` opens the next stream of the session, which `stream` then has. `speed`: as the session asked
         for; None is as the operator has set it."""
         self._provider = provider
         self._capabilities = provider.capabilities
-        self._keeper = keeper
+        self._stream = stream
         self._open_stream = open_stream
         self._speed = speed or self._capabilities.speed
 
-    async def say(self, line: SpeechItem) -> float:
-        """Hand the next piece of a line to the provider. Returns how long it is expected to be spoken, seconds.
+    async def say(self, item: SpeechItem) -> float:
+        """Hand the next piece of an item to the provider. Returns how long it is expected to be spoken, seconds.
 
-        Raises `ProviderError` if the provider did not take it, and `StoreError` from opening a stream. A line whose
+        Raises `ProviderError` if the provider did not take it, and `StoreError` from opening a stream. An item whose
         call was left without an answer, because its caller was cancelled, stays `in_flight`.
         """
         try:
-            seconds = await self._send(line, line.chunks[0])
+            seconds = await self._send(item, item.chunks[0])
         except ProviderError:
-            line.in_flight = False
+            item.in_flight = False
             raise
-        line.in_flight = False
+        item.in_flight = False
         return seconds
 
     def estimate_remaining(self, in_flight: Sequence[Utterance]) -> float:
@@ -64,38 +64,38 @@ class SpeechSender:
 
     async def interrupt(self) -> None:
         """Cut what the provider says: everything that was handed over. Raises `ProviderError` if it does not."""
-        upstream_id = self._keeper.upstream_id
+        upstream_id = self._stream.upstream_id
         if upstream_id is None:
             return
         if self._capabilities.cut is InterruptMethod.CLOSE_STREAM:
-            await self._keeper.close("interrupted")
+            await self._stream.close("interrupted")
             return
         try:
             await self._provider.interrupt(upstream_id)
         except StreamGone as error:
-            await self._keeper.mark_ended(str(error))
+            await self._stream.mark_ended(str(error))
 
-    async def _send(self, line: SpeechItem, text: str) -> float:
-        if self._keeper.upstream_id is None:
+    async def _send(self, item: SpeechItem, text: str) -> float:
+        if self._stream.upstream_id is None:
             initial_text = None
             if self._capabilities.requires_initial_text:
-                initial_text = InitialText(line.utterance.id, text, more=not line.is_last_chunk)
-                line.in_flight = True
+                initial_text = InitialText(item.utterance.id, text, more=not item.is_last_chunk)
+                item.in_flight = True
             await self._open_stream(initial_text)
             if initial_text is not None:
                 return self._estimate(text)
-        upstream_id = self._keeper.upstream_id
+        upstream_id = self._stream.upstream_id
         if upstream_id is None:
             raise StreamGone("the stream ended while it was being opened")
-        native_answer = line.utterance.mode is Mode.CHAT and self._capabilities.chat
-        line.in_flight = True
+        native_answer = item.utterance.mode is Mode.CHAT and self._capabilities.chat
+        item.in_flight = True
         with metrics.provider_seconds.time():
             speech = await self._provider.speak(
                 upstream_id,
-                line.utterance.id,
+                item.utterance.id,
                 text,
                 Mode.CHAT if native_answer else Mode.REPEAT,
-                more=self._capabilities.appends and not line.is_last_chunk,
+                more=self._capabilities.appends and not item.is_last_chunk,
             )
         if speech.duration is not None:
             return speech.duration

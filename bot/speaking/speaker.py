@@ -1,18 +1,19 @@
-"""The speaking loop of one session: what is said next, when it is sent, and the four ways to stop it.
+"""The speaking loop of one session: what people do to it, what is sent, the four ways to stop it, and what becomes of
+what was not taken. What is sent next is decided by `bot.speaking.scheduler`.
 
 One utterance is being said (`current`) and at most one has been sent ahead, where the provider allows it. Text goes
 out in pieces, so that a provider never gets more than it takes at once, and never so far ahead of the voice that its
-text-idle timer could run out while the avatar still talks. Every method runs in the session's own task, one after the
-other; time and provider events come in as further work for that task. Knows no platform and no vendor."""
+text-idle timer could run out while the avatar still talks. Every method that waits runs in the session's own task, one
+after the other; time and provider events come in as further work for that task. Knows no platform and no vendor."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 
 from bot import sentences
+from bot.announcer import Announcer
 from bot.core.errors import (
     AuthenticationFailed,
     AvatarAway,
-    AvatarRelayError,
     ProviderError,
     QuotaExhausted,
     StoreError,
@@ -21,30 +22,23 @@ from bot.core.errors import (
     Transient,
     Trouble,
 )
+from bot.core.mailbox import Mailbox
 from bot.core.models import Utterance, UtteranceState
 from bot.core.ports import InitialText
-from bot.core.tasks import NamedTimers, TaskSet
+from bot.core.tasks import TaskSet
 from bot.services import Services
-from bot.speaking.answer_timeouts import TURN, longest_wait, took_too_long
 from bot.speaking.answers import Conversation
 from bot.speaking.chunks import Chunker
 from bot.speaking.item import SpeechItem, StateRecorder
 from bot.speaking.playout import Playout
 from bot.speaking.queue import SpeechQueue
 from bot.speaking.retry import RetryAfter, decide
+from bot.speaking.scheduler import SpeechScheduler
 from bot.speaking.sender import SpeechSender
-from bot.speaking.tracker import TIMER_IS_EARLY, PlaybackTracker
+from bot.speaking.tracker import PlaybackTracker
 from bot.streams.streams import SessionStream
 from bot.telemetry import metrics
 from bot.text import estimate_duration
-
-CHUNK_BUFFER = 8.0
-"""Seconds of an utterance that may still be unsaid when its next piece goes out."""
-
-SEND_AHEAD = 3.0
-"""Seconds of speech that may still be unsaid when the next utterance goes out. Enough to bridge the 2.5 to 3.6 s from
-text to speech that were reported; what has been sent ahead can only be taken back by a cut, so it is no more than
-needed."""
 
 NOT_TOLD = "nothing told how far the voice had come"
 
@@ -55,61 +49,71 @@ class Speaker:
     def __init__(
         self,
         services: Services,
-        keeper: SessionStream,
+        stream: SessionStream,
         tasks: TaskSet,
+        mailbox: Mailbox,
+        announcer: Announcer,
         *,
-        post: Callable[[Callable[[], Awaitable[None]]], None],
         open_stream: Callable[[InitialText | None], Awaitable[None]],
-        tell: Callable[[SpeechItem], None],
-        report_error: Callable[[tuple[str, str], AvatarRelayError], None],
         speed: float | None = None,
     ) -> None:
-        """`post` hands work to the session's task, `open_stream` opens the next stream of the session. `tell` publishes
-        what became of a line, `report_error` tells the channel (a sentence with its reference) and the log. `speed`:
-        how fast the session speaks, where that was chosen."""
+        """`open_stream` opens the next stream of the session. `speed`: how fast it speaks, where that was chosen."""
         self._clock = services.clock
         self._capabilities = services.provider.capabilities
-        self._keeper = keeper
-        self._post = post
-        self._complain = report_error
+        self._stream = stream
+        self._mailbox = mailbox
+        self._announcer = announcer
         conversation = Conversation(services.chat_model, services.policy.knowledge)
-        self._pieces = Chunker(self._capabilities, conversation, tasks, on_chunk=partial(post, self._wake))
-        self._states = StateRecorder(services.store, services.clock, tell)
-        self._queue = SpeechQueue(services.store, self._pieces, self._states, tell)
+        self._chunker = Chunker(self._capabilities, conversation, tasks, on_chunk=mailbox.wake)
+        self._states = StateRecorder(services.store, services.clock, announcer)
+        self._queue = SpeechQueue(services.store, self._chunker, self._states)
         self._playout = Playout(services.clock)
-        self._delivery = SpeechSender(services.provider, keeper, open_stream, speed)
-        self._timers = NamedTimers(services.clock)
-        self._paused = False
+        self._scheduler = SpeechScheduler(
+            self._capabilities,
+            services.clock,
+            mailbox,
+            announcer,
+            self._queue,
+            self._playout,
+            self._chunker,
+            self._states,
+        )
+        self._sender = SpeechSender(services.provider, stream, open_stream, speed)
+        self._arrived: deque[SpeechItem] = deque()
+        self._backing_off = False
         self._wanted_at = services.clock.monotonic()
-        self.held = False
+        self.is_paused = False
         self.waits_for_viewer = False
-        self.progress = PlaybackTracker(
+        self.tracker = PlaybackTracker(
             self._playout,
             self._states,
-            self._timers,
+            mailbox,
             reports_speech=self._capabilities.reports_speech,
-            post=post,
-            tell=tell,
             doubt=None if self._capabilities.confirms_text else self._fail_in_doubt,
         )
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
     def enqueue(self, utterance: Utterance) -> None:
-        """Put an accepted utterance in its place."""
-        self._queue.add(SpeechItem(utterance))
-        self.held = False
-        self._wanted_at = self._clock.monotonic()
+        """Take an utterance whose row is written; from any task. It gets in line behind every command given before
+        it: what those do, and whether the queue is held after them, is none of its business."""
+        self._arrived.append(SpeechItem(utterance))
+        self._mailbox.post(self._get_in_line)
+
+    async def _get_in_line(self) -> None:
+        self._queue.add(self._arrived.popleft())
+        self.is_paused = False
+        self.keep()
 
     async def interrupt(self) -> None:
         """Silence now. What waits is kept, and waits until the next message or a skip."""
-        self.held = bool(self._queue or self.ahead)
+        self.is_paused = bool(self._queue or self.ahead)
         await self._cut()
 
     async def skip(self) -> None:
         """Cut what is being said, or is about to be, and go on with the next."""
         if self.is_idle or self.is_talking_on:
-            self.held = False
+            self.is_paused = False
         elif self.current is None:
             # Written in the same moment, or skipped twice: its turn has come, and nobody has had time to begin it.
             self._playout.begin(self._queue.take())
@@ -117,10 +121,10 @@ class Speaker:
 
     async def clear(self) -> None:
         """Empty the queue; what is being said is said to the end."""
-        self.held = False
+        self.is_paused = False
         await self._queue.clear()
 
-    async def keep(self) -> None:
+    def keep(self) -> None:
         """Count as activity that somebody wants the avatar to stay."""
         self._wanted_at = self._clock.monotonic()
 
@@ -137,7 +141,8 @@ class Speaker:
 
         Raises `StoreError` if some of them could not be written; all are told all the same.
         """
-        self.forget_timers()
+        while self._arrived:
+            self._queue.add(self._arrived.popleft())
         self._take_back_ahead()
         trouble: StoreError | None = None
         while self.current is not None or self._playout.in_doubt is not None or self._queue:
@@ -151,26 +156,22 @@ class Speaker:
             raise trouble
 
     async def _abandon_current(self) -> None:
-        line = self.current
-        if line is None:
+        item = self.current
+        if item is None:
             return
-        await self._pieces.stop(line)
-        self._playout.remove(line)
-        if line.sent:
+        await self._chunker.stop(item)
+        self._playout.remove(item)
+        if item.sent:
             fate = UtteranceState.INTERRUPTED
         else:
-            fate = UtteranceState.UNKNOWN if line.in_flight else UtteranceState.DROPPED
-        await self._states.finish(line, fate)
-
-    def forget_timers(self) -> None:
-        """Nothing wakes the loop from now on."""
-        self._timers.stop()
+            fate = UtteranceState.UNKNOWN if item.in_flight else UtteranceState.DROPPED
+        await self._states.finish(item, fate)
 
     # --- what may be known of it -------------------------------------------------------------------------------------
 
     @property
     def current(self) -> SpeechItem | None:
-        """The line that is being said, or is about to be."""
+        """The item that is being said, or is about to be."""
         return self._playout.current
 
     @property
@@ -179,24 +180,29 @@ class Speaker:
         return self.current is not None and (self.current.sent or not self.current.waits_for_answer)
 
     @property
+    def is_saying_something(self) -> bool:
+        """Whether there is something to cut, or will be once the messages that just came in are looked at."""
+        return self.current is not None or self.is_talking_on or bool(self._arrived)
+
+    @property
     def is_talking_on(self) -> bool:
         """Whether the avatar is heard although all was to be cut: an interrupt failed."""
         return self.current is None and self._playout.unsaid > 0
 
     @property
     def ahead(self) -> SpeechItem | None:
-        """The line that was sent ahead."""
+        """The item that was sent ahead."""
         return self._playout.ahead
 
     @property
     def waiting(self) -> int:
         """How many utterances have not begun to be said."""
-        return len(self._queue) + (self.ahead is not None)
+        return len(self._arrived) + len(self._queue) + (self.ahead is not None)
 
     def queued(self) -> list[Utterance]:
         """The utterances that have not begun to be said, in their order."""
         ahead = [self.ahead] if self.ahead else []
-        return [line.utterance for line in (*ahead, *self._queue)]
+        return [item.utterance for item in (*ahead, *self._queue, *self._arrived)]
 
     @property
     def last_activity(self) -> float:
@@ -206,126 +212,57 @@ class Speaker:
     @property
     def is_idle(self) -> bool:
         """Nothing is being said and nothing is about to be."""
-        return self.current is None and (not self._queue or self.held)
+        return self.current is None and (not self._queue or self.is_paused)
 
     # --- what becomes of the stream -----------------------------------------------------------------------------------
 
     def adopt(self, in_flight: Sequence[Utterance]) -> None:
         """Note that an earlier process left this in the stream, so that the voice may still be at it."""
-        self._playout.talk_until(self._clock.monotonic() + self._delivery.estimate_remaining(in_flight))
+        self._playout.talk_until(self._clock.monotonic() + self._sender.estimate_remaining(in_flight))
 
     async def stream_ended(self, why: StreamGone) -> None:
         """The stream is gone. What was half said is settled as unknown, and told; what had been sent ahead is sent
         again."""
         if self.current is not None and self.current.sent:
-            await self._pieces.stop(self.current)
+            await self._chunker.stop(self.current)
             await self._fail(self._fall_silent(), UtteranceState.UNKNOWN, why)
         self._playout.reset()
         await self._settle_ahead()
 
-    def greet(self, line: SpeechItem) -> None:
+    def greet(self, item: SpeechItem) -> None:
         """Note that the stream was opened with a greeting, and is saying it."""
-        self._playout.begin(line)
-        self.progress.track(line, line.utterance.text, estimate_duration(line.utterance.text))
+        self._playout.begin(item)
+        self.tracker.track(item, item.utterance.text, estimate_duration(item.utterance.text))
 
     # --- the loop ----------------------------------------------------------------------------------------------------
 
     async def pump(self) -> None:
         """Send whatever may be sent now."""
-        while (line := await self._next_to_send()) is not None:
-            if not await self._send(line):
+        while not (self.is_paused or self._backing_off) and (item := await self._scheduler.next()) is not None:
+            if not await self._send(item):
                 return
 
-    async def _next_to_send(self) -> SpeechItem | None:
-        if self.held or self._paused:
-            return None
-        line = self.current
-        if line is None:
-            if not self._queue:
-                return None
-            line = self._queue.take()
-            self._playout.begin(line)
-        self._pieces.load(line)
-        if line.waits_for_answer:
-            return await self._wait_for_answer(line)
-        line.waits_since = None
-        if line.chunks:
-            return line if self._may_send_more(line) else None
-        error = line.answer_error
-        if error is not None and not line.sent:
-            self._playout.remove(line)
-            await self._states.finish(line, UtteranceState.FAILED, detail=str(error))
-            self._complain(sentences.failure(error), error)
-            return await self._next_to_send()
-        if error is not None and not line.told_of_break:
-            line.told_of_break = True
-            self._complain(sentences.answer_broke_off(error), error)
-        if self._may_send_ahead(line):
-            following = self._queue.take()
-            self._playout.follow_with(following)
-            self._pieces.load(following)
-            return following
-        return None
-
-    async def _wait_for_answer(self, line: SpeechItem) -> SpeechItem | None:
-        """Wait until the chat model has written more, as long as that may take, and let others speak meanwhile."""
-        now = self._clock.monotonic()
-        line.waits_since = now if line.waits_since is None else line.waits_since
-        waited = now - line.waits_since
-        if waited >= longest_wait(line) - TIMER_IS_EARLY:
-            await self._pieces.break_off(line, took_too_long(line))
-            return await self._next_to_send()
-        if line.sent or waited < TURN - TIMER_IS_EARLY:
-            self._wake_in("answer", (longest_wait(line) if line.sent else TURN) - waited, self._wake)
-            return None
-        other = self._queue.take_first(lambda waiting: not self._pieces.needs_answer(waiting.utterance))
-        if other is None:
-            self._wake_in("answer", longest_wait(line) - waited, self._wake)
-            return None
-        self._playout.remove(line)
-        self._queue.requeue(line)
-        self._playout.begin(other)
-        return await self._next_to_send()
-
-    def _may_send_more(self, line: SpeechItem) -> bool:
-        if not line.sent:
-            return True
-        return self._has_headroom(CHUNK_BUFFER) if self._capabilities.appends else not self._playout.is_talking
-
-    def _may_send_ahead(self, current: SpeechItem) -> bool:
-        following = self._queue.first
-        if not (self._capabilities.sends_ahead and current.is_complete and self.ahead is None) or following is None:
-            return False
-        return not self._pieces.needs_answer(following.utterance) and self._has_headroom(SEND_AHEAD)
-
-    def _has_headroom(self, ahead: float) -> bool:
-        """Whether no more than `ahead` seconds are unsaid; wakes the loop when that becomes true."""
-        if self._playout.unsaid > ahead:
-            self._wake_in("room", self._playout.unsaid - ahead, self._wake)
-            return False
-        return True
-
-    async def _send(self, line: SpeechItem) -> bool:
+    async def _send(self, item: SpeechItem) -> bool:
         """Hand one piece to the provider. False if the loop has to wait before it goes on."""
-        if not line.sent:
-            await self._states.advance(line, UtteranceState.SENDING)
+        if not item.sent:
+            await self._states.advance(item, UtteranceState.SENDING)
         try:
-            seconds = await self._delivery.say(line)
+            seconds = await self._sender.say(item)
         except (AuthenticationFailed, QuotaExhausted, Sunset):
             raise
         except ProviderError as error:
-            if isinstance(error, AvatarAway) and self._keeper.current is None:
+            if isinstance(error, AvatarAway) and self._stream.current is None:
                 # A stream was paid for and closed again for nothing: the next one would be the same.
                 raise
             metrics.provider_errors.labels(kind=type(error).__name__).inc()
-            return await self._handle_send_error(line, error)
-        text = line.chunks.popleft()
+            return await self._handle_send_error(item, error)
+        text = item.chunks.popleft()
         self.waits_for_viewer = False
-        if not line.sent:
-            line.sent = True
-            if line is self.current:
-                await self._states.advance(line, UtteranceState.SPEAKING)
-        self.progress.track(line, text, seconds)
+        if not item.sent:
+            item.sent = True
+            if item is self.current:
+                await self._states.advance(item, UtteranceState.SPEAKING)
+        self.tracker.track(item, text, seconds)
         return True
 
     # --- cutting -----------------------------------------------------------------------------------------------------
@@ -334,13 +271,13 @@ class Speaker:
         silent_at = self._playout.silent_at
         is_talking = self.is_talking_on
         if self.current is not None:
-            await self._pieces.stop(self.current)
-            line = self._fall_silent()
-            await self._states.finish(line, UtteranceState.INTERRUPTED)
-            is_talking = is_talking or line.sent
+            await self._chunker.stop(self.current)
+            item = self._fall_silent()
+            await self._states.finish(item, UtteranceState.INTERRUPTED)
+            is_talking = is_talking or item.sent
         if is_talking:
             try:
-                await self._delivery.interrupt()
+                await self._sender.interrupt()
             except ProviderError as error:
                 await self._handle_interrupt_error(error, silent_at)
             else:
@@ -348,74 +285,66 @@ class Speaker:
         await self._settle_ahead()
 
     async def _handle_interrupt_error(self, error: ProviderError, silent_at: float) -> None:
-        """The provider was not interrupted: it says to the end what it was given, the line sent ahead included, and
+        """The provider was not interrupted: it says to the end what it was given, the item sent ahead included, and
         what is sent now is said after that."""
         self._playout.talk_until(silent_at)
-        if (line := self._queue.first) is not None and line.utterance.state is not UtteranceState.QUEUED:
+        if (item := self._queue.first) is not None and item.utterance.state is not UtteranceState.QUEUED:
             await self._fail(self._queue.take(), UtteranceState.UNKNOWN, error)
-        self._complain(sentences.interrupt_failed(error), error)
+        self._announcer.report_error(sentences.interrupt_failed(error), error)
 
     def _fall_silent(self) -> SpeechItem:
-        """Take the current line out of the loop; the one sent ahead goes back to the queue, or into doubt."""
-        line = self._playout.cut()
-        self.progress.cancel_end()
+        """Take the current item out of the loop; the one sent ahead goes back to the queue, or into doubt."""
+        item = self._playout.cut()
+        self.tracker.cancel_end()
         self._take_back_ahead()
-        return line
+        return item
 
     def _take_back_ahead(self) -> None:
-        if (line := self._playout.take_back()) is not None:
-            self._queue.requeue(line)
+        if (item := self._playout.take_back()) is not None:
+            self._queue.requeue(item)
 
     async def _settle_doubt(self) -> None:
-        if (line := self._playout.take_doubtful()) is not None:
-            await self._fail_in_doubt(line)
+        if (item := self._playout.take_doubtful()) is not None:
+            await self._fail_in_doubt(item)
 
-    async def _fail_in_doubt(self, line: SpeechItem) -> None:
+    async def _fail_in_doubt(self, item: SpeechItem) -> None:
         untold = Transient(NOT_TOLD, may_have_taken_effect=True, trouble=Trouble.UNCONFIRMED)
-        await self._fail(line, UtteranceState.UNKNOWN, untold)
+        await self._fail(item, UtteranceState.UNKNOWN, untold)
 
     async def _settle_ahead(self) -> None:
-        """Write down what became of the line that had been sent ahead."""
+        """Write down what became of the item that had been sent ahead."""
         await self._settle_doubt()
-        if (line := self._queue.first) is not None and line.utterance.state is not UtteranceState.QUEUED:
-            await self._states.advance(line, UtteranceState.QUEUED)
+        if (item := self._queue.first) is not None and item.utterance.state is not UtteranceState.QUEUED:
+            await self._states.advance(item, UtteranceState.QUEUED)
 
     # --- trouble -----------------------------------------------------------------------------------------------------
 
-    async def _handle_send_error(self, line: SpeechItem, error: ProviderError) -> bool:
+    async def _handle_send_error(self, item: SpeechItem, error: ProviderError) -> bool:
         """Carry out what becomes of a piece the provider did not take. True if the loop may go on at once."""
-        verdict = decide(error, line.attempts, is_open=self._keeper.current is not None)
+        verdict = decide(error, item.attempts, is_open=self._stream.current is not None)
         if not isinstance(verdict, RetryAfter):
-            await self._fail(line, verdict.state, error)
+            await self._fail(item, verdict.state, error)
             return True
-        line.attempts += verdict.counts
+        item.attempts += verdict.counts
         self.waits_for_viewer = verdict.waits_for_viewer
-        if not line.sent:
-            self._playout.remove(line)
-            self._queue.requeue(line)
-            await self._states.advance(line, UtteranceState.QUEUED)
+        if not item.sent:
+            self._playout.remove(item)
+            self._queue.requeue(item)
+            await self._states.advance(item, UtteranceState.QUEUED)
         if isinstance(error, StreamGone):
-            await self._keeper.mark_ended(str(error))
+            await self._stream.mark_ended(str(error))
             await self.stream_ended(error)
         if verdict.seconds:
-            self._paused = True
-            self._wake_in("again", verdict.seconds, self._resume)
+            self._backing_off = True
+            self._mailbox.call_later("again", verdict.seconds, self._resume)
         return not verdict.seconds
 
     async def _resume(self) -> None:
-        self._paused = False
+        self._backing_off = False
 
-    async def _fail(self, line: SpeechItem, state: UtteranceState, error: ProviderError) -> None:
-        await self._pieces.stop(line)
-        self._playout.remove(line)
-        await self._states.finish(line, state, detail=str(error))
-        if line.stored:
-            self._complain(sentences.not_said(state, error), error)
-
-    # --- waking up ---------------------------------------------------------------------------------------------------
-
-    def _wake_in(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        self._timers.start(name, seconds, partial(self._post, work))
-
-    async def _wake(self) -> None:
-        """Wakes the session's task, which pumps after every piece of work."""
+    async def _fail(self, item: SpeechItem, state: UtteranceState, error: ProviderError) -> None:
+        await self._chunker.stop(item)
+        self._playout.remove(item)
+        await self._states.finish(item, state, detail=str(error))
+        if item.stored:
+            self._announcer.report_error(sentences.not_said(state, error), error)

@@ -1,16 +1,15 @@
 """How far the avatar has come with what it was given: as the provider's events tell, by the clock where they do not.
 
-Ends each line that is said, so that the one sent ahead begins. Sends nothing; decides nothing about what is said next.
+Ends each item that is said, so that the one sent ahead begins. Sends nothing; decides nothing about what is said next.
 """
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 import structlog
 
+from bot.core.mailbox import Mailbox
 from bot.core.models import UtteranceState
 from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted
-from bot.core.tasks import NamedTimers
 from bot.speaking.item import SpeechItem, StateRecorder
 from bot.speaking.playout import Playout
 
@@ -24,28 +23,24 @@ TIMER_IS_EARLY = 0.05
 
 
 class PlaybackTracker:
-    """Follows the voice through the lines of a playout."""
+    """Follows the voice through the items of a playout."""
 
     def __init__(
         self,
         playout: Playout,
         states: StateRecorder,
-        timers: NamedTimers,
+        mailbox: Mailbox,
         *,
         reports_speech: bool,
-        post: Callable[[Callable[[], Awaitable[None]]], None],
-        tell: Callable[[SpeechItem], None],
         doubt: Callable[[SpeechItem], Awaitable[None]] | None = None,
     ) -> None:
-        """`reports_speech` as in `Capabilities`. `post` hands work to the session's task, `tell` publishes what became
-        of a line. `doubt` ends one of which nothing ever told that it began; without it, it counts as said."""
+        """`reports_speech` as in `Capabilities`. `doubt` ends an item of which nothing ever told that it began;
+        without it, it counts as said."""
         self._playout = playout
         self._states = states
-        self._timers = timers
+        self._mailbox = mailbox
         self._grace = LOST_EVENT if reports_speech else 0.0
         self._reports_speech = reports_speech
-        self._post = post
-        self._tell = tell
         self._doubt = doubt
 
     @property
@@ -54,28 +49,28 @@ class PlaybackTracker:
         current = self._playout.current
         return current is not None and not current.is_complete
 
-    def track(self, line: SpeechItem, text: str, seconds: float) -> None:
-        """The provider has taken `text` of a line, which it says for `seconds`."""
-        self._playout.give(line, text, seconds)
+    def track(self, item: SpeechItem, text: str, seconds: float) -> None:
+        """The provider has taken `text` of an item, which it says for `seconds`."""
+        self._playout.give(item, text, seconds)
         self._check_end()
 
     async def heard(self, event: SpeechStarted | SpeechEnded | AnswerHeard) -> None:
         """Take note of speech that started or ended, and of an answer, which may come after its speech has ended.
 
-        Raises `StoreError` if the state of a line could not be written.
+        Raises `StoreError` if the state of an item could not be written.
         """
         match event:
             case SpeechStarted(utterance_id):
-                if (line := await self._reached(utterance_id)) is not None:
-                    line.heard = True
+                if (item := await self._reached(utterance_id)) is not None:
+                    item.heard = True
             case SpeechEnded(utterance_id):
-                if (line := await self._reached(utterance_id)) is not None:
-                    line.heard = True
+                if (item := await self._reached(utterance_id)) is not None:
+                    item.heard = True
                     await self._end_of_chunk()
             case AnswerHeard(utterance_id, text):
-                if (line := self._playout.find(utterance_id)) is not None:
-                    line.heard_answer = text
-                    self._tell(line)
+                if (item := self._playout.find(utterance_id)) is not None:
+                    item.heard_answer = text
+                    self._states.publish(item)
 
     async def words_heard(self, characters: int) -> None:
         """Take note of how far the voice is."""
@@ -85,10 +80,10 @@ class PlaybackTracker:
 
     def cancel_end(self) -> None:
         """What was expected was cut: no end is to come."""
-        self._timers.cancel("end")
+        self._mailbox.cancel("end")
 
     async def _reached(self, utterance_id: str) -> SpeechItem | None:
-        """The current line, where it is this utterance. Hearing the one sent ahead means that the current one is
+        """The current item, where it is this utterance. Hearing the one sent ahead means that the current one is
         over."""
         if (ahead := self._playout.ahead) is not None and ahead.utterance.id == utterance_id:
             await self._end_of_current()
@@ -96,7 +91,7 @@ class PlaybackTracker:
         return current if current is not None and current.utterance.id == utterance_id else None
 
     def _check_end(self) -> None:
-        self._timers.start("end", self._playout.unsaid + self._grace, partial(self._post, self._end_of_time))
+        self._mailbox.call_later("end", self._playout.unsaid + self._grace, self._end_of_time)
 
     async def _end_of_time(self) -> None:
         current = self._playout.current
@@ -120,7 +115,7 @@ class PlaybackTracker:
         said = self._playout.end_current()
         begun = self._playout.current
         if begun is None:
-            self._timers.cancel("end")
+            self._mailbox.cancel("end")
         else:
             self._check_end()
         if said is not None and self._doubt is not None and said.stored and not said.heard:

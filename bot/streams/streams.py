@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from bot.announcer import Announcer
 from bot.core import ids
 from bot.core.backoff import Backoff
 from bot.core.errors import ConcurrencyReached, ProviderError, StoreError, StreamGone, Transient
@@ -125,7 +126,11 @@ class StreamCloser:
 
 
 class SessionStream:
-    """The one open stream of a session, if there is one."""
+    """The one open stream of a session, if there is one.
+
+    idle_timeout: after how many seconds of silence the provider was asked to end it by itself; None if an earlier
+    process asked.
+    """
 
     def __init__(
         self,
@@ -134,20 +139,20 @@ class SessionStream:
         store: Store,
         closer: StreamCloser,
         clock: Clock,
-        not_confirmed: Callable[[], None],
+        announcer: Announcer,
     ) -> None:
-        """`not_confirmed` is called where the provider did not confirm a close at once."""
         self._session_id = session_id
         self._provider = provider
         self._store = store
         self._closer = closer
         self._clock = clock
-        self._not_confirmed = not_confirmed
+        self._announcer = announcer
         self._is_wanted = True
         self._past_seconds = 0.0
         self._open_since: float | None = None
         self.current: Stream | None = None
         self.playback: Playback | None = None
+        self.idle_timeout: float | None = None
 
     @property
     def upstream_id(self) -> str | None:
@@ -168,6 +173,7 @@ class SessionStream:
             created_at=self._clock.now(),
         )
         self._is_wanted = True
+        self.idle_timeout = request.idle_timeout
         asked_at = self._clock.monotonic()
         creating = asyncio.create_task(self._create(stream, request, asked_at), name=f"create stream {stream.id}")
         try:
@@ -199,7 +205,7 @@ class SessionStream:
         confirm."""
         stream = self._release()
         if stream is not None and not await self._closer.close(stream, detail):
-            self._not_confirmed()
+            self._announcer.report_unconfirmed_close()
 
     async def mark_ended(self, detail: str) -> None:
         """Note that the provider has ended the stream by itself."""

@@ -69,7 +69,7 @@ async def relay_all(bot: BenchBot, round_: int) -> float:
         for number in range(PER_SESSION):
             key = f"{round_}-{place}-{number}"
             await bot.relay.receive(Message(running.session.channel, ACTOR, TEXT, keys=(key,), message_id=key))
-        await running.quiet.wait()
+        await running.idle.wait()
 
     started = time.perf_counter()
     await asyncio.gather(*(write(place) for place in range(len(sessions))))
@@ -132,7 +132,7 @@ async def latency(folder: Path) -> None:
                 for number in range(1000):
                     group.create_task(write(number))
                     await asyncio.sleep(1 / 50)
-            await asyncio.gather(*(one.quiet.wait() for one in running))
+            await asyncio.gather(*(one.idle.wait() for one in running))
     added = sorted((stopwatch.handed[key] - at) * 1000 for key, at in arrived.items())
     wire = statistics.median((stopwatch.taken[key] - stopwatch.handed[key]) * 1000 for key in arrived)
     say(
@@ -180,7 +180,7 @@ async def thousand(folder: Path, name: str) -> None:
 async def wake(bot: BenchBot, running: list[AvatarSession]) -> None:
     """Have every session speak once, so that every stream is open when the bot goes away."""
     await asyncio.gather(*(bot.relay.receive(Message(one.session.channel, ACTOR, TEXT)) for one in running))
-    await asyncio.gather(*(one.quiet.wait() for one in running))
+    await asyncio.gather(*(one.idle.wait() for one in running))
     assert all(one.stream is not None for one in running)
 
 
@@ -188,7 +188,7 @@ async def warm_up(bot: BenchBot) -> None:
     """What the first session of all loads and caches is start-up, not a session."""
     for one in await bot.start(1):
         await bot.relay.receive(Message(one.session.channel, ACTOR, TEXT))
-        await one.quiet.wait()
+        await one.idle.wait()
 
 
 async def bare_look_ups(address: str, number: int) -> float:

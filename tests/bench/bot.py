@@ -48,7 +48,7 @@ class BenchBot:
                 await self.sessions.start(channel, ACTOR, StartOptions())
                 running = self.sessions.in_channel(channel)
                 assert running is not None
-                await running.quiet.wait()
+                await running.idle.wait()
                 return running
 
         return list(await asyncio.gather(*(open_one(place) for place in range(number))))

@@ -156,7 +156,7 @@ async def latency(folder: Path) -> None:
             await chat.slash("/avatar start", channel=channel)
         await chat.bot.until(lambda: len(chat.bot.bot.sessions) == CHANNELS)
         sessions = list(chat.bot.bot.sessions)
-        await chat.bot.until(lambda: all(one.is_live and one.quiet.is_set() for one in sessions))
+        await chat.bot.until(lambda: all(one.is_live and one.idle.is_set() for one in sessions))
         upstream = {int(one.session.channel.id): one.stream.upstream_id or "" for one in sessions if one.stream}
         ours, bare = Watch(), Watch()
         watch_provider(chat.bot.bot.sessions.services.provider, ours)

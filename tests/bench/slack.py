@@ -113,7 +113,7 @@ async def _through_the_bot(folder: Path, address: str) -> Times:
 
         async def quiet() -> None:
             for running in application.bot.sessions:
-                await running.quiet.wait()
+                await running.idle.wait()
 
         return await _write_all(twin, place, quiet)
 

@@ -305,7 +305,7 @@ class BotHarness:
         await self.type(line, channel=channel)
         running = self.sessions.in_channel(channel)
         assert running is not None
-        await self.until(lambda: running.is_live and running.quiet.is_set())
+        await self.until(lambda: running.is_live and running.idle.is_set())
         return running
 
     # --- time --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ async def begin(chat: Driver) -> None:
     """Bring the avatar and wait until it is live and has said its greeting."""
     await chat.command("/avatar start")
     await chat.until_read("live")
-    await chat.bot.until(lambda: all(running.is_live and running.quiet.is_set() for running in chat.bot.bot.sessions))
+    await chat.bot.until(lambda: all(running.is_live and running.idle.is_set() for running in chat.bot.bot.sessions))
 
 
 async def test_start_says_what_it_costs_when_it_leaves_and_where_to_watch(chat: Driver) -> None:
@@ -136,7 +136,7 @@ async def test_without_an_avatar_the_answer_says_how_to_bring_one(chat: Driver, 
 
 async def test_nothing_to_cut_is_said_so(chat: Driver) -> None:
     await begin(chat)
-    await chat.bot.until(lambda: all(running.quiet.is_set() for running in chat.bot.bot.sessions))
+    await chat.bot.until(lambda: all(running.idle.is_set() for running in chat.bot.bot.sessions))
     assert "is not saying anything" in await chat.command("/avatar interrupt")
     assert "is not saying anything" in await chat.command("/avatar skip")
 

@@ -17,19 +17,19 @@ WHILE_IT_RUNS = [reason for reason in EndReason if reason is not EndReason.SHUTD
 async def keep_waiting(chat: Driver, *texts: str, by: str = ANA) -> None:
     """Have the avatar say something long, and texts wait behind it."""
     await chat.write(LONG)
-    await chat.bot.until(lambda: any(running.speech.current for running in chat.bot.bot.sessions))
+    await chat.bot.until(lambda: any(running.speaker.current for running in chat.bot.bot.sessions))
     for text in texts:
         assert "ahead of it" in await chat.command(f"/avatar say {text}", by=by)
 
 
 async def begin(chat: Driver) -> None:
     await chat.command("/avatar start")
-    await chat.bot.until(lambda: all(running.is_live and running.quiet.is_set() for running in chat.bot.bot.sessions))
+    await chat.bot.until(lambda: all(running.is_live and running.idle.is_set() for running in chat.bot.bot.sessions))
 
 
 async def end(chat: Driver, reason: EndReason) -> None:
     for running in chat.bot.bot.sessions:
-        running.request_stop(reason)
+        running.stop.request(reason)
     await chat.bot.until(lambda: len(chat.bot.bot.sessions) == 0)
 
 
@@ -82,7 +82,7 @@ async def test_the_context_menu_is_an_entry_like_the_others(discord: DiscordDriv
     message = await discord.twin.write(discord.channel, discord.people[BEN], "pointed at")
     await keep_waiting(discord)
     await discord.twin.context_menu(discord.channel, discord.people[ANA], "Let the avatar say this", message)
-    await discord.bot.until(lambda: any(running.queued() for running in discord.bot.bot.sessions))
+    await discord.bot.until(lambda: any(running.speaker.queued() for running in discord.bot.bot.sessions))
     await end(discord, EndReason.IDLE)
 
     await discord.until_told_unsaid("pointed at")
@@ -129,7 +129,7 @@ async def test_the_shortcut_and_a_command_by_mention_are_entries_like_the_others
     await keep_waiting(slack)
     await slack.twin.shortcut(message, "say_this", slack.people[ANA])
     await slack.write("say by mention", by=BEN)
-    await slack.bot.until(lambda: sum(len(running.queued()) for running in slack.bot.bot.sessions) == 2)
+    await slack.bot.until(lambda: sum(len(running.speaker.queued()) for running in slack.bot.bot.sessions) == 2)
     await end(slack, EndReason.IDLE)
 
     await slack.until_told_unsaid("pointed at")

@@ -75,10 +75,10 @@ async def tell_the_end_twice(chat: DiscordDriver | SlackDriver, is_marked: Calla
     its first mark, so that this end comes after it."""
     await begin(chat)
     await chat.write("hello")
-    await chat.bot.until(lambda: any(running.queued() for running in chat.bot.bot.sessions))
+    await chat.bot.until(lambda: any(running.speaker.queued() for running in chat.bot.bot.sessions))
     await chat.bot.until(is_marked)
     (running,) = chat.bot.bot.sessions
-    spoken = replace(running.queued()[0], state=UtteranceState.SPOKEN)
+    spoken = replace(running.speaker.queued()[0], state=UtteranceState.SPOKEN)
     for answer in (None, "hello to you"):
         chat.bot.bot.sessions.services.event_bus.publish(UtteranceChanged(running.session.channel, spoken, answer))
         await chat.bot.clock.sleep(5)

@@ -51,7 +51,7 @@ async def test_an_admin_cannot_stop_a_session_of_another_workspace_nor_learn_tha
         reply = await world.type(f"/avatar-admin stop {there.session.id}", MIA)
         unknown = await world.type("/avatar-admin stop zzzzzz", MIA)
         assert reply.text == unknown.text.replace("zzzzzz", there.session.id)
-        assert not there.is_stopping
+        assert not there.stop.is_set
 
 
 async def test_stop_all_of_an_admin_stops_their_own_workspace_alone(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ async def test_stop_all_of_an_admin_stops_their_own_workspace_alone(tmp_path: Pa
         await world.until(lambda: len(world.sessions) == 1)
         (left,) = world.sessions
         assert left.session.channel == THERE
-        assert not left.is_stopping
+        assert not left.stop.is_set
 
 
 async def test_cleanup_of_an_admin_closes_nothing_of_another_workspace(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ async def test_a_stop_asked_for_by_the_shell_is_obeyed_within_a_second(tmp_path:
         running = await world.start()
         assert await world.store.request_stop(running.session.id, "shell:operator")
         await world.pass_time(1.0)
-        assert running.is_stopping
+        assert running.stop.is_set
         await world.until(running.closed.is_set)
         (row,) = await world.rows(tables.sessions)
         assert row.end_reason == EndReason.ADMIN
@@ -237,7 +237,7 @@ async def test_channel_that_is_gone_reads_nothing_any_more(tmp_path: Path) -> No
             await world.until(lambda running=running: running.is_live)
             before = len(world.notices)
             if already_ending:
-                running.request_stop(EndReason.IDLE)
+                running.stop.request(EndReason.IDLE)
             await world.sessions.end_in_channels(partial(eq, CHANNEL), "the channel was archived")
             await world.until(running.closed.is_set)
             await world.pass_time(1.0)

@@ -11,7 +11,7 @@ from bot import sentences
 from bot.core.errors import AnswerError, AnswerTrouble
 from bot.core.events import UtteranceChanged
 from bot.core.models import UtteranceState
-from bot.speaking.answer_timeouts import FIRST_WORD, NEXT_WORDS, TURN
+from bot.speaking.scheduler import FIRST_WORD, NEXT_WORDS, TURN
 from tests.fakes.chat_api import COMMENT, DONE, ChatApi, Script, delta, whole
 from tests.harness.bot import BotHarness, with_policy
 

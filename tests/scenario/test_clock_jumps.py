@@ -5,6 +5,7 @@ Idle and longest stay go by monotonic time; the time of day is for people, for r
 otherwise.
 """
 
+import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +19,7 @@ from pydantic import SecretStr
 from adapters.simulator import Simulator
 from adapters.web import SignedWatchLinks
 from bot.access.quotas import Limits, Quotas
+from bot.core import ids
 from bot.core.clock import SystemClock
 from bot.core.errors import LinkInvalid
 from bot.core.events import UtteranceChanged
@@ -115,6 +117,26 @@ async def test_order_of_what_waits_holds_over_a_jump_and_a_restart(world: TwoMac
     changes = [event.utterance for event in world.events if isinstance(event, UtteranceChanged)]
     spoken = [change.text for change in changes if change.state is UtteranceState.SPOKEN and change.text in waiting[1:]]
     assert spoken == waiting[1:]
+
+
+async def test_what_is_written_after_a_restart_waits_behind_what_waited_before_it(
+    world: TwoMachines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.start()
+    await world.write(LONG)
+    waiting = [f"{place} message that waits for its turn" for place in ("the second", "the third", "the fourth")]
+    for text in waiting[:2]:
+        await world.write(text)
+    await world.crash()
+    # The next process knows nothing of the ids that this one has made, and its clock is behind.
+    monkeypatch.setattr(ids, "_latest", 0)
+    monkeypatch.setattr(ids, "_count", itertools.count())
+    world.clock.jump(-HOUR)
+    await world.boot()
+    await world.write(waiting[2])
+    await world.until(lambda: all(world.ended_as(text, UtteranceState.SPOKEN) for text in waiting))
+    changes = [event.utterance for event in world.events if isinstance(event, UtteranceChanged)]
+    assert [change.text for change in changes if change.state is UtteranceState.SPOKEN] == waiting
 
 
 @BACK_AND_FORTH

@@ -149,6 +149,20 @@ async def test_what_is_cut_on_its_heels_is_not_said_to_its_end(realtime: BotHarn
     assert realtime.states("a message that takes a while to be said")[-1] is UtteranceState.INTERRUPTED
 
 
+async def test_what_was_asked_before_a_message_is_done_before_it_gets_in_line(realtime: BotHarness) -> None:
+    await realtime.start()
+    texts = [f"the {place} message, which takes a while to be said" for place in ("first", "second", "third")]
+    for text in texts[:2]:
+        await realtime.write(text)
+    await realtime.until(lambda: realtime.states(texts[0])[-1:] == [UtteranceState.SPEAKING])
+    # The skip lets go on what the interrupt has paused, and cuts nothing; the message must not take its pause away.
+    await asyncio.gather(
+        *(realtime.type(line) for line in ("/avatar interrupt", "/avatar skip")), realtime.write(texts[2])
+    )
+    await realtime.until(lambda: realtime.ended_as(texts[2], UtteranceState.SPOKEN))
+    assert [realtime.states(text)[-1] for text in texts[:2]] == [UtteranceState.INTERRUPTED, UtteranceState.SPOKEN]
+
+
 async def test_two_skips_in_one_moment_skip_two_messages(realtime: BotHarness) -> None:
     await realtime.start()
     texts = [f"the {place} message, which takes a while to be said" for place in ("first", "second", "third")]
@@ -233,7 +247,7 @@ async def test_a_stop_that_a_crash_cut_off_is_done_when_it_is_delivered_again(tm
         await asyncio.gather(answering, return_exceptions=True)
         await world.boot()
         await world.commands.run(delivered(world, "/avatar stop"))
-        assert world.running is None or world.running.is_stopping
+        assert world.running is None or world.running.stop.is_set
         await world.until(lambda: world.running is None)
         assert world.open_streams == []
 

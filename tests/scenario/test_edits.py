@@ -184,7 +184,7 @@ async def test_what_was_sent_ahead_is_said_once_and_as_it_was(tmp_path: Path) ->
         running = world.running
         assert running is not None
         await write(world, "sent ahead", "ahead")
-        await world.until(lambda: running.speech.ahead is not None)
+        await world.until(lambda: running.speaker.ahead is not None)
         await edit(world, "ahead", "too late")
         await world.until(lambda: world.ended_as("sent ahead", UtteranceState.SPOKEN))
         assert world.heard == [LONG, "sent ahead"]
@@ -210,7 +210,7 @@ async def test_a_question_whose_answer_is_being_written_is_answered_as_it_was_as
         await write(world, QUESTION, "question", Mode.CHAT)
         running = world.running
         assert running is not None
-        await world.until(lambda: running.speech.current is not None and running.speech.current.answering is not None)
+        await world.until(lambda: running.speaker.current is not None and running.speaker.current.answering is not None)
         if delete:
             await world.relay.delete(CHANNEL, "question")
         else:
@@ -265,7 +265,7 @@ async def test_a_message_edited_at_any_turn_of_its_sending_is_said_once_in_one_o
         await asyncio.sleep(0)
     await edit(world, "message", "version two")
     await writing
-    await world.until(lambda: len(world.spoken) == 1 and world.running is not None and world.running.quiet.is_set())
+    await world.until(lambda: len(world.spoken) == 1 and world.running is not None and world.running.idle.is_set())
     assert world.heard in (["version one"], ["version two"])
     assert list(await rows_by_text(world)) == world.heard
 

@@ -52,7 +52,7 @@ async def test_a_longer_idle_time_keeps_a_session_that_was_about_to_end(streamin
     await streaming.pass_time(290)
     await streaming.type("/avatar idle 600")
     await streaming.pass_time(200)
-    assert not running.is_stopping
+    assert not running.stop.is_set
     await streaming.pass_time(120)
     assert running.closed.is_set()
 
@@ -71,7 +71,7 @@ async def test_the_time_an_avatar_takes_to_come_is_no_idle_time(streaming: BotHa
     running = await streaming.start()
     await streaming.pass_time(5)
     assert warnings(streaming) == []
-    assert not running.is_stopping
+    assert not running.stop.is_set
     await streaming.pass_time(12)
     assert running.closed.is_set()
 
@@ -82,7 +82,7 @@ async def test_the_choice_holds_for_the_next_sessions_of_the_channel_and_for_no_
     here, there = await streaming.start(), await streaming.start(channel=SECOND)
     await streaming.pass_time(70)
     assert here.closed.is_set()
-    assert not there.is_stopping
+    assert not there.stop.is_set
 
 
 async def test_the_choice_holds_over_a_restart(streaming: BotHarness) -> None:
@@ -136,7 +136,7 @@ async def test_default_holds_for_the_next_session_and_over_a_restart(streaming: 
     await streaming.boot()
     running = await streaming.start()
     await streaming.pass_time(230)
-    assert not running.is_stopping
+    assert not running.stop.is_set
 
 
 @pytest.mark.parametrize("seconds", ["4.9", "0", "-60", "3601", "inf", "nan", "soon", "60 s", "1e9"])
@@ -198,7 +198,7 @@ async def test_the_warning_has_a_button_to_keep_the_avatar(streaming: BotHarness
     assert [(button.verb, button.label) for button in warning.reply.buttons] == [("keep", "Keep it here")]
     assert await press(streaming, "keep", running.session.id) == "Good, the avatar stays."
     await streaming.pass_time(200)
-    assert not running.is_stopping
+    assert not running.stop.is_set
     await streaming.pass_time(110)
     assert running.closed.is_set()
 
@@ -208,7 +208,7 @@ async def test_a_stream_that_is_kept_outlives_the_providers_own_idle_time(stream
     await streaming.pass_time(290)
     await press(streaming, "keep", running.session.id)
     await streaming.pass_time(280)
-    assert not running.is_stopping
+    assert not running.stop.is_set
     assert len(streaming.open_streams) == 1
     assert len(streaming.simulator.streams()) == 1
 
@@ -220,7 +220,7 @@ async def test_a_stream_outlives_the_idle_time_it_was_opened_with_where_the_chan
     await streaming.pass_time(280)
     await streaming.type("/avatar idle 900")
     await streaming.pass_time(300)
-    assert not running.is_stopping
+    assert not running.stop.is_set
     assert len(streaming.open_streams) == 1
     assert len(streaming.simulator.streams()) == 1
 
@@ -258,7 +258,7 @@ async def test_a_button_of_an_earlier_session_does_nothing_to_the_one_that_is_th
     assert await press(streaming, verb, earlier.session.id) == over
     running = await streaming.start()
     assert await press(streaming, verb, earlier.session.id) == over
-    assert not running.is_stopping
+    assert not running.stop.is_set
 
 
 async def test_an_avatar_that_is_kept_for_ever_leaves_after_its_longest_stay(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ async def test_an_avatar_that_is_kept_for_ever_leaves_after_its_longest_stay(tmp
     async with BotHarness(tmp_path, "heygen-streaming", policy=policy) as world:
         running = await world.start()
         for _ in range(10):
-            if not running.is_stopping:
+            if not running.stop.is_set:
                 await world.type("/avatar keep")
             await world.pass_time(22)
         assert running.closed.is_set()
@@ -283,7 +283,7 @@ async def test_a_session_nobody_watches_leaves_earlier(tmp_path: Path) -> None:
     async with BotHarness(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
         running = await world.start()
         await world.pass_time(35)
-        assert not running.is_stopping
+        assert not running.stop.is_set
         await world.pass_time(12)
         assert running.closed.is_set()
         (row,) = await world.rows(tables.sessions)
@@ -303,7 +303,7 @@ async def test_who_does_not_watch_is_warned_with_a_button_to_keep_the_avatar(tmp
         assert [button.verb for button in warning.reply.buttons] == ["keep"]
         assert await press(world, "keep", running.session.id) == "Good, the avatar stays."
         await world.pass_time(20)
-        assert not running.is_stopping
+        assert not running.stop.is_set
         await world.pass_time(25)
         assert running.closed.is_set()
         assert len(warnings(world)) == 2
@@ -326,7 +326,7 @@ async def test_who_opens_the_page_after_the_warning_keeps_the_avatar(tmp_path: P
         assert len(warnings(world)) == 1
         with world.sessions.services.event_bus.subscribe(running.session.id):
             await world.pass_time(100)
-            assert not running.is_stopping
+            assert not running.stop.is_set
             assert len(warnings(world)) == 1
         await world.pass_time(30)
         assert len(warnings(world)) == 2
@@ -350,9 +350,9 @@ async def test_a_session_somebody_watches_stays_its_idle_time(tmp_path: Path) ->
         running = await world.start()
         with world.sessions.services.event_bus.subscribe(running.session.id):
             await world.pass_time(200)
-            assert not running.is_stopping
+            assert not running.stop.is_set
         await world.pass_time(30)
-        assert not running.is_stopping
+        assert not running.stop.is_set
         await world.pass_time(20)
         assert running.closed.is_set()
 
@@ -365,7 +365,7 @@ async def test_writing_and_keeping_count_where_nobody_watches(tmp_path: Path) ->
         await world.pass_time(35)
         await world.type("/avatar keep")
         await world.pass_time(35)
-        assert not running.is_stopping
+        assert not running.stop.is_set
         await world.pass_time(15)
         assert running.closed.is_set()
 
@@ -382,7 +382,7 @@ async def test_where_it_is_not_configured_it_makes_no_difference_who_watches(tmp
     async with BotHarness(tmp_path, "heygen-streaming") as world:
         running = await world.start()
         await world.pass_time(290)
-        assert not running.is_stopping
+        assert not running.stop.is_set
 
 
 # --- the longest stay and the provider -------------------------------------------------------------------------------

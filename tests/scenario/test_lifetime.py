@@ -103,7 +103,7 @@ async def stays_for_its_whole_idle_time(world: BotHarness) -> bool:
     running = world.running
     assert running is not None
     await world.pass_time(990)
-    has_stayed = len(world.open_streams) == len(world.simulator.streams()) == 1 and not running.is_stopping
+    has_stayed = len(world.open_streams) == len(world.simulator.streams()) == 1 and not running.stop.is_set
     await world.pass_time(20)
     return has_stayed and running.closed.is_set() and world.open_streams == []
 
@@ -152,7 +152,7 @@ async def test_a_stream_that_is_over_is_noticed_by_its_keep_alive(tmp_path: Path
         running = await world.start()
         world.simulator.drop_stream(world.open_streams[0].id)
         await world.pass_time(31)
-        assert running.stream is None
+        assert running.stream.current is None
         await world.write("are you there")
         await world.until(lambda: world.ended_as("are you there", UtteranceState.SPOKEN))
 

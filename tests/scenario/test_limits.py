@@ -202,7 +202,7 @@ async def test_one_channels_limit_is_not_used_up_by_another_but_the_workspaces_i
         assert second.closed.is_set()
         (used,) = (seconds for name, seconds in await workspaces(world) if name == CHANNEL.workspace)
         assert 180 <= used <= 180 + 2 * 6
-        assert not elsewhere.is_stopping
+        assert not elsewhere.stop.is_set
         assert (await world.type("/avatar start", channel=THIRD)).text == (
             f"{USED_UP}3 minutes a day in this workspace. It resets at midnight UTC."
         )
@@ -230,7 +230,7 @@ async def test_time_in_which_the_bot_was_away_counts_only_as_long_as_the_stream_
         await world.pass_time(7200)
         await world.boot()
         assert await open_seconds(world) < 400
-        await world.until(lambda: world.running is None or not world.running.is_stopping)
+        await world.until(lambda: world.running is None or not world.running.stop.is_set)
 
 
 async def test_what_was_used_counts_over_a_restart(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ async def test_a_silent_realtime_session_uses_nothing_up(tmp_path: Path) -> None
         running = await world.start()
         await world.pass_time(120)
         assert world.open_streams == []
-        assert not running.is_stopping
+        assert not running.stop.is_set
         assert await open_seconds(world) < 60
 
 
@@ -262,7 +262,7 @@ async def test_where_no_price_is_known_limits_in_dollars_are_without_effect(tmp_
     async with limited(tmp_path, limits, "heygen-streaming") as world:
         running = await world.start()
         await world.pass_time(120)
-        assert not running.is_stopping
+        assert not running.stop.is_set
         assert not any("limit" in notice for notice in world.notices)
 
 
@@ -285,7 +285,7 @@ async def test_of_a_stream_open_over_midnight_only_the_part_of_today_counts(tmp_
         world.clock._start = world.clock._start.replace(minute=58, second=20)
         running = await world.start()
         await world.pass_time(100 + 115)
-        assert not running.is_stopping
+        assert not running.stop.is_set
         await world.until(running.closed.is_set, step=1.0)
         assert 220 <= await open_seconds(world) <= 226
 

@@ -84,7 +84,7 @@ async def test_what_was_sent_ahead_is_not_said_twice_where_an_interrupt_fails(
     await liveavatar.start()
     await liveavatar.write("one two three four five six seven eight nine ten.")
     await liveavatar.write("and then.")
-    await liveavatar.until(lambda: liveavatar.running is not None and liveavatar.running.speech.ahead)
+    await liveavatar.until(lambda: liveavatar.running is not None and liveavatar.running.speaker.ahead)
     monkeypatch.setattr(liveavatar.sessions.services.provider, "interrupt", fail)
     await liveavatar.type("/avatar skip")
     await liveavatar.write("the end.")
@@ -153,7 +153,7 @@ async def test_with_nobody_in_the_seat_the_queue_waits_and_says_so(
         await world.write("is anybody there?")
         await world.until(lambda: running.view().phase is Phase.WAITING_FOR_VIEWER)
         provider: Any = world.sessions.services.provider
-        seat = seats_of(provider).attach(running.stream.upstream_id or "") if running.stream else None
+        seat = seats_of(provider).attach(running.stream.upstream_id or "") if running.stream.current else None
         assert seat is not None
         publications = aiter(seat.publications())
 
@@ -217,7 +217,7 @@ async def test_an_avatar_that_stays_away_is_closed_and_told(liveavatar: BotHarne
     await liveavatar.rest()
     await liveavatar.type("/avatar say is anybody there?")
     await liveavatar.pass_time(29)
-    assert not running.is_stopping
+    assert not running.stop.is_set
 
     await liveavatar.pass_time(2)
 
@@ -242,7 +242,7 @@ async def test_an_avatar_that_a_page_never_finds_in_its_room_is_closed_and_told(
     seats.see(upstream_id, is_here=False)
     await carried.pass_time(29)
     assert running.view().phase is Phase.STARTING
-    assert not running.is_stopping
+    assert not running.stop.is_set
     await carried.pass_time(2)
 
     assert running.closed.is_set()
@@ -258,7 +258,7 @@ async def test_an_avatar_that_comes_late_stays(carried: BotHarness) -> None:
         await carried.pass_time(20)
         seats.see(upstream_id, is_here=True)
         await carried.pass_time(20)
-    assert not running.is_stopping
+    assert not running.stop.is_set
     assert running.view().phase is Phase.LIVE
 
 
@@ -271,7 +271,7 @@ async def test_where_nobody_looks_no_avatar_is_missing(carried: BotHarness) -> N
     await carried.pass_time(10)
     seats.see(upstream_id, is_here=None)
     await carried.pass_time(60)
-    assert not running.is_stopping
+    assert not running.stop.is_set
     assert running.view().phase is Phase.WAITING_FOR_VIEWER
 
 
@@ -302,5 +302,5 @@ async def test_an_avatar_that_does_not_come_into_a_later_stream_is_closed_and_to
 
 def carried_by(running: AvatarSession) -> tuple[PageBridge, str]:
     """The seats of the provider, and the session's room among them."""
-    assert running.stream is not None
+    assert running.stream.current is not None
     return seats_of(running._services.provider), running.stream.upstream_id or ""

@@ -159,7 +159,7 @@ async def test_a_channel_can_start_again_after_a_stop(world: BotHarness) -> None
     for _ in range(3):
         running = await world.start()
         await world.write("again")
-        await world.until(running.quiet.is_set)
+        await world.until(running.idle.is_set)
         await world.type("/avatar stop")
         await world.until(running.closed.is_set)
     assert world.spoken == ["again"] * 3

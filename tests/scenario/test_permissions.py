@@ -59,7 +59,7 @@ async def test_a_blocked_person_can_do_nothing(realtime: BotHarness, person: Act
     for line in EVERY_COMMAND:
         assert (await realtime.type(line, person)).text == BLOCKED, line
     assert await refusal(realtime, "let me in", person) == BLOCKED
-    assert not running.is_stopping
+    assert not running.stop.is_set
     assert await realtime.rows(tables.utterances) == []
 
 
@@ -169,7 +169,7 @@ async def test_hosts_named_by_the_operator_start_and_others_only_speak(tmp_path:
         running = await world.start()
         assert (await world.write("good morning", BO)).utterance is not None
         assert (await world.type("/avatar stop", BO)).text.startswith("You may not start or stop the avatar here.")
-        assert not running.is_stopping
+        assert not running.stop.is_set
 
 
 async def test_a_group_can_be_named_as_hosts(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ async def test_message_among_people_while_the_avatar_leaves_is_missed(tmp_path: 
         running = await world.start()
         await world.type("/avatar stop")
         receipt = await world.write("wait for me", addressed=False)
-        assert running.is_stopping
+        assert running.stop.is_set
         assert receipt.is_missed
         assert receipt.ignored == sentences.CLOSING
 

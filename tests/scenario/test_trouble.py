@@ -249,7 +249,7 @@ async def test_stop_at_any_turn_of_a_start_leaves_nothing_open(world: BotHarness
         await asyncio.sleep(0)
         turns -= running is not None
         running = world.running
-    running.request_stop(EndReason.STOPPED)
+    running.stop.request(EndReason.STOPPED)
     await world.until(running.closed.is_set)
     await starting
     assert world.open_streams == []
@@ -351,7 +351,7 @@ async def test_a_stream_that_ends_before_it_can_be_watched_is_tried_again_and_gr
     await realtime.type("/avatar start")
     await realtime.until(lambda: realtime.open_streams)
     realtime.simulator.drop_stream(realtime.open_streams[0].id)
-    await realtime.until(lambda: realtime.running is not None and realtime.running.quiet.is_set())
+    await realtime.until(lambda: realtime.running is not None and realtime.running.idle.is_set())
     assert [view.ended is None for view in realtime.simulator.streams()] == [False, True]
     assert realtime.greetings == 1
 
@@ -715,7 +715,7 @@ async def test_a_mistake_nobody_foresaw_closes_the_session_and_is_told(
     running = await world.start()
     await world.write("this one is fine")
     await world.until(lambda: world.ended_as("this one is fine", UtteranceState.SPOKEN))
-    monkeypatch.setattr(running.speech, "pump", lambda: 1 / 0)
+    monkeypatch.setattr(running.speaker, "pump", lambda: 1 / 0)
     await world.write("this one is not")
     await world.until(running.closed.is_set)
     assert world.notices[-1].startswith("Something went wrong. Try again, and tell the operator if it keeps happening.")

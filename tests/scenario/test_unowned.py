@@ -89,7 +89,7 @@ async def test_our_own_streams_are_never_taken_for_unowned(exclusive: BotHarness
     await exclusive.start(channel=replace(CHANNEL, id="second"))
     await exclusive.pass_time(60)
     assert len(exclusive.open_streams) == 2
-    assert not running.is_stopping
+    assert not running.stop.is_set
     assert await closed_by_us(exclusive) == []
 
 
@@ -166,7 +166,7 @@ async def test_nothing_is_closed_while_a_create_is_under_way(exclusive: BotHarne
     assert running is not None
     await exclusive.until(lambda: running.is_live)
     await exclusive.pass_time(10)
-    assert [view.id for view in exclusive.open_streams] == [running.stream.upstream_id if running.stream else None]
+    assert [view.id for view in exclusive.open_streams] == [running.stream.upstream_id]
 
 
 async def test_a_close_of_an_unowned_stream_that_fails_is_tried_again(exclusive: BotHarness) -> None:
@@ -187,7 +187,7 @@ async def test_a_list_that_cannot_be_had_closes_nothing(exclusive: BotHarness) -
         effect=Effect.STATUS, status=500, times=None, method="GET", path="/v1/streaming.list"
     )
     await exclusive.pass_time(60)
-    assert not running.is_stopping
+    assert not running.stop.is_set
     assert len(exclusive.open_streams) == 1
 
 
@@ -203,17 +203,17 @@ async def test_a_provider_that_cannot_list_is_left_alone(tmp_path: Path) -> None
     ) as world:
         running = await world.start()
         await world.pass_time(60)
-        assert not running.is_stopping
+        assert not running.stop.is_set
         assert len(world.open_streams) == 1
 
 
 async def test_a_stream_that_a_row_names_is_ours_and_closed_although_others_use_the_key(shared: BotHarness) -> None:
     """However it came to be taken for ended: nobody else looks after it."""
     running = await shared.start()
-    stream = running.stream
+    stream = running.stream.current
     assert stream is not None
     stranger = await open_by_somebody_else(shared)
-    await running.ear.stream_ended(stream.id, "taken for ended")
+    await running.listener.stream_ended(stream.id, "taken for ended")
     assert len(shared.open_streams) == 2
     await shared.pass_time(TWO_LOOKS)
     assert [view.id for view in shared.open_streams] == [stranger]

@@ -36,7 +36,7 @@ async def words_wait(world: BotHarness) -> None:
     """A live avatar, in whose queue three texts of two people wait, and what somebody wrote in the channel."""
     await world.start()
     await world.relay.receive(Message(CHANNEL, CAL, LONG, message_id="16"))
-    await world.until(lambda: world.running is not None and world.running.speech.current)
+    await world.until(lambda: world.running is not None and world.running.speaker.current)
     await world.type("/avatar say one")
     await world.type("/avatar say two")
     await world.type("/avatar say three", BEN)
@@ -64,7 +64,7 @@ async def stayed_too_long(world: BotHarness) -> None:
 
 async def shut_down(world: BotHarness) -> None:
     for running in world.sessions:
-        running.request_stop(EndReason.SHUTDOWN)
+        running.stop.request(EndReason.SHUTDOWN)
 
 
 async def channel_gone(world: BotHarness) -> None:
@@ -155,7 +155,7 @@ async def test_what_was_under_way_when_the_bot_died_may_have_been_said(tmp_path:
     async with BotHarness(tmp_path) as world:
         await world.start()
         await world.type(f"/avatar say {LONG}")
-        await world.until(lambda: world.running is not None and world.running.is_saying_something)
+        await world.until(lambda: world.running is not None and world.running.speaker.is_saying_something)
         await world.pass_time(2)
         await world.crash()
         await world.boot()

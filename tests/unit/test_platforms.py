@@ -116,7 +116,7 @@ async def test_a_platform_that_fails_starts_again_and_is_red_meanwhile(both: Bot
         assert both.platforms.unhealthy_reasons == {"test": None, "other": None}
         assert (both.here.runs, both.other.runs) == (2, 1)
         assert not both.serving.done()
-        assert not running.is_stopping
+        assert not running.stop.is_set
 
 
 async def test_a_platform_that_only_the_operator_can_help_is_left_out_with_its_avatars(both: Both) -> None:
@@ -124,7 +124,7 @@ async def test_a_platform_that_only_the_operator_can_help_is_left_out_with_its_a
         running = await both.world.start()
         both.here.fail(SettingsError("the token is wrong"))
         await both.world.rest()
-        assert running.is_stopping
+        assert running.stop.is_set
         await both.world.until(running.closed.is_set)
         assert both.told == ["Test: left out until the next start; the token is wrong"]
         assert "left out" in str(both.platforms.unhealthy_reasons["test"])
@@ -151,7 +151,7 @@ async def test_avatars_of_other_platforms_stay_when_one_is_left_out(both: Both) 
         running = await both.world.start()
         both.other.fail(SettingsError("the token is wrong"))
         await both.world.pass_time(1)
-        assert not running.is_stopping
+        assert not running.stop.is_set
 
 
 async def test_an_event_that_cannot_be_shown_hides_no_other(both: Both) -> None:

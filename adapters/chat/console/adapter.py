@@ -135,7 +135,7 @@ class ConsoleAdapter:
 
     async def _until_gone(self) -> None:
         """A pipe does not wait as a person does: see the avatar out before the next line asks for another one."""
-        if (running := self._running()) is not None and running.is_stopping:
+        if (running := self._running()) is not None and running.stop.is_set:
             await running.closed.wait()
             # One turn of the loop for the words that go with it.
             await self._bot.clock.sleep(0)
@@ -145,14 +145,14 @@ class ConsoleAdapter:
         running = self._running()
         if running is None:
             return
-        if running.waiting or running.is_saying_something or not running.is_live:
+        if running.waiting or running.speaker.is_saying_something or not running.is_live:
             self._print([Line(WAITING)])
         while not running.closed.is_set():
-            await running.quiet.wait()
-            if not running.speech.held:
+            await running.idle.wait()
+            if not running.speaker.is_paused:
                 return
             self._print([Line(sentences.going_on(running.waiting))])
-            running.post(running.speech.skip)
+            running.mailbox.post(running.speaker.skip)
 
     def _running(self) -> AvatarSession | None:
         return self._bot.sessions.in_channel(CHANNEL)

@@ -293,7 +293,7 @@ class EventHandlers:
             if running is None:
                 await done()
             else:
-                running.post(done)
+                running.mailbox.post(done)
 
         self._incoming.submit(channel, partial(self._guarded, None, apply))
         return stored

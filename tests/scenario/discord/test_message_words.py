@@ -73,7 +73,7 @@ ROWS: dict[str, tuple[str, dict[str, Any], str]] = {
 
 def queued(chat: DiscordDriver) -> list[str]:
     """The words that wait, a space for every break."""
-    return [" ".join(one.text.split()) for running in chat.bot.bot.sessions for one in running.queued()]
+    return [" ".join(one.text.split()) for running in chat.bot.bot.sessions for one in running.speaker.queued()]
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def busy(open_chat: Open) -> DiscordDriver:
     await bring_avatar(chat)
     await chat.write(LONG)
     (running,) = chat.bot.bot.sessions
-    await chat.bot.until(lambda: (line := running.speech.current) and line.utterance.text.startswith(LONG[:20]))
+    await chat.bot.until(lambda: (line := running.speaker.current) and line.utterance.text.startswith(LONG[:20]))
     return chat
 
 
@@ -113,7 +113,7 @@ async def test_forwarded_words_are_said_by_who_forwards_them(busy: DiscordDriver
     first = await busy.twin.write(elsewhere, busy.people[BEN], "good morning")
     await busy.twin.forward(busy.channel, busy.people[ANA], first)
     await busy.bot.until(lambda: queued(busy) == ["good morning"])
-    (waits,) = [one for running in busy.bot.bot.sessions for one in running.queued()]
+    (waits,) = [one for running in busy.bot.bot.sessions for one in running.speaker.queued()]
     assert waits.author_name == "Ana"
 
 

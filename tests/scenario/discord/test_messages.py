@@ -26,7 +26,7 @@ async def test_queued_message_that_is_deleted_is_not_said(live: DiscordDriver) -
     await live.twin.until(lambda: first.reacted("👂"))
     await live.twin.delete_message(first)
     await live.bot.until(
-        lambda: "taken back" not in " ".join(u.text for r in live.bot.bot.sessions for u in r.queued())
+        lambda: "taken back" not in " ".join(u.text for r in live.bot.bot.sessions for u in r.speaker.queued())
     )
     await live.command("/avatar skip")
     await live.bot.until(lambda: live.bot.spoken == ["kept"])
@@ -39,14 +39,14 @@ async def test_many_messages_deleted_at_once_leave_the_queue(live: DiscordDriver
     ]
     await live.write("kept")
     await live.twin.bulk_delete(gone)
-    await live.bot.until(lambda: [u.text for r in live.bot.bot.sessions for u in r.queued()] == ["kept"])
+    await live.bot.until(lambda: [u.text for r in live.bot.bot.sessions for u in r.speaker.queued()] == ["kept"])
 
 
 async def test_edit_before_it_is_spoken_is_what_is_spoken(live: DiscordDriver) -> None:
     await live.write(LONG)
     message = await live.twin.write(live.channel, live.people[ANA], "as it was", mentions=[live.twin.bot])
     await live.twin.edit_message(message, f"{live.twin.bot.mention} as it is")
-    await live.bot.until(lambda: [u.text for r in live.bot.bot.sessions for u in r.queued()] == ["as it is"])
+    await live.bot.until(lambda: [u.text for r in live.bot.bot.sessions for u in r.speaker.queued()] == ["as it is"])
 
 
 async def test_edit_that_cannot_be_read_any_more_is_not_said(live: DiscordDriver) -> None:
@@ -54,7 +54,7 @@ async def test_edit_that_cannot_be_read_any_more_is_not_said(live: DiscordDriver
     message = await live.twin.write(live.channel, live.people[ANA], "as it was", mentions=[live.twin.bot])
     message.mentions.clear()
     await live.twin.edit_message(message, "without the mention")
-    await live.bot.until(lambda: not [u for r in live.bot.bot.sessions for u in r.queued()])
+    await live.bot.until(lambda: not [u for r in live.bot.bot.sessions for u in r.speaker.queued()])
 
 
 async def test_bots_webhooks_and_system_messages_are_ignored(live: DiscordDriver) -> None:

@@ -117,11 +117,11 @@ async def test_nothing_is_written_where_the_place_is_closed(chat: DiscordDriver,
         await answer_of(await chat.slash("/avatar mode chat", channel=thread))
         await chat.twin.write(thread, chat.people[ANA], LONG, mentions=[chat.twin.bot])
         (running,) = chat.bot.bot.sessions
-        await chat.bot.until(lambda: running.speech.current is not None)
+        await chat.bot.until(lambda: running.speaker.current is not None)
     if what == "promised":
         await chat.twin.write(thread, chat.people[ANA], LONG, mentions=[chat.twin.bot])
         (running,) = chat.bot.bot.sessions
-        await chat.bot.until(lambda: running.speech.current is not None)
+        await chat.bot.until(lambda: running.speaker.current is not None)
         assert "ahead of it" in read(await answer_of(await chat.slash("/avatar say unsaid", channel=thread)))
         # Nobody can be told alone any more.
         chat.twin.age_interactions(15 * 60 + 1)
@@ -152,7 +152,7 @@ async def test_session_that_ended_while_its_thread_was_archived_says_no_goodbye(
     await chat.twin.archive_thread(thread)
     # Asked from the shell: it closes before the bot has looked around.
     await chat.bot.start()
-    chat.bot.bot.sessions.with_id(running.session.id).request_stop(EndReason.ADMIN)
+    chat.bot.bot.sessions.with_id(running.session.id).stop.request(EndReason.ADMIN)
     await gone(chat)
     await chat.bot.until(lambda: chat.bot.adapter.unhealthy_reason is None)
     await everything_shown(chat)

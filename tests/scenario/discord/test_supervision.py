@@ -160,7 +160,7 @@ async def test_what_was_to_be_shown_meanwhile_is_shown_after_the_restart(live: D
 
 async def test_who_cannot_be_told_alone_after_the_restart_is_not_forgotten(live: DiscordDriver) -> None:
     await live.write(LONG)
-    await live.bot.until(lambda: any(running.speech.current for running in live.bot.bot.sessions))
+    await live.bot.until(lambda: any(running.speaker.current for running in live.bot.bot.sessions))
     assert "ahead of it" in await live.command("/avatar say unsaid")
     live.twin.send_frame("this is no JSON")
     await live.bot.until(lambda: "starts again" in str(platforms_of(live).unhealthy_reasons["discord"]))

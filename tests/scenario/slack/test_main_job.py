@@ -67,7 +67,7 @@ async def test_the_buttons_of_the_panel_work(slack: SlackDriver) -> None:
     await slack.command("/avatar start")
     await slack.until_read("live")
     assert (await slack.press("Watch")).startswith("https://watch.example.com/")
-    await slack.bot.until(lambda: not any(running.is_saying_something for running in slack.bot.bot.sessions))
+    await slack.bot.until(lambda: not any(running.speaker.is_saying_something for running in slack.bot.bot.sessions))
     assert "not saying anything" in await slack.press("Skip", by=BEN)
     assert "Stopping" in await slack.press("Stop", by=BEN)
     await slack.until_read("The avatar has left")
@@ -119,7 +119,7 @@ async def test_quoting_somebody_pings_nobody(tmp_path: Path) -> None:
         for ping in PINGS:
             text = f"<@{twin.bot.id}> {ping} <@{slack.people[BEN].id}> &lt;!channel&gt; look {'very ' * 20}closely"
             await twin.write(slack.channel, loud, text, raw=True)
-        await slack.bot.until(lambda: [seen for running in slack.bot.bot.sessions for seen in running.queued()])
+        await slack.bot.until(lambda: [seen for running in slack.bot.bot.sessions for seen in running.speaker.queued()])
         assert "<!everyone>" in await slack.command("/avatar queue")
         assert "<!channel>" in await slack.command("/avatar mode <!channel> @here")
         # Answers are said in as many pieces as they were written in, so it is their text that is waited for.

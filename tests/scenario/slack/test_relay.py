@@ -18,7 +18,7 @@ async def started(slack: SlackDriver) -> None:
 
 
 def waiting(slack: SlackDriver) -> list[str]:
-    return [utterance.text for running in slack.bot.bot.sessions for utterance in running.queued()]
+    return [utterance.text for running in slack.bot.bot.sessions for utterance in running.speaker.queued()]
 
 
 async def say(slack: SlackDriver, text: str, by: str = ANA) -> Message:

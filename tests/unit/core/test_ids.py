@@ -1,9 +1,12 @@
 """Names for new things."""
 
+import itertools
 import re
+from datetime import UTC, datetime
 
 import pytest
 
+from bot.core import ids
 from bot.core.ids import READABLE, new_nonce, new_reference, new_session_id, new_stream_id, new_utterance_id
 from tests.harness.clock import ManualClock
 
@@ -29,11 +32,22 @@ def test_nonce_fits_into_a_link_and_holds_72_bits() -> None:
 
 async def test_utterances_sort_in_the_order_of_acceptance() -> None:
     clock = ManualClock()
-    ids = [new_utterance_id(clock) for _ in range(100)]
+    made = [new_utterance_id(clock) for _ in range(100)]
     await clock.advance(0.001)
-    ids += [new_utterance_id(clock) for _ in range(100)]
+    made += [new_utterance_id(clock) for _ in range(100)]
     await clock.advance(86_400 * 365)
-    ids += [new_utterance_id(clock)]
-    assert ids == sorted(ids)
-    assert len(set(ids)) == len(ids)
-    assert {len(name) for name in ids} == {18}
+    made += [new_utterance_id(clock)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+    assert {len(name) for name in made} == {18}
+
+
+def test_utterances_sort_behind_those_of_an_earlier_process_whose_clock_was_ahead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ids, "_latest", 0)
+    earlier = ids.new_utterance_id(ManualClock(datetime(2027, 1, 1, tzinfo=UTC)))
+    monkeypatch.setattr(ids, "_latest", 0)
+    monkeypatch.setattr(ids, "_count", itertools.count())
+    ids.continue_after(earlier)
+    assert ids.new_utterance_id(ManualClock(datetime(2026, 1, 1, tzinfo=UTC))) > earlier

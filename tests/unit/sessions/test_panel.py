@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from bot.announcer import KEEP
 from bot.core.views import Phase, SessionView
 from bot.sentences import PHASES
 from bot.sessions import panel
@@ -96,5 +97,5 @@ def test_no_address_of_the_provider_is_on_a_panel(view: SessionView) -> None:
 
 
 def test_every_button_is_a_command_with_a_label_of_its_own() -> None:
-    buttons = (panel.WATCH, panel.INTERRUPT, panel.SKIP, panel.STOP, panel.KEEP)
+    buttons = (panel.WATCH, panel.INTERRUPT, panel.SKIP, panel.STOP, KEEP)
     assert len({button.verb for button in buttons}) == len({button.label for button in buttons}) == len(buttons)

@@ -18,7 +18,7 @@ class Served:
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> str:
-        with self._ending.stop_scope():
+        with self._ending.scope():
             await asyncio.Event().wait()
         await self.may_close.wait()
         return "closed"

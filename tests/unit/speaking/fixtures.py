@@ -1,12 +1,14 @@
 """What the parts of a speaking loop stand on: a session's utterances in a real database, and what is told of them."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from bot.announcer import Announcer
 from bot.core.errors import StoreUnavailable
+from bot.core.events import EventBus, SessionEvent, UtteranceChanged
+from bot.core.mailbox import Mailbox
 from bot.core.models import UtteranceState
 from bot.speaking.item import SpeechItem, StateRecorder
 from bot.store.store import Store
@@ -14,34 +16,44 @@ from tests.builders import a_session, an_utterance
 from tests.harness.clock import ManualClock
 
 
+class RecordingEventBus(EventBus):
+    """An event bus that remembers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.published: list[SessionEvent] = []
+
+    def publish(self, event: SessionEvent) -> None:
+        self.published.append(event)
+        super().publish(event)
+
+
 class SpeakingHarness:
-    """One session that can speak. `told` are the texts and states that were published, `posted` is the work for its
-    task."""
+    """One session that can speak. `told` are the texts and states that were published."""
 
     def __init__(self, store: Store, file: Path, clock: ManualClock) -> None:
         self.store = store
         self.clock = clock
-        self.told: list[tuple[str, UtteranceState]] = []
-        self.posted: list[Callable[[], Awaitable[None]]] = []
-        self.states = StateRecorder(store, clock, self.tell)
+        self.mailbox = Mailbox(clock)
         self._file = file
         self._session = a_session()
+        self._event_bus = RecordingEventBus()
+        self.states = StateRecorder(store, clock, Announcer(self._session.id, self._session.channel, self._event_bus))
 
     async def open(self) -> None:
         """Write the session's row."""
         await self.store.open_session(self._session)
 
-    def tell(self, line: SpeechItem) -> None:
-        self.told.append((line.utterance.text, line.utterance.state))
-
-    def post(self, work: Callable[[], Awaitable[None]]) -> None:
-        self.posted.append(work)
+    @property
+    def told(self) -> list[tuple[str, UtteranceState]]:
+        changes = [event.utterance for event in self._event_bus.published if isinstance(event, UtteranceChanged)]
+        return [(utterance.text, utterance.state) for utterance in changes]
 
     async def pass_time(self, seconds: float) -> None:
         """Let time pass, and do what it brings."""
         await self.clock.advance(seconds)
-        while self.posted:
-            await self.posted.pop(0)()
+        while not self.mailbox.is_empty:
+            await self.mailbox.serve()
 
     async def line(self, text: str = "Hello there.", **fields: Any) -> SpeechItem:
         """A line whose utterance has a row."""

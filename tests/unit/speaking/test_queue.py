@@ -1,24 +1,43 @@
 """What waits, waits in the order of acceptance, and can be reworded, withdrawn and dropped until it is taken."""
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
 import pytest
 
 from bot.core.errors import StoreError
-from bot.core.models import UtteranceState
+from bot.core.models import Mode, UtteranceState
+from bot.core.ports import ChatTurn
 from bot.core.tasks import TaskSet
 from bot.speaking.answers import Conversation
 from bot.speaking.chunks import Chunker
 from bot.speaking.queue import SpeechQueue
 from bot.telemetry import metrics
+from tests.harness.clock import settle
 from tests.unit.speaking.fixtures import SpeakingHarness
 from tests.unit.speaking.providers import capabilities
 
 DROPPED = UtteranceState.DROPPED
 
 
+class Stubborn:
+    """A chat model that does not stop at once."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+
+    async def answer(self, knowledge: str, turns: Sequence[ChatTurn]) -> AsyncIterator[str]:
+        yield "Well"
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.may_end.wait()
+
+
 @pytest.fixture
 def queue(ground: SpeakingHarness) -> SpeechQueue:
     pieces = Chunker(capabilities(), Conversation(None, ""), TaskSet(), lambda: None)
-    return SpeechQueue(ground.store, pieces, ground.states, ground.tell)
+    return SpeechQueue(ground.store, pieces, ground.states)
 
 
 def texts(queue: SpeechQueue) -> list[str]:
@@ -80,6 +99,24 @@ async def test_a_withdrawn_message_is_dropped_and_the_others_wait(queue: SpeechQ
     assert texts(queue) == ["one", "three"]
     assert ground.row(lines[1]) == ("two", "dropped")
     assert ground.told == [("two", DROPPED)]
+
+
+async def test_a_withdrawn_message_waits_until_its_answer_is_stopped(ground: SpeakingHarness) -> None:
+    model, tasks = Stubborn(), TaskSet()
+    chunker = Chunker(capabilities(), Conversation(model, ""), tasks, lambda: None)
+    queue = SpeechQueue(ground.store, chunker, ground.states)
+    line = await ground.line("one", message_id="one", mode=Mode.CHAT)
+    chunker.load(line)
+    queue.add(line)
+    withdrawing = asyncio.create_task(queue.delete("one"))
+    await settle()
+    # The session is asked to end in this moment: what waits still has to be told.
+    withdrawing.cancel()
+    await settle()
+    assert withdrawing.done()
+    assert texts(queue) == ["one"]
+    model.may_end.set()
+    await tasks.close()
 
 
 async def test_clearing_drops_all_in_their_order(queue: SpeechQueue, ground: SpeakingHarness) -> None:

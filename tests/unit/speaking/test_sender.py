@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.simulator import Effect
+from bot.announcer import Announcer
 from bot.core.errors import NotReady, ProviderError, StreamGone
 from bot.core.models import Mode, Session
 from bot.core.ports import InitialText
@@ -33,10 +34,11 @@ class Speaker:
         self._session = session
         self._services = services = world.sessions.services
         self.opened_with: list[InitialText | None] = []
-        self.keeper = SessionStream(
-            session.id, services.provider, services.store, services.closer, services.clock, not_confirmed=lambda: None
+        announcer = Announcer(session.id, session.channel, services.event_bus)
+        self.stream = SessionStream(
+            session.id, services.provider, services.store, services.closer, services.clock, announcer
         )
-        self.delivery = SpeechSender(services.provider, self.keeper, self._open_stream)
+        self.sender = SpeechSender(services.provider, self.stream, self._open_stream)
 
     async def _open_stream(self, initial_text: InitialText | None) -> None:
         self.opened_with.append(initial_text)
@@ -48,7 +50,7 @@ class Speaker:
             remaining=600.0,
             initial_text=initial_text,
         )
-        await self.keeper.open(request)
+        await self.stream.open(request)
 
     def line(self, *pieces: str) -> SpeechItem:
         line = SpeechItem(an_utterance(self._session, text=" ".join(pieces)))
@@ -58,7 +60,7 @@ class Speaker:
     async def say(self, line: SpeechItem) -> float:
         """Have the next piece said, as soon as somebody watches."""
         while True:
-            saying = asyncio.create_task(self.delivery.say(line))
+            saying = asyncio.create_task(self.sender.say(line))
             await self.world.until(saying.done)
             try:
                 return await saying
@@ -105,7 +107,7 @@ async def test_a_piece_that_was_refused_is_no_longer_in_flight(speaker: Speaker)
 async def test_a_piece_whose_answer_nobody_waited_for_stays_in_flight(speaker: Speaker) -> None:
     speaker.world.simulator.faults.add(effect=Effect.HANG, **TASK)
     line = speaker.line("Good morning.")
-    saying = asyncio.create_task(speaker.delivery.say(line))
+    saying = asyncio.create_task(speaker.sender.say(line))
     await speaker.world.until(lambda: line.in_flight)
     await cancel_and_wait(saying)
     assert line.in_flight
@@ -115,10 +117,10 @@ async def test_a_stream_that_ends_while_it_is_opened_is_gone(speaker: Speaker) -
     async def open_nothing(_: InitialText | None) -> None:
         pass
 
-    delivery = SpeechSender(speaker.world.sessions.services.provider, speaker.keeper, open_nothing)
+    sender = SpeechSender(speaker.world.sessions.services.provider, speaker.stream, open_nothing)
     line = speaker.line("Good morning.")
     with pytest.raises(StreamGone):
-        await delivery.say(line)
+        await sender.say(line)
     assert not line.in_flight
 
 
@@ -129,7 +131,7 @@ async def test_a_voice_that_is_slower_is_given_more_time(speaker: Speaker) -> No
     def unsaid(speed: float | None, operators: float = 1.0) -> float:
         provider: Any = copy(speaker.world.sessions.services.provider)
         provider.capabilities = replace(provider.capabilities, speed=operators)
-        return SpeechSender(provider, speaker.keeper, speaker._open_stream, speed).estimate_remaining([said])
+        return SpeechSender(provider, speaker.stream, speaker._open_stream, speed).estimate_remaining([said])
 
     assert unsaid(None) == estimate_duration(text)
     assert unsaid(0.5) == unsaid(None, 0.5) == unsaid(0.5, 1.5) == 2 * estimate_duration(text)
@@ -137,8 +139,8 @@ async def test_a_voice_that_is_slower_is_given_more_time(speaker: Speaker) -> No
 
 async def test_silence_cuts_what_was_handed_over_and_keeps_the_stream(speaker: Speaker) -> None:
     await speaker.say(speaker.line("A long speech that is never said to its cancel_and_wait."))
-    await speaker.delivery.interrupt()
-    assert speaker.keeper.current is not None
+    await speaker.sender.interrupt()
+    assert speaker.stream.current is not None
     await speaker.world.pass_time(30)
     assert speaker.world.spoken == []
 
@@ -146,27 +148,27 @@ async def test_silence_cuts_what_was_handed_over_and_keeps_the_stream(speaker: S
 @on_v3
 async def test_silence_closes_a_stream_that_cannot_be_cut(speaker: Speaker) -> None:
     await speaker.say(speaker.line("A long speech that is never said to its cancel_and_wait."))
-    await speaker.delivery.interrupt()
-    assert speaker.keeper.current is None
+    await speaker.sender.interrupt()
+    assert speaker.stream.current is None
     assert speaker.world.open_streams == []
 
 
 async def test_silence_where_no_stream_is_open_asks_nobody(speaker: Speaker) -> None:
     speaker.world.simulator.faults.add(effect=Effect.STATUS, status=500, times=None)
-    await speaker.delivery.interrupt()
-    assert speaker.keeper.current is None
+    await speaker.sender.interrupt()
+    assert speaker.stream.current is None
 
 
 async def test_a_stream_that_has_ended_is_silent_and_lost(speaker: Speaker) -> None:
     await speaker.say(speaker.line("Good morning."))
     await speaker.world.pass_time(400)
-    await speaker.delivery.interrupt()
-    assert speaker.keeper.current is None
+    await speaker.sender.interrupt()
+    assert speaker.stream.current is None
 
 
 async def test_speech_that_could_not_be_cut_is_no_silence(speaker: Speaker) -> None:
     await speaker.say(speaker.line("Good morning."))
     speaker.world.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, **INTERRUPT)
     with pytest.raises(ProviderError):
-        await speaker.delivery.interrupt()
-    assert speaker.keeper.current is not None
+        await speaker.sender.interrupt()
+    assert speaker.stream.current is not None

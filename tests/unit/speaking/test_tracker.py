@@ -5,7 +5,6 @@ from structlog.testing import capture_logs
 
 from bot.core.models import UtteranceState
 from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted
-from bot.core.tasks import NamedTimers
 from bot.speaking.item import SpeechItem
 from bot.speaking.playout import Playout
 from bot.speaking.tracker import LOST_EVENT, PlaybackTracker
@@ -23,10 +22,8 @@ def following(ground: SpeakingHarness, playout: Playout, *, reports_speech: bool
     return PlaybackTracker(
         playout,
         ground.states,
-        NamedTimers(ground.clock),
+        ground.mailbox,
         reports_speech=reports_speech,
-        post=ground.post,
-        tell=ground.tell,
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bot.core.models import UtteranceState
 from bot.core.views import Visibility
 from bot.sentences import MAX_QUOTE_LENGTH, QUOTED, left_unsaid, left_unsaid_of
-from bot.sessions.unsaid import UnsaidPromises
+from bot.unsaid import UnsaidPromises
 from tests.builders import an_utterance
 
 DROPPED = an_utterance(text="hello", author="discord:1", state=UtteranceState.DROPPED, message_id=None)

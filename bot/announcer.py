@@ -1,6 +1,7 @@
-"""What one session tells the world: its channel reads notices, its panel and its watch page follow its state.
+"""What one session tells the world: its channel reads notices, its panel and its watch page follow its state, and
+people hear of their words that it leaves unsaid.
 
-Publishes on the bulletin and decides only what is news. The sentences are from `bot.sentences`.
+Publishes on the event bus and decides only what is news. The sentences are from `bot.sentences`.
 """
 
 import structlog
@@ -8,23 +9,34 @@ import structlog
 from bot import sentences
 from bot.core.errors import AvatarRelayError
 from bot.core.events import EventBus, LeftUnsaid, Notice, NoticeKind, SessionChanged, UtteranceChanged
-from bot.core.models import Channel
-from bot.core.views import Phase, Reply, SessionView, UnsaidWords
-from bot.sessions import panel
-from bot.speaking.item import SpeechItem
+from bot.core.models import Channel, Utterance
+from bot.core.views import Button, Phase, Reply, SessionView
+from bot.unsaid import UnsaidPromises
 
 log = structlog.get_logger(__name__)
 
+KEEP = Button("keep", "Keep it here")
+
 
 class Announcer:
-    """Speaks for one session."""
+    """Speaks for one session.
+
+    is_closing: what is not said from now on is left unsaid by the end of the session.
+    """
 
     def __init__(self, session_id: str, channel: Channel, event_bus: EventBus) -> None:
         self._session_id = session_id
         self._channel = channel
         self._event_bus = event_bus
+        self._promises = UnsaidPromises()
         self._shown: SessionView | None = None
         self._is_silent = False
+        self.is_closing = False
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody has the watch page open."""
+        return self._event_bus.subscriber_count(self._session_id) > 0
 
     def fall_silent(self) -> None:
         """The channel reads nothing any more, not even a goodbye: it may have been closed on purpose, and on Discord
@@ -40,7 +52,7 @@ class Announcer:
         """Tell the channel that the session ends in `left` seconds unless somebody wants it to stay; `is_unwatched`:
         somebody who watches would be enough."""
         text = sentences.idle_warning(left, is_unwatched=is_unwatched)
-        self.announce(Reply(text, buttons=(panel.KEEP,)), NoticeKind.WARNING)
+        self.announce(Reply(text, buttons=(KEEP,)), NoticeKind.WARNING)
 
     def report_error(self, said: tuple[str, str], error: AvatarRelayError) -> None:
         """Tell the channel what went wrong: a sentence with its reference, which is in the log, too."""
@@ -48,15 +60,24 @@ class Announcer:
         log.warning("speech failed", session=self._session_id, reference=reference, error=str(error))
         self.announce(Reply(sentence), NoticeKind.TROUBLE)
 
-    def tell(self, line: SpeechItem) -> None:
-        """Publish what became of a line."""
-        answer = None if self._is_silent else line.answer
-        self._event_bus.publish(UtteranceChanged(self._channel, line.utterance, answer))
+    def report_unconfirmed_close(self) -> None:
+        """Tell the channel that the provider did not confirm at once that a stream is closed."""
+        self.announce(Reply(sentences.close_not_confirmed()), NoticeKind.TROUBLE)
 
-    def tell_people(self, people: tuple[UnsaidWords, ...]) -> None:
+    def promise(self, utterance_id: str) -> None:
+        """The author of an utterance that is about to arrive reads that it was taken, and hears if it is not said."""
+        self._promises.make(utterance_id)
+
+    def utterance_changed(self, utterance: Utterance, answer: str | None) -> None:
+        """Publish what became of an utterance, and the answer to it as far as it is known."""
+        self._event_bus.publish(UtteranceChanged(self._channel, utterance, None if self._is_silent else answer))
+        if utterance.state.is_final:
+            self._promises.settle(utterance, is_left=self.is_closing)
+
+    def tell_left_unsaid(self) -> None:
         """Tell people what was not said of their words, each alone where the channel is to read nothing; nobody where
         nobody is concerned."""
-        if people:
+        if people := self._promises.take_broken():
             self._event_bus.publish(
                 LeftUnsaid(self._channel, self._session_id, people, may_tell_channel=not self._is_silent)
             )

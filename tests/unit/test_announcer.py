@@ -6,12 +6,20 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from bot.announcer import KEEP, Announcer
 from bot.core.errors import Transient
-from bot.core.events import EventBus, Notice, NoticeKind, SessionChanged, SessionEvent, Subscription, UtteranceChanged
+from bot.core.events import (
+    EventBus,
+    LeftUnsaid,
+    Notice,
+    NoticeKind,
+    SessionChanged,
+    SessionEvent,
+    Subscription,
+    UtteranceChanged,
+)
+from bot.core.models import UtteranceState
 from bot.core.views import Phase
-from bot.sessions import panel
-from bot.sessions.announcer import Announcer
-from bot.speaking.item import SpeechItem
 from tests.builders import CHANNEL, a_session, a_session_view, an_utterance
 
 VIEW = a_session_view()
@@ -63,7 +71,7 @@ async def test_a_warning_can_be_answered_with_a_button(
     assert isinstance(notice, Notice)
     assert notice.reply.text.startswith(why)
     assert (notice.channel, notice.session_id, notice.occasion) == (CHANNEL, "session", NoticeKind.WARNING)
-    assert notice.reply.buttons == (panel.KEEP,)
+    assert notice.reply.buttons == (KEEP,)
 
 
 async def test_a_complaint_has_the_reference_that_is_in_the_log(announcer: Announcer, following: Subscription) -> None:
@@ -78,10 +86,25 @@ async def test_a_complaint_has_the_reference_that_is_in_the_log(announcer: Annou
 
 
 async def test_an_utterance_is_told_with_the_answer_to_it(announcer: Announcer, event_bus: EventBus) -> None:
-    line = SpeechItem(an_utterance(a_session()), heard_answer="Good morning.")
+    utterance = an_utterance(a_session())
     with event_bus.subscribe() as following:
-        announcer.tell(line)
-        assert await read(following) == [UtteranceChanged(CHANNEL, line.utterance, "Good morning.")]
+        announcer.utterance_changed(utterance, "Good morning.")
+        assert await read(following) == [UtteranceChanged(CHANNEL, utterance, "Good morning.")]
+
+
+async def test_only_words_that_the_end_leaves_unsaid_are_told_of(announcer: Announcer, event_bus: EventBus) -> None:
+    cleared, left = (an_utterance(a_session(), state=UtteranceState.DROPPED) for _ in range(2))
+    with event_bus.subscribe() as following:
+        for utterance in (cleared, left):
+            announcer.promise(utterance.id)
+        announcer.utterance_changed(cleared, None)
+        announcer.tell_left_unsaid()
+        announcer.is_closing = True
+        announcer.utterance_changed(left, None)
+        announcer.tell_left_unsaid()
+        (told,) = [event for event in await read(following) if isinstance(event, LeftUnsaid)]
+    assert [words.person for words in told.people] == [left.author]
+    assert left.text in told.people[0].reply.text
 
 
 async def test_a_goodbye_is_shown_before_it_is_said(announcer: Announcer, following: Subscription) -> None:
