@@ -10,7 +10,7 @@ OPTIONS, TRACE, PUT and DELETE (`aiohttp.client.IDEMPOTENT_METHODS`): a POST is 
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -20,13 +20,14 @@ from typing import Self, TypeVar
 import aiohttp
 import httpx
 import stamina
-from pydantic import SecretStr
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from adapters.network import ProxyTrouble, http_client, told, trouble_of
-from adapters.wire import fields
+from adapters.wire.lenient import LenientModel, Number, parse_json
 from bot.core.errors import ProviderError, RateLimited, Transient, Trouble
 
 Result = TypeVar("Result")
+Model = TypeVar("Model", bound=BaseModel)
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0, pool=10.0)
 """Seconds: 10 to connect (which includes waiting for a place in the pool and the name look-up), 30 between bytes."""
@@ -80,7 +81,17 @@ class Answer:
     @cached_property
     def json(self) -> object:
         """The body as JSON, None if it is none."""
-        return fields.parsed(self.content)
+        return parse_json(self.content)
+
+    def read(self, model: type[Model], complaint: str, *, may_have_taken_effect: bool) -> Model:
+        """The body as `model`. Raises `Transient` with `complaint` where what it must have is not there."""
+        with suppress(ValidationError):
+            return model.model_validate(self.json)
+        raise Transient(complaint, may_have_taken_effect=may_have_taken_effect, trouble=Trouble.MALFORMED)
+
+
+class _Headers(LenientModel):
+    retry_after: Number = Field(DEFAULT_RETRY_AFTER, validation_alias="retry-after")
 
 
 ErrorMapper = Callable[[Answer], ProviderError | None]
@@ -251,8 +262,8 @@ class ProviderHttpClient:
             content += chunk
             if len(content) > MAX_BODY_SIZE:
                 raise httpx.DecodingError("the answer is too large")
-        delay = fields.number(response.headers.get("Retry-After"))
-        return Answer(response.status_code, bytes(content), max(0.0, DEFAULT_RETRY_AFTER if delay is None else delay))
+        headers = _Headers.model_validate(dict(response.headers))
+        return Answer(response.status_code, bytes(content), max(0.0, headers.retry_after))
 
     async def _must_be_events(self, response: httpx.Response, judge: ErrorMapper) -> None:
         if response.status_code == 200 and response.headers.get("Content-Type", "").startswith("text/event-stream"):
