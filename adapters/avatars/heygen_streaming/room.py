@@ -9,7 +9,6 @@ from contextlib import aclosing
 
 from adapters.avatars.rooms.reconnecting import ReconnectingRoom
 from adapters.avatars.rooms.speech_events import SpeechEventParser
-from adapters.wire import fields
 from bot.core.models import Mode, Playback, RoomAccess
 from bot.core.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
 from bot.streams.page_bridge import RoomMessage
@@ -71,12 +70,12 @@ class StreamingRoom:
 
 
 def _as_liveavatar_says(message: RoomMessage) -> RoomMessage:
-    kind = fields.text(fields.field(message.data, "type"))
+    said = message.data
     return RoomMessage(
         message.topic,
         {
-            "event_type": _SAME.get(kind or ""),
-            "source_event_id": fields.field(message.data, "task_id"),
-            "text": fields.field(message.data, "message"),
+            "event_type": _SAME.get(str(said.get("type"))),
+            "source_event_id": said.get("task_id"),
+            "text": said.get("message"),
         },
     )
