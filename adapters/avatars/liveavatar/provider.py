@@ -146,7 +146,7 @@ class LiveAvatar:
         minted = await self._sessions.mint(request)
         upstream_id = minted.session_id
         self._streams[upstream_id] = LiveAvatarStream(
-            upstream_id, minted.token, self._carrier, self._clock, lambda: self.status(upstream_id)
+            upstream_id, minted.session_token, self._carrier, self._clock, lambda: self.status(upstream_id)
         )
         return upstream_id
 
