@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -136,11 +136,7 @@ class ProviderHttpClient:
 
         Raises what the judge says, or `Transient`.
         """
-
-        async def once() -> Answer:
-            return await self.request_once(method, path, judge, body=body, query=query)
-
-        return await self.retry(repeat, once)
+        return await self.retry(repeat, partial(self.request_once, method, path, judge, body=body, query=query))
 
     async def request_once(
         self,

@@ -236,7 +236,7 @@ class HeyGenStreaming(HeyGenAccount):
         return await room.door() if room is not None else None
 
     async def avatar_for(self, wished: str) -> str:
-        """`wished`, or the name v1 has for its own default (avatar-apis 2.3)."""
+        """`wished`, or the name v1 has for its own default (docs.heygen.com/reference/new-session)."""
         return wished or "default"
 
     async def avatars(self) -> Sequence[CatalogueEntry]:

@@ -1,7 +1,8 @@
 """What happens in the LiveKit room of a v1 stream, as whoever is in it reports it: speech, words and answers.
 
 Commands of v1 go over HTTP, so nothing is published here. The messages of its data channel have no topic and names of
-their own (avatar-apis 2.6); they are read as the reports of LiveAvatar that mean the same.
+their own (as in its SDK, `@heygen/streaming-avatar` 2.1.0); they are read as the reports of LiveAvatar that mean the
+same.
 """
 
 from collections.abc import AsyncGenerator

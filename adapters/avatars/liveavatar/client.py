@@ -104,7 +104,7 @@ class LiveAvatarSessions:
         return Playback(told.hls_url, told.livekit_url, told.livekit_client_token)
 
     async def stop(self, session_id: str) -> None:
-        """Stop a session, by the one path that does (avatar-apis 4.2: DELETE leaked it)."""
+        """Stop a session, by the one path that does (a DELETE leaves it open: 405)."""
         with suppress(StreamGone):
             await self._post("stop", {"session_id": session_id, "reason": "USER_CLOSED"})
 

@@ -1,7 +1,8 @@
 """What LiveAvatar's refusals mean: its answers into the tree of `bot.core.errors`.
 
-Sources: avatar-apis 4.1 and 4.5. The specification says that success is code 100, the official SDK that it is 1000;
-validation errors come in two shapes; most codes are not documented, so the words of a message count too.
+Sources: docs.liveavatar.com/openapi.json and github.com/heygen-com/liveavatar-web-sdk. The first says that success is
+code 100, the second that it is 1000; validation errors come in two shapes; most codes are not documented, so the words
+of a message count too.
 """
 
 import re

@@ -46,7 +46,7 @@ from bot.settings import LiveAvatarOptions, Settings
 from bot.streams.page_bridge import PageBridge
 
 CAPABILITIES = Capabilities(
-    # With a context alone: without one a question meets silence, and no error (avatar-apis 4.3).
+    # With a context alone: without one a question meets silence, and no error (LiveAvatar's guide).
     chat=False,
     chat_setting="LIVEAVATAR_CONTEXT_ID",
     appends=False,
