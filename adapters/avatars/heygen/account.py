@@ -23,7 +23,7 @@ class HeyGenAccount:
     ) -> None:
         """`api_url` has no path; `transport` replaces the network in tests of single answers."""
         self._connection = ProviderHttpClient("HeyGen", api_url, api_key, transport)
-        self._refusals = HeyGenErrors("HeyGen", api_key.get_secret_value())
+        self._errors = HeyGenErrors("HeyGen", api_key.get_secret_value())
         self._clock = clock
 
     @classmethod

@@ -64,7 +64,7 @@ class ErrorBody(LenientModel):
 
 
 class HeyGenErrors:
-    """Judges answers of one account; it holds the key only to cut it out of quotes."""
+    """Maps answers of one account to errors; it holds the key only to cut it out of quotes."""
 
     def __init__(self, vendor: str, secret: str, settings: str = "HEYGEN") -> None:
         """`settings` is how the names of this account's settings begin."""
@@ -136,10 +136,10 @@ class HeyGenErrors:
 
     def reading(self, answer: Answer) -> ProviderError | None:
         """What is wrong with an answer of v3 that has nothing to do with a stream: lists and the account."""
-        fault = self._realtime(answer, of_stream=True)
-        if isinstance(fault, StreamGone):
-            return Invalid(str(fault), parameter=Invalid.ADDRESS, code=fault.code)
-        return fault
+        error = self._realtime(answer, of_stream=True)
+        if isinstance(error, StreamGone):
+            return Invalid(str(error), parameter=Invalid.ADDRESS, code=error.code)
+        return error
 
     def _realtime(self, answer: Answer, *, of_stream: bool) -> ProviderError | None:
         body = ErrorBody.model_validate(answer.json)

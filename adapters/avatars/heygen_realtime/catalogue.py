@@ -90,9 +90,9 @@ def _credits(amount: float) -> str:
 class RealtimeCatalogue:
     """The lists of one account. Every method raises the provider's errors."""
 
-    def __init__(self, connection: ProviderHttpClient, refusals: HeyGenErrors, clock: Clock) -> None:
+    def __init__(self, connection: ProviderHttpClient, errors: HeyGenErrors, clock: Clock) -> None:
         self._connection = connection
-        self._refusals = refusals
+        self._errors = errors
         self._clock = clock
         self._choices: dict[tuple[str, str], tuple[str, str, float]] = {}
         self._choosing = asyncio.Lock()
@@ -114,7 +114,7 @@ class RealtimeCatalogue:
 
     async def balance(self) -> str | None:
         """What is left in the wallet, the subscription or the plan, whichever the account has."""
-        answer = await self._connection.request("GET", "/v3/users/me", self._refusals.reading, RetryPolicy.IDEMPOTENT)
+        answer = await self._connection.request("GET", "/v3/users/me", self._errors.reading, RetryPolicy.IDEMPOTENT)
         return _Account.model_validate(answer.json).left()
 
     async def choice(self, avatar: str, voice: str) -> tuple[str, str]:
@@ -142,7 +142,7 @@ class RealtimeCatalogue:
 
     async def _own_voice(self, avatar: str) -> tuple[str, str]:
         answer = await self._connection.request(
-            "GET", f"/v3/avatars/looks/{quote(avatar, safe='')}", self._refusals.reading, RetryPolicy.IDEMPOTENT
+            "GET", f"/v3/avatars/looks/{quote(avatar, safe='')}", self._errors.reading, RetryPolicy.IDEMPOTENT
         )
         return avatar, _LookDetail.model_validate(answer.json).default_voice_id
 
@@ -158,7 +158,7 @@ class RealtimeCatalogue:
         for _ in range(MAX_PAGES):
             asked: dict[str, str | int] = {"limit": size, **query, **({"token": token} if token else {})}
             answer = await self._connection.request(
-                "GET", path, self._refusals.reading, RetryPolicy.IDEMPOTENT, query=asked
+                "GET", path, self._errors.reading, RetryPolicy.IDEMPOTENT, query=asked
             )
             complaint = f"HeyGen answered {path} with something that is not a list"
             page = answer.read(model, complaint, may_have_taken_effect=False)

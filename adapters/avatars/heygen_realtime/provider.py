@@ -81,7 +81,7 @@ class HeyGenRealtime(HeyGenAccount):
         """See `HeyGenAccount`."""
         super().__init__(api_key, api_url, clock, transport=transport)
         self._streams: dict[str, RealtimeStream] = {}
-        self._catalogue = RealtimeCatalogue(self._connection, self._refusals, clock)
+        self._catalogue = RealtimeCatalogue(self._connection, self._errors, clock)
 
     async def create(self, request: StreamRequest) -> str:
         """Open a text stream; it speaks the first words as soon as it runs."""
@@ -96,7 +96,7 @@ class HeyGenRealtime(HeyGenAccount):
         text = first.text if first.more else closed(first.text)
         body = {"type": "text_stream", "avatar_id": avatar, "voice_id": voice, "text": text}
         answer = await self._connection.request(
-            "POST", "/v3/avatar-realtime", self._refusals.creating, RetryPolicy.IF_NOT_SENT, body=body
+            "POST", "/v3/avatar-realtime", self._errors.creating, RetryPolicy.IF_NOT_SENT, body=body
         )
         opened = answer.read(_NewStream, "HeyGen opened a stream without saying which", may_have_taken_effect=True)
         upstream_id = opened.stream_id
@@ -139,7 +139,7 @@ class HeyGenRealtime(HeyGenAccount):
             await self._connection.request(
                 "POST",
                 f"{_path(upstream_id)}/text",
-                self._refusals.of_stream,
+                self._errors.of_stream,
                 RetryPolicy.IF_NOT_SENT_SHORT_WAIT,
                 body={"delta": delta},
             )
@@ -164,7 +164,7 @@ class HeyGenRealtime(HeyGenAccount):
         """Cancel the stream. One that ended before answers that nothing was cancelled, which is as good."""
         with contextlib.suppress(StreamGone):
             await self._connection.request(
-                "POST", f"{_path(upstream_id)}/cancel", self._refusals.of_stream, RetryPolicy.IDEMPOTENT
+                "POST", f"{_path(upstream_id)}/cancel", self._errors.of_stream, RetryPolicy.IDEMPOTENT
             )
         stream = self._streams.pop(upstream_id, None)
         if stream is not None:
@@ -174,14 +174,14 @@ class HeyGenRealtime(HeyGenAccount):
         """What v3 says. While it streams it has an address."""
         try:
             answer = await self._connection.request(
-                "GET", _path(upstream_id), self._refusals.of_stream, RetryPolicy.IDEMPOTENT
+                "GET", _path(upstream_id), self._errors.of_stream, RetryPolicy.IDEMPOTENT
             )
         except StreamGone as gone:
             return StreamStatus(False, None, str(gone))
         told = answer.read(_Stream, "HeyGen told no status of the stream", may_have_taken_effect=False)
         if told.status in ("completed", "error"):
             reason = told.end_reason or told.error_message or told.status
-            return StreamStatus(False, None, self._refusals.quote(reason))
+            return StreamStatus(False, None, self._errors.quote(reason))
         address = told.hls_url or told.url
         if address is None:
             return StreamStatus(True, None, told.status)
@@ -225,7 +225,7 @@ class HeyGenRealtime(HeyGenAccount):
         if known is None:
             known = self._streams[upstream_id] = RealtimeStream(
                 self._clock,
-                lambda: self._connection.stream_events(f"{_path(upstream_id)}/words", self._refusals.of_stream),
+                lambda: self._connection.stream_events(f"{_path(upstream_id)}/words", self._errors.of_stream),
                 lambda: self.status(upstream_id),
                 adopted=adopted,
             )

@@ -49,7 +49,7 @@ class _End(LenientModel):
 
 
 class RealtimeStream:
-    """One stream: the narration of what it was given to say, and the events that come of it."""
+    """One stream: what it was given to say, matched to what is heard, and the events that come of it."""
 
     def __init__(self, clock: Clock, listen: Listen, ask: Ask, *, adopted: bool) -> None:
         """`listen` opens the event stream of its words; `ask` gets its status; `adopted` says that another process
@@ -57,7 +57,7 @@ class RealtimeStream:
         self._clock = clock
         self._listen = listen
         self._ask = ask
-        self._narration = SpeechAligner(adopted=adopted)
+        self._aligner = SpeechAligner(adopted=adopted)
         self._changed = asyncio.Event()
         self._ended: str | None = None
         self._open_text: str | None = None  # the utterance whose last fragment did not end in a blank
@@ -65,7 +65,7 @@ class RealtimeStream:
 
     def streaming(self) -> None:
         """The stream was seen to stream."""
-        self._narration.streaming_since(self._clock.monotonic(), self._clock.now().timestamp())
+        self._aligner.streaming_since(self._clock.monotonic(), self._clock.now().timestamp())
         self._touch()
 
     def expect(self, utterance_id: str, text: str, *, final: bool) -> str:
@@ -76,13 +76,13 @@ class RealtimeStream:
             delta = closed(delta)
         if delta:
             self._open_text = None if delta[-1].isspace() else utterance_id
-        self._narration.expect(utterance_id, text, self._clock.monotonic(), final=final)
+        self._aligner.expect(utterance_id, text, self._clock.monotonic(), final=final)
         self._touch()
         return delta
 
     def withdraw(self, utterance_id: str) -> None:
         """The text did not get there."""
-        self._narration.withdraw(utterance_id)
+        self._aligner.withdraw(utterance_id)
         self._touch()
 
     def end(self, reason: str) -> None:
@@ -114,13 +114,13 @@ class RealtimeStream:
             await self._stop_reading(reader)
 
     def _happened(self, now: float) -> list[SpeechStarted | SpeechEnded | WordsHeard]:
-        words = self._narration.captions()
+        words = self._aligner.captions()
         heard: list[SpeechStarted | SpeechEnded | WordsHeard] = [WordsHeard(words)] if words else []
-        return heard + self._narration.due(now)
+        return heard + self._aligner.due(now)
 
     async def _wait(self) -> None:
         """Until something changed, is due, or has been silent for too long."""
-        due = self._narration.next_due()
+        due = self._aligner.next_due()
         until = self._quiet_since + IDLE_TIMEOUT if due is None else min(due, self._quiet_since + IDLE_TIMEOUT)
         timer = self._clock.call_later(max(0.0, until - self._clock.monotonic()), self._changed.set)
         try:
@@ -173,7 +173,7 @@ class RealtimeStream:
                         await self._end_as_told(message.data)
                         return True
                     words = _words(message.data)
-                    self._narration.hear(words, self._clock.monotonic(), self._clock.now().timestamp())
+                    self._aligner.hear(words, self._clock.monotonic(), self._clock.now().timestamp())
             except sse.SseError:
                 pass  # The next connection may make sense; the pause before it grows.
         return brought

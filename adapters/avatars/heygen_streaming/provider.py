@@ -22,7 +22,7 @@ from adapters.avatars.heygen_streaming.catalogue import Avatars, Session, Sessio
 from adapters.avatars.heygen_streaming.room import StreamingRoom
 from adapters.avatars.http import Answer, Model, RetryPolicy
 from adapters.avatars.rooms.bot_transport import BotTransport
-from adapters.avatars.rooms.factory import bot_carrier_for
+from adapters.avatars.rooms.factory import bot_transport_for
 from adapters.avatars.rooms.page_transport import PageTransport
 from adapters.avatars.rooms.reconnecting import ReconnectingRoom
 from adapters.wire.lenient import DataModel, HttpUrl, LongText, Number, RoomUrl, Text, Token
@@ -123,7 +123,7 @@ class HeyGenStreaming(HeyGenAccount):
             cls.key_of(settings),
             settings.heygen.api_url,
             clock,
-            bot=bot_carrier_for(settings, clock),
+            bot=bot_transport_for(settings, clock),
             options=settings.heygen_streaming,
         )
 
@@ -141,7 +141,7 @@ class HeyGenStreaming(HeyGenAccount):
         async def once() -> Answer:
             token = await self._token()
             return await self._connection.request_once(
-                "POST", "/v1/streaming.new", self._refusals.streaming, body=body, token=token
+                "POST", "/v1/streaming.new", self._errors.streaming, body=body, token=token
             )
 
         answer = await self._connection.retry(RetryPolicy.IF_NOT_SENT, once)
@@ -263,10 +263,10 @@ class HeyGenStreaming(HeyGenAccount):
         if address.livekit_url is None:
             return
         bot = self.bot if address.hls_url is None else None
-        kept = ReconnectingRoom(
+        reconnecting = ReconnectingRoom(
             upstream_id, bot or PageTransport(self.seats), self._clock, lambda: self.status(upstream_id)
         )
-        room = self._rooms[upstream_id] = StreamingRoom(kept, address, self._clock)
+        room = self._rooms[upstream_id] = StreamingRoom(reconnecting, address, self._clock)
         if bot is None:
             await room.enter()
 
@@ -277,7 +277,7 @@ class HeyGenStreaming(HeyGenAccount):
     async def _token(self) -> SecretStr:
         try:
             answer = await self._connection.request_once(
-                "POST", "/v1/streaming.create_token", self._refusals.streaming, body={}
+                "POST", "/v1/streaming.create_token", self._errors.streaming, body={}
             )
         except Transient as trouble:
             # A token alone opens nothing.
@@ -285,10 +285,10 @@ class HeyGenStreaming(HeyGenAccount):
         return answer.read(_Token, "HeyGen gave no token to open a stream with", may_have_taken_effect=False).token
 
     async def _post(self, call: str, repeat: RetryPolicy, **body: str) -> Answer:
-        return await self._connection.request("POST", f"/v1/{call}", self._refusals.streaming, repeat, body=body)
+        return await self._connection.request("POST", f"/v1/{call}", self._errors.streaming, repeat, body=body)
 
     async def _get(self, path: str, model: type[Model], listed: str) -> Model:
-        answer = await self._connection.request("GET", path, self._refusals.streaming, RetryPolicy.IDEMPOTENT)
+        answer = await self._connection.request("GET", path, self._errors.streaming, RetryPolicy.IDEMPOTENT)
         return answer.read(model, f"HeyGen listed its {listed} in a form nobody knows", may_have_taken_effect=False)
 
     async def _sessions(self) -> list[Session]:

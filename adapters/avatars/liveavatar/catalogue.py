@@ -51,9 +51,9 @@ class _Credits(DataModel):
 class LiveAvatarCatalogue:
     """Avatars, voices and the balance, fetched at each call."""
 
-    def __init__(self, connection: ProviderHttpClient, judge: ErrorMapper, *, sandbox: bool) -> None:
+    def __init__(self, connection: ProviderHttpClient, map_error: ErrorMapper, *, sandbox: bool) -> None:
         self._connection = connection
-        self._judge = judge
+        self._map_error = map_error
         self._sandbox = sandbox
 
     async def rows(
@@ -62,7 +62,7 @@ class LiveAvatarCatalogue:
         """The rows of a paged list, page after page."""
         for number in range(1, most_pages + 1):
             asked: dict[str, str | int] = {**query, "page": number, "page_size": PAGE_SIZE}
-            answer = await self._connection.request("GET", path, self._judge, RetryPolicy.IDEMPOTENT, query=asked)
+            answer = await self._connection.request("GET", path, self._map_error, RetryPolicy.IDEMPOTENT, query=asked)
             page = answer.read(model, "LiveAvatar answered a list in a form nobody knows", may_have_taken_effect=False)
             for row in page.results:
                 yield row
@@ -95,7 +95,7 @@ class LiveAvatarCatalogue:
 
     async def balance(self) -> str | None:
         """The credits left."""
-        answer = await self._connection.request("GET", "/v1/users/credits", self._judge, RetryPolicy.IDEMPOTENT)
+        answer = await self._connection.request("GET", "/v1/users/credits", self._map_error, RetryPolicy.IDEMPOTENT)
         credits_left = _Credits.model_validate(answer.json).credits_left
         return None if credits_left is None else f"{round(credits_left, 1):g} credits"
 

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from adapters.avatars.http import Answer, ProviderHttpClient, RetryPolicy
 from adapters.avatars.liveavatar.body import session_body
 from adapters.avatars.liveavatar.catalogue import LiveAvatarCatalogue, Page
-from adapters.avatars.liveavatar.errors import LiveAvatarRefusals
+from adapters.avatars.liveavatar.errors import LiveAvatarErrors
 from adapters.wire.lenient import DataModel, HttpUrl, LenientModel, LongText, RoomUrl, Text, Token
 from bot.core.errors import Invalid, StreamGone, Transient
 from bot.core.models import Playback
@@ -57,7 +57,7 @@ class LiveAvatarSessions:
     """The endpoints, for one account. `longest`: the most seconds a session is asked to last."""
 
     connection: ProviderHttpClient
-    refusals: LiveAvatarRefusals
+    errors: LiveAvatarErrors
     catalogue: LiveAvatarCatalogue
     context_id: str
     sandbox: bool
@@ -85,7 +85,7 @@ class LiveAvatarSessions:
 
         async def once() -> Answer:
             return await self.connection.request_once(
-                "POST", "/v1/sessions/start", self.refusals.of_session, body={}, token=token
+                "POST", "/v1/sessions/start", self.errors.of_session, body={}, token=token
             )
 
         told = _StartedSession()
@@ -115,7 +115,7 @@ class LiveAvatarSessions:
     async def end_of(self, session_id: str) -> str | None:
         """Why a session is over; None while it is not. Raises `StreamGone` if LiveAvatar does not know it."""
         answer = await self.connection.request(
-            "GET", f"/v1/sessions/{quote(session_id, safe='')}", self.refusals.of_session, RetryPolicy.IDEMPOTENT
+            "GET", f"/v1/sessions/{quote(session_id, safe='')}", self.errors.of_session, RetryPolicy.IDEMPOTENT
         )
         told = answer.read(_Session, "LiveAvatar told nothing of the session", may_have_taken_effect=False)
         return told.end_reason or (None if told.end_at is None else "ended")
@@ -145,10 +145,10 @@ class LiveAvatarSessions:
 
     async def _mint(self, body: Mapping[str, object]) -> Answer:
         return await self.connection.request(
-            "POST", "/v1/sessions/token", self.refusals.of_account, RetryPolicy.IF_NOT_SENT, body=body
+            "POST", "/v1/sessions/token", self.errors.of_account, RetryPolicy.IF_NOT_SENT, body=body
         )
 
     async def _post(self, call: str, body: Mapping[str, object]) -> Answer:
         return await self.connection.request(
-            "POST", f"/v1/sessions/{call}", self.refusals.of_session, RetryPolicy.IDEMPOTENT, body=body
+            "POST", f"/v1/sessions/{call}", self.errors.of_session, RetryPolicy.IDEMPOTENT, body=body
         )

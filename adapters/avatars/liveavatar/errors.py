@@ -62,8 +62,8 @@ class _Body(ErrorBody):
         return any(field in row.loc for row in self.detail)
 
 
-class LiveAvatarRefusals(HeyGenErrors):
-    """Judges answers of one LiveAvatar account."""
+class LiveAvatarErrors(HeyGenErrors):
+    """Maps answers of one LiveAvatar account to errors."""
 
     def __init__(self, secret: str) -> None:
         """`secret` is the key, held only to cut it out of quotes."""
@@ -71,13 +71,13 @@ class LiveAvatarRefusals(HeyGenErrors):
 
     def of_account(self, answer: Answer) -> ProviderError | None:
         """What is wrong with an answer about the account: lists, the balance, a new session."""
-        return self._judged(answer, of_session=False)
+        return self._map(answer, of_session=False)
 
     def of_session(self, answer: Answer) -> ProviderError | None:
         """What is wrong with an answer about one session, where not found means that it is over."""
-        return self._judged(answer, of_session=True)
+        return self._map(answer, of_session=True)
 
-    def _judged(self, answer: Answer, *, of_session: bool) -> ProviderError | None:
+    def _map(self, answer: Answer, *, of_session: bool) -> ProviderError | None:
         body = _Body.model_validate(answer.json)
         code = body.code
         if answer.is_success and code in _SUCCESS:
