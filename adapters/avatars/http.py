@@ -1,7 +1,7 @@
 """One provider's way to its upstream: the pool, time limits, repetition by rule 5, and network failures as errors.
 
-It knows HTTP and no vendor: what a refusal means is told by the judge each caller brings. Nothing it raises or logs
-holds a key, a token, or a reference to the request that held one.
+It knows HTTP and no vendor: what a refusal means is told by the `ErrorMapper` each caller brings. Nothing it raises or
+logs holds a key, a token, or a reference to the request that held one.
 
 aiohttp below us sends a request again by itself when a reused connection turns out to be closed, but only GET, HEAD,
 OPTIONS, TRACE, PUT and DELETE (`aiohttp.client.IDEMPOTENT_METHODS`): a POST is sent at most once per `call_once`.
@@ -10,23 +10,24 @@ OPTIONS, TRACE, PUT and DELETE (`aiohttp.client.IDEMPOTENT_METHODS`): a POST is 
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Self, TypeVar
 
 import aiohttp
 import httpx
 import stamina
-from pydantic import SecretStr
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from adapters.network import ProxyTrouble, http_client, told, trouble_of
-from adapters.wire import fields
+from adapters.wire.lenient import LenientModel, Number, parse_json
 from bot.core.errors import ProviderError, RateLimited, Transient, Trouble
 
 Result = TypeVar("Result")
+Model = TypeVar("Model", bound=BaseModel)
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0, pool=10.0)
 """Seconds: 10 to connect (which includes waiting for a place in the pool and the name look-up), 30 between bytes."""
@@ -80,7 +81,17 @@ class Answer:
     @cached_property
     def json(self) -> object:
         """The body as JSON, None if it is none."""
-        return fields.parsed(self.content)
+        return parse_json(self.content)
+
+    def read(self, model: type[Model], complaint: str, *, may_have_taken_effect: bool) -> Model:
+        """The body as `model`. Raises `Transient` with `complaint` where what it must have is not there."""
+        with suppress(ValidationError):
+            return model.model_validate(self.json)
+        raise Transient(complaint, may_have_taken_effect=may_have_taken_effect, trouble=Trouble.MALFORMED)
+
+
+class _Headers(LenientModel):
+    retry_after: Number = Field(DEFAULT_RETRY_AFTER, validation_alias="retry-after")
 
 
 ErrorMapper = Callable[[Answer], ProviderError | None]
@@ -115,27 +126,23 @@ class ProviderHttpClient:
         self,
         method: str,
         path: str,
-        judge: ErrorMapper,
+        map_error: ErrorMapper,
         repeat: RetryPolicy,
         *,
         body: Mapping[str, object] | None = None,
         query: Mapping[str, str | int] | None = None,
     ) -> Answer:
-        """Send a request, again where `repeat` allows it, and return an answer that `judge` found no fault with.
+        """Send a request, again where `repeat` allows it, and return an answer that `map_error` finds no error in.
 
-        Raises what the judge says, or `Transient`.
+        Raises what `map_error` says, or `Transient`.
         """
-
-        async def once() -> Answer:
-            return await self.request_once(method, path, judge, body=body, query=query)
-
-        return await self.retry(repeat, once)
+        return await self.retry(repeat, partial(self.request_once, method, path, map_error, body=body, query=query))
 
     async def request_once(
         self,
         method: str,
         path: str,
-        judge: ErrorMapper,
+        map_error: ErrorMapper,
         *,
         body: Mapping[str, object] | None = None,
         query: Mapping[str, str | int] | None = None,
@@ -150,9 +157,9 @@ class ProviderHttpClient:
                 may_have_taken_effect=False,
                 trouble=Trouble.PROXY,
             )
-        fault = judge(answer)
-        if fault is not None:
-            raise fault
+        error = map_error(answer)
+        if error is not None:
+            raise error
         return answer
 
     async def retry(self, repeat: RetryPolicy, once: Callable[[], Awaitable[Result]]) -> Result:
@@ -187,9 +194,9 @@ class ProviderHttpClient:
         raise AssertionError("stamina ends with a result or an error")
 
     @asynccontextmanager
-    async def stream_events(self, path: str, judge: ErrorMapper) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def stream_events(self, path: str, map_error: ErrorMapper) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open an event stream and yield its chunks. It may be silent for as long as it likes: whoever listens watches
-        the silence. Raises what the judge says of a refusal, or `Transient`, also while it is read."""
+        the silence. Raises what `map_error` says of a refusal, or `Transient`, also while it is read."""
         request = self._request("GET", path, None, None, None)
         request.headers["Accept"] = "text/event-stream"
         request.headers["Accept-Encoding"] = "identity"
@@ -199,7 +206,7 @@ class ProviderHttpClient:
             async with asyncio.timeout(CALL_LIMIT):
                 response = await self._open.send(request, stream=True)
             try:
-                await self._must_be_events(response, judge)
+                await self._must_be_events(response, map_error)
                 yield response.aiter_bytes()
             finally:
                 await response.aclose()
@@ -251,15 +258,15 @@ class ProviderHttpClient:
             content += chunk
             if len(content) > MAX_BODY_SIZE:
                 raise httpx.DecodingError("the answer is too large")
-        delay = fields.number(response.headers.get("Retry-After"))
-        return Answer(response.status_code, bytes(content), max(0.0, DEFAULT_RETRY_AFTER if delay is None else delay))
+        headers = _Headers.model_validate(dict(response.headers))
+        return Answer(response.status_code, bytes(content), max(0.0, headers.retry_after))
 
-    async def _must_be_events(self, response: httpx.Response, judge: ErrorMapper) -> None:
+    async def _must_be_events(self, response: httpx.Response, map_error: ErrorMapper) -> None:
         if response.status_code == 200 and response.headers.get("Content-Type", "").startswith("text/event-stream"):
             return
         async with asyncio.timeout(CALL_LIMIT):
-            fault = judge(await self._read(response))
-        raise fault or Transient(
+            error = map_error(await self._read(response))
+        raise error or Transient(
             f"{self.vendor} does not answer with an event stream",
             may_have_taken_effect=False,
             trouble=Trouble.MALFORMED,

@@ -5,12 +5,15 @@ part of their own (`thinking`) are not words of the answer and are left where th
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from adapters.wire import fields
+from pydantic import BeforeValidator
+
+from adapters.wire.lenient import Fragment, LenientModel, Text
 from bot.core.errors import AnswerTrouble
 
-_WORDS = {None: "text", "text": "text", "output_text": "text", "refusal": "refusal"}
-"""Which field of a part holds words, by the part's type. A refusal is what the model answers."""
+_HAS_TEXT = (None, "text", "output_text")
+"""The types of the parts whose `text` are words of the answer."""
 
 _NOT_WHOLE = {
     "length": AnswerTrouble.LENGTH,
@@ -45,44 +48,59 @@ class End:
     trouble: AnswerTrouble | None
 
 
-def has_choice(body: object) -> bool:
-    """Whether it looks like the reply of a chat API."""
-    return isinstance(fields.field(body, "choices"), list)
+def _value(text: object) -> object:
+    return text.get("value") if isinstance(text, dict) else text
 
 
-def words(frame: object, holder: str) -> str:
-    """The words of the answer in a frame; `holder` is `delta` where it is streamed, else `message`."""
-    said = fields.field(_choice(frame), holder)
-    content = _text(fields.field(said, "content"))
-    return content or _text(fields.field(said, "refusal"))
-
-
-def end(frame: object) -> End | None:
-    """How the answer ends with this frame, None if it goes on."""
-    reason = fields.text(fields.field(_choice(frame), "finish_reason"))
-    # Some servers write the word where JSON's null is meant.
-    if reason is None or reason.lower() in ("null", "none"):
-        return None
-    return End(reason, _NOT_WHOLE.get(reason.lower()))
-
-
-def _choice(frame: object) -> object:
-    choices = fields.rows(fields.field(frame, "choices"))
-    return choices[0] if choices else None
-
-
-def _text(content: object) -> str:
+def _parts(content: object) -> object:
     parts = content if isinstance(content, list) else [content]
-    return "".join(map(_part, parts))
+    return [{"text": part} if isinstance(part, str) else part for part in parts]
 
 
-def _part(part: object) -> str:
-    if isinstance(part, str):
-        return part
-    kind = fields.field(part, "type")
-    held_in = _WORDS.get(kind) if kind is None or isinstance(kind, str) else None
-    if held_in is None:
-        return ""
-    text = fields.field(part, held_in)
-    text = fields.field(text, "value") if isinstance(text, dict) else text
-    return text if isinstance(text, str) else ""
+class _Part(LenientModel):
+    type: object = None
+    text: Annotated[Fragment, BeforeValidator(_value)] = ""
+    refusal: Annotated[Fragment, BeforeValidator(_value)] = ""
+
+    def words(self) -> str:
+        # A refusal is what the model answers.
+        return self.refusal if self.type == "refusal" else self.text if self.type in _HAS_TEXT else ""
+
+
+class _Message(LenientModel):
+    content: Annotated[tuple[_Part, ...], BeforeValidator(_parts)] = ()
+    refusal: Annotated[tuple[_Part, ...], BeforeValidator(_parts)] = ()
+
+    def words(self) -> str:
+        return "".join(map(_Part.words, self.content)) or "".join(map(_Part.words, self.refusal))
+
+
+class _Choice(LenientModel):
+    delta: _Message = _Message()
+    message: _Message = _Message()
+    finish_reason: Text | None = None
+
+
+class Frame(LenientModel):
+    """The whole reply (`message`), or a piece of one that is streamed (`delta`). Without `choices` it is no reply of a
+    chat API."""
+
+    choices: tuple[_Choice, ...] | None = None
+    error: object = None
+
+    def words(self, *, is_streamed: bool) -> str:
+        """The words of the answer."""
+        choice = self._first
+        return (choice.delta if is_streamed else choice.message).words()
+
+    def end(self) -> End | None:
+        """How the answer ends with this frame, None if it goes on."""
+        reason = self._first.finish_reason
+        # Some servers write the word where JSON's null is meant.
+        if reason is None or reason.lower() in ("null", "none"):
+            return None
+        return End(reason, _NOT_WHOLE.get(reason.lower()))
+
+    @property
+    def _first(self) -> _Choice:
+        return self.choices[0] if self.choices else _Choice()

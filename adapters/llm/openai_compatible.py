@@ -15,12 +15,13 @@ import stamina
 import structlog
 from pydantic import SecretStr
 
-from adapters.llm.frames import end, has_choice, words
+from adapters.llm.frames import Frame
 from adapters.llm.messages import messages_of
 from adapters.llm.refusals import refusal
 from adapters.llm.thoughts import Thoughts
 from adapters.network import http_client, told, trouble_of
-from adapters.wire import fields, sse
+from adapters.wire import sse
+from adapters.wire.lenient import parse_json
 from bot.core.errors import AnswerError, AnswerTrouble
 from bot.core.ports import ChatTurn, Clock
 from bot.core.time_limit import time_limit
@@ -192,13 +193,12 @@ class OpenAICompatible:
         thoughts = Thoughts()
         is_streamed = response.headers.get("Content-Type", "").lower().startswith("text/event-stream")
         frames = self._streamed(response) if is_streamed else self._whole(response)
-        holder = "delta" if is_streamed else "message"
         ended = None
         async with aclosing(frames):
             async for frame in frames:
-                if spoken := thoughts.leave_out(words(frame, holder)):
+                if spoken := thoughts.leave_out(frame.words(is_streamed=is_streamed)):
                     yield spoken
-                if (ended := end(frame)) is not None:
+                if (ended := frame.end()) is not None:
                     break
         if rest := thoughts.rest():
             yield rest
@@ -209,26 +209,26 @@ class OpenAICompatible:
         if ended is not None and ended.trouble is not None:
             raise AnswerError(f"the chat model ended its answer with {ended.reason!r}", why=ended.trouble)
 
-    async def _streamed(self, response: httpx.Response) -> AsyncGenerator[object, None]:
+    async def _streamed(self, response: httpx.Response) -> AsyncGenerator[Frame, None]:
         """The frames of a stream up to its mark of the end. Raises `AnswerError` if the stream ends without one."""
         async for message in sse.messages(response.aiter_bytes()):
             if message.data.strip() == "[DONE]":
                 return
-            frame = fields.parsed(message.data.encode())
-            if fields.field(frame, "error") is not None:
+            frame = Frame.model_validate(parse_json(message.data))
+            if frame.error is not None:
                 raise self._refusal(200, message.data.encode())
             yield frame
         raise AnswerError("the chat model's stream ended without a finish_reason", why=AnswerTrouble.BROKEN_OFF)
 
-    async def _whole(self, response: httpx.Response) -> AsyncGenerator[object, None]:
+    async def _whole(self, response: httpx.Response) -> AsyncGenerator[Frame, None]:
         """The one frame of a server that does not stream although it is asked to."""
         content = await _bounded(response, MAX_ANSWER_SIZE)
-        body = fields.parsed(content)
-        if fields.field(body, "error") is not None:
+        frame = Frame.model_validate(parse_json(content))
+        if frame.error is not None:
             raise self._refusal(200, content)
-        if not has_choice(body):
+        if frame.choices is None:
             raise AnswerError("what answers there is not a chat API", why=AnswerTrouble.ADDRESS)
-        yield body
+        yield frame
 
 
 def _kind_of(trouble: Exception) -> str:

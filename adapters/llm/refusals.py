@@ -2,26 +2,30 @@
 
 from http import HTTPStatus
 
-from adapters.wire import fields
+from adapters.wire.lenient import ErrorField, LenientModel, LongText, parse_json
 from bot.core.errors import AnswerError, AnswerTrouble
 from bot.telemetry.redaction import mask
 
-_MESSAGES = (("error", "message"), ("error",), ("message",), ("detail",))
-"""Where servers say why: OpenAI, Ollama's own API, older vLLM, FastAPI."""
+
+class _Body(LenientModel):
+    """Where servers say why: OpenAI and Ollama's own API, older vLLM, FastAPI."""
+
+    error: ErrorField = ErrorField()
+    message: LongText | None = None
+    detail: LongText | None = None
 
 
 def refusal(status: int, content: bytes, secret: str) -> AnswerError:
     """The error for a reply with `status` whose body is `content`; `secret` is never part of it."""
-    body = fields.parsed(content)
-    found = (fields.text(fields.field(body, *path), fields.MAX_URL_LENGTH) for path in _MESSAGES)
-    message = next((text for text in found if text is not None), "")
+    body = _Body.model_validate(parse_json(content))
+    message = body.error.message or body.message or body.detail or ""
     quoted = mask(message, (secret,))
     said = f"the chat model answered {status}" + (f": {quoted}" if quoted else "")
-    return AnswerError(said, why=_trouble(status, body, message))
+    return AnswerError(said, why=_trouble(status, body.error, message))
 
 
-def _trouble(status: int, body: object, message: str) -> AnswerTrouble:
-    about = {fields.code(fields.field(body, "error", name)) for name in ("code", "param", "type")}
+def _trouble(status: int, error: ErrorField, message: str) -> AnswerTrouble:
+    about = {error.code, error.param, error.type}
     if about & {"content_filter", "content_policy_violation"}:
         return AnswerTrouble.FILTER
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):

@@ -1,7 +1,8 @@
 """How an avatar looks and speaks, provider by provider: what the operator may choose there and need not.
 
 What is not set is not sent, so the provider's own default holds. The bounds are those of the providers' specifications
-(avatar-apis 2.3, 4.3, 9.3); names of variables begin as those of the provider do.
+(docs.heygen.com/reference/new-session, docs.liveavatar.com/openapi.json); names of variables begin as those of the
+provider do.
 """
 
 import json

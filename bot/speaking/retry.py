@@ -12,7 +12,7 @@ MAX_RATE_LIMIT_WAIT = 60.0
 """Seconds that a rate limit may keep a text, and all behind it, waiting; people are told of a longer one instead."""
 
 VIEWER_POLL_INTERVAL = 2.0
-"""Seconds between attempts while the avatar waits for somebody to watch; only trying tells (avatar-apis 2.5)."""
+"""Seconds between attempts while the avatar waits for somebody to watch; only trying tells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ CLOSE_AGAIN = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 OPEN_BACKOFF = (1.0, 2.0, 3.0, 4.0)
 """Seconds between attempts to open the first stream while the account is full: a slot is freed some seconds after a
-stop (observed 0.8 s to 20 s; avatar-apis 4.6 and 2.7). One that ends before it can be watched is tried as often."""
+stop (0.8 s to 20 s, as other clients report). One that ends before it can be watched is tried as often."""
 
 
 @dataclass(slots=True, eq=False)

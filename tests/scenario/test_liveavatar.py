@@ -139,7 +139,7 @@ async def test_after_a_crash_the_room_is_closed_and_the_next_message_opens_anoth
 @pytest.fixture
 async def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BotHarness]:
     """Commands go through a page."""
-    monkeypatch.setattr(worlds, "LiveAvatar", partial(LiveAvatar, carrier=PageTransport))
+    monkeypatch.setattr(worlds, "LiveAvatar", partial(LiveAvatar, make_transport=PageTransport))
     async with BotHarness(tmp_path, "liveavatar") as world:
         yield world
 
@@ -147,7 +147,7 @@ async def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 async def test_with_nobody_in_the_seat_the_queue_waits_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worlds, "LiveAvatar", partial(LiveAvatar, carrier=PageTransport))
+    monkeypatch.setattr(worlds, "LiveAvatar", partial(LiveAvatar, make_transport=PageTransport))
     async with BotHarness(tmp_path, "liveavatar") as world:
         running = await world.start()
         await world.write("is anybody there?")

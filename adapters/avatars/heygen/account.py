@@ -23,15 +23,20 @@ class HeyGenAccount:
     ) -> None:
         """`api_url` has no path; `transport` replaces the network in tests of single answers."""
         self._connection = ProviderHttpClient("HeyGen", api_url, api_key, transport)
-        self._refusals = HeyGenErrors("HeyGen", api_key.get_secret_value())
+        self._errors = HeyGenErrors("HeyGen", api_key.get_secret_value())
         self._clock = clock
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> Self:
         """The provider of this program. Raises `SettingsError` if there is no key."""
+        return cls(cls.key_of(settings), settings.heygen.api_url, clock)
+
+    @classmethod
+    def key_of(cls, settings: Settings) -> SecretStr:
+        """The account's key. Raises `SettingsError` if there is none."""
         if settings.heygen.api_key is None:
             raise SettingsError(f"HEYGEN_API_KEY is not set; {cls.name} needs the API key of a HeyGen account")
-        return cls(settings.heygen.api_key, settings.heygen.api_url, clock)
+        return settings.heygen.api_key
 
     async def __aenter__(self) -> Self:
         await self._connection.__aenter__()

@@ -1,5 +1,5 @@
 """What HeyGen's refusals mean: answers of v1 and v3 into the tree of `bot.core.errors`. LiveAvatar's are read in
-`liveavatar_refusals`, with what is common to all.
+`liveavatar.errors`, with what is common to all.
 
 Sources: the v1 code table collected from its documentation, its SDKs and recorded bodies; the v3 `StandardAPIError`.
 Bodies are believed in no part: a code may be a number or a string, fields may be missing, and it may be no JSON at all.
@@ -9,7 +9,7 @@ What is quoted from a body is short and has keys and tokens masked.
 import re
 
 from adapters.avatars.http import Answer
-from adapters.wire import fields as shapes
+from adapters.wire.lenient import Code, ErrorField, LenientModel, LongText
 from bot.core.errors import (
     AuthenticationFailed,
     ConcurrencyReached,
@@ -38,11 +38,33 @@ _CREDIT = re.compile(r"quota|credit|insufficient balance", re.IGNORECASE)
 _NO_SESSION = re.compile(r"session (is )?(not found|closed|does not exist)|session state wrong: clos", re.IGNORECASE)
 _NOT_YET = re.compile(r"not in correct state|session state wrong: (new|connecting)", re.IGNORECASE)
 
+MAX_MESSAGE_SIZE = 4096
+"""Bytes that are looked at of a body that is not JSON."""
+
 SUNSET = "HeyGen has switched the Streaming API v1 off permanently; set AVATAR_PROVIDER to heygen-realtime"
 
 
+class ErrorBody(LenientModel):
+    """An answer, as far as it says whether it is a refusal."""
+
+    code: Code | None = None
+    message: LongText | None = None
+    error: ErrorField | None = None
+    data: object = None
+
+    @property
+    def said(self) -> str | None:
+        """What it says, in any of the places where bodies say it."""
+        return self.message or (None if self.error is None else self.error.message)
+
+    @property
+    def has_shape(self) -> bool:
+        """Whether v1 or LiveAvatar can have sent it."""
+        return bool(self.model_fields_set & {"code", "data"})
+
+
 class HeyGenErrors:
-    """Judges answers of one account; it holds the key only to cut it out of quotes."""
+    """Maps answers of one account to errors; it holds the key only to cut it out of quotes."""
 
     def __init__(self, vendor: str, secret: str, settings: str = "HEYGEN") -> None:
         """`settings` is how the names of this account's settings begin."""
@@ -56,15 +78,13 @@ class HeyGenErrors:
 
     def streaming(self, answer: Answer) -> ProviderError | None:
         """What is wrong with an answer of v1 (and of the v2 lists, which use another envelope)."""
-        body = answer.json
-        code = shapes.code(shapes.field(body, "code")) or shapes.code(shapes.field(body, "error", "code"))
+        body = ErrorBody.model_validate(answer.json)
+        code = body.code or (None if body.error is None else body.error.code)
         if answer.status == 410 or (b"endpoint_sunset" in answer.content and (code or "") != "100"):
             return Sunset(SUNSET, code="endpoint_sunset")
-        refused = shapes.field(body, "error") is not None or code not in (None, "100")
-        if answer.is_success and not refused:
-            has_shape = isinstance(body, dict) and ("code" in body or "data" in body)
-            return None if has_shape else self._unreadable(answer)
-        said, message = self._said(answer)
+        if answer.is_success and body.error is None and code in (None, "100"):
+            return None if body.has_shape else self._unreadable(answer)
+        said, message = self._said(answer, body)
         return self._streaming_by_code(answer, code, said, message) or self._streaming_by_words(
             answer, code, said, message
         )
@@ -116,19 +136,17 @@ class HeyGenErrors:
 
     def reading(self, answer: Answer) -> ProviderError | None:
         """What is wrong with an answer of v3 that has nothing to do with a stream: lists and the account."""
-        fault = self._realtime(answer, of_stream=True)
-        if isinstance(fault, StreamGone):
-            return Invalid(str(fault), parameter=Invalid.ADDRESS, code=fault.code)
-        return fault
+        error = self._realtime(answer, of_stream=True)
+        if isinstance(error, StreamGone):
+            return Invalid(str(error), parameter=Invalid.ADDRESS, code=error.code)
+        return error
 
     def _realtime(self, answer: Answer, *, of_stream: bool) -> ProviderError | None:
-        body = answer.json
-        error = shapes.field(body, "error")
-        if answer.is_success and error is None:
-            return None if isinstance(body, dict) and "data" in body else self._unreadable(answer)
-        code = shapes.code(shapes.field(error, "code"))
-        parameter = shapes.text(shapes.field(error, "param"))
-        said, message = self._said(answer)
+        body = ErrorBody.model_validate(answer.json)
+        if answer.is_success and body.error is None:
+            return None if "data" in body.model_fields_set else self._unreadable(answer)
+        code, parameter = (body.error.code, body.error.param) if body.error is not None else (None, None)
+        said, message = self._said(answer, body)
         match code, answer.status:
             case "avatar_not_found", _:
                 return Invalid(said, parameter="avatar", code=code)
@@ -185,21 +203,11 @@ class HeyGenErrors:
             trouble=Trouble.MALFORMED,
         )
 
-    def _said(self, answer: Answer) -> tuple[str, str]:
+    def _said(self, answer: Answer, body: ErrorBody) -> tuple[str, str]:
         """(what to put into an error, the message in the body)."""
-        message = self._message(answer)
+        message = body.said or answer.content[:MAX_MESSAGE_SIZE].decode(errors="replace")
         quoted = self.quote(message)
         return f"{self._vendor} answered {answer.status}" + (f": {quoted}" if quoted else ""), message
-
-    def _message(self, answer: Answer) -> str:
-        """What the body says, in any of the places where bodies say it."""
-        body = answer.json
-        return (
-            shapes.text(shapes.field(body, "message"), shapes.MAX_URL_LENGTH)
-            or shapes.text(shapes.field(body, "error", "message"), shapes.MAX_URL_LENGTH)
-            or shapes.text(shapes.field(body, "error"), shapes.MAX_URL_LENGTH)
-            or answer.content[: shapes.MAX_URL_LENGTH].decode(errors="replace")
-        )
 
 
 def _parameter_in(message: str) -> str | None:

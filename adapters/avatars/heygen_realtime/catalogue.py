@@ -5,12 +5,15 @@ Reads only, and remembers choices for an hour.
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
+
+from pydantic import AliasPath, Field, OnErrorOmit
 
 from adapters.avatars.heygen.errors import HeyGenErrors
 from adapters.avatars.http import ProviderHttpClient, RetryPolicy
-from adapters.wire import fields
-from bot.core.errors import Invalid, Transient, Trouble
+from adapters.wire.lenient import DataModel, HttpUrl, LenientModel, LongText, Number, Text
+from bot.core.errors import Invalid
 from bot.core.ports import CatalogueEntry, Clock
 
 CHOICE_AGE = 3600.0
@@ -25,33 +28,94 @@ LOOKS_PER_PAGE = 50
 VOICES_PER_PAGE = 100
 
 
+class _Look(LenientModel):
+    id: Text
+    name: Text | None = None
+    preview_image_url: HttpUrl | None = None
+    default_voice_id: Text | None = None
+    status: object = None
+
+
+class _LookDetail(DataModel):
+    default_voice_id: Text = ""
+
+
+class _Voice(LenientModel):
+    voice_id: Text
+    name: Text | None = None
+
+
+_Row = TypeVar("_Row", _Look, _Voice)
+
+
+class _Page(LenientModel, Generic[_Row]):
+    data: tuple[OnErrorOmit[_Row], ...]
+    has_more: bool = Field(default=False, strict=True)
+    next_token: LongText | None = None
+
+
+def _at(*path: str) -> Any:
+    return Field(default=None, validation_alias=AliasPath("data", *path))
+
+
+class _Account(LenientModel):
+    """It has a wallet, a subscription, or a plan by use."""
+
+    balance: Number | None = _at("wallet", "remaining_balance")
+    currency: Text | None = _at("wallet", "currency")
+    premium_credits: Number | None = _at("subscription", "credits", "premium_credits", "remaining")
+    add_on_credits: Number | None = _at("subscription", "credits", "add_on_credits", "remaining")
+    remaining_credits: Number | None = _at("usage_based", "remaining_credits")
+    spent: Number | None = _at("usage_based", "spending_current_usd")
+    spending_cap: Number | None = _at("usage_based", "spending_cap_usd")
+
+    def left(self) -> str | None:
+        """What is left, in dollars or credits."""
+        pools = [amount for amount in (self.premium_credits, self.add_on_credits) if amount is not None]
+        if self.balance is not None:
+            return f"$ {self.balance:.2f}" if self.currency == "usd" else _credits(self.balance)
+        if pools:
+            return _credits(sum(pools))
+        if self.remaining_credits is not None:
+            return _credits(self.remaining_credits)
+        if self.spent is None or self.spending_cap is None:
+            return None
+        return f"$ {max(0.0, self.spending_cap - self.spent):.2f}"
+
+
+def _credits(amount: float) -> str:
+    return f"{amount:.1f} credits".replace(".0 ", " ")
+
+
 class RealtimeCatalogue:
     """The lists of one account. Every method raises the provider's errors."""
 
-    def __init__(self, connection: ProviderHttpClient, refusals: HeyGenErrors, clock: Clock) -> None:
+    def __init__(self, connection: ProviderHttpClient, errors: HeyGenErrors, clock: Clock) -> None:
         self._connection = connection
-        self._refusals = refusals
+        self._errors = errors
         self._clock = clock
         self._choices: dict[tuple[str, str], tuple[str, str, float]] = {}
         self._choosing = asyncio.Lock()
 
     async def avatars(self) -> Sequence[CatalogueEntry]:
         """The looks that are ready to use; the id of a look is what v3 calls `avatar_id`."""
-        entries = [_look(row) for row in await self._pages("/v3/avatars/looks", LOOKS_PER_PAGE)]
-        return [entry for entry in entries if entry is not None]
+        rows = await self._pages("/v3/avatars/looks", _Page[_Look], LOOKS_PER_PAGE)
+        return [
+            CatalogueEntry(row.id, row.name or row.id, row.preview_image_url, row.default_voice_id)
+            for row in rows
+            if row.status in (None, "completed")
+        ]
 
     async def voices(self) -> Sequence[CatalogueEntry]:
         """The account's own voices, then the public ones."""
-        rows = await self._pages("/v3/voices", VOICES_PER_PAGE, type="private")
-        rows += await self._pages("/v3/voices", VOICES_PER_PAGE, type="public")
-        entries = [_voice(row) for row in rows]
-        return list({entry.id: entry for entry in entries if entry is not None}.values())
+        rows = await self._pages("/v3/voices", _Page[_Voice], VOICES_PER_PAGE, type="private")
+        rows += await self._pages("/v3/voices", _Page[_Voice], VOICES_PER_PAGE, type="public")
+        return list({row.voice_id: CatalogueEntry(row.voice_id, row.name or row.voice_id) for row in rows}.values())
 
     async def balance(self) -> str | None:
         """What is left in the wallet, the subscription or the plan, whichever the account has."""
-        answer = await self._connection.request("GET", "/v3/users/me", self._refusals.reading, RetryPolicy.IDEMPOTENT)
-        account = fields.field(answer.json, "data")
-        return _in_wallet(account) or _in_subscription(account) or _in_plan(account)
+        answer = await self._connection.request("GET", "/v3/users/me", self._errors.reading, RetryPolicy.IDEMPOTENT)
+        return _Account.model_validate(answer.json).left()
 
     async def choice(self, avatar: str, voice: str) -> tuple[str, str]:
         """(avatar, voice), both of which v3 insists on: an empty one is filled in with the first look that has a voice,
@@ -78,9 +142,9 @@ class RealtimeCatalogue:
 
     async def _own_voice(self, avatar: str) -> tuple[str, str]:
         answer = await self._connection.request(
-            "GET", f"/v3/avatars/looks/{quote(avatar, safe='')}", self._refusals.reading, RetryPolicy.IDEMPOTENT
+            "GET", f"/v3/avatars/looks/{quote(avatar, safe='')}", self._errors.reading, RetryPolicy.IDEMPOTENT
         )
-        return avatar, fields.text(fields.field(answer.json, "data", "default_voice_id")) or ""
+        return avatar, _LookDetail.model_validate(answer.json).default_voice_id
 
     async def _first_voice(self) -> str:
         voices = await self.voices()
@@ -88,71 +152,18 @@ class RealtimeCatalogue:
             raise Invalid("this HeyGen account lists no voice; set AVATAR_VOICE_ID", parameter="voice")
         return voices[0].id
 
-    async def _pages(self, path: str, size: int, **query: str) -> list[object]:
-        rows: list[object] = []
+    async def _pages(self, path: str, model: type[_Page[_Row]], size: int, **query: str) -> list[_Row]:
+        rows: list[_Row] = []
         token = ""
         for _ in range(MAX_PAGES):
-            page: dict[str, str | int] = {"limit": size, **query, **({"token": token} if token else {})}
+            asked: dict[str, str | int] = {"limit": size, **query, **({"token": token} if token else {})}
             answer = await self._connection.request(
-                "GET", path, self._refusals.reading, RetryPolicy.IDEMPOTENT, query=page
+                "GET", path, self._errors.reading, RetryPolicy.IDEMPOTENT, query=asked
             )
-            listed = fields.field(answer.json, "data")
-            if not isinstance(listed, list):
-                raise Transient(
-                    f"HeyGen answered {path} with something that is not a list",
-                    may_have_taken_effect=False,
-                    trouble=Trouble.MALFORMED,
-                )
-            rows += listed
-            following = fields.text(fields.field(answer.json, "next_token"), fields.MAX_URL_LENGTH)
-            if fields.field(answer.json, "has_more") is not True or following is None or following == token:
+            complaint = f"HeyGen answered {path} with something that is not a list"
+            page = answer.read(model, complaint, may_have_taken_effect=False)
+            rows += page.data
+            if not page.has_more or page.next_token in (None, token):
                 break
-            token = following
+            token = page.next_token
         return rows
-
-
-def _look(row: object) -> CatalogueEntry | None:
-    look_id = fields.text(fields.field(row, "id"))
-    if look_id is None or fields.field(row, "status") not in (None, "completed"):
-        return None
-    return CatalogueEntry(
-        look_id,
-        fields.text(fields.field(row, "name")) or look_id,
-        fields.url(fields.field(row, "preview_image_url"), "https", "http"),
-        fields.text(fields.field(row, "default_voice_id")),
-    )
-
-
-def _voice(row: object) -> CatalogueEntry | None:
-    voice_id = fields.text(fields.field(row, "voice_id"))
-    if voice_id is None:
-        return None
-    return CatalogueEntry(voice_id, fields.text(fields.field(row, "name")) or voice_id)
-
-
-def _in_wallet(account: object) -> str | None:
-    wallet = fields.field(account, "wallet")
-    left = fields.number(fields.field(wallet, "remaining_balance"))
-    if left is None:
-        return None
-    return f"$ {left:.2f}" if fields.field(wallet, "currency") == "usd" else _credits(left)
-
-
-def _in_subscription(account: object) -> str | None:
-    pools = fields.field(account, "subscription", "credits")
-    left = [fields.number(fields.field(pools, pool, "remaining")) for pool in ("premium_credits", "add_on_credits")]
-    known = [amount for amount in left if amount is not None]
-    return _credits(sum(known)) if known else None
-
-
-def _in_plan(account: object) -> str | None:
-    usage = fields.field(account, "usage_based")
-    left = fields.number(fields.field(usage, "remaining_credits"))
-    if left is not None:
-        return _credits(left)
-    spent, cap = (fields.number(fields.field(usage, name)) for name in ("spending_current_usd", "spending_cap_usd"))
-    return None if spent is None or cap is None else f"$ {max(0.0, cap - spent):.2f}"
-
-
-def _credits(amount: float) -> str:
-    return f"{amount:.1f} credits".replace(".0 ", " ")

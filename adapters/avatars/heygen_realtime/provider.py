@@ -17,7 +17,7 @@ from adapters.avatars.heygen.account import HeyGenAccount
 from adapters.avatars.heygen_realtime.catalogue import RealtimeCatalogue
 from adapters.avatars.heygen_realtime.stream import RealtimeStream, closed
 from adapters.avatars.http import RetryPolicy
-from adapters.wire import fields
+from adapters.wire.lenient import DataModel, HttpUrl, LongText, Text
 from bot.core.errors import Invalid, ProviderError, StreamGone, Transient, Trouble
 from bot.core.models import Mode, Playback
 from bot.core.ports import (
@@ -57,6 +57,18 @@ CAPABILITIES = Capabilities(
 )
 
 
+class _NewStream(DataModel):
+    stream_id: Text
+
+
+class _Stream(DataModel):
+    status: Text
+    end_reason: Text | None = None
+    error_message: LongText | None = None
+    hls_url: HttpUrl | None = None  # as the schema calls it
+    url: HttpUrl | None = None  # as the guide calls it
+
+
 class HeyGenRealtime(HeyGenAccount):
     """`bot.core.ports.AvatarProvider` over v3."""
 
@@ -69,7 +81,7 @@ class HeyGenRealtime(HeyGenAccount):
         """See `HeyGenAccount`."""
         super().__init__(api_key, api_url, clock, transport=transport)
         self._streams: dict[str, RealtimeStream] = {}
-        self._catalogue = RealtimeCatalogue(self._connection, self._refusals, clock)
+        self._catalogue = RealtimeCatalogue(self._connection, self._errors, clock)
 
     async def create(self, request: StreamRequest) -> str:
         """Open a text stream; it speaks the first words as soon as it runs."""
@@ -84,13 +96,10 @@ class HeyGenRealtime(HeyGenAccount):
         text = first.text if first.more else closed(first.text)
         body = {"type": "text_stream", "avatar_id": avatar, "voice_id": voice, "text": text}
         answer = await self._connection.request(
-            "POST", "/v3/avatar-realtime", self._refusals.creating, RetryPolicy.IF_NOT_SENT, body=body
+            "POST", "/v3/avatar-realtime", self._errors.creating, RetryPolicy.IF_NOT_SENT, body=body
         )
-        upstream_id = fields.text(fields.field(answer.json, "data", "stream_id"))
-        if upstream_id is None:
-            raise Transient(
-                "HeyGen opened a stream without saying which", may_have_taken_effect=True, trouble=Trouble.MALFORMED
-            )
+        opened = answer.read(_NewStream, "HeyGen opened a stream without saying which", may_have_taken_effect=True)
+        upstream_id = opened.stream_id
         self._stream(upstream_id, adopted=False).expect(first.utterance_id, text, final=not first.more)
         return upstream_id
 
@@ -130,7 +139,7 @@ class HeyGenRealtime(HeyGenAccount):
             await self._connection.request(
                 "POST",
                 f"{_path(upstream_id)}/text",
-                self._refusals.of_stream,
+                self._errors.of_stream,
                 RetryPolicy.IF_NOT_SENT_SHORT_WAIT,
                 body={"delta": delta},
             )
@@ -155,40 +164,31 @@ class HeyGenRealtime(HeyGenAccount):
         """Cancel the stream. One that ended before answers that nothing was cancelled, which is as good."""
         with contextlib.suppress(StreamGone):
             await self._connection.request(
-                "POST", f"{_path(upstream_id)}/cancel", self._refusals.of_stream, RetryPolicy.IDEMPOTENT
+                "POST", f"{_path(upstream_id)}/cancel", self._errors.of_stream, RetryPolicy.IDEMPOTENT
             )
         stream = self._streams.pop(upstream_id, None)
         if stream is not None:
             stream.end("cancelled")
 
     async def status(self, upstream_id: str) -> StreamStatus:
-        """What v3 says. While it streams it has an address; the schema calls it `hls_url`, the guide `url`."""
+        """What v3 says. While it streams it has an address."""
         try:
             answer = await self._connection.request(
-                "GET", _path(upstream_id), self._refusals.of_stream, RetryPolicy.IDEMPOTENT
+                "GET", _path(upstream_id), self._errors.of_stream, RetryPolicy.IDEMPOTENT
             )
         except StreamGone as gone:
             return StreamStatus(False, None, str(gone))
-        data = fields.field(answer.json, "data")
-        state = fields.text(fields.field(data, "status"))
-        if state is None:
-            raise Transient(
-                "HeyGen told no status of the stream", may_have_taken_effect=False, trouble=Trouble.MALFORMED
-            )
-        if state in ("completed", "error"):
-            reason = fields.text(fields.field(data, "end_reason")) or fields.text(
-                fields.field(data, "error_message"), fields.MAX_URL_LENGTH
-            )
-            return StreamStatus(False, None, self._refusals.quote(reason or state))
-        address = fields.url(fields.field(data, "hls_url"), "https", "http") or fields.url(
-            fields.field(data, "url"), "https", "http"
-        )
+        told = answer.read(_Stream, "HeyGen told no status of the stream", may_have_taken_effect=False)
+        if told.status in ("completed", "error"):
+            reason = told.end_reason or told.error_message or told.status
+            return StreamStatus(False, None, self._errors.quote(reason))
+        address = told.hls_url or told.url
         if address is None:
-            return StreamStatus(True, None, state)
+            return StreamStatus(True, None, told.status)
         stream = self._streams.get(upstream_id)
         if stream is not None:
             stream.streaming()
-        return StreamStatus(True, Playback(hls_url=address), state)
+        return StreamStatus(True, Playback(hls_url=address), told.status)
 
     async def list_open(self) -> Sequence[OpenStream]:
         """Not possible. Raises `Invalid`."""
@@ -225,7 +225,7 @@ class HeyGenRealtime(HeyGenAccount):
         if known is None:
             known = self._streams[upstream_id] = RealtimeStream(
                 self._clock,
-                lambda: self._connection.stream_events(f"{_path(upstream_id)}/words", self._refusals.of_stream),
+                lambda: self._connection.stream_events(f"{_path(upstream_id)}/words", self._errors.of_stream),
                 lambda: self.status(upstream_id),
                 adopted=adopted,
             )

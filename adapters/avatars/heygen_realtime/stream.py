@@ -1,16 +1,19 @@
 """What happens on one v3 stream, as events: reads its words, reconnects, and notices that it ended.
 
-Between the connection, which knows HTTP, and `spoken_words`, which knows text: this module waits. It sends nothing.
+Between the connection, which knows HTTP, and `alignment`, which knows text: this module waits. It sends nothing.
 """
 
 import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Annotated
+
+from pydantic import BaseModel, Field, OnErrorOmit
 
 from adapters.avatars.heygen_realtime.alignment import HeardWord, SpeechAligner
-from adapters.wire import fields as shapes
 from adapters.wire import sse
+from adapters.wire.lenient import LenientModel, Number, Text, parse_json
 from bot.core.errors import RateLimited, StreamGone, Transient
 from bot.core.ports import Clock, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, StreamStatus, WordsHeard
 
@@ -25,15 +28,28 @@ LAST_WORDS = 1.0
 """Seconds by which speech may still be running, by our reckoning, when the provider says that the stream is over: the
 beginning of the audio is known to a second, the interval of polling."""
 
-MAX_WORD_LENGTH = 100
 MAX_AUDIO_SECONDS = 86_400.0
 
 Listen = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 Ask = Callable[[], Awaitable[StreamStatus]]
 
 
+class _Word(BaseModel):
+    word: Annotated[Text, Field(max_length=100)]
+    start: Annotated[Number, Field(ge=0)]
+    end: Annotated[Number, Field(le=MAX_AUDIO_SECONDS)]
+
+
+class _Words(LenientModel):
+    words: tuple[OnErrorOmit[_Word], ...] = ()
+
+
+class _End(LenientModel):
+    reason: Text = "completed"
+
+
 class RealtimeStream:
-    """One stream: the narration of what it was given to say, and the events that come of it."""
+    """One stream: what it was given to say, matched to what is heard, and the events that come of it."""
 
     def __init__(self, clock: Clock, listen: Listen, ask: Ask, *, adopted: bool) -> None:
         """`listen` opens the event stream of its words; `ask` gets its status; `adopted` says that another process
@@ -41,7 +57,7 @@ class RealtimeStream:
         self._clock = clock
         self._listen = listen
         self._ask = ask
-        self._narration = SpeechAligner(adopted=adopted)
+        self._aligner = SpeechAligner(adopted=adopted)
         self._changed = asyncio.Event()
         self._ended: str | None = None
         self._open_text: str | None = None  # the utterance whose last fragment did not end in a blank
@@ -49,7 +65,7 @@ class RealtimeStream:
 
     def streaming(self) -> None:
         """The stream was seen to stream."""
-        self._narration.streaming_since(self._clock.monotonic(), self._clock.now().timestamp())
+        self._aligner.streaming_since(self._clock.monotonic(), self._clock.now().timestamp())
         self._touch()
 
     def expect(self, utterance_id: str, text: str, *, final: bool) -> str:
@@ -60,13 +76,13 @@ class RealtimeStream:
             delta = closed(delta)
         if delta:
             self._open_text = None if delta[-1].isspace() else utterance_id
-        self._narration.expect(utterance_id, text, self._clock.monotonic(), final=final)
+        self._aligner.expect(utterance_id, text, self._clock.monotonic(), final=final)
         self._touch()
         return delta
 
     def withdraw(self, utterance_id: str) -> None:
         """The text did not get there."""
-        self._narration.withdraw(utterance_id)
+        self._aligner.withdraw(utterance_id)
         self._touch()
 
     def end(self, reason: str) -> None:
@@ -98,13 +114,13 @@ class RealtimeStream:
             await self._stop_reading(reader)
 
     def _happened(self, now: float) -> list[SpeechStarted | SpeechEnded | WordsHeard]:
-        words = self._narration.captions()
+        words = self._aligner.captions()
         heard: list[SpeechStarted | SpeechEnded | WordsHeard] = [WordsHeard(words)] if words else []
-        return heard + self._narration.due(now)
+        return heard + self._aligner.due(now)
 
     async def _wait(self) -> None:
         """Until something changed, is due, or has been silent for too long."""
-        due = self._narration.next_due()
+        due = self._aligner.next_due()
         until = self._quiet_since + IDLE_TIMEOUT if due is None else min(due, self._quiet_since + IDLE_TIMEOUT)
         timer = self._clock.call_later(max(0.0, until - self._clock.monotonic()), self._changed.set)
         try:
@@ -156,15 +172,15 @@ class RealtimeStream:
                     if message.kind == "end":
                         await self._end_as_told(message.data)
                         return True
-                    words = _words(shapes.parsed(message.data.encode()))
-                    self._narration.hear(words, self._clock.monotonic(), self._clock.now().timestamp())
+                    words = _words(message.data)
+                    self._aligner.hear(words, self._clock.monotonic(), self._clock.now().timestamp())
             except sse.SseError:
                 pass  # The next connection may make sense; the pause before it grows.
         return brought
 
     async def _end_as_told(self, data: str) -> None:
         """The words are over. The status knows the reason better; the fields of the end event are not documented."""
-        told = shapes.text(shapes.field(shapes.parsed(data.encode()), "reason")) or "completed"
+        told = _End.model_validate(parse_json(data)).reason
         try:
             status = await self._ask()
         except (Transient, RateLimited):
@@ -188,11 +204,6 @@ def closed(text: str) -> str:
     return text if not text or text[-1].isspace() else text + " "
 
 
-def _words(frame: object) -> list[HeardWord]:
-    found = []
-    for row in shapes.rows(shapes.field(frame, "words")):
-        text = shapes.text(shapes.field(row, "word"), MAX_WORD_LENGTH)
-        start, end = shapes.number(shapes.field(row, "start")), shapes.number(shapes.field(row, "end"))
-        if text is not None and start is not None and end is not None and 0 <= start <= end <= MAX_AUDIO_SECONDS:
-            found.append(HeardWord(text, start, end))
-    return found
+def _words(data: str) -> list[HeardWord]:
+    words = _Words.model_validate(parse_json(data)).words
+    return [HeardWord(word.word, word.start, word.end) for word in words if word.start <= word.end]

@@ -1,6 +1,6 @@
 """What `streaming.new` of v1 is asked for: the request of the core and the operator's options as its body.
 
-Fields and their values: avatar-apis 2.3. What nobody chose is left out.
+Fields and their values: docs.heygen.com/reference/new-session. What nobody chose is left out.
 """
 
 from collections.abc import Mapping

@@ -1,60 +1,81 @@
-"""How v1 lists things: avatars, voices, sessions. Asks for nothing."""
+"""How v1 lists things: avatars, voices, sessions. Lists come bare or under their name; null stands for an empty one.
+Asks for nothing."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from adapters.wire import fields
-from bot.core.errors import Transient, Trouble
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, OnErrorOmit
+
+from adapters.wire.lenient import HttpUrl, LenientModel, Number, Text
 from bot.core.ports import CatalogueEntry
 
 MAX_CATALOGUE_SIZE = 1000
 """Entries of a list that are kept."""
 
 
-def avatars_in(body: object) -> Sequence[CatalogueEntry]:
-    """The avatars that are active."""
-    rows = rows_of(body, "avatars")
-    entries = [_avatar(row) for row in rows[:MAX_CATALOGUE_SIZE] if fields.field(row, "status") in (None, "ACTIVE")]
-    return [entry for entry in entries if entry is not None]
+class Session(LenientModel):
+    """One of `streaming.list`."""
+
+    session_id: Text
+    status: Text = "unknown"
+    created_at: Annotated[Number, Field(gt=0, lt=1e11)] | None = None
+
+    @property
+    def opened_at(self) -> datetime | None:
+        """When it was created, in UTC."""
+        return None if self.created_at is None else datetime.fromtimestamp(self.created_at, UTC)
 
 
-def voices_in(body: object) -> Sequence[CatalogueEntry]:
-    """The voices that work in a live stream."""
-    rows = rows_of(body, "voices")
-    entries = [_voice(row) for row in rows[:MAX_CATALOGUE_SIZE] if _speaks_live(row)]
-    return [entry for entry in entries if entry is not None]
+class _Avatar(LenientModel):
+    avatar_id: Text
+    pose_name: Text | None = None
+    normal_preview: HttpUrl | None = None
+    default_voice: Text | None = None
+    status: object = None
 
 
-def rows_of(body: object, name: str) -> list[object]:
-    """The rows of a list, which come bare or under their name; null stands for none."""
-    data = fields.field(body, "data")
-    rows = data[name] if isinstance(data, dict) and name in data else data
-    if rows is not None and not isinstance(rows, list):
-        raise Transient(
-            f"HeyGen listed its {name} in a form nobody knows", may_have_taken_effect=False, trouble=Trouble.MALFORMED
-        )
-    return rows or []
+class _Voice(LenientModel):
+    voice_id: Text
+    name: Text | None = None
+    display_name: Text | None = None
+    support_realtime: object = None
+    support_interactive_avatar: object = None
 
 
-def _avatar(row: object) -> CatalogueEntry | None:
-    avatar_id = fields.text(fields.field(row, "avatar_id"))
-    if avatar_id is None:
-        return None
-    return CatalogueEntry(
-        avatar_id,
-        fields.text(fields.field(row, "pose_name")) or avatar_id,
-        fields.url(fields.field(row, "normal_preview"), "https", "http"),
-        fields.text(fields.field(row, "default_voice")),
-    )
+def _listed(name: str) -> Any:
+    return Field(default=None, validation_alias=AliasChoices(AliasPath("data", name), "data"))
 
 
-def _voice(row: object) -> CatalogueEntry | None:
-    voice_id = fields.text(fields.field(row, "voice_id"))
-    if voice_id is None:
-        return None
-    name = fields.text(fields.field(row, "name")) or fields.text(fields.field(row, "display_name")) or voice_id
-    return CatalogueEntry(voice_id, name)
+class Sessions(BaseModel):
+    """The answer of `streaming.list`."""
+
+    sessions: list[OnErrorOmit[Session]] | None = _listed("sessions")
 
 
-def _speaks_live(row: object) -> bool:
-    flags = [fields.field(row, "support_realtime"), fields.field(row, "support_interactive_avatar")]
-    return True in flags or flags == [None, None]
+class Avatars(BaseModel):
+    """The answer of `avatar.list`."""
+
+    avatars: list[OnErrorOmit[_Avatar]] | None = _listed("avatars")
+
+    def entries(self) -> Sequence[CatalogueEntry]:
+        """The avatars that are active."""
+        return [
+            CatalogueEntry(row.avatar_id, row.pose_name or row.avatar_id, row.normal_preview, row.default_voice)
+            for row in (self.avatars or [])[:MAX_CATALOGUE_SIZE]
+            if row.status in (None, "ACTIVE")
+        ]
+
+
+class Voices(BaseModel):
+    """The answer of `voices`."""
+
+    voices: list[OnErrorOmit[_Voice]] | None = _listed("voices")
+
+    def entries(self) -> Sequence[CatalogueEntry]:
+        """The voices that work in a live stream."""
+        return [
+            CatalogueEntry(row.voice_id, row.name or row.display_name or row.voice_id)
+            for row in (self.voices or [])[:MAX_CATALOGUE_SIZE]
+            if True in (flags := [row.support_realtime, row.support_interactive_avatar]) or flags == [None, None]
+        ]

@@ -10,24 +10,23 @@ stream; every other call takes the API key, which also reaches streams that anot
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Annotated, Self
 
 import httpx
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from adapters.avatars.heygen.account import HeyGenAccount
 from adapters.avatars.heygen_streaming.body import new_body
-from adapters.avatars.heygen_streaming.catalogue import avatars_in, rows_of, voices_in
+from adapters.avatars.heygen_streaming.catalogue import Avatars, Session, Sessions, Voices
 from adapters.avatars.heygen_streaming.room import StreamingRoom
-from adapters.avatars.http import Answer, RetryPolicy
+from adapters.avatars.http import Answer, Model, RetryPolicy
 from adapters.avatars.rooms.bot_transport import BotTransport
-from adapters.avatars.rooms.factory import bot_carrier_for
+from adapters.avatars.rooms.factory import bot_transport_for
 from adapters.avatars.rooms.page_transport import PageTransport
 from adapters.avatars.rooms.reconnecting import ReconnectingRoom
-from adapters.wire import fields
-from bot.core.errors import Invalid, NotReady, StreamGone, Sunset, Transient, Trouble
+from adapters.wire.lenient import DataModel, HttpUrl, LongText, Number, RoomUrl, Text, Token
+from bot.core.errors import Invalid, NotReady, StreamGone, Sunset, Transient
 from bot.core.models import Mode, Playback, RoomAccess
 from bot.core.ports import (
     Capabilities,
@@ -42,9 +41,6 @@ from bot.core.ports import (
 )
 from bot.settings import HeyGenStreamingOptions, Settings
 from bot.streams.page_bridge import PageBridge
-
-MAX_SPEECH_SECONDS = 3600.0
-"""Seconds; a task is at most 900 characters, so a longer `duration_ms` is a mistake of the other side."""
 
 CAPABILITIES = Capabilities(
     chat=True,
@@ -72,6 +68,27 @@ CAPABILITIES = Capabilities(
 )
 
 
+class _Token(DataModel):
+    token: Token
+
+
+class _NewStream(DataModel):
+    session_id: Text
+    hls_url: HttpUrl | None = None
+    url: RoomUrl | None = None
+    access_token: LongText | None = Field(default=None, repr=False)
+
+
+class _Task(DataModel):
+    task_id: Text | None = None
+    # A task is at most 900 characters, so more than an hour is a mistake of the other side.
+    duration_ms: Annotated[Number, Field(gt=0, le=3_600_000)] | None = None
+
+
+class _Quota(DataModel):
+    remaining_quota: Number | None = None
+
+
 class HeyGenStreaming(HeyGenAccount):
     """`bot.core.ports.AvatarProvider` over v1."""
 
@@ -90,7 +107,9 @@ class HeyGenStreaming(HeyGenAccount):
         """See `HeyGenAccount`. `bot` enters the rooms and shows them to everybody; without it pages watch them.
         `options` are what the operator has chosen of v1's own."""
         super().__init__(api_key, api_url, clock, transport=transport)
-        self.use_options(options)
+        self._options = options
+        rate = options.voice_rate if options is not None else None
+        self.capabilities = replace(CAPABILITIES, speed=rate or CAPABILITIES.speed)
         # How to watch each open stream: only `streaming.new` tells it, and only once.
         self._playbacks: dict[str, Playback] = {}
         self.seats = PageBridge()
@@ -100,16 +119,13 @@ class HeyGenStreaming(HeyGenAccount):
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> Self:
         """See `HeyGenAccount`. Raises `SettingsError` also where there is no way into rooms."""
-        made = super().from_settings(settings, clock)
-        made.bot = bot_carrier_for(settings, clock)
-        made.use_options(settings.heygen_streaming)
-        return made
-
-    def use_options(self, options: HeyGenStreamingOptions | None) -> None:
-        """Open streams as the operator has chosen, from now on."""
-        rate = options.voice_rate if options is not None else None
-        self._options = options
-        self.capabilities = replace(CAPABILITIES, speed=rate or CAPABILITIES.speed)
+        return cls(
+            cls.key_of(settings),
+            settings.heygen.api_url,
+            clock,
+            bot=bot_transport_for(settings, clock),
+            options=settings.heygen_streaming,
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -125,21 +141,13 @@ class HeyGenStreaming(HeyGenAccount):
         async def once() -> Answer:
             token = await self._token()
             return await self._connection.request_once(
-                "POST", "/v1/streaming.new", self._refusals.streaming, body=body, token=token
+                "POST", "/v1/streaming.new", self._errors.streaming, body=body, token=token
             )
 
         answer = await self._connection.retry(RetryPolicy.IF_NOT_SENT, once)
-        data = fields.field(answer.json, "data")
-        upstream_id = fields.text(fields.field(data, "session_id"))
-        if upstream_id is None:
-            raise Transient(
-                "HeyGen opened a stream without saying which", may_have_taken_effect=True, trouble=Trouble.MALFORMED
-            )
-        self._playbacks[upstream_id] = Playback(
-            hls_url=fields.url(fields.field(data, "hls_url"), "https", "http"),
-            livekit_url=fields.url(fields.field(data, "url"), "wss", "ws", "https", "http"),
-            livekit_token=fields.text(fields.field(data, "access_token"), fields.MAX_URL_LENGTH),
-        )
+        opened = answer.read(_NewStream, "HeyGen opened a stream without saying which", may_have_taken_effect=True)
+        upstream_id = opened.session_id
+        self._playbacks[upstream_id] = Playback(opened.hls_url, opened.url, opened.access_token)
         await self._add_room(upstream_id, self._playbacks[upstream_id])
         return upstream_id
 
@@ -176,11 +184,10 @@ class HeyGenStreaming(HeyGenAccount):
             task_type=task_type,
             task_mode="async",
         )
+        task = _Task.model_validate(answer.json)
         if (room := self._rooms.get(upstream_id)) is not None:
-            room.expect(fields.text(fields.field(answer.json, "data", "task_id")), utterance_id, mode)
-        milliseconds = fields.number(fields.field(answer.json, "data", "duration_ms")) or 0.0
-        known = 0 < milliseconds <= MAX_SPEECH_SECONDS * 1000
-        return SpeakResult(milliseconds / 1000 if known else None)
+            room.expect(task.task_id, utterance_id, mode)
+        return SpeakResult(None if task.duration_ms is None else task.duration_ms / 1000)
 
     async def interrupt(self, upstream_id: str) -> None:
         """Cut what is being said; v1 does not mind if nothing is. Before somebody watches nothing can be."""
@@ -201,16 +208,16 @@ class HeyGenStreaming(HeyGenAccount):
 
     async def status(self, upstream_id: str) -> StreamStatus:
         """Look the stream up in the list of open ones; v1 has no other way."""
-        for listed, state, _ in await self._sessions():
-            if listed == upstream_id:
-                return StreamStatus(True, self._playback(upstream_id), state)
+        for session in await self._sessions():
+            if session.session_id == upstream_id:
+                return StreamStatus(True, self._playback(upstream_id), session.status)
         await self._forget(upstream_id)
         return StreamStatus(False)
 
     async def list_open(self) -> Sequence[OpenStream]:
         """Every stream of the account that is not closing or closed. Those of ours that are not among them are over."""
         ours = set(self._playbacks)
-        found = [OpenStream(upstream_id, created_at) for upstream_id, _, created_at in await self._sessions()]
+        found = [OpenStream(session.session_id, session.opened_at) for session in await self._sessions()]
         for upstream_id in ours - {stream.upstream_id for stream in found}:
             await self._forget(upstream_id)
         return found
@@ -229,20 +236,20 @@ class HeyGenStreaming(HeyGenAccount):
         return await room.door() if room is not None else None
 
     async def avatar_for(self, wished: str) -> str:
-        """`wished`, or the name v1 has for its own default (avatar-apis 2.3)."""
+        """`wished`, or the name v1 has for its own default (docs.heygen.com/reference/new-session)."""
         return wished or "default"
 
     async def avatars(self) -> Sequence[CatalogueEntry]:
         """The interactive avatars that are active."""
-        return avatars_in(await self._get("/v1/streaming/avatar.list"))
+        return (await self._get("/v1/streaming/avatar.list", Avatars, "avatars")).entries()
 
     async def voices(self) -> Sequence[CatalogueEntry]:
         """The voices that work in a live stream: others are listed by HeyGen too, and fail there."""
-        return voices_in(await self._get("/v2/voices"))
+        return (await self._get("/v2/voices", Voices, "voices")).entries()
 
     async def balance(self) -> str | None:
         """The credits left. HeyGen counts the API's quota in sixtieths of a credit."""
-        quota = fields.number(fields.field(await self._get("/v2/user/remaining_quota"), "data", "remaining_quota"))
+        quota = (await self._get("/v2/user/remaining_quota", _Quota, "quota")).remaining_quota
         return None if quota is None else f"{round(quota / 60, 1):g} credits"
 
     async def _forget(self, upstream_id: str) -> None:
@@ -256,10 +263,10 @@ class HeyGenStreaming(HeyGenAccount):
         if address.livekit_url is None:
             return
         bot = self.bot if address.hls_url is None else None
-        kept = ReconnectingRoom(
+        reconnecting = ReconnectingRoom(
             upstream_id, bot or PageTransport(self.seats), self._clock, lambda: self.status(upstream_id)
         )
-        room = self._rooms[upstream_id] = StreamingRoom(kept, address, self._clock)
+        room = self._rooms[upstream_id] = StreamingRoom(reconnecting, address, self._clock)
         if bot is None:
             await room.enter()
 
@@ -270,41 +277,24 @@ class HeyGenStreaming(HeyGenAccount):
     async def _token(self) -> SecretStr:
         try:
             answer = await self._connection.request_once(
-                "POST", "/v1/streaming.create_token", self._refusals.streaming, body={}
+                "POST", "/v1/streaming.create_token", self._errors.streaming, body={}
             )
         except Transient as trouble:
             # A token alone opens nothing.
             raise trouble.without_effect() from None
-        token = fields.text(fields.field(answer.json, "data", "token"), fields.MAX_URL_LENGTH)
-        if token is None or not token.isascii() or not token.isprintable():
-            raise Transient(
-                "HeyGen gave no token to open a stream with", may_have_taken_effect=False, trouble=Trouble.MALFORMED
-            )
-        return SecretStr(token)
+        return answer.read(_Token, "HeyGen gave no token to open a stream with", may_have_taken_effect=False).token
 
     async def _post(self, call: str, repeat: RetryPolicy, **body: str) -> Answer:
-        return await self._connection.request("POST", f"/v1/{call}", self._refusals.streaming, repeat, body=body)
+        return await self._connection.request("POST", f"/v1/{call}", self._errors.streaming, repeat, body=body)
 
-    async def _get(self, path: str) -> object:
-        return (await self._connection.request("GET", path, self._refusals.streaming, RetryPolicy.IDEMPOTENT)).json
+    async def _get(self, path: str, model: type[Model], listed: str) -> Model:
+        answer = await self._connection.request("GET", path, self._errors.streaming, RetryPolicy.IDEMPOTENT)
+        return answer.read(model, f"HeyGen listed its {listed} in a form nobody knows", may_have_taken_effect=False)
 
-    async def _sessions(self) -> list[tuple[str, str, datetime | None]]:
-        sessions = rows_of(await self._get("/v1/streaming.list"), "sessions")
-        found = []
-        for row in sessions:
-            upstream_id = fields.text(fields.field(row, "session_id"))
-            state = fields.text(fields.field(row, "status")) or "unknown"
-            if upstream_id is not None and state not in ("closing", "closed"):
-                found.append((upstream_id, state, _moment(fields.field(row, "created_at"))))
-        return found
+    async def _sessions(self) -> list[Session]:
+        sessions = (await self._get("/v1/streaming.list", Sessions, "sessions")).sessions or []
+        return [session for session in sessions if session.status not in ("closing", "closed")]
 
 
 def _names_a_parameter(refusal: NotReady | Invalid) -> bool:
     return isinstance(refusal, Invalid) and refusal.parameter is not None
-
-
-def _moment(value: object) -> datetime | None:
-    seconds = fields.number(value)
-    if seconds is None or not 0 < seconds < 1e11:
-        return None
-    return datetime.fromtimestamp(seconds, UTC)

@@ -1,7 +1,8 @@
 """What happens in the LiveKit room of a v1 stream, as whoever is in it reports it: speech, words and answers.
 
 Commands of v1 go over HTTP, so nothing is published here. The messages of its data channel have no topic and names of
-their own (avatar-apis 2.6); they are read as the reports of LiveAvatar that mean the same.
+their own (as in its SDK, `@heygen/streaming-avatar` 2.1.0); they are read as the reports of LiveAvatar that mean the
+same.
 """
 
 from collections.abc import AsyncGenerator
@@ -9,7 +10,6 @@ from contextlib import aclosing
 
 from adapters.avatars.rooms.reconnecting import ReconnectingRoom
 from adapters.avatars.rooms.speech_events import SpeechEventParser
-from adapters.wire import fields
 from bot.core.models import Mode, Playback, RoomAccess
 from bot.core.ports import AvatarSeen, Clock, StreamEnded, StreamEvent
 from bot.streams.page_bridge import RoomMessage
@@ -71,12 +71,12 @@ class StreamingRoom:
 
 
 def _as_liveavatar_says(message: RoomMessage) -> RoomMessage:
-    kind = fields.text(fields.field(message.data, "type"))
+    said = message.data
     return RoomMessage(
         message.topic,
         {
-            "event_type": _SAME.get(kind or ""),
-            "source_event_id": fields.field(message.data, "task_id"),
-            "text": fields.field(message.data, "message"),
+            "event_type": _SAME.get(str(said.get("type"))),
+            "source_event_id": said.get("task_id"),
+            "text": said.get("message"),
         },
     )

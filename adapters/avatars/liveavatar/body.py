@@ -1,7 +1,7 @@
 """What a session of LiveAvatar is configured with: the request of the core and the operator's options as the body of
 `sessions/token`.
 
-Fields and their values: the specification, avatar-apis 4.3. What nobody chose is left out.
+Fields and their values: docs.liveavatar.com/openapi.json. What nobody chose is left out.
 """
 
 from collections.abc import Mapping

@@ -4,16 +4,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Annotated
 from urllib.parse import quote
 
-from pydantic import SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
 from adapters.avatars.http import Answer, ProviderHttpClient, RetryPolicy
 from adapters.avatars.liveavatar.body import session_body
-from adapters.avatars.liveavatar.catalogue import LiveAvatarCatalogue
-from adapters.avatars.liveavatar.errors import LiveAvatarRefusals
-from adapters.wire import fields
-from bot.core.errors import Invalid, StreamGone, Transient, Trouble
+from adapters.avatars.liveavatar.catalogue import LiveAvatarCatalogue, Page
+from adapters.avatars.liveavatar.errors import LiveAvatarErrors
+from adapters.wire.lenient import DataModel, HttpUrl, LenientModel, LongText, RoomUrl, Text, Token
+from bot.core.errors import Invalid, StreamGone, Transient
 from bot.core.models import Playback
 from bot.core.ports import OpenStream, StreamRequest
 from bot.settings import LiveAvatarOptions
@@ -22,12 +23,33 @@ EVERY_PAGE = 1000
 """Pages of the list of open sessions that are read: all of them, and not without end."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionToken:
+def _moment(value: object) -> datetime:
+    moment = datetime.fromisoformat(value if isinstance(value, str) else "")
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+class NewSession(DataModel):
     """A session that can be started with its token."""
 
-    session_id: str
-    token: SecretStr
+    session_id: Text
+    session_token: Token
+
+
+class _StartedSession(DataModel):
+    hls_url: HttpUrl | None = None  # Not LiveAvatar's: the simulator's fake rooms are watched this way.
+    livekit_url: RoomUrl | None = None
+    livekit_client_token: LongText | None = Field(default=None, repr=False)
+
+
+class _Session(DataModel):
+    id: Text
+    end_reason: Text | None = None
+    end_at: object = None
+
+
+class _ListedSession(LenientModel):
+    id: Text
+    created_at: Annotated[datetime, BeforeValidator(_moment)] | None = None
 
 
 @dataclass(slots=True)
@@ -35,7 +57,7 @@ class LiveAvatarSessions:
     """The endpoints, for one account. `longest`: the most seconds a session is asked to last."""
 
     connection: ProviderHttpClient
-    refusals: LiveAvatarRefusals
+    errors: LiveAvatarErrors
     catalogue: LiveAvatarCatalogue
     context_id: str
     sandbox: bool
@@ -43,7 +65,7 @@ class LiveAvatarSessions:
     options: LiveAvatarOptions | None = None
     _asks_for_duration: bool = field(default=True, init=False)
 
-    async def mint(self, request: StreamRequest) -> SessionToken:
+    async def mint(self, request: StreamRequest) -> NewSession:
         """A session with a token. It costs nothing, but only a known effect is none: it is not asked for twice."""
         try:
             avatar = await self.catalogue.choice(request.avatar)
@@ -55,14 +77,7 @@ class LiveAvatarSessions:
             if not self._gives_in(refusal):
                 raise
             answer = await self._mint(self._body(request, avatar))
-        data = fields.field(answer.json, "data")
-        session_id = fields.text(fields.field(data, "session_id"))
-        token = fields.text(fields.field(data, "session_token"), fields.MAX_URL_LENGTH)
-        if session_id is None or token is None or not token.isascii() or not token.isprintable():
-            raise Transient(
-                "LiveAvatar gave no session to start", may_have_taken_effect=True, trouble=Trouble.MALFORMED
-            )
-        return SessionToken(session_id, SecretStr(token))
+        return answer.read(NewSession, "LiveAvatar gave no session to start", may_have_taken_effect=True)
 
     async def start(self, session_id: str, token: SecretStr) -> Playback:
         """Start a session and learn its room, which is told once: where the reply is lost the session is stopped, and
@@ -70,12 +85,12 @@ class LiveAvatarSessions:
 
         async def once() -> Answer:
             return await self.connection.request_once(
-                "POST", "/v1/sessions/start", self.refusals.of_session, body={}, token=token
+                "POST", "/v1/sessions/start", self.errors.of_session, body={}, token=token
             )
 
-        data: object = None
+        told = _StartedSession()
         try:
-            data = fields.field((await self.connection.retry(RetryPolicy.IF_NOT_SENT, once)).json, "data")
+            told = _StartedSession.model_validate((await self.connection.retry(RetryPolicy.IF_NOT_SENT, once)).json)
         except Invalid as refusal:
             if not self._gives_in(refusal):
                 raise
@@ -83,19 +98,13 @@ class LiveAvatarSessions:
         except Transient as trouble:
             if not trouble.may_have_taken_effect:
                 raise
-        address = Playback(
-            # Not LiveAvatar's: the simulator's fake rooms are watched this way.
-            hls_url=fields.url(fields.field(data, "hls_url"), "https", "http"),
-            livekit_url=fields.url(fields.field(data, "livekit_url"), "wss", "ws", "https", "http"),
-            livekit_token=fields.text(fields.field(data, "livekit_client_token"), fields.MAX_URL_LENGTH),
-        )
-        if address.livekit_url is None or address.livekit_token is None:
+        if told.livekit_url is None or told.livekit_client_token is None:
             await self.stop(session_id)
             raise StreamGone("LiveAvatar's reply to the start was lost, and with it the room; the session was stopped")
-        return address
+        return Playback(told.hls_url, told.livekit_url, told.livekit_client_token)
 
     async def stop(self, session_id: str) -> None:
-        """Stop a session, by the one path that does (avatar-apis 4.2: DELETE leaked it)."""
+        """Stop a session, by the one path that does (a DELETE leaves it open: 405)."""
         with suppress(StreamGone):
             await self._post("stop", {"session_id": session_id, "reason": "USER_CLOSED"})
 
@@ -106,22 +115,15 @@ class LiveAvatarSessions:
     async def end_of(self, session_id: str) -> str | None:
         """Why a session is over; None while it is not. Raises `StreamGone` if LiveAvatar does not know it."""
         answer = await self.connection.request(
-            "GET", f"/v1/sessions/{quote(session_id, safe='')}", self.refusals.of_session, RetryPolicy.IDEMPOTENT
+            "GET", f"/v1/sessions/{quote(session_id, safe='')}", self.errors.of_session, RetryPolicy.IDEMPOTENT
         )
-        row = fields.field(answer.json, "data")
-        if fields.text(fields.field(row, "id")) is None:
-            raise Transient(
-                "LiveAvatar told nothing of the session", may_have_taken_effect=False, trouble=Trouble.MALFORMED
-            )
-        reason = fields.text(fields.field(row, "end_reason"))
-        return reason or (None if fields.field(row, "end_at") is None else "ended")
+        told = answer.read(_Session, "LiveAvatar told nothing of the session", may_have_taken_effect=False)
+        return told.end_reason or (None if told.end_at is None else "ended")
 
     async def active(self) -> AsyncIterator[OpenStream]:
         """Every active session of the account."""
-        async for row in self.catalogue.rows("/v1/sessions", EVERY_PAGE, type="active"):
-            session_id = fields.text(fields.field(row, "id"))
-            if session_id is not None:
-                yield OpenStream(session_id, _moment(fields.field(row, "created_at")))
+        async for row in self.catalogue.rows("/v1/sessions", Page[_ListedSession], EVERY_PAGE, type="active"):
+            yield OpenStream(row.id, row.created_at)
 
     def _body(self, request: StreamRequest, avatar: str) -> Mapping[str, object]:
         duration = int(min(self.longest, max(1.0, request.max_duration)))
@@ -143,21 +145,10 @@ class LiveAvatarSessions:
 
     async def _mint(self, body: Mapping[str, object]) -> Answer:
         return await self.connection.request(
-            "POST", "/v1/sessions/token", self.refusals.of_account, RetryPolicy.IF_NOT_SENT, body=body
+            "POST", "/v1/sessions/token", self.errors.of_account, RetryPolicy.IF_NOT_SENT, body=body
         )
 
     async def _post(self, call: str, body: Mapping[str, object]) -> Answer:
         return await self.connection.request(
-            "POST", f"/v1/sessions/{call}", self.refusals.of_session, RetryPolicy.IDEMPOTENT, body=body
+            "POST", f"/v1/sessions/{call}", self.errors.of_session, RetryPolicy.IDEMPOTENT, body=body
         )
-
-
-def _moment(value: object) -> datetime | None:
-    text = fields.text(value)
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

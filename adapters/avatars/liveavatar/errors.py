@@ -1,14 +1,15 @@
 """What LiveAvatar's refusals mean: its answers into the tree of `bot.core.errors`.
 
-Sources: avatar-apis 4.1 and 4.5. The specification says that success is code 100, the official SDK that it is 1000;
-validation errors come in two shapes; most codes are not documented, so the words of a message count too.
+Sources: docs.liveavatar.com/openapi.json and github.com/heygen-com/liveavatar-web-sdk. The first says that success is
+code 100, the second that it is 1000; validation errors come in two shapes; most codes are not documented, so the words
+of a message count too.
 """
 
 import re
 
-from adapters.avatars.heygen.errors import HeyGenErrors
+from adapters.avatars.heygen.errors import ErrorBody, HeyGenErrors
 from adapters.avatars.http import Answer
-from adapters.wire import fields
+from adapters.wire.lenient import LenientModel, LongText
 from bot.core.errors import ConcurrencyReached, Invalid, ProviderError, QuotaExhausted, StreamGone, Transient, Trouble
 
 _SUCCESS = (None, "0", "100", "200", "1000")
@@ -39,8 +40,30 @@ _IN_WORDS = (
 )
 
 
-class LiveAvatarRefusals(HeyGenErrors):
-    """Judges answers of one LiveAvatar account."""
+class _Detail(LenientModel):
+    """A validation error as FastAPI writes it (`msg`, `loc`), or as the official demo expects it (`message`)."""
+
+    msg: LongText | None = None
+    loc: tuple[object, ...] = ()
+    message: LongText | None = None
+
+
+class _Body(ErrorBody):
+    detail: tuple[_Detail, ...] = ()
+    data: tuple[_Detail, ...] = ()
+
+    @property
+    def said(self) -> str | None:
+        found = [row.msg for row in self.detail] + [row.message for row in self.data]
+        return "; ".join(filter(None, found)) or super().said
+
+    def names(self, field: str) -> bool:
+        """Whether a validation error is about `field`."""
+        return any(field in row.loc for row in self.detail)
+
+
+class LiveAvatarErrors(HeyGenErrors):
+    """Maps answers of one LiveAvatar account to errors."""
 
     def __init__(self, secret: str) -> None:
         """`secret` is the key, held only to cut it out of quotes."""
@@ -48,19 +71,18 @@ class LiveAvatarRefusals(HeyGenErrors):
 
     def of_account(self, answer: Answer) -> ProviderError | None:
         """What is wrong with an answer about the account: lists, the balance, a new session."""
-        return self._judged(answer, of_session=False)
+        return self._map(answer, of_session=False)
 
     def of_session(self, answer: Answer) -> ProviderError | None:
         """What is wrong with an answer about one session, where not found means that it is over."""
-        return self._judged(answer, of_session=True)
+        return self._map(answer, of_session=True)
 
-    def _judged(self, answer: Answer, *, of_session: bool) -> ProviderError | None:
-        body = answer.json
-        code = fields.code(fields.field(body, "code"))
+    def _map(self, answer: Answer, *, of_session: bool) -> ProviderError | None:
+        body = _Body.model_validate(answer.json)
+        code = body.code
         if answer.is_success and code in _SUCCESS:
-            has_shape = isinstance(body, dict) and ("code" in body or "data" in body) and body.get("error") is None
-            return None if has_shape else self._unreadable(answer)
-        said, message = self._said(answer)
+            return None if body.has_shape and body.error is None else self._unreadable(answer)
+        said, message = self._said(answer, body)
         if answer.status >= 500:
             return Transient(said, may_have_taken_effect=True, trouble=Trouble.SERVER_ERROR, code=code)
         if code in ("4032", "4003") or (answer.status in (400, 403, 429) and _CONCURRENCY.search(message)):
@@ -80,35 +102,15 @@ class LiveAvatarRefusals(HeyGenErrors):
             return Invalid(said, parameter=culprit, code=code)
         return self._by_status(answer, code, said, message)
 
-    def _message(self, answer: Answer) -> str:
-        """The documented shape of a validation error is FastAPI's, the official demo expects another."""
-        body = answer.json
-        found = [fields.text(fields.field(row, "msg"), fields.MAX_URL_LENGTH) for row in _details(body)]
-        found += [
-            fields.text(fields.field(row, "message"), fields.MAX_URL_LENGTH)
-            for row in fields.rows(fields.field(body, "data"))
-        ]
-        said = [message for message in found if message is not None]
-        return "; ".join(said) or super()._message(answer)
 
-
-def _details(body: object) -> list[object]:
-    return fields.rows(fields.field(body, "detail"))
-
-
-def _names(body: object, field: str) -> bool:
-    """Whether a validation error is about `field`."""
-    return any(field in fields.rows(fields.field(row, "loc")) for row in _details(body))
-
-
-def _is_no_id(body: object, message: str) -> bool:
+def _is_no_id(body: _Body, message: str) -> bool:
     """Whether what we called the session's id is none; one of the two shapes does not name the field."""
-    return _names(body, "session_id") or (not _details(body) and "valid uuid" in message.lower())
+    return body.names("session_id") or (not body.detail and "valid uuid" in message.lower())
 
 
-def _culprit(body: object, message: str) -> str | None:
+def _culprit(body: _Body, message: str) -> str | None:
     """The value LiveAvatar complains about, in our words, where it says so."""
     for field, name in _CULPRITS.items():
-        if _names(body, field):
+        if body.names(field):
             return name
     return next((name for words, name in _IN_WORDS if words.search(message)), None)

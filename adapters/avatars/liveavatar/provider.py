@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from adapters.avatars.http import ProviderHttpClient
 from adapters.avatars.liveavatar.catalogue import LiveAvatarCatalogue
 from adapters.avatars.liveavatar.client import LiveAvatarSessions
-from adapters.avatars.liveavatar.errors import LiveAvatarRefusals
+from adapters.avatars.liveavatar.errors import LiveAvatarErrors
 from adapters.avatars.liveavatar.stream import LiveAvatarStream
 from adapters.avatars.rooms.factory import ChosenTransport, transport_for
 from adapters.avatars.rooms.page_transport import PageTransport
@@ -46,7 +46,7 @@ from bot.settings import LiveAvatarOptions, Settings
 from bot.streams.page_bridge import PageBridge
 
 CAPABILITIES = Capabilities(
-    # With a context alone: without one a question meets silence, and no error (avatar-apis 4.3).
+    # With a context alone: without one a question meets silence, and no error (LiveAvatar's guide).
     chat=False,
     chat_setting="LIVEAVATAR_CONTEXT_ID",
     appends=False,
@@ -94,23 +94,23 @@ class LiveAvatar:
         context_id: str = "",
         sandbox: bool = False,
         options: LiveAvatarOptions | None = None,
-        carrier: Callable[[PageBridge], RoomTransport] = lambda seats: ChosenTransport(PageTransport(seats)),
+        make_transport: Callable[[PageBridge], RoomTransport] = lambda seats: ChosenTransport(PageTransport(seats)),
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`api_url` has no path; `options` are what the operator has chosen of voice and context; `carrier` makes what
-        takes commands into rooms; `transport` replaces the network in tests of single answers."""
+        """`api_url` has no path; `options` are what the operator has chosen of voice and context; `make_transport` makes
+        what takes commands into rooms; `transport` replaces the network in tests of single answers."""
         self.seats = PageBridge()
         speed = options.voice_speed if options is not None else None
         self.capabilities = replace(CAPABILITIES, chat=bool(context_id), speed=speed or CAPABILITIES.speed)
         if sandbox:
             self.capabilities = replace(self.capabilities, max_duration=SANDBOX_DURATION, price_per_minute=Decimal(0))
         self._clock = clock
-        self._carrier = carrier(self.seats)
+        self._transport = make_transport(self.seats)
         self._connection = ProviderHttpClient("LiveAvatar", api_url, api_key, transport)
-        refusals = LiveAvatarRefusals(api_key.get_secret_value())
-        self._catalogue = LiveAvatarCatalogue(self._connection, refusals.of_account, sandbox=sandbox)
+        errors = LiveAvatarErrors(api_key.get_secret_value())
+        self._catalogue = LiveAvatarCatalogue(self._connection, errors.of_account, sandbox=sandbox)
         self._sessions = LiveAvatarSessions(
-            self._connection, refusals, self._catalogue, context_id, sandbox, self.capabilities.max_duration, options
+            self._connection, errors, self._catalogue, context_id, sandbox, self.capabilities.max_duration, options
         )
         self._streams: dict[str, LiveAvatarStream] = {}
 
@@ -127,7 +127,7 @@ class LiveAvatar:
             context_id=account.context_id,
             sandbox=account.sandbox,
             options=settings.liveavatar_options,
-            carrier=transport_for(settings, clock),
+            make_transport=transport_for(settings, clock),
         )
 
     async def __aenter__(self) -> Self:
@@ -146,7 +146,7 @@ class LiveAvatar:
         minted = await self._sessions.mint(request)
         upstream_id = minted.session_id
         self._streams[upstream_id] = LiveAvatarStream(
-            upstream_id, minted.token, self._carrier, self._clock, lambda: self.status(upstream_id)
+            upstream_id, minted.session_token, self._transport, self._clock, lambda: self.status(upstream_id)
         )
         return upstream_id
 

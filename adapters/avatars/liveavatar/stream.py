@@ -31,20 +31,20 @@ SETTLING = 15.0
 class LiveAvatarStream:
     """A session that was minted here. Its room is entered once it is started."""
 
-    def __init__(self, upstream_id: str, token: SecretStr, carrier: RoomTransport, clock: Clock, ask: Ask) -> None:
+    def __init__(self, upstream_id: str, token: SecretStr, transport: RoomTransport, clock: Clock, ask: Ask) -> None:
         """`token` starts the session; `ask` gets its status."""
         self.token = token
         self.opening: asyncio.Task[None] | None = None
         self.address: Playback | None = None
         self._settled_at = math.inf
-        self._kept = ReconnectingRoom(upstream_id, carrier, clock, ask)
+        self._room = ReconnectingRoom(upstream_id, transport, clock, ask)
         self._clock = clock
         self._speech = SpeechEventParser(clock)
 
     @property
     def room(self) -> Room | None:
         """The room, once it was entered."""
-        return self._kept.room
+        return self._room.room
 
     @property
     def is_settled(self) -> bool:
@@ -60,17 +60,17 @@ class LiveAvatarStream:
         """Enter the room. Raises `ProviderError`."""
         if self.address is None:
             raise StreamGone("the session has no room yet")
-        await self._kept.join(self.address)
+        await self._room.join(self.address)
 
     async def door(self) -> RoomAccess | None:
         """A door of its own for one more page, where the room is shown so. Raises `ProviderError`."""
-        return await self._kept.door()
+        return await self._room.door()
 
     async def speak(self, utterance_id: str, text: str, mode: Mode) -> None:
         """Have `text` said or answered. Raises `NotReady` while nobody is there to say so in the room."""
         event_id = str(uuid.uuid4())
         kind = "avatar.speak_response" if mode is Mode.CHAT else "avatar.speak_text"
-        # Before the command: its first words may be heard before its carrier says that it is out.
+        # Before the command: its first words may be heard before its transport says that it is out.
         self._speech.expect(event_id, utterance_id, mode)
         try:
             await self._command(kind, event_id, text=text)
@@ -88,13 +88,13 @@ class LiveAvatarStream:
     async def end(self, reason: str) -> None:
         """The session is over; whoever follows the events reads why. Only the first reason counts."""
         # Before anything is awaited: what is being opened must not go on.
-        self._kept.ended = self._kept.ended or reason
+        self._room.ended = self._room.ended or reason
         await cancel_and_wait(self.opening)
-        await self._kept.end(reason)
+        await self._room.end(reason)
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
         """The events, in order, until `StreamEnded`. For one follower at a time; the next goes on from there."""
-        async with aclosing(self._kept.messages()) as messages:
+        async with aclosing(self._room.messages()) as messages:
             async for message in messages:
                 if isinstance(message, AvatarSeen):
                     yield message
@@ -106,7 +106,7 @@ class LiveAvatarStream:
                         await self.end(event.reason)
                     else:
                         yield event
-        yield StreamEnded(self._kept.ended or "never started")
+        yield StreamEnded(self._room.ended or "never started")
 
     async def _command(self, event_type: str, event_id: str, **fields: str) -> None:
-        await self._kept.send(RoomMessage(COMMANDS, {"event_id": event_id, "event_type": event_type, **fields}))
+        await self._room.send(RoomMessage(COMMANDS, {"event_id": event_id, "event_type": event_type, **fields}))

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Literal, get_args
 
 from adapters.avatars.rooms.transport import VIEWER
-from adapters.wire import fields
+from adapters.wire.lenient import parse_json
 from bot.core.errors import AvatarAway, Invalid, StreamGone, Transient, Trouble
 from bot.core.models import Playback, RoomAccess
 from bot.core.ports import AvatarSeen
@@ -159,7 +159,7 @@ class BotRoom:
         )
 
     def _hear(self, packet: "rtc.DataPacket") -> None:
-        data = fields.parsed(packet.data)
+        data = parse_json(packet.data)
         is_viewer = packet.participant is not None and packet.participant.identity == VIEWER
         if isinstance(data, dict) and not is_viewer:
             self._inbox.put(RoomMessage(packet.topic or "", data))

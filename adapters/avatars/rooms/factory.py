@@ -29,11 +29,11 @@ class ChosenTransport:
 
 def transport_for(settings: Settings, clock: Clock) -> Callable[[PageBridge], RoomTransport]:
     """The transport that `AVATAR_CARRIER` asks for. Raises `SettingsError` if it is not available."""
-    bot = bot_carrier_for(settings, clock)
+    bot = bot_transport_for(settings, clock)
     return lambda seats: ChosenTransport(bot or PageTransport(seats))
 
 
-def bot_carrier_for(settings: Settings, clock: Clock) -> BotTransport | None:
+def bot_transport_for(settings: Settings, clock: Clock) -> BotTransport | None:
     """The bot with a broadcast room, if the settings ask for it; None if pages carry. Raises `SettingsError`."""
     choice = settings.avatar.carrier
     if choice is RoomTransportChoice.AUTO:

@@ -20,13 +20,13 @@ Ask = Callable[[], Awaitable[StreamStatus]]
 class ReconnectingRoom:
     """The room of one stream."""
 
-    def __init__(self, upstream_id: str, carrier: RoomTransport, clock: Clock, ask: Ask) -> None:
+    def __init__(self, upstream_id: str, transport: RoomTransport, clock: Clock, ask: Ask) -> None:
         """`ask` gets the stream's status from the provider."""
         self.room: Room | None = None
         self.address: Playback | None = None
         self.ended: str | None = None
         self._upstream_id = upstream_id
-        self._carrier = carrier
+        self._transport = transport
         self._clock = clock
         self._ask = ask
 
@@ -70,7 +70,7 @@ class ReconnectingRoom:
             if not self._is_over():
                 pause = 0.0 if self._clock.monotonic() - since > MAX_BACKOFF else pause
                 try:
-                    is_back = await self._come_back(pause)
+                    is_back = await self._reconnect(pause)
                 except AvatarAway:
                     is_missing = True
                     yield AvatarSeen(is_here=False)
@@ -83,7 +83,7 @@ class ReconnectingRoom:
     def _is_over(self) -> bool:
         return self.ended is not None
 
-    async def _come_back(self, pause: float) -> bool:
+    async def _reconnect(self, pause: float) -> bool:
         """The connection to the room is lost: enter it again after `pause` seconds, unless the stream is over. Whether
         it was entered. Raises `AvatarAway` if the avatar is not in it."""
         # Spread out who lost the connection together. No secret depends on it.
@@ -99,7 +99,7 @@ class ReconnectingRoom:
         return False
 
     async def _enter(self, address: Playback) -> Room:
-        room = await self._carrier.join(self._upstream_id, address)
+        room = await self._transport.join(self._upstream_id, address)
         if self.ended is not None:
             await room.leave()
             raise StreamGone("the stream was closed while its room was being entered")

@@ -7,8 +7,11 @@ the network or from a page, so it is believed in no part.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
-from adapters.wire import fields
+from pydantic import Field
+
+from adapters.wire.lenient import Fragment, LenientModel, Text
 from bot.core.models import Mode, Word
 from bot.core.ports import AnswerHeard, Clock, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, WordsHeard
 from bot.streams.page_bridge import RoomMessage
@@ -24,6 +27,17 @@ MAX_WORD_LENGTH = 100
 
 MAX_REMEMBERED_ENDS = 8
 """Utterances that were said and whose whole text may still come."""
+
+
+class _Report(LenientModel):
+    """What the avatar says of itself. The end of a session has its reason in `end_reason` by the documentation, in
+    `stop_reason` by the SDK's types."""
+
+    event_type: Text | None = None
+    source_event_id: Text | None = None
+    text: Annotated[Fragment, Field(max_length=MAX_TEXT_LENGTH)] = ""
+    end_reason: Text | None = None
+    stop_reason: Text | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -61,10 +75,9 @@ class SpeechEventParser:
 
     def parse(self, message: RoomMessage) -> Iterator[StreamEvent]:
         """What a report of the avatar means; nothing for kinds nobody knows."""
-        data = message.data
-        source = fields.text(fields.field(data, "source_event_id"))
-        text = fields.text(fields.field(data, "text"), MAX_TEXT_LENGTH) or ""
-        match fields.field(data, "event_type"):
+        report = _Report.model_validate(message.data)
+        source, text = report.source_event_id, report.text if report.text.strip() else ""
+        match report.event_type:
             case "avatar.speak_started":
                 yield from self._started(source)
             case "avatar.speak_ended":
@@ -74,9 +87,7 @@ class SpeechEventParser:
             case "avatar.transcription":
                 yield from self._whole(source, text)
             case "session.stopped":
-                # The documentation says end_reason, the SDK's types say stop_reason.
-                reason = fields.text(fields.field(data, "end_reason")) or fields.text(fields.field(data, "stop_reason"))
-                yield StreamEnded(reason or "stopped")
+                yield StreamEnded(report.end_reason or report.stop_reason or "stopped")
 
     def _find(self, source: str | None) -> _Said | None:
         """The command a report is about: the one it names, or else the first. One that names another's is not ours."""

@@ -9,7 +9,7 @@ from bot.core.models import Playback, RoomAccess
 from bot.streams.page_bridge import RoomMessage, RoomNews
 
 VIEWER = "client"
-"""The identity that viewers have (avatar-apis 5): what it says is not the avatar's word."""
+"""The identity in the tokens that HeyGen gives viewers (seen in one of v1): what it says is not the avatar's word."""
 
 
 class Room(Protocol):

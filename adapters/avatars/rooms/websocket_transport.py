@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from adapters import network
-from adapters.wire import fields
+from adapters.wire.lenient import LenientModel, Text, parse_json
 from bot.core.errors import AvatarAway, StreamGone, Transient, Trouble
 from bot.core.models import Playback, RoomAccess
 from bot.core.ports import AvatarSeen
@@ -37,6 +37,11 @@ SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 def is_stand_in(livekit_url: str) -> bool:
     """Whether an address leads to a fake room."""
     return urlsplit(livekit_url).path.startswith(PATH)
+
+
+class _Frame(LenientModel):
+    topic: Text | None = None
+    data: dict[str, object] | None = None
 
 
 class WebSocketTransport:
@@ -119,12 +124,11 @@ class WebSocketRoom:
             async for frame in self._socket:
                 if frame.type is not aiohttp.WSMsgType.TEXT:
                     continue
-                value = fields.parsed(frame.data.encode())
-                topic, data = fields.text(fields.field(value, "topic")), fields.field(value, "data")
-                if topic == PRESENCE:
-                    self._avatar_is_here = fields.field(data, "is_here") is not False
+                received = _Frame.model_validate(parse_json(frame.data))
+                if received.topic == PRESENCE:
+                    self._avatar_is_here = (received.data or {}).get("is_here") is not False
                     self._inbox.put(AvatarSeen(self._avatar_is_here))
-                elif topic is not None and isinstance(data, dict):
-                    self._inbox.put(RoomMessage(topic, data))
+                elif received.topic is not None and received.data is not None:
+                    self._inbox.put(RoomMessage(received.topic, received.data))
         finally:
             self._inbox.close()

@@ -1,6 +1,6 @@
 """HeyGen Streaming API v1 over HTTP: the `streaming.*` calls.
 
-Checks requests and drives `V1Session`s; the states and timers are theirs. Facts: avatar-apis.md, section 2.
+Checks requests and drives `V1Session`s; the states and timers are theirs. Facts: docs.heygen.com/reference.
 """
 
 import random

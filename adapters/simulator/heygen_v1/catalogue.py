@@ -1,4 +1,7 @@
-"""What v1 clients look up besides sessions: avatars, voices, the quota, the history. Facts: avatar-apis.md, 2.2."""
+"""What v1 clients look up besides sessions: avatars, voices, the quota, the history.
+
+Facts: docs.heygen.com/reference.
+"""
 
 from decimal import Decimal
 

@@ -57,7 +57,7 @@ def state_wrong(state: SessionState) -> Refused:
 
 
 def sunset() -> Refused:
-    """Switched off. Observed: 410 and the code; the rest of the body is a guess (avatar-apis.md, section 1)."""
+    """Switched off. Observed: 410 and the code; the rest of the body is a guess."""
     message = "This endpoint has been sunset. Please migrate to LiveAvatar."
     error: JsonObject = {"code": "endpoint_sunset", "message": message, "doc_url": "https://docs.liveavatar.com"}
     return Refused(410, {"error": error, "data": None})

@@ -1,6 +1,7 @@
 """HeyGen v3 Avatar Realtime over HTTP: create, get, words, text, cancel.
 
-Checks requests and drives `V3Stream`s; the states and timers are theirs. Facts: avatar-apis.md, section 3.
+Checks requests and drives `V3Stream`s; the states and timers are theirs.
+Facts: developers.heygen.com/openapi/external-api.json.
 """
 
 import base64

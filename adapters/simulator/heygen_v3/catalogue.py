@@ -1,4 +1,7 @@
-"""The v3 lists: avatars, looks, voices, and the account (`/v3/users/me`). Facts: avatar-apis.md, 3.9, and schemas."""
+"""The v3 lists: avatars, looks, voices, and the account (`/v3/users/me`).
+
+Facts: developers.heygen.com/openapi/external-api.json.
+"""
 
 from aiohttp import web
 

@@ -29,7 +29,7 @@ def unauthorized() -> Refused:
 
 
 def too_many(message: str) -> Refused:
-    """Too many requests, or too many streams: the same answer for both (avatar-apis.md, 3.8)."""
+    """Too many requests, or too many streams: the same answer for both (developers.heygen.com/docs/usage-limits)."""
     return refusal(429, "rate_limit_exceeded", message, headers={"Retry-After": f"{RETRY_AFTER}"})
 
 

@@ -1,6 +1,7 @@
 """LiveAvatar over HTTP: the session endpoints, from the token to the transcript.
 
-Checks requests and drives `LiveAvatarSession`s; the states and timers are theirs. Facts: avatar-apis.md, section 4.
+Checks requests and drives `LiveAvatarSession`s; the states and timers are theirs. Facts:
+docs.liveavatar.com/openapi.json.
 """
 
 import secrets

@@ -1,6 +1,7 @@
 """LiveAvatar's lists: avatars, voices, languages, credits, and the contexts that a caller keeps there.
 
-Facts: avatar-apis.md, 4.2. The avatars and voices are those of `catalogue`, with ids as LiveAvatar writes them.
+Facts: docs.liveavatar.com/openapi.json. The avatars and voices are those of `catalogue`, with ids as
+LiveAvatar writes them.
 """
 
 import uuid

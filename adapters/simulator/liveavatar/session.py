@@ -1,7 +1,7 @@
 """A session of LiveAvatar in FULL mode, from its start to its end: `active`, then `ended` for a reason.
 
 The state machine with its timers, its commands and its events; HTTP is the business of `liveavatar`, and what the room
-is made of that of `rooms`. Facts: avatar-apis.md, 4.6 and 4.7.
+is made of that of `rooms`. Facts: docs.liveavatar.com, `@heygen/liveavatar-web-sdk` 0.0.18.
 """
 
 import math
@@ -23,7 +23,7 @@ COMMANDS = "agent-control"
 EVENTS = "agent-response"
 MINUTE = 60
 CREDITS_PER_MINUTE = 2
-"""In FULL mode (avatar-apis.md, 4.6)."""
+"""In FULL mode (docs.liveavatar.com, credits)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from adapters.simulator.service import Service
 from adapters.simulator.wire import Json, JsonObject, Refused, read_json, reply
 
 SUCCESS = 1000
-"""What the official SDK wants to see; the specification says 100 (avatar-apis.md, 4.1)."""
+"""What the official SDK wants to see; the specification says 100."""
 FAILED = 4000
 CONCURRENCY_LIMIT = 4032
 

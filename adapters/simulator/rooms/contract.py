@@ -11,7 +11,7 @@ from adapters.simulator.streams import LiveStream
 from adapters.simulator.wire import Json
 
 CLIENT = "client"
-"""The one identity that viewers have: whoever joins with it removes whoever had it (avatar-apis.md, section 5)."""
+"""The one identity that viewers have: whoever joins with it removes whoever had it (LiveKit: DUPLICATE_IDENTITY)."""
 AGENT = "agent"
 AVATAR = "heygen"
 

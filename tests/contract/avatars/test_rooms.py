@@ -47,7 +47,7 @@ async def liveavatar(
     """A provider with this carrier, and the simulator it talks to. `pace`: how fast the simulator's time goes by."""
     clock = SystemClock(pace)
     async with Simulator(replace(options or SimulatorOptions(), api_key=SecretStr(KEY)), clock) as simulator:
-        made = LiveAvatar(SecretStr(KEY), simulator.address, clock, carrier=carrier, **account)  # type: ignore[arg-type]
+        made = LiveAvatar(SecretStr(KEY), simulator.address, clock, make_transport=carrier, **account)  # type: ignore[arg-type]
         async with made as provider:
             yield provider, simulator
 

@@ -51,7 +51,7 @@ async def provider_with_stage(
     async with Simulator(SimulatorOptions(livekit=livekit, api_key=SecretStr(KEY)), clock) as simulator:
         made: Provider
         if kind == "liveavatar":
-            made = LiveAvatar(SecretStr(KEY), simulator.address, clock, carrier=lambda _: bot)
+            made = LiveAvatar(SecretStr(KEY), simulator.address, clock, make_transport=lambda _: bot)
         else:
             made = HeyGenStreaming(SecretStr(KEY), simulator.address, clock, bot=bot)
         async with made as provider:
