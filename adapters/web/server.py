@@ -1,4 +1,4 @@
-"""The web server: routes, their errors as pages, its life from `start` to `stop`. What routes do lives elsewhere."""
+"""The web server: its routes, its error pages, `start` and `stop`. What a route does is in the other modules."""
 
 import asyncio
 import logging
@@ -39,12 +39,12 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class _ServerLog(logging.LoggerAdapter[logging.Logger]):
-    """What aiohttp's server writes into the log, without an error and a traceback for each request that is not HTTP:
-    anybody may send those, as often as they like. It answers them with 400 by itself."""
+    """aiohttp's server log, without an error and a traceback for each request that is not HTTP: anybody may send those,
+    as often as they like. aiohttp answers them with 400 by itself."""
 
     def exception(self, msg: object, *args: object, exc_info: Any = True, **others: Any) -> None:
         if isinstance(exc_info, HttpProcessingError):
-            self.debug("a request was no HTTP: %s", type(exc_info).__name__)
+            self.debug("a request is not HTTP: %s", type(exc_info).__name__)
         else:
             super().exception(msg, *args, exc_info=exc_info, **others)
 
@@ -68,7 +68,7 @@ class WebServer:
     ) -> None:
         """`port` 0 is any free one. `media_sources` are CSP source expressions for what the page may play.
 
-        `readiness` tells for each part None or a short reason. `seats` is what pages fill that carry a provider's
+        `readiness` says for each part None or a short reason. `seats` is where pages attach that carry a provider's
         rooms. Raises ValueError for a malformed media source.
         """
         self._lookup = lookup
@@ -165,7 +165,7 @@ class WebServer:
         return self._pages.watch(request, rooms, policy)
 
     async def _rooms_for(self, nonce: str, view: SessionView) -> tuple[str, ...]:
-        """Where the page may join a room. A page that was loaded too early to know loads itself again."""
+        """Where the page may join a room. A page that was loaded before that was known reloads itself."""
         if not joins_room(view):
             return ()
         try:
@@ -185,7 +185,7 @@ class WebServer:
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Turn what went wrong into a page, and count."""
+        """Answer a request, with an error page if it fails, and count it."""
         response = await self._with_error_pages(request, handler)
         resource = request.match_info.route.resource
         route = resource.canonical if resource is not None else "none"

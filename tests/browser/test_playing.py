@@ -136,7 +136,7 @@ async def test_the_page_follows_the_session_to_its_next_stream(
     await page.until_playing()
     third_url = await streams.open()
     watching.change(hls_url=third_url)
-    await page.until("document.getElementById('curtain').hidden === false")
+    await page.until("document.getElementById('overlay').hidden === false")
     await page.until_playing()
     assert await page.ask("window.sameDocument")
     assert page.sockets == 1

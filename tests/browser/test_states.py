@@ -161,7 +161,7 @@ async def test_a_phone_never_scrolls_sideways(still: Watching, visit: Visitor) -
         await page.until_state(phase.value)
         assert await page.ask("document.documentElement.scrollWidth") <= 320
         assert await page.ask(
-            "[...document.querySelectorAll('h1, dd, p:not(.unseen)')].every((e) => e.scrollWidth <= 320)"
+            "[...document.querySelectorAll('h1, dd, p:not(.visually-hidden)')].every((e) => e.scrollWidth <= 320)"
         )
 
 
