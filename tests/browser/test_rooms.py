@@ -92,7 +92,7 @@ async def test_the_picture_moves_and_the_sound_arrives(watching: Watching, visit
     frames = await page.ask("video.getVideoPlaybackQuality().totalVideoFrames")
     await page.until(f"video.getVideoPlaybackQuality().totalVideoFrames > {frames} + 10")
     assert await page.ask("[video.muted, video.videoWidth > 0]") == [True, True]
-    await button(page, "Click to unmute")
+    await button(page, "Unmute")
     assert await page.ask("[video.muted, video.paused]") == [False, False]
     assert await page.ask(LOUDNESS) > 0.01
     await eventually(lambda: avatar.viewers == ["client"])

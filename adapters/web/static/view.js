@@ -1,6 +1,6 @@
 // Draws the state onto the page. Text from outside only ever goes through textContent.
 
-import { MODES, isOver as stateIsOver } from "./states.js";
+import { MODES, isOver } from "./states.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -11,41 +11,53 @@ export function draw({ state, session, player, seat, soundTouched }) {
   setText("avatar", name);
   setText("state-label", state.label);
   setIcon("state-icon", state.icon);
-  const isRequested = seat.place === "asked" && !stateIsOver(state);
+  const isRequested = seat.place === "asked" && !isOver(state);
   document.title = `${isRequested ? "Somebody asks for your seat" : state.label} · ${name}`;
   $("seat-request").hidden = !isRequested;
   drawCurtain(state, session, player);
-  drawAskButton(state, seat);
+  drawAction(state, seat);
   drawDetails(state, session);
   drawSound(player, soundTouched);
-  if (stateIsOver(state)) setText("announce-end", `${state.title}. ${state.text}`);
+  announce(state, player);
 }
 
 // What changes with time alone.
-export function drawTime({ session, now, connection, isOver, seat }) {
-  $("connection-lost").hidden = connection !== "lost" || isOver;
+export function drawTime({ session, now, seat }) {
   if (seat.place === "asked") setText("seat-request-seconds", String(seat.secondsLeft));
   if (document.body.dataset.state === "asking") setText("overlay-text", requestText(seat));
   if (session) setText("time-left", duration(session.ends_at - now));
 }
 
 function drawCurtain(state, session, player) {
-  const open = player.showing && !stateIsOver(state);
-  $("overlay").hidden = open;
-  if (open) return;
+  const isPlaying = player.showing && !isOver(state);
+  $("overlay").hidden = isPlaying;
+  $("connection-lost").hidden = !(isPlaying && state.name === "lost");
+  if (isPlaying) return;
   setText("overlay-title", state.title);
   setText("overlay-text", state.text);
   setIcon("overlay-icon", state.icon);
   const picture = $("picture");
-  const address = stateIsOver(state) ? null : session?.picture;
+  const address = isOver(state) ? null : session?.picture;
   if (address && picture.getAttribute("src") !== address) picture.src = address;
   picture.hidden = !address || picture.dataset.failed === address;
 }
 
-function drawAskButton(state, seat) {
-  const isWaiting = ["seat_taken", "seat_lost", "seat_kept"].includes(state.name);
-  $("ask").hidden = !(isWaiting && seat.mayAsk) && state.name !== "replaced";
-  setText("ask", state.name === "replaced" ? "Watch here" : "Take the seat");
+const ACTIONS = {
+  seat_taken: "Take the seat", seat_lost: "Take the seat", seat_kept: "Take the seat",
+  replaced: "Watch here", lost: "Try now",
+};
+
+function drawAction(state, seat) {
+  const label = ACTIONS[state.name];
+  $("action").hidden = !label || (state.name.startsWith("seat_") && !seat.mayAsk);
+  setText("action", label ?? "");
+}
+
+// For screen readers: what the overlay says, or the state's label while the video plays.
+function announce(state, player) {
+  const text = `${state.title}. ${state.text}`;
+  if (isOver(state)) setText("announce-end", text);
+  else setText("announce-state", player.showing ? state.label : text);
 }
 
 function requestText({ secondsLeft }) {
@@ -53,7 +65,7 @@ function requestText({ secondsLeft }) {
 }
 
 function drawDetails(state, session) {
-  $("details").hidden = !session || stateIsOver(state);
+  $("details").hidden = !session || isOver(state);
   if (!session) return;
   setText("mode", MODES[session.mode] ?? session.mode);
   setText("started-by", session.started_by);

@@ -5,7 +5,7 @@ import { Connection } from "./connection.js";
 import { Player } from "./player.js";
 import { RoomPlayer } from "./room.js";
 import { SeatView, visitorKey } from "./seat.js";
-import { isOver as stateIsOver, stateOf } from "./states.js";
+import { isOver, stateOf } from "./states.js";
 import { draw, drawTime } from "./view.js";
 
 const NO_WORDS_TIMEOUT = 2_000; // ms after which an utterance without words is shown as a whole
@@ -56,15 +56,15 @@ function onMessage(message) {
 
 function redraw() {
   const state = stateOf({ session, connection: connection.status, closed, seat, room });
-  selectPlayer(stateIsOver(state));
+  selectPlayer(isOver(state));
   draw({ state, session, player, seat, soundTouched });
   tick();
 }
 
 // Switch to what there is to play. Leaving and loading end in another redraw, which finds nothing left to do.
-function selectPlayer(isOver) {
-  const url = isOver ? null : session?.hls_url ?? null;
-  const inRoom = !isOver && Boolean(session?.has_room);
+function selectPlayer(over) {
+  const url = over ? null : session?.hls_url ?? null;
+  const inRoom = !over && Boolean(session?.has_room);
   player = inRoom ? room : stream;
   if (!inRoom && (room.access || seat.place)) {
     seat.reset();
@@ -74,8 +74,7 @@ function selectPlayer(isOver) {
 }
 
 function tick() {
-  const isOver = closed !== null || session?.phase === "ended";
-  drawTime({ session, now: serverNow(), connection: connection.status, isOver, seat });
+  drawTime({ session, now: serverNow(), seat });
   showTextWithoutWords();
 }
 
@@ -139,7 +138,11 @@ $("volume").addEventListener("input", (event) => {
   video.volume = event.target.valueAsNumber;
   setSound(video.volume === 0);
 });
-$("ask").addEventListener("click", () => { if (room.replaced) room.rejoin(); else connection.send({ type: "ask" }); });
+$("action").addEventListener("click", () => {
+  if (connection.status === "lost") connection.retry();
+  else if (room.replaced) room.rejoin();
+  else connection.send({ type: "ask" });
+});
 $("keep").addEventListener("click", () => connection.send({ type: "keep" }));
 $("give").addEventListener("click", () => connection.send({ type: "give" }));
 $("retry").addEventListener("click", () => connection.retry());
