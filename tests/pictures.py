@@ -72,10 +72,10 @@ SCREENSHOTS = (
 )
 """The tests that take them."""
 
-WITH_A_BAR = ("lost", "asked")
-"""States whose bar pushes the facts below the edge of the screenshot, in the middle of a line."""
+WITH_A_BAR = ("asked",)
+"""States whose bar pushes the details below the edge of the screenshot, in the middle of a line."""
 SCREEN, CUT_AT = 1280, 740
-"""Pixels: the width of a screenshot, and the height that is left of one with a bar, which ends above the facts."""
+"""Pixels: the width of a screenshot, and the height that is left of one with a bar, which ends above the details."""
 
 # --- Discord ---------------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """The page's WebSocket: a full snapshot first, then what changes, until somebody leaves or the link ends.
 
-One viewer is four small tasks that share nothing with other viewers: `tell` writes, `listen` reads, `heartbeat` shows
-that the line is alive, and its visit (`visits.py`) sees to the room. One doorkeeper for all of them looks every few
-seconds whether the links still open anything.
+One connection is four small tasks that share nothing with other connections: `send_changes` writes, `receive` reads,
+`heartbeat` shows that the connection is alive, and its `Viewer` sees to the room. `LiveFeed.revalidate_links` checks
+every few seconds whether the links still open anything.
 """
 
 import asyncio
@@ -17,13 +17,15 @@ from adapters.web.links import SignedWatchLinks
 from adapters.web.lookup import SessionLookup
 from adapters.web.protocol import (
     Close,
+    CutMessage,
     Hello,
-    Message,
+    ServerMessage,
     SessionMessage,
+    TimeMessage,
+    WordsMessage,
     encode,
     parse_message,
     session_message,
-    words_message,
 )
 from adapters.web.viewer import Viewer, ViewerRegistry
 from bot.core.errors import LinkInvalid, StoreError
@@ -34,16 +36,16 @@ from bot.core.unexpected import report_unexpected
 from bot.core.views import Phase, SessionView
 from bot.streams.page_bridge import PageBridge
 
-HEARTBEAT = 20.0
-"""Seconds between WebSocket pings; a viewer whose pong does not come within half of it is gone."""
+PING_INTERVAL = 20.0
+"""Seconds between WebSocket pings; a page whose pong does not come within half of it is gone."""
 
-PULSE = 15.0
-"""Seconds between `time` messages. Scripts see no pings; the page treats three missing ones as a lost connection."""
+TIME_INTERVAL = 15.0
+"""Seconds between `TimeMessage`s. Scripts see no pings; the page treats three missing ones as a lost connection."""
 
-POLL_INTERVAL = 3.0
-"""Seconds between looks at the links of everybody connected."""
+LINK_CHECK_INTERVAL = 3.0
+"""Seconds between checks of the links of everybody connected."""
 
-DRAIN_TIMEOUT = 2.0
+CLOSE_TIMEOUT = 2.0
 """Seconds that a closing handshake may take."""
 
 
@@ -51,61 +53,62 @@ DRAIN_TIMEOUT = 2.0
 class MessageLimits:
     """How long a message of a page may be, in bytes, and how many it may send within a second."""
 
-    longest: int
+    max_size: int
     per_second: int
 
 
-VISITOR = MessageLimits(1024, 5)
-CARRIER = MessageLimits(16 * 1024, 100)
+VIEWER_LIMITS = MessageLimits(1024, 5)
+CARRIER_LIMITS = MessageLimits(16 * 1024, 100)
 """For a page that reports what the avatar says in the room."""
 
 _log = structlog.get_logger(__name__)
 
 
-class _Viewer:
+class _Connection:
     """One connected page."""
 
     def __init__(
-        self, live: "LiveFeed", socket: web.WebSocketResponse, signed: str, nonce: str, view: SessionView
+        self, feed: "LiveFeed", socket: web.WebSocketResponse, signed: str, nonce: str, view: SessionView
     ) -> None:
-        self._live = live
+        self._feed = feed
         self._socket = socket
+        self._nonce = nonce
         self.signed = signed
         self._view = view
-        self._shown: SessionMessage | None = None
-        self.visit = Viewer(live.rooms, nonce, view, self._write)
-        self.dismissed: asyncio.Future[Close] = asyncio.get_running_loop().create_future()
+        self._sent: SessionMessage | None = None
+        self.viewer = Viewer(feed.registry, nonce, view, self._write)
+        self.close_code: asyncio.Future[Close] = asyncio.get_running_loop().create_future()
 
-    def dismiss(self, why: Close) -> None:
+    def close(self, code: Close) -> None:
         """Have the connection closed."""
-        if not self.dismissed.done():
-            self.dismissed.set_result(why)
+        if not self.close_code.done():
+            self.close_code.set_result(code)
 
-    async def tell(self, following: Subscription, nonce: str) -> Close:
+    async def send_changes(self, subscription: Subscription) -> Close:
         """Write the snapshot and everything after it."""
-        missed = following.dropped
-        if not await self._show(nonce):
+        dropped = subscription.dropped
+        if not await self._send_snapshot():
             return Close.REVOKED
         events: list[SessionEvent] = []
-        async for event in following:
+        async for event in subscription:
             events.append(event)
-            if following.has_pending():
+            if subscription.has_pending():
                 continue
-            if following.dropped != missed:
-                missed = following.dropped
-                if not await self._show(nonce):
+            if subscription.dropped != dropped:
+                dropped = subscription.dropped
+                if not await self._send_snapshot():
                     return Close.REVOKED
             else:
-                await self._write(self._unlike_before(_news(events, self._live.clock)))
-                self._note(_newest_view(events) or self._view)
+                await self._write(self._without_repeats(_messages_of(events, self._feed.clock)))
+                self._update(_newest_view(events) or self._view)
             events.clear()
             if self._view.phase is Phase.ENDED:
                 return Close.ENDED
         return Close.ENDED
 
-    async def listen(self, nonce: str) -> Close | None:
+    async def receive(self) -> Close | None:
         """Read what the page says. None when the page has left."""
-        clock = self._live.clock
+        clock = self._feed.clock
         second, count = clock.monotonic(), 0
         async for frame in self._socket:
             if clock.monotonic() - second >= 1.0:
@@ -113,53 +116,53 @@ class _Viewer:
             count += 1
             if frame.type is WSMsgType.ERROR:
                 return None
-            bounds = CARRIER if self.visit.has_carried else VISITOR
-            if count > bounds.per_second or frame.type is not WSMsgType.TEXT:
+            limits = CARRIER_LIMITS if self.viewer.has_carried else VIEWER_LIMITS
+            if count > limits.per_second or frame.type is not WSMsgType.TEXT:
                 return Close.MISBEHAVED
-            if len(frame.data.encode()) > bounds.longest:
+            if len(frame.data.encode()) > limits.max_size:
                 return Close.TOO_LONG
-            said = parse_message(frame.data)
-            if said is None:
+            message = parse_message(frame.data)
+            if message is None:
                 return Close.MISBEHAVED
-            if not isinstance(said, Hello):
-                self.visit.take(said)
-            elif not await self._show(nonce):
+            if not isinstance(message, Hello):
+                self.viewer.handle(message)
+            elif not await self._send_snapshot():
                 return Close.REVOKED
         return None
 
     async def heartbeat(self) -> Close | None:
-        """Show the page that the line is alive, and what time it is here."""
+        """Show the page that the connection is alive, and what time it is here."""
         while True:
-            await self._live.clock.sleep(PULSE)
-            await self._write([{"type": "time", "now": self._live.clock.now().timestamp()}])
+            await self._feed.clock.sleep(TIME_INTERVAL)
+            await self._write([TimeMessage(now=self._feed.clock.now().timestamp())])
 
-    async def _show(self, nonce: str) -> bool:
-        view = await self._live.lookup.view_by_link(nonce)
+    async def _send_snapshot(self) -> bool:
+        view = await self._feed.lookup.view_by_link(self._nonce)
         if view is None:
             return False
-        self._note(view)
-        self._shown = session_message(view, self._live.clock.now())
-        await self._write([self._shown])
+        self._update(view)
+        self._sent = session_message(view, self._feed.clock.now())
+        await self._write([self._sent])
         if view.phase is Phase.ENDED:
-            self.dismiss(Close.ENDED)
+            self.close(Close.ENDED)
         return True
 
-    def _unlike_before(self, messages: list[Message]) -> list[Message]:
-        """Without a state of the session that looks to a page as the one it has."""
-        news: list[Message] = []
+    def _without_repeats(self, messages: list[ServerMessage]) -> list[ServerMessage]:
+        """Without a session message that would look to the page as the one it has."""
+        changed: list[ServerMessage] = []
         for message in messages:
-            if message["type"] == "session":
-                if self._shown is not None and {**self._shown, "now": message["now"]} == message:
+            if isinstance(message, SessionMessage):
+                if self._sent is not None and self._sent.model_copy(update={"now": message.now}) == message:
                     continue
-                self._shown = message
-            news.append(message)
-        return news
+                self._sent = message
+            changed.append(message)
+        return changed
 
-    def _note(self, view: SessionView) -> None:
+    def _update(self, view: SessionView) -> None:
         self._view = view
-        self.visit.note(view)
+        self.viewer.update(view)
 
-    async def _write(self, messages: list[Message]) -> None:
+    async def _write(self, messages: list[ServerMessage]) -> None:
         for message in messages:
             await self._socket.send_str(encode(message))
 
@@ -172,11 +175,11 @@ class LiveFeed:
     ) -> None:
         self.lookup = lookup
         self.clock = clock
-        self.rooms = ViewerRegistry(lookup, seats, clock)
+        self.registry = ViewerRegistry(lookup, seats, clock)
         self._event_bus = event_bus
         self._links = links
         self._sockets: set[web.WebSocketResponse] = set()
-        self._viewers: set[_Viewer] = set()
+        self._connections: set[_Connection] = set()
 
     def __len__(self) -> int:
         return len(self._sockets)
@@ -197,42 +200,42 @@ class LiveFeed:
         A bad link is told by a close code after the handshake, because scripts cannot see the status of a refused one.
         """
         socket = web.WebSocketResponse(
-            heartbeat=HEARTBEAT, max_msg_size=CARRIER.longest, timeout=DRAIN_TIMEOUT, compress=False
+            heartbeat=PING_INTERVAL, max_msg_size=CARRIER_LIMITS.max_size, timeout=CLOSE_TIMEOUT, compress=False
         )
         await socket.prepare(request)
         self._sockets.add(socket)
-        why: Close | None = Close.AWAY
+        code: Close | None = Close.AWAY
         try:
-            why = await self._attend(socket, request.match_info["signed"])
+            code = await self._serve_link(socket, request.match_info["signed"])
         except ClientConnectionResetError:
-            why = None
+            code = None
         except StoreError as error:
             _log.warning("watch_page_not_fed", error=str(error))
-            why = Close.LATER
+            code = Close.LATER
         except Exception as error:  # noqa: BLE001  the boundary of a connection: no error page can follow a handshake
             report_unexpected("watch_page_feed_failed", error)
-            why = Close.FAILED
+            code = Close.FAILED
         finally:
             self._sockets.discard(socket)
-        if why is not None:
-            await _close(socket, why)
+        if code is not None:
+            await _close(socket, code)
         return socket
 
     async def revalidate_links(self) -> None:
-        """Dismiss viewers whose link has expired or was revoked, until cancelled."""
+        """Close connections whose link has expired or was revoked, until cancelled."""
         while True:
-            await self.clock.sleep(POLL_INTERVAL)
+            await self.clock.sleep(LINK_CHECK_INTERVAL)
             try:
-                await self._look_at_every_link()
+                await self._check_every_link()
             except StoreError as error:
                 _log.warning("links_not_checked", error=str(error))
 
     async def close_all(self) -> None:
         """Close every connection; returns within a few seconds, whatever the pages do."""
         await asyncio.gather(*(_close(socket, Close.AWAY) for socket in tuple(self._sockets)))
-        self.rooms.close()
+        self.registry.close()
 
-    async def _attend(self, socket: web.WebSocketResponse, signed: str) -> Close | None:
+    async def _serve_link(self, socket: web.WebSocketResponse, signed: str) -> Close | None:
         try:
             nonce = self._links.nonce_of(signed)
         except LinkInvalid as invalid:
@@ -240,44 +243,40 @@ class LiveFeed:
         view = await self.lookup.view_by_link(nonce)
         if view is None:
             return Close.REVOKED
-        viewer = _Viewer(self, socket, signed, nonce, view)
-        with self._event_bus.subscribe(view.session_id) as following:
-            self._viewers.add(viewer)
+        page = _Connection(self, socket, signed, nonce, view)
+        with self._event_bus.subscribe(view.session_id) as subscription:
+            self._connections.add(page)
             try:
-                parts = (viewer.tell(following, nonce), viewer.listen(nonce), viewer.heartbeat(), viewer.visit.run())
-                return await _first_of(viewer.dismissed, *parts)
+                parts = (page.send_changes(subscription), page.receive(), page.heartbeat(), page.viewer.run())
+                return await _first_of(page.close_code, *parts)
             finally:
-                self._viewers.discard(viewer)
-                await viewer.visit.leave()
+                self._connections.discard(page)
+                await page.viewer.disconnect()
 
-    async def _look_at_every_link(self) -> None:
-        by_link: dict[str, list[_Viewer]] = {}
-        for viewer in self._viewers:
-            by_link.setdefault(viewer.signed, []).append(viewer)
-        for signed, viewers in by_link.items():
+    async def _check_every_link(self) -> None:
+        by_link: dict[str, list[_Connection]] = {}
+        for page in self._connections:
+            by_link.setdefault(page.signed, []).append(page)
+        for signed, pages in by_link.items():
+            code = Close.REVOKED
             try:
-                revoked = await self.lookup.view_by_link(self._links.nonce_of(signed)) is None
+                if await self.lookup.view_by_link(self._links.nonce_of(signed)) is not None:
+                    continue
             except LinkInvalid:
-                _dismiss(viewers, Close.EXPIRED)
-                continue
-            if revoked:
-                _dismiss(viewers, Close.REVOKED)
+                code = Close.EXPIRED
+            for page in pages:
+                page.close(code)
 
 
-def _dismiss(viewers: list[_Viewer], why: Close) -> None:
-    for viewer in viewers:
-        viewer.dismiss(why)
-
-
-def _news(events: list[SessionEvent], clock: Clock) -> list[Message]:
+def _messages_of(events: list[SessionEvent], clock: Clock) -> list[ServerMessage]:
     """What a page must hear of `events`: all words and cuts in order, of the views only the newest."""
-    messages: list[Message] = []
+    messages: list[ServerMessage] = []
     for event in events:
         match event:
             case WordsSpoken(_, words):
-                messages.append(words_message(words))
+                messages.append(WordsMessage(words=words))
             case UtteranceChanged(_, utterance) if utterance.state is UtteranceState.INTERRUPTED:
-                messages.append({"type": "cut", "at": clock.now().timestamp()})
+                messages.append(CutMessage(at=clock.now().timestamp()))
     view = _newest_view(events)
     if view is not None:
         messages.append(session_message(view, clock.now()))
@@ -288,27 +287,27 @@ def _newest_view(events: list[SessionEvent]) -> SessionView | None:
     return next((event.view for event in reversed(events) if isinstance(event, SessionChanged)), None)
 
 
-async def _first_of(dismissed: asyncio.Future[Close], *parts: Coroutine[object, object, Close | None]) -> Close | None:
+async def _first_of(closed: asyncio.Future[Close], *parts: Coroutine[object, object, Close | None]) -> Close | None:
     """Run the parts of a connection until one is done; its result counts, and its error."""
     tasks = [asyncio.ensure_future(part) for part in parts]
-    waited_for: list[asyncio.Future[Close] | asyncio.Future[Close | None]] = [dismissed, *tasks]
+    waited_for: list[asyncio.Future[Close] | asyncio.Future[Close | None]] = [closed, *tasks]
     try:
         await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    if dismissed.done():
-        return dismissed.result()
+    if closed.done():
+        return closed.result()
     for outcome in outcomes:
         if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
             raise outcome
     return next((outcome for outcome in outcomes if isinstance(outcome, Close)), None)
 
 
-async def _close(socket: web.WebSocketResponse, why: Close) -> None:
+async def _close(socket: web.WebSocketResponse, code: Close) -> None:
     try:
-        async with asyncio.timeout(2 * DRAIN_TIMEOUT):
-            await socket.close(code=why.value)
+        async with asyncio.timeout(2 * CLOSE_TIMEOUT):
+            await socket.close(code=code.value)
     except TimeoutError:
-        _log.debug("viewer_did_not_say_goodbye")
+        _log.debug("watch_page_did_not_close")

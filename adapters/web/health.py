@@ -1,4 +1,4 @@
-"""For operators' machines: is the process up, is it ready, what does it count. No channel or session is ever named."""
+"""Liveness, readiness and metrics, for monitoring. No channel or session is ever named."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from bot.core.unexpected import report_unexpected
 
 CHECK_TIMEOUT = 5.0
-"""Seconds that the readiness check may take; a probe that hangs tells nobody anything."""
+"""Seconds that the readiness check may take; a probe that hangs says nothing."""
 
 Readiness = Callable[[], Awaitable[Mapping[str, str | None]]]
 
@@ -22,11 +22,11 @@ class Health:
         self._registry = registry
 
     async def healthz(self, _request: web.Request) -> web.Response:
-        """The process is up and its loop turns."""
+        """The process is up and its event loop runs."""
         return web.Response(text="ok\n")
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """Each part that must work, `null` where it does, otherwise why not; 503 when any does not."""
+        """Each part that must work, `null` if it does, otherwise why not; 503 if any does not."""
         parts = await self._parts()
         ready = all(reason is None for reason in parts.values())
         return web.json_response({"ready": ready, "parts": parts}, status=200 if ready else 503)

@@ -1,4 +1,4 @@
-"""Watch links: short, signed, expiring. Whether one was revoked only the core knows, by its nonce."""
+"""Watch links: short, signed, expiring. Only the core knows, by its nonce, whether one was revoked."""
 
 import hashlib
 import re
@@ -10,20 +10,19 @@ from bot.core.errors import LinkInvalid
 from bot.core.ports import Clock
 
 MAX_LINK_LENGTH = 200
-"""Characters of a signed id that are looked at; a real one has about 75."""
+"""Characters of a signed id; a real one has about 75, a longer one is not read."""
 
-STEPS = 10
+STAMPS_PER_LIFETIME = 10
 """A link is stamped with the start of the current tenth of its lifetime, so that it rarely changes."""
 
 _SALT = b"avatar-relay.watch-link.v1"
 
-
 _ALPHABET = re.compile(r"[A-Za-z0-9_.-]+")
-"""What the signer makes links of."""
+"""The characters of a signed id."""
 
 
 class _Signer(TimestampSigner):
-    """The signer of itsdangerous with the house's clock instead of the machine's."""
+    """The signer of itsdangerous with the injected clock instead of the machine's."""
 
     def __init__(self, secret: str, clock: Clock, step: int) -> None:
         super().__init__(secret, salt=_SALT, key_derivation="hmac", digest_method=_sha256)
@@ -51,7 +50,7 @@ class SignedWatchLinks:
         self.public_url = public_url
         self._lifetime = lifetime
         self._clock = clock
-        self._signer = _Signer(secret.get_secret_value(), clock, max(1, int(lifetime / STEPS)))
+        self._signer = _Signer(secret.get_secret_value(), clock, max(1, int(lifetime / STAMPS_PER_LIFETIME)))
 
     def url(self, link_nonce: str) -> str | None:
         """The link people open, None if the page cannot be reached by others. The same for a tenth of a lifetime."""
@@ -61,7 +60,7 @@ class SignedWatchLinks:
 
     def nonce_of(self, signed: str) -> str:
         """The nonce inside a signed id. Raises `LinkInvalid` with `forged` or `expired`."""
-        # base64 passes over characters that are not its own, so other texts than ours would open the same.
+        # base64 decoders skip foreign characters, so variations of a link would be valid as well.
         if len(signed) > MAX_LINK_LENGTH or not _ALPHABET.fullmatch(signed):
             raise LinkInvalid("forged")
         try:

@@ -1,4 +1,4 @@
-"""The HTML there is: the watch page, and the page of one clear sentence that stands for every error."""
+"""The HTML: the watch page, and the error page with one clear sentence."""
 
 from collections.abc import Sequence
 from html import escape
@@ -11,25 +11,23 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Pages:
-    """Fills the templates. Addresses in them are relative, so the server may live behind any path of a proxy."""
+    """Fills the templates. URLs in them are relative, so the server may be behind any path of a proxy."""
 
     def __init__(self, assets_version: str) -> None:
         self._version = assets_version
         self._watch = Template((_TEMPLATES / "watch.html").read_text("utf-8"))
-        self._sentence = Template((_TEMPLATES / "sentence.html").read_text("utf-8"))
+        self._error = Template((_TEMPLATES / "error.html").read_text("utf-8"))
 
     def watch(self, request: web.Request, rooms: Sequence[str], policy: str) -> web.Response:
-        """The watch page; it learns everything over its WebSocket. `rooms` is where its `policy` lets it join rooms."""
+        """The watch page; its content comes over its WebSocket. `rooms` is where its `policy` lets it join rooms."""
         html = self._watch.substitute(assets=self._assets_for(request), rooms=escape(" ".join(rooms)))
         response = self._html(html, 200)
         response.headers["Content-Security-Policy"] = policy
         return response
 
-    def sentence(self, request: web.Request, status: int, title: str, sentence: str) -> web.Response:
-        """A page that says one thing."""
-        html = self._sentence.substitute(
-            assets=self._assets_for(request), title=escape(title), sentence=escape(sentence)
-        )
+    def error(self, request: web.Request, status: int, title: str, text: str) -> web.Response:
+        """The error page."""
+        html = self._error.substitute(assets=self._assets_for(request), title=escape(title), text=escape(text))
         return self._html(html, status)
 
     def _assets_for(self, request: web.Request) -> str:
@@ -42,15 +40,15 @@ class Pages:
 
 
 def link_expired(pages: Pages, request: web.Request) -> web.Response:
-    """The link was good once."""
-    return pages.sentence(
+    """The link was valid once."""
+    return pages.error(
         request, 410, "This link has expired", "Ask for a new one in the channel: use the watch command."
     )
 
 
 def link_revoked(pages: Pages, request: web.Request) -> web.Response:
     """The signature is ours, but the session has another link now."""
-    return pages.sentence(
+    return pages.error(
         request,
         410,
         "This link is no longer valid",
@@ -60,31 +58,31 @@ def link_revoked(pages: Pages, request: web.Request) -> web.Response:
 
 def link_unknown(pages: Pages, request: web.Request) -> web.Response:
     """The address was never a link."""
-    return pages.sentence(
+    return pages.error(
         request, 404, "This link does not work", "Part of it may be missing: open it again from the channel."
     )
 
 
 def not_found(pages: Pages, request: web.Request, status: int = 404) -> web.Response:
-    """Nothing lives at this address."""
-    return pages.sentence(
+    """No route has this path."""
+    return pages.error(
         request, status, "There is nothing here", "Watch links start with /w/ and are handed out in the channel."
     )
 
 
 def wrong_origin(pages: Pages, request: web.Request) -> web.Response:
-    """Another site wants the live feed."""
-    return pages.sentence(request, 403, "Not allowed from there", "Only the watch page itself may connect here.")
+    """A page of another site tried to connect to the feed."""
+    return pages.error(request, 403, "Not allowed from there", "Only the watch page itself may connect here.")
 
 
 def busy(pages: Pages, request: web.Request) -> web.Response:
     """The store does not answer."""
-    return pages.sentence(request, 503, "We cannot look this up right now", "Wait a moment, then load the page again.")
+    return pages.error(request, 503, "We cannot look this up right now", "Wait a moment, then load the page again.")
 
 
 def broken(pages: Pages, request: web.Request, reference: str) -> web.Response:
     """A bug of ours; `reference` is also in the log."""
-    return pages.sentence(
+    return pages.error(
         request,
         500,
         "Something went wrong on our side",

@@ -1,131 +1,114 @@
-"""The messages between the server and the watch page: their shapes, how they are made, the close codes.
+"""The messages between the server and the watch page, as pydantic models, and the close codes.
 
 What is not named here never reaches a viewer: no link nonce, no id of a person, channel or stream, no price. A room's
-token is in a `door` message and nowhere else. `static/watch.js` is the other side; `said.py` reads what it sends.
+token is in an `AccessMessage` and nowhere else. `static/watch.js` is the other side. The values of `type` stay as they
+are: a page that was loaded before an update goes on talking to the server after it.
 """
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from enum import IntEnum
-from typing import Literal, Never, TypedDict
+from typing import Annotated, Literal, Never
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 from adapters.web.seats import SeatStatus
-from bot.core.models import RoomAccess, Word
-from bot.core.views import SessionView
-from bot.streams.page_bridge import OutgoingMessage, RoomMessage
+from bot.core.models import Mode, RoomAccess, Word
+from bot.core.views import Phase, SessionView
 
-_VISITOR = re.compile(r"[A-Za-z0-9_-]{16,64}")
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_TOPIC_LENGTH = 128
+"""Characters of the topic of a room's data message."""
+
+_Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+# --- from the page ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class _ClientMessage(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Hello(_ClientMessage):
     """Wants the snapshot again."""
 
+    type: Literal["hello"]
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """Names itself, with a key that only this page knows, and says whether it is in the room already."""
 
-    visitor: str
+class Identify(_ClientMessage):
+    """Names itself, with a key that only this page knows, and says whether it plays the room already."""
+
+    type: Literal["visit"]
+    visitor: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
     plays: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Would like to have the seat."""
+class SeatAction(_ClientMessage):
+    """Requests the seat; or, when somebody else has requested it, keeps it or gives it up."""
+
+    type: Literal["ask", "keep", "give"]
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """Was asked for the seat and keeps it."""
+class RequestAccess(_ClientMessage):
+    """Is out of the room, and wants to join again."""
+
+    type: Literal["door"]
 
 
-@dataclass(frozen=True, slots=True)
-class Give:
-    """Was asked for the seat and gives it."""
-
-
-@dataclass(frozen=True, slots=True)
-class WantsDoor:
-    """Is out of the room, and would like to enter again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Avatar:
+class AvatarPresence(_ClientMessage):
     """Is in the room, and sees whether the avatar is there."""
 
-    room: str
+    type: Literal["avatar"]
+    room: _Id
     is_here: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Seated:
+class Playing(_ClientMessage):
     """Plays both of the avatar's tracks."""
 
-    room: str
+    type: Literal["seated"]
+    room: _Id
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(_ClientMessage):
     """Is out of the room."""
 
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """Has published what it was given."""
-
-    id: str
+    type: Literal["left"]
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """Reports what was said in the room."""
+class Published(_ClientMessage):
+    """Has published a `PublishMessage`."""
 
-    message: RoomMessage
+    type: Literal["published"]
+    id: _Id
 
 
-ClientMessage = Hello | Visit | Ask | Keep | Give | WantsDoor | Avatar | Seated | Left | Published | Heard
+class DataReceived(_ClientMessage):
+    """Reports a data message of the avatar."""
 
-_BARE: Mapping[str, ClientMessage] = {
-    "hello": Hello(),
-    "ask": Ask(),
-    "keep": Keep(),
-    "give": Give(),
-    "door": WantsDoor(),
-    "left": Left(),
-}
+    type: Literal["heard"]
+    topic: Annotated[str, Field(max_length=MAX_TOPIC_LENGTH)]
+    data: dict[str, object]
+
+
+ClientMessage = (
+    Hello | Identify | SeatAction | RequestAccess | AvatarPresence | Playing | Left | Published | DataReceived
+)
+_client_message = TypeAdapter[ClientMessage](Annotated[ClientMessage, Field(discriminator="type")])
 
 
 def parse_message(text: str) -> ClientMessage | None:
     """The message in `text`, None if it is none that a page may send."""
     try:
-        said: object = json.loads(text, parse_constant=_refuse)
+        # Not pydantic's own JSON parser: it refuses half a surrogate pair, which an avatar may well have sent.
+        return _client_message.validate_python(json.loads(text, parse_constant=_reject_constant))
     except (ValueError, RecursionError):
         return None
-    size = len(said) if isinstance(said, dict) else 0
-    match said:
-        case {"type": str(kind)} if size == 1:
-            return _BARE.get(kind)
-        case {"type": "visit", "visitor": str(visitor), "plays": bool(plays)} if size == 3:
-            return Visit(visitor, plays) if _VISITOR.fullmatch(visitor) else None
-        case {"type": "avatar", "room": str(room), "is_here": bool(is_here)} if size == 3 and _ID.fullmatch(room):
-            return Avatar(room, is_here)
-        case {"type": "seated", "room": str(room)} if size == 2 and _ID.fullmatch(room):
-            return Seated(room)
-        case {"type": "published", "id": str(name)} if size == 2 and _ID.fullmatch(name):
-            return Published(name)
-        case {"type": "heard", "topic": str(topic), "data": dict(data)} if size == 3:
-            return Heard(RoomMessage(topic, data)) if len(topic) <= MAX_TOPIC_LENGTH else None
-    return None
 
 
-def _refuse(constant: str) -> Never:
+def _reject_constant(constant: str) -> Never:
     raise ValueError(f"{constant} is not JSON")
 
 
@@ -133,7 +116,7 @@ class Close(IntEnum):
     """Why the server closes the page's connection. The page turns each into a state of its own."""
 
     ENDED = 1000
-    """The session is over; its last `session` message said so."""
+    """The session is over; its last `SessionMessage` said so."""
     AWAY = 1001
     """The server stops; the page tries again."""
     MISBEHAVED = 1008
@@ -150,13 +133,20 @@ class Close(IntEnum):
     """The link was good for a while and is no longer."""
 
 
-class SessionMessage(TypedDict):
+# --- to the page -----------------------------------------------------------------------------------------------------
+
+
+class _ServerMessage(BaseModel):
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+
+class SessionMessage(_ServerMessage):
     """All there is to see of the session. Times are UTC epoch seconds; `now` is the server's, to compare clocks."""
 
-    type: Literal["session"]
+    type: Literal["session"] = "session"
     now: float
-    phase: str
-    mode: str
+    phase: Phase
+    mode: Mode
     avatar: str
     picture: str | None
     started_by: str
@@ -169,137 +159,91 @@ class SessionMessage(TypedDict):
     ended: str | None
 
 
-class SpokenWord(TypedDict):
-    """One word and when it is said at the source, UTC epoch seconds."""
-
-    text: str
-    at: float
-    until: float
-
-
-class WordsMessage(TypedDict):
+class WordsMessage(_ServerMessage):
     """Captions to come, or just said."""
 
-    type: Literal["words"]
-    words: list[SpokenWord]
+    type: Literal["words"] = "words"
+    words: tuple[Word, ...]
 
 
-class CutMessage(TypedDict):
-    """Speech was cut: captions after `at` (UTC epoch seconds) will not be said."""
+class CutMessage(_ServerMessage):
+    """Speech was interrupted: captions after `at` (UTC epoch seconds) will not be said."""
 
-    type: Literal["cut"]
+    type: Literal["cut"] = "cut"
     at: float
 
 
-class TimeMessage(TypedDict):
-    """A sign of life that the page can see, unlike a WebSocket ping."""
+class TimeMessage(_ServerMessage):
+    """A heartbeat that the page can see, unlike a WebSocket ping."""
 
-    type: Literal["time"]
+    type: Literal["time"] = "time"
     now: float
 
 
-class SeatMessage(TypedDict):
-    """Where this page stands in a room that one page plays at a time; see `seats.Standing`."""
+class AccessMessage(_ServerMessage):
+    """How this page joins the room, now. `room` is the same for one room, and tells nobody which."""
 
-    type: Literal["seat"]
-    place: str
-    watching: int
-    ahead: int
-    seconds: float | None
-    may_ask: bool
-
-
-class DoorMessage(TypedDict):
-    """How this page enters the room, now. `room` is the same for one room, and tells nobody which."""
-
-    type: Literal["door"]
+    type: Literal["door"] = "door"
     room: str
     url: str
-    token: str
+    token: str = Field(repr=False)
     is_seat: bool
 
 
-class PublishMessage(TypedDict):
-    """What the page with the seat is to say in the room, reliably."""
+class PublishMessage(_ServerMessage):
+    """What the page with the seat is to publish in the room, reliably."""
 
-    type: Literal["publish"]
+    type: Literal["publish"] = "publish"
     id: str
     topic: str
     data: Mapping[str, object]
 
 
-Message = SessionMessage | WordsMessage | CutMessage | TimeMessage | SeatMessage | DoorMessage | PublishMessage
+ServerMessage = SessionMessage | WordsMessage | CutMessage | TimeMessage | SeatStatus | AccessMessage | PublishMessage
 
 
 def session_message(view: SessionView, now: datetime) -> SessionMessage:
     """What a viewer may see of `view`."""
-    return {
-        "type": "session",
-        "now": now.timestamp(),
-        "phase": view.phase.value,
-        "mode": view.mode.value,
-        "avatar": view.avatar,
-        "picture": _web_address(view.avatar_picture),
-        "started_by": view.started_by_name,
-        "queue": view.queue_length,
-        "held": view.held,
-        "speaking": view.speaking,
-        "ends_at": view.ends_at.timestamp(),
-        "hls_url": _web_address(view.hls_url),
-        "has_room": enters_room(view),
+    return SessionMessage(
+        now=now.timestamp(),
+        phase=view.phase,
+        mode=view.mode,
+        avatar=view.avatar,
+        picture=_web_url(view.avatar_picture),
+        started_by=view.started_by_name,
+        queue=view.queue_length,
+        held=view.held,
+        speaking=view.speaking,
+        ends_at=view.ends_at.timestamp(),
+        hls_url=_web_url(view.hls_url),
+        has_room=joins_room(view),
         # The page is not a chat: a command stands there without the marks of code.
-        "ended": view.ended.replace("`", "") if view.ended else None,
-    }
+        ended=view.ended.replace("`", "") if view.ended else None,
+    )
 
 
-def words_message(words: Iterable[Word]) -> WordsMessage:
-    """Captions, in the order given."""
-    return {"type": "words", "words": [{"text": word.text, "at": word.at, "until": word.until} for word in words]}
-
-
-def enters_room(view: SessionView) -> bool:
+def joins_room(view: SessionView) -> bool:
     """Whether pages play the session in its LiveKit room: everybody can play an HLS stream, so that goes first."""
-    return view.has_room and _web_address(view.hls_url) is None
+    return view.has_room and _web_url(view.hls_url) is None
 
 
-def seat_message(standing: SeatStatus) -> SeatMessage:
-    """Where a page stands."""
-    return {
-        "type": "seat",
-        "place": standing.place.value,
-        "watching": standing.watching,
-        "ahead": standing.ahead,
-        "seconds": standing.seconds,
-        "may_ask": standing.may_ask,
-    }
+def access_message(access: RoomAccess) -> AccessMessage:
+    """For a page that may join now, and for no other."""
+    return AccessMessage(room=room_of(access), url=access.url, token=access.token, is_seat=access.is_seat)
 
 
-def door_message(door: RoomAccess) -> DoorMessage:
-    """For a page that may enter now, and for no other."""
-    return {
-        "type": "door",
-        "room": room_of(door),
-        "url": door.url,
-        "token": door.token,
-        "is_seat": door.is_seat,
-    }
-
-
-def room_of(door: RoomAccess) -> str:
+def room_of(access: RoomAccess) -> str:
     """A name of the room from which nobody learns the provider's."""
-    return hashlib.sha256(f"{door.url} {door.upstream_id}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{access.url} {access.upstream_id}".encode()).hexdigest()[:16]
 
 
-def publish_message(publication: OutgoingMessage) -> PublishMessage:
-    """For the page with the seat."""
-    message = publication.message
-    return {"type": "publish", "id": publication.id, "topic": message.topic, "data": message.data}
+def encode(message: ServerMessage) -> str:
+    """As JSON; also what no UTF-8 can hold, half a surrogate pair that came from outside."""
+    try:
+        return message.model_dump_json()
+    except PydanticSerializationError:
+        return json.dumps(message.model_dump())
 
 
-def encode(message: Message) -> str:
-    """As JSON in plain ASCII, so that not even half a character from outside can break it."""
-    return json.dumps(message, separators=(",", ":"))
-
-
-def _web_address(url: str | None) -> str | None:
+def _web_url(url: str | None) -> str | None:
     return url if url is not None and url.startswith(("https://", "http://")) else None

@@ -1,24 +1,26 @@
-"""Who plays a room that has one place for all pages, who waits for it, and how it passes on. No I/O happens here.
+"""The queue for a room that one page plays at a time: who has the seat, who waits, how it passes on. No I/O.
 
-The order is that of arrival. Whoever waits may ask for the seat; its holder is asked and may keep it, and only silence
-gives it away, so nobody loses it by accident. A page that vanishes keeps its place for a moment, which is what a reload
-looks like from here.
+First come, first served. Whoever waits may request the seat. Its holder may keep it; if they do not answer, it passes
+on. A page that disconnects keeps its place for a moment, because a reload looks like that from here.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel
 
 from bot.core.ports import Clock, Timer
 
-GRACE = 6.0
-"""Seconds that the place of a page is kept after its connection has ended: a reload, or a line that comes back."""
+RECONNECT_TIMEOUT = 6.0
+"""Seconds in which a page may reconnect and find its place in the queue: a reload, or a lost connection."""
 
-ANSWER = 15.0
+ANSWER_TIMEOUT = 15.0
 """Seconds in which the holder of the seat may say that they keep it."""
 
 REQUEST_COOLDOWN = 60.0
-"""Seconds in which nobody may ask again, once the holder has kept the seat."""
+"""Seconds in which nobody may request the seat again, once its holder has kept it."""
 
 
 class Place(StrEnum):
@@ -26,16 +28,19 @@ class Place(StrEnum):
 
     SEATED = "seated"
     ASKED = "asked"
-    """Has the seat, and somebody would like to have it."""
+    """Has the seat, and somebody else has requested it."""
     WAITING = "waiting"
     ASKING = "asking"
 
 
-@dataclass(frozen=True, slots=True)
-class SeatStatus:
-    """What one page is told. `watching` counts the pages that are there, this one too; `ahead` those that get a free
-    seat earlier. `seconds`: until an asked seat passes on. `may_ask`: whether asking for it would change anything."""
+class SeatStatus(BaseModel, frozen=True):
+    """What one page is told, as it is sent (`protocol.py`).
 
+    `watching` counts the connected pages, this one too; `ahead` those that get a free seat earlier. `seconds`: until a
+    requested seat passes on. `may_ask`: whether a request would change anything.
+    """
+
+    type: Literal["seat"] = "seat"
     place: Place
     watching: int
     ahead: int
@@ -45,42 +50,42 @@ class SeatStatus:
 
 @dataclass(slots=True)
 class _Visitor:
-    changed: Callable[[], None]
-    is_here: bool = True
-    leaving: Timer | None = field(default=None, repr=False)
+    on_change: Callable[[], None]
+    is_connected: bool = True
+    removal: Timer | None = field(default=None, repr=False)
 
 
 class SeatQueue:
-    """The line for the one seat of a session. Visitors are named by a key of their own choice."""
+    """The queue for the one seat of a session. Visitors are named by a key of their own choice."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._visitors: dict[str, _Visitor] = {}
         self._holder: str | None = None
         self._holder_plays = False
-        self._asker: str | None = None
+        self._requester: str | None = None
         self._answer_due = 0.0
         self._answer_timer: Timer | None = None
-        self._peace: Timer | None = None
+        self._cooldown: Timer | None = None
 
     def __len__(self) -> int:
         return len(self._visitors)
 
-    def connect(self, visitor: str, changed: Callable[[], None], *, plays: bool = False) -> None:
-        """Somebody opens the page, or is back within `GRACE`. `changed` is called whenever their standing may be
-        another; it must not call back into the line.
+    def connect(self, visitor: str, on_change: Callable[[], None], *, plays: bool = False) -> None:
+        """Somebody opens the page, or reconnects. `on_change` is called whenever their status may have changed; it must
+        not call back into the queue.
 
-        plays: says that it is in the room. After a restart of the server this one has the seat, and not whoever comes
-        back first; it cannot oust a holder who plays.
+        plays: says that it plays the room. After a restart of the server this page gets the seat, and not whoever
+        reconnects first; it cannot take it from a holder who plays.
         """
         known = self._visitors.get(visitor)
         if known is None:
-            self._visitors[visitor] = _Visitor(changed)
+            self._visitors[visitor] = _Visitor(on_change)
         else:
-            known.is_here, known.changed = True, changed
-            _cancel(known.leaving)
+            known.is_connected, known.on_change = True, on_change
+            _cancel(known.removal)
         if self._holder is None or (plays and not self._holder_plays):
-            self._settle_request()
+            self._close_request()
             self._seat(visitor)
         self._notify()
 
@@ -89,99 +94,99 @@ class SeatQueue:
         self._holder_plays = self._holder_plays or visitor == self._holder
 
     def disconnect(self, visitor: str) -> None:
-        """The connection of a page has ended; its place is kept for `GRACE`."""
+        """The connection of a page has ended; its place is kept for `RECONNECT_TIMEOUT`."""
         known = self._visitors.get(visitor)
-        if known is not None and known.is_here:
-            known.is_here = False
-            known.leaving = self._clock.call_later(GRACE, lambda: self._forget(visitor))
+        if known is not None and known.is_connected:
+            known.is_connected = False
+            known.removal = self._clock.call_later(RECONNECT_TIMEOUT, lambda: self._remove(visitor))
             self._notify()
 
-    def ask(self, visitor: str) -> None:
-        """Somebody who waits would like to have the seat. Changes nothing while another request is open."""
-        if visitor in self._visitors and self._may_ask(visitor):
-            self._asker = visitor
-            self._answer_due = self._clock.monotonic() + ANSWER
-            self._answer_timer = self._clock.call_later(ANSWER, self._pass_to_asker)
+    def request(self, visitor: str) -> None:
+        """Somebody who waits requests the seat. Changes nothing while another request is open."""
+        if visitor in self._visitors and self._may_request(visitor):
+            self._requester = visitor
+            self._answer_due = self._clock.monotonic() + ANSWER_TIMEOUT
+            self._answer_timer = self._clock.call_later(ANSWER_TIMEOUT, self._pass_to_requester)
             self._notify()
 
     def keep(self, visitor: str) -> None:
-        """The holder, who was asked, goes on watching."""
-        if visitor == self._holder and self._asker is not None:
-            self._settle_request()
-            self._peace = self._clock.call_later(REQUEST_COOLDOWN, self._end_cooldown)
+        """The holder turns the request down."""
+        if visitor == self._holder and self._requester is not None:
+            self._close_request()
+            self._cooldown = self._clock.call_later(REQUEST_COOLDOWN, self._end_cooldown)
             self._notify()
 
-    def give(self, visitor: str) -> None:
-        """The holder lets the one who asked have the seat."""
-        if visitor == self._holder and self._asker is not None:
-            self._pass_to_asker()
+    def release(self, visitor: str) -> None:
+        """The holder gives the seat to whoever requested it."""
+        if visitor == self._holder and self._requester is not None:
+            self._pass_to_requester()
 
-    def standing(self, visitor: str) -> SeatStatus:
-        """What to tell a visitor who has arrived. Raises KeyError for one who has not."""
+    def status_of(self, visitor: str) -> SeatStatus:
+        """What to tell a visitor. Raises ValueError for one who has not connected."""
         others = [name for name in self._visitors if name != self._holder]
-        watching = sum(each.is_here for each in self._visitors.values())
+        watching = sum(each.is_connected for each in self._visitors.values())
         seconds = max(0.0, self._answer_due - self._clock.monotonic())
         if visitor == self._holder:
-            if self._asker is None:
-                return SeatStatus(Place.SEATED, watching, 0)
-            return SeatStatus(Place.ASKED, watching, 0, seconds)
+            if self._requester is None:
+                return SeatStatus(place=Place.SEATED, watching=watching, ahead=0)
+            return SeatStatus(place=Place.ASKED, watching=watching, ahead=0, seconds=seconds)
         ahead = others.index(visitor)
-        if visitor == self._asker:
-            return SeatStatus(Place.ASKING, watching, ahead, seconds)
-        return SeatStatus(Place.WAITING, watching, ahead, may_ask=self._may_ask(visitor))
+        if visitor == self._requester:
+            return SeatStatus(place=Place.ASKING, watching=watching, ahead=ahead, seconds=seconds)
+        return SeatStatus(place=Place.WAITING, watching=watching, ahead=ahead, may_ask=self._may_request(visitor))
 
     def has_seat(self, visitor: str) -> bool:
         """Whether this visitor may play now."""
         return visitor == self._holder
 
     def close(self) -> None:
-        """Forget everybody, and every moment to come."""
+        """Forget everybody, and cancel every timer."""
         for visitor in self._visitors.values():
-            _cancel(visitor.leaving)
+            _cancel(visitor.removal)
         _cancel(self._answer_timer)
-        _cancel(self._peace)
+        _cancel(self._cooldown)
         self._visitors.clear()
         self._seat(None)
-        self._asker = None
+        self._requester = None
 
-    def _may_ask(self, visitor: str) -> bool:
-        return self._asker is None and self._peace is None and visitor != self._holder
+    def _may_request(self, visitor: str) -> bool:
+        return self._requester is None and self._cooldown is None and visitor != self._holder
 
-    def _pass_to_asker(self) -> None:
-        asker, holder = self._asker, self._holder
-        self._settle_request()
-        if holder is not None and asker is not None:
-            self._visitors[holder] = self._visitors.pop(holder)  # to the end of the line
-        self._seat(asker)
+    def _pass_to_requester(self) -> None:
+        requester, holder = self._requester, self._holder
+        self._close_request()
+        if holder is not None and requester is not None:
+            self._visitors[holder] = self._visitors.pop(holder)  # to the end of the queue
+        self._seat(requester)
         self._notify()
 
     def _seat(self, visitor: str | None) -> None:
         self._holder, self._holder_plays = visitor, False
 
-    def _settle_request(self) -> None:
+    def _close_request(self) -> None:
         _cancel(self._answer_timer)
-        self._asker = self._answer_timer = None
+        self._requester = self._answer_timer = None
 
     def _end_cooldown(self) -> None:
-        self._peace = None
+        self._cooldown = None
         self._notify()
 
-    def _forget(self, visitor: str) -> None:
+    def _remove(self, visitor: str) -> None:
         del self._visitors[visitor]
-        if visitor == self._asker:
-            self._settle_request()
+        if visitor == self._requester:
+            self._close_request()
         if visitor == self._holder:
-            here = (name for name, each in self._visitors.items() if each.is_here)
-            self._seat(self._asker or next(here, None))
-            self._settle_request()
-            _cancel(self._peace)
-            self._peace = None
+            connected = (name for name, each in self._visitors.items() if each.is_connected)
+            self._seat(self._requester or next(connected, None))
+            self._close_request()
+            _cancel(self._cooldown)
+            self._cooldown = None
         self._notify()
 
     def _notify(self) -> None:
         for visitor in self._visitors.values():
-            if visitor.is_here:
-                visitor.changed()
+            if visitor.is_connected:
+                visitor.on_change()
 
 
 def _cancel(timer: Timer | None) -> None:

@@ -1,4 +1,4 @@
-"""The web server: routes, their errors as pages, its life from `start` to `stop`. What routes do lives elsewhere."""
+"""The web server: its routes, its error pages, `start` and `stop`. What a route does is in the other modules."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from adapters.web import pages as page
+from adapters.web import pages
 from adapters.web.assets import Assets
 from adapters.web.feed import LiveFeed
 from adapters.web.headers import SecurityHeaders, room_sources
@@ -20,7 +20,7 @@ from adapters.web.health import Health, Readiness
 from adapters.web.links import SignedWatchLinks
 from adapters.web.lookup import SessionLookup
 from adapters.web.pages import Pages
-from adapters.web.protocol import enters_room
+from adapters.web.protocol import joins_room
 from bot.core.errors import LinkInvalid, ProviderError, StoreError
 from bot.core.events import EventBus
 from bot.core.ports import Clock
@@ -32,19 +32,19 @@ from bot.supervision import Supervised
 SHUTDOWN_TIMEOUT = 3.0
 """Seconds that requests under way have when the server stops."""
 
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 _log = structlog.get_logger(__name__)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class _ServerLog(logging.LoggerAdapter[logging.Logger]):
-    """What aiohttp's server writes into the log, without an error and a traceback for each request that is not HTTP:
-    anybody may send those, as often as they like. It answers them with 400 by itself."""
+    """aiohttp's server log, without an error and a traceback for each request that is not HTTP: anybody may send those,
+    as often as they like. aiohttp answers them with 400 by itself."""
 
     def exception(self, msg: object, *args: object, exc_info: Any = True, **others: Any) -> None:
         if isinstance(exc_info, HttpProcessingError):
-            self.debug("a request was no HTTP: %s", type(exc_info).__name__)
+            self.debug("a request is not HTTP: %s", type(exc_info).__name__)
         else:
             super().exception(msg, *args, exc_info=exc_info, **others)
 
@@ -68,16 +68,16 @@ class WebServer:
     ) -> None:
         """`port` 0 is any free one. `media_sources` are CSP source expressions for what the page may play.
 
-        `readiness` tells for each part None or a short reason. `seats` is what pages fill that carry a provider's
+        `readiness` says for each part None or a short reason. `seats` is where pages attach that carry a provider's
         rooms. Raises ValueError for a malformed media source.
         """
-        self._bot = lookup
+        self._lookup = lookup
         self._links = links
         self._host = host
         self._port = port
         self._assets = Assets()
         self._pages = Pages(self._assets.version)
-        self._live = LiveFeed(lookup, event_bus, links, clock, seats or PageBridge())
+        self._feed = LiveFeed(lookup, event_bus, links, clock, seats or PageBridge())
         self._health = Health(readiness, registry)
         self._registry = registry
         self._requests = Counter(
@@ -87,9 +87,9 @@ class WebServer:
             registry=None,
         )
         self._viewers = Gauge("avatar_relay_web_viewers", "Watch pages connected now", registry=None)
-        self._viewers.set_function(lambda: len(self._live))
+        self._viewers.set_function(lambda: len(self._feed))
         self._runner: web.AppRunner | None = None
-        self._doorkeeper: asyncio.Task[None] | None = None
+        self._link_checker: asyncio.Task[None] | None = None
         self._headers = SecurityHeaders(media_sources)
         self.app = self._make_app()
 
@@ -111,18 +111,18 @@ class WebServer:
         self._registry.register(self._requests)
         self._registry.register(self._viewers)
         self._runner = runner
-        doorkeeper = Supervised("watch links", self._live.revalidate_links, self._live.clock)
-        self._doorkeeper = asyncio.create_task(doorkeeper.run(), name=doorkeeper.part)
+        link_checker = Supervised("watch links", self._feed.revalidate_links, self._feed.clock)
+        self._link_checker = asyncio.create_task(link_checker.run(), name=link_checker.part)
         host, port = runner.addresses[0][:2]
-        host = _ANYWHERE.get(host, host)
+        host = _LOOPBACK.get(host, host)
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def stop(self) -> None:
         """Close every connection and stop listening, within a few seconds. Harmless when not started."""
-        if self._doorkeeper is not None:
-            self._doorkeeper.cancel()
-            await asyncio.wait([self._doorkeeper])
-            self._doorkeeper = None
+        if self._link_checker is not None:
+            self._link_checker.cancel()
+            await asyncio.wait([self._link_checker])
+            self._link_checker = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -142,7 +142,7 @@ class WebServer:
     def _make_app(self) -> web.Application:
         app = web.Application(middlewares=[self._answer])
         app.on_response_prepare.append(self._headers)
-        app.on_shutdown.append(self._send_everybody_away)
+        app.on_shutdown.append(self._close_connections)
         app.router.add_get("/w/{signed}", self._watch)
         app.router.add_get("/w/{signed}/live", self._connect, allow_head=False)
         app.router.add_get("/static/{version}/{name:.+}", self._assets.serve)
@@ -155,53 +155,53 @@ class WebServer:
         try:
             nonce = self._links.nonce_of(request.match_info["signed"])
         except LinkInvalid as invalid:
-            make = page.link_expired if invalid.why == "expired" else page.link_unknown
+            make = pages.link_expired if invalid.why == "expired" else pages.link_unknown
             return make(self._pages, request)
-        view = await self._bot.view_by_link(nonce)
+        view = await self._lookup.view_by_link(nonce)
         if view is None:
-            return page.link_revoked(self._pages, request)
+            return pages.link_revoked(self._pages, request)
         rooms = await self._rooms_for(nonce, view)
         policy = self._headers.policy(request.headers.get("Host", ""), rooms)
         return self._pages.watch(request, rooms, policy)
 
     async def _rooms_for(self, nonce: str, view: SessionView) -> tuple[str, ...]:
-        """Where the page may join a room. A page that was loaded too early to know loads itself again."""
-        if not enters_room(view):
+        """Where the page may join a room. A page that was loaded before that was known reloads itself."""
+        if not joins_room(view):
             return ()
         try:
-            door = await self._bot.room_access(nonce)
+            access = await self._lookup.room_access(nonce)
         except ProviderError as error:
             _log.warning("room_not_looked_up", error=str(error))
             return ()
-        return () if door is None else room_sources(door.url)
+        return () if access is None else room_sources(access.url)
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
-        if not self._live.is_same_origin(request):
-            return page.wrong_origin(self._pages, request)
-        return await self._live.serve(request)
+        if not self._feed.is_same_origin(request):
+            return pages.wrong_origin(self._pages, request)
+        return await self._feed.serve(request)
 
-    async def _send_everybody_away(self, _app: web.Application) -> None:
-        await self._live.close_all()
+    async def _close_connections(self, _app: web.Application) -> None:
+        await self._feed.close_all()
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Turn what went wrong into a page, and count."""
-        response = await self._in_words(request, handler)
+        """Answer a request, with an error page if it fails, and count it."""
+        response = await self._with_error_pages(request, handler)
         resource = request.match_info.route.resource
         route = resource.canonical if resource is not None else "none"
         self._requests.labels(route, response.status).inc()
         return response
 
-    async def _in_words(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+    async def _with_error_pages(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
-            return page.not_found(self._pages, request, error.status)
+            return pages.not_found(self._pages, request, error.status)
         except StoreError as error:
             _log.warning("page_not_served", error=str(error))
-            return page.busy(self._pages, request)
+            return pages.busy(self._pages, request)
         except web.HTTPException:
             raise
         except Exception as error:  # noqa: BLE001  the boundary of a request: logged, and told with a reference
             reference = report_unexpected("request_failed", error)
-            return page.broken(self._pages, request, reference)
+            return pages.broken(self._pages, request, reference)

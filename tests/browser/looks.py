@@ -29,7 +29,7 @@ CONTRASTS = """
   };
   const low = [];
   for (const element of document.querySelectorAll("h1, p, dt, dd, footer, button, #state-label")) {
-    if (!element.innerText?.trim() || !element.checkVisibility() || element.className === "unseen") continue;
+    if (!element.innerText?.trim() || !element.checkVisibility() || element.className === "visually-hidden") continue;
     const layers = behind(element);
     const [text, ground] = [light(paint(...layers, getComputedStyle(element).color)), light(paint(...layers))];
     const contrast = (Math.max(text, ground) + 0.05) / (Math.min(text, ground) + 0.05);

@@ -92,7 +92,7 @@ async def test_sound_comes_with_the_button_and_goes_with_the_keys(
     watching.change(hls_url=hls_url)
     page = await visit(watching.page)
     await page.until_playing()
-    await page.page.get_by_role("button", name="Click to unmute").click()
+    await page.page.get_by_role("button", name="Unmute").click()
     assert not await page.ask("video.muted")
     assert await page.ask("document.getElementById('unmute').hidden")
     await page.page.keyboard.press("m")
@@ -136,7 +136,7 @@ async def test_the_page_follows_the_session_to_its_next_stream(
     await page.until_playing()
     third_url = await streams.open()
     watching.change(hls_url=third_url)
-    await page.until("document.getElementById('curtain').hidden === false")
+    await page.until("document.getElementById('overlay').hidden === false")
     await page.until_playing()
     assert await page.ask("window.sameDocument")
     assert page.sockets == 1

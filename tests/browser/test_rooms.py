@@ -92,7 +92,7 @@ async def test_the_picture_moves_and_the_sound_arrives(watching: Watching, visit
     frames = await page.ask("video.getVideoPlaybackQuality().totalVideoFrames")
     await page.until(f"video.getVideoPlaybackQuality().totalVideoFrames > {frames} + 10")
     assert await page.ask("[video.muted, video.videoWidth > 0]") == [True, True]
-    await button(page, "Click to unmute")
+    await button(page, "Unmute")
     assert await page.ask("[video.muted, video.paused]") == [False, False]
     assert await page.ask(LOUDNESS) > 0.01
     await eventually(lambda: avatar.viewers == ["client"])
@@ -171,7 +171,7 @@ async def test_the_seat_is_given_to_who_asks(watching: Watching, visit: Visitor,
     first, second = await two_visits(watching, visit)
     await button(second, "Take the seat")
     await second.until_state("asking")
-    await first.until("!document.getElementById('asked').hidden")
+    await first.until("!document.getElementById('seat-request').hidden")
     assert "Somebody else would like to watch." in await first.text()
     assert "Somebody asks for your seat" in await first.page.title()
     await button(first, "Give up my seat")
@@ -190,7 +190,9 @@ async def test_the_seat_is_kept_with_a_click(watching: Watching, visit: Visitor,
     await second.until_state("seat_kept")
     assert "They want to keep watching" in await second.text()
     assert not await second.page.get_by_role("button", name="Take the seat").is_visible()
-    assert await first.ask("document.getElementById('asked').hidden && document.getElementById('curtain').hidden")
+    assert await first.ask(
+        "document.getElementById('seat-request').hidden && document.getElementById('overlay').hidden"
+    )
 
 
 async def test_who_does_not_answer_gives_the_seat_away(watching: Watching, visit: Visitor, avatar: AvatarRoom) -> None:
@@ -311,7 +313,7 @@ async def test_a_room_that_breaks_is_entered_again(watching: Watching, visit: Vi
     page.expect("WebSocket|Failed to load|404|ERR")
     await page.until_playing()
     await avatar.leave()
-    await page.until("!document.getElementById('curtain').hidden")
+    await page.until("!document.getElementById('overlay').hidden")
     again = AvatarRoom(avatar._server)
     again.name = avatar.name
     await again.join()
@@ -343,14 +345,14 @@ async def test_another_program_with_the_same_token_is_not_fought_over(
         elsewhere = await visit(intruder.page)
         elsewhere.expect("ERR_CONNECTION_REFUSED")  # its server ends first
         await elsewhere.until_playing()
-        await look_at(page, "ousted", pictures, "ousted-phone")
+        await look_at(page, "replaced", pictures, "replaced-phone")
         assert "The picture is playing elsewhere" in await page.text()
         moment = await elsewhere.ask("video.currentTime")
         await elsewhere.until(f"video.currentTime > {moment} + 2")
-        assert await page.ask("document.body.dataset.state") == "ousted"
+        assert await page.ask("document.body.dataset.state") == "replaced"
         await button(page, "Watch here")
         await page.until_playing()
-        await elsewhere.until_state("ousted")
+        await elsewhere.until_state("replaced")
     finally:
         await intruder.stop()
 
@@ -425,7 +427,7 @@ async def test_every_state_of_the_seat_can_be_read_in_light_and_dark(
     await look_at(second, "seat_taken", pictures, f"seat_taken-{device}")
     await button(second, "Take the seat")
     await look_at(second, "asking", pictures, f"asking-{device}")
-    await first.until("!document.getElementById('asked').hidden")
+    await first.until("!document.getElementById('seat-request').hidden")
     await look_at(first, "live", pictures, f"asked-{device}")
     await button(first, "Give up my seat")
     await look_at(first, "seat_lost", pictures, f"seat_lost-{device}")

@@ -81,7 +81,7 @@ async def test_with_the_bot_in_the_room_three_browsers_watch_one_session_at_once
     pages = [await visit(link) for _ in range(3)]
     for page in pages:
         await page.until_playing()
-        await page.page.get_by_role("button", name="Click to unmute", exact=True).click()
+        await page.page.get_by_role("button", name="Unmute", exact=True).click()
     await bot.bot.relay.receive(Message(CHANNEL, HOST, STORY))
 
     for page in pages:

@@ -161,7 +161,7 @@ async def test_a_phone_never_scrolls_sideways(still: Watching, visit: Visitor) -
         await page.until_state(phase.value)
         assert await page.ask("document.documentElement.scrollWidth") <= 320
         assert await page.ask(
-            "[...document.querySelectorAll('h1, dd, p:not(.unseen)')].every((e) => e.scrollWidth <= 320)"
+            "[...document.querySelectorAll('h1, dd, p:not(.visually-hidden)')].every((e) => e.scrollWidth <= 320)"
         )
 
 
@@ -207,7 +207,7 @@ async def test_every_state_can_be_read_in_light_and_dark_on_every_screen(
     watching.speak("Good morning , everybody . The harvest festival starts at three .", pace=0.05)
     await look("live")
     for page in visits.values():
-        await page.page.get_by_role("button", name="Click to unmute").click()
+        await page.page.get_by_role("button", name="Unmute").click()
         await page.page.mouse.move(2, 2)
         await page.until("document.getElementById('captions').textContent.includes('three.')")
     await look("live", "live-captions")

@@ -103,7 +103,7 @@ class Visit:
 
     async def until_playing(self) -> None:
         """Wait until the picture moves."""
-        await self.until("video.currentTime > 0.2 && !video.paused && document.getElementById('curtain').hidden")
+        await self.until("video.currentTime > 0.2 && !video.paused && document.getElementById('overlay').hidden")
 
     async def text(self) -> str:
         """What is written on the page, as a person sees it."""

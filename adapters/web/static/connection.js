@@ -1,85 +1,85 @@
-// The line to the server: one WebSocket that comes back by itself, with patience and jitter, until the server says why not.
+// The connection to the server: one WebSocket, reconnected with backoff and jitter until the server says why not.
 
 const FINAL = { 1000: "ended", 4404: "revoked", 4410: "expired" }; // adapters/web/protocol.py, Close
-const SILENCE = 45_000; // ms; the server sends something every 15 s
-const FIRST_WAIT = 1; // seconds; doubled up to LONGEST_WAIT
-const LONGEST_WAIT = 20;
-const STEADY = 10_000; // ms a connection must last to count as a success
+const SILENCE_TIMEOUT = 45_000; // ms; the server sends something every 15 s
+const FIRST_DELAY = 1; // seconds; doubled up to MAX_DELAY
+const MAX_DELAY = 20;
+const STABLE_AFTER = 10_000; // ms a connection must last to count as a success
 
 export class Connection {
-  // on.open() on each new line, on.message(object), on.change() whenever `line` is different, on.closed(why) once and
-  // for all.
+  // on.open() after each connect, on.message(object), on.change() whenever `status` (connecting, open, lost, closed) is
+  // different, on.closed(why) once, at the end.
   constructor(url, on) {
-    this.line = "connecting";
+    this.status = "connecting";
     this.url = url;
     this.on = on;
     this.failures = 0;
     addEventListener("online", () => this.retry());
-    document.addEventListener("visibilitychange", () => this.lookAgain());
+    document.addEventListener("visibilitychange", () => this.onVisible());
     this.open();
   }
 
   retry() {
-    if (this.line === "lost") this.open();
+    if (this.status === "lost") this.open();
   }
 
   open() {
     clearTimeout(this.timer);
     const socket = new WebSocket(this.url);
     this.socket = socket;
-    let steady = 0;
+    let stable = 0;
     socket.onopen = () => {
-      steady = setTimeout(() => { this.failures = 0; }, STEADY);
-      this.expectSomething();
+      stable = setTimeout(() => { this.failures = 0; }, STABLE_AFTER);
+      this.resetWatchdog();
       this.on.open();
-      this.change("open");
+      this.setStatus("open");
     };
     socket.onmessage = (event) => {
-      this.expectSomething();
+      this.resetWatchdog();
       this.on.message(JSON.parse(event.data));
     };
     socket.onclose = (event) => {
-      clearTimeout(steady);
-      if (socket === this.socket) this.lose(event.code);
+      clearTimeout(stable);
+      if (socket === this.socket) this.onClose(event.code);
     };
   }
 
-  // What is said while the connection is down is not sent; the server then asks again.
-  say(message) {
+  // What is sent while the connection is down is dropped; the server then asks again.
+  send(message) {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
-  // A phone that was asleep has missed things, or its line is dead without knowing.
-  lookAgain() {
+  // A phone that was asleep has missed messages, or its connection is dead without knowing.
+  onVisible() {
     if (document.visibilityState !== "visible") return;
-    if (this.line === "open" && this.socket.readyState === WebSocket.OPEN) this.say({ type: "hello" });
+    if (this.status === "open" && this.socket.readyState === WebSocket.OPEN) this.send({ type: "hello" });
     else this.retry();
   }
 
-  expectSomething() {
+  resetWatchdog() {
     clearTimeout(this.watchdog);
     this.watchdog = setTimeout(() => {
       this.socket.close();
-      this.lose(1006);
-    }, SILENCE);
+      this.onClose(1006);
+    }, SILENCE_TIMEOUT);
   }
 
-  lose(code) {
+  onClose(code) {
     clearTimeout(this.watchdog);
     this.socket = null;
     if (code in FINAL) {
-      this.change("closed");
+      this.setStatus("closed");
       this.on.closed(FINAL[code]);
       return;
     }
-    const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.failures) * (0.5 + Math.random() / 2);
+    const delay = Math.min(MAX_DELAY, FIRST_DELAY * 2 ** this.failures) * (0.5 + Math.random() / 2);
     this.failures += 1;
-    this.timer = setTimeout(() => this.open(), wait * 1000);
-    this.change("lost");
+    this.timer = setTimeout(() => this.open(), delay * 1000);
+    this.setStatus("lost");
   }
 
-  change(line) {
-    this.line = line;
+  setStatus(status) {
+    this.status = status;
     this.on.change();
   }
 }

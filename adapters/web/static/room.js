@@ -1,154 +1,154 @@
-// Plays a LiveKit room in the video element. It only ever subscribes: no camera, no microphone, no list of devices. The
-// page with the seat also carries: it says in the room what the server wants said, and reports what the avatar says.
+// Plays a LiveKit room in the video element. It only subscribes: no camera, no microphone, no list of devices. The page
+// with the seat also carries data: it publishes in the room what the server sends, and reports what the avatar says.
 
 const LIVEKIT = "./vendor/livekit-client-2.23.0.umd.js";
-const WAITS = [300, 1000, 2000, 4000]; // ms before the room is asked for again; the last one repeats
-const MANY_ATTEMPTS = 3; // after which a person is told that it does not work
-const BETWEEN_LOADS = 10_000; // ms at least between two times that the page reloads itself
-const LONGEST_REPORT = 16 * 1024; // bytes, as adapters/web/feed.py says
-const LONGEST_TOPIC = 128; // as adapters/web/protocol.py says
-const MOST_HEARD = 80; // reports per second; it takes 100
-const MOST_KEPT = 50; // reports from before the seat is confirmed
+const RETRY_DELAYS = [300, 1000, 2000, 4000]; // ms before access is requested again; the last one repeats
+const MAX_SILENT_ATTEMPTS = 3; // after which the page says that it does not work
+const RELOAD_INTERVAL = 10_000; // ms at least between two reloads of the page by itself
+const MAX_REPORT_SIZE = 16 * 1024; // bytes, as in adapters/web/feed.py
+const MAX_TOPIC_LENGTH = 128; // as in adapters/web/protocol.py
+const MAX_REPORTS = 80; // per second; the server takes 100
+const MAX_PENDING = 50; // reports from before both tracks play
 
 let loading = null;
 
 export class RoomPlayer {
-  // `changed()` is called whenever something to see is different, `say(message)` reaches the server.
-  constructor(video, { changed, say }) {
+  // `changed()` is called whenever something visible is different; `send(message)` reaches the server.
+  constructor(video, { changed, send }) {
     this.video = video;
     this.changed = changed;
-    this.say = say;
-    this.door = null;
+    this.send = send;
+    this.access = null;
     this.room = null;
     this.kinds = new Set();
-    this.sound = null;
+    this.audioTrack = null;
     this.showing = false;
     this.blocked = false;
-    this.ousted = false; // somebody else came in with the same name
+    this.replaced = false; // somebody else joined with the same identity
     this.attempts = 0;
-    this.isReported = false;
-    this.toldMissing = false; // the server was told that the avatar is not in the room
-    this.kept = [];
-    this.heardSince = 0;
-    this.heardCount = 0;
-    for (const event of ["playing", "resize", "timeupdate"]) video.addEventListener(event, () => this.look());
-    document.addEventListener("visibilitychange", () => this.comeBack());
-    setInterval(() => this.watch(), 1000);
+    this.reportedPlaying = false;
+    this.reportedMissing = false; // the server was told that the avatar is not in the room
+    this.pending = [];
+    this.countedSince = 0;
+    this.reportCount = 0;
+    for (const event of ["playing", "resize", "timeupdate"]) video.addEventListener(event, () => this.checkPlaying());
+    document.addEventListener("visibilitychange", () => this.onVisible());
+    setInterval(() => this.check(), 1000);
   }
 
-  get struggles() {
-    return this.attempts >= MANY_ATTEMPTS;
+  get isFailing() {
+    return this.attempts >= MAX_SILENT_ATTEMPTS;
   }
 
-  async enter(door) {
-    if (this.room && this.door?.room === door.room) {
-      this.door = door; // only the line to the server was away
-      this.isReported = false;
-      this.toldMissing = false;
-      this.look();
+  async enter(access) {
+    if (this.room && this.access?.room === access.room) {
+      this.access = access; // only the connection to the server was lost
+      this.reportedPlaying = false;
+      this.reportedMissing = false;
+      this.checkPlaying();
       return;
     }
-    this.drop();
-    this.door = door;
-    this.note({ ousted: false });
+    this.disconnect();
+    this.access = access;
+    this.update({ replaced: false });
     try {
-      if (isAllowed(door.url)) await this.join(door, await library());
-      else this.loadPageAnew();
+      if (isAllowed(access.url)) await this.join(access, await loadLiveKit());
+      else this.reloadPage();
     } catch {
-      if (this.door === door) this.again();
+      if (this.access === access) this.retry();
     }
   }
 
-  async join(door, kit) {
-    if (this.door !== door) return;
-    const { RoomEvent } = kit;
-    const room = new kit.Room({ adaptiveStream: true });
-    const ifStill = (act) => (...details) => { if (room === this.room) act(...details); };
+  async join(access, livekit) {
+    if (this.access !== access) return;
+    const { RoomEvent } = livekit;
+    const room = new livekit.Room({ adaptiveStream: true });
+    const ifCurrent = (act) => (...details) => { if (room === this.room) act(...details); };
     this.room = room;
-    room.on(RoomEvent.TrackSubscribed, ifStill((track) => this.show(track)));
-    room.on(RoomEvent.TrackUnsubscribed, ifStill((track) => this.hide(track)));
-    room.on(RoomEvent.DataReceived, ifStill((bytes, sender, _, topic) => this.hear(bytes, sender, topic)));
-    room.on(RoomEvent.Disconnected, ifStill((reason) => {
-      if (reason === kit.DisconnectReason.DUPLICATE_IDENTITY) this.beOusted();
-      else this.again();
+    room.on(RoomEvent.TrackSubscribed, ifCurrent((track) => this.attach(track)));
+    room.on(RoomEvent.TrackUnsubscribed, ifCurrent((track) => this.detach(track)));
+    room.on(RoomEvent.DataReceived, ifCurrent((bytes, sender, _, topic) => this.onData(bytes, sender, topic)));
+    room.on(RoomEvent.Disconnected, ifCurrent((reason) => {
+      if (reason === livekit.DisconnectReason.DUPLICATE_IDENTITY) this.onReplaced();
+      else this.retry();
     }));
-    await room.connect(door.url, door.token);
+    await room.connect(access.url, access.token);
   }
 
   leave() {
     clearTimeout(this.timer);
     this.attempts = 0;
-    this.drop();
-    this.note({ ousted: false });
+    this.disconnect();
+    this.update({ replaced: false });
   }
 
-  // A person wants in again after being ousted.
-  comeIn() {
-    this.note({ ousted: false });
-    this.say({ type: "door" });
+  // A person wants the video back after being replaced.
+  rejoin() {
+    this.update({ replaced: false });
+    this.send({ type: "door" });
   }
 
-  // `attach` follows the size of the picture, but unmutes wherever there is sound; a browser then stops a page that
-  // nobody has clicked yet. So it meets the picture alone, and the sound is added by hand.
-  show(track) {
+  // LiveKit's `attach` follows the size of the video, but unmutes it if it has audio; a browser then stops a page that
+  // nobody has clicked yet. So it gets the video track alone, and the audio track is added here.
+  attach(track) {
     const { video } = this;
     const { muted } = video;
     if (track.kind === "video") {
-      this.silence();
+      this.removeAudio();
       track.attach(video);
     } else {
-      this.sound = track.mediaStreamTrack;
+      this.audioTrack = track.mediaStreamTrack;
     }
     video.srcObject ??= new MediaStream();
-    if (this.sound) video.srcObject.addTrack(this.sound);
+    if (this.audioTrack) video.srcObject.addTrack(this.audioTrack);
     if (video.muted !== muted) video.muted = muted;
     this.kinds.add(track.kind);
-    this.tellOfAvatar();
+    this.reportAvatar();
     this.play();
-    this.look();
+    this.checkPlaying();
   }
 
-  hide(track) {
+  detach(track) {
     if (track.kind === "video") track.detach(this.video);
     else {
-      this.silence();
-      this.sound = null;
+      this.removeAudio();
+      this.audioTrack = null;
     }
     this.kinds.delete(track.kind);
     this.stopCarrying();
-    this.tellOfAvatar();
-    if (!this.kinds.has("video")) this.note({ showing: false });
+    this.reportAvatar();
+    if (!this.kinds.has("video")) this.update({ showing: false });
   }
 
-  silence() {
-    for (const sound of this.video.srcObject?.getAudioTracks() ?? []) this.video.srcObject.removeTrack(sound);
+  removeAudio() {
+    for (const audioTrack of this.video.srcObject?.getAudioTracks() ?? []) this.video.srcObject.removeTrack(audioTrack);
   }
 
   async play() {
     try {
       await this.video.play();
-      this.note({ blocked: false });
+      this.update({ blocked: false });
     } catch (error) {
       if (error.name !== "NotAllowedError" || !this.room) return;
-      if (this.video.muted) return void this.note({ blocked: true });
+      if (this.video.muted) return void this.update({ blocked: true });
       this.video.muted = true;
       await this.play();
     }
   }
 
-  look() {
+  checkPlaying() {
     const { video, room, kinds } = this;
     if (!room || !kinds.has("video") || video.paused || !video.videoWidth) return;
     this.attempts = 0;
-    this.note({ showing: true, blocked: false });
-    if (this.isReported || !kinds.has("audio")) return;
-    this.isReported = true;
-    if (!this.door.is_seat) return;
-    this.say({ type: "seated", room: this.door.room });
-    for (const report of this.kept.splice(0)) this.say(report);
+    this.update({ showing: true, blocked: false });
+    if (this.reportedPlaying || !kinds.has("audio")) return;
+    this.reportedPlaying = true;
+    if (!this.access.is_seat) return;
+    this.send({ type: "seated", room: this.access.room });
+    for (const report of this.pending.splice(0)) this.send(report);
   }
 
-  // --- carrying
+  // --- data messages
 
   async publish({ id, topic, data }) {
     const room = this.room;
@@ -156,99 +156,100 @@ export class RoomPlayer {
       const bytes = new TextEncoder().encode(JSON.stringify(data));
       await room.localParticipant.publishData(bytes, { reliable: true, topic });
     } catch {
-      if (room && room === this.room) this.again();
+      if (room && room === this.room) this.retry();
       return;
     }
-    this.say({ type: "published", id });
+    this.send({ type: "published", id });
   }
 
-  hear(bytes, sender, topic) {
-    if (!this.door.is_seat || !sender?.trackPublications.size) return;
+  onData(bytes, sender, topic) {
+    if (!this.access.is_seat || !sender?.trackPublications.size) return;
     const now = performance.now();
-    if (now - this.heardSince > 1000) [this.heardSince, this.heardCount] = [now, 0];
-    this.heardCount += 1;
-    if (this.heardCount > MOST_HEARD) return;
+    if (now - this.countedSince > 1000) [this.countedSince, this.reportCount] = [now, 0];
+    this.reportCount += 1;
+    if (this.reportCount > MAX_REPORTS) return;
     const data = parsed(bytes);
     if (!data) return;
-    const report = { type: "heard", topic: (topic ?? "").slice(0, LONGEST_TOPIC), data };
-    if (new TextEncoder().encode(JSON.stringify(report)).length > LONGEST_REPORT) return;
-    if (this.isReported) this.say(report);
-    else this.kept = [...this.kept, report].slice(-MOST_KEPT);
+    const report = { type: "heard", topic: (topic ?? "").slice(0, MAX_TOPIC_LENGTH), data };
+    if (new TextEncoder().encode(JSON.stringify(report)).length > MAX_REPORT_SIZE) return;
+    if (this.reportedPlaying) this.send(report);
+    else this.pending = [...this.pending, report].slice(-MAX_PENDING);
   }
 
   stopCarrying() {
-    if ((this.isReported || this.toldMissing) && this.door?.is_seat) this.say({ type: "left" });
-    this.isReported = this.toldMissing = false;
+    if ((this.reportedPlaying || this.reportedMissing) && this.access?.is_seat) this.send({ type: "left" });
+    this.reportedPlaying = this.reportedMissing = false;
   }
 
-  // The server cannot look into the room: an avatar that is missing there is closed after a while.
-  tellOfAvatar() {
-    if (this.room?.state !== "connected" || !this.door.is_seat) return;
+  // The server cannot see into the room. It closes a stream whose avatar is missing for a while.
+  reportAvatar() {
+    if (this.room?.state !== "connected" || !this.access.is_seat) return;
     const isHere = [...this.room.remoteParticipants.values()].some(
       ({ trackPublications }) => new Set([...trackPublications.values()].map(({ kind }) => kind)).size > 1,
     );
-    if (isHere !== this.toldMissing) return;
-    this.toldMissing = !isHere;
-    this.say({ type: "avatar", room: this.door.room, is_here: isHere });
+    if (isHere !== this.reportedMissing) return;
+    this.reportedMissing = !isHere;
+    this.send({ type: "avatar", room: this.access.room, is_here: isHere });
   }
 
-  // --- trouble
+  // --- errors
 
-  beOusted() {
+  onReplaced() {
     this.stopCarrying();
-    this.drop();
-    this.note({ ousted: true });
+    this.disconnect();
+    this.update({ replaced: true });
   }
 
-  again() {
-    this.drop();
-    this.timer = setTimeout(() => this.say({ type: "door" }), WAITS[Math.min(this.attempts, WAITS.length - 1)]);
+  retry() {
+    this.disconnect();
+    const delay = RETRY_DELAYS[Math.min(this.attempts, RETRY_DELAYS.length - 1)];
+    this.timer = setTimeout(() => this.send({ type: "door" }), delay);
     this.attempts += 1;
     this.changed();
   }
 
-  drop() {
+  disconnect() {
     clearTimeout(this.timer);
     const room = this.room;
     if (room) this.stopCarrying();
-    this.room = this.door = null;
-    this.sound = null;
-    this.kept = [];
+    this.room = this.access = null;
+    this.audioTrack = null;
+    this.pending = [];
     this.kinds.clear();
     if (!room) return;
     room.disconnect();
     this.video.srcObject = null;
-    this.note({ showing: false, blocked: false });
+    this.update({ showing: false, blocked: false });
   }
 
-  // This page was sent before anybody knew where the room would be, so its policy does not allow to join.
-  loadPageAnew() {
+  // This page was loaded before the room's address was known, so its Content-Security-Policy does not allow it.
+  reloadPage() {
     const since = Date.now() - Number(sessionStorage.getItem("loaded-anew"));
-    if (since < BETWEEN_LOADS) return void this.again();
+    if (since < RELOAD_INTERVAL) return void this.retry();
     sessionStorage.setItem("loaded-anew", String(Date.now()));
     location.reload();
   }
 
   // Browsers pause a muted video that nobody sees.
-  comeBack() {
+  onVisible() {
     if (document.visibilityState === "visible" && this.showing && !this.blocked) this.play();
   }
 
-  // Paused from outside, by unplugged headphones for one: going on is for the person to say.
-  watch() {
-    this.tellOfAvatar();
-    if (this.showing && this.video.paused && document.visibilityState === "visible") this.note({ blocked: true });
+  // Paused from outside, for example by unplugged headphones: resuming is up to the person.
+  check() {
+    this.reportAvatar();
+    if (this.showing && this.video.paused && document.visibilityState === "visible") this.update({ blocked: true });
   }
 
-  note(news) {
-    const different = Object.entries(news).some(([name, value]) => this[name] !== value);
-    Object.assign(this, news);
-    if (different) this.changed();
+  update(changes) {
+    const isDifferent = Object.entries(changes).some(([name, value]) => this[name] !== value);
+    Object.assign(this, changes);
+    if (isDifferent) this.changed();
   }
 }
 
-// livekit-client lists the devices whenever one is plugged in. Nobody needs that here.
-function library() {
+// livekit-client lists the devices whenever one is plugged in, which this page does not need.
+function loadLiveKit() {
   loading ??= (async () => {
     navigator.mediaDevices?.addEventListener("devicechange", (event) => event.stopImmediatePropagation());
     await import(LIVEKIT);
@@ -259,8 +260,8 @@ function library() {
 }
 
 function isAllowed(url) {
-  const place = originOf(url);
-  return document.body.dataset.rooms.split(" ").some((allowed) => allowed && originOf(allowed) === place);
+  const origin = originOf(url);
+  return document.body.dataset.rooms.split(" ").some((allowed) => allowed && originOf(allowed) === origin);
 }
 
 function originOf(url) {

@@ -1,9 +1,9 @@
-// Where this page stands while one page plays at a time: what the server says of it, and the words for it.
+// This page's place in the queue for the seat, while one page plays at a time, as the server tells it.
 
 const KEY = "visitor";
 
-// The same for this tab after a reload, and known to nobody else.
-export function visitor() {
+// This tab's key: the same after a reload, and known to nobody else.
+export function visitorKey() {
   let key = sessionStorage.getItem(KEY);
   if (!key) {
     key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -18,22 +18,22 @@ export class SeatView {
   }
 
   reset() {
-    this.place = null; // seated, asked, waiting, asking; null where nobody has to wait
-    this.before = null; // why somebody waits who did not before: lost, refused
+    this.place = null; // seated, asked, waiting, asking; null if nobody has to wait
+    this.before = null; // why this page waits again: lost, refused
     this.due = 0;
   }
 
-  take(message) {
-    const had = this.place;
+  update(message) {
+    const previous = this.place;
     const { place, watching, ahead, may_ask: mayAsk } = message;
     Object.assign(this, { place, watching, ahead, mayAsk });
     this.due = performance.now() + (message.seconds ?? 0) * 1000;
     if (message.place !== "waiting") this.before = null;
-    else if (had === "seated" || had === "asked") this.before = "lost";
-    else if (had === "asking") this.before = "refused";
+    else if (previous === "seated" || previous === "asked") this.before = "lost";
+    else if (previous === "asking") this.before = "refused";
   }
 
-  get waits() {
+  get isWaiting() {
     return this.place === "waiting" || this.place === "asking";
   }
 

@@ -1,4 +1,4 @@
-// The words of every state, in one place. `name` picks the colour (watch.css), `icon` the symbol (watch.html).
+// The text of every state, in one place. The state's name picks the colour (watch.css), `icon` the symbol (watch.html).
 
 const STATES = {
   connecting: {
@@ -42,7 +42,7 @@ const STATES = {
     icon: "viewer", label: "Asked for the seat", title: "You asked for the seat",
     text: "You get it in a moment, unless the person watching keeps it.",
   },
-  ousted: {
+  replaced: {
     icon: "viewer", label: "Plays elsewhere", title: "The picture is playing elsewhere",
     text: "Another program joined in your place.",
   },
@@ -66,29 +66,29 @@ const STATES = {
 
 export const MODES = { repeat: "Repeats what you write", chat: "Answers what you write" };
 
-// Which state a person sees: the end of the link or session first, then the line, then the room, then the session.
-export function stateOf({ session, line, closed, seat, room }) {
-  if (closed === "ended" || session?.phase === "ended") return ended(session);
+// Which state a person sees: the end of the link or session first, then the connection, the room, the session.
+export function stateOf({ session, connection, closed, seat, room }) {
+  if (closed === "ended" || session?.phase === "ended") return endedState(session);
   if (closed) return { name: closed, ...STATES[closed] };
-  if (line === "lost") return { name: "lost", ...STATES.lost };
+  if (connection === "lost") return { name: "lost", ...STATES.lost };
   if (session?.has_room) {
-    const name = nameInRoom(session, seat, room);
-    if (name) return { name, ...STATES[name], ...(seat.place === "waiting" && { text: waiting(seat) }) };
+    const name = roomState(session, seat, room);
+    if (name) return { name, ...STATES[name], ...(seat.place === "waiting" && { text: queueText(seat) }) };
   }
   const name = session && session.phase in STATES ? session.phase : "connecting";
   return { name, ...STATES[name] };
 }
 
-function nameInRoom(session, seat, room) {
+function roomState(session, seat, room) {
   if (seat.place === "asking") return "asking";
   if (seat.place === "waiting") return { lost: "seat_lost", refused: "seat_kept" }[seat.before] ?? "seat_taken";
-  if (room.ousted) return "ousted";
-  if (room.struggles && !room.showing) return "unreachable";
+  if (room.replaced) return "replaced";
+  if (room.isFailing && !room.showing) return "unreachable";
   if (room.blocked && session.phase === "waiting_for_viewer") return "blocked";
   return null;
 }
 
-function waiting({ watching, ahead }) {
+function queueText({ watching, ahead }) {
   if (watching < 2) return "They have just left. The seat will be free in a moment.";
   const before = ahead === 1 ? "One person is before you." : `${ahead} people are before you.`;
   const turn = ahead === 0 ? "You are next." : before;
@@ -97,6 +97,6 @@ function waiting({ watching, ahead }) {
 
 export const isOver = (state) => ["ended", "expired", "revoked"].includes(state.name);
 
-function ended(session) {
+function endedState(session) {
   return { name: "ended", ...STATES.ended, text: session?.ended || STATES.ended.text };
 }

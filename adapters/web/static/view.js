@@ -1,4 +1,4 @@
-// Draws what is known onto the page. Text from outside only ever goes through textContent.
+// Draws the state onto the page. Text from outside only ever goes through textContent.
 
 import { MODES, isOver } from "./states.js";
 
@@ -8,56 +8,68 @@ export function draw({ state, session, player, seat, soundTouched }) {
   document.body.dataset.state = state.name;
   document.body.toggleAttribute("data-speaking", Boolean(session?.speaking) && state.name === "live");
   const name = session?.avatar || "Avatar";
-  say("avatar", name);
-  say("state-label", state.label);
-  icon("state-icon", state.icon);
-  const isAsked = seat.place === "asked" && !isOver(state);
-  document.title = `${isAsked ? "Somebody asks for your seat" : state.label} · ${name}`;
-  $("asked").hidden = !isAsked;
+  setText("avatar", name);
+  setText("state-label", state.label);
+  setIcon("state-icon", state.icon);
+  const isRequested = seat.place === "asked" && !isOver(state);
+  document.title = `${isRequested ? "Somebody asks for your seat" : state.label} · ${name}`;
+  $("seat-request").hidden = !isRequested;
   drawCurtain(state, session, player);
-  drawAsking(state, seat);
-  drawFacts(state, session);
+  drawAction(state, seat);
+  drawDetails(state, session);
   drawSound(player, soundTouched);
-  if (isOver(state)) say("announce-end", `${state.title}. ${state.text}`);
+  announce(state, player);
 }
 
-// What changes with the time alone.
-export function drawTime({ session, now, line, over, seat }) {
-  $("trouble").hidden = line !== "lost" || over;
-  if (seat.place === "asked") say("asked-seconds", String(seat.secondsLeft));
-  if (document.body.dataset.state === "asking") say("curtain-text", asking(seat));
-  if (session) say("time-left", duration(session.ends_at - now));
+// What changes with time alone.
+export function drawTime({ session, now, seat }) {
+  if (seat.place === "asked") setText("seat-request-seconds", String(seat.secondsLeft));
+  if (document.body.dataset.state === "asking") setText("overlay-text", requestText(seat));
+  if (session) setText("time-left", duration(session.ends_at - now));
 }
 
 function drawCurtain(state, session, player) {
-  const open = player.showing && !isOver(state);
-  $("curtain").hidden = open;
-  if (open) return;
-  say("curtain-title", state.title);
-  say("curtain-text", state.text);
-  icon("curtain-icon", state.icon);
+  const isPlaying = player.showing && !isOver(state);
+  $("overlay").hidden = isPlaying;
+  $("connection-lost").hidden = !(isPlaying && state.name === "lost");
+  if (isPlaying) return;
+  setText("overlay-title", state.title);
+  setText("overlay-text", state.text);
+  setIcon("overlay-icon", state.icon);
   const picture = $("picture");
   const address = isOver(state) ? null : session?.picture;
   if (address && picture.getAttribute("src") !== address) picture.src = address;
   picture.hidden = !address || picture.dataset.failed === address;
 }
 
-function drawAsking(state, seat) {
-  const waits = ["seat_taken", "seat_lost", "seat_kept"].includes(state.name);
-  $("ask").hidden = !(waits && seat.mayAsk) && state.name !== "ousted";
-  say("ask", state.name === "ousted" ? "Watch here" : "Take the seat");
+const ACTIONS = {
+  seat_taken: "Take the seat", seat_lost: "Take the seat", seat_kept: "Take the seat",
+  replaced: "Watch here", lost: "Try now",
+};
+
+function drawAction(state, seat) {
+  const label = ACTIONS[state.name];
+  $("action").hidden = !label || (state.name.startsWith("seat_") && !seat.mayAsk);
+  setText("action", label ?? "");
 }
 
-function asking({ secondsLeft }) {
-  return `It is yours in ${secondsLeft} s, unless the person who watches keeps it.`;
+// For screen readers: what the overlay says, or the state's label while the video plays.
+function announce(state, player) {
+  const text = `${state.title}. ${state.text}`;
+  if (isOver(state)) setText("announce-end", text);
+  else setText("announce-state", player.showing ? state.label : text);
 }
 
-function drawFacts(state, session) {
-  $("facts").hidden = !session || isOver(state);
+function requestText({ secondsLeft }) {
+  return `It is yours in ${secondsLeft} s, unless the person watching keeps it.`;
+}
+
+function drawDetails(state, session) {
+  $("details").hidden = !session || isOver(state);
   if (!session) return;
-  say("mode", MODES[session.mode] ?? session.mode);
-  say("started-by", session.started_by);
-  say("queue", waiting(session));
+  setText("mode", MODES[session.mode] ?? session.mode);
+  setText("started-by", session.started_by);
+  setText("queue", queueText(session));
 }
 
 function drawSound({ video, showing, blocked }, soundTouched) {
@@ -66,11 +78,11 @@ function drawSound({ video, showing, blocked }, soundTouched) {
   $("unmute").hidden = !showing || blocked || soundTouched || !silent;
   $("controls").hidden = !showing;
   $("mute").setAttribute("aria-label", silent ? "Unmute" : "Mute");
-  icon("mute-icon", silent ? "muted" : "sound");
+  setIcon("mute-icon", silent ? "muted" : "sound");
   $("volume").value = String(video.muted ? 0 : video.volume);
 }
 
-function waiting({ queue, held }) {
+function queueText({ queue, held }) {
   const count = queue === 0 ? "Nothing" : queue === 1 ? "1 message" : `${queue} messages`;
   return held && queue ? `${count}, held` : count;
 }
@@ -82,11 +94,11 @@ function duration(seconds) {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-function say(id, text) {
+function setText(id, text) {
   const element = $(id);
   if (element.textContent !== text) element.textContent = text;
 }
 
-function icon(id, name) {
+function setIcon(id, name) {
   $(id).setAttribute("href", `#icon-${name}`);
 }

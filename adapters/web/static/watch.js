@@ -1,40 +1,40 @@
-// The watch page: joins the line to the server, the player and the captions, and answers to buttons and keys.
+// The watch page: wires the connection, the players and the captions together, and handles buttons and keys.
 
 import { Captions } from "./captions.js";
 import { Connection } from "./connection.js";
 import { Player } from "./player.js";
 import { RoomPlayer } from "./room.js";
-import { SeatView, visitor } from "./seat.js";
+import { SeatView, visitorKey } from "./seat.js";
 import { isOver, stateOf } from "./states.js";
 import { draw, drawTime } from "./view.js";
 
-const NO_WORDS = 2_000; // ms after which an utterance without words is shown as a whole
-const BELIEVABLE = 60; // seconds the picture may lie behind the server; beyond that its dates mean nothing
+const NO_WORDS_TIMEOUT = 2_000; // ms after which an utterance without words is shown as a whole
+const MAX_LATENCY = 60; // seconds the video may lag behind the server; beyond that its dates are wrong
 
 const $ = (id) => document.getElementById(id);
 const video = $("video");
 
 let session = null;
-let closed = null; // why there is nothing more to come
-let ahead = 0; // seconds the server's clock is ahead of this one
-let speakingSince = 0; // 0 where nobody speaks, or the text is on the page already
+let closed = null; // why the connection was closed for good: ended, revoked, expired
+let clockOffset = 0; // seconds the server's clock is ahead of this one
+let speakingSince = 0; // 0 if nobody speaks, or the text is on the page already
 let wordsSeen = false;
 let soundTouched = false;
 
 const stream = new Player(video, () => redraw());
-const room = new RoomPlayer(video, { changed: () => redraw(), say: (message) => connection.say(message) });
+const room = new RoomPlayer(video, { changed: () => redraw(), send: (message) => connection.send(message) });
 const seat = new SeatView();
 let player = stream; // what plays: the stream, or the room
 const captions = new Captions($("captions"), $("announce-speech"), playhead);
-const connection = new Connection(liveAddress(), {
-  open: () => connection.say({ type: "visit", visitor: visitor(), plays: room.showing }),
-  message: receive,
+const connection = new Connection(feedUrl(), {
+  open: () => connection.send({ type: "visit", visitor: visitorKey(), plays: room.showing }),
+  message: onMessage,
   change: () => redraw(),
   closed: (why) => { closed = why; redraw(); },
 });
 
-function receive(message) {
-  if ("now" in message) ahead = message.now - Date.now() / 1000;
+function onMessage(message) {
+  if ("now" in message) clockOffset = message.now - Date.now() / 1000;
   if (message.type === "words") {
     wordsSeen = true;
     captions.add(message.words);
@@ -43,8 +43,8 @@ function receive(message) {
   if (message.type === "door") room.enter(message);
   if (message.type === "publish") room.publish(message);
   if (message.type === "seat") {
-    seat.take(message);
-    if (seat.waits) room.leave();
+    seat.update(message);
+    if (seat.isWaiting) room.leave();
     redraw();
   }
   if (message.type === "session") {
@@ -55,18 +55,18 @@ function receive(message) {
 }
 
 function redraw() {
-  const state = stateOf({ session, line: connection.line, closed, seat, room });
-  play(isOver(state));
+  const state = stateOf({ session, connection: connection.status, closed, seat, room });
+  selectPlayer(isOver(state));
   draw({ state, session, player, seat, soundTouched });
   tick();
 }
 
-// Turn to what there is to play. Leaving and loading end in another redraw, which finds nothing left to do.
-function play(over) {
+// Switch to what there is to play. Leaving and loading end in another redraw, which finds nothing left to do.
+function selectPlayer(over) {
   const url = over ? null : session?.hls_url ?? null;
   const inRoom = !over && Boolean(session?.has_room);
   player = inRoom ? room : stream;
-  if (!inRoom && (room.door || seat.place)) {
+  if (!inRoom && (room.access || seat.place)) {
     seat.reset();
     room.leave();
   }
@@ -74,37 +74,36 @@ function play(over) {
 }
 
 function tick() {
-  const over = closed !== null || session?.phase === "ended";
-  drawTime({ session, now: serverNow(), line: connection.line, over, seat });
-  showWhatHasNoWords();
+  drawTime({ session, now: serverNow(), seat });
+  showTextWithoutWords();
 }
 
-// Some avatars tell no words. One that ever did is believed to do so always, and words come before their picture.
-function showWhatHasNoWords() {
+// Some avatars report no words. One that ever did is expected to do so always; words come before their video.
+function showTextWithoutWords() {
   if (wordsSeen || !speakingSince || !session?.speaking || session.phase !== "live") return;
   if (session.hls_url && !stream.showing) speakingSince = performance.now();
-  if (performance.now() - speakingSince < NO_WORDS) return;
+  if (performance.now() - speakingSince < NO_WORDS_TIMEOUT) return;
   speakingSince = 0;
-  captions.showWhole(session.speaking);
+  captions.showText(session.speaking);
 }
 
 function serverNow() {
-  return Date.now() / 1000 + ahead;
+  return Date.now() / 1000 + clockOffset;
 }
 
 function playhead() {
   const playing = stream.playingDate();
   const behind = playing === null ? NaN : serverNow() - playing;
-  return behind > -BELIEVABLE / 10 && behind < BELIEVABLE ? playing : serverNow();
+  return behind > -MAX_LATENCY / 10 && behind < MAX_LATENCY ? playing : serverNow();
 }
 
-function liveAddress() {
+function feedUrl() {
   const address = new URL(`${location.pathname}/live`, location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   return address;
 }
 
-// --- sound: muted until somebody asks, the volume remembered for this tab
+// --- sound: muted until somebody unmutes it, the volume is remembered for this tab
 
 function setSound(muted) {
   soundTouched = true;
@@ -120,12 +119,12 @@ function toggleSound() {
 
 function toggleFullScreen() {
   if (document.fullscreenElement) document.exitFullscreen();
-  else if ($("theatre").requestFullscreen) $("theatre").requestFullscreen();
+  else if ($("player").requestFullscreen) $("player").requestFullscreen();
   else video.webkitEnterFullscreen?.();
 }
 
-const remembered = Number.parseFloat(sessionStorage.getItem("volume"));
-if (remembered > 0 && remembered <= 1) video.volume = remembered;
+const savedVolume = Number.parseFloat(sessionStorage.getItem("volume"));
+if (savedVolume > 0 && savedVolume <= 1) video.volume = savedVolume;
 
 video.addEventListener("volumechange", () => {
   sessionStorage.setItem("volume", String(video.volume));
@@ -139,19 +138,23 @@ $("volume").addEventListener("input", (event) => {
   video.volume = event.target.valueAsNumber;
   setSound(video.volume === 0);
 });
-$("ask").addEventListener("click", () => { if (room.ousted) room.comeIn(); else connection.say({ type: "ask" }); });
-$("keep").addEventListener("click", () => connection.say({ type: "keep" }));
-$("give").addEventListener("click", () => connection.say({ type: "give" }));
+$("action").addEventListener("click", () => {
+  if (connection.status === "lost") connection.retry();
+  else if (room.replaced) room.rejoin();
+  else connection.send({ type: "ask" });
+});
+$("keep").addEventListener("click", () => connection.send({ type: "keep" }));
+$("give").addEventListener("click", () => connection.send({ type: "give" }));
 $("retry").addEventListener("click", () => connection.retry());
 $("picture").addEventListener("error", ({ target }) => { target.dataset.failed = target.getAttribute("src"); redraw(); });
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || !player.showing) return;
   if (event.key === " " && event.target.closest("button, input")) return;
-  const act = { m: toggleSound, " ": toggleSound, f: toggleFullScreen }[event.key.toLowerCase()];
-  if (!act) return;
+  const action = { m: toggleSound, " ": toggleSound, f: toggleFullScreen }[event.key.toLowerCase()];
+  if (!action) return;
   event.preventDefault();
-  act();
+  action();
 });
 
 setInterval(tick, 1000);

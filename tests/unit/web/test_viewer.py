@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from adapters.web.protocol import MAX_TOPIC_LENGTH, parse_message
-from adapters.web.seats import ANSWER, GRACE
-from adapters.web.viewer import POLL_INTERVAL
+from adapters.web.protocol import MAX_TOPIC_LENGTH, DataReceived, parse_message
+from adapters.web.seats import ANSWER_TIMEOUT, RECONNECT_TIMEOUT
+from adapters.web.viewer import ACCESS_RETRY_DELAY
 from bot.core.errors import AvatarAway, NotReady, ProviderError, Transient
 from bot.core.models import RoomAccess
 from bot.core.ports import AvatarSeen
@@ -239,9 +239,9 @@ async def test_the_seat_is_taken_over_when_nobody_answers(
         await eventually(lambda: room.has_viewer)
         await ben.place("waiting")
         await ben.say(type="ask")
-        assert (await ada.place("asked"))["seconds"] == ANSWER
+        assert (await ada.place("asked"))["seconds"] == ANSWER_TIMEOUT
         await ben.place("asking")
-        await clock.advance(ANSWER)
+        await clock.advance(ANSWER_TIMEOUT)
         await ada.place("waiting")
         await ben.sit()
         await eventually(lambda: room.has_viewer)
@@ -276,7 +276,7 @@ async def test_a_free_seat_comes_by_itself(
             await ada.place("waiting")
             await first.socket.close()
             await eventually(lambda: watching.event_bus.subscriber_count(watching.view.session_id) == 1)
-            await clock.advance(GRACE)
+            await clock.advance(RECONNECT_TIMEOUT)
             assert (await ada.next("door"))["token"] == TOKEN
 
 
@@ -289,11 +289,11 @@ async def test_a_reload_gets_its_own_seat_back(
         await ben.place("waiting")
         await ada.socket.close()
         await eventually(lambda: watching.event_bus.subscriber_count(watching.view.session_id) == 1)
-        await clock.advance(GRACE - 1)
+        await clock.advance(RECONNECT_TIMEOUT - 1)
         async with visit(client, watching, "ada") as again:
             await again.place("seated")
             await again.next("door")
-            await clock.advance(GRACE + 1)
+            await clock.advance(RECONNECT_TIMEOUT + 1)
             await ben.asked_again()
             assert TOKEN not in str(ben.heard)
 
@@ -362,7 +362,7 @@ async def test_a_door_that_cannot_be_had_is_asked_for_again(
     async with visit(client, watching, "ada") as ada:
         await ada.asked_again()
         watching.lookup.closed_door = None
-        await clock.advance(POLL_INTERVAL)
+        await clock.advance(ACCESS_RETRY_DELAY)
         assert (await ada.next("door"))["token"] == TOKEN
 
 
@@ -427,6 +427,12 @@ async def test_a_page_that_carries_may_not_say_everything(watching: Watching, cl
 )
 def test_nothing_but_what_a_page_may_say_is_understood(message: dict[str, object]) -> None:
     assert parse_message(json.dumps(message)) is None
+
+
+def test_half_a_character_that_the_avatar_said_is_understood() -> None:
+    heard = parse_message('{"type":"heard","topic":"t","data":{"text":"\\ud83d"}}')
+    assert isinstance(heard, DataReceived)
+    assert heard.data == {"text": "\ud83d"}
 
 
 @pytest.mark.parametrize("text", ['{"type":"heard","topic":"t","data":{"n":NaN}}', "[" * 5000, "9" * 5000, "\x00"])
