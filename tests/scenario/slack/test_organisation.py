@@ -11,7 +11,7 @@ from adapters.chat.slack import SlackAdapter
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
 from tests.fakes.slack import Channel, Enterprise, Message, Team, User
 from tests.platforms.slack import SlackDriver, buttons_of, is_panel, local_address, text_of
-from tests.scenario.slack.test_installation import Browser
+from tests.scenario.slack.test_installation import Browser, kept_installations
 
 OAUTH = {"SLACK_CLIENT_ID": "1111.2222", "SLACK_CLIENT_SECRET": "client-secret-of-the-twin"}
 
@@ -146,7 +146,7 @@ async def test_end_of_the_installation_ends_it_in_every_workspace(grid: Grid, ho
     assert "Starting" in await grid.slack.command("/avatar start"), "the other installation lives on"
 
 
-async def test_useless_token_ends_it_in_every_workspace_also_after_a_restart(grid: Grid) -> None:
+async def test_useless_token_ends_it_in_every_workspace_also_after_a_restart(grid: Grid, tmp_path: Path) -> None:
     await grid.install()
     for number in (0, 1):
         await grid.command(number, "start")
@@ -154,7 +154,8 @@ async def test_useless_token_ends_it_in_every_workspace_also_after_a_restart(gri
     grid.slack.twin.deactivate(grid.teams[0])
     await grid.slack.restart()
     await grid.slack.bot.until(lambda: grid.slack.bot.open_streams == 0)
-    assert await grid.slack.bot.bot.sessions.services.store.installed_in("slack") == []
+    # The streams of the run before are closed in any case; that the token is useless shows with the first panel.
+    await grid.slack.bot.until(lambda: kept_installations(tmp_path) == [])
 
 
 async def test_workspace_that_loses_and_gets_the_app_is_left_and_served_again(grid: Grid) -> None:
