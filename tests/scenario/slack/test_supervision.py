@@ -70,6 +70,8 @@ async def test_a_frame_that_is_no_message_costs_nothing(slack: SlackDriver) -> N
 
 
 ODD_EVENTS: list[dict[str, Any]] = [
+    {},
+    {"type": ["message"]},
     {"type": "message"},
     {"type": "message", "channel": 7, "user": [], "text": {}},
     {"type": "message", "channel": "C1", "subtype": "message_changed", "message": 7},
