@@ -182,7 +182,7 @@ class Listeners:
     ) -> BoltResponse:
         """The last middleware: acknowledges a message or a mention once what it causes is stored.
 
-        So bolt need not ask one listener after the other, which is half of the time that a message takes in it (measured).
+        So bolt need not ask one listener after the other, half of the work for a message (measured).
 
         Raises `NotPersisted` or `StoreError` where the database is in trouble, and `TimeoutError` where storing takes
         too long; what has begun goes on, and the core knows the event when it comes again.
