@@ -97,7 +97,7 @@ class LiveAvatar:
         make_transport: Callable[[PageBridge], RoomTransport] = lambda seats: ChosenTransport(PageTransport(seats)),
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`api_url` has no path; `options` are what the operator has chosen of voice and context; `make_transport` makes
+        """`api_url` has no path; `options` are the operator's choices of voice and context; `make_transport` makes
         what takes commands into rooms; `transport` replaces the network in tests of single answers."""
         self.seats = PageBridge()
         speed = options.voice_speed if options is not None else None

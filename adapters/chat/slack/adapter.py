@@ -1,6 +1,6 @@
 """Slack as a chat platform: puts the parts together, connects, and shows what happens in the sessions.
 
-Decides nothing about avatars: what people ask goes through `listeners` and `intake` to the core, what the core tells
+Decides nothing about avatars: what people ask goes through `listeners` and `handlers` to the core, what the core tells
 goes through `panels`, `reactions` and `outbox` to Slack."""
 
 import asyncio
@@ -112,29 +112,31 @@ class SlackAdapter:
             KeyedTaskQueue("slack in", at_once=CHANNELS_AT_ONCE),
             KeyedTaskQueue("slack out"),
         )
-        self._departures = AppLifecycle(bot.sessions)
+        self._lifecycle = AppLifecycle(bot.sessions)
         self._workspaces = Workspaces(
-            self._settings.slack, self._session, self._installations, bot.clock, self._departures.token_is_useless
+            self._settings.slack, self._session, self._installations, bot.clock, self._lifecycle.token_is_useless
         )
-        self._departures.workspaces = self._workspaces
+        self._lifecycle.workspaces = self._workspaces
         self._people = UserCache(bot.clock)
         self._outbox = Outbox(self._outgoing, self._workspaces, self._session, wording)
         self._reactions = Reactions(self._outgoing, self._workspaces)
-        self._intake = EventHandlers(bot, self._incoming, self._workspaces, self._people, self._outbox, self._reactions)
+        self._handlers = EventHandlers(
+            bot, self._incoming, self._workspaces, self._people, self._outbox, self._reactions
+        )
         self._panels = Panels(
-            self._store, bot.clock, self._outgoing, self._workspaces.find, wording, self._intake.cannot_show
+            self._store, bot.clock, self._outgoing, self._workspaces.find, wording, self._handlers.cannot_show
         )
         self._listeners = Listeners(
             self._settings,
             bot.clock,
             self._workspaces,
             Origins(self._workspaces, bot.sessions),
-            self._intake,
+            self._handlers,
             self._people,
             self._panels,
             Modals(bot, self._workspaces, self._outbox),
             Home(bot, wording),
-            self._departures,
+            self._lifecycle,
             self._outbox,
         )
         self._app = self._make_app()
@@ -156,7 +158,7 @@ class SlackAdapter:
             log.warning("Slack is too slow: something was not shown before the end")
         await self._panels.close()
         await self._outgoing.close()
-        await self._departures.close()
+        await self._lifecycle.close()
         await self._session.close()
 
     async def run(self) -> None:
@@ -181,17 +183,17 @@ class SlackAdapter:
         if self._web is not None:
             self._web.app = self._app
             self._is_up = True
-            await self._departures.wait_fatal()
+            await self._lifecycle.wait_fatal()
             return
         app_token = self._settings.slack.app_token
         assert app_token is not None  # noqa: S101 - `missing` has asked for it
         client = web_client(app_token.get_secret_value(), self._settings.slack.api_url, self._session)
         self._sockets = SocketModeConnections(
-            client, self._session, self._bot.clock, self._take, number=self._settings.slack.sockets
+            client, self._session, self._bot.clock, self._answer_envelope, number=self._settings.slack.sockets
         )
         self._is_up = True
         serving = asyncio.ensure_future(self._sockets.run())
-        failing = asyncio.ensure_future(self._departures.wait_fatal())
+        failing = asyncio.ensure_future(self._lifecycle.wait_fatal())
         try:
             await asyncio.wait([serving, failing], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -227,7 +229,7 @@ class SlackAdapter:
             attaching_conversation_kwargs_enabled=False,
         )
 
-    async def _take(self, envelope: dict[str, Any]) -> dict[str, Any] | None:
+    async def _answer_envelope(self, envelope: dict[str, Any]) -> dict[str, Any] | None:
         """Hand a Socket Mode envelope to bolt, and return what it is acknowledged with; None if it is not."""
         payload = envelope.get("payload")
         if not isinstance(payload, dict) or not is_slacks(payload):
@@ -261,7 +263,7 @@ class SlackAdapter:
             case LeftUnsaid(channel=channel, people=people):
                 for words in people:
                     self._outbox.reply_ephemeral(
-                        self._intake.asker(channel, words.person.partition(":")[2]), words.reply
+                        self._handlers.asker(channel, words.person.partition(":")[2]), words.reply
                     )
             case _:
                 pass

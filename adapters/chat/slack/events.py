@@ -3,6 +3,7 @@
 Slack tries an event again at once, after a minute and after five (docs.slack.dev, Events API, retries). So nothing is
 lost where the first delivery was not stored, but what comes late must not undo what happened meanwhile."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,10 @@ MAX_REMEMBERED_EDITS = 1000
 """Changed messages that are remembered; the retries of one message span six minutes."""
 
 RETRY_HEADER = "x-slack-retry-num"
+
+
+Stored = asyncio.Future[bool]
+"""Whether what an event causes is stored."""
 
 
 class NotPersisted(Exception):
@@ -96,6 +101,7 @@ class SlackMessage:
     `keys` name the event and the message; `is_last`: Slack does not bring it again.
 
     workspace: whose installation heard it; `channel` may be known under another one (`origins.Origins.channel`).
+    is_addressed: it mentions the avatar.
     team: whom its author belongs to, as the event says; None if it does not.
     """
 
@@ -108,14 +114,15 @@ class SlackMessage:
     keys: tuple[str, ...]
     thread: str | None
     is_last: bool
+    is_addressed: bool
     team: str | None = None
     shared: str = ""
 
 
-def post_of(
+def slack_message(
     workspace: WorkspaceClient, channel: Channel, event: Mapping[str, Any], delivery: EventDelivery, team: str | None
 ) -> SlackMessage:
-    """The post that a `message` or `app_mention` event tells of."""
+    """The message that a `message` or `app_mention` event tells of."""
     return SlackMessage(
         workspace=workspace,
         channel=channel,
@@ -126,6 +133,7 @@ def post_of(
         keys=(f"slack:event:{delivery.event_id}", f"slack:msg:{channel.workspace}:{channel.id}:{event['ts']}"),
         thread=thread_of(event),
         is_last=delivery.is_last,
+        is_addressed=event["type"] == "app_mention",
         team=team,
         shared=shared_words(event),
     )

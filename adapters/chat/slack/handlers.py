@@ -1,13 +1,14 @@
 """What people do in Slack, handed to the core: commands, messages, edits and deletions, in the order of each channel.
 
-Commands have been acknowledged before they get here; events are when the future they are given back is done. So each
-may come again, and de-duplication is the core's: it gets the id of the event and the place of the message as keys,
-because one post may come as two events with two ids."""
+Commands have been acknowledged before they get here; messages, edits and deletions are when the future that `on_…`
+returns is done. So each may come again, and de-duplication is the core's: it gets the id of the event and the place of
+the message as keys, because one message may come as two events with two ids."""
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import eq
 from typing import Any
@@ -18,7 +19,7 @@ from cachetools import LRUCache
 from adapters.chat.keyed_queue import KeyedTaskQueue
 from adapters.chat.slack import mrkdwn
 from adapters.chat.slack.client import SlackError, SlackUnavailable, WorkspaceClient
-from adapters.chat.slack.events import MAX_REMEMBERED_EDITS, RecentEdits, SlackMessage, message_id_of
+from adapters.chat.slack.events import MAX_REMEMBERED_EDITS, RecentEdits, SlackMessage, Stored, message_id_of
 from adapters.chat.slack.message_words import joined, own_words, shared_words
 from adapters.chat.slack.mrkdwn import command_line, is_to_be_said
 from adapters.chat.slack.outbox import Outbox, ReplyTarget
@@ -48,8 +49,23 @@ MAX_REMEMBERED_ASKERS = 1000
 back."""
 
 
+@dataclass(frozen=True, slots=True)
+class CommandRequest:
+    """A command that somebody gave. `keys`, `message_id` and `session_id` as in `bot.commands.parser.CommandContext`.
+
+    command: what a button or a form stands for, or the command group and what was typed after it. The text in either
+    is as Slack writes it.
+    """
+
+    asker: ReplyTarget
+    command: Command | tuple[str, str]
+    keys: tuple[str, ...]
+    message_id: str | None = None
+    session_id: str | None = None
+
+
 class EventHandlers:
-    """Takes in what people do."""
+    """Carries out what the listeners hear, and tells who asked what became of it."""
 
     def __init__(
         self,
@@ -69,7 +85,7 @@ class EventHandlers:
         self._reactions = reactions
         self._starters: dict[Channel, ReplyTarget] = {}
         self._askers: LRUCache[tuple[Channel, str], ReplyTarget] = LRUCache(MAX_REMEMBERED_ASKERS)
-        self._changes = RecentEdits()
+        self._edits = RecentEdits()
         self._in_doubt: deque[str] = deque(maxlen=MAX_REMEMBERED_EDITS)
 
     def cannot_show(self, channel: Channel, error: str) -> None:
@@ -79,8 +95,11 @@ class EventHandlers:
             self._outbox.reply_ephemeral(asker, Reply(sentence))
         if sentence and error != TOO_LONG:
             # Nobody could see it or stop it, and it costs money.
-            leave = partial(self._bot.sessions.end_in_channels, partial(eq, channel), NOT_SHOWN)
-            self._incoming.submit(channel, partial(self._guarded, None, leave))
+            self._incoming.submit(channel, partial(self._leave, channel))
+
+    async def _leave(self, channel: Channel) -> None:
+        async with self._answering(None):
+            await self._bot.sessions.end_in_channels(partial(eq, channel), NOT_SHOWN)
 
     def asker(self, channel: Channel, user: str) -> ReplyTarget:
         """How to tell one person something: in the thread and over the way back of what they asked last there."""
@@ -88,56 +107,37 @@ class EventHandlers:
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
-    def on_command(self, group: str, words: str, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
-        """A slash command; `words` is what follows its name, as Slack wrote it."""
-        self._later(asker, partial(self._run_line, group, words, asker, keys, None))
+    def on_command(self, request: CommandRequest) -> None:
+        """Somebody typed a command, pressed a button, filled in a form or used a shortcut."""
+        self._incoming.submit(request.asker.channel, partial(self._answer, request))
 
-    def on_button(self, verb: str, session_id: str | None, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
-        """A button that stands for a command."""
-        self._later(asker, partial(self._run, Command(AVATAR, verb), asker, keys, session_id=session_id))
+    async def _answer(self, request: CommandRequest) -> None:
+        async with self._answering(request.asker):
+            await self._run(request)
 
-    def on_modal(self, command: Command, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
-        """A command that a form was filled in for."""
-        self._later(asker, partial(self._run, command, asker, keys))
-
-    def say(self, raw: str, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
-        """The message shortcut: the avatar says somebody's message."""
-        self._later(asker, partial(self._say, raw, asker, keys))
-
-    async def _say(self, raw: str, asker: ReplyTarget, keys: tuple[str, ...]) -> None:
-        if not raw.strip():
-            raise Refused(sentences.EMPTY_TEXT, stage="grammar")
-        decoded = await self._decode(await self._workspace(asker.channel), raw)
-        await self._run(Command(AVATAR, "say", decoded.text), asker, keys, names=decoded.names)
-
-    async def _run_line(
-        self, group: str, words: str, asker: ReplyTarget, keys: tuple[str, ...], message_id: str | None
-    ) -> None:
-        decoded = await self._decode(await self._workspace(asker.channel), words)
-        command = parse(decoded.text, self._bot.commands.usages, group)
-        await self._run(command, asker, keys, names=decoded.names, message_id=message_id)
-
-    async def _run(
-        self,
-        command: Command,
-        asker: ReplyTarget,
-        keys: tuple[str, ...],
-        *,
-        names: Mapping[str, str] | None = None,
-        message_id: str | None = None,
-        session_id: str | None = None,
-    ) -> None:
-        self._askers[asker.channel, asker.user] = asker
+    async def _run(self, request: CommandRequest) -> None:
+        """Run a command and show the reply. Raises `AvatarRelayError`."""
+        asker = request.asker
         workspace = await self._workspace(asker.channel)
+        if isinstance(request.command, Command):
+            decoded = await self._decode(workspace, request.command.text)
+            command = replace(request.command, text=decoded.text)
+        else:
+            group, line = request.command
+            decoded = await self._decode(workspace, line)
+            command = parse(decoded.text, self._bot.commands.usages, group)
+        self._askers[asker.channel, asker.user] = asker
         starts = (command.group, command.verb) == (AVATAR, "start")
         if starts:
             await self._require_presence(workspace, asker.channel)
             self._starters[asker.channel] = asker
         actor = await self._people.actor(workspace, asker.user, asker.team)
-        ctx = CommandContext(command, asker.channel, actor, keys, message_id, names, session_id)
+        ctx = CommandContext(
+            command, asker.channel, actor, request.keys, request.message_id, decoded.names, request.session_id
+        )
         reply = await self._bot.commands.run(ctx)
         if reply is None:
-            if message_id in self._in_doubt:
+            if request.message_id in self._in_doubt:
                 raise Refused(IN_DOUBT, stage="store")
             return
         if starts:
@@ -168,156 +168,142 @@ class EventHandlers:
 
     # --- messages ----------------------------------------------------------------------------------------------------
 
-    def on_mention(self, post: SlackMessage) -> asyncio.Future[bool]:
-        """A message that mentions the avatar: a command, or something for it to say."""
-        return self._recorded(post, self._handle_mention)
+    def on_message(self, message: SlackMessage) -> Stored:
+        """Somebody wrote a message. Who does not mention the avatar is told nothing: a mark is the most."""
+        stored: Stored = asyncio.get_running_loop().create_future()
+        self._incoming.submit(message.channel, partial(self._process, message, stored))
+        return stored
 
-    async def _handle_mention(self, post: SlackMessage, asker: ReplyTarget) -> None:
-        raw = mrkdwn.without_mention(post.raw, post.workspace.bot_user)
+    async def _process(self, message: SlackMessage, stored: Stored) -> None:
+        """Take a message in as it reads now, and say in `stored` whether the database has it.
+
+        What the database refuses comes again, so the person only hears of it when the last delivery was in vain.
+        """
+        asker = ReplyTarget(message.channel, message.user, message.thread, team=message.team)
+        is_stored = True
+        async with self._answering(asker if message.is_addressed else None, message):
+            try:
+                raw = self._edits.text_now(message.channel, message.ts, message.raw)
+                if raw is not None and message.is_addressed:
+                    await self._handle_mention(replace(message, raw=raw), asker)
+                elif raw is not None:
+                    await self._receive(message, raw)
+            except StoreError as error:
+                is_stored = False
+                if message.is_last:
+                    raise
+                self._in_doubt.append(message.message_id)
+                log.warning("a message could not be taken in and is expected again", error=str(error))
+        stored.set_result(is_stored)
+
+    async def _handle_mention(self, message: SlackMessage, asker: ReplyTarget) -> None:
+        raw = mrkdwn.without_mention(message.raw, message.workspace.bot_user)
         # What was forwarded is never a command, and a mention of the bot with it is not a question for help.
-        found = command_line(raw, self._bot.commands.usages) if raw or not post.shared else None
+        found = command_line(raw, self._bot.commands.usages) if raw or not message.shared else None
         if found is not None:
-            group, line = found
-            if post.shared and is_to_be_said(found):
-                line = f"{line} {post.shared}"
-            await self._run_line(group, line, asker, post.keys, post.message_id)
+            if message.shared and is_to_be_said(found):
+                found = found[0], f"{found[1]} {message.shared}"
+            await self._run(CommandRequest(asker, found, message.keys, message.message_id))
         elif self._bot.settings.session.relay is RelayMode.OFF:
             raise Refused(NOT_RELAYED, stage="channel")
         else:
-            await self._receive(post, joined(raw, post.shared), addressed=True)
+            await self._receive(message, raw)
 
-    def on_message(self, post: SlackMessage) -> asyncio.Future[bool]:
-        """A message in a channel that mentions nobody of ours: nobody is told anything, a mark is the most."""
-        return self._recorded(post, self._handle_message, addressed=False)
-
-    async def _handle_message(self, post: SlackMessage, _asker: ReplyTarget) -> None:
-        await self._receive(post, joined(post.raw, post.shared), addressed=False)
-
-    async def _receive(self, post: SlackMessage, raw: str, *, addressed: bool) -> None:
-        if not addressed and self._bot.sessions.in_channel(post.channel) is None:
+    async def _receive(self, message: SlackMessage, raw: str) -> None:
+        """Hand `raw`, and what was forwarded with it, to the core as something to say."""
+        if not message.is_addressed and self._bot.sessions.in_channel(message.channel) is None:
             return
-        workspace = await self._workspace(post.channel)
-        actor = await self._people.actor(workspace, post.user, post.team)
-        decoded = await self._decode(workspace, raw)
+        workspace = await self._workspace(message.channel)
+        actor = await self._people.actor(workspace, message.user, message.team)
+        decoded = await self._decode(workspace, joined(raw, message.shared))
         receipt = await self._bot.relay.receive(
-            Message(post.channel, actor, decoded.text, post.keys, post.message_id, addressed, decoded.names)
+            Message(
+                channel=message.channel,
+                actor=actor,
+                text=decoded.text,
+                keys=message.keys,
+                message_id=message.message_id,
+                addressed=message.is_addressed,
+                names=decoded.names,
+            )
         )
         if receipt.is_missed:
-            self._mark_not_said(post)
+            self._mark_not_said(message)
 
-    def _mark_not_said(self, post: SlackMessage) -> None:
+    def _mark_not_said(self, message: SlackMessage) -> None:
         if self._bot.settings.session.reactions:
-            self._reactions.mark_not_said(post.channel, post.message_id)
+            self._reactions.mark_not_said(message.channel, message.message_id)
 
-    def on_edit(self, workspace: WorkspaceClient, channel: Channel, message: Payload) -> asyncio.Future[bool] | None:
-        """A message was edited: what still waits is said as it reads now."""
-        if not self._changes.edited(channel, message):
+    # --- edits and deletions -----------------------------------------------------------------------------------------
+
+    def on_edit(self, workspace: WorkspaceClient, channel: Channel, message: Payload) -> Stored | None:
+        """A message was edited: what still waits is said as it reads now. None: it has been changed again since."""
+        if not self._edits.edited(channel, message):
             return None
-        return self._changed(channel, partial(self._edited, workspace, channel, message))
-
-    async def _edited(self, workspace: WorkspaceClient, channel: Channel, message: Payload) -> None:
-        raw = own_words(message)
-        if mrkdwn.mentions(raw, workspace.bot_user):
-            raw = mrkdwn.without_mention(raw, workspace.bot_user)
-            found = command_line(raw, self._bot.commands.usages)
-            if found is not None and is_to_be_said(found):
-                raw = found[1].partition(" ")[2]
-        decoded = await self._decode(workspace, joined(raw, shared_words(message)))
-        await self._bot.relay.edit(channel, message_id_of(message), decoded.text, decoded.names)
-
-    def on_delete(self, channel: Channel, message: Payload) -> asyncio.Future[bool]:
-        """A message was deleted: it leaves the queue."""
-        self._changes.deleted(channel, message)
-        return self._changed(channel, partial(self._bot.relay.delete, channel, message_id_of(message)))
-
-    # --- what all have in common -------------------------------------------------------------------------------------
-
-    def _recorded(
-        self,
-        post: SlackMessage,
-        take: Callable[[SlackMessage, ReplyTarget], Awaitable[None]],
-        *,
-        addressed: bool = True,
-    ) -> asyncio.Future[bool]:
-        """Take a post in after what came before it in its channel. The future tells whether that is stored."""
-        stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        asker = ReplyTarget(post.channel, post.user, post.thread, team=post.team)
-
-        async def record() -> None:
-            raw = self._changes.text_now(post.channel, post.ts, post.raw)
-            if raw is not None:
-                await take(replace(post, raw=raw), asker)
-
-        told = asker if addressed else None
-        self._incoming.submit(post.channel, partial(self._record, post, told, record, stored))
+        stored: Stored = asyncio.get_running_loop().create_future()
+        self._incoming.submit(channel, partial(self._edit, workspace, channel, message, stored))
         return stored
 
-    async def _record(
-        self,
-        post: SlackMessage,
-        asker: ReplyTarget | None,
-        record: Callable[[], Awaitable[None]],
-        stored: asyncio.Future[bool],
-    ) -> None:
-        """Do it. What the database did not take comes again, so the person only hears of it when that was in vain."""
-        trouble: StoreError | None = None
+    async def _edit(self, workspace: WorkspaceClient, channel: Channel, message: Payload, stored: Stored) -> None:
+        async with self._answering(None):
+            raw = own_words(message)
+            if mrkdwn.mentions(raw, workspace.bot_user):
+                raw = mrkdwn.without_mention(raw, workspace.bot_user)
+                found = command_line(raw, self._bot.commands.usages)
+                if found is not None and is_to_be_said(found):
+                    raw = found[1].partition(" ")[2]
+            decoded = await self._decode(workspace, joined(raw, shared_words(message)))
+            await self._bot.relay.edit(channel, message_id_of(message), decoded.text, decoded.names)
+            await self._settle_behind_session(channel, stored)
 
-        async def attempt() -> None:
-            nonlocal trouble
-            try:
-                await record()
-            except StoreError as error:
-                trouble = error
-                if post.is_last:
-                    raise
-                self._in_doubt.append(post.message_id)
-                log.warning("a message could not be taken in and is expected again", error=str(error))
+    def on_delete(self, channel: Channel, message: Payload) -> Stored:
+        """A message was deleted: it leaves the queue."""
+        self._edits.deleted(channel, message)
+        stored: Stored = asyncio.get_running_loop().create_future()
+        self._incoming.submit(channel, partial(self._delete, channel, message, stored))
+        return stored
 
-        if not await self._guarded(asker, attempt) and asker is None:
-            self._mark_not_said(post)
-        _settle(stored, is_stored=trouble is None)
+    async def _delete(self, channel: Channel, message: Payload, stored: Stored) -> None:
+        async with self._answering(None):
+            await self._bot.relay.delete(channel, message_id_of(message))
+            await self._settle_behind_session(channel, stored)
 
-    def _changed(self, channel: Channel, change: Callable[[], Awaitable[None]]) -> asyncio.Future[bool]:
-        """Change what waits, after what came before it in the channel. The future is done when the session has done it.
+    async def _settle_behind_session(self, channel: Channel, stored: Stored) -> None:
+        """`stored` is done once the session has done what it was handed.
 
         A session that ends before leaves it open: the event is not acknowledged, comes again and finds nothing to do.
         """
-        stored: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-        async def done() -> None:
-            _settle(stored, is_stored=True)
+        async def settle() -> None:
+            stored.set_result(True)
 
-        async def apply() -> None:
-            await change()
-            running = self._bot.sessions.in_channel(channel)
-            if running is None:
-                await done()
-            else:
-                running.mailbox.post(done)
+        running = self._bot.sessions.in_channel(channel)
+        if running is None:
+            await settle()
+        else:
+            running.mailbox.post(settle)
 
-        self._incoming.submit(channel, partial(self._guarded, None, apply))
-        return stored
+    # --- what all have in common -------------------------------------------------------------------------------------
 
-    def _later(self, asker: ReplyTarget, work: Callable[[], Awaitable[None]]) -> None:
-        self._incoming.submit(asker.channel, partial(self._guarded, asker, work))
-
-    async def _guarded(self, asker: ReplyTarget | None, work: Callable[[], Awaitable[None]]) -> bool:
-        """Do it; whatever goes wrong becomes a sentence for who asked, where somebody did. Whether all went well."""
+    @asynccontextmanager
+    async def _answering(self, asker: ReplyTarget | None, message: SlackMessage | None = None) -> AsyncIterator[None]:
+        """Whatever goes wrong in the block becomes a sentence for who asked; where nobody did, a mark on `message`."""
         try:
-            await work()
+            yield
         except Refused as refusal:
             sentence = str(refusal)
         except AvatarRelayError as error:
             sentence, reference = sentences.failure(error)
             log.error("something could not be taken in", reference=reference, error=str(error))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, who asked must read something (rule 10)
-            sentence, told = sentences.failure(AvatarRelayError("unexpected"))
-            report_unexpected("something could not be taken in", error, told=told)
+            sentence, reference = sentences.failure(AvatarRelayError("unexpected"))
+            report_unexpected("something could not be taken in", error, told=reference)
         else:
-            return True
+            return
         if asker is not None:
             self._outbox.reply_ephemeral(asker, Reply(sentence, Visibility.PRIVATE))
-        return False
+        elif message is not None:
+            self._mark_not_said(message)
 
     async def _workspace(self, channel: Channel) -> WorkspaceClient:
         workspace = await self._workspaces.find(channel.workspace)
@@ -331,8 +317,3 @@ class EventHandlers:
             person=partial(self._people.name, workspace),
             group=partial(self._people.group_name, workspace),
         )
-
-
-def _settle(stored: asyncio.Future[bool], *, is_stored: bool) -> None:
-    if not stored.done():
-        stored.set_result(is_stored)

@@ -1,4 +1,4 @@
-"""The bolt listeners: they acknowledge, and hand over what came to those who take it in.
+"""The bolt listeners: they acknowledge, and hand over what came to those who carry it out.
 
 The same listeners serve Socket Mode and HTTP. Commands, buttons and forms, which Slack sends once and which a person
 waits for, are acknowledged before anything else. Messages, which Slack sends again, are acknowledged when what they
@@ -13,13 +13,14 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
 
 from adapters.chat.slack import mrkdwn
 from adapters.chat.slack.app import failed
 from adapters.chat.slack.blocks import PRESSED
 from adapters.chat.slack.client import WorkspaceClient
-from adapters.chat.slack.events import EventDelivery, NotPersisted, SlackMessage, delivery_of, post_of
-from adapters.chat.slack.handlers import EventHandlers
+from adapters.chat.slack.events import EventDelivery, NotPersisted, Stored, delivery_of, slack_message
+from adapters.chat.slack.handlers import CommandRequest, EventHandlers
 from adapters.chat.slack.home import Home
 from adapters.chat.slack.lifecycle import AppLifecycle
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
@@ -32,7 +33,7 @@ from adapters.chat.slack.rate_limited_log import RateLimitedLog
 from adapters.chat.slack.strings import NOT_INSTALLED
 from adapters.chat.slack.users import UserCache
 from adapters.chat.slack.workspaces import Workspaces
-from bot.commands.parser import ADMIN, AVATAR
+from bot.commands.parser import ADMIN, AVATAR, Command
 from bot.core.models import Channel
 from bot.core.ports import Clock
 from bot.core.tasks import TaskSet
@@ -46,9 +47,6 @@ _NOT_OURS = "something came from a workspace in which the Slack app is not insta
 
 _FAREWELLS = ("app_uninstalled", "tokens_revoked")
 """Events that end an installation; they come together, so the second finds none."""
-
-Stored = asyncio.Future[bool]
-"""Whether what an event causes is stored."""
 
 STORED_WITHIN = 2.0
 """Seconds of real time after which an event that is not stored is left to be delivered again; Slack waits 3 s."""
@@ -66,12 +64,12 @@ class Listeners:
         clock: Clock,
         workspaces: Workspaces,
         origins: Origins,
-        intake: EventHandlers,
+        handlers: EventHandlers,
         people: UserCache,
         panels: Panels,
         modals: Modals,
         home: Home,
-        departures: AppLifecycle,
+        lifecycle: AppLifecycle,
         outbox: Outbox,
     ) -> None:
         self._settings = settings
@@ -79,17 +77,18 @@ class Listeners:
         self._workspaces = workspaces
         self._origins = origins
         self._outbox = outbox
-        self._intake = intake
+        self._handlers = handlers
         self._people = people
         self._panels = panels
         self._modals = modals
         self._home = home
-        self._departures = departures
+        self._lifecycle = lifecycle
         self._tasks = TaskSet()
 
     def listen(self, app: AsyncApp) -> None:
         """Register every listener."""
         app.error(failed)
+        app.use(self._messages)
         word = self._settings.slack.command
         app.command(f"/{word}")(self._slash(AVATAR))
         app.command(f"/{word}-admin")(self._slash(ADMIN))
@@ -97,8 +96,6 @@ class Listeners:
         app.shortcut(SAY_THIS)(self._say_this)
         app.shortcut(START_HERE)(self._start_here)
         app.view(CALLBACK)(self._submitted)
-        app.event("app_mention")(self._event(self._mention))
-        app.event("message")(self._event(self._message))
         app.event("app_home_opened")(self._event(self._home_opened))
         app.event(re.compile(r"subteam_\w+"))(self._event(self._groups_changed))
         app.event(re.compile(r"(channel|group)_(archive|deleted|left)"))(self._event(self._channel_gone))
@@ -122,7 +119,7 @@ class Listeners:
             if group == AVATAR and words.split() == ["start", "choose"]:
                 self._tasks.create_task(self._modals.open(asker, str(body["trigger_id"])), name="slack modal")
                 return
-            self._intake.on_command(group, words, asker, _interaction_keys(body))
+            self._handlers.on_command(CommandRequest(asker, (group, words), _interaction_keys(body)))
 
         return listener
 
@@ -138,13 +135,15 @@ class Listeners:
         thread = body.get("message", {}).get("thread_ts")
         asker = await self._asker(body, str(place), thread=thread, response_url=body.get("response_url"))
         if asker is not None:
-            self._intake.on_button(verb, action.get("value"), asker, _interaction_keys(body))
+            command, keys = Command(AVATAR, verb), _interaction_keys(body)
+            self._handlers.on_command(CommandRequest(asker, command, keys, session_id=action.get("value")))
 
     async def _say_this(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
         asker = await self._asker(body, str(body["channel"]["id"]), response_url=body.get("response_url"))
         if asker is not None:
-            self._intake.say(words_of(body["message"]), asker, _interaction_keys(body))
+            command = Command(AVATAR, "say", words_of(body["message"]))
+            self._handlers.on_command(CommandRequest(asker, command, _interaction_keys(body)))
 
     async def _start_here(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
@@ -160,7 +159,8 @@ class Listeners:
         await ack()
         asker = await self._asker(body, answer.channel)
         if asker is not None:
-            self._intake.on_modal(answer.command, asker, (f"slack:view:{body['view']['id']}",))
+            keys = (f"slack:view:{body['view']['id']}",)
+            self._handlers.on_command(CommandRequest(asker, answer.command, keys))
 
     async def _asker(
         self, body: Payload, channel: str, *, thread: str | None = None, response_url: str | None = None
@@ -177,32 +177,33 @@ class Listeners:
 
     # --- events ------------------------------------------------------------------------------------------------------
 
-    def _event(self, take: "Callable[[Heard], Stored | None]") -> Callable[..., Awaitable[None]]:
-        """A listener that returns, and so lets bolt acknowledge the event, once what the event causes is stored.
+    async def _messages(
+        self, body: dict[str, Any], request: AsyncBoltRequest, next_: Callable[[], Awaitable[BoltResponse]]
+    ) -> BoltResponse:
+        """The last middleware: acknowledges a message or a mention once what it causes is stored.
 
-        It raises `NotPersisted` where the database is in trouble, and `TimeoutError` where storing takes too long; what
-        has begun goes on, and the core knows the event when it comes again.
+        So bolt need not ask one listener after the other, half of the work for a message (measured).
+
+        Raises `NotPersisted` or `StoreError` where the database is in trouble, and `TimeoutError` where storing takes
+        too long; what has begun goes on, and the core knows the event when it comes again.
         """
+        if body.get("type") != "event_callback" or body.get("event", {}).get("type") not in ("message", "app_mention"):
+            return await next_()
+        async with asyncio.timeout(STORED_WITHIN):
+            heard = await self._heard(body, request)
+            stored = None if heard is None else self._message(heard)
+            if stored is not None and not await asyncio.shield(stored):
+                raise NotPersisted
+        return BoltResponse(status=200)
 
-        async def listener(body: dict[str, Any], request: AsyncBoltRequest) -> None:
-            async with asyncio.timeout(STORED_WITHIN):
-                workspace = await self._origins.workspace(body)
-                event = body["event"]
-                if workspace is None:
-                    if event.get("type") not in _FAREWELLS:
-                        self._log.warning(_NOT_OURS, kind=str(event.get("type")))
-                    return
-                heard = Heard(workspace, event, delivery_of(request), author_team(body), claim_of(body))
-                stored = take(heard)
-                if stored is not None and not await asyncio.shield(stored):
-                    raise NotPersisted
-
-        return listener
-
-    def _mention(self, heard: "Heard") -> Stored | None:
-        if not _is_of_a_person(heard.event, heard.workspace):
-            return None
-        return self._intake.on_mention(self._post(heard))
+    async def _heard(self, body: dict[str, Any], request: AsyncBoltRequest) -> "Heard | None":
+        """The event, with where it comes from; None if the app is not installed there. Raises `StoreError`."""
+        workspace, event = await self._origins.workspace(body), body["event"]
+        if workspace is not None:
+            return Heard(workspace, event, delivery_of(request), author_team(body), claim_of(body))
+        if event.get("type") not in _FAREWELLS:
+            self._log.warning(_NOT_OURS, kind=str(event.get("type")))
+        return None
 
     def _message(self, heard: "Heard") -> Stored | None:
         workspace, event = heard.workspace, heard.event
@@ -212,18 +213,18 @@ class Listeners:
             return self._edited(workspace, channel, event)
         if subtype == "message_deleted":
             previous = event.get("previous_message")
-            return self._intake.on_delete(channel, previous) if previous else None
+            return self._handlers.on_delete(channel, previous) if previous else None
         if not _is_of_a_person(event, workspace):
             self._find_panel(workspace, channel, event)
-        elif subtype not in _SPOKEN_SUBTYPES or self._settings.session.relay is not RelayMode.ALL:
             return None
-        elif not mrkdwn.mentions(str(event.get("text", "")), workspace.bot_user):
-            # The same post with a mention comes as `app_mention` too, and is taken in there.
-            return self._intake.on_message(self._post(heard))
-        return None
-
-    def _post(self, heard: "Heard") -> SlackMessage:
-        return post_of(heard.workspace, self._channel(heard), heard.event, heard.delivery, heard.team)
+        if event["type"] == "message" and (
+            subtype not in _SPOKEN_SUBTYPES
+            or self._settings.session.relay is not RelayMode.ALL
+            # It comes as `app_mention` too, and is taken in there.
+            or mrkdwn.mentions(str(event.get("text", "")), workspace.bot_user)
+        ):
+            return None
+        return self._handlers.on_message(slack_message(workspace, channel, event, heard.delivery, heard.team))
 
     def _channel(self, heard: "Heard") -> Channel:
         return self._origins.channel(heard.workspace, str(heard.event["channel"]))
@@ -233,7 +234,7 @@ class Listeners:
         # Slack also calls it a change when a link gets its preview, or a thread its first answer.
         if not _is_of_a_person(message, workspace) or words_of(message) == words_of(before):
             return None
-        return self._intake.on_edit(workspace, channel, message)
+        return self._handlers.on_edit(workspace, channel, message)
 
     def _find_panel(self, workspace: WorkspaceClient, channel: Channel, event: Payload) -> None:
         if event.get("bot_id") != workspace.bot_id:
@@ -242,6 +243,17 @@ class Listeners:
             kind, _, session_id = str(block.get("block_id", "")).partition(":")
             if kind == "panel":
                 self._panels.found(channel, session_id, str(event["ts"]))
+
+    def _event(self, handle: Callable[["Heard"], None]) -> Callable[..., Awaitable[None]]:
+        """A listener for events of which nothing needs to be stored before they are acknowledged."""
+
+        async def listener(body: dict[str, Any], request: AsyncBoltRequest) -> None:
+            async with asyncio.timeout(STORED_WITHIN):
+                heard = await self._heard(body, request)
+            if heard is not None:
+                handle(heard)
+
+        return listener
 
     def _home_opened(self, heard: "Heard") -> None:
         if heard.event.get("tab") == "home":
@@ -260,17 +272,17 @@ class Listeners:
             self._leave(heard, "left")
 
     def _leave(self, heard: "Heard", what: str) -> None:
-        self._tasks.create_task(self._departures.leave_channel(self._channel(heard), what), name="slack channel gone")
+        self._tasks.create_task(self._lifecycle.leave_channel(self._channel(heard), what), name="slack channel gone")
 
     def _uninstalled(self, heard: "Heard") -> None:
         if heard.event["type"] == "tokens_revoked" and not heard.event.get("tokens", {}).get("bot"):
             return
         workspace, organisation = heard.workspace, heard.workspace.organisation
         if organisation is None or heard.claim.organisation == organisation:
-            leaving = self._departures.leave_installation(workspace)
+            leaving = self._lifecycle.leave_installation(workspace)
         else:
             # It is one workspace's, and the organisation may still have its own.
-            leaving = self._departures.team_access(organisation, [workspace.team_id], is_granted=False)
+            leaving = self._lifecycle.team_access(organisation, [workspace.team_id], is_granted=False)
         self._tasks.create_task(leaving, name="slack uninstalled")
 
     def _team_access_changed(self, heard: "Heard") -> None:
@@ -279,7 +291,7 @@ class Listeners:
             return
         teams = [team for team in heard.event.get("team_ids") or () if isinstance(team, str)]
         is_granted = heard.event["type"] == "team_access_granted"
-        changing = self._departures.team_access(organisation, teams, is_granted=is_granted)
+        changing = self._lifecycle.team_access(organisation, teams, is_granted=is_granted)
         self._tasks.create_task(changing, name="slack team access")
 
 

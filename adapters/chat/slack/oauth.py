@@ -79,7 +79,7 @@ class InstallPages:
                 return _page(NOT_YOURS, 400)
             if request.query.get("error") or not code:
                 return _page(REFUSED, 400)
-            done = await self._take(code)
+            done = await self._exchange(code)
         except SlackError as refusal:
             log.warning("an installation was refused", error=refusal.error)
             return _page(REFUSED, 400)
@@ -90,7 +90,7 @@ class InstallPages:
         answer.del_cookie(COOKIE, path=REDIRECT_PATH)
         return answer
 
-    async def _take(self, code: str) -> str:
+    async def _exchange(self, code: str) -> str:
         """Exchange the code, and keep the installation. Returns what to tell whoever installed the app."""
         if self.workspaces is None or self.session is None:
             raise SlackUnavailable("the bot is not up yet")
@@ -106,12 +106,12 @@ class InstallPages:
         who = await call(client, "auth.test")
         team, enterprise = granted.get("team") or {}, granted.get("enterprise") or {}
         # What was granted has the last word: it says for whom the token is.
-        told = {
+        origin = {
             "is_enterprise_install": granted.get("is_enterprise_install"),
             "enterprise_id": enterprise.get("id") or who.get("enterprise_id"),
             "team_id": team.get("id") or who["team_id"],
         }
-        installation = await described({**who, **told}, token, client)
+        installation = await described({**who, **origin}, token, client)
         await self.workspaces.add(installation)
         if installation.is_of_organisation:
             return DONE_FOR_ALL.format(team=enterprise.get("name") or "your company", command=slack.command)

@@ -45,21 +45,21 @@ CONNECTING = 10.0
 
 _SPOKEN = {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG}
 
-Take = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
-"""Takes an envelope in and returns what to acknowledge it with beside its id; None: do not acknowledge it."""
+Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
+"""Handles an envelope and returns what to acknowledge it with beside its id; None: do not acknowledge it."""
 
 
 class SocketModeConnections:
     """As many open sockets as wished, for as long as `run` runs."""
 
     def __init__(
-        self, client: AsyncWebClient, session: aiohttp.ClientSession, clock: Clock, take: Take, *, number: int
+        self, client: AsyncWebClient, session: aiohttp.ClientSession, clock: Clock, handle: Handler, *, number: int
     ) -> None:
         """`client` carries the app-level token; `number` is how many sockets to hold."""
         self._client = client
         self._session = session
         self._clock = clock
-        self._take = take
+        self._handle = handle
         self._number = number
         self._open: dict[int, SocketModeConnection] = {}
         self._acknowledging = TaskSet()
@@ -126,7 +126,7 @@ class SocketModeConnections:
         except (SlackUnavailable, aiohttp.ClientError, TimeoutError, OSError, KeyError) as error:
             log.warning("no connection to Slack", error=told(error))
         else:
-            return SocketModeConnection(websocket, self._clock, self._take, self._acknowledging)
+            return SocketModeConnection(websocket, self._clock, self._handle, self._acknowledging)
         return None
 
 
@@ -134,11 +134,11 @@ class SocketModeConnection:
     """One websocket, from `hello` to its end."""
 
     def __init__(
-        self, websocket: aiohttp.ClientWebSocketResponse, clock: Clock, take: Take, acknowledging: TaskSet
+        self, websocket: aiohttp.ClientWebSocketResponse, clock: Clock, handle: Handler, acknowledging: TaskSet
     ) -> None:
         self._websocket = websocket
         self._clock = clock
-        self._take = take
+        self._handle = handle
         self._acknowledging = acknowledging
         self._heard_at = clock.monotonic()
         self._ready = asyncio.Event()
@@ -199,7 +199,7 @@ class SocketModeConnection:
             self._acknowledging.create_task(self._answer(message), name="slack envelope")
 
     async def _answer(self, envelope: dict[str, Any]) -> None:
-        payload = await self._take(envelope)
+        payload = await self._handle(envelope)
         if payload is None:
             return
         answer: dict[str, Any] = {"envelope_id": envelope["envelope_id"]}

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -56,6 +57,12 @@ async def browser(slack: SlackDriver) -> AsyncIterator[Browser]:
         yield Browser(session, local_address(slack.bot))
 
 
+def kept_installations(folder: Path) -> list[tuple[object, ...]]:
+    """The installations in the database, as they stand there."""
+    with closing(sqlite3.connect(folder / "platform.sqlite3")) as database:
+        return database.execute("select * from installations").fetchall()
+
+
 async def start_in(slack: SlackDriver, team: Team) -> str:
     """Start an avatar in another workspace; what the person reads."""
     twin: FakeSlack = slack.twin
@@ -76,9 +83,7 @@ async def test_another_workspace_installs_the_app_and_uses_it(slack: SlackDriver
 async def test_tokens_are_encrypted_in_the_database(slack: SlackDriver, browser: Browser, tmp_path: Path) -> None:
     team = slack.twin.add_team("Elsewhere")
     await browser.back(await browser.agree(await browser.begin(), team))
-    with sqlite3.connect(tmp_path / "platform.sqlite3") as database:
-        rows = database.execute("select * from installations").fetchall()
-    database.close()
+    rows = kept_installations(tmp_path)
     assert len(rows) == 1
     assert team.bot_token not in str(rows)
 

@@ -70,6 +70,8 @@ async def test_a_frame_that_is_no_message_costs_nothing(slack: SlackDriver) -> N
 
 
 ODD_EVENTS: list[dict[str, Any]] = [
+    {},
+    {"type": ["message"]},
     {"type": "message"},
     {"type": "message", "channel": 7, "user": [], "text": {}},
     {"type": "message", "channel": "C1", "subtype": "message_changed", "message": 7},
@@ -89,7 +91,7 @@ async def test_listeners_that_fail_take_nothing_with_them_and_are_logged_whole_o
             for event in ODD_EVENTS:
                 body = {"team_id": slack.twin.team.id, "type": "event_callback", "event_id": "Ev1", "event": event}
                 # A delivery that nobody understands is acknowledged: it would fail again and again.
-                assert await adapter._take({"type": "events_api", "payload": body}) == {}
+                assert await adapter._answer_envelope({"type": "events_api", "payload": body}) == {}
         failed = [entry for entry in logs if entry["event"] == "something from Slack was not understood"]
     assert failed
     assert sum("exc_info" in entry for entry in failed) == len({entry["reference"] for entry in failed})
