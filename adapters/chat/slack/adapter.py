@@ -122,7 +122,13 @@ class SlackAdapter:
         self._reactions = Reactions(self._outgoing, self._workspaces)
         self._intake = EventHandlers(bot, self._incoming, self._workspaces, self._people, self._outbox, self._reactions)
         self._panels = Panels(
-            self._store, bot.clock, self._outgoing, self._workspaces.find, wording, self._intake.cannot_show
+            self._store,
+            bot.clock,
+            bot.sessions.view,
+            self._outgoing,
+            self._workspaces.find,
+            wording,
+            self._intake.cannot_show,
         )
         self._listeners = Listeners(
             self._settings,
@@ -148,9 +154,10 @@ class SlackAdapter:
         self._is_up = False
         await self._listeners.close()
         await self._incoming.close()
+        self._panels.hurry()
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT):
-                await self._panels.finish()
+                await self._panels.drained()
                 await self._outgoing.idle()
         except TimeoutError:
             log.warning("Slack is too slow: something was not shown before the end")
@@ -177,7 +184,7 @@ class SlackAdapter:
         await self._workspaces.sign_in()
         if self._pages:
             self._pages.workspaces, self._pages.session = self._workspaces, self._session
-        self._panels.restore(self._bot.sessions.view)
+        self._panels.restore()
         if self._web is not None:
             self._web.app = self._app
             self._is_up = True
@@ -249,7 +256,7 @@ class SlackAdapter:
         """Show what happened in a channel."""
         match event:
             case SessionChanged(view=view):
-                self._panels.change(view)
+                self._panels.show(view)
             case UtteranceChanged():
                 self._show_utterance(event)
             case Notice(channel=channel, session_id=session_id, reply=reply, occasion=occasion):
