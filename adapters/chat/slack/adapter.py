@@ -119,7 +119,7 @@ class SlackAdapter:
         self._departures.workspaces = self._workspaces
         self._people = UserCache(bot.clock)
         self._outbox = Outbox(self._outgoing, self._workspaces, self._session, wording)
-        self._reactions = Reactions(self._outgoing, self._workspaces)
+        self._reactions = Reactions(self._workspaces, bot.clock)
         self._intake = EventHandlers(bot, self._incoming, self._workspaces, self._people, self._outbox, self._reactions)
         self._panels = Panels(
             self._store,
@@ -159,9 +159,11 @@ class SlackAdapter:
             async with asyncio.timeout(DRAIN_TIMEOUT):
                 await self._panels.drained()
                 await self._outgoing.idle()
+                await self._reactions.drained()
         except TimeoutError:
             log.warning("Slack is too slow: something was not shown before the end")
         await self._panels.close()
+        await self._reactions.close()
         await self._outgoing.close()
         await self._departures.close()
         await self._session.close()
@@ -276,7 +278,7 @@ class SlackAdapter:
     def _show_utterance(self, event: UtteranceChanged) -> None:
         session, utterance = self._settings.session, event.utterance
         if session.reactions:
-            self._reactions.mark(event.channel, utterance)
+            self._reactions.show(event.channel, utterance)
         if not event.answer or not utterance.state.is_final or session.answers is AnswerPlacement.OFF:
             return
         thread = answered_in(utterance.message_id)

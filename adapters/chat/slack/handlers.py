@@ -204,10 +204,13 @@ class EventHandlers:
         )
         if receipt.is_missed:
             self._mark_not_said(post)
+        elif receipt.utterance is not None and self._bot.settings.session.reactions:
+            # Told here, since the core tells only what becomes of it from now on.
+            self._reactions.accepted(post.channel, receipt.utterance)
 
     def _mark_not_said(self, post: SlackMessage) -> None:
         if self._bot.settings.session.reactions:
-            self._reactions.mark_not_said(post.channel, post.message_id)
+            self._reactions.mark_not_spoken(post.channel, post.message_id)
 
     def on_edit(self, workspace: WorkspaceClient, channel: Channel, message: Payload) -> asyncio.Future[bool] | None:
         """A message was edited: what still waits is said as it reads now."""
@@ -228,6 +231,7 @@ class EventHandlers:
     def on_delete(self, channel: Channel, message: Payload) -> asyncio.Future[bool]:
         """A message was deleted: it leaves the queue."""
         self._changes.deleted(channel, message)
+        self._reactions.forget(channel, message_id_of(message))
         return self._changed(channel, partial(self._bot.relay.delete, channel, message_id_of(message)))
 
     # --- what all have in common -------------------------------------------------------------------------------------
