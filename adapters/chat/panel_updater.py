@@ -9,7 +9,7 @@ posts and edits, and says what a refusal means.
 import asyncio
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import structlog
 
@@ -17,12 +17,11 @@ from adapters.chat.redraw import RETRY_DELAYS, Drawn, NotDrawn
 from bot.core.backoff import Backoff
 from bot.core.errors import StoreError
 from bot.core.models import PanelMessage
-from bot.core.ports import Clock
 from bot.core.tasks import TaskSet
 from bot.core.unexpected import report_unexpected
 from bot.core.views import SessionView
+from bot.facade import Bot
 from bot.sessions.panel import panel_of
-from bot.store.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +29,6 @@ UPDATE_INTERVAL = 2.0
 """Seconds between two drawings of a panel, its last one excepted. Discord lets a bot edit about five times in five
 seconds, for everything in a channel together; Slack lets about one message a second into a channel, and the panel must
 not take all of it (docs.slack.dev, rate limits)."""
-
-ViewOf = Callable[[str], Awaitable[SessionView | None]]
 
 
 class PanelState:
@@ -69,12 +66,11 @@ class PanelState:
 class PanelUpdater(ABC):
     """Every panel of one platform in this process."""
 
-    def __init__(self, platform: str, store: Store, clock: Clock, view_of: ViewOf) -> None:
-        """`view_of` finds a session by its id, whatever became of it."""
+    def __init__(self, platform: str, bot: Bot) -> None:
         self._platform = platform
-        self._store = store
-        self._clock = clock
-        self._view_of = view_of
+        self._clock = bot.clock
+        self._sessions = bot.sessions
+        self._store = bot.sessions.services.store
         self._panels: dict[str, PanelState] = {}
         self._tasks = TaskSet()
         self._is_leaving = False
@@ -168,7 +164,7 @@ class PanelUpdater(ABC):
 
     async def _take_up(self, kept: PanelMessage) -> None:
         """Keep the panel right if its session is known, else forget it. May be done twice. Raises `StoreError`."""
-        view = await self._view_of(kept.session_id)
+        view = await self._sessions.view(kept.session_id)
         if view is None or not self._is_reference(kept.reference):
             # Where nobody can tell where it stands, a session that goes on is given a new one.
             log.info("forgetting a panel", session=kept.session_id, reference=kept.reference)

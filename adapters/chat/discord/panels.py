@@ -25,8 +25,7 @@ class Panels(PanelUpdater):
     """The panels in every server. A reference is the id of the message."""
 
     def __init__(self, bot: Bot, connection: DiscordRest) -> None:
-        super().__init__(PLATFORM, bot.sessions.services.store, bot.clock, bot.sessions.view)
-        self._sessions = bot.sessions
+        super().__init__(PLATFORM, bot)
         self._connection = connection
 
     def _looks_of(self, view: SessionView) -> dict[str, object]:

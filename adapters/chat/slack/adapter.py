@@ -121,15 +121,7 @@ class SlackAdapter:
         self._outbox = Outbox(self._outgoing, self._workspaces, self._session, wording)
         self._reactions = Reactions(self._workspaces, bot.clock)
         self._intake = EventHandlers(bot, self._incoming, self._workspaces, self._people, self._outbox, self._reactions)
-        self._panels = Panels(
-            self._store,
-            bot.clock,
-            bot.sessions.view,
-            self._outgoing,
-            self._workspaces.find,
-            wording,
-            self._intake.cannot_show,
-        )
+        self._panels = Panels(bot, self._outgoing, self._workspaces.find, wording, self._intake.cannot_show)
         self._listeners = Listeners(
             self._settings,
             bot.clock,

@@ -3,22 +3,20 @@
 They are drawn behind what goes out to the channel already. One whose first posting got lost is recognised when Slack
 tells us of it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from cachetools import LRUCache
 
 from adapters.chat.keyed_queue import KeyedTaskQueue
-from adapters.chat.panel_updater import PanelUpdater, ViewOf
+from adapters.chat.panel_updater import PanelUpdater
 from adapters.chat.redraw import Drawn, NotDrawn
 from adapters.chat.slack.blocks import CommandRenamer, message_of_panel
 from adapters.chat.slack.client import SlackError, SlackUnavailable, WorkspaceClient, drawn_after
 from adapters.chat.slack.outbox import QUIET
 from bot.core.models import Channel
-from bot.core.ports import Clock
 from bot.core.views import SessionView
+from bot.facade import Bot
 from bot.sessions.panel import panel_of
-from bot.store.store import Store
 
 WorkspaceOf = Callable[[str], Awaitable[WorkspaceClient | None]]
 Undrawable = Callable[[Channel, str], None]
@@ -32,9 +30,7 @@ class Panels(PanelUpdater):
 
     def __init__(
         self,
-        store: Store,
-        clock: Clock,
-        view_of: ViewOf,
+        bot: Bot,
         outgoing: KeyedTaskQueue,
         workspace_of: WorkspaceOf,
         wording: CommandRenamer,
@@ -42,7 +38,7 @@ class Panels(PanelUpdater):
     ) -> None:
         """`outgoing`: what goes to a channel, in order. `undrawable` is told why a first panel cannot be posted, once
         for each session."""
-        super().__init__("slack", store, clock, view_of)
+        super().__init__("slack", bot)
         self._outgoing = outgoing
         self._workspace_of = workspace_of
         self._wording = wording
@@ -93,11 +89,8 @@ class Panels(PanelUpdater):
         if workspace is None:
             raise NotDrawn(Drawn.NEVER, "the app is no longer in the workspace")
         message = {"channel": view.channel.id, **self._looks_of(view), **arguments}
-        try:
-            async with self._outgoing.turn(view.channel):
-                return await workspace.call(method, **message)
-        except asyncio.QueueFull as error:
-            raise NotDrawn(Drawn.AGAIN, str(error)) from error
+        async with self._outgoing.turn(view.channel):
+            return await workspace.call(method, **message)
 
 
 def _reference(channel: Channel, ts: str) -> str:

@@ -88,3 +88,23 @@ async def test_channels_that_wait_for_slack_do_not_hold_up_the_others(
 
     slack_answers.set()
     await queues.idle()
+
+
+async def test_a_turn_comes_after_what_was_put_before_and_holds_up_what_is_behind(queues: KeyedTaskQueue) -> None:
+    crowd = Crowd()
+    queues.submit("channel", crowd.work(1))
+    async with queues.turn("channel"):
+        queues.submit("channel", crowd.work(2))
+        await asyncio.sleep(0.01)
+        assert crowd.done == [1]
+    await queues.idle()
+    assert crowd.done == [1, 2]
+
+
+@pytest.mark.parametrize(("drops_oldest", "done"), [(False, [0, 1, 2]), (True, [7, 8, 9])])
+async def test_queue_that_is_full_leaves_out_the_newest_or_the_oldest(drops_oldest: bool, done: list[int]) -> None:
+    queues, crowd = KeyedTaskQueue("test", max_queued=3, drops_oldest=drops_oldest), Crowd()
+    taken = [queues.submit("channel", crowd.work(number)) for number in range(10)]
+    assert taken == [drops_oldest or number < 3 for number in range(10)]
+    await queues.idle()
+    assert crowd.done == done
