@@ -1,6 +1,6 @@
 """Work in order, one queue for each key: what has the same key runs one after the other, different keys side by side.
 
-What comes in of a channel and what goes out to it each have a queue, so neither overtakes itself. Knows no Slack."""
+What comes in of a channel and what goes out to it each have a queue, so neither overtakes itself. Knows no platform."""
 
 import asyncio
 from collections import deque
@@ -26,9 +26,16 @@ Work = Callable[[], Awaitable[object]]
 class KeyedTaskQueue:
     """Queues that exist while something waits in them. Work must not raise; what it raises is logged."""
 
-    def __init__(self, name: str, *, at_once: int | None = None) -> None:
-        """`name` is for the log. `at_once`: how many queues work at the same time; None sets no limit."""
+    def __init__(
+        self, name: str, *, at_once: int | None = None, max_queued: int = MAX_QUEUED, drops_oldest: bool = False
+    ) -> None:
+        """`name` is for the log. `at_once`: how many queues work at the same time; None sets no limit.
+
+        drops_oldest: where `max_queued` wait, the oldest is left out and not the newest; not for a queue of turns.
+        """
         self._name = name
+        self._max_queued = max_queued
+        self._drops_oldest = drops_oldest
         self._room = None if at_once is None else asyncio.Semaphore(at_once)
         self._waiting: dict[Hashable, deque[Work]] = {}
         self._tasks = TaskSet()
@@ -37,16 +44,38 @@ class KeyedTaskQueue:
 
     def submit(self, key: Hashable, work: Work) -> bool:
         """Run `work` after everything that was put into the same queue before. Never waits. False: it is left out."""
-        lane = self._waiting.get(key)
-        if lane is None:
-            lane = self._waiting[key] = deque()
+        queue = self._waiting.get(key)
+        if queue is None:
+            queue = self._waiting[key] = deque()
             self._idle.clear()
-            self._tasks.create_task(self._drain(key, lane), name=f"{self._name} {key}")
-        if len(lane) >= MAX_QUEUED:
-            log.error("too much waits, so this is left out", lane=f"{self._name} {key}", waiting=len(lane))
-            return False
-        lane.append(work)
+            self._tasks.create_task(self._drain(key, queue), name=f"{self._name} {key}")
+        if len(queue) >= self._max_queued:
+            log.error("too much waits, so something is left out", queue=f"{self._name} {key}", waiting=len(queue))
+            if not self._drops_oldest:
+                return False
+            queue.popleft()
+        queue.append(work)
         return True
+
+    @asynccontextmanager
+    async def turn(self, key: Hashable) -> AsyncIterator[None]:
+        """The caller's own turn in a queue: wait until it comes; what is behind it waits meanwhile.
+
+        Raises `asyncio.QueueFull` if too much waits.
+        """
+        has_come, is_over = asyncio.Event(), asyncio.Event()
+
+        async def wait() -> None:
+            has_come.set()
+            await is_over.wait()
+
+        if not self.submit(key, wait):
+            raise asyncio.QueueFull(f"too much waits in {self._name} {key}")
+        try:
+            await has_come.wait()
+            yield
+        finally:
+            is_over.set()
 
     async def idle(self) -> None:
         """Wait until nothing waits or runs in any queue."""
@@ -58,16 +87,16 @@ class KeyedTaskQueue:
         await self._tasks.close()
         self._idle.set()
 
-    async def _drain(self, key: Hashable, lane: deque[Work]) -> None:
+    async def _drain(self, key: Hashable, queue: deque[Work]) -> None:
         try:
-            while lane:
+            while queue:
                 try:
                     async with self._slot():
-                        await lane.popleft()()
+                        await queue.popleft()()
                 except Exception as error:  # noqa: BLE001 - the next piece of work must not wait behind this one forever
-                    report_unexpected("work failed", error, lane=f"{self._name} {key}")
+                    report_unexpected("work failed", error, queue=f"{self._name} {key}")
         finally:
-            if self._waiting.get(key) is lane:
+            if self._waiting.get(key) is queue:
                 del self._waiting[key]
             if not self._waiting:
                 self._idle.set()

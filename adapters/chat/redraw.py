@@ -2,7 +2,7 @@
 
 What may pass (a rate limit, a server in trouble, a lost connection, a token that is being replaced) is tried again,
 after growing pauses, until the panel shows the truth: by this process or, since its row stays, by the next one. What is
-final (deleted, forbidden, archived, unknown) is not. Knows no platform: adapters say what their errors are.
+final (forbidden, archived, unknown) is not. Knows no platform: adapters say what their errors are.
 """
 
 from enum import Enum, auto
@@ -23,6 +23,20 @@ class Drawn(Enum):
     """It does not, which may pass."""
     NEVER = auto()
     """It does not, and another attempt with the same content would not change that."""
+    GONE = auto()
+    """Its place is gone, and it with it."""
+    DELETED = auto()
+    """The message alone is gone; another can be posted in its place."""
+    IN_DOUBT = auto()
+    """It may have been posted: no answer came, and another attempt might post it a second time."""
+
+
+class NotDrawn(Exception):
+    """The platform did not take a panel; `drawn` says what that means. Its text is for the log."""
+
+    def __init__(self, drawn: Drawn, why: str) -> None:
+        super().__init__(why)
+        self.drawn = drawn
 
 
 def of_status(status: int) -> Drawn:

@@ -66,10 +66,10 @@ class DiscordAdapter:
         self._notices = Notices(bot, outbox)
         self._interactions = Interactions(bot, outbox)
         self._messages = Messages(bot, outbox, reactions)
-        self._places = GuildLifecycle(bot)
+        self._lifecycle = GuildLifecycle(bot)
         self._commands = CommandSync(bot.clock, bot.settings.discord.guild_ids)
         self._client: RelayClient | None = None
-        self._trouble: str = strings.CONNECTING
+        self._disconnected_because: str = strings.CONNECTING
         self._has_served = False
 
     @classmethod
@@ -82,7 +82,7 @@ class DiscordAdapter:
         """Why messages cannot come in right now."""
         client = self._client
         if client is None or not client.has_connected:
-            return self._trouble
+            return self._disconnected_because
         if not client.hears_everything or client.is_closed():
             return strings.DISCONNECTED
         return self._commands.unhealthy_reason
@@ -101,7 +101,7 @@ class DiscordAdapter:
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_TIMEOUT):
                     await self._all_shown()
-        for part in (self._interactions, self._messages, self._places, self._panels, self._outbox, self._reactions):
+        for part in (self._interactions, self._messages, self._lifecycle, self._panels, self._outbox, self._reactions):
             await part.close()
         await self._disconnect()
 
@@ -159,8 +159,8 @@ class DiscordAdapter:
                 discord.HTTPException, discord.RateLimited, discord.GatewayNotFound, aiohttp.ClientError, OSError,
             ) as error:  # fmt: skip
                 asked = error.retry_after if isinstance(error, discord.RateLimited) else 0.0
-                self._trouble = in_words(error)
-                log.warning(self._trouble, error=told(error))
+                self._disconnected_because = in_words(error)
+                log.warning(self._disconnected_because, error=told(error))
             had_connected = self._client is not None and self._client.has_connected
             await self._disconnect()
             if had_connected:
@@ -171,7 +171,7 @@ class DiscordAdapter:
             await self._bot.clock.sleep(pause)
 
     async def _serve(self) -> None:
-        listeners = EventHandlers(self._interactions, self._messages, self._panels, self._places, self._commands)
+        listeners = EventHandlers(self._interactions, self._messages, self._panels, self._lifecycle, self._commands)
         client = self._client = RelayClient(self._bot, listeners)
         await self._log_in(client)
         link = invite_link(application_of(client))

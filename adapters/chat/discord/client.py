@@ -43,7 +43,7 @@ class EventHandlers:
     interactions: Interactions
     messages: Messages
     panels: Panels
-    places: GuildLifecycle
+    lifecycle: GuildLifecycle
     commands: CommandSync
 
 
@@ -168,7 +168,7 @@ class RelayClient(discord.AutoShardedClient):
     async def on_ready(self) -> None:
         """All servers are known: look for what was lost while nobody told us. A later time is after a session that
         Discord did not resume, in which a panel may have been deleted."""
-        self.listeners.places.check_channels(self)
+        self.listeners.lifecycle.check_channels(self)
         if self.has_been_ready:
             self.listeners.panels.redraw()
         self.has_been_ready = True
@@ -210,7 +210,7 @@ class RelayClient(discord.AutoShardedClient):
         """Many messages were deleted at once."""
         self.listeners.messages.deleted(gone.guild_id, gone.channel_id, gone.message_ids)
 
-    # --- places ------------------------------------------------------------------------------------------------------
+    # --- lifecycle ---------------------------------------------------------------------------------------------------
 
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """The bot was added to a server: one of `DISCORD_GUILD_IDS` may not have taken the commands before."""
@@ -219,28 +219,28 @@ class RelayClient(discord.AutoShardedClient):
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed from a server; an outage is another event."""
-        self.listeners.places.server_gone(guild.id)
+        self.listeners.lifecycle.server_gone(guild.id)
 
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
         """A channel was deleted; its threads are told one by one."""
-        self.listeners.places.channel_gone(channel.id, strings.CHANNEL_DELETED)
+        self.listeners.lifecycle.channel_gone(channel.id, strings.CHANNEL_DELETED)
 
     async def on_raw_thread_delete(self, gone: discord.RawThreadDeleteEvent) -> None:
         """A thread was deleted."""
-        self.listeners.places.channel_gone(gone.thread_id, strings.THREAD_DELETED)
+        self.listeners.lifecycle.channel_gone(gone.thread_id, strings.THREAD_DELETED)
 
     async def on_raw_thread_update(self, change: discord.RawThreadUpdateEvent) -> None:
         """A thread was changed, perhaps archived or locked."""
         data: Mapping[str, Any] = change.data
         if change.thread is not None:
             # By now it is as the event says.
-            self.listeners.places.thread_changed(change.thread)
+            self.listeners.lifecycle.thread_changed(change.thread)
         elif (data.get("thread_metadata") or {}).get("archived"):
-            self.listeners.places.channel_gone(change.thread_id, strings.THREAD_ARCHIVED)
+            self.listeners.lifecycle.channel_gone(change.thread_id, strings.THREAD_ARCHIVED)
 
     async def on_thread_remove(self, thread: discord.Thread) -> None:
         """The bot was taken out of a thread."""
-        self.listeners.places.channel_gone(thread.id, strings.THREAD_LEFT)
+        self.listeners.lifecycle.channel_gone(thread.id, strings.THREAD_LEFT)
 
 
 def _guarded(event: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:

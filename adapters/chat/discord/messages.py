@@ -13,7 +13,7 @@ from adapters.chat.discord import strings
 from adapters.chat.discord.converters import actor_of, channel_of, names_in, without_mention
 from adapters.chat.discord.message_words import words_of
 from adapters.chat.discord.outbox import Outbox, OutgoingMessage
-from adapters.chat.discord.reactions import NOT_SPOKEN, Reactions
+from adapters.chat.discord.reactions import Reactions
 from adapters.chat.discord.render import escape, split
 from adapters.chat.discord.rest import TRANSIENT_ERRORS
 from bot import sentences
@@ -100,7 +100,7 @@ class Messages:
                 self._mark_not_spoken(channel, message)
             elif receipt.utterance is not None and self._bot.settings.session.reactions:
                 # Told here, since the core tells only what becomes of it from now on.
-                self._reactions.show(channel, receipt.utterance)
+                self._reactions.accepted(channel, receipt.utterance)
         except Refused as refusal:
             self._refuse(channel, message, str(refusal))
         except AvatarRelayError as error:
@@ -129,6 +129,7 @@ class Messages:
 
     async def _withdraw(self, channel: Channel, message_ids: set[int]) -> None:
         for message_id in sorted(message_ids):
+            self._reactions.forget(channel, str(message_id))
             await self._bot.relay.delete(channel, str(message_id))
 
     def _can_read(self, message: discord.Message, me: discord.ClientUser) -> bool:
@@ -136,7 +137,7 @@ class Messages:
 
     def _mark_not_spoken(self, channel: Channel, message: discord.Message) -> None:
         if self._bot.settings.session.reactions:
-            self._reactions.mark(channel, message.id, NOT_SPOKEN)
+            self._reactions.mark_not_spoken(channel, str(message.id))
 
     def _refuse(self, channel: Channel, message: discord.Message, sentence: str) -> None:
         """Tell the author, who addressed the bot, why."""

@@ -4,7 +4,6 @@ A channel that does not keep up loses its oldest message, which is logged. Knows
 """
 
 import secrets
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,10 +16,9 @@ from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.closed_threads import may_be_written_in
 from adapters.chat.discord.render import answer_of, escape, pieces_of, pieces_of_answer
 from adapters.chat.discord.rest import TRANSIENT_ERRORS, DiscordRest
+from adapters.chat.keyed_queue import KeyedTaskQueue
 from bot.core.events import Notice, NoticeKind, UtteranceChanged
 from bot.core.models import Channel
-from bot.core.tasks import TaskSet
-from bot.core.unexpected import report_unexpected
 from bot.core.views import Button
 from bot.facade import Bot
 from bot.settings import AnswerPlacement
@@ -52,61 +50,42 @@ class OutgoingMessage:
 
 
 class Outbox:
-    """One line of messages for each channel."""
+    """A queue of messages for each channel."""
 
     def __init__(self, connection: DiscordRest) -> None:
         self._connection = connection
-        self._waiting: dict[Channel, deque[OutgoingMessage]] = {}
-        self._tasks = TaskSet()
+        self._queue = KeyedTaskQueue("discord out", max_queued=_BACKLOG, drops_oldest=True)
 
-    def post(self, channel: Channel, letter: OutgoingMessage) -> None:
-        """Put a message at the end of a channel's line."""
-        waiting = self._waiting.get(channel)
-        if waiting is None:
-            self._waiting[channel] = deque([letter])
-            self._tasks.create_task(self._send_all(channel), name=f"outbox of {channel}")
-            return
-        if len(waiting) >= _BACKLOG:
-            waiting.popleft()
-            log.warning("a message was dropped, as too many wait for the channel", channel=str(channel))
-        waiting.append(letter)
+    def post(self, channel: Channel, message: OutgoingMessage) -> None:
+        """Put a message at the end of a channel's queue."""
+        self._queue.submit(channel, partial(self._send, channel, message))
 
     async def drained(self) -> None:
         """Wait until everything has been sent."""
-        await self._tasks.drained()
+        await self._queue.idle()
 
     async def close(self) -> None:
         """Give up what has not been sent."""
-        await self._tasks.close()
+        await self._queue.close()
 
-    async def _send_all(self, channel: Channel) -> None:
-        waiting = self._waiting[channel]
-        try:
-            while waiting:
-                await self._send(channel, waiting.popleft())
-        finally:
-            del self._waiting[channel]
-
-    async def _send(self, channel: Channel, letter: OutgoingMessage) -> None:
+    async def _send(self, channel: Channel, message: OutgoingMessage) -> None:
         try:
             if not await self._connection.request("channel", partial(may_be_written_in, channel=channel)):
                 log.info("a message was left out, as its thread is closed", channel=str(channel))
                 return
-            place, reply_to = int(channel.id), letter.reply_to
-            if letter.thread is not None and reply_to is not None and await self._open_thread(channel, letter):
+            place, reply_to = int(channel.id), message.reply_to
+            if message.thread is not None and reply_to is not None and await self._open_thread(channel, message):
                 # A thread that was opened under a message has the message's id.
                 place, reply_to = reply_to, None
-            for number, piece in enumerate(letter.pieces, 1):
-                is_last = number == len(letter.pieces)
-                await self._send_piece(int(channel.workspace), place, reply_to, piece, letter if is_last else None)
+            for number, piece in enumerate(message.pieces, 1):
+                is_last = number == len(message.pieces)
+                await self._send_piece(int(channel.workspace), place, reply_to, piece, message if is_last else None)
                 reply_to = None
         except (discord.HTTPException, *TRANSIENT_ERRORS) as error:
             log.warning("a message could not be posted", channel=str(channel), error=str(error) or repr(error))
-        except Exception as error:  # noqa: BLE001 - those behind it must not go with it
-            report_unexpected("a message was not posted: unexpected error", error, channel=str(channel))
 
     async def _send_piece(
-        self, guild_id: int, place: int, reply_to: int | None, content: str, letter: OutgoingMessage | None
+        self, guild_id: int, place: int, reply_to: int | None, content: str, message: OutgoingMessage | None
     ) -> None:
         nonce = secrets.randbits(62)
 
@@ -117,21 +96,21 @@ class Outbox:
                 options["reference"] = discord.MessageReference(
                     message_id=reply_to, channel_id=place, guild_id=guild_id, fail_if_not_exists=False
                 )
-            if letter is not None and (view := view_of(letter.buttons, letter.session_id, letter.link)) is not None:
+            if message and (view := view_of(message.buttons, message.session_id, message.link)):
                 options["view"] = view
             await target.send(content, nonce=nonce, suppress_embeds=True, **options)  # type: ignore[call-overload]
 
         await self._connection.request("message", send)
 
-    async def _open_thread(self, channel: Channel, letter: OutgoingMessage) -> bool:
-        """Open the thread of a letter. False if there cannot be one: in a thread, or where the message is gone."""
-        name = " ".join((letter.thread or "").split())[:_MAX_THREAD_NAME_LENGTH] or "answer"
+    async def _open_thread(self, channel: Channel, message: OutgoingMessage) -> bool:
+        """Open the thread of a message. False if there cannot be one: in a thread, or where what it answers is gone."""
+        name = " ".join((message.thread or "").split())[:_MAX_THREAD_NAME_LENGTH] or "answer"
 
         async def create(client: discord.Client) -> bool:
             place = client.get_channel(int(channel.id))
-            if not isinstance(place, discord.TextChannel) or letter.reply_to is None:
+            if not isinstance(place, discord.TextChannel) or message.reply_to is None:
                 return False
-            await place.get_partial_message(letter.reply_to).create_thread(name=name)
+            await place.get_partial_message(message.reply_to).create_thread(name=name)
             return True
 
         try:
@@ -159,8 +138,10 @@ class Notices:
         if notice.occasion in _ON_THE_PANEL:
             return
         reply = notice.reply
-        letter = OutgoingMessage(pieces_of(reply), buttons=reply.buttons, session_id=notice.session_id, link=reply.link)
-        self._outbox.post(notice.channel, letter)
+        message = OutgoingMessage(
+            pieces_of(reply), buttons=reply.buttons, session_id=notice.session_id, link=reply.link
+        )
+        self._outbox.post(notice.channel, message)
 
     def show_answer(self, event: UtteranceChanged) -> None:
         """Write down what the avatar has answered, under the question where that is a message."""

@@ -119,13 +119,11 @@ class SlackAdapter:
         self._lifecycle.workspaces = self._workspaces
         self._people = UserCache(bot.clock)
         self._outbox = Outbox(self._outgoing, self._workspaces, self._session, wording)
-        self._reactions = Reactions(self._outgoing, self._workspaces)
+        self._reactions = Reactions(self._workspaces, bot.clock)
         self._handlers = EventHandlers(
             bot, self._incoming, self._workspaces, self._people, self._outbox, self._reactions
         )
-        self._panels = Panels(
-            self._store, bot.clock, self._outgoing, self._workspaces.find, wording, self._handlers.cannot_show
-        )
+        self._panels = Panels(bot, self._outgoing, self._workspaces.find, wording, self._handlers.cannot_show)
         self._listeners = Listeners(
             self._settings,
             bot.clock,
@@ -150,13 +148,16 @@ class SlackAdapter:
         self._is_up = False
         await self._listeners.close()
         await self._incoming.close()
+        self._panels.hurry()
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT):
-                await self._panels.finish()
+                await self._panels.drained()
                 await self._outgoing.idle()
+                await self._reactions.drained()
         except TimeoutError:
             log.warning("Slack is too slow: something was not shown before the end")
         await self._panels.close()
+        await self._reactions.close()
         await self._outgoing.close()
         await self._lifecycle.close()
         await self._session.close()
@@ -179,7 +180,7 @@ class SlackAdapter:
         await self._workspaces.sign_in()
         if self._pages:
             self._pages.workspaces, self._pages.session = self._workspaces, self._session
-        self._panels.restore(self._bot.sessions.view)
+        self._panels.restore()
         if self._web is not None:
             self._web.app = self._app
             self._is_up = True
@@ -251,7 +252,7 @@ class SlackAdapter:
         """Show what happened in a channel."""
         match event:
             case SessionChanged(view=view):
-                self._panels.change(view)
+                self._panels.show(view)
             case UtteranceChanged():
                 self._show_utterance(event)
             case Notice(channel=channel, session_id=session_id, reply=reply, occasion=occasion):
@@ -271,7 +272,7 @@ class SlackAdapter:
     def _show_utterance(self, event: UtteranceChanged) -> None:
         session, utterance = self._settings.session, event.utterance
         if session.reactions:
-            self._reactions.mark(event.channel, utterance)
+            self._reactions.show(event.channel, utterance)
         if not event.answer or not utterance.state.is_final or session.answers is AnswerPlacement.OFF:
             return
         thread = answered_in(utterance.message_id)

@@ -229,10 +229,13 @@ class EventHandlers:
         )
         if receipt.is_missed:
             self._mark_not_said(message)
+        elif receipt.utterance is not None and self._bot.settings.session.reactions:
+            # Told here, since the core tells only what becomes of it from now on.
+            self._reactions.accepted(message.channel, receipt.utterance)
 
     def _mark_not_said(self, message: SlackMessage) -> None:
         if self._bot.settings.session.reactions:
-            self._reactions.mark_not_said(message.channel, message.message_id)
+            self._reactions.mark_not_spoken(message.channel, message.message_id)
 
     # --- edits and deletions -----------------------------------------------------------------------------------------
 
@@ -259,6 +262,7 @@ class EventHandlers:
     def on_delete(self, channel: Channel, message: Payload) -> Stored:
         """A message was deleted: it leaves the queue."""
         self._edits.deleted(channel, message)
+        self._reactions.forget(channel, message_id_of(message))
         stored: Stored = asyncio.get_running_loop().create_future()
         self._incoming.submit(channel, partial(self._delete, channel, message, stored))
         return stored

@@ -62,18 +62,18 @@ class Outbox:
         self._session = session
         self._wording = wording
 
-    def reply(self, asker: ReplyTarget, reply: Reply, *, session_id: str = "") -> None:
+    def reply(self, target: ReplyTarget, reply: Reply, *, session_id: str = "") -> None:
         """Give somebody the reply to what they asked, where its visibility says."""
         if reply.visibility is Visibility.PRIVATE:
-            self.reply_ephemeral(asker, reply)
+            self.reply_ephemeral(target, reply)
         else:
             message = message_of(reply, self._wording, session_id=session_id)
-            self._outgoing.submit(asker.channel, partial(self._post, asker.channel, message, asker.thread, asker))
+            self._outgoing.submit(target.channel, partial(self._post, target.channel, message, target.thread, target))
 
-    def reply_ephemeral(self, asker: ReplyTarget, reply: Reply) -> None:
+    def reply_ephemeral(self, target: ReplyTarget, reply: Reply) -> None:
         """Tell one person."""
         message = message_of(reply, self._wording)
-        self._outgoing.submit((asker.channel, asker.user), partial(self._tell, asker, message))
+        self._outgoing.submit((target.channel, target.user), partial(self._tell, target, message))
 
     def post(self, channel: Channel, reply: Reply, *, thread: str | None = None, session_id: str = "") -> None:
         """Tell a channel, in one of its threads where `thread` names one."""
@@ -87,11 +87,11 @@ class Outbox:
             self._outgoing.submit(channel, partial(self._post, channel, message, thread, None))
 
     async def _post(
-        self, channel: Channel, message: Mapping[str, Any], thread: str | None, asker: ReplyTarget | None
+        self, channel: Channel, message: Mapping[str, Any], thread: str | None, target: ReplyTarget | None
     ) -> None:
-        if asker is not None and asker.response_url and thread is None:
+        if target is not None and target.response_url and thread is None:
             in_channel = {**message, **QUIET, "response_type": "in_channel", "replace_original": False}
-            if await self._respond(asker.response_url, in_channel):
+            if await self._respond(target.response_url, in_channel):
                 return
         workspace = await self._workspaces.of(channel.workspace)
         if workspace is None:
@@ -101,20 +101,20 @@ class Outbox:
             await workspace.call("chat.postMessage", **place, **message, **QUIET)
         except SlackError as refusal:
             log.info("a message was not taken", error=refusal.error)
-            if asker is not None and (sentence := place_trouble(refusal.error, self._workspaces.bot_name)):
-                self.reply_ephemeral(asker, Reply(sentence))
+            if target is not None and (sentence := place_trouble(refusal.error, self._workspaces.bot_name)):
+                self.reply_ephemeral(target, Reply(sentence))
         except SlackUnavailable as error:
             log.warning("a message may not have arrived, and is not repeated", error=str(error))
 
-    async def _tell(self, asker: ReplyTarget, message: Mapping[str, Any]) -> None:
+    async def _tell(self, target: ReplyTarget, message: Mapping[str, Any]) -> None:
         private = {**message, **QUIET, "response_type": "ephemeral", "replace_original": False}
-        if asker.response_url and await self._respond(asker.response_url, private):
+        if target.response_url and await self._respond(target.response_url, private):
             return
-        workspace = await self._workspaces.of(asker.channel.workspace)
+        workspace = await self._workspaces.of(target.channel.workspace)
         if workspace is None:
             return
-        place = {"channel": asker.channel.id, "user": asker.user} | (
-            {"thread_ts": asker.thread} if asker.thread else {}
+        place = {"channel": target.channel.id, "user": target.user} | (
+            {"thread_ts": target.thread} if target.thread else {}
         )
         try:
             await workspace.call("chat.postEphemeral", **place, **message)

@@ -127,7 +127,7 @@ async def test_panel_that_could_not_be_remembered_is_not_posted_again(
 
     monkeypatch.setattr(store, "place_panel", place_panel)
     await started(slack)
-    await slack.bot.until(lambda: next(iter(slack.bot.adapter._panels._placed.values())).kept)
+    await slack.bot.until(lambda: next(iter(slack.bot.adapter._panels._panels.values())).is_kept)
     assert len(panels(slack)) == len(await store.panels("slack")) == 1
 
 

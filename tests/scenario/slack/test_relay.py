@@ -118,7 +118,33 @@ async def test_reactions_tell_what_became_of_a_message(slack: SlackDriver, threa
     above = await slack.twin.write(slack.channel, slack.people[BEN], "above")
     place = {"thread_ts": above.ts} if thread else {}
     message = await slack.twin.write(slack.channel, slack.people[BEN], "@Avatar good morning", **place)
-    await slack.twin.until(lambda: list(message.reactions) == ["white_check_mark"])
+    await slack.twin.until(lambda: "white_check_mark" in message.reactions)
+
+
+async def test_message_that_waits_is_marked_with_two_calls_and_one_that_is_deleted_with_one(slack: SlackDriver) -> None:
+    await started(slack)
+    await say(slack, LONG)
+    waits, gone = await say(slack, "waits"), await say(slack, "gone")
+    await slack.twin.until(lambda: waits.reactions and gone.reactions)
+    await slack.twin.delete_message(gone)
+    await slack.bot.until(lambda: waiting(slack) == ["waits"])
+    await slack.command("/avatar clear")
+    await slack.twin.until(lambda: list(waits.reactions) == ["hourglass_flowing_sand", "x"])
+    calls = [call.args["timestamp"] for call in slack.twin.requests if call.method.startswith("reactions.")]
+    assert (calls.count(waits.ts), calls.count(gone.ts)) == (2, 1)
+
+
+async def test_reactions_that_slack_does_not_answer_hold_no_message_up(slack: SlackDriver) -> None:
+    await started(slack)
+    held = Held()
+    slack.twin.fail_next("reactions.add", held)
+    await say(slack, "one")
+    await asyncio.wait_for(held.arrived.wait(), 10)
+    await say(slack, "two")
+    await slack.bot.until(lambda: slack.bot.spoken == ["one", "two"])
+    await slack.command("/avatar mode chat")
+    await slack.bot.until(lambda: any("Mode" in text_of(seen) and "chat" in text_of(seen) for seen in slack.seen()))
+    held.release()
 
 
 async def test_order_is_the_order_of_posting_although_a_name_is_slow_to_find(slack: SlackDriver) -> None:

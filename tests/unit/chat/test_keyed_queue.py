@@ -1,18 +1,18 @@
-"""Lanes: order within one, side by side between them, and a limit that slow work does not use up."""
+"""Queues: order within one, side by side between them, and a limit that slow work does not use up."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.chat import keyed_queue as lanes_module
+from adapters.chat import keyed_queue as keyed_queue_module
 from adapters.chat.keyed_queue import KeyedTaskQueue, Work
 
 MANY = 20
 
 
 @pytest.fixture
-async def lanes() -> AsyncIterator[KeyedTaskQueue]:
+async def queues() -> AsyncIterator[KeyedTaskQueue]:
     made = KeyedTaskQueue("test", at_once=2)
     yield made
     await made.close()
@@ -36,39 +36,39 @@ class Crowd:
         return work
 
 
-async def test_what_has_the_same_key_runs_in_order(lanes: KeyedTaskQueue) -> None:
+async def test_what_has_the_same_key_runs_in_order(queues: KeyedTaskQueue) -> None:
     crowd = Crowd()
     for number in range(MANY):
-        lanes.submit("channel", crowd.work(number))
-    await lanes.idle()
+        queues.submit("channel", crowd.work(number))
+    await queues.idle()
 
     assert crowd.done == list(range(MANY))
     assert crowd.most == 1
 
 
-async def test_only_so_many_lanes_work_at_once(lanes: KeyedTaskQueue) -> None:
+async def test_only_so_many_queues_work_at_once(queues: KeyedTaskQueue) -> None:
     crowd = Crowd()
     for number in range(MANY):
-        lanes.submit(number, crowd.work(number))
-    await lanes.idle()
+        queues.submit(number, crowd.work(number))
+    await queues.idle()
 
     assert sorted(crowd.done) == list(range(MANY))
     assert crowd.most == 2
 
 
 async def test_without_a_limit_all_work_at_once() -> None:
-    lanes, crowd = KeyedTaskQueue("test"), Crowd()
+    queues, crowd = KeyedTaskQueue("test"), Crowd()
     for number in range(MANY):
-        lanes.submit(number, crowd.work(number))
-    await lanes.idle()
+        queues.submit(number, crowd.work(number))
+    await queues.idle()
 
     assert crowd.most == MANY
 
 
 async def test_channels_that_wait_for_slack_do_not_hold_up_the_others(
-    lanes: KeyedTaskQueue, monkeypatch: pytest.MonkeyPatch
+    queues: KeyedTaskQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes_module, "LONG_WORK", 0.01)
+    monkeypatch.setattr(keyed_queue_module, "LONG_WORK", 0.01)
     slack_answers, everything_else_is_done, crowd = asyncio.Event(), asyncio.Event(), Crowd()
 
     async def wait_for_slack() -> None:
@@ -78,13 +78,33 @@ async def test_channels_that_wait_for_slack_do_not_hold_up_the_others(
         everything_else_is_done.set()
 
     for number in range(MANY):
-        lanes.submit(f"slow {number}", wait_for_slack)
+        queues.submit(f"slow {number}", wait_for_slack)
     for number in range(MANY):
-        lanes.submit("channel", crowd.work(number))
-    lanes.submit("channel", finish)
+        queues.submit("channel", crowd.work(number))
+    queues.submit("channel", finish)
     async with asyncio.timeout(10):
         await everything_else_is_done.wait()
     assert crowd.done == list(range(MANY))
 
     slack_answers.set()
-    await lanes.idle()
+    await queues.idle()
+
+
+async def test_a_turn_comes_after_what_was_put_before_and_holds_up_what_is_behind(queues: KeyedTaskQueue) -> None:
+    crowd = Crowd()
+    queues.submit("channel", crowd.work(1))
+    async with queues.turn("channel"):
+        queues.submit("channel", crowd.work(2))
+        await asyncio.sleep(0.01)
+        assert crowd.done == [1]
+    await queues.idle()
+    assert crowd.done == [1, 2]
+
+
+@pytest.mark.parametrize(("drops_oldest", "done"), [(False, [0, 1, 2]), (True, [7, 8, 9])])
+async def test_queue_that_is_full_leaves_out_the_newest_or_the_oldest(drops_oldest: bool, done: list[int]) -> None:
+    queues, crowd = KeyedTaskQueue("test", max_queued=3, drops_oldest=drops_oldest), Crowd()
+    taken = [queues.submit("channel", crowd.work(number)) for number in range(10)]
+    assert taken == [drops_oldest or number < 3 for number in range(10)]
+    await queues.idle()
+    assert crowd.done == done

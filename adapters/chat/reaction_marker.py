@@ -1,0 +1,150 @@
+"""Light feedback, on every platform: a reaction on a message says that it had to wait, was said, or was not said.
+
+A message gets two at most, each put once and none taken away: platforms cannot replace a reaction, and taking one away
+costs as much as putting one. Reactions of a line (a channel, or whatever a platform's limit is for) are put one after
+another. Under load they are left out, those of waiting first, so that nothing else is held up. Knows no platform.
+"""
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+from enum import Enum, auto
+
+import structlog
+from cachetools import LRUCache
+
+from bot.core.models import Channel, Utterance, UtteranceState
+from bot.core.ports import Clock
+from bot.core.tasks import TaskSet
+from bot.core.unexpected import report_unexpected
+
+log = structlog.get_logger(__name__)
+
+
+class Mark(Enum):
+    """What a reaction says of a message."""
+
+    WAITS = auto()
+    SPOKEN = auto()
+    NOT_SPOKEN = auto()
+
+
+_MARKS = {
+    UtteranceState.QUEUED: Mark.WAITS,
+    UtteranceState.SPOKEN: Mark.SPOKEN,
+    UtteranceState.INTERRUPTED: Mark.NOT_SPOKEN,
+    UtteranceState.DROPPED: Mark.NOT_SPOKEN,
+    UtteranceState.FAILED: Mark.NOT_SPOKEN,
+    UtteranceState.UNKNOWN: Mark.NOT_SPOKEN,
+}
+
+LINGER = 0.5
+"""Seconds before the first mark of a line: what is said at once is never shown as waiting, and the request for its
+speech does not stand behind one for a reaction (measured: a millisecond or two)."""
+
+MAX_REMEMBERED = 1000
+"""Messages whose marks are remembered, and lines whose number is; to put a mark again that was forgotten changes
+nothing."""
+
+_WINDOW = 60.0
+"""Seconds in which the marks of a line are counted."""
+
+_Message = tuple[Channel, str]
+
+
+class ReactionMarker(ABC):
+    """The marks on the messages of one platform."""
+
+    def __init__(self, clock: Clock, per_minute: int) -> None:
+        """`per_minute`: marks of one line at most, of which those that say that a message waits get half."""
+        self._clock = clock
+        self._per_minute = per_minute
+        self._wanted: dict[Hashable, OrderedDict[_Message, Mark]] = {}
+        self._marks: LRUCache[_Message, set[Mark]] = LRUCache(MAX_REMEMBERED)
+        self._recent: LRUCache[Hashable, deque[float]] = LRUCache(MAX_REMEMBERED)
+        self._tasks = TaskSet()
+
+    @abstractmethod
+    def _line_of(self, channel: Channel) -> Hashable:
+        """What shares one limit with the channel."""
+
+    @abstractmethod
+    async def _put(self, channel: Channel, message_id: str, mark: Mark) -> bool:
+        """Put a mark, where that is possible. False: the message is gone."""
+
+    def accepted(self, channel: Channel, utterance: Utterance) -> None:
+        """A message waits; unless something has been told of it already, which is newer."""
+        if (channel, utterance.message_id) not in self._marks:
+            self.show(channel, utterance)
+
+    def show(self, channel: Channel, utterance: Utterance) -> None:
+        """Mark the message of an utterance as its state asks; a command has none."""
+        if utterance.message_id is None:
+            return
+        message, mark = (channel, utterance.message_id), _MARKS.get(utterance.state)
+        if mark is not None:
+            self._want(message, mark)
+        elif utterance.state is UtteranceState.SPEAKING:
+            # It is said, so it is not shown as waiting any more.
+            self._marks.setdefault(message, set())
+            self._leave_out(message)
+
+    def mark_not_spoken(self, channel: Channel, message_id: str) -> None:
+        """Show that a message was not taken."""
+        self._want((channel, message_id), Mark.NOT_SPOKEN)
+
+    def forget(self, channel: Channel, message_id: str) -> None:
+        """A message is gone: there is nothing to mark."""
+        self._marks[channel, message_id] = set(Mark)
+        self._leave_out((channel, message_id))
+
+    async def drained(self) -> None:
+        """Wait until every mark is put that is not left out."""
+        await self._tasks.drained()
+
+    async def close(self) -> None:
+        """Give up what is not put yet."""
+        await self._tasks.close()
+
+    def _want(self, message: _Message, mark: Mark) -> None:
+        if mark in self._marks.setdefault(message, set()):
+            return
+        line = self._line_of(message[0])
+        wanted = self._wanted.get(line)
+        if wanted is None:
+            wanted = self._wanted[line] = OrderedDict()
+            self._tasks.create_task(self._put_all(line, wanted), name=f"reactions of {line}")
+        wanted[message] = mark
+        if len(wanted) > self._per_minute:
+            wanted.popitem(last=False)
+
+    def _leave_out(self, message: _Message) -> None:
+        if (wanted := self._wanted.get(self._line_of(message[0]))) is not None:
+            wanted.pop(message, None)
+
+    async def _put_all(self, line: Hashable, wanted: OrderedDict[_Message, Mark]) -> None:
+        try:
+            await self._clock.sleep(LINGER)
+            while wanted:
+                message, mark = wanted.popitem(last=False)
+                if not self._has_room(line, mark):
+                    log.debug("a reaction was left out, as there are too many", channel=str(message[0]))
+                    continue
+                self._marks.setdefault(message, set()).add(mark)
+                try:
+                    if not await self._put(*message, mark):
+                        self.forget(*message)
+                except Exception as error:  # noqa: BLE001 - those behind it must not go with it
+                    report_unexpected("a reaction was not put: unexpected error", error, channel=str(message[0]))
+        finally:
+            del self._wanted[line]
+
+    def _has_room(self, line: Hashable, mark: Mark) -> bool:
+        """Whether one more mark may be put now; counts it then."""
+        recent, now = self._recent.setdefault(line, deque()), self._clock.monotonic()
+        while recent and recent[0] <= now - _WINDOW:
+            recent.popleft()
+        if len(recent) >= (self._per_minute // 2 if mark is Mark.WAITS else self._per_minute):
+            return False
+        recent.append(now)
+        return True
