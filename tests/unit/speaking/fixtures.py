@@ -12,19 +12,21 @@ from bot.speaking.item import SpeechItem, StateRecorder
 from bot.store.store import Store
 from tests.builders import a_session, an_utterance
 from tests.harness.clock import ManualClock
+from tests.harness.write_faults import WriteFaults
 
 
 class SpeakingHarness:
     """One session that can speak. `told` are the texts and states that were published, `posted` is the work for its
     task."""
 
-    def __init__(self, store: Store, file: Path, clock: ManualClock) -> None:
+    def __init__(self, store: Store, file: Path, clock: ManualClock, faults: WriteFaults) -> None:
         self.store = store
         self.clock = clock
         self.told: list[tuple[str, UtteranceState]] = []
         self.posted: list[Callable[[], Awaitable[None]]] = []
         self.states = StateRecorder(store, clock, self.tell)
         self._file = file
+        self._faults = faults
         self._session = a_session()
 
     async def open(self) -> None:
@@ -51,12 +53,7 @@ class SpeakingHarness:
 
     def break_down(self) -> None:
         """From now on nothing can be written."""
-
-        async def fail(_: Any) -> None:
-            raise StoreUnavailable("the test's database cannot grow")
-
-        writer: Any = self.store._writer
-        writer._transact = fail
+        self._faults.failure = StoreUnavailable("the test's database cannot grow")
 
     def row(self, line: SpeechItem) -> tuple[str, str]:
         """Text and state as they are written."""
