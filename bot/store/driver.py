@@ -2,7 +2,7 @@
 
 SQLAlchemy sends a statement to aiosqlite in four steps (make a cursor, execute, fetch, close), each a hop to the thread
 of aiosqlite, after it has turned the statement into text. Here the text is made once, and a statement is one hop. On
-PostgreSQL, where a statement is one trip to the server anyway, SQLAlchemy executes the same statements.
+PostgreSQL the same text goes through SQLAlchemy: there a statement is one trip to the server in any case.
 """
 
 import sqlite3
@@ -17,44 +17,47 @@ from bot.store.errors import is_closed
 
 T = TypeVar("T")
 
+_Parameter = tuple[str, Callable[[Any], Any] | None]
+"""Its name, and what makes of a value what the driver takes."""
+
 
 class DriverStatement:
-    """A statement of SQLAlchemy whose values all are bound parameters; its text is made once."""
+    """A statement of SQLAlchemy whose values all are bound parameters; its text is made once for each engine."""
 
     def __init__(self, statement: sa.Insert | sa.Update) -> None:
         self._statement = statement
-        self._text = ""
-        self._parameters: list[tuple[str, Callable[[Any], Any] | None]] = []
+        self._texts: dict[str, tuple[str, list[_Parameter]]] = {}
 
     def execute_many(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
         """Execute it for each of the rows, in their order."""
-        if connection.dialect.name != "sqlite":
-            connection.execute(self._statement, rows)
-            return
-        self._compile(connection.dialect)
-        values = [self._values(row) for row in rows]
-        on_driver(connection, lambda driver: driver.executemany(self._text, values))
+        text, parameters = self._text(connection.dialect)
+        values = [_values(row, parameters) for row in rows]
+        if connection.dialect.name == "sqlite":
+            on_driver(connection, lambda driver: driver.executemany(text, values))
+        else:
+            connection.exec_driver_sql(text, values)
 
-    def fetch(self, connection: Connection, parameters: Mapping[str, object]) -> list[Any]:
+    def fetch(self, connection: Connection, row: Mapping[str, object]) -> list[Any]:
         """Execute it once and return the first column of what it returns."""
-        if connection.dialect.name != "sqlite":
-            return list(connection.execute(self._statement, parameters).scalars())
-        self._compile(connection.dialect)
-        values = self._values(parameters)
-        rows = on_driver(connection, lambda driver: driver.execute_fetchall(self._text, values))
-        return [row[0] for row in rows]
+        text, parameters = self._text(connection.dialect)
+        values = _values(row, parameters)
+        if connection.dialect.name == "sqlite":
+            return [first for first, *_ in on_driver(connection, lambda driver: driver.execute_fetchall(text, values))]
+        return list(connection.exec_driver_sql(text, values).scalars())
 
-    def _compile(self, dialect: Dialect) -> None:
-        if self._text:
-            return
-        compiled = self._statement.compile(dialect=dialect)
-        for name in compiled.positiontup or ():
-            kind = compiled.binds[name].type.dialect_impl(dialect)
-            self._parameters.append((name, kind.bind_processor(dialect)))
-        self._text = str(compiled)
+    def _text(self, dialect: Dialect) -> tuple[str, list[_Parameter]]:
+        if dialect.name not in self._texts:
+            compiled = self._statement.compile(dialect=dialect)
+            parameters: list[_Parameter] = [
+                (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
+                for name in compiled.positiontup or ()
+            ]
+            self._texts[dialect.name] = str(compiled), parameters
+        return self._texts[dialect.name]
 
-    def _values(self, row: Mapping[str, object]) -> tuple[Any, ...]:
-        return tuple(row[name] if convert is None else convert(row[name]) for name, convert in self._parameters)
+
+def _values(row: Mapping[str, object], parameters: Sequence[_Parameter]) -> tuple[Any, ...]:
+    return tuple(row[name] if convert is None else convert(row[name]) for name, convert in parameters)
 
 
 def on_driver(connection: Connection, call: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:

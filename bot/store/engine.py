@@ -26,6 +26,8 @@ READERS = 4
 STATEMENT_TIMEOUT = 30.0
 """Seconds for one statement on PostgreSQL."""
 
+_BEGUN_BY_DRIVER = ("INSERT", "UPDATE", "DELETE")
+
 WRITES = "writes"
 """The execution option of the connection that writes: on SQLite its transactions take the write lock at once. One that
 reads first and wants to write later fails with SQLITE_BUSY, without waiting, when another process wrote in between."""
@@ -57,8 +59,7 @@ def _sqlite(address: DatabaseUrl, foreign_keys: bool) -> AsyncEngine:
         pool_size=READERS + 1,
         max_overflow=0,
         hide_parameters=True,
-        # The driver begins a transaction before a change, which saves the statements that are sent straight to it
-        # (`bot.store.driver`) a hop to its thread; before everything else, `begin` does.
+        # Python's sqlite3 itself begins a transaction before a change, in the same call: a hop to its thread less.
         connect_args={"isolation_level": "IMMEDIATE", "timeout": BUSY_TIMEOUT},
     )
 
@@ -77,13 +78,13 @@ def _sqlite(address: DatabaseUrl, foreign_keys: bool) -> AsyncEngine:
             raise
 
     @event.listens_for(engine.sync_engine, "before_cursor_execute")
-    def begin(connection: Connection, *_: Any) -> None:
-        statement = "BEGIN IMMEDIATE" if connection.get_execution_options().get(WRITES) else "BEGIN"
-
-        async def begin_unless_begun(driver: aiosqlite.Connection) -> None:
-            if not driver.in_transaction:
-                await driver.execute_fetchall(statement)
-
-        on_driver(connection, begin_unless_begun)
+    def begin(connection: Connection, _: object, statement: str, *__: Any) -> None:
+        if connection.get_execution_options().get(WRITES) and not statement.startswith(_BEGUN_BY_DRIVER):
+            on_driver(connection, _begin)
 
     return engine
+
+
+async def _begin(driver: aiosqlite.Connection) -> None:
+    if not driver.in_transaction:
+        await driver.execute_fetchall("BEGIN IMMEDIATE")
