@@ -5,7 +5,6 @@ never repeated in it. Nothing else in the program reads the environment. The des
 value may be; `.env.example` and `docs/configuration.md` explain each setting, and a test compares the three.
 """
 
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -226,14 +225,12 @@ def database_url_or_default(settings: Settings) -> str:
 def web_secret(settings: Settings) -> SecretStr:
     """Return what watch links are signed with: `WEB_SECRET`, else a random one that is made once and kept.
 
-    It is kept beside the SQLite file, or in the user's data folder, readable by its owner alone; with a database in
-    memory it is kept nowhere and each call makes another. Raises `SettingsError` if it cannot be kept.
+    It is kept beside the SQLite file, or in the user's data folder, readable by its owner alone. Raises `SettingsError`
+    if it cannot be kept.
     """
     if settings.web.secret is not None:
         return settings.web.secret
     address = parse_url(database_url_or_default(settings))
-    if address.is_in_memory:
-        return SecretStr(secrets.token_urlsafe(32))
     folder = address.file.parent if address.file else _data_folder()
     try:
         return kept_secret(folder / "web-secret")

@@ -18,7 +18,7 @@ from bot.telemetry.redaction import Redactor
 try:
     import asyncpg  # type: ignore[import-untyped]  # it ships no types
 except ModuleNotFoundError:
-    # The extra `postgres` is not installed; `postgres_engine` says so to who asks for PostgreSQL.
+    # The extra `postgres` is not installed; `create_engine` says so to who asks for PostgreSQL.
     _ASYNCPG_ERRORS: tuple[type[Exception], ...] = ()
     _CONFIGURATION_ERRORS: tuple[type[Exception], ...] = ()
 else:
@@ -31,8 +31,12 @@ else:
 BUSY_TIMEOUT = 5.0
 """Seconds a SQLite connection waits for another program's transaction."""
 
-DRIVER_ERRORS: tuple[type[Exception], ...] = (StatementError, OSError, UnicodeError, *_ASYNCPG_ERRORS)
-"""Everything a read or write may raise below us; `DBAPIError` is a `StatementError`, `TimeoutError` an `OSError`."""
+DRIVER_ERRORS: tuple[type[Exception], ...] = (
+    *(StatementError, sqlite3.Error, OSError, UnicodeError),
+    *_ASYNCPG_ERRORS,
+)
+"""Everything a read or write may raise below us; `DBAPIError` is a `StatementError`, `TimeoutError` an `OSError`. What
+is sent straight to the driver (`bot.store.driver`) raises the driver's errors as they are."""
 
 _SQLITE = {
     sqlite3.SQLITE_BUSY: f"is locked by another program for more than {BUSY_TIMEOUT:g} s: close that program",
@@ -58,6 +62,9 @@ _POSTGRESQL = {
     "58": "cannot be read or written: see the server's log",
 }
 
+_CLOSED_BY_DRIVER = ("connection closed", "no active connection")
+"""What aiosqlite says where its connection is closed."""
+
 CLOSED = "the database is closed: the program is shutting down"
 NO_TABLES = "has no tables of this version: run `avatar-relay db upgrade`"
 
@@ -72,9 +79,14 @@ def translate_error(error: Exception, address: DatabaseUrl) -> StoreError:
     if words is not None:
         return StoreUnavailable(f"{address} {words}")
     first_line = _without_password(str(cause).partition("\n")[0], address)
-    if isinstance(error, IntegrityError):
+    if isinstance(error, (IntegrityError, sqlite3.IntegrityError)):
         return StoreError(f"{address} refused a change that breaks a rule: {first_line}")
     return StoreError(f"{address} refused a statement: {first_line}")
+
+
+def is_closed(error: BaseException) -> bool:
+    """Whether aiosqlite says that its connection is closed."""
+    return str(error).lower() in _CLOSED_BY_DRIVER
 
 
 def _without_password(line: str, address: DatabaseUrl) -> str:
@@ -86,6 +98,8 @@ def _words(error: Exception, cause: BaseException, address: DatabaseUrl) -> str 
     if isinstance(cause, sqlite3.Error):
         if "no such table" in str(cause) or "no such column" in str(cause):
             return NO_TABLES
+        if is_closed(cause):
+            return "has lost its connection: try again"
         # An extended code keeps the plain one in its lowest byte, https://www.sqlite.org/rescode.html
         return _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF)
     state = getattr(cause, "sqlstate", None)

@@ -2,7 +2,6 @@
 
 Alembic runs the steps in the package `migrations`, all of them in one transaction: a step that fails leaves the
 database as it was. Users need no alembic.ini. A database that a newer program has migrated is refused and not touched.
-A SQLite database in memory belongs to its `Store`, which makes it with the newest shape: it counts as up to date.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from alembic.util import CommandError
 from sqlalchemy.engine import Connection
 
 from bot.core.errors import StoreTooNew, StoreUnavailable
-from bot.store.engine import postgres_engine, sqlite_engine
+from bot.store.engine import WRITES, create_engine
 from bot.store.errors import DRIVER_ERRORS, NO_TABLES, translate_error
 from bot.store.url import DatabaseUrl, parse_url
 
@@ -36,8 +35,6 @@ async def upgrade(url: str) -> str:
     Makes a SQLite file that does not exist. Raises `StoreTooNew` and `StoreUnavailable`.
     """
     address = parse_url(url)
-    if address.is_in_memory:
-        return head()
     return await over_connection(url, lambda connection: _upgrade(connection, address))
 
 
@@ -49,8 +46,6 @@ async def downgrade(url: str, revision: str) -> None:
 async def current(url: str) -> str | None:
     """The revision of the database, known or not; None if it has none. Makes nothing."""
     address = parse_url(url)
-    if address.is_in_memory:
-        return head()
     if address.file is not None and not await asyncio.to_thread(address.file.exists):
         return None
     return await over_connection(url, _current)
@@ -83,30 +78,15 @@ async def over_connection(url: str, work: Callable[[Connection], T]) -> T:
     Foreign keys are off because altering a table on SQLite copies and drops it. Raises `StoreUnavailable`.
     """
     address = parse_url(url)
-    try:
-        if address.is_sqlite:
-            return await asyncio.to_thread(_over_sqlite, address, work)
-        return await _over_postgres(address, work)
-    except DRIVER_ERRORS as error:
-        raise translate_error(error, address) from None
-
-
-def _over_sqlite(address: DatabaseUrl, work: Callable[[Connection], T]) -> T:
-    address.create_file()
-    engine = sqlite_engine(address, foreign_keys=False)
-    try:
-        with engine.begin() as connection:
-            return work(connection)
-    finally:
-        engine.dispose()
-
-
-async def _over_postgres(address: DatabaseUrl, work: Callable[[Connection], T]) -> T:
-    engine = postgres_engine(address)
+    await asyncio.to_thread(address.create_file)
+    engine = create_engine(address, foreign_keys=False).execution_options(**{WRITES: True})
     try:
         async with engine.begin() as connection:
-            await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            if not address.is_sqlite:
+                await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             return await connection.run_sync(work)
+    except DRIVER_ERRORS as error:
+        raise translate_error(error, address) from None
     finally:
         await engine.dispose()
 

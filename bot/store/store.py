@@ -5,9 +5,10 @@ Every method is one transaction, runs the same statements on SQLite and PostgreS
 statements are in the modules named after what they are on; nothing here decides what the life of a session should be.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from types import TracebackType
+from typing import Self
 
 import sqlalchemy as sa
 
@@ -29,32 +30,34 @@ from bot.core.models import (
 )
 from bot.core.ports import Clock
 from bot.store import audit, platforms, sessions, streams, utterances
-from bot.store.engine import Database, open_database
+from bot.store.connections import Begin, Connections
 from bot.store.tables import sessions as sessions_table
 from bot.store.url import parse_url
-from bot.store.utterances import AcceptedMessage, Advance, accept_many
+from bot.store.utterances import AcceptedMessage, Advance
 from bot.store.writer import GroupCommitWriter
 
 
 class Store:
     """The open database. Made by `open`; `close` it, or use it as an async context manager."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, connections: Connections, clock: Clock, wrap_begin: Callable[[Begin], Begin]) -> None:
+        self._connections = connections
         self._clock = clock
-        self._writer = GroupCommitWriter(database.write)
+        self._writer = GroupCommitWriter(wrap_begin(connections.begin))
 
     @classmethod
-    async def open(cls, url: str, clock: Clock) -> "Store":
+    async def open(cls, url: str, clock: Clock, *, wrap_begin: Callable[[Begin], Begin] = lambda begin: begin) -> Self:
         """Open the database at `url`, which `bot.store.migrate.upgrade` has brought up to date.
 
-        A SQLite database in memory needs no upgrade. Raises `StoreUnavailable`.
+        `wrap_begin` gets what begins a transaction that writes and returns what to begin one with: tests stand there.
+        Raises `StoreUnavailable`.
         """
-        store = cls(await open_database(parse_url(url)), clock)
+        connections = await Connections.open(parse_url(url))
+        store = cls(connections, clock, wrap_begin)
         try:
             await store.check()
         except BaseException:
-            await store._database.close()
+            await connections.close()
             raise
         store._writer.start()
         return store
@@ -64,9 +67,9 @@ class Store:
         try:
             await self._writer.close()
         finally:
-            await self._database.close()
+            await self._connections.close()
 
-    async def __aenter__(self) -> "Store":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -76,7 +79,7 @@ class Store:
 
     async def check(self) -> None:
         """Whether the database answers and has its tables. Raises `StoreUnavailable`."""
-        await self._database.read(
+        await self._connections.read(
             lambda connection: connection.execute(sa.select(sessions_table.c.id).limit(1)).first()
         )
 
@@ -135,23 +138,23 @@ class Store:
 
     async def stop_requests(self) -> list[tuple[str, str]]:
         """(session id, who asked) of every open session that should be closed."""
-        return await self._database.read(sessions.stop_requests)
+        return await self._connections.read(sessions.stop_requests)
 
     async def running_session(self, channel: Channel) -> Session | None:
         """The session that occupies the channel: every state but `closed`."""
-        return await self._database.read(lambda connection: sessions.running_session(connection, channel))
+        return await self._connections.read(lambda connection: sessions.running_session(connection, channel))
 
     async def session(self, session_id: str) -> Session | None:
         """A session by its id, whatever its state."""
-        return await self._database.read(lambda connection: sessions.session(connection, session_id))
+        return await self._connections.read(lambda connection: sessions.session(connection, session_id))
 
     async def session_by_link(self, nonce: str) -> Session | None:
         """The session a watch link names, whatever its state."""
-        return await self._database.read(lambda connection: sessions.session_by_link(connection, nonce))
+        return await self._connections.read(lambda connection: sessions.session_by_link(connection, nonce))
 
     async def open_sessions(self) -> list[Session]:
         """Every session that is not closed, oldest first."""
-        return await self._database.read(sessions.open_sessions)
+        return await self._connections.read(sessions.open_sessions)
 
     # --- streams -----------------------------------------------------------------------------------------------------
 
@@ -194,21 +197,21 @@ class Store:
 
     async def unsettled_streams(self) -> list[Stream]:
         """Every stream the provider may still hold open (`creating`, `open`, `closing`), oldest first."""
-        return await self._database.read(streams.unsettled_streams)
+        return await self._connections.read(streams.unsettled_streams)
 
     async def lost_streams(self, provider: str) -> list[Stream]:
         """Every stream of a provider whose create got no reply and whose id is still not known."""
-        return await self._database.read(lambda connection: streams.lost_streams(connection, provider))
+        return await self._connections.read(lambda connection: streams.lost_streams(connection, provider))
 
     async def known_upstream_ids(self, provider: str, upstream_ids: Collection[str]) -> set[str]:
         """Which of the provider's ids of streams a row has, whatever its state."""
-        return await self._database.read(
+        return await self._connections.read(
             lambda connection: streams.known_upstream_ids(connection, provider, upstream_ids)
         )
 
     async def streams_since(self, moment: datetime) -> list[StreamUsage]:
         """For how long streams were open of those that were open at `moment` or later."""
-        return await self._database.read(lambda connection: streams.streams_since(connection, moment))
+        return await self._connections.read(lambda connection: streams.streams_since(connection, moment))
 
     # --- utterances --------------------------------------------------------------------------------------------------
 
@@ -217,25 +220,23 @@ class Store:
 
         False if any key was seen before: the utterance is not written, its new keys are. No keys always accepts.
         """
-        acceptance = AcceptedMessage(tuple(keys), utterance, self._clock.now())
-        touches = utterance.id if utterance is not None else str(acceptance.keys)
-        return await self._writer.write(accept_many, acceptance, touches)
+        return await self._writer.accept(AcceptedMessage(tuple(keys), utterance, self._clock.now()))
 
     async def was_seen(self, keys: Sequence[str]) -> bool:
         """Whether any of the de-duplication keys was recorded before."""
-        return await self._database.read(lambda connection: utterances.was_seen(connection, keys))
+        return await self._connections.read(lambda connection: utterances.was_seen(connection, keys))
 
     async def advance_utterance(self, utterance_id: str, state: UtteranceState, *, detail: str | None = None) -> None:
         """Move an utterance to another state; a final one sets its end from the clock and is never left again."""
-        await self._writer.write(Advance(state, detail), (utterance_id, self._clock.now()), utterance_id)
+        await self._writer.advance(Advance(utterance_id, state, detail, self._clock.now()))
 
     async def queued_utterances(self, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:
         """The queue of each of the sessions, oldest first; an empty list where nothing waits."""
-        return await self._database.read(lambda connection: utterances.queued_utterances(connection, session_ids))
+        return await self._connections.read(lambda connection: utterances.queued_utterances(connection, session_ids))
 
     async def busy_sessions(self, session_ids: Sequence[str]) -> set[str]:
         """Which of the sessions have something waiting, or being said."""
-        return await self._database.read(lambda connection: utterances.busy_sessions(connection, session_ids))
+        return await self._connections.read(lambda connection: utterances.busy_sessions(connection, session_ids))
 
     async def drop_queued(self, session_id: str) -> int:
         """Drop what waits in a session's queue. Returns how many."""
@@ -252,7 +253,7 @@ class Store:
 
     async def last_activity(self, session_ids: Sequence[str]) -> dict[str, datetime]:
         """When something was last accepted or ended in each session; those without utterances are left out."""
-        return await self._database.read(lambda connection: utterances.last_activity(connection, session_ids))
+        return await self._connections.read(lambda connection: utterances.last_activity(connection, session_ids))
 
     async def reword(self, utterance_id: str, text: str) -> bool:
         """Change what a waiting utterance says. False if it no longer waits."""
@@ -270,7 +271,7 @@ class Store:
 
     async def panels(self, platform: str) -> list[PanelMessage]:
         """Every panel of a platform that has not been drawn for the last time."""
-        return await self._database.read(lambda connection: platforms.panels_of(connection, platform))
+        return await self._connections.read(lambda connection: platforms.panels_of(connection, platform))
 
     async def forget_panel(self, session_id: str) -> None:
         """The panel of a session has been drawn for the last time, or is gone."""
@@ -287,7 +288,7 @@ class Store:
 
     async def blocked(self) -> list[Block]:
         """Everybody who is blocked, the newest first."""
-        return await self._database.read(platforms.blocked)
+        return await self._connections.read(platforms.blocked)
 
     async def save_installation(self, platform: str, workspace: str, sealed: str) -> None:
         """Keep what a workspace gave the app, encrypted; a second one takes the place of the first."""
@@ -298,11 +299,11 @@ class Store:
 
     async def installation(self, platform: str, workspace: str) -> str | None:
         """What a workspace gave the app, encrypted; None if it is not installed there."""
-        return await self._database.read(lambda connection: platforms.installation(connection, platform, workspace))
+        return await self._connections.read(lambda connection: platforms.installation(connection, platform, workspace))
 
     async def installed_in(self, platform: str) -> list[str]:
         """The workspaces the app is installed in."""
-        return await self._database.read(lambda connection: platforms.installed_in(connection, platform))
+        return await self._connections.read(lambda connection: platforms.installed_in(connection, platform))
 
     async def forget_installation(self, platform: str, workspace: str) -> None:
         """The app was removed from a workspace."""
@@ -323,18 +324,18 @@ class Store:
     async def count_by_state(self, table: sa.Table) -> dict[str, int]:
         """How many rows of sessions, streams or utterances are in each state."""
         query = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        rows = await self._connections.read(lambda connection: connection.execute(query).all())
         return {state.value: count for state, count in rows}
 
     # --- channels and the audit --------------------------------------------------------------------------------------
 
     async def channel_settings(self, channel: Channel) -> ChannelSettings:
         """What the channel has chosen for its next sessions."""
-        return await self._database.read(lambda connection: sessions.settings_of(connection, channel))
+        return await self._connections.read(lambda connection: sessions.settings_of(connection, channel))
 
     async def chosen_idle_timeouts(self) -> dict[Channel, float]:
         """The idle time, seconds, of every channel that has chosen one."""
-        return await self._database.read(sessions.chosen_idle_timeouts)
+        return await self._connections.read(sessions.chosen_idle_timeouts)
 
     async def set_channel_mode(self, channel: Channel, mode: Mode | None) -> None:
         """Remember the mode of the channel's next sessions; None follows the operator's setting again."""
@@ -354,7 +355,7 @@ class Store:
 
     async def audit_entries(self, limit: int) -> list[AuditEntry]:
         """The newest `limit` entries of the audit, newest first."""
-        return await self._database.read(lambda connection: audit.newest_entries(connection, limit))
+        return await self._connections.read(lambda connection: audit.newest_entries(connection, limit))
 
     async def forget_audit(self, before: datetime) -> int:
         """Forget what is in the audit from before a moment. Returns how many entries."""

@@ -20,7 +20,7 @@ FORMS = "sqlite:///path/to/file.db or postgresql://user:password@host/database"
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUrl:
-    """Where a database is. `url` names the driver; `file` is the SQLite file, None in memory and on PostgreSQL.
+    """Where a database is. `url` names the driver; `file` is the SQLite file, None on PostgreSQL.
 
     arguments: what to give to `asyncpg.connect`, on PostgreSQL; secrets are among them.
     """
@@ -36,20 +36,13 @@ class DatabaseUrl:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether it is SQLite, in a file or in memory."""
-        return self.url.get_backend_name() == "sqlite"
-
-    @property
-    def is_in_memory(self) -> bool:
-        """Whether it is a SQLite database that ends with its connection."""
-        return self.is_sqlite and self.file is None
+        """Whether it is a SQLite file."""
+        return self.file is not None
 
     def __str__(self) -> str:
         """The words for a person, with no password in them."""
         if self.file is not None:
             return f"the database {self.file}"
-        if self.is_in_memory:
-            return "the database in memory"
         name = f" {self.arguments['database']}" if "database" in self.arguments else ""
         return f"the PostgreSQL database{name} at {libpq.places(self.arguments)}"
 
@@ -89,11 +82,9 @@ def parse_url(url: str) -> DatabaseUrl:
 
 def _sqlite(url: URL) -> DatabaseUrl:
     name = url.database or ":memory:"
-    if url.host or name.startswith("file:"):
+    if url.host or name == ":memory:" or name.startswith("file:"):
         raise StoreUnavailable(
             "DATABASE_URL is not a file: write sqlite:///file.db in this folder, sqlite:////folder/file.db elsewhere"
         )
-    if name == ":memory:":
-        return DatabaseUrl(URL.create("sqlite+pysqlite", database=name), None)
     file = Path(name).expanduser().resolve()
-    return DatabaseUrl(URL.create("sqlite+pysqlite", database=str(file)), file)
+    return DatabaseUrl(URL.create("sqlite+aiosqlite", database=str(file)), file)

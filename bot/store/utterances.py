@@ -1,27 +1,37 @@
 """The statements on utterances and on the keys that keep a message from being taken twice.
 
-Plain functions over a connection: no transaction begins or ends here and nothing waits. `accept_many` and `Advance` are
-joint writes (`bot.store.writer`): they take what many sessions want at once in one or two statements.
+Plain functions over a connection: no transaction begins or ends here. `accept_many` and `advance_many` are what every
+message needs: they take what many sessions want at once, with one statement for each table (`bot.store.driver`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from bot.core.models import Utterance, UtteranceState
+from bot.store.driver import DriverStatement
 from bot.store.rows import in_batches, read_utterance, utterance_row
 from bot.store.tables import in_states, processed_events, utterance_is_unfinished, utterances
 
-# RETURNING tells which keys were new, and makes SQLAlchemy write all rows in one statement.
-_INSERT_NEW_KEYS = {
-    "sqlite": sqlite.insert(processed_events).on_conflict_do_nothing().returning(processed_events.c.key),
-    "postgresql": postgresql.insert(processed_events).on_conflict_do_nothing().returning(processed_events.c.key),
+_INSERT_KEYS: dict[str, sqlite.Insert | postgresql.Insert] = {
+    "sqlite": sqlite.insert(processed_events),
+    "postgresql": postgresql.insert(processed_events),
 }
-_INSERT_UTTERANCES = utterances.insert().returning(utterances.c.id)
+_INSERT_UTTERANCES = DriverStatement(utterances.insert())
+_ADVANCE = DriverStatement(
+    utterances.update()
+    .where(utterances.c.id == sa.bindparam("utterance_id"), utterance_is_unfinished)
+    .values(
+        state=sa.bindparam("new_state"),
+        detail=sa.func.coalesce(sa.bindparam("new_detail", type_=utterances.c.detail.type), utterances.c.detail),
+        ended_at=sa.bindparam("end"),
+    )
+)
 
 _IS_QUEUED = in_states(utterances.c.state, (UtteranceState.QUEUED,))
 _IS_IN_FLIGHT = in_states(utterances.c.state, (UtteranceState.SENDING, UtteranceState.SPEAKING))
@@ -50,7 +60,7 @@ def accept_many(connection: Connection, acceptances: Sequence[AcceptedMessage]) 
         if accepted and acceptance.utterance is not None
     ]
     if rows:
-        connection.execute(_INSERT_UTTERANCES, rows)
+        _INSERT_UTTERANCES.execute_many(connection, rows)
     return verdicts
 
 
@@ -61,35 +71,50 @@ def was_seen(connection: Connection, keys: Sequence[str]) -> bool:
 
 
 def _record_keys(connection: Connection, seen_at: dict[str, datetime]) -> set[str]:
+    """Insert the keys that are not there yet and return them."""
     if not seen_at:
         return set()
-    # Sorted: two processes that insert the same keys wait for each other in one order, never in a circle.
-    rows = [{"key": key, "seen_at": seen_at[key]} for key in sorted(seen_at)]
-    return set(connection.execute(_INSERT_NEW_KEYS[connection.dialect.name], rows).scalars())
+    # Sorted: two processes that insert the same keys wait for each other in one order, never in a circle. Filled up to
+    # a power of two with the last one, which is not inserted twice: a dozen statements are prepared, not a thousand.
+    keys = sorted(seen_at)
+    keys += keys[-1:] * ((1 << (len(keys) - 1).bit_length()) - len(keys))
+    parameters: dict[str, object] = {}
+    for number, key in enumerate(keys):
+        parameters |= {f"key{number}": key, f"seen_at{number}": seen_at[key]}
+    return set(_insert_new_keys(connection.dialect.name, len(keys)).fetch(connection, parameters))
+
+
+@cache
+def _insert_new_keys(dialect: str, count: int) -> DriverStatement:
+    """The insert of so many keys that returns those that were new."""
+    insert = _INSERT_KEYS[dialect].values(
+        [{"key": sa.bindparam(f"key{n}"), "seen_at": sa.bindparam(f"seen_at{n}")} for n in range(count)]
+    )
+    return DriverStatement(insert.on_conflict_do_nothing().returning(processed_events.c.key))
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """The joint write that moves utterances to one state. Its arguments are (utterance id, moment).
+    """An utterance that moves to another state at a moment. One in a final state stays there."""
 
-    An utterance in a final state stays there. A final state gets the latest of the moments as its end; they are
-    milliseconds apart.
-    """
-
+    utterance_id: str
     state: UtteranceState
     detail: str | None
+    moment: datetime
 
-    def __call__(self, connection: Connection, arguments: Sequence[tuple[str, datetime]], /) -> list[None]:
-        """Move them all in one statement."""
-        changes: dict[str, object] = {"state": self.state}
-        if self.detail is not None:
-            changes["detail"] = self.detail
-        if self.state.is_final:
-            changes["ended_at"] = max(moment for _, moment in arguments)
-        for ids in in_batches([utterance_id for utterance_id, _ in arguments]):
-            update = utterances.update().where(utterances.c.id.in_(ids), utterance_is_unfinished)
-            connection.execute(update.values(changes))
-        return [None] * len(arguments)
+
+def advance_many(connection: Connection, advances: Sequence[Advance]) -> None:
+    """Move each utterance, in this order; a final state gets its moment as its end."""
+    rows = [
+        {
+            "utterance_id": advance.utterance_id,
+            "new_state": advance.state,
+            "new_detail": advance.detail,
+            "end": advance.moment if advance.state.is_final else None,
+        }
+        for advance in advances
+    ]
+    _ADVANCE.execute_many(connection, rows)
 
 
 def queued_utterances(connection: Connection, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:

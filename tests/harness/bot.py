@@ -9,8 +9,8 @@ failed task, an unexpected error) is looked for at the end of every `BotHarness`
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 import stamina
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
 from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
@@ -42,6 +43,7 @@ from bot.sessions.registry import Recovery, SessionRegistry
 from bot.sessions.session import AvatarSession
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions, RelayMode
 from bot.store import migrate
+from bot.store.connections import Begin
 from bot.store.store import Store
 from bot.wiring import CoreOptions, build_core
 from tests.builders import an_actor
@@ -90,14 +92,15 @@ class CrashInjector:
         """`effect`, until the crash. `ending` is what a caller gets who still waits when the bot is released."""
 
         async def guarded(*arguments: Any) -> Any:
-            await self._instant(ending)
+            await self.instant(ending)
             result = await effect(*arguments)
-            await self._instant(ending)
+            await self.instant(ending)
             return result
 
         return guarded
 
-    async def _instant(self, ending: Exception) -> None:
+    async def instant(self, ending: Exception) -> None:
+        """The bot may crash here. `ending` is as in `guard`."""
         self.instants += 1
         self.has_crashed = self.has_crashed or self.instants == self._crash_at
         if self.has_crashed:
@@ -204,7 +207,9 @@ class BotHarness:
     async def boot(self, *, crash_at: int | None = None) -> None:
         """Start a bot on the database as it is. `crash_at`: it crashes at that instant (see `CrashInjector`)."""
         self.crash_injector = CrashInjector(crash_at)
-        self.store = await self._bot.enter_async_context(await Store.open(self.url, self.clock))
+        self.store = await self._bot.enter_async_context(
+            await Store.open(self.url, self.clock, wrap_begin=self._wrap_begin)
+        )
         make: Any = {
             "heygen-realtime": HeyGenRealtime,
             "heygen-streaming": HeyGenStreaming,
@@ -232,23 +237,29 @@ class BotHarness:
         self.recovery = await self.sessions.recover()
 
     def _put_crashes_between(self, provider: Any) -> None:
-        """Put what a crash cuts, and what a full disk does, between the bot and the outside."""
-        writer: Any = self.store._writer
-        writer._transact = self.crash_injector.guard(
-            partial(self._write, writer._transact), StoreUnavailable("the bot has crashed")
-        )
+        """Put what a crash cuts between the bot and the provider."""
         connection = provider._connection
         connection._send = self.crash_injector.guard(
             connection._send, Transient("the bot has crashed", may_have_taken_effect=False)
         )
         self._client = connection._client
 
-    async def _write(self, transact: Callable[[Any], Awaitable[Any]], work: Any) -> Any:
-        fails = 0 in self.unwritable
-        self.unwritable = {number - 1 for number in self.unwritable if number}
-        if fails:
-            raise StoreUnavailable("the test's database cannot grow, its disk is full: free some space")
-        return await transact(work)
+    def _wrap_begin(self, begin: Begin) -> Begin:
+        """Put what a crash cuts, and what a full disk does, between the bot and its database."""
+        injector, ending = self.crash_injector, StoreUnavailable("the bot has crashed")
+
+        @asynccontextmanager
+        async def wrapped() -> AsyncIterator[AsyncConnection]:
+            await injector.instant(ending)
+            fails = 0 in self.unwritable
+            self.unwritable = {number - 1 for number in self.unwritable if number}
+            if fails:
+                raise StoreUnavailable("the test's database cannot grow, its disk is full: free some space")
+            async with begin() as connection:
+                yield connection
+            await injector.instant(ending)
+
+        return wrapped
 
     def lose_patience(self) -> None:
         """Let the provider's client wait half a second of the machine's time for an answer instead of 30."""
@@ -398,11 +409,8 @@ class BotHarness:
 
     async def rows(self, table: sa.Table) -> list[sa.Row[Any]]:
         """Every row of a table, in the order of its first column."""
-        database: Any = self.store._database
-        rows: list[sa.Row[Any]] = await database.read(
-            lambda connection: connection.execute(sa.select(table).order_by(*table.primary_key)).all()
-        )
-        return rows
+        query = sa.select(table).order_by(*table.primary_key)
+        return list(await self.store._connections.read(lambda connection: connection.execute(query).all()))
 
     @property
     def open_streams(self) -> list[StreamView]:

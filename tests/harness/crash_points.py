@@ -7,14 +7,14 @@ import re
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from adapters.avatars.http import ProviderHttpClient
 from adapters.avatars.rooms.websocket_transport import WebSocketRoom
-from bot.store.engine import SqliteDatabase
+from bot.store import writer
+from bot.store.writer import GroupCommitWriter
 
 _AN_ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|(?<=/)[\w-]{20,}")
 _WRITES = ("before writing", "in the middle of writing", "after writing")
@@ -44,19 +44,21 @@ class CrashPoints:
     def watch(self) -> None:
         """Stand between this program and everything it writes to and calls. A look at the provider changes nothing, so
         that there is one step to it and not two."""
-        write, send, into_room = SqliteDatabase.write, ProviderHttpClient._send, WebSocketRoom.send
+        transact, write_all = GroupCommitWriter._transact, writer.write_all
+        send, into_room = ProviderHttpClient._send, WebSocketRoom.send
         before, amid, after = _WRITES
 
-        async def watched_write(database: SqliteDatabase, work: Callable[..., Any]) -> Any:
-            def watched(connection: Any) -> Any:
-                result = work(connection)
-                self.steps(amid, _names_of(work))
-                return result
+        def watched_write_all(connection: Any, writes: Sequence[Any]) -> list[Any]:
+            results = write_all(connection, writes)
+            self.steps(amid, _names_of(writes))
+            return results
 
-            self.steps(before, _names_of(work))
-            result = await write(database, watched)
-            self.steps(after, _names_of(work))
-            return result
+        async def watched_transact(its_writer: GroupCommitWriter, batch: Sequence[Any]) -> list[Any]:
+            names = _names_of([request.write for request in batch])
+            self.steps(before, names)
+            results = await transact(its_writer, batch)
+            self.steps(after, names)
+            return results
 
         async def watched_send(connection: ProviderHttpClient, request: Any) -> Any:
             what = f"{request.method} {_AN_ID.sub('*', request.url.path)}"
@@ -72,20 +74,16 @@ class CrashPoints:
             await into_room(room, message)
             self.step(f"after {what}")
 
-        SqliteDatabase.write = watched_write  # type: ignore[method-assign]
+        GroupCommitWriter._transact = watched_transact  # type: ignore[method-assign]
+        writer.write_all = watched_write_all
         ProviderHttpClient._send = watched_send  # type: ignore[method-assign]
         WebSocketRoom.send = watched_room  # type: ignore[method-assign]
 
 
-def _names_of(work: Any) -> list[str]:
-    """The methods of the store that share a transaction; which of them do is another matter each time."""
-    if not isinstance(work, partial):
-        return [str(work.__name__).strip("_")]
-    (argument,) = work.args
-    kinds = [group.kind for group in argument] if isinstance(argument, list) else [argument.kind]
+def _names_of(writes: Sequence[Any]) -> list[str]:
+    """What shares a transaction, each kind once; which writes do is another matter each time."""
     names = []
-    for kind in kinds:
-        function = getattr(kind, "_work", kind)
-        name = getattr(function, "__qualname__", None) or type(function).__name__
+    for write in writes:
+        name = getattr(write, "__qualname__", None) or type(write).__name__
         names.append(name.removeprefix("Store.").partition(".")[0].strip("_"))
-    return names
+    return list(dict.fromkeys(names))

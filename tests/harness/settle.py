@@ -1,14 +1,16 @@
 """Waits until nothing can happen any more unless a clock moves, so that tests own the order of time and of sockets.
 
-Everything in these tests lives in one event loop: both ends of every connection, and the threads of the database, whose
-work is counted here. Where no callback is ready, no socket has something to read and no thread works, only a clock can
-go on. Real timeouts of libraries are left out: they are tens of seconds away.
+Everything in these tests lives in one event loop: both ends of every connection, and the threads of aiosqlite and of
+the loop, whose work is counted here. Where no callback is ready, no socket has something to read and no thread works,
+only a clock can go on. Real timeouts of libraries are left out: they are tens of seconds away.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
+
+import aiosqlite
 
 _BUSY = "_futures_of_threads"
 _ROUNDS = 2
@@ -21,7 +23,7 @@ KERNEL_TIME = 0.0001
 
 
 def watch_threads() -> None:
-    """Count from now on what the running loop hands to threads."""
+    """Count from now on what the running loop and aiosqlite hand to threads."""
     loop: Any = asyncio.get_running_loop()
     if hasattr(loop, _BUSY):
         return
@@ -36,6 +38,27 @@ def watch_threads() -> None:
 
     loop.run_in_executor = counted
     setattr(loop, _BUSY, busy)
+
+
+def _count_calls_of_aiosqlite() -> None:
+    connection: Any = aiosqlite.Connection
+    execute = connection._execute
+
+    async def counted(self: Any, *call: Any, **arguments: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        busy: set[asyncio.Future[Any]] = getattr(loop, _BUSY, set())
+        done = loop.create_future()
+        busy.add(done)
+        try:
+            return await execute(self, *call, **arguments)
+        finally:
+            busy.discard(done)
+            done.cancel()
+
+    connection._execute = counted
+
+
+_count_calls_of_aiosqlite()
 
 
 async def wait_loop_idle() -> None:

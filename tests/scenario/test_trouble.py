@@ -24,6 +24,7 @@ from bot.core.views import Phase
 from bot.sessions.session import AvatarSession
 from bot.store import tables
 from tests.harness.bot import ADA, KEY, PROVIDERS, BotHarness, simulated
+from tests.harness.sqlite import set_on_writer
 
 # The calls of each provider: (method, path pattern). The id of a stream ends in a digit or in a to f, "words" does not.
 CALLS = {
@@ -730,12 +731,7 @@ async def test_a_mistake_nobody_foresaw_closes_the_session_and_is_told(
 
 async def read_only(world: BotHarness, on: bool) -> None:
     """Make the database unwritable, as a full disk does, or writable again."""
-    database: Any = world.store._database
-    lane = database._writing
-    pragma = f"PRAGMA query_only={'ON' if on else 'OFF'}"
-    await asyncio.get_running_loop().run_in_executor(
-        lane._thread, lambda: lane._connection.connection.driver_connection.execute(pragma)
-    )
+    await set_on_writer(world.store, f"query_only={'ON' if on else 'OFF'}")
 
 
 async def test_a_database_that_cannot_be_written_keeps_no_stream_open_at_stop(world: BotHarness) -> None:

@@ -14,6 +14,7 @@ from bot.core.errors import StoreUnavailable
 from bot.core.models import EndReason, UtteranceState
 from bot.core.tasks import cancel_and_wait
 from bot.sessions.jobs import LEARN_BLOCKS_EVERY, STOP_REQUESTS_EVERY
+from bot.store import writer
 from bot.streams.catalogue import CACHE_TTL
 from bot.supervision import RESTART_DELAYS, Supervised
 from tests.harness.bot import BotHarness
@@ -92,13 +93,9 @@ async def test_the_end_of_a_session(world: BotHarness, method: str) -> None:
     await world.start()
 
 
-async def test_the_writer(world: BotHarness) -> None:
-    class Odd:
-        """A kind of write that forgets one of its results."""
-
-        def __call__(self, _connection: object, _arguments: object, /) -> list[object]:
-            return []
-
-    with pytest.raises(StoreUnavailable, match=r"failed unexpectedly \(ref "):
-        await world.store._writer.write(Odd(), None, "something")
+async def test_the_writer(world: BotHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "write_all", lambda _connection, _writes: [])  # it forgets the results
+        with pytest.raises(StoreUnavailable, match=r"failed unexpectedly \(ref "):
+            await world.store.request_stop("nobody", "shell")
     await world.start()

@@ -1,7 +1,4 @@
-"""The lock of a SQLite database: one of the operating system beside the file, released however the process ends.
-
-A database in memory belongs to its process and needs none.
-"""
+"""The lock of a SQLite database: one of the operating system beside the file, released however the process ends."""
 
 import asyncio
 import os
@@ -50,8 +47,6 @@ class FileLock:
     async def take(self) -> str | None:
         """See `bot.store.lock.instance.Lock`."""
         lock = _lock_file(self._address)
-        if lock is None:
-            return None
         self._address.create_file()
         descriptor = _open(lock, self._address)
         if not _try_lock(descriptor):
@@ -79,8 +74,6 @@ class FileLock:
 def file_holder(address: DatabaseUrl) -> int | None:
     """The number of the process that holds the lock; None if none does. Makes no file."""
     lock = _lock_file(address)
-    if lock is None:
-        return None
     try:
         descriptor = os.open(lock, os.O_RDWR)
     except FileNotFoundError:
@@ -93,8 +86,10 @@ def file_holder(address: DatabaseUrl) -> int | None:
         os.close(descriptor)
 
 
-def _lock_file(address: DatabaseUrl) -> Path | None:
-    return None if address.file is None else address.file.with_name(address.file.name + ".lock")
+def _lock_file(address: DatabaseUrl) -> Path:
+    if address.file is None:
+        raise ValueError(f"{address} is no file that could be locked")
+    return address.file.with_name(address.file.name + ".lock")
 
 
 def _open(lock: Path, address: DatabaseUrl) -> int:

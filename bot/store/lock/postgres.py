@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.ports import Clock
-from bot.store.engine import postgres_engine
+from bot.store.engine import create_engine
 from bot.store.errors import DRIVER_ERRORS, translate_error
 from bot.store.url import DatabaseUrl
 
@@ -173,7 +173,7 @@ async def advisory_holder(address: DatabaseUrl) -> str | None:
 
 @asynccontextmanager
 async def _connected(address: DatabaseUrl) -> AsyncIterator[AsyncConnection]:
-    engine = postgres_engine(address).execution_options(isolation_level="AUTOCOMMIT")
+    engine = create_engine(address).execution_options(isolation_level="AUTOCOMMIT")
     try:
         async with engine.connect() as connection:
             try:

@@ -153,7 +153,7 @@ async def test_every_session_asked_for_has_its_own_queue(store: Store) -> None:
 
 async def state_of(store: Store, utterance_id: str) -> Utterance | None:
     query = select(utterances_table).where(utterances_table.c.id == utterance_id)
-    row = await store._database.read(lambda connection: connection.execute(query).one_or_none())
+    row = await store._connections.read(lambda connection: connection.execute(query).one_or_none())
     return None if row is None else read_utterance(row)
 
 

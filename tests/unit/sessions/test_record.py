@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,12 +12,21 @@ from bot.store import migrate
 from bot.store.store import Store
 from tests.builders import NOON, a_session, an_utterance
 from tests.harness.clock import ManualClock
+from tests.harness.write_faults import WriteFaults
+
+FULL = StoreUnavailable("the test's disk is full")
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    await migrate.upgrade(f"sqlite:///{tmp_path / 'relay.db'}")
-    async with await Store.open(f"sqlite:///{tmp_path / 'relay.db'}", ManualClock()) as store:
+def faults() -> WriteFaults:
+    return WriteFaults()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, faults: WriteFaults) -> AsyncIterator[Store]:
+    url = f"sqlite:///{tmp_path / 'relay.db'}"
+    await migrate.upgrade(url)
+    async with await Store.open(url, ManualClock(), wrap_begin=faults.wrap) as store:
         yield store
 
 
@@ -28,14 +36,10 @@ async def row(store: Store) -> SessionRecorder:
 
 
 @pytest.fixture
-def full_disk(store: Store, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Nothing can be written until it is undone."""
-
-    async def fail(_: Any) -> None:
-        raise StoreUnavailable("the test's disk is full")
-
-    monkeypatch.setattr(store._writer, "_transact", fail)
-    return monkeypatch
+async def full_disk(row: SessionRecorder, faults: WriteFaults) -> WriteFaults:
+    """Once the session has its row nothing can be written, until there is no failure any more."""
+    faults.failure = FULL
+    return faults
 
 
 async def read(store: Store, session: Session) -> Session:
@@ -59,9 +63,7 @@ async def test_the_row_follows_the_session_to_its_end(store: Store, row: Session
     assert not row.is_dirty
 
 
-async def test_a_session_is_not_live_before_its_row_says_so(
-    row: SessionRecorder, full_disk: pytest.MonkeyPatch
-) -> None:
+async def test_a_session_is_not_live_before_its_row_says_so(row: SessionRecorder, full_disk: WriteFaults) -> None:
     with pytest.raises(StoreError):
         await row.go_live(NOON)
     with pytest.raises(StoreError):
@@ -69,9 +71,7 @@ async def test_a_session_is_not_live_before_its_row_says_so(
     assert (row.session.state, row.session.mode) == (SessionState.OPENING, Mode.REPEAT)
 
 
-async def test_a_session_ends_although_its_row_cannot_say_so(
-    row: SessionRecorder, full_disk: pytest.MonkeyPatch
-) -> None:
+async def test_a_session_ends_although_its_row_cannot_say_so(row: SessionRecorder, full_disk: WriteFaults) -> None:
     await row.begin_to_close(EndReason.IDLE, None)
     assert row.is_dirty
     await row.close(NOON)
@@ -79,21 +79,21 @@ async def test_a_session_ends_although_its_row_cannot_say_so(
 
 
 async def test_an_owed_row_is_written_as_soon_as_it_can_be(
-    store: Store, row: SessionRecorder, full_disk: pytest.MonkeyPatch
+    store: Store, row: SessionRecorder, full_disk: WriteFaults
 ) -> None:
-    full_disk.undo()
+    full_disk.failure = None
     waiting, said = an_utterance(row.session), an_utterance(row.session)
     for utterance in (waiting, said):
         await store.accept((), utterance)
     await store.advance_utterance(said.id, UtteranceState.SPEAKING)
-    full_disk.setattr(store._writer, "_transact", _fail)
+    full_disk.failure = FULL
     await row.begin_to_close(EndReason.IDLE, None)
     await row.close(NOON)
     owed = UnsavedSessions(store)
     owed.add(row.session)
     with pytest.raises(StoreError):
         await owed.write()
-    full_disk.undo()
+    full_disk.failure = None
     await owed.write()
     session = await read(store, row.session)
     assert (session.state, session.end_reason, session.closed_at) == (SessionState.CLOSED, EndReason.IDLE, NOON)
@@ -107,7 +107,3 @@ async def test_a_row_that_was_written_is_owed_no_longer(store: Store, row: Sessi
     await row.go_live(NOON)
     await owed.write()
     assert row.session.state is SessionState.LIVE
-
-
-async def _fail(_: Any) -> None:
-    raise StoreUnavailable("the test's disk is full")

@@ -330,10 +330,9 @@ def test_web_secret_lies_beside_the_database_file(tmp_path: Path) -> None:
     assert (tmp_path / "deep/down/web-secret").is_file()
 
 
-def test_web_secret_of_a_database_in_memory_is_kept_nowhere(tmp_path: Path) -> None:
-    settings = Settings(database_url="sqlite://")
-    assert web_secret(settings) != web_secret(settings)
-    assert list(tmp_path.rglob("web-secret")) == []
+def test_a_database_in_memory_is_refused() -> None:
+    with pytest.raises(ValueError, match="database_url"):
+        Settings(database_url="sqlite://")
 
 
 def test_web_secret_that_others_may_read_is_closed_to_them(tmp_path: Path) -> None:

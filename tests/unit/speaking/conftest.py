@@ -6,6 +6,7 @@ import pytest
 from bot.store import migrate
 from bot.store.store import Store
 from tests.harness.clock import ManualClock
+from tests.harness.write_faults import WriteFaults
 from tests.unit.speaking.fixtures import SpeakingHarness
 
 
@@ -14,7 +15,8 @@ async def ground(tmp_path: Path) -> AsyncIterator[SpeakingHarness]:
     """A session with a database of its own."""
     file, clock = tmp_path / "relay.db", ManualClock()
     await migrate.upgrade(f"sqlite:///{file}")
-    async with await Store.open(f"sqlite:///{file}", clock) as store:
-        ground = SpeakingHarness(store, file, clock)
+    faults = WriteFaults()
+    async with await Store.open(f"sqlite:///{file}", clock, wrap_begin=faults.wrap) as store:
+        ground = SpeakingHarness(store, file, clock, faults)
         await ground.open()
         yield ground

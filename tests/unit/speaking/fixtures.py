@@ -14,6 +14,7 @@ from bot.speaking.item import SpeechItem, StateRecorder
 from bot.store.store import Store
 from tests.builders import a_session, an_utterance
 from tests.harness.clock import ManualClock
+from tests.harness.write_faults import WriteFaults
 
 
 class RecordingEventBus(EventBus):
@@ -31,11 +32,12 @@ class RecordingEventBus(EventBus):
 class SpeakingHarness:
     """One session that can speak. `told` are the texts and states that were published."""
 
-    def __init__(self, store: Store, file: Path, clock: ManualClock) -> None:
+    def __init__(self, store: Store, file: Path, clock: ManualClock, faults: WriteFaults) -> None:
         self.store = store
         self.clock = clock
         self.mailbox = Mailbox(clock)
         self._file = file
+        self._faults = faults
         self._session = a_session()
         self._event_bus = RecordingEventBus()
         self.states = StateRecorder(store, clock, Announcer(self._session.id, self._session.channel, self._event_bus))
@@ -63,12 +65,7 @@ class SpeakingHarness:
 
     def break_down(self) -> None:
         """From now on nothing can be written."""
-
-        async def fail(_: Any) -> None:
-            raise StoreUnavailable("the test's database cannot grow")
-
-        writer: Any = self.store._writer
-        writer._transact = fail
+        self._faults.failure = StoreUnavailable("the test's database cannot grow")
 
     def row(self, line: SpeechItem) -> tuple[str, str]:
         """Text and state as they are written."""

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,10 +13,10 @@ import pytest
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.store import errors as trouble
 from bot.store import migrate
-from bot.store.engine import SqliteDatabase
 from bot.store.store import Store
 from tests.builders import a_session, an_utterance
 from tests.harness.clock import ManualClock
+from tests.harness.sqlite import set_on_writer, writing_driver
 
 
 @pytest.fixture
@@ -28,21 +29,6 @@ async def store(file: Path) -> AsyncIterator[Store]:
     await migrate.upgrade(f"sqlite:///{file}")
     async with await Store.open(f"sqlite:///{file}", ManualClock()) as store:
         yield store
-
-
-async def set_on_writer(store: Store, pragma: str) -> None:
-    """Outside a transaction, on the connection that writes."""
-    database = store._database
-    assert isinstance(database, SqliteDatabase)
-    lane = database._writing
-
-    def run() -> None:
-        assert lane._connection is not None
-        cursor = lane._connection.connection.cursor()
-        cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    await asyncio.get_running_loop().run_in_executor(lane._thread, run)
 
 
 @pytest.fixture
@@ -166,12 +152,37 @@ async def test_a_postgresql_server_that_is_not_there_is_told_without_the_passwor
         assert "s3cret" not in str(refusal.value)
 
 
-async def test_a_database_in_memory_is_born_with_its_tables() -> None:
-    assert await migrate.upgrade("sqlite://") == migrate.head()
-    await migrate.verify("sqlite://")
-    async with await Store.open("sqlite://", ManualClock()) as store:
-        session = await store.open_session(a_session())
-        assert await store.open_sessions() == [session]
+@pytest.mark.parametrize("message", [True, False])
+async def test_a_connection_that_is_gone_is_told_and_replaced(store: Store, message: bool) -> None:
+    session = await store.open_session(a_session())
+    await (await writing_driver(store)).close()
+    with pytest.raises(StoreUnavailable, match="has lost its connection: try again"):
+        await (store.accept(["key"], None) if message else store.request_stop(session.id, "shell"))
+    assert await store.accept(["key"], an_utterance(session))
+
+
+async def test_a_file_that_is_gone_is_made_anew_and_lacks_its_tables(file: Path, store: Store) -> None:
+    await store.close()
+    for name in file.parent.glob(f"{file.name}*"):
+        name.unlink()
+    with pytest.raises(StoreUnavailable, match="has no tables of this version: run `avatar-relay db upgrade`"):
+        await Store.open(f"sqlite:///{file}", ManualClock())
+
+
+@pytest.mark.parametrize("what", [migrate.upgrade, lambda url: Store.open(url, ManualClock())])
+async def test_a_connection_that_cannot_be_opened_leaves_no_thread_behind(
+    letter: Path, what: Callable[[str], Awaitable[object]]
+) -> None:
+    with pytest.raises(StoreUnavailable, match="is not an SQLite database"):
+        await what(f"sqlite:///{letter}")
+    for thread in _threads_of_aiosqlite():
+        # It ends a moment after it has said that its connection is closed.
+        thread.join(5)
+    assert _threads_of_aiosqlite() == []
+
+
+def _threads_of_aiosqlite() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
 
 
 async def test_a_closed_store_says_so(file: Path) -> None:

@@ -147,12 +147,6 @@ async def test_asking_makes_no_file(url: str, tmp_path: Path) -> None:
     assert not (tmp_path / "relay.db").exists()
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
-async def test_a_database_in_memory_needs_no_lock(url: str) -> None:
-    async with at_once(url), at_once(url):
-        assert await owner_of(url) is None
-
-
 async def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "obstacle").write_text("")
     with pytest.raises(StoreUnavailable, match="cannot be opened for writing"):

@@ -62,23 +62,22 @@ def test_what_was_accepted_is_there_after_a_kill(tmp_path: Path) -> None:
 KILL_IN_THE_MIDDLE = """
 import asyncio, os, signal, sys
 from bot.store.store import Store
-from bot.store.utterances import accept_many
 from tests.harness.clock import ManualClock
+from tests.harness.write_faults import WriteFaults
 from tests.builders import a_session, an_utterance
 
+class Death(WriteFaults):
+    is_due = False
+    async def after_work(self, _):
+        if self.is_due:
+            os.kill(os.getpid(), signal.SIGKILL)
+
 async def main():
-    store = await Store.open(sys.argv[1], ManualClock())
+    death = Death()
+    store = await Store.open(sys.argv[1], ManualClock(), wrap_begin=death.wrap)
     session = await store.open_session(a_session())
     await store.accept(["before"], an_utterance(session, text="before"))
-    write = store._database.write
-
-    async def write_and_die(work):
-        def half(connection):
-            work(connection)
-            os.kill(os.getpid(), signal.SIGKILL)
-        await write(half)
-
-    store._writer._transact = write_and_die
+    death.is_due = True
     await store.accept(["after"], an_utterance(session, text="after"))
 
 asyncio.run(main())

@@ -2,22 +2,22 @@
 
 import asyncio
 import dataclasses
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.engine import Connection
 
 from bot.core.models import AuditEntry, Session, Stream, StreamState, Utterance, UtteranceState
 from bot.store import migrate
-from bot.store.engine import SqliteDatabase
 from bot.store.rows import in_batches
 from bot.store.store import Store
 from bot.store.tables import audit, sessions, stream_is_unsettled, streams, utterance_is_unfinished, utterances
 from tests.builders import NOON, a_session, a_stream, an_utterance
 from tests.harness.clock import ManualClock
+from tests.harness.sqlite import reading_driver, writing_driver
 
 
 def fields(kind: type[Any]) -> list[str]:
@@ -70,20 +70,12 @@ def test_portions_hold_every_id_and_have_few_sizes() -> None:
 async def test_every_query_finds_an_index(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'relay.db'}"
     await migrate.upgrade(url)
-    plans: list[tuple[str, str]] = []
-
-    def explain(connection: Connection, _c: object, statement: str, parameters: Any, *_: object) -> None:
-        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
-            cursor = connection.connection.cursor()
-            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            plans.extend((statement, step[3]) for step in cursor.fetchall())
-            cursor.close()
+    statements: set[str] = set()
 
     async with await Store.open(url, ManualClock()) as store:
-        database = store._database
-        assert isinstance(database, SqliteDatabase)
-        for lane in (database._reading, database._writing):
-            event.listen(lane._engine, "before_cursor_execute", explain)
+        for driver in (await writing_driver(store), await reading_driver(store)):
+            # It is told statements with their values in them, those too that do not go through SQLAlchemy.
+            await driver.set_trace_callback(statements.add)
         session = await store.open_session(a_session())
         stream, utterance = a_stream(session), an_utterance(session)
         await store.record_stream(stream)
@@ -98,16 +90,21 @@ async def test_every_query_finds_an_index(tmp_path: Path) -> None:
             store.forget_events(NOON),
             store.request_stop(session.id, "shell"),
         )
-        await asyncio.gather(
-            store.open_sessions(),
-            store.running_session(session.channel),
-            store.session_by_link("nonce"),
-            store.stop_requests(),
-            store.unsettled_streams(),
-            store.queued_utterances(ids),
-            store.last_activity(ids),
-            store.channel_settings(session.channel),
-        )
+        await store.open_sessions()
+        await store.running_session(session.channel)
+        await store.session_by_link("nonce")
+        await store.stop_requests()
+        await store.unsettled_streams()
+        await store.queued_utterances(ids)
+        await store.last_activity(ids)
+        await store.channel_settings(session.channel)
+    with closing(sqlite3.connect(tmp_path / "relay.db")) as connection:
+        plans = [
+            (statement, step[3])
+            for statement in statements
+            if statement.startswith(("SELECT", "UPDATE", "DELETE"))
+            for step in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+        ]
     assert len(plans) > 15
     assert [plan for plan in plans if plan[1].startswith("SCAN") and "USING" not in plan[1]] == []
     by_table = {plan for statement, plan in plans if "utterances" in statement and "session_id IN" in statement}

@@ -14,7 +14,6 @@ def test_a_file_is_found_with_any_driver(driver: str, tmp_path: Path) -> None:
     address = parse_url(f"{driver}:///{tmp_path}/relay.db")
     assert address.file == tmp_path / "relay.db"
     assert address.is_sqlite
-    assert not address.is_in_memory
     assert str(address) == f"the database {tmp_path}/relay.db"
 
 
@@ -29,10 +28,9 @@ def test_two_names_of_a_file_are_one_address(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite+aiosqlite:///:memory:"])
-def test_a_database_in_memory_has_no_file(url: str) -> None:
-    address = parse_url(url)
-    assert address.is_in_memory
-    assert address.file is None
+def test_a_database_in_memory_is_refused(url: str) -> None:
+    with pytest.raises(StoreUnavailable, match="DATABASE_URL is not a file"):
+        parse_url(url)
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgresql+asyncpg", "postgresql+psycopg", "postgres"])

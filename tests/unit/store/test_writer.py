@@ -1,205 +1,289 @@
 """The group-commit writer: what shares a transaction, in which order, and what a failure or a cancellation does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.errors import StoreError, StoreUnavailable
-from bot.store.engine import SqliteDatabase
+from bot.core.models import Session, Utterance, UtteranceState
+from bot.store import migrate
+from bot.store.connections import Connections
+from bot.store.sessions import open_session
+from bot.store.tables import utterances
 from bot.store.url import parse_url
+from bot.store.utterances import AcceptedMessage, Advance
 from bot.store.writer import MAX_BATCH_SIZE, GroupCommitWriter
+from tests.builders import NOON, a_session, an_utterance
+from tests.harness.write_faults import WriteFaults
 
 T = TypeVar("T")
+SENDING, SPEAKING, SPOKEN = UtteranceState.SENDING, UtteranceState.SPEAKING, UtteranceState.SPOKEN
 
 
-@dataclass
-class Ledger:
-    """A database in memory with one table, whose transactions are counted and can be held up or refused."""
+class Gate(WriteFaults):
+    """Transactions that can be held up, before they begin or before they are committed."""
 
-    database: SqliteDatabase
-    transactions: int = 0
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
-    refusal: StoreError | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = asyncio.Event()
+        self.opened.set()
+        self.commit_allowed = asyncio.Event()
+        self.commit_allowed.set()
+        self.begun = asyncio.Event()
+        self.written = asyncio.Event()
 
-    async def transact(self, work: Callable[[Connection], T]) -> T:
-        self.transactions += 1
+    async def before(self) -> None:
         self.begun.set()
-        await self.gate.wait()
-        if self.refusal is not None:
-            raise self.refusal
-        return await self.database.write(work)
+        await self.opened.wait()
 
-    async def lines(self) -> list[str]:
-        query = sa.text("SELECT line FROM ledger ORDER BY number")
-        return list(await self.database.read(lambda connection: connection.execute(query).scalars().all()))
+    async def after_work(self, connection: AsyncConnection) -> None:
+        self.written.set()
+        await self.commit_allowed.wait()
 
 
-@dataclass(frozen=True)
-class Note:
-    """The joint write: adds lines `kind:argument`; `bad` breaks a rule of the database, `bug` the program's."""
+class Ground:
+    """A writer on a database with one session."""
 
-    kind: str
+    def __init__(self, connections: Connections, session: Session) -> None:
+        self.connections = connections
+        self.session = session
+        self.gate = Gate()
+        self.writer = GroupCommitWriter(self.gate.wrap(connections.begin))
 
-    def __call__(self, connection: Connection, arguments: Sequence[str], /) -> list[str]:
-        for argument in arguments:
-            if argument == "bug":
-                raise LookupError("a bug")
-            line = None if argument == "bad" else f"{self.kind}:{argument}"
-            connection.execute(sa.text("INSERT INTO ledger (line) VALUES (:line)"), {"line": line})
-        return [f"{self.kind}:{argument} done with {len(arguments)}" for argument in arguments]
+    def message(self, text: str, **fields: object) -> AcceptedMessage:
+        """`bad` breaks a rule of the database."""
+        session = a_session() if text == "bad" else self.session
+        return AcceptedMessage((text,), an_utterance(session, text=text), NOON)
+
+    async def accept(self, text: str) -> bool:
+        return await self.writer.accept(self.message(text))
+
+    async def advance(self, utterance: Utterance, state: UtteranceState, detail: str | None = None) -> None:
+        await self.writer.advance(Advance(utterance.id, state, detail, NOON))
+
+    async def texts(self) -> list[str]:
+        """What was accepted, in the order in which it was written."""
+        query = sa.select(utterances.c.text).order_by(sa.literal_column("rowid"))
+        return list(await self.connections.read(lambda connection: connection.execute(query).scalars().all()))
+
+    async def states(self) -> dict[str, tuple[UtteranceState, str | None]]:
+        query = sa.select(utterances.c.text, utterances.c.state, utterances.c.detail)
+        rows = await self.connections.read(lambda connection: connection.execute(query).all())
+        return {text: (state, detail) for text, state, detail in rows}
 
 
 @pytest.fixture
-async def ledger() -> AsyncIterator[Ledger]:
-    database = await SqliteDatabase.open(parse_url("sqlite://"))
-    create = sa.text("CREATE TABLE ledger (number INTEGER PRIMARY KEY, line TEXT NOT NULL)")
-    await database.write(lambda connection: connection.execute(create))
-    ledger = Ledger(database)
-    ledger.gate.set()
-    yield ledger
-    await database.close()
-
-
-@pytest.fixture
-async def writer(ledger: Ledger) -> AsyncIterator[GroupCommitWriter]:
-    writer = GroupCommitWriter(ledger.transact)
-    writer.start()
-    yield writer
-    ledger.gate.set()
-    await writer.close()
+async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
+    url = f"sqlite:///{tmp_path / 'relay.db'}"
+    await migrate.upgrade(url)
+    connections = await Connections.open(parse_url(url))
+    async with connections.begin() as connection:
+        session = await connection.run_sync(open_session, a_session())
+    ground = Ground(connections, session)
+    ground.writer.start()
+    yield ground
+    ground.gate.opened.set()
+    ground.gate.commit_allowed.set()
+    await ground.writer.close()
+    await connections.close()
 
 
 def together(*writes: Awaitable[T]) -> asyncio.Future[list[T | BaseException]]:
     return asyncio.gather(*writes, return_exceptions=True)
 
 
-async def test_writes_that_wait_together_share_a_transaction_and_a_statement(
-    ledger: Ledger, writer: GroupCommitWriter
-) -> None:
-    results = await together(*(writer.write(Note("a"), str(number), str(number)) for number in range(5)))
-    assert results == [f"a:{number} done with 5" for number in range(5)]
-    assert ledger.transactions == 1
+def count(connection: Connection) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(utterances)).scalar_one())
 
 
-async def test_what_arrives_during_a_commit_goes_into_the_next_one(ledger: Ledger, writer: GroupCommitWriter) -> None:
-    ledger.gate.clear()
-    first = asyncio.create_task(writer.write(Note("a"), "1", "1"))
-    await ledger.begun.wait()
-    rest = together(*(writer.write(Note("a"), str(number), str(number)) for number in (2, 3, 4)))
+async def test_writes_that_wait_together_share_a_transaction(ground: Ground) -> None:
+    assert await together(*(ground.accept(f"{number}") for number in range(5))) == [True] * 5
+    assert ground.gate.transactions == 1
+
+
+async def test_what_arrives_during_a_commit_goes_into_the_next_one(ground: Ground) -> None:
+    ground.gate.opened.clear()
+    first = asyncio.create_task(ground.accept("1"))
+    await ground.gate.begun.wait()
+    rest = together(*(ground.accept(f"{number}") for number in (2, 3, 4)))
     await asyncio.sleep(0)
-    ledger.gate.set()
-    assert await first == "a:1 done with 1"
-    assert await rest == [f"a:{number} done with 3" for number in (2, 3, 4)]
-    assert ledger.transactions == 2
+    ground.gate.opened.set()
+    assert await first
+    assert await rest == [True] * 3
+    assert ground.gate.transactions == 2
 
 
-async def test_a_batch_is_bounded(ledger: Ledger, writer: GroupCommitWriter) -> None:
-    await together(*(writer.write(Note("a"), str(number), str(number)) for number in range(MAX_BATCH_SIZE + 1)))
-    assert ledger.transactions == 2
-    assert await ledger.lines() == [f"a:{number}" for number in range(MAX_BATCH_SIZE + 1)]
+async def test_a_batch_is_bounded(ground: Ground) -> None:
+    await together(*(ground.accept(f"{number}") for number in range(MAX_BATCH_SIZE + 1)))
+    assert ground.gate.transactions == 2
+    assert await ground.texts() == [f"{number}" for number in range(MAX_BATCH_SIZE + 1)]
 
 
-async def test_writes_that_touch_the_same_thing_keep_their_order(ledger: Ledger, writer: GroupCommitWriter) -> None:
+async def test_writes_that_touch_the_same_thing_keep_their_order(ground: Ground) -> None:
+    x, y, new = (an_utterance(ground.session, text=text) for text in ("x", "y", "new"))
+    for utterance in (x, y):
+        await ground.writer.accept(AcceptedMessage((), utterance, NOON))
+    before = ground.gate.transactions
     await together(
-        writer.write(Note("send"), "x", "x"),
-        writer.write(Note("speak"), "x", "x"),
-        writer.write(Note("send"), "y", "y"),
-        writer.write(Note("send"), "x again", "x"),
-        writer.write(Note("speak"), "y", "y"),
+        ground.advance(x, SENDING, "once"),
+        ground.advance(x, SPEAKING),
+        ground.advance(y, SENDING),
+        ground.writer.accept(AcceptedMessage((), new, NOON)),
+        ground.advance(x, SPOKEN),
+        ground.advance(x, SENDING, "too late"),
+        ground.advance(new, SENDING),
+        ground.advance(y, SPEAKING, "twice"),
     )
-    lines = await ledger.lines()
-    assert [line for line in lines if "x" in line] == ["send:x", "speak:x", "send:x again"]
-    assert [line for line in lines if "y" in line] == ["send:y", "speak:y"]
-    assert ledger.transactions == 1
+    assert await ground.states() == {"x": (SPOKEN, "once"), "y": (SPEAKING, "twice"), "new": (SENDING, None)}
+    assert ground.gate.transactions == before + 1
 
 
-async def test_a_write_that_stands_alone_keeps_its_place(ledger: Ledger, writer: GroupCommitWriter) -> None:
-    def count(connection: Connection) -> int:
-        return int(connection.execute(sa.text("SELECT count(*) FROM ledger")).scalar_one())
+async def test_the_first_of_two_with_the_same_key_is_accepted(ground: Ground) -> None:
+    assert await together(ground.accept("1"), ground.accept("1"), ground.accept("2")) == [True, False, True]
+    assert await ground.texts() == ["1", "2"]
 
+
+async def test_a_write_that_stands_alone_keeps_its_place(ground: Ground) -> None:
     results = await together(
-        writer.write(Note("a"), "1", "1"),
-        writer.write_alone(count),
-        writer.write(Note("a"), "2", "2"),
-        writer.write(Note("a"), "3", "3"),
-        writer.write_alone(count),
+        ground.accept("1"),
+        ground.writer.write_alone(count),
+        ground.accept("2"),
+        ground.accept("3"),
+        ground.writer.write_alone(count),
     )
-    assert results == ["a:1 done with 1", 1, "a:2 done with 2", "a:3 done with 2", 3]
-    assert ledger.transactions == 1
+    assert results == [True, 1, True, True, 3]
+    assert ground.gate.transactions == 1
+
+
+async def test_a_transaction_that_reads_first_holds_the_lock_already(ground: Ground, tmp_path: Path) -> None:
+    """Without it the write would fail as soon as another program had written in between."""
+
+    def read_then_write(connection: Connection) -> int:
+        before = count(connection)
+        connection.execute(utterances.update().values(detail="changed"))
+        return before
+
+    await ground.accept("1")
+    ground.gate.commit_allowed.clear()
+    ground.gate.written.clear()
+    reading = asyncio.create_task(ground.writer.write_alone(count))
+    await ground.gate.written.wait()
+    another = await Connections.open(parse_url(f"sqlite:///{tmp_path / 'relay.db'}"))
+    waiting = asyncio.create_task(_write(another))
+    await asyncio.wait([waiting], timeout=0.2)
+    assert not waiting.done()
+    ground.gate.commit_allowed.set()
+    assert await reading == 1
+    await waiting
+    await another.close()
+    assert await ground.writer.write_alone(read_then_write) == 1
+
+
+async def _write(connections: Connections) -> None:
+    async with connections.begin() as connection:
+        await connection.execute(utterances.update().values(detail="by another"))
+
+
+def _bug(_: Connection) -> None:
+    raise LookupError("a bug")
 
 
 @pytest.mark.parametrize(("spoiler", "error"), [("bad", StoreError), ("bug", LookupError)])
 async def test_a_write_that_fails_does_not_fail_its_neighbours(
-    ledger: Ledger, writer: GroupCommitWriter, spoiler: str, error: type[Exception]
+    ground: Ground, spoiler: str, error: type[Exception]
 ) -> None:
-    results = await together(*(writer.write(Note("a"), text, text) for text in ("1", spoiler, "2", "3")))
-    assert isinstance(results[1], error)
-    assert not isinstance(results[1], StoreUnavailable)
-    assert [result for result in results if isinstance(result, str)] == [f"a:{n} done with 1" for n in (1, 2, 3)]
-    assert await ledger.lines() == ["a:1", "a:2", "a:3"]
-    assert await writer.write(Note("a"), "4", "4") == "a:4 done with 1"
+    spoiled = ground.writer.write_alone(_bug) if spoiler == "bug" else ground.accept("bad")
+    results = await together(ground.accept("1"), spoiled, ground.accept("2"), ground.accept("3"))
+    assert isinstance(results.pop(1), error)
+    assert results == [True, True, True]
+    assert await ground.texts() == ["1", "2", "3"]
+    assert await ground.accept("4")
 
 
-async def test_a_database_out_of_reach_fails_everybody_and_recovers(ledger: Ledger, writer: GroupCommitWriter) -> None:
-    ledger.refusal = StoreUnavailable("the disk is full")
-    results = await together(*(writer.write(Note("a"), str(number), str(number)) for number in range(3)))
+async def test_an_order_that_breaks_a_rule_is_no_trouble_with_the_database(ground: Ground) -> None:
+    with pytest.raises(StoreError) as refusal:
+        await ground.accept("bad")
+    assert not isinstance(refusal.value, StoreUnavailable)
+
+
+async def test_a_database_out_of_reach_fails_everybody_and_recovers(ground: Ground) -> None:
+    ground.gate.failure = StoreUnavailable("the disk is full")
+    results = await together(*(ground.accept(f"{number}") for number in range(3)))
     assert [(type(result), str(result)) for result in results] == [(StoreUnavailable, "the disk is full")] * 3
     assert len({id(result) for result in results}) == 3
-    assert ledger.transactions == 1
-    ledger.refusal = None
-    assert await writer.write(Note("a"), "later", "later") == "a:later done with 1"
-    assert await ledger.lines() == ["a:later"]
+    assert ground.gate.transactions == 1
+    ground.gate.failure = None
+    assert await ground.accept("later")
+    assert await ground.texts() == ["later"]
 
 
-async def test_a_cancelled_caller_does_not_break_the_batch(ledger: Ledger, writer: GroupCommitWriter) -> None:
-    ledger.gate.clear()
-    first = asyncio.create_task(writer.write(Note("a"), "1", "1"))
-    await ledger.begun.wait()
-    impatient = asyncio.create_task(writer.write(Note("a"), "2", "2"))
-    patient = asyncio.create_task(writer.write(Note("a"), "3", "3"))
+async def test_an_unexpected_error_of_the_database_does_not_end_the_writer(ground: Ground) -> None:
+    ground.gate.failure = RuntimeError("nobody thought of this")
+    assert [type(result) for result in await together(ground.accept("1"), ground.accept("2"))] == [RuntimeError] * 2
+    ground.gate.failure = None
+    assert await ground.accept("later")
+
+
+@pytest.mark.parametrize("when", ["before it begins", "before the commit"])
+async def test_a_cancelled_caller_does_not_break_the_batch(ground: Ground, when: str) -> None:
+    held, reached = (
+        (ground.gate.opened, ground.gate.begun)
+        if when == "before it begins"
+        else (ground.gate.commit_allowed, ground.gate.written)
+    )
+    held.clear()
+    first = asyncio.create_task(ground.accept("1"))
+    await reached.wait()
+    impatient = asyncio.create_task(ground.accept("2"))
+    patient = asyncio.create_task(ground.accept("3"))
     await asyncio.sleep(0)
     first.cancel()
     impatient.cancel()
-    ledger.gate.set()
-    assert await patient == "a:3 done with 2"
+    held.set()
+    assert await patient
     assert [first.cancelled(), impatient.cancelled()] == [True, True]
     # What was handed over is written, whether or not its caller still waits.
-    assert await ledger.lines() == ["a:1", "a:2", "a:3"]
+    assert await ground.texts() == ["1", "2", "3"]
 
 
-async def test_closing_writes_what_waits_and_takes_no_more(ledger: Ledger) -> None:
-    writer = GroupCommitWriter(ledger.transact)
-    writer.start()
-    ledger.gate.clear()
-    waiting = together(*(writer.write(Note("a"), str(number), str(number)) for number in range(3)))
+async def test_closing_writes_what_waits_and_takes_no_more(ground: Ground) -> None:
+    ground.gate.opened.clear()
+    waiting = together(*(ground.accept(f"{number}") for number in range(3)))
     await asyncio.sleep(0)
-    closing = asyncio.create_task(writer.close())
+    closing = asyncio.create_task(ground.writer.close())
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable, match="closed"):
-        await writer.write(Note("a"), "late", "late")
-    ledger.gate.set()
+        await ground.accept("late")
+    ground.gate.opened.set()
     await closing
-    assert await waiting == [f"a:{number} done with 3" for number in range(3)]
-    assert await ledger.lines() == ["a:0", "a:1", "a:2"]
+    assert await waiting == [True] * 3
+    assert await ground.texts() == ["0", "1", "2"]
 
 
-async def test_a_writer_that_is_cancelled_leaves_no_caller_waiting(ledger: Ledger) -> None:
-    writer = GroupCommitWriter(ledger.transact)
-    writer.start()
-    ledger.gate.clear()
-    in_flight = asyncio.create_task(writer.write(Note("a"), "1", "1"))
-    await ledger.begun.wait()
-    waiting = asyncio.create_task(writer.write(Note("a"), "2", "2"))
+@pytest.mark.parametrize("when", ["before it begins", "before the commit"])
+async def test_a_writer_that_is_cancelled_leaves_no_caller_waiting(ground: Ground, when: str) -> None:
+    held, reached = (
+        (ground.gate.opened, ground.gate.begun)
+        if when == "before it begins"
+        else (ground.gate.commit_allowed, ground.gate.written)
+    )
+    held.clear()
+    in_flight = asyncio.create_task(ground.accept("1"))
+    await reached.wait()
+    waiting = asyncio.create_task(ground.accept("2"))
     await asyncio.sleep(0)
-    assert writer._task is not None
-    writer._task.cancel()
+    task, ground.writer._task = ground.writer._task, None
+    assert task is not None
+    task.cancel()
     outcomes = await asyncio.gather(in_flight, waiting, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2
     with pytest.raises(StoreUnavailable):
-        await writer.write(Note("a"), "3", "3")
+        await ground.accept("3")
+    await asyncio.wait([task])
+    assert await ground.texts() == []

@@ -1,0 +1,92 @@
+"""The connections to an open database: one writes, others read beside it, on SQLite and PostgreSQL alike.
+
+A piece of work is a plain function over a `sqlalchemy.Connection`, the same on both engines; it runs in the event loop,
+and only SQLite itself works in the threads of aiosqlite. Everything raised here is a `StoreError`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.core.errors import StoreUnavailable
+from bot.store.engine import READERS, WRITES, create_engine
+from bot.store.errors import CLOSED, DRIVER_ERRORS, translate_error
+from bot.store.url import DatabaseUrl
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+Begin = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
+"""Begins a transaction and commits it at the end of the block; raises only `StoreError` for database trouble."""
+
+
+class Connections:
+    """Made by `open`, which must be followed by `close`."""
+
+    def __init__(self, address: DatabaseUrl) -> None:
+        self._address = address
+        self._engine = create_engine(address)
+        self._free = asyncio.Semaphore(READERS)
+        self._reads: set[asyncio.Task[Any]] = set()
+        self._kept: AsyncConnection | None = None
+        self._closed = False
+
+    @classmethod
+    async def open(cls, address: DatabaseUrl) -> "Connections":
+        """Make the SQLite file where it is missing. Connects when first asked. Raises `StoreUnavailable`."""
+        await asyncio.to_thread(address.create_file)
+        return cls(address)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` beside the writes of others; what it writes is not kept.
+
+        A caller that is cancelled is gone at once; its work ends by itself, since a connection cannot be used again
+        that was left in the middle of a statement.
+        """
+        if self._closed:
+            raise StoreUnavailable(CLOSED)
+        task = asyncio.create_task(self._read(work), name="store-read")
+        self._reads.add(task)
+        task.add_done_callback(self._reads.discard)
+        return await asyncio.shield(task)
+
+    async def _read(self, work: Work[T]) -> T:
+        try:
+            async with self._free, self._engine.connect() as connection:
+                return await connection.run_sync(work)
+        except DRIVER_ERRORS as error:
+            raise translate_error(error, self._address) from None
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes: all of it is there for good when the block has ended, or nothing.
+
+        For one task alone: only `bot.store.writer` begins one.
+        """
+        if self._closed:
+            raise StoreUnavailable(CLOSED)
+        try:
+            if not self._address.is_sqlite:
+                # The pool looks whether the server still is there.
+                async with self._engine.begin() as connection:
+                    yield connection
+                return
+            # A file does not go away, and to take a connection from the pool costs as much as a statement.
+            if self._kept is None:
+                self._kept = await (await self._engine.connect()).execution_options(**{WRITES: True})
+            async with self._kept.begin():
+                yield self._kept
+        except DRIVER_ERRORS as error:
+            raise translate_error(error, self._address) from None
+
+    async def close(self) -> None:
+        """Wait for what is being read, and give the connections back. Nothing may be being written."""
+        self._closed = True
+        if self._reads:
+            await asyncio.wait(self._reads)
+        if self._kept is not None:
+            await self._kept.close()
+        await self._engine.dispose()
