@@ -8,7 +8,7 @@ from tests.bench.figures import Bound, Figure, table
 from tests.bench.parts import PARTS
 from tests.bench.scale import SHORT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("name", [name for name in PARTS if name != "kill"])
