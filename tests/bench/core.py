@@ -76,7 +76,7 @@ async def relay_all(bot: BenchBot, round_: int, each: int) -> float:
         for number in range(each):
             key = f"{round_}-{place}-{number}"
             await bot.relay.receive(Message(running.session.channel, ACTOR, TEXT, keys=(key,), message_id=key))
-        await running.quiet.wait()
+        await running.idle.wait()
 
     started = time.perf_counter()
     await asyncio.gather(*(write(place) for place in range(len(sessions))))
@@ -112,7 +112,7 @@ async def sessions(where: Path, address: str, provider: str, number: int, silenc
 
 async def speak_once(bot: BenchBot, running: list[AvatarSession]) -> None:
     await asyncio.gather(*(bot.relay.receive(Message(one.session.channel, ACTOR, TEXT)) for one in running))
-    await asyncio.gather(*(one.quiet.wait() for one in running))
+    await asyncio.gather(*(one.idle.wait() for one in running))
     assert all(one.stream is not None for one in running)
 
 
