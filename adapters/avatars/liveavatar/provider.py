@@ -97,8 +97,8 @@ class LiveAvatar:
         make_transport: Callable[[PageBridge], RoomTransport] = lambda seats: ChosenTransport(PageTransport(seats)),
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`api_url` has no path; `options` are the operator's choices of voice and context; `make_transport` makes
-        what takes commands into rooms; `transport` replaces the network in tests of single answers."""
+        """`api_url` has no path; `options` are what the operator has chosen of voice and context; `make_transport` is
+        asked for the way into rooms; `transport` replaces the network in tests of single answers."""
         self.seats = PageBridge()
         speed = options.voice_speed if options is not None else None
         self.capabilities = replace(CAPABILITIES, chat=bool(context_id), speed=speed or CAPABILITIES.speed)

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.avatars.rooms.bot_transport import BotTransport
 from adapters.avatars.rooms.broadcast.server import BroadcastServer
-from adapters.avatars.rooms.factory import bot_carrier_for
+from adapters.avatars.rooms.factory import bot_transport_for
 from bot.core.errors import SettingsError
 from bot.settings import AvatarSettings, LiveKitSettings, RoomTransportChoice, Settings
 from tests.harness.clock import ManualClock
@@ -21,7 +21,7 @@ OWN = LiveKitSettings(url="wss://live.example.com", api_key=SecretStr("key"), ap
 
 def chosen(choice: RoomTransportChoice, livekit: LiveKitSettings | None = None) -> BotTransport | None:
     settings = Settings(avatar=AvatarSettings(carrier=choice), livekit=livekit or LiveKitSettings())
-    return bot_carrier_for(settings, ManualClock())
+    return bot_transport_for(settings, ManualClock())
 
 
 def test_pages_carry_where_there_is_no_server_of_ones_own() -> None:
