@@ -148,9 +148,9 @@ class Relay:
         if before is None:
             return
         if speakable and self._may_edit(before, channel, speakable):
-            running.mailbox.post(running.speaker.edit, message_id, speakable)
+            running.mailbox.post(running.speaker.queue.edit, message_id, speakable)
         else:
-            running.mailbox.post(running.speaker.delete, message_id)
+            running.mailbox.post(running.speaker.queue.delete, message_id)
 
     def _may_edit(self, before: Utterance, channel: Channel, text: str) -> bool:
         author = Actor(channel.platform, before.author.partition(":")[2], before.author_name)
@@ -167,7 +167,7 @@ class Relay:
     async def delete(self, channel: Channel, message_id: str) -> None:
         """A message was deleted: it leaves the queue where it still waits."""
         if (running := await self._settled(channel)) is not None:
-            running.mailbox.post(running.speaker.delete, message_id)
+            running.mailbox.post(running.speaker.queue.delete, message_id)
 
     async def _settled(self, channel: Channel) -> AvatarSession | None:
         """The session of a channel, once every message that is being taken has its place: the change of a message may

@@ -59,7 +59,7 @@ class SpeechQueue:
         return item
 
     async def edit(self, message_id: str, text: str) -> None:
-        """Say what a message says now, where it still waits. Raises `StoreError`."""
+        """Say what a message says now, where it still waits. What has begun is said as it was. Raises `StoreError`."""
         for item in self._of_message(message_id):
             if await self._store.reword(item.utterance.id, text):
                 await self._chunker.stop(item)

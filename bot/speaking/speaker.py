@@ -66,14 +66,14 @@ class Speaker:
         conversation = Conversation(services.chat_model, services.policy.knowledge)
         self._chunker = Chunker(self._capabilities, conversation, tasks, on_chunk=mailbox.wake)
         self._states = StateRecorder(services.store, services.clock, announcer)
-        self._queue = SpeechQueue(services.store, self._chunker, self._states)
+        self.queue = SpeechQueue(services.store, self._chunker, self._states)
         self._playout = Playout(services.clock)
         self._scheduler = SpeechScheduler(
             self._capabilities,
             services.clock,
             mailbox,
             announcer,
-            self._queue,
+            self.queue,
             self._playout,
             self._chunker,
             self._states,
@@ -101,13 +101,13 @@ class Speaker:
         self._mailbox.post(self._get_in_line)
 
     async def _get_in_line(self) -> None:
-        self._queue.add(self._arrived.popleft())
+        self.queue.add(self._arrived.popleft())
         self.is_paused = False
         self.keep()
 
     async def interrupt(self) -> None:
         """Silence now. What waits is kept, and waits until the next message or a skip."""
-        self.is_paused = bool(self._queue or self.ahead)
+        self.is_paused = bool(self.queue or self.ahead)
         await self._cut()
 
     async def skip(self) -> None:
@@ -116,25 +116,17 @@ class Speaker:
             self.is_paused = False
         elif self.current is None:
             # Written in the same moment, or skipped twice: its turn has come, and nobody has had time to begin it.
-            self._playout.begin(self._queue.take())
+            self._playout.begin(self.queue.take())
         await self._cut()
 
     async def clear(self) -> None:
         """Empty the queue; what is being said is said to the end."""
         self.is_paused = False
-        await self._queue.clear()
+        await self.queue.clear()
 
     def keep(self) -> None:
         """Count as activity that somebody wants the avatar to stay."""
         self._wanted_at = self._clock.monotonic()
-
-    async def edit(self, message_id: str, text: str) -> None:
-        """Say what a message says now, where it still waits. What has begun is said as it was."""
-        await self._queue.edit(message_id, text)
-
-    async def delete(self, message_id: str) -> None:
-        """Drop a message that still waits."""
-        await self._queue.delete(message_id)
 
     async def abandon(self) -> None:
         """The session closes: nothing more is said, and every utterance gets its last state.
@@ -142,10 +134,10 @@ class Speaker:
         Raises `StoreError` if some of them could not be written; all are told all the same.
         """
         while self._arrived:
-            self._queue.add(self._arrived.popleft())
+            self.queue.add(self._arrived.popleft())
         self._take_back_ahead()
         trouble: StoreError | None = None
-        while self.current is not None or self._playout.in_doubt is not None or self._queue:
+        while self.current is not None or self._playout.in_doubt is not None or self.queue:
             try:
                 await self._settle_doubt()
                 await self._abandon_current()
@@ -197,12 +189,12 @@ class Speaker:
     @property
     def waiting(self) -> int:
         """How many utterances have not begun to be said."""
-        return len(self._arrived) + len(self._queue) + (self.ahead is not None)
+        return len(self._arrived) + len(self.queue) + (self.ahead is not None)
 
     def queued(self) -> list[Utterance]:
         """The utterances that have not begun to be said, in their order."""
         ahead = [self.ahead] if self.ahead else []
-        return [item.utterance for item in (*ahead, *self._queue, *self._arrived)]
+        return [item.utterance for item in (*ahead, *self.queue, *self._arrived)]
 
     @property
     def last_activity(self) -> float:
@@ -212,7 +204,7 @@ class Speaker:
     @property
     def is_idle(self) -> bool:
         """Nothing is being said and nothing is about to be."""
-        return self.current is None and (not self._queue or self.is_paused)
+        return self.current is None and (not self.queue or self.is_paused)
 
     # --- what becomes of the stream -----------------------------------------------------------------------------------
 
@@ -288,8 +280,8 @@ class Speaker:
         """The provider was not interrupted: it says to the end what it was given, the item sent ahead included, and
         what is sent now is said after that."""
         self._playout.talk_until(silent_at)
-        if (item := self._queue.first) is not None and item.utterance.state is not UtteranceState.QUEUED:
-            await self._fail(self._queue.take(), UtteranceState.UNKNOWN, error)
+        if (item := self.queue.first) is not None and item.utterance.state is not UtteranceState.QUEUED:
+            await self._fail(self.queue.take(), UtteranceState.UNKNOWN, error)
         self._announcer.report_error(sentences.interrupt_failed(error), error)
 
     def _fall_silent(self) -> SpeechItem:
@@ -301,7 +293,7 @@ class Speaker:
 
     def _take_back_ahead(self) -> None:
         if (item := self._playout.take_back()) is not None:
-            self._queue.requeue(item)
+            self.queue.requeue(item)
 
     async def _settle_doubt(self) -> None:
         if (item := self._playout.take_doubtful()) is not None:
@@ -314,7 +306,7 @@ class Speaker:
     async def _settle_ahead(self) -> None:
         """Write down what became of the item that had been sent ahead."""
         await self._settle_doubt()
-        if (item := self._queue.first) is not None and item.utterance.state is not UtteranceState.QUEUED:
+        if (item := self.queue.first) is not None and item.utterance.state is not UtteranceState.QUEUED:
             await self._states.advance(item, UtteranceState.QUEUED)
 
     # --- trouble -----------------------------------------------------------------------------------------------------
@@ -329,7 +321,7 @@ class Speaker:
         self.waits_for_viewer = verdict.waits_for_viewer
         if not item.sent:
             self._playout.remove(item)
-            self._queue.requeue(item)
+            self.queue.requeue(item)
             await self._states.advance(item, UtteranceState.QUEUED)
         if isinstance(error, StreamGone):
             await self._stream.mark_ended(str(error))
