@@ -159,7 +159,7 @@ async def test_who_comes_second_waits_and_reads_how_many_there_are(
     third = await visit(watching.page)
     await third.until_state("seat_taken")
     assert "3 people are here" in await third.text()
-    assert "One person is before you" in await third.text()
+    assert "One person is ahead of you" in await third.text()
     watching.change(queue_length=9)
     await second.until("document.getElementById('queue').textContent === '9 messages'")
     moment = await first.ask("video.currentTime")
