@@ -199,7 +199,7 @@ async def test_who_does_not_answer_gives_the_seat_away(watching: Watching, visit
     first, second = await two_visits(watching, visit)
     await button(second, "Take the seat")
     await second.until_state("asking")
-    assert "unless the person who watches keeps it" in await second.text()
+    assert "unless the person watching keeps it" in await second.text()
     await second.until("document.body.dataset.state === 'live'", patience=25)
     await second.until_playing()
     await first.until_state("seat_lost")
