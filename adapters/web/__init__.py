@@ -1,6 +1,6 @@
 """The watch page: signed links, the page behind them, its live feed, health and metrics.
 
-What others use is named here; everything else is this adapter's own affair.
+What others use is exported here; everything else is internal.
 """
 
 from adapters.web.links import SignedWatchLinks

@@ -20,7 +20,7 @@ FIXED = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""The headers that are the same everywhere."""
+"""The headers that every response has."""
 
 
 class SecurityHeaders:
@@ -29,7 +29,7 @@ class SecurityHeaders:
     def __init__(self, media_sources: Sequence[str]) -> None:
         """`media_sources` are CSP source expressions, such as `https:` or `http://127.0.0.1:43211`.
 
-        Raises ValueError where one is not a single expression.
+        Raises ValueError if one is not a single expression.
         """
         for source in media_sources:
             if _SOURCE.fullmatch(source) is None:
@@ -37,7 +37,7 @@ class SecurityHeaders:
         self._media_sources = tuple(media_sources)
 
     async def __call__(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Complete the headers of `response`; what its handler has set stays."""
+        """Complete the headers of `response`; those its handler has set stay."""
         for name, value in FIXED.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Content-Security-Policy", self.policy(request.headers.get("Host", "")))
@@ -46,10 +46,10 @@ class SecurityHeaders:
 
     def policy(self, own_host: str, rooms: Sequence[str] = ()) -> str:
         """The Content-Security-Policy for a page that the browser knows under `own_host` (host or host:port), and that
-        may join LiveKit rooms at `rooms`, see `room_sources`. (No policy speaks of the media of a room, WebRTC.)
+        may join LiveKit rooms at `rooms`, see `room_sources`. (A policy does not cover a room's media, WebRTC.)
 
-        Scripts and styles come from here alone. hls.js plays through blob: addresses; its worker is switched off.
-        The WebSocket is named besides 'self', which older Safari does not take to cover it.
+        Scripts and styles are served from here alone. hls.js plays through blob: URLs; its worker is switched off. The
+        WebSocket is listed as well as 'self', because in older Safari 'self' does not cover it.
         """
         own = (f"ws://{own_host}", f"wss://{own_host}") if _OWN_HOST.fullmatch(own_host) else ()
         media = self._media_sources

@@ -1,4 +1,4 @@
-"""What the watch page asks of the core, as a protocol: which session stands behind a link."""
+"""What the watch page needs of the core, as a protocol: the session behind a link, and access to its room."""
 
 from typing import Protocol
 
@@ -7,7 +7,7 @@ from bot.core.views import SessionView
 
 
 class SessionLookup(Protocol):
-    """Where the page learns what a link opens."""
+    """Finds what a link opens."""
 
     async def view_by_link(self, link_nonce: str) -> SessionView | None:
         """The session behind the link, also one that has ended; None if the link was revoked or never was.
@@ -16,7 +16,7 @@ class SessionLookup(Protocol):
         """
 
     async def room_access(self, link_nonce: str) -> RoomAccess | None:
-        """How one more page enters the room of the session behind the link; None if there is none to enter now.
+        """How one more page joins the room of the session behind the link; None if there is none to join now.
 
         Raises `bot.core.errors.ProviderError` if that cannot be fetched right now.
         """

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from tests.browser.visit import Visit
 
 SCREENS: dict[str, dict[str, Any]] = {
-    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
+    "phone": {"viewport": {"width": 360, "height": 740}, "has_touch": True},
     "desktop": {"viewport": {"width": 1280, "height": 800}},
 }
 SCHEMES: tuple[tuple[Literal["dark", "light"], bool], ...] = (("dark", True), ("light", False))

@@ -135,6 +135,40 @@ async def test_a_lost_connection_comes_back_without_a_click(still: Watching, vis
     await page.until_state("live")
 
 
+async def test_a_lost_connection_without_a_picture_is_said_once_with_a_button(still: Watching, visit: Visitor) -> None:
+    page = await visit(still.page)
+    page.expect("ERR_CONNECTION_REFUSED")
+    await page.until_state("live")
+    port = int(still.base.rsplit(":", 1)[1])
+    await still.stop()
+    await page.until_state("lost")
+    assert not await page.ask("document.getElementById('connection-lost').checkVisibility()")
+    await page.until(
+        "document.getElementById('announce-state').textContent.startsWith('Connection lost. Reconnecting')"
+    )
+    assert await page.page.get_by_role("button", name="Try now").is_visible()
+    still.server = still.make_server(port)
+    await still.start()
+    await page.ask("document.getElementById('action').click()")  # however soon the page would have tried by itself
+    await page.until_state("live")
+
+
+async def test_screen_readers_hear_each_state_and_what_to_do(still: Watching, visit: Visitor) -> None:
+    page = await visit(still.page)
+    still.change(phase=Phase.WAITING_FOR_TEXT)
+    said = "document.querySelector('#announce-state[role=status]').textContent"
+    await page.until(f"{said} === 'Nothing to say right now. Write in the channel to wake the avatar.'")
+
+
+async def test_a_long_reason_has_room_on_a_phone(still: Watching, visit: Visitor) -> None:
+    page = await visit(still.page, viewport={"width": 320, "height": 640})
+    still.change(phase=Phase.ENDED, ended="It was stopped in the channel after twelve minutes. " * 5)
+    await page.until_state("ended")
+    assert await page.ask(
+        "document.getElementById('overlay').scrollHeight <= document.querySelector('.screen').clientHeight + 2"
+    )
+
+
 async def test_text_from_outside_stays_text(still: Watching, visit: Visitor) -> None:
     hostile = "<img src=x onerror=alert(1)><script>alert(2)</script>"
     still.change(avatar=hostile, started_by_name=hostile, speaking=hostile)

@@ -90,8 +90,8 @@ function roomState(session, seat, room) {
 
 function queueText({ watching, ahead }) {
   if (watching < 2) return "They have just left. The seat will be free in a moment.";
-  const before = ahead === 1 ? "One person is before you." : `${ahead} people are before you.`;
-  const turn = ahead === 0 ? "You are next." : before;
+  const others = ahead === 1 ? "One person is ahead of you." : `${ahead} people are ahead of you.`;
+  const turn = ahead === 0 ? "You are next." : others;
   return `${watching} people are here; one at a time can see this avatar. ${turn}`;
 }
 

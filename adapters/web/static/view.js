@@ -50,7 +50,7 @@ const ACTIONS = {
 function drawAction(state, seat) {
   const label = ACTIONS[state.name];
   $("action").hidden = !label || (state.name.startsWith("seat_") && !seat.mayAsk);
-  setText("action", label ?? "");
+  if (label) setText("action", label);
 }
 
 // For screen readers: what the overlay says, or the state's label while the video plays.
