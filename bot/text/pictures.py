@@ -41,7 +41,9 @@ _PICTURES = re.compile(f"(?=[{_KEYCAP_BASES}{_BLOCKS}])(?:{_PICTURE}[ \t]*+)++")
 _DROP_SPACE = "\0"
 _FLAG = re.compile(f"[{_FLAG_LETTERS}]{{2}}")
 _CLOSING = re.compile("[.,!?;:…)\\]}'\"。，！？；：、’”»]|[*_~|`]{1,3}+(?!\\w)|\\Z")
-_OPENING = frozenset(["", *"([{¿¡‘“«*_~|`"])
+_OPENING = "([{¿¡‘“«*_~|`"
+_MAX_OPENING = 8
+"""Marks before a picture that are looked at."""
 
 
 def without_pictures(text: str) -> str:
@@ -60,5 +62,11 @@ def _nothing(match: re.Match[str]) -> str:
     if is_led:
         return _DROP_SPACE if not is_trailed and _CLOSING.match(match.string, match.end()) else ""
     if is_trailed:
-        return "" if before in _OPENING else " "
+        return "" if _is_opening(match.string[max(0, match.start() - _MAX_OPENING) : match.start()]) else " "
     return " " if is_word_char(before) and is_word_char(after) else ""
+
+
+def _is_opening(before: str) -> bool:
+    """Whether what stands before belongs to what follows: nothing does, or marks behind a blank."""
+    head = before.rstrip(_OPENING + "\"'")
+    return not before or (before[-1] in _OPENING and (not head or head[-1].isspace()))
