@@ -1,8 +1,6 @@
 """Tasks with an owner: awaited at the end, and one that fails takes no other with it."""
 
 import asyncio
-import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -12,14 +10,10 @@ from bot.telemetry.logs import configure
 
 
 @pytest.fixture(autouse=True)
-def _logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def _logging(logging_as_it_was: None) -> None:
     configure("info", "text", [])
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    # A module's logger that is kept as it is now would be deaf to the log captured in later tests.
+    structlog.configure(cache_logger_on_first_use=False)
 
 
 async def test_owner_keeps_a_task_until_it_has_ended() -> None:
