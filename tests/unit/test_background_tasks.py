@@ -21,9 +21,9 @@ from tests.harness.bot import BotHarness
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[BotHarness]:
-    """A bot whose mistakes are made on purpose."""
-    async with BotHarness(tmp_path, jobs=True) as world:
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BotHarness]:
+    """A bot whose mistakes are made on purpose; with the periodic jobs where a test asks for them."""
+    async with BotHarness(tmp_path, jobs=getattr(request, "param", False)) as world:
         yield world
         assert any("exc_info" in entry for entry in world.log), "the mistake was not logged"
         world.log.clear()
@@ -44,7 +44,8 @@ class Mistakes:
         return await self._method(*arguments, **named)
 
 
-async def test_a_round_of_the_sweeper(world: BotHarness) -> None:
+@pytest.mark.parametrize("world", [True], indirect=True, ids=["jobs"])
+async def test_a_periodic_job(world: BotHarness) -> None:
     running = await world.start()
     Mistakes(world.store, "stop_requests", times=2)
     Mistakes(world.store, "blocked")
