@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from bot.access.quotas import Limits, Quotas
 from bot.core.errors import Refused
 from bot.core.models import Channel, SessionState, StreamState
+from bot.store import migrate
 from bot.store.store import Store
 from tests.builders import a_session, a_stream
 from tests.harness.clock import ManualClock
@@ -27,8 +29,10 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def store(clock: ManualClock) -> AsyncIterator[Store]:
-    async with await Store.open("sqlite://", clock) as store:
+async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
+    url = f"sqlite:///{tmp_path / 'quotas.sqlite3'}"
+    await migrate.upgrade(url)
+    async with await Store.open(url, clock) as store:
         yield store
 
 
