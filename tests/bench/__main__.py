@@ -55,10 +55,12 @@ def main() -> None:
         scale = replace(scale, rate=chosen.rate, messages=max(1, round(scale.messages * chosen.rate / scale.rate)))
     say(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, {sys.platform}")
     figures: list[Figure] = []
-    for name in chosen.parts or PARTS:
-        sys.stderr.write(f"{name}: {PARTS[name].about}…\n")
-        figures += PARTS[name].measure(scale)
-    say(table(figures))
+    try:
+        for name in chosen.parts or PARTS:
+            sys.stderr.write(f"{name}: {PARTS[name].about}…\n")
+            figures += PARTS[name].measure(scale)
+    finally:
+        say(table(figures))  # of a run that was cut short, too
 
 
 if __name__ == "__main__":
