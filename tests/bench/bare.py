@@ -54,7 +54,8 @@ def without_mention(text: str) -> str:
 
 async def connect_slack(post: Poster, connected: Callable[[], None]) -> None:
     """A bolt app in Socket Mode with one listener."""
-    client = AsyncWebClient(token=os.environ["SLACK_BOT_TOKEN"], base_url=os.environ["SLACK_API_URL"])
+    # Not left in the environment, where bolt would find it as well and say so.
+    client = AsyncWebClient(token=os.environ.pop("SLACK_BOT_TOKEN"), base_url=os.environ["SLACK_API_URL"])
     app = AsyncApp(client=client)
 
     async def take(event: dict[str, Any]) -> None:

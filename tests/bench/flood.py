@@ -13,7 +13,6 @@ from bot.core.models import UtteranceState
 from tests.bench.figures import Bound, Figure
 from tests.bench.platforms import NUMBER
 from tests.bench.processes import folder, surroundings
-from tests.bench.relay import RATE
 from tests.bench.scale import Scale
 
 PATIENCE = 180.0
@@ -27,7 +26,7 @@ def survive_kill(scale: Scale) -> list[Figure]:
     with surroundings("slack", scale.at_once) as place, folder() as where:
         with place.bot(where) as bot:
             place.start_avatars()
-            place.platform.order("steady", messages=scale.at_once, rate=RATE)
+            place.platform.order("steady", messages=scale.at_once, rate=scale.rate)
             confirmed = set(place.platform.order("flood", messages=scale.flood, reached=scale.flood // 4))
             bot.send(signal.SIGKILL)
             bot.end()

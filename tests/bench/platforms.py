@@ -23,7 +23,7 @@ from tests.fakes.discord import FakeDiscord
 from tests.fakes.slack import FakeSlack, Timing
 from tests.platforms.running_bot import settings_with
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds that something may take to come; only a benchmark that fails waits so long."""
 
 NUMBER = re.compile(r"message number (\d+)")
@@ -97,7 +97,7 @@ class LocalDiscord:
 
 @asynccontextmanager
 async def local_slack(channels: int) -> Any:
-    patient = Timing(ack=PATIENCE, trigger=PATIENCE, retries=(1.0,) * int(PATIENCE))
+    patient = Timing(ack=PATIENCE, trigger=PATIENCE, retries=(1.0,) * 60)
     async with FakeSlack(timing=patient, validate=False) as fake:
         yield LocalSlack(fake, channels)
 

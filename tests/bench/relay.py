@@ -12,9 +12,6 @@ from tests.bench.processes import ON_LINUX, Child, Surroundings, cpu_seconds, fo
 from tests.bench.scale import Scale
 from tests.harness.programs import Program
 
-RATE = 50.0
-"""Messages a second, over all channels: a load under which nothing has to wait."""
-
 SETTLE = 1.0
 """Seconds in which the work that follows a message comes to its end; it counts as processor time of the message."""
 
@@ -70,7 +67,7 @@ def measure(name: str, scale: Scale, database: str | None = None) -> list[Figure
 def _take_round(place: Surroundings, process: Program | Child, scale: Scale, measured: Measured) -> None:
     """One round of one of the two."""
     used = cpu_seconds(process.pid) if ON_LINUX else 0.0
-    took: list[float] = place.platform.order("steady", messages=scale.messages, rate=RATE)
+    took: list[float] = place.platform.order("steady", messages=scale.messages, rate=scale.rate)
     time.sleep(SETTLE)
     if ON_LINUX:
         measured.cpu.append((cpu_seconds(process.pid) - used) / scale.messages * 1000)

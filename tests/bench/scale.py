@@ -9,6 +9,7 @@ class Scale:
 
     rounds: of each comparison; a figure is the median over them.
     channels: with an avatar in each. messages: of a round at a steady rate.
+    rate: messages a second, over all channels, under which nothing should have to wait.
     at_once: channels of a closed loop, with one message under way in each. each: messages of one of them.
     flood: messages around a kill. commands: at the same time.
     sessions: that are live at once. silence: seconds in which nobody talks, before a look at what that costs; v3 closes
@@ -18,6 +19,7 @@ class Scale:
     rounds: int = 5
     channels: int = 50
     messages: int = 300
+    rate: float = 50.0
     at_once: int = 32
     each: int = 20
     flood: int = 640
