@@ -1,4 +1,5 @@
-"""The composition root: settings become a running program. The only module of the core that knows adapters exist.
+"""The composition root: settings become a running program. The only module of the core that knows adapters exist,
+but for `bot.simulation`.
 
 Builds in order (database, simulator, provider, core, web, chats), tells in one line each what was started and what was
 left out and why, and takes everything down again in the opposite order, within `SHUTDOWN_TIME`.
