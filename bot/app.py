@@ -1,4 +1,5 @@
-"""The composition root: settings become a running program. The only module of the core that knows adapters exist.
+"""The composition root: settings become a running program. The only module of the core that knows adapters exist,
+but for `bot.simulation`.
 
 Builds in order (database, simulator, provider, core, web, chats), tells in one line each what was started and what was
 left out and why, and takes everything down again in the opposite order, within `SHUTDOWN_TIME`.
@@ -7,12 +8,12 @@ left out and why, and takes everything down again in the opposite order, within 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
 
 from adapters.llm.openai_compatible import OpenAICompatible
-from adapters.simulator import Simulator, SimulatorOptions
 from adapters.web import SignedWatchLinks, WebServer
 from bot.core.bind_errors import explain_bind_error, is_loopback
 from bot.core.errors import SettingsError, StoreError, StoreUnavailable
@@ -33,6 +34,9 @@ from bot.supervision import Supervised
 from bot.telemetry import metrics
 from bot.wiring import build_core, options_from
 
+if TYPE_CHECKING:
+    from bot.simulation import Simulator, SimulatorOptions
+
 log = structlog.get_logger(__name__)
 
 SHUTDOWN_TIME = 7.0
@@ -45,14 +49,12 @@ SHOWN_BACKLOG = 100_000
 LINK_OUTLIVES_SESSION = 3600.0
 """Seconds that a watch link still shows why its session ended."""
 
-__all__ = ["Application", "SimulatorOptions", "run_simulator"]
-
 
 class Application:
     """One running bot. `start`, then `serve`, and `stop` in any case."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, echo: Echo, *, simulator: SimulatorOptions | None = None
+        self, settings: Settings, clock: Clock, echo: Echo, *, simulator: "SimulatorOptions | None" = None
     ) -> None:
         """`echo` gets the lines for whoever started the program. `simulator` is for `AVATAR_PROVIDER=simulator`, or
         runs one for the provider in `settings`, whose addresses and keys then point at it."""
@@ -158,6 +160,8 @@ class Application:
     async def _with_simulator(self, settings: Settings) -> Settings:
         if self._simulator_options is None and settings.avatar.provider != SIMULATOR:
             return settings
+        from bot.simulation import Simulator, SimulatorOptions  # 4 MB, see there
+
         options = self._simulator_options or SimulatorOptions()
         self.simulator = await self._stack.enter_async_context(Simulator(options, self._clock))
         self._media_sources.append(self.simulator.address)
@@ -265,20 +269,3 @@ class Application:
 def make_chat_model(settings: Settings, clock: Clock) -> OpenAICompatible | None:
     """The chat model that the settings name, not entered yet; None if they name none."""
     return OpenAICompatible.from_settings(settings, clock)
-
-
-async def run_simulator(
-    options: SimulatorOptions, clock: Clock, host: str, port: int, echo: Echo, stop: asyncio.Event
-) -> None:
-    """Run the simulator alone until `stop`. Raises `SettingsError` if it cannot listen."""
-    simulator = Simulator(options, clock)
-    try:
-        url = await simulator.start(host, port)
-    except OSError as error:
-        raise SettingsError(explain_bind_error(error, host=("--host", host), port=("--port", port))) from error
-    echo(f"The simulator runs at {url}. Point a bot at it: HEYGEN_API_URL={url} HEYGEN_API_KEY=<its key>")
-    echo(f"Or, for AVATAR_PROVIDER=liveavatar: LIVEAVATAR_API_URL={url} LIVEAVATAR_API_KEY=<its key>")
-    try:
-        await stop.wait()
-    finally:
-        await simulator.stop()

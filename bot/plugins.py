@@ -3,6 +3,7 @@ root: it loads adapters by their names and imports none.
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 from pydantic import SecretStr
@@ -107,12 +108,18 @@ def _chat(entry: EntryPoint, settings: Settings, echo: Echo) -> list[AdapterFact
     """The platform of an entry point, or nothing where it cannot be started."""
     title = entry.name.capitalize()
     try:
+        if (why := _missing_settings(entry, settings)) is not None:
+            echo(f"{title}: left out; {why}")
+            return []
         adapter = entry.load()
     except ModuleNotFoundError as error:
         echo(f"{title}: left out; {error.name} is not installed. Add it with: pip install 'avatar-relay[{entry.name}]'")
         return []
-    if (why := adapter.missing_settings(settings)) is not None:
-        echo(f"{title}: left out; {why}")
-        return []
     echo(f"{title}: starting.")
     return [adapter]
+
+
+def _missing_settings(entry: EntryPoint, settings: Settings) -> str | None:
+    """Asks the module of the class where it has a function of that name: a library that is not used is not loaded."""
+    ask: Callable[[Settings], str | None] | None = getattr(import_module(entry.module), "missing_settings", None)
+    return (ask or entry.load().missing_settings)(settings)

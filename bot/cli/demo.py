@@ -4,12 +4,16 @@ Needs no account, reads no `.env`, and leaves nothing behind. Only puts settings
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bot.app import Application, SimulatorOptions
+from bot.app import Application
 from bot.core.ports import Echo
 from bot.plugins import SIMULATED_CLIENT, console_chat
 from bot.settings import LogLevel, Settings, WebSettings
 from bot.terminal import at_terminal
+
+if TYPE_CHECKING:
+    from bot.simulation import SimulatorOptions
 
 PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
 """The APIs that the simulator speaks."""
@@ -46,8 +50,10 @@ async def run_demo(application: Application, echo: Echo) -> None:
     echo("Everything is closed.")
 
 
-def simulated() -> SimulatorOptions:
+def simulated() -> "SimulatorOptions":
     """How the demo's simulator behaves. Without a terminal nobody opens a page, so a simulated viewer does."""
+    from bot.simulation import SimulatorOptions  # 4 MB, see there
+
     return SimulatorOptions(auto_viewer=not at_terminal())
 
 

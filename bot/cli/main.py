@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 from pydantic import SecretStr
 
 from bot import terminal as output
-from bot.app import Application, SimulatorOptions, run_simulator
+from bot.app import Application
 from bot.cli.admin import admin_app
 from bot.cli.demo import PROVIDERS, demo_settings, run_demo, simulated
 from bot.cli.runtime import echo, fail, load_settings, read_settings, run_async, set_up_log
@@ -101,6 +102,8 @@ def simulator(
     Point a bot at it with HEYGEN_API_URL and HEYGEN_API_KEY, or LIVEAVATAR_API_URL and LIVEAVATAR_API_KEY. It meters
     what the real services would charge and fails on demand: see docs/simulator.md.
     """
+    from bot.simulation import SimulatorOptions, run_simulator  # 4 MB, see there
+
     options = SimulatorOptions(
         api_key=SecretStr(api_key),
         latency=latency,
@@ -117,7 +120,7 @@ def simulator(
         echo(f"LiveKit: v1 and LiveAvatar make their rooms at {livekit}.")
     else:
         echo("LiveKit: no server (--livekit), so no real rooms: LiveAvatar uses a fake room.")
-    run_async(_simulate(options, speed, host, port))
+    run_async(_simulate(partial(run_simulator, options, SystemClock(speed), host, port, echo)))
 
 
 # --- running ---------------------------------------------------------------------------------------------------------
@@ -141,10 +144,10 @@ async def _demo(settings: Settings, speed: float) -> None:
     await run_demo(application, echo)
 
 
-async def _simulate(options: SimulatorOptions, speed: float, host: str, port: int) -> None:
+async def _simulate(run_until: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     stop = asyncio.Event()
     _stop_on_signals(stop.set)
-    await run_simulator(options, SystemClock(speed), host, port, echo, stop)
+    await run_until(stop)
 
 
 def _stop_on_signals(stop: Callable[[], None]) -> None:

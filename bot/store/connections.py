@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.errors import StoreUnavailable
 from bot.store.engine import READERS, WRITES, create_engine
-from bot.store.errors import CLOSED, DRIVER_ERRORS, translate_error
+from bot.store.errors import CLOSED, driver_errors, translate_error
 from bot.store.url import DatabaseUrl
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Connections:
         try:
             async with self._free, self._engine.connect() as connection:
                 return await connection.run_sync(work)
-        except DRIVER_ERRORS as error:
+        except driver_errors() as error:
             raise translate_error(error, self._address) from None
 
     @asynccontextmanager
@@ -79,7 +79,7 @@ class Connections:
                 self._kept = await (await self._engine.connect()).execution_options(**{WRITES: True})
             async with self._kept.begin():
                 yield self._kept
-        except DRIVER_ERRORS as error:
+        except driver_errors() as error:
             raise translate_error(error, self._address) from None
 
     async def close(self) -> None:

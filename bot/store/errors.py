@@ -7,6 +7,7 @@ repeats a password or a value that was to be written.
 import socket
 import sqlite3
 import ssl
+import sys
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
@@ -15,28 +16,8 @@ from bot.store import libpq
 from bot.store.url import DatabaseUrl
 from bot.telemetry.redaction import Redactor
 
-try:
-    import asyncpg  # type: ignore[import-untyped]  # it ships no types
-except ModuleNotFoundError:
-    # The extra `postgres` is not installed; `create_engine` says so to who asks for PostgreSQL.
-    _ASYNCPG_ERRORS: tuple[type[Exception], ...] = ()
-    _CONFIGURATION_ERRORS: tuple[type[Exception], ...] = ()
-else:
-    _ASYNCPG_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.exceptions.InternalClientError)
-    _CONFIGURATION_ERRORS = (
-        asyncpg.exceptions.ClientConfigurationError,
-        asyncpg.exceptions.TargetServerAttributeNotMatched,
-    )
-
 BUSY_TIMEOUT = 5.0
 """Seconds a SQLite connection waits for another program's transaction."""
-
-DRIVER_ERRORS: tuple[type[Exception], ...] = (
-    *(StatementError, sqlite3.Error, OSError, UnicodeError),
-    *_ASYNCPG_ERRORS,
-)
-"""Everything a read or write may raise below us; `DBAPIError` is a `StatementError`, `TimeoutError` an `OSError`. What
-is sent straight to the driver (`bot.store.driver`) raises the driver's errors as they are."""
 
 _SQLITE = {
     sqlite3.SQLITE_BUSY: f"is locked by another program for more than {BUSY_TIMEOUT:g} s: close that program",
@@ -67,6 +48,18 @@ _CLOSED_BY_DRIVER = ("connection closed", "no active connection")
 
 CLOSED = "the database is closed: the program is shutting down"
 NO_TABLES = "has no tables of this version: run `avatar-relay db upgrade`"
+
+
+def driver_errors() -> tuple[type[Exception], ...]:
+    """Everything a read or write may raise below us; `DBAPIError` is a `StatementError`, `TimeoutError` an `OSError`.
+    What is sent straight to the driver (`bot.store.driver`) raises the driver's errors as they are.
+
+    For `except driver_errors()`. asyncpg, 3 MB, is imported by who connects to PostgreSQL; before, it raises nothing.
+    """
+    errors: tuple[type[Exception], ...] = (StatementError, sqlite3.Error, OSError, UnicodeError)
+    if (asyncpg := sys.modules.get("asyncpg")) is not None:
+        errors += (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.exceptions.InternalClientError)
+    return errors
 
 
 def translate_error(error: Exception, address: DatabaseUrl) -> StoreError:
@@ -112,9 +105,16 @@ def _words(error: Exception, cause: BaseException, address: DatabaseUrl) -> str 
         return _POSTGRESQL["08"]
     # A file that is missing is the socket, or one that a variable such as PGSSLROOTCERT names.
     is_file = isinstance(cause, FileNotFoundError) and not libpq.uses_sockets(address.arguments)
-    if isinstance(cause, _CONFIGURATION_ERRORS) or is_file:
+    if is_file or _is_configuration_error(cause):
         return "cannot be reached as it is set: check DATABASE_URL, and the variables that begin with PG"
     return _network_words(cause) if isinstance(cause, OSError) else None
+
+
+def _is_configuration_error(cause: BaseException) -> bool:
+    asyncpg = sys.modules.get("asyncpg")
+    return asyncpg is not None and isinstance(
+        cause, (asyncpg.exceptions.ClientConfigurationError, asyncpg.exceptions.TargetServerAttributeNotMatched)
+    )
 
 
 def _network_words(cause: OSError) -> str:

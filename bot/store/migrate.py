@@ -2,29 +2,28 @@
 
 Alembic runs the steps in the package `migrations`, all of them in one transaction: a step that fails leaves the
 database as it was. Users need no alembic.ini. A database that a newer program has migrated is refused and not touched.
+Alembic takes 7 MB and is imported only where there is a step to run; the names of the steps' files tell the revisions.
 """
 
 import asyncio
 import importlib.resources
 from collections.abc import Callable
-from contextlib import ExitStack
+from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy.engine import Connection
 
 from bot.core.errors import StoreTooNew, StoreUnavailable
 from bot.store.engine import WRITES, create_engine
-from bot.store.errors import DRIVER_ERRORS, NO_TABLES, translate_error
+from bot.store.errors import NO_TABLES, driver_errors, translate_error
 from bot.store.url import DatabaseUrl, parse_url
 
 MIGRATION_LOCK = 0x61766174
 """The key of the PostgreSQL advisory lock: of two programs that start at once, one migrates and one waits."""
+
+_VERSIONS = sa.table("alembic_version", sa.column("version_num", sa.String))
+"""Alembic's own table."""
 
 T = TypeVar("T")
 
@@ -40,7 +39,7 @@ async def upgrade(url: str) -> str:
 
 async def downgrade(url: str, revision: str) -> None:
     """Go back to a revision, `base` for an empty database; what newer steps added is lost. For developers and tests."""
-    await over_connection(url, lambda connection: _with_config(connection, command.downgrade, revision))
+    await over_connection(url, lambda connection: _run_steps(connection, revision, down=True))
 
 
 async def current(url: str) -> str | None:
@@ -65,11 +64,7 @@ async def verify(url: str) -> None:
 
 def head() -> str:
     """The newest revision this program knows."""
-    with ExitStack() as stack:
-        revision = ScriptDirectory.from_config(_config(stack)).get_current_head()
-    if revision is None:
-        raise LookupError("the package `migrations` holds no revision")
-    return revision
+    return max(_revisions())
 
 
 async def over_connection(url: str, work: Callable[[Connection], T]) -> T:
@@ -85,47 +80,49 @@ async def over_connection(url: str, work: Callable[[Connection], T]) -> T:
             if not address.is_sqlite:
                 await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             return await connection.run_sync(work)
-    except DRIVER_ERRORS as error:
+    except driver_errors() as error:
         raise translate_error(error, address) from None
     finally:
         await engine.dispose()
 
 
 def _upgrade(connection: Connection, address: DatabaseUrl) -> str:
-    _refuse_unknown(_current(connection), address)
-    _with_config(connection, command.upgrade, "head")
-    return head()
+    revision, newest = _current(connection), head()
+    _refuse_unknown(revision, address)
+    if revision != newest:
+        _run_steps(connection, newest)
+    return newest
 
 
 def _current(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not sa.inspect(connection).has_table(_VERSIONS.name):
+        return None
+    return connection.scalar(sa.select(_VERSIONS.c.version_num))
 
 
 def _refuse_unknown(revision: str | None, address: DatabaseUrl) -> None:
-    if revision is None:
-        return
-    with ExitStack() as stack:
-        try:
-            ScriptDirectory.from_config(_config(stack)).get_revision(revision)
-        except CommandError as error:
-            raise StoreTooNew(
-                f"{address} was made by a newer avatar-relay (revision {revision}): "
-                "upgrade the program or use another DATABASE_URL"
-            ) from error
+    if revision is not None and revision not in _revisions():
+        raise StoreTooNew(
+            f"{address} was made by a newer avatar-relay (revision {revision}): "
+            "upgrade the program or use another DATABASE_URL"
+        )
 
 
-def _with_config(connection: Connection, run: Callable[[Config, str], object], revision: str) -> None:
-    with ExitStack() as stack:
-        config = _config(stack)
+def _revisions() -> set[str]:
+    """All that this program knows, which sort in their order: `0001` of `0001_first_tables.py`."""
+    files = (Path(file.name) for file in importlib.resources.files("migrations.versions").iterdir())
+    return {file.stem.partition("_")[0] for file in files if file.match("[0-9]*_*.py")}
+
+
+def _run_steps(connection: Connection, revision: str, *, down: bool = False) -> None:
+    from alembic import command  # see the module
+    from alembic.config import Config
+
+    # The scripts may have to be unpacked.
+    with importlib.resources.as_file(importlib.resources.files("migrations")) as scripts:
+        config = Config()
+        # A `%` begins an interpolation in a configuration file.
+        config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+        config.set_main_option("path_separator", "os")
         config.attributes["connection"] = connection
-        run(config, revision)
-
-
-def _config(stack: ExitStack) -> Config:
-    """Alembic's configuration, valid while the stack is open: the scripts may have to be unpacked."""
-    scripts = stack.enter_context(importlib.resources.as_file(importlib.resources.files("migrations")))
-    config = Config()
-    # A `%` begins an interpolation in a configuration file.
-    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config
+        (command.downgrade if down else command.upgrade)(config, revision)

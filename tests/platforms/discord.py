@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from adapters.chat.discord import DiscordAdapter
+from adapters.chat.discord.adapter import DiscordAdapter
 from adapters.chat.discord.client import RelayClient
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.commands.parser import Command, parse

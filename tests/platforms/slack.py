@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
-from adapters.chat.slack import SlackAdapter
+from adapters.chat.slack.adapter import SlackAdapter
 from adapters.chat.slack.manifest import manifest_of
 from tests.fakes.slack import Ephemeral, FakeSlack, Interaction, Message, Timing
 from tests.platforms.platform_driver import ADA, ANA, BEN, PATIENT, UNSAID

@@ -13,7 +13,7 @@ import aiohttp
 import discord
 import structlog
 
-from adapters.chat.discord import strings
+from adapters.chat.discord import missing_settings, strings
 from adapters.chat.discord.client import EventHandlers, RelayClient
 from adapters.chat.discord.command_sync import CommandSync
 from adapters.chat.discord.converters import PLATFORM
@@ -75,7 +75,7 @@ class DiscordAdapter:
     @classmethod
     def missing_settings(cls, settings: Settings) -> str | None:
         """The token."""
-        return None if settings.discord.token else strings.TOKEN_MISSING
+        return missing_settings(settings)
 
     @property
     def unhealthy_reason(self) -> str | None:

@@ -16,17 +16,18 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters import network
 from adapters.chat.keyed_queue import KeyedTaskQueue
+from adapters.chat.slack import missing_settings
 from adapters.chat.slack.app import App
 from adapters.chat.slack.blocks import CommandRenamer
 from adapters.chat.slack.client import quiet_logger, web_client
 from adapters.chat.slack.events import RETRY_HEADER, answered_in, ts_of
 from adapters.chat.slack.handlers import EventHandlers
 from adapters.chat.slack.home import Home
-from adapters.chat.slack.http_mode import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH, EventsEndpoint, is_slacks
+from adapters.chat.slack.http_mode import EventsEndpoint, is_slacks
 from adapters.chat.slack.installation_store import Installations
 from adapters.chat.slack.lifecycle import AppLifecycle
 from adapters.chat.slack.listeners import Listeners
-from adapters.chat.slack.manifest import uses_http
+from adapters.chat.slack.manifest import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH, uses_http
 from adapters.chat.slack.modal import Modals
 from adapters.chat.slack.oauth import InstallPages
 from adapters.chat.slack.origins import Origins
@@ -60,14 +61,7 @@ class SlackAdapter:
     @classmethod
     def missing_settings(cls, settings: Settings) -> str | None:
         """What has to be set before Slack can be used."""
-        slack = settings.slack
-        if slack.bot_token is None and not slack.client_id:
-            return "Set SLACK_BOT_TOKEN, and SLACK_APP_TOKEN for Socket Mode or SLACK_SIGNING_SECRET for HTTP."
-        if slack.app_token is None and slack.signing_secret is None:
-            return "Set SLACK_APP_TOKEN for Socket Mode, or SLACK_SIGNING_SECRET for HTTP."
-        if slack.client_id and slack.client_secret is None:
-            return "Set SLACK_CLIENT_SECRET as well as SLACK_CLIENT_ID."
-        return None
+        return missing_settings(settings)
 
     def __init__(self, bot: Bot) -> None:
         self._bot = bot

@@ -16,10 +16,6 @@ from adapters.chat.slack.app import App
 from adapters.chat.slack.rate_limited_log import RateLimitedLog
 from bot.core.ports import Clock
 
-EVENTS_PATH = "/slack/events"
-INSTALL_PATH = "/slack/install"
-REDIRECT_PATH = "/slack/oauth_redirect"
-
 OLDEST = 300
 """Seconds that a request's timestamp may differ from this machine's clock; as Slack demands it."""
 

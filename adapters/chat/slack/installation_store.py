@@ -1,25 +1,16 @@
 """The workspaces and organisations that installed the app over OAuth, kept in the project's database with their tokens
-encrypted.
+encrypted (`token_cipher`): with another web secret they cannot be read any more, and the app has to be installed again.
+"""
 
-The key is derived from the web secret (HKDF, RFC 5869): with another secret the tokens cannot be read any more, and the
-app has to be installed again."""
-
-import base64
 import json
 from dataclasses import asdict, dataclass, field
 
 import structlog
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
 from bot.store.store import Store
 
 log = structlog.get_logger(__name__)
-
-PURPOSE = b"avatar-relay: Slack installations, version 1"
-"""Keeps this key apart from others that are made from the same secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +45,14 @@ class Installations:
 
     def __init__(self, store: Store, secret: SecretStr) -> None:
         """`secret` is what `bot.settings.web_secret` gives."""
+        from adapters.chat.slack.token_cipher import TokenCipher  # 7 MB, see there
+
         self._store = store
-        self._fernet = Fernet(_key(secret))
+        self._cipher = TokenCipher(secret)
 
     async def keep(self, installation: Installation) -> None:
         """Remember a workspace or an organisation, or what is new about it. Raises `StoreError`."""
-        sealed = self._fernet.encrypt(json.dumps(asdict(installation)).encode()).decode()
+        sealed = self._cipher.encrypt(json.dumps(asdict(installation)))
         await self._store.save_installation("slack", installation.team_id, sealed)
 
     async def read(self, team_id: str) -> Installation | None:
@@ -68,9 +61,9 @@ class Installations:
         if sealed is None:
             return None
         try:
-            kept = json.loads(self._fernet.decrypt(sealed.encode()))
+            kept = json.loads(self._cipher.decrypt(sealed))
             return Installation(**{**kept, "teams": tuple(kept.get("teams", ()))})
-        except (InvalidToken, ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError):
             log.error("an installation cannot be decrypted: WEB_SECRET has changed; install the Slack app again")
             return None
 
@@ -82,8 +75,3 @@ class Installations:
     async def forget(self, team_id: str) -> None:
         """The app was removed from a workspace. Raises `StoreError`."""
         await self._store.forget_installation("slack", team_id)
-
-
-def _key(secret: SecretStr) -> bytes:
-    derived = HKDF(SHA256(), length=32, salt=None, info=PURPOSE).derive(secret.get_secret_value().encode())
-    return base64.urlsafe_b64encode(derived)

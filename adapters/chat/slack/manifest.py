@@ -5,8 +5,11 @@
 import json
 from typing import Any
 
-from adapters.chat.slack.http_mode import EVENTS_PATH, REDIRECT_PATH
 from bot.settings import Settings
+
+EVENTS_PATH = "/slack/events"
+INSTALL_PATH = "/slack/install"
+REDIRECT_PATH = "/slack/oauth_redirect"
 
 NAME = "Avatar"
 """What people mention; whoever installs the app may change it in the manifest."""

@@ -13,8 +13,7 @@ import structlog
 from aiohttp import web
 
 from adapters.chat.slack.client import SlackError, SlackUnavailable, call, web_client
-from adapters.chat.slack.http_mode import REDIRECT_PATH
-from adapters.chat.slack.manifest import SCOPES
+from adapters.chat.slack.manifest import REDIRECT_PATH, SCOPES
 from adapters.chat.slack.workspaces import Workspaces, described
 from bot.core.errors import StoreError
 from bot.core.ports import Clock

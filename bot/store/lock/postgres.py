@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.ports import Clock
 from bot.store.engine import create_engine
-from bot.store.errors import DRIVER_ERRORS, translate_error
+from bot.store.errors import driver_errors, translate_error
 from bot.store.url import DatabaseUrl
 
 OWNER_LOCK = 0x6F776E72
@@ -100,7 +100,7 @@ class AdvisoryLock:
                 if other is None:
                     self._connection, self._open = connection, stack.pop_all()
                 return None if other is None else str(other)
-        except DRIVER_ERRORS as error:
+        except driver_errors() as error:
             raise translate_error(error, self._address) from None
 
     async def give_back(self) -> None:
@@ -152,7 +152,7 @@ class AdvisoryLock:
             # An I/O deadline: real seconds, whatever the clock of the program is.
             async with asyncio.timeout(CHECK_TIMEOUT):
                 await self._connection.execute(_ALIVE)
-        except DRIVER_ERRORS as error:
+        except driver_errors() as error:
             return translate_error(error, self._address)
         return None
 
@@ -166,7 +166,7 @@ async def advisory_holder(address: DatabaseUrl) -> str | None:
         async with _connected(address) as connection:
             schema, _ = (await connection.execute(_PLACE)).one()
             other = await _holder(connection, schema)
-    except DRIVER_ERRORS as error:
+    except driver_errors() as error:
         raise translate_error(error, address) from None
     return None if other is None else str(other)
 

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
+import migrations
 from bot.core.errors import StoreError, StoreTooNew, StoreUnavailable
 from bot.store import migrate
 from bot.store.store import Store
@@ -132,3 +135,8 @@ async def test_a_step_that_fails_leaves_the_database_as_it_was(empty_url: str) -
     with pytest.raises(StoreError, match="audit"):
         await migrate.upgrade(empty_url)
     assert await migrate.over_connection(empty_url, tables_of) == {"audit"}
+
+
+def test_the_files_of_the_steps_are_named_by_their_revisions_in_order() -> None:
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    assert [step.revision for step in scripts.walk_revisions()] == sorted(migrate._revisions(), reverse=True)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from adapters.chat.discord import invite_link, strings
+from adapters.chat.discord import strings
+from adapters.chat.discord.permissions import invite_link
 from bot import sentences
 from tests.fakes.discord import Channel, Fault
 from tests.platforms.discord import DiscordDriver, answer_of, read

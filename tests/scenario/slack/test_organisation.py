@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from adapters.chat.slack import SlackAdapter
+from adapters.chat.slack.adapter import SlackAdapter
 from adapters.chat.slack.manifest import SAY_THIS, START_HERE
 from tests.fakes.slack import Channel, Enterprise, Message, Team, User
 from tests.platforms.running_bot import PATIENCE

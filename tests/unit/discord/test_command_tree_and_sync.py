@@ -5,11 +5,10 @@ from pathlib import Path
 import discord
 import pytest
 
-from adapters.chat.discord import invite_link
 from adapters.chat.discord.client import intents_for
 from adapters.chat.discord.command_tree import matching
 from adapters.chat.discord.converters import names_in, without_mention
-from adapters.chat.discord.permissions import invite_permissions, missing_in
+from adapters.chat.discord.permissions import invite_link, invite_permissions, missing_in
 from adapters.chat.discord.sync import shape_of
 from bot.core.ports import CatalogueEntry
 from bot.settings import RelayMode

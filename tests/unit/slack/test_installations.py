@@ -54,7 +54,7 @@ async def test_what_an_earlier_version_kept_is_still_read(team_id: str) -> None:
     shelf = Shelf()
     ours = installations(shelf)
     old = {"team_id": team_id, "token": "xoxb-old", "bot_user": "UBOT", "bot_id": "B1"}
-    shelf.kept[team_id] = ours._fernet.encrypt(json.dumps(old).encode()).decode()
+    shelf.kept[team_id] = ours._cipher.encrypt(json.dumps(old))
     found = await ours.read(team_id)
     assert found is not None
     assert (found.token, found.teams, found.is_of_organisation) == ("xoxb-old", (), team_id == "E1")
@@ -64,5 +64,5 @@ async def test_what_an_earlier_version_kept_is_still_read(team_id: str) -> None:
 async def test_what_cannot_be_read_is_no_installation(sealed: str) -> None:
     shelf = Shelf()
     ours = installations(shelf)
-    shelf.kept["T1"] = ours._fernet.encrypt(sealed.encode()).decode()
+    shelf.kept["T1"] = ours._cipher.encrypt(sealed)
     assert await ours.read("T1") is None

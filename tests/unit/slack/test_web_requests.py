@@ -7,7 +7,8 @@ from slack_sdk.signature import Clock as WallClock
 from slack_sdk.signature import SignatureVerifier
 from structlog.testing import capture_logs
 
-from adapters.chat.slack.http_mode import EVENTS_PATH, EventsEndpoint
+from adapters.chat.slack.http_mode import EventsEndpoint
+from adapters.chat.slack.manifest import EVENTS_PATH
 from tests.harness.clock import ManualClock
 
 SECRET = "signing-secret-of-the-test"
