@@ -45,6 +45,7 @@ from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions, RelayMode
 from bot.store import migrate
 from bot.store.connections import Begin
 from bot.store.store import Store
+from bot.store.writer import MAX_DELAY
 from bot.wiring import CoreOptions, build_core
 from tests.builders import an_actor
 from tests.harness.clock import ManualClock
@@ -408,7 +409,8 @@ class BotHarness:
         ]
 
     async def rows(self, table: sa.Table) -> list[sa.Row[Any]]:
-        """Every row of a table, in the order of its first column."""
+        """Every row of a table, in the order of its first column, once what rides along is written."""
+        await self.pass_time(MAX_DELAY)
         query = sa.select(table).order_by(*table.primary_key)
         return list(await self.store._connections.read(lambda connection: connection.execute(query).all()))
 

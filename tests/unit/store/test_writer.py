@@ -20,6 +20,7 @@ from bot.store.url import parse_url
 from bot.store.utterances import AcceptedMessage, Advance
 from bot.store.writer import MAX_BATCH_SIZE, GroupCommitWriter
 from tests.builders import NOON, a_session, an_utterance
+from tests.harness.clock import ManualClock
 from tests.harness.write_faults import WriteFaults
 
 T = TypeVar("T")
@@ -54,7 +55,8 @@ class Ground:
         self.connections = connections
         self.session = session
         self.gate = Gate()
-        self.writer = GroupCommitWriter(self.gate.wrap(connections.begin))
+        self.clock = ManualClock()
+        self.writer = GroupCommitWriter(self.gate.wrap(connections.begin), self.clock)
 
     def message(self, text: str, **fields: object) -> AcceptedMessage:
         """`bad` breaks a rule of the database."""
