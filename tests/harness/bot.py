@@ -170,6 +170,8 @@ class BotHarness:
         self.log: list[Any] = []
         self.unwritable: set[int] = set()
         """Which of the next writes fail, counted from 0."""
+        self.transactions = 0
+        """How many writes there were."""
         self.crash_injector = CrashInjector(None)
         self.store: Store
         self.sessions: SessionRegistry
@@ -252,6 +254,7 @@ class BotHarness:
         @asynccontextmanager
         async def wrapped() -> AsyncIterator[AsyncConnection]:
             await injector.instant(ending)
+            self.transactions += 1
             fails = 0 in self.unwritable
             self.unwritable = {number - 1 for number in self.unwritable if number}
             if fails:
