@@ -148,7 +148,7 @@ class Relay:
         if before is None:
             return
         if speakable and self._may_edit(before, channel, speakable):
-            running.mailbox.post(running.speaker.queue.edit, message_id, speakable)
+            running.mailbox.post(running.speaker.edit, message_id, speakable)
         else:
             running.mailbox.post(running.speaker.queue.delete, message_id)
 
@@ -231,6 +231,8 @@ class Relay:
     # --- the queue ---------------------------------------------------------------------------------------------------
 
     async def _enqueue(self, message: Message, running: AvatarSession, mode: Mode, text: str) -> Receipt:
+        # Where nothing is before it, its request follows at once: no other write is needed that says so.
+        begins_at_once = running.may_begin_at_once(mode)
         utterance = Utterance(
             id=ids.new_utterance_id(self._clock),
             session_id=running.session.id,
@@ -238,7 +240,7 @@ class Relay:
             text=text,
             author=message.actor.key,
             author_name=message.actor.name,
-            state=UtteranceState.QUEUED,
+            state=UtteranceState.SENDING if begins_at_once else UtteranceState.QUEUED,
             accepted_at=self._clock.now(),
             message_id=message.message_id,
         )

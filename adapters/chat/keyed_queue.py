@@ -38,6 +38,7 @@ class KeyedTaskQueue:
         self._drops_oldest = drops_oldest
         self._room = None if at_once is None else asyncio.Semaphore(at_once)
         self._waiting: dict[Hashable, deque[Work]] = {}
+        self._slots: dict[Hashable, Callable[[], None]] = {}
         self._tasks = TaskSet()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -56,6 +57,12 @@ class KeyedTaskQueue:
             queue.popleft()
         queue.append(work)
         return True
+
+    def give_room(self, key: Hashable) -> None:
+        """For work that only waits from now on, as for a commit: another queue may work meanwhile. What is behind it in
+        its own queue waits on. Harmless where the work has no room any more."""
+        if (give_back := self._slots.get(key)) is not None:
+            give_back()
 
     @asynccontextmanager
     async def turn(self, key: Hashable) -> AsyncIterator[None]:
@@ -91,7 +98,7 @@ class KeyedTaskQueue:
         try:
             while queue:
                 try:
-                    async with self._slot():
+                    async with self._slot(key):
                         await queue.popleft()()
                 except Exception as error:  # noqa: BLE001 - the next piece of work must not wait behind this one forever
                     report_unexpected("work failed", error, queue=f"{self._name} {key}")
@@ -102,8 +109,8 @@ class KeyedTaskQueue:
                 self._idle.set()
 
     @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        """Room to work in; it goes back when the work is done, or takes long."""
+    async def _slot(self, key: Hashable) -> AsyncIterator[None]:
+        """Room to work in; it goes back when the work is done, says so, or takes long."""
         if (room := self._room) is None:
             yield
             return
@@ -116,9 +123,11 @@ class KeyedTaskQueue:
                 is_ours = False
                 room.release()
 
+        self._slots[key] = give_back
         timer = asyncio.get_running_loop().call_later(LONG_WORK, give_back)
         try:
             yield
         finally:
             timer.cancel()
+            del self._slots[key]
             give_back()

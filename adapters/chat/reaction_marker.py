@@ -74,8 +74,8 @@ class ReactionMarker(ABC):
 
     def accepted(self, channel: Channel, utterance: Utterance) -> None:
         """A message waits; unless something has been told of it already, which is newer."""
-        if (channel, utterance.message_id) not in self._marks:
-            self.show(channel, utterance)
+        if utterance.message_id is not None and (channel, utterance.message_id) not in self._marks:
+            self._want((channel, utterance.message_id), Mark.WAITS)
 
     def show(self, channel: Channel, utterance: Utterance) -> None:
         """Mark the message of an utterance as its state asks; a command has none."""

@@ -68,6 +68,7 @@ class AvatarSession:
             self.mailbox,
             self.announcer,
             open_stream=self._open_stream,
+            on_error=self._note_unwritten,
             speed=session.speed,
         )
         self.listener = StreamListener(session.id, services, self.stream, self.speaker, self._tasks, self.mailbox)
@@ -91,6 +92,19 @@ class AvatarSession:
     def is_live(self) -> bool:
         """Whether the first stream is open."""
         return self.session.state is SessionState.LIVE
+
+    def may_begin_at_once(self, mode: Mode) -> bool:
+        """Whether a message that is accepted now is the next to be said, so that its row may say so from the first.
+
+        Of two that are accepted at once only the first is; and the session's task must have nothing to do, since what
+        it does may come first.
+        """
+        return (
+            self.is_live
+            and self.idle.is_set()
+            and not (self.stop.is_set or self.pending)
+            and self.speaker.may_begin_at_once(mode)
+        )
 
     def adopt(self, stream: Stream, playback: Playback | None, in_flight: Sequence[Utterance]) -> None:
         """Go on with a stream that an earlier process opened, and with `in_flight` left in it. Before `run`."""
@@ -170,12 +184,21 @@ class AvatarSession:
                 with self.stop.scope():
                     await self._serve()
         except AvatarRelayError as error:
-            self.recorder.is_dirty = isinstance(error, StoreError)
+            self.recorder.is_dirty |= isinstance(error, StoreError)
             self._fail(error)
         except Exception as error:  # noqa: BLE001
             # Whatever mistake this is, the stream costs money until it is closed, and the channel is told.
             report_unexpected("session failed: unexpected error", error, session=self.session.id)
             self._fail(AvatarRelayError(type(error).__name__))
+
+    def _note_unwritten(self, error: BaseException) -> None:
+        """A state that nothing waited for was not written: the session fails by it, as by one that it waits for."""
+        self.recorder.is_dirty = True
+        if not self.stop.is_set:
+            self.mailbox.post(self._raise, error)
+
+    async def _raise(self, error: BaseException) -> None:
+        raise error
 
     async def _serve(self) -> None:
         self._timeouts.start_max_duration(self.seconds_left)

@@ -7,7 +7,7 @@ aloud. Sends nothing and knows no order.
 from collections.abc import Callable
 
 from bot.core.errors import AnswerError
-from bot.core.models import Mode, Utterance
+from bot.core.models import Mode
 from bot.core.ports import Capabilities
 from bot.core.tasks import TaskSet
 from bot.speaking.answers import Conversation
@@ -30,13 +30,13 @@ class Chunker:
         self._tasks = tasks
         self._on_chunk = on_chunk
 
-    def needs_answer(self, utterance: Utterance) -> bool:
+    def needs_answer(self, mode: Mode) -> bool:
         """Whether the chat model has to answer, because the provider does not do so by itself."""
-        return utterance.mode is Mode.CHAT and not self._capabilities.chat
+        return mode is Mode.CHAT and not self._capabilities.chat
 
     def load(self, item: SpeechItem) -> None:
         """Put the pieces into an item that there are by now: all of a message, what is written so far of an answer."""
-        if self.needs_answer(item.utterance):
+        if self.needs_answer(item.utterance.mode):
             if item.answering is None:
                 item.answering = self._conversation.start(item.utterance.text, self._tasks, self._on_chunk)
             item.chunks.extend(self._cut_up(item.answering.take()))

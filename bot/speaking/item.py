@@ -1,6 +1,7 @@
 """An utterance on its way to the avatar, and what is known of its way so far."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from bot.announcer import Announcer
@@ -92,13 +93,22 @@ def greeting(session_id: str, text: str, clock: Clock) -> SpeechItem:
     return SpeechItem(utterance, sent=True, stored=False)
 
 
+RIDES_ALONG = (UtteranceState.SPEAKING, UtteranceState.SPOKEN)
+"""States that nothing waits for: no call follows them, and a crash that forgets one leaves what was in flight
+`unknown`."""
+
+
 class StateRecorder:
     """Changes the states of items, and tells them. finished_at: when one came to its end last, seconds on the clock."""
 
-    def __init__(self, store: Store, clock: Clock, announcer: Announcer) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, announcer: Announcer, on_error: Callable[[BaseException], None]
+    ) -> None:
+        """`on_error`: called where a state could not be written that nothing waits for (`RIDES_ALONG`)."""
         self._store = store
         self._clock = clock
         self._announcer = announcer
+        self._on_error = on_error
         self.finished_at = clock.monotonic()
 
     def publish(self, item: SpeechItem) -> None:
@@ -106,9 +116,12 @@ class StateRecorder:
         self._announcer.utterance_changed(item.utterance, item.answer)
 
     async def advance(self, item: SpeechItem, state: UtteranceState) -> None:
-        """Bring an item into a state that is not its last. Raises `StoreError`; then it has not changed."""
-        if item.stored:
-            await self._store.advance_utterance(item.utterance.id, state)
+        """Bring an item into a state that is not its last. Raises `StoreError`; then it has not changed.
+
+        Where its row says so already, as that of a message which was accepted as `sending`, it is only told.
+        """
+        if state is not item.utterance.state:
+            await self._write(item, state)
         item.utterance = replace(item.utterance, state=state)
         still_waits = item.told is UtteranceState.QUEUED and state in (UtteranceState.QUEUED, UtteranceState.SENDING)
         if item.stored and not still_waits:
@@ -123,10 +136,17 @@ class StateRecorder:
         """
         self.finished_at = self._clock.monotonic()
         try:
-            if item.stored:
-                await self._store.advance_utterance(item.utterance.id, state, detail=detail)
+            await self._write(item, state, detail)
         finally:
             item.utterance = replace(item.utterance, state=state)
             if item.stored:
                 metrics.utterances.labels(state=state.value).inc()
                 self.publish(item)
+
+    async def _write(self, item: SpeechItem, state: UtteranceState, detail: str | None = None) -> None:
+        if not item.stored:
+            return
+        if state in RIDES_ALONG:
+            self._store.advance_utterance_soon(item.utterance.id, state, self._on_error)
+        else:
+            await self._store.advance_utterance(item.utterance.id, state, detail=detail)

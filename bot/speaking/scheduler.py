@@ -100,7 +100,7 @@ class SpeechScheduler:
         if item.sent or waited < TURN - TIMER_IS_EARLY:
             self._mailbox.wake_later("answer", (_longest_wait(item) if item.sent else TURN) - waited)
             return None
-        other = self._queue.take_first(lambda waiting: not self._chunker.needs_answer(waiting.utterance))
+        other = self._queue.take_first(lambda waiting: not self._chunker.needs_answer(waiting.utterance.mode))
         if other is None:
             self._mailbox.wake_later("answer", _longest_wait(item) - waited)
             return None
@@ -118,7 +118,7 @@ class SpeechScheduler:
         following, is_free = self._queue.first, self._playout.ahead is None
         if not (self._capabilities.sends_ahead and current.is_complete and is_free) or following is None:
             return False
-        return not self._chunker.needs_answer(following.utterance) and self._has_headroom(SEND_AHEAD)
+        return not self._chunker.needs_answer(following.utterance.mode) and self._has_headroom(SEND_AHEAD)
 
     def _has_headroom(self, ahead: float) -> bool:
         """Whether no more than `ahead` seconds are unsaid; wakes the loop when that becomes true."""

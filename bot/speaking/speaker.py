@@ -23,7 +23,7 @@ from bot.core.errors import (
     Trouble,
 )
 from bot.core.mailbox import Mailbox
-from bot.core.models import Utterance, UtteranceState
+from bot.core.models import Mode, Utterance, UtteranceState
 from bot.core.ports import InitialText
 from bot.core.tasks import TaskSet
 from bot.services import Services
@@ -55,9 +55,11 @@ class Speaker:
         announcer: Announcer,
         *,
         open_stream: Callable[[InitialText | None], Awaitable[None]],
+        on_error: Callable[[BaseException], None],
         speed: float | None = None,
     ) -> None:
-        """`open_stream` opens the next stream of the session. `speed`: how fast it speaks, where that was chosen."""
+        """`open_stream` opens the next stream of the session. `on_error` as in `bot.speaking.item.StateRecorder`.
+        `speed`: how fast it speaks, where that was chosen."""
         self._clock = services.clock
         self._capabilities = services.provider.capabilities
         self._stream = stream
@@ -65,7 +67,7 @@ class Speaker:
         self._announcer = announcer
         conversation = Conversation(services.chat_model, services.policy.knowledge)
         self._chunker = Chunker(self._capabilities, conversation, tasks, on_chunk=mailbox.wake)
-        self._states = StateRecorder(services.store, services.clock, announcer)
+        self._states = StateRecorder(services.store, services.clock, announcer, on_error)
         self.queue = SpeechQueue(services.store, self._chunker, self._states)
         self._playout = Playout(services.clock)
         self._scheduler = SpeechScheduler(
@@ -123,6 +125,11 @@ class Speaker:
         """Empty the queue; what is being said is said to the end."""
         self.is_paused = False
         await self.queue.clear()
+
+    async def edit(self, message_id: str, text: str) -> None:
+        """Say what a message says now, where it still waits. Raises `StoreError`."""
+        await self._return_to_queue()
+        await self.queue.edit(message_id, text)
 
     def keep(self) -> None:
         """Count as activity that somebody wants the avatar to stay."""
@@ -201,6 +208,12 @@ class Speaker:
         """When an utterance last came or ended, or somebody wanted the avatar to stay; seconds on the clock."""
         return max(self._wanted_at, self._states.finished_at)
 
+    def may_begin_at_once(self, mode: Mode) -> bool:
+        """Whether nothing is before an utterance that is taken now: no other one, no pause after an attempt, no answer
+        that has to be written first, no voice that could not be cut."""
+        is_free = self.current is None and not (self.queue or self._arrived or self._backing_off or self.is_talking_on)
+        return is_free and not self._chunker.needs_answer(mode)
+
     @property
     def is_idle(self) -> bool:
         """Nothing is being said and nothing is about to be."""
@@ -232,7 +245,8 @@ class Speaker:
         """Send whatever may be sent now."""
         while not (self.is_paused or self._backing_off) and (item := await self._scheduler.next()) is not None:
             if not await self._send(item):
-                return
+                break
+        await self._return_to_queue()
 
     async def _send(self, item: SpeechItem) -> bool:
         """Hand one piece to the provider. False if the loop has to wait before it goes on."""
@@ -306,6 +320,10 @@ class Speaker:
     async def _settle_ahead(self) -> None:
         """Write down what became of the item that had been sent ahead."""
         await self._settle_doubt()
+        await self._return_to_queue()
+
+    async def _return_to_queue(self) -> None:
+        """Write down that the first that waits does so, where its row says that its turn had come."""
         if (item := self.queue.first) is not None and item.utterance.state is not UtteranceState.QUEUED:
             await self._states.advance(item, UtteranceState.QUEUED)
 

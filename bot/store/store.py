@@ -1,7 +1,8 @@
 """What the program remembers, as one class: sessions, streams, utterances, seen events, channel settings, the audit.
 
 Every method is one transaction, runs the same statements on SQLite and PostgreSQL, and raises only `StoreUnavailable`
-(the database is out of reach) and `StoreError` (it refused this change). A write that has returned is on the disk. The
+(the database is out of reach) and `StoreError` (it refused this change). A write that has returned is on the disk, but
+for the one that says that it will be. The
 statements are in the modules named after what they are on; nothing here decides what the life of a session should be.
 """
 
@@ -43,7 +44,7 @@ class Store:
     def __init__(self, connections: Connections, clock: Clock, wrap_begin: Callable[[Begin], Begin]) -> None:
         self._connections = connections
         self._clock = clock
-        self._writer = GroupCommitWriter(wrap_begin(connections.begin))
+        self._writer = GroupCommitWriter(wrap_begin(connections.begin), clock)
 
     @classmethod
     async def open(cls, url: str, clock: Clock, *, wrap_begin: Callable[[Begin], Begin] = lambda begin: begin) -> Self:
@@ -229,6 +230,13 @@ class Store:
     async def advance_utterance(self, utterance_id: str, state: UtteranceState, *, detail: str | None = None) -> None:
         """Move an utterance to another state; a final one sets its end from the clock and is never left again."""
         await self._writer.advance(Advance(utterance_id, state, detail, self._clock.now()))
+
+    def advance_utterance_soon(
+        self, utterance_id: str, state: UtteranceState, on_error: Callable[[BaseException], None]
+    ) -> None:
+        """As `advance_utterance`, with the next commit or within `bot.store.writer.MAX_DELAY`; nobody waits for it, and
+        `on_error` is called with what went wrong."""
+        self._writer.advance_soon(Advance(utterance_id, state, None, self._clock.now()), on_error)
 
     async def queued_utterances(self, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:
         """The queue of each of the sessions, oldest first; an empty list where nothing waits."""

@@ -5,6 +5,9 @@ sessions share a handful of commits and a lone write does not wait for anybody. 
 utterances that advance, take one statement a table for all of them. A caller gets its own result or its own error;
 writes of one caller keep their order.
 
+A write that nobody waits for rides along with the next commit, and is committed alone where none comes: a message
+costs a transaction before its request, and not three more after it.
+
 What a write does may run twice when a neighbour fails: it has no effect outside its transaction.
 """
 
@@ -12,12 +15,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar
 
 from sqlalchemy.engine import Connection
 
 from bot.core.errors import StoreUnavailable
+from bot.core.ports import Clock, Timer
 from bot.core.unexpected import report_unexpected
 from bot.store.connections import Begin, Work
 from bot.store.errors import CLOSED
@@ -25,6 +30,10 @@ from bot.store.utterances import AcceptedMessage, Advance, accept_many, advance_
 
 MAX_BATCH_SIZE = 512
 """Writes in one transaction: a few milliseconds of work, so that a reader or the shell gets its turn at the lock."""
+
+MAX_DELAY = 0.02
+"""Seconds that a write which nobody waits for may wait for one to ride along with. Longer is no cheaper under load, and
+what is not committed is forgotten by a crash."""
 
 R = TypeVar("R")
 
@@ -50,10 +59,12 @@ class _Request:
 class GroupCommitWriter:
     """The one place where the program writes. Made running by `start`, which must be followed by `close`."""
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, begin: Begin, clock: Clock) -> None:
         self._begin = begin
+        self._clock = clock
         self._waiting: deque[_Request] = deque()
-        self._arrived = asyncio.Event()
+        self._is_due = asyncio.Event()
+        self._flush: Timer | None = None
         self._closing = False
         self._task: asyncio.Task[None] | None = None
 
@@ -64,7 +75,7 @@ class GroupCommitWriter:
     async def close(self) -> None:
         """Write what waits, then end. Later writes raise `StoreUnavailable`."""
         self._closing = True
-        self._arrived.set()
+        self._is_due.set()
         if self._task is not None:
             await self._task
 
@@ -80,6 +91,16 @@ class GroupCommitWriter:
         """Move an utterance, together with others, and after its acceptance. Raises as `accept` does."""
         await self._hand_over(advance)
 
+    def advance_soon(self, advance: Advance, on_error: Callable[[BaseException], None]) -> None:
+        """Move an utterance, after everything handed over before, with the next commit or after `MAX_DELAY`.
+
+        Nobody waits for it: `on_error` is called with what `advance` would raise. Raises `StoreUnavailable` after
+        `close`.
+        """
+        self._put(advance).outcome.add_done_callback(partial(_tell_error, on_error))
+        if self._flush is None:
+            self._flush = self._clock.call_later(MAX_DELAY, self._is_due.set)
+
     async def write_alone(self, work: Callable[[Connection], R]) -> R:
         """Write after everything handed over before and ahead of everything after. Raises what `work` raises, and as
         `accept` does."""
@@ -87,30 +108,47 @@ class GroupCommitWriter:
         return result
 
     async def _hand_over(self, write: Write) -> Any:
+        request = self._put(write)
+        self._is_due.set()
+        return await request.outcome
+
+    def _put(self, write: Write) -> _Request:
         if self._closing or self._task is None:
             raise StoreUnavailable(CLOSED)
         request = _Request(write, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
-        self._arrived.set()
-        return await request.outcome
+        return request
 
     async def _run(self) -> None:
         batch: list[_Request] = []
         try:
             while self._waiting or not self._closing:
-                self._arrived.clear()
-                if not self._waiting:
-                    await self._arrived.wait()
+                if not self._closing:
+                    await self._is_due.wait()
                 # Those whose write has just returned get one turn to hand over their next, to share this commit.
                 await asyncio.sleep(0)
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH_SIZE))]
+                batch = self._take_batch()
                 if batch:
                     await self._commit_surely(batch)
         finally:
             # Only after a cancellation from outside, such as the end of the loop, is anything left here.
             self._closing = True
+            self._stop_timer()
             for request in (*batch, *self._waiting):
                 request.outcome.cancel()
+
+    def _take_batch(self) -> list[_Request]:
+        """What goes into the next transaction; where that is not all that waits, the rest is due at once."""
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH_SIZE))]
+        if not self._waiting:
+            self._is_due.clear()
+            self._stop_timer()
+        return batch
+
+    def _stop_timer(self) -> None:
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
 
     async def _commit_surely(self, batch: Sequence[_Request]) -> None:
         """Commit a batch. A mistake in the writer itself is told to who is in the batch, and to nobody after."""
@@ -174,6 +212,12 @@ def _write_together(connection: Connection, writes: Sequence[Write]) -> list[boo
     if advances:
         advance_many(connection, advances)
     return [next(verdicts) if isinstance(write, AcceptedMessage) else None for write in writes]
+
+
+def _tell_error(on_error: Callable[[BaseException], None], outcome: asyncio.Future[Any]) -> None:
+    # A writer that is cancelled from outside ends with the program.
+    if not outcome.cancelled() and (error := outcome.exception()) is not None:
+        on_error(error)
 
 
 def _fail_all(batch: Sequence[_Request], error: StoreUnavailable) -> None:

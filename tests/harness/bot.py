@@ -45,6 +45,7 @@ from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions, RelayMode
 from bot.store import migrate
 from bot.store.connections import Begin
 from bot.store.store import Store
+from bot.store.writer import MAX_DELAY
 from bot.wiring import CoreOptions, build_core
 from tests.builders import an_actor
 from tests.harness.clock import ManualClock
@@ -169,6 +170,8 @@ class BotHarness:
         self.log: list[Any] = []
         self.unwritable: set[int] = set()
         """Which of the next writes fail, counted from 0."""
+        self.transactions = 0
+        """How many writes there were."""
         self.crash_injector = CrashInjector(None)
         self.store: Store
         self.sessions: SessionRegistry
@@ -251,6 +254,7 @@ class BotHarness:
         @asynccontextmanager
         async def wrapped() -> AsyncIterator[AsyncConnection]:
             await injector.instant(ending)
+            self.transactions += 1
             fails = 0 in self.unwritable
             self.unwritable = {number - 1 for number in self.unwritable if number}
             if fails:
@@ -408,7 +412,8 @@ class BotHarness:
         ]
 
     async def rows(self, table: sa.Table) -> list[sa.Row[Any]]:
-        """Every row of a table, in the order of its first column."""
+        """Every row of a table, in the order of its first column, once what rides along is written."""
+        await self.pass_time(MAX_DELAY)
         query = sa.select(table).order_by(*table.primary_key)
         return list(await self.store._connections.read(lambda connection: connection.execute(query).all()))
 

@@ -216,6 +216,8 @@ class EventHandlers:
         workspace = await self._workspace(message.channel)
         actor = await self._people.actor(workspace, message.user, message.team)
         decoded = await self._decode(workspace, joined(raw, message.shared))
+        # Slack has been asked all there was: what follows is the database, which commits many messages at once.
+        self._incoming.give_room(message.channel)
         receipt = await self._bot.relay.receive(
             Message(
                 channel=message.channel,

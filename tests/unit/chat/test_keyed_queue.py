@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
 from adapters.chat import keyed_queue as keyed_queue_module
 from adapters.chat.keyed_queue import KeyedTaskQueue, Work
+from tests.harness.clock import settle
 
 MANY = 20
 
@@ -88,6 +90,41 @@ async def test_channels_that_wait_for_slack_do_not_hold_up_the_others(
 
     slack_answers.set()
     await queues.idle()
+
+
+async def test_work_that_only_waits_gives_its_room_to_others_and_keeps_its_place(queues: KeyedTaskQueue) -> None:
+    committed, crowd = asyncio.Event(), Crowd()
+    waiting: list[int] = []
+
+    def wait_for_the_commit(number: int) -> Work:
+        async def work() -> None:
+            queues.give_room(number)
+            queues.give_room(number)
+            waiting.append(number)
+            await committed.wait()
+
+        return work
+
+    for number in range(MANY):
+        queues.submit(number, wait_for_the_commit(number))
+        queues.submit(number, crowd.work(number))
+    await settle()
+    assert waiting == list(range(MANY))
+    assert crowd.done == []
+
+    committed.set()
+    await queues.idle()
+    assert sorted(crowd.done) == list(range(MANY))
+    # What was given back twice, and once more at the end, is no more room than there was.
+    assert crowd.most == 2
+
+
+async def test_room_that_nobody_has_cannot_be_given(queues: KeyedTaskQueue) -> None:
+    queues.give_room("channel")
+    without_limit = KeyedTaskQueue("test")
+    without_limit.submit("channel", partial(asyncio.sleep, 0))
+    without_limit.give_room("channel")
+    await without_limit.idle()
 
 
 async def test_a_turn_comes_after_what_was_put_before_and_holds_up_what_is_behind(queues: KeyedTaskQueue) -> None:

@@ -40,7 +40,9 @@ class SpeakingHarness:
         self._faults = faults
         self._session = a_session()
         self._event_bus = RecordingEventBus()
-        self.states = StateRecorder(store, clock, Announcer(self._session.id, self._session.channel, self._event_bus))
+        self.unwritten: list[BaseException] = []
+        announcer = Announcer(self._session.id, self._session.channel, self._event_bus)
+        self.states = StateRecorder(store, clock, announcer, self.unwritten.append)
 
     async def open(self) -> None:
         """Write the session's row."""

@@ -151,7 +151,7 @@ async def test_an_answer_that_is_broken_off_is_all_there_is_of_it(model: Slowpok
 def test_a_provider_that_answers_by_itself_gets_the_question(model: Slowpoke) -> None:
     line = a_line("How are you?", Mode.CHAT)
     sourced = Sourced(model, capabilities(chat=True))
-    assert not sourced.pieces.needs_answer(line.utterance)
+    assert not sourced.pieces.needs_answer(line.utterance.mode)
     sourced.pieces.load(line)
     assert list(line.chunks) == ["How are you?"]
     assert model.asked == []

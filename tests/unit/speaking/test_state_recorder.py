@@ -2,9 +2,10 @@
 
 import pytest
 
-from bot.core.errors import StoreError
+from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.models import UtteranceState
 from bot.speaking.item import greeting
+from bot.store.writer import MAX_DELAY
 from tests.unit.speaking.fixtures import SpeakingHarness
 
 
@@ -28,8 +29,26 @@ async def test_an_end_is_told_although_it_cannot_be_written(ground: SpeakingHarn
     line = await ground.line("Hello.")
     ground.break_down()
     with pytest.raises(StoreError):
-        await ground.states.finish(line, UtteranceState.SPOKEN)
-    assert ground.told == [("Hello.", UtteranceState.SPOKEN)]
+        await ground.states.finish(line, UtteranceState.INTERRUPTED)
+    assert ground.told == [("Hello.", UtteranceState.INTERRUPTED)]
+
+
+async def test_what_nothing_waits_for_is_told_at_once_and_its_error_is_not_lost(ground: SpeakingHarness) -> None:
+    line = await ground.line("Hello.")
+    ground.break_down()
+    await ground.states.advance(line, UtteranceState.SPEAKING)
+    await ground.states.finish(line, UtteranceState.SPOKEN)
+    assert ground.told == [("Hello.", UtteranceState.SPEAKING), ("Hello.", UtteranceState.SPOKEN)]
+    assert ground.unwritten == []
+    await ground.pass_time(MAX_DELAY)
+    assert [type(error) for error in ground.unwritten] == [StoreUnavailable] * 2
+
+
+async def test_a_line_whose_row_says_so_from_the_first_is_only_told(ground: SpeakingHarness) -> None:
+    line = await ground.line("Hello.", state=UtteranceState.SENDING)
+    ground.break_down()
+    await ground.states.advance(line, UtteranceState.SENDING)
+    assert ground.told == [("Hello.", UtteranceState.SENDING)]
 
 
 async def test_only_an_end_counts_as_the_last_end(ground: SpeakingHarness) -> None:

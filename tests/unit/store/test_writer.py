@@ -18,8 +18,9 @@ from bot.store.sessions import open_session
 from bot.store.tables import utterances
 from bot.store.url import parse_url
 from bot.store.utterances import AcceptedMessage, Advance
-from bot.store.writer import MAX_BATCH_SIZE, GroupCommitWriter
+from bot.store.writer import MAX_BATCH_SIZE, MAX_DELAY, GroupCommitWriter
 from tests.builders import NOON, a_session, an_utterance
+from tests.harness.clock import ManualClock, settle
 from tests.harness.write_faults import WriteFaults
 
 T = TypeVar("T")
@@ -54,7 +55,8 @@ class Ground:
         self.connections = connections
         self.session = session
         self.gate = Gate()
-        self.writer = GroupCommitWriter(self.gate.wrap(connections.begin))
+        self.clock = ManualClock()
+        self.writer = GroupCommitWriter(self.gate.wrap(connections.begin), self.clock)
 
     def message(self, text: str, **fields: object) -> AcceptedMessage:
         """`bad` breaks a rule of the database."""
@@ -287,3 +289,129 @@ async def test_a_writer_that_is_cancelled_leaves_no_caller_waiting(ground: Groun
         await ground.accept("3")
     await asyncio.wait([task])
     assert await ground.texts() == []
+
+
+# --- what nobody waits for -------------------------------------------------------------------------------------------
+
+
+async def sending(ground: Ground) -> Utterance:
+    """An utterance that is being sent; it took two transactions."""
+    utterance = an_utterance(ground.session, text="x")
+    await ground.writer.accept(AcceptedMessage((), utterance, NOON))
+    await ground.advance(utterance, SENDING)
+    return utterance
+
+
+def soon(ground: Ground, utterance: Utterance, *states: UtteranceState) -> list[BaseException]:
+    """Hand over what nobody waits for. Returns where its errors come."""
+    errors: list[BaseException] = []
+    for state in states:
+        ground.writer.advance_soon(Advance(utterance.id, state, None, NOON), errors.append)
+    return errors
+
+
+async def test_what_nobody_waits_for_rides_along_with_the_next_commit(ground: Ground) -> None:
+    utterance = await sending(ground)
+    soon(ground, utterance, SPEAKING, SPOKEN)
+    await settle()
+    assert ground.gate.transactions == 2
+    await ground.accept("y")
+    assert ground.gate.transactions == 3
+    assert (await ground.states())["x"] == (SPOKEN, None)
+    assert ground.clock.due == []
+    await ground.clock.advance(MAX_DELAY)
+    await ground.writer.write_alone(count)
+    assert ground.gate.transactions == 4
+
+
+async def test_what_nobody_waits_for_is_committed_alone_when_no_other_write_comes(ground: Ground) -> None:
+    utterance = await sending(ground)
+    for state, transactions in ((SPEAKING, 3), (SPOKEN, 4)):
+        soon(ground, utterance, state)
+        await ground.clock.advance(MAX_DELAY * 0.9)
+        assert ground.gate.transactions == transactions - 1
+        ground.gate.written.clear()
+        await ground.clock.advance(MAX_DELAY * 0.1)
+        await ground.gate.written.wait()
+        assert ground.gate.transactions == transactions
+    await ground.writer.close()
+    assert await ground.states() == {"x": (SPOKEN, None)}
+
+
+async def test_the_time_of_what_nobody_waits_for_counts_from_the_first(ground: Ground) -> None:
+    utterance = await sending(ground)
+    soon(ground, utterance, SPEAKING)
+    await ground.clock.advance(MAX_DELAY * 0.9)
+    soon(ground, utterance, SPOKEN)
+    ground.gate.written.clear()
+    await ground.clock.advance(MAX_DELAY * 0.1)
+    await ground.gate.written.wait()
+    assert ground.gate.transactions == 3
+
+
+async def test_what_nobody_waits_for_keeps_its_place(ground: Ground) -> None:
+    utterance = await sending(ground)
+    soon(ground, utterance, SPEAKING)
+    interrupted = ground.advance(utterance, UtteranceState.INTERRUPTED, "cut")
+    after = asyncio.create_task(interrupted)
+    await asyncio.sleep(0)
+    soon(ground, utterance, SPOKEN)
+    await after
+    await ground.writer.close()
+    assert await ground.states() == {"x": (UtteranceState.INTERRUPTED, "cut")}
+
+
+async def test_what_comes_during_a_commit_and_is_waited_for_by_nobody_has_its_time(ground: Ground) -> None:
+    utterance = await sending(ground)
+    ground.gate.opened.clear()
+    ground.gate.begun.clear()
+    first = asyncio.create_task(ground.accept("1"))
+    await ground.gate.begun.wait()
+    soon(ground, utterance, SPOKEN)
+    ground.gate.opened.set()
+    assert await first
+    await settle()
+    assert ground.gate.transactions == 3
+    ground.gate.written.clear()
+    await ground.clock.advance(MAX_DELAY)
+    await ground.gate.written.wait()
+
+
+async def test_in_a_flood_what_nobody_waits_for_is_written_before_what_came_later(ground: Ground) -> None:
+    """However many writes there are: it never stands back behind those that are waited for."""
+    utterance = await sending(ground)
+    early = together(*(ground.accept(f"early {number}") for number in range(MAX_BATCH_SIZE)))
+    await asyncio.sleep(0)
+    soon(ground, utterance, SPOKEN)
+    late = asyncio.create_task(ground.accept("late"))
+    assert await late
+    assert (await ground.states())["x"] == (SPOKEN, None)
+    await early
+
+
+async def test_closing_writes_what_nobody_waits_for(ground: Ground) -> None:
+    utterance = await sending(ground)
+    soon(ground, utterance, SPEAKING, SPOKEN)
+    await ground.writer.close()
+    assert await ground.states() == {"x": (SPOKEN, None)}
+    with pytest.raises(StoreUnavailable, match="closed"):
+        soon(ground, utterance, SPOKEN)
+
+
+async def test_an_error_of_what_nobody_waits_for_is_told(ground: Ground) -> None:
+    utterance = await sending(ground)
+    ground.gate.failure = StoreUnavailable("the disk is full")
+    errors = soon(ground, utterance, SPEAKING, SPOKEN)
+    await ground.clock.advance(MAX_DELAY)
+    assert [(type(error), str(error)) for error in errors] == [(StoreUnavailable, "the disk is full")] * 2
+    ground.gate.failure = None
+    assert await ground.accept("later")
+
+
+async def test_a_neighbour_that_fails_does_not_take_along_what_nobody_waits_for(ground: Ground) -> None:
+    utterance = await sending(ground)
+    errors = soon(ground, utterance, SPOKEN)
+    with pytest.raises(StoreError):
+        await ground.accept("bad")
+    assert errors == []
+    assert await ground.states() == {"x": (SPOKEN, None)}
