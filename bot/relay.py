@@ -108,22 +108,8 @@ class Relay:
         """Take a message in. Raises `Refused` with the sentence for an author who addressed the avatar, and
         `StoreError`."""
         try:
-            return await self._receive(message)
-        except Refused as refusal:
-            if message.addressed or message.mode is not None:
-                raise
-            return Receipt(ignored=str(refusal), is_missed=refusal.stage not in _NOT_MISSED)
-
-    async def _receive(self, message: Message) -> Receipt:
-        try:
-            self._check_bots(message)
-            self._check_seen(message)
-            running = self._check_channel(message)
-            self._check_permission(message)
-            mode = self._check_mode(message, running)
-            text = self._check_clean(message)
-            self._check_queue(running)
-            self._check_rate(message, text)
+            running, mode, text = self._check(message)
+            return await self._enqueue(message, running, mode, text)
         except Ignored as reason:
             return Receipt(ignored=str(reason))
         except Refused as refusal:
@@ -131,8 +117,21 @@ class Relay:
             # Where it came as a command, the table of commands writes it down.
             if refusal.stage == "permission" and message.mode is None:
                 await self._sessions.audit(message.actor, REFUSED, None, f"a message in {message.channel}: {refusal}")
-            raise
-        return await self._enqueue(message, running, mode, text)
+            if message.addressed or message.mode is not None:
+                raise
+            return Receipt(ignored=str(refusal), is_missed=refusal.stage not in _NOT_MISSED)
+
+    def _check(self, message: Message) -> tuple[AvatarSession, Mode, str]:
+        """The session that says a message, how, and what. Raises `Ignored`, `Refused`."""
+        self._check_bots(message)
+        self._check_seen(message)
+        running = self._check_channel(message)
+        self._check_permission(message)
+        mode = self._check_mode(message, running)
+        text = self._check_clean(message)
+        self._check_queue(running)
+        self._check_rate(message, text)
+        return running, mode, text
 
     async def edit(self, channel: Channel, message_id: str, text: str, names: Mapping[str, str]) -> None:
         """A message was edited: what still waits is said as it reads now.

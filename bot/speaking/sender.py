@@ -46,13 +46,29 @@ class SpeechSender:
         Raises `ProviderError` if the provider did not take it, and `StoreError` from opening a stream. An item whose
         call was left without an answer, because its caller was cancelled, stays `in_flight`.
         """
+        text = item.chunks[0]
         try:
-            seconds = await self._send(item, item.chunks[0])
+            if self._stream.upstream_id is None and await self._open_with(item, text):
+                return self._estimate(text)
+            if (upstream_id := self._stream.upstream_id) is None:
+                raise StreamGone("the stream ended while it was being opened")
+            native_answer = item.utterance.mode is Mode.CHAT and self._capabilities.chat
+            item.in_flight = True
+            with metrics.provider_seconds.time():
+                speech = await self._provider.speak(
+                    upstream_id,
+                    item.utterance.id,
+                    text,
+                    Mode.CHAT if native_answer else Mode.REPEAT,
+                    more=self._capabilities.appends and not item.is_last_chunk,
+                )
         except ProviderError:
             item.in_flight = False
             raise
         item.in_flight = False
-        return seconds
+        if speech.duration is not None:
+            return speech.duration
+        return UNKNOWN_ANSWER if native_answer else self._estimate(text)
 
     def estimate_remaining(self, in_flight: Sequence[Utterance]) -> float:
         """How long the voice may still be at what an earlier process handed over last, by estimate; seconds."""
@@ -75,31 +91,15 @@ class SpeechSender:
         except StreamGone as error:
             await self._stream.mark_ended(str(error))
 
-    async def _send(self, item: SpeechItem, text: str) -> float:
-        if self._stream.upstream_id is None:
-            initial_text = None
-            if self._capabilities.requires_initial_text:
-                initial_text = InitialText(item.utterance.id, text, more=not item.is_last_chunk)
-                item.in_flight = True
-            await self._open_stream(initial_text)
-            if initial_text is not None:
-                return self._estimate(text)
-        upstream_id = self._stream.upstream_id
-        if upstream_id is None:
-            raise StreamGone("the stream ended while it was being opened")
-        native_answer = item.utterance.mode is Mode.CHAT and self._capabilities.chat
+    async def _open_with(self, item: SpeechItem, text: str) -> bool:
+        """Open the next stream. Whether it was created with the text, so that this is said already."""
+        if not self._capabilities.requires_initial_text:
+            await self._open_stream(None)
+            return False
         item.in_flight = True
-        with metrics.provider_seconds.time():
-            speech = await self._provider.speak(
-                upstream_id,
-                item.utterance.id,
-                text,
-                Mode.CHAT if native_answer else Mode.REPEAT,
-                more=self._capabilities.appends and not item.is_last_chunk,
-            )
-        if speech.duration is not None:
-            return speech.duration
-        return UNKNOWN_ANSWER if native_answer else self._estimate(text)
+        await self._open_stream(InitialText(item.utterance.id, text, more=not item.is_last_chunk))
+        item.in_flight = False
+        return True
 
     def _estimate(self, text: str) -> float:
         return estimate_duration(text) / self._speed

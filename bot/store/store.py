@@ -88,7 +88,7 @@ class Store:
 
     async def open_session(self, session: Session) -> Session:
         """Insert the session, or return the one that already occupies its channel (rule 1)."""
-        return await self._writer.write_alone(lambda connection: sessions.open_session(connection, session))
+        return await self._writer.write(lambda connection: sessions.open_session(connection, session))
 
     async def advance_session(
         self,
@@ -108,7 +108,7 @@ class Store:
             live_at = live_at or self._clock.now()
         if state is SessionState.CLOSED:
             closed_at = closed_at or self._clock.now()
-        return await self._writer.write_alone(
+        return await self._writer.write(
             lambda connection: sessions.advance_session(
                 connection,
                 session_id,
@@ -133,7 +133,7 @@ class Store:
         return await self._change_open_session(session_id, stop_requested_by=by)
 
     async def _change_open_session(self, session_id: str, **changes: object) -> bool:
-        return await self._writer.write_alone(
+        return await self._writer.write(
             lambda connection: sessions.change_open_session(connection, session_id, **changes)
         )
 
@@ -164,16 +164,14 @@ class Store:
 
         Raises `StoreError` if the session has a stream in `creating` or `open`.
         """
-        await self._writer.write_alone(lambda connection: streams.record_stream(connection, stream))
+        await self._writer.write(lambda connection: streams.record_stream(connection, stream))
 
     async def bind_stream(self, stream_id: str, upstream_id: str) -> bool:
         """Store the provider's id of the stream. False if the stream is unknown.
 
         Raises `StoreError` if another stream of the provider has that id.
         """
-        return await self._writer.write_alone(
-            lambda connection: streams.bind_stream(connection, stream_id, upstream_id)
-        )
+        return await self._writer.write(lambda connection: streams.bind_stream(connection, stream_id, upstream_id))
 
     async def advance_stream(
         self,
@@ -190,7 +188,7 @@ class Store:
         False, and no change, where it is further already. A `lost` stream that turns up may still be closed.
         """
         moment = closed_at or self._clock.now()
-        return await self._writer.write_alone(
+        return await self._writer.write(
             lambda connection: streams.advance_stream(
                 connection, stream_id, state, hls_url=hls_url, detail=detail, moment=moment
             )
@@ -221,7 +219,7 @@ class Store:
 
         False if any key was seen before: the utterance is not written, its new keys are. No keys always accepts.
         """
-        return await self._writer.accept(AcceptedMessage(tuple(keys), utterance, self._clock.now()))
+        return await self._writer.write(AcceptedMessage(tuple(keys), utterance, self._clock.now()))
 
     async def was_seen(self, keys: Sequence[str]) -> bool:
         """Whether any of the de-duplication keys was recorded before."""
@@ -229,7 +227,7 @@ class Store:
 
     async def advance_utterance(self, utterance_id: str, state: UtteranceState, *, detail: str | None = None) -> None:
         """Move an utterance to another state; a final one sets its end from the clock and is never left again."""
-        await self._writer.advance(Advance(utterance_id, state, detail, self._clock.now()))
+        await self._writer.write(Advance(utterance_id, state, detail, self._clock.now()))
 
     def advance_utterance_soon(
         self, utterance_id: str, state: UtteranceState, on_error: Callable[[BaseException], None]
@@ -249,13 +247,13 @@ class Store:
     async def drop_queued(self, session_id: str) -> int:
         """Drop what waits in a session's queue. Returns how many."""
         moment = self._clock.now()
-        return await self._writer.write_alone(lambda connection: utterances.drop_queued(connection, session_id, moment))
+        return await self._writer.write(lambda connection: utterances.drop_queued(connection, session_id, moment))
 
     async def mark_in_flight_unknown(self, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:
         """What was in flight (`sending`, `speaking`) becomes `unknown` (rule 7). Returns it as it was, by session,
         oldest first."""
         moment = self._clock.now()
-        return await self._writer.write_alone(
+        return await self._writer.write(
             lambda connection: utterances.mark_in_flight_unknown(connection, session_ids, moment)
         )
 
@@ -265,17 +263,17 @@ class Store:
 
     async def reword(self, utterance_id: str, text: str) -> bool:
         """Change what a waiting utterance says. False if it no longer waits."""
-        return await self._writer.write_alone(lambda connection: utterances.reword(connection, utterance_id, text))
+        return await self._writer.write(lambda connection: utterances.reword(connection, utterance_id, text))
 
     async def forget_events(self, before: datetime) -> int:
         """Forget the de-duplication keys seen before a moment. Returns how many."""
-        return await self._writer.write_alone(lambda connection: utterances.forget_events(connection, before))
+        return await self._writer.write(lambda connection: utterances.forget_events(connection, before))
 
     # --- panels, blocks, installations --------------------------------------------------------------------------------
 
     async def place_panel(self, platform: str, panel: PanelMessage) -> None:
         """Remember where the panel of a session stands; a second one takes the place of the first."""
-        await self._writer.write_alone(lambda connection: platforms.place_panel(connection, platform, panel))
+        await self._writer.write(lambda connection: platforms.place_panel(connection, platform, panel))
 
     async def panels(self, platform: str) -> list[PanelMessage]:
         """Every panel of a platform that has not been drawn for the last time."""
@@ -283,16 +281,16 @@ class Store:
 
     async def forget_panel(self, session_id: str) -> None:
         """The panel of a session has been drawn for the last time, or is gone."""
-        await self._writer.write_alone(lambda connection: platforms.forget_panel(connection, session_id))
+        await self._writer.write(lambda connection: platforms.forget_panel(connection, session_id))
 
     async def block(self, person: str, workspace: str, by: str) -> bool:
         """Block a person, as `Block` says. False if that was so already."""
         block = Block(person, workspace, by, self._clock.now())
-        return await self._writer.write_alone(lambda connection: platforms.block(connection, block))
+        return await self._writer.write(lambda connection: platforms.block(connection, block))
 
     async def unblock(self, person: str, workspace: str) -> bool:
         """Unblock a person. False if nobody had blocked them there."""
-        return await self._writer.write_alone(lambda connection: platforms.unblock(connection, person, workspace))
+        return await self._writer.write(lambda connection: platforms.unblock(connection, person, workspace))
 
     async def blocked(self) -> list[Block]:
         """Everybody who is blocked, the newest first."""
@@ -301,7 +299,7 @@ class Store:
     async def save_installation(self, platform: str, workspace: str, sealed: str) -> None:
         """Keep what a workspace gave the app, encrypted; a second one takes the place of the first."""
         moment = self._clock.now()
-        await self._writer.write_alone(
+        await self._writer.write(
             lambda connection: platforms.save_installation(connection, platform, workspace, sealed, moment)
         )
 
@@ -315,19 +313,17 @@ class Store:
 
     async def forget_installation(self, platform: str, workspace: str) -> None:
         """The app was removed from a workspace."""
-        await self._writer.write_alone(
-            lambda connection: platforms.forget_installation(connection, platform, workspace)
-        )
+        await self._writer.write(lambda connection: platforms.forget_installation(connection, platform, workspace))
 
     async def issue_state(self, state: str, expires_at: datetime) -> None:
         """Remember a one-time state of an installation that has begun; forgets those that have expired."""
         moment = self._clock.now()
-        await self._writer.write_alone(lambda connection: platforms.issue_state(connection, state, expires_at, moment))
+        await self._writer.write(lambda connection: platforms.issue_state(connection, state, expires_at, moment))
 
     async def consume_state(self, state: str) -> bool:
         """Use a state up. False if it was never issued, was used before, or has expired."""
         moment = self._clock.now()
-        return await self._writer.write_alone(lambda connection: platforms.consume_state(connection, state, moment))
+        return await self._writer.write(lambda connection: platforms.consume_state(connection, state, moment))
 
     async def count_by_state(self, table: sa.Table) -> dict[str, int]:
         """How many rows of sessions, streams or utterances are in each state."""
@@ -347,19 +343,17 @@ class Store:
 
     async def set_channel_mode(self, channel: Channel, mode: Mode | None) -> None:
         """Remember the mode of the channel's next sessions; None follows the operator's setting again."""
-        await self._writer.write_alone(
-            lambda connection: sessions.choose_for_channel(connection, channel, "mode", mode)
-        )
+        await self._writer.write(lambda connection: sessions.choose_for_channel(connection, channel, "mode", mode))
 
     async def set_channel_idle_timeout(self, channel: Channel, seconds: float | None) -> None:
         """Remember the idle time of the channel's next sessions; None follows the operator's setting again."""
-        await self._writer.write_alone(
+        await self._writer.write(
             lambda connection: sessions.choose_for_channel(connection, channel, "idle_timeout", seconds)
         )
 
     async def audit(self, entry: AuditEntry) -> None:
         """Write down who did what; the same refusal of the same person at most once a minute."""
-        await self._writer.write_alone(lambda connection: audit.add_entry(connection, entry))
+        await self._writer.write(lambda connection: audit.add_entry(connection, entry))
 
     async def audit_entries(self, limit: int) -> list[AuditEntry]:
         """The newest `limit` entries of the audit, newest first."""
@@ -367,4 +361,4 @@ class Store:
 
     async def forget_audit(self, before: datetime) -> int:
         """Forget what is in the audit from before a moment. Returns how many entries."""
-        return await self._writer.write_alone(lambda connection: audit.forget_entries(connection, before))
+        return await self._writer.write(lambda connection: audit.forget_entries(connection, before))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from sqlalchemy.engine import Connection
 
@@ -40,7 +40,7 @@ R = TypeVar("R")
 Write = AcceptedMessage | Advance | Work[Any]
 
 
-# The results of different writes share a queue; the methods of the writer give each its type back.
+# The results of different writes share a queue; `GroupCommitWriter.write` gives each its type back.
 @dataclass(slots=True, eq=False)
 class _Request:
     write: Write
@@ -79,38 +79,38 @@ class GroupCommitWriter:
         if self._task is not None:
             await self._task
 
-    async def accept(self, message: AcceptedMessage) -> bool:
-        """Record a message, together with others. False if any of its keys was seen before.
+    @overload
+    async def write(self, write: AcceptedMessage) -> bool: ...
 
-        Raises `StoreError` if this one was refused, `StoreUnavailable` where the database cannot be written.
+    @overload
+    async def write(self, write: Advance) -> None: ...
+
+    @overload
+    async def write(self, write: Callable[[Connection], R]) -> R: ...
+
+    async def write(self, write: Write) -> Any:
+        """Write in order with everything else that is handed over, and return the result once it is on the disk.
+
+        Messages are accepted together with others (False: one of its keys was seen before), and utterances advance
+        together with others, after their acceptance. A function stands alone: it is called with the connection after
+        everything handed over before, and ahead of everything after.
+
+        Raises `StoreError` if this write was refused, `StoreUnavailable` if the database cannot be written, and what a
+        function raises.
         """
-        accepted: bool = await self._hand_over(message)
-        return accepted
-
-    async def advance(self, advance: Advance) -> None:
-        """Move an utterance, together with others, and after its acceptance. Raises as `accept` does."""
-        await self._hand_over(advance)
+        request = self._put(write)
+        self._is_due.set()
+        return await request.outcome
 
     def advance_soon(self, advance: Advance, on_error: Callable[[BaseException], None]) -> None:
         """Move an utterance, after everything handed over before, with the next commit or after `MAX_DELAY`.
 
-        Nobody waits for it: `on_error` is called with what `advance` would raise. Raises `StoreUnavailable` after
+        Nobody waits for it: `on_error` is called with what `write` would raise. Raises `StoreUnavailable` after
         `close`.
         """
         self._put(advance).outcome.add_done_callback(partial(_tell_error, on_error))
         if self._flush is None:
             self._flush = self._clock.call_later(MAX_DELAY, self._is_due.set)
-
-    async def write_alone(self, work: Callable[[Connection], R]) -> R:
-        """Write after everything handed over before and ahead of everything after. Raises what `work` raises, and as
-        `accept` does."""
-        result: R = await self._hand_over(work)
-        return result
-
-    async def _hand_over(self, write: Write) -> Any:
-        request = self._put(write)
-        self._is_due.set()
-        return await request.outcome
 
     def _put(self, write: Write) -> _Request:
         if self._closing or self._task is None:
@@ -129,7 +129,11 @@ class GroupCommitWriter:
                 await asyncio.sleep(0)
                 batch = self._take_batch()
                 if batch:
-                    await self._commit_surely(batch)
+                    try:
+                        await self._commit(batch)
+                    except Exception as error:  # noqa: BLE001 - without this task nothing could be written any more
+                        reference = report_unexpected("writing failed: unexpected error", error, writes=len(batch))
+                        _fail_all(batch, StoreUnavailable(f"the write failed unexpectedly (ref {reference})"))
         finally:
             # Only after a cancellation from outside, such as the end of the loop, is anything left here.
             self._closing = True
@@ -149,14 +153,6 @@ class GroupCommitWriter:
         if self._flush is not None:
             self._flush.cancel()
             self._flush = None
-
-    async def _commit_surely(self, batch: Sequence[_Request]) -> None:
-        """Commit a batch. A mistake in the writer itself is told to who is in the batch, and to nobody after."""
-        try:
-            await self._commit(batch)
-        except Exception as error:  # noqa: BLE001 - without this task nothing could be written any more
-            reference = report_unexpected("writing failed: unexpected error", error, writes=len(batch))
-            _fail_all(batch, StoreUnavailable(f"the write failed unexpectedly (ref {reference})"))
 
     async def _commit(self, batch: Sequence[_Request]) -> None:
         """Write a batch; where one write spoils it, write each by itself so that the others do not suffer."""

@@ -64,10 +64,10 @@ class Ground:
         return AcceptedMessage((text,), an_utterance(session, text=text), NOON)
 
     async def accept(self, text: str) -> bool:
-        return await self.writer.accept(self.message(text))
+        return await self.writer.write(self.message(text))
 
     async def advance(self, utterance: Utterance, state: UtteranceState, detail: str | None = None) -> None:
-        await self.writer.advance(Advance(utterance.id, state, detail, NOON))
+        await self.writer.write(Advance(utterance.id, state, detail, NOON))
 
     async def texts(self) -> list[str]:
         """What was accepted, in the order in which it was written."""
@@ -130,13 +130,13 @@ async def test_a_batch_is_bounded(ground: Ground) -> None:
 async def test_writes_that_touch_the_same_thing_keep_their_order(ground: Ground) -> None:
     x, y, new = (an_utterance(ground.session, text=text) for text in ("x", "y", "new"))
     for utterance in (x, y):
-        await ground.writer.accept(AcceptedMessage((), utterance, NOON))
+        await ground.writer.write(AcceptedMessage((), utterance, NOON))
     before = ground.gate.transactions
     await together(
         ground.advance(x, SENDING, "once"),
         ground.advance(x, SPEAKING),
         ground.advance(y, SENDING),
-        ground.writer.accept(AcceptedMessage((), new, NOON)),
+        ground.writer.write(AcceptedMessage((), new, NOON)),
         ground.advance(x, SPOKEN),
         ground.advance(x, SENDING, "too late"),
         ground.advance(new, SENDING),
@@ -154,10 +154,10 @@ async def test_the_first_of_two_with_the_same_key_is_accepted(ground: Ground) ->
 async def test_a_write_that_stands_alone_keeps_its_place(ground: Ground) -> None:
     results = await together(
         ground.accept("1"),
-        ground.writer.write_alone(count),
+        ground.writer.write(count),
         ground.accept("2"),
         ground.accept("3"),
-        ground.writer.write_alone(count),
+        ground.writer.write(count),
     )
     assert results == [True, 1, True, True, 3]
     assert ground.gate.transactions == 1
@@ -174,7 +174,7 @@ async def test_a_transaction_that_reads_first_holds_the_lock_already(ground: Gro
     await ground.accept("1")
     ground.gate.commit_allowed.clear()
     ground.gate.written.clear()
-    reading = asyncio.create_task(ground.writer.write_alone(count))
+    reading = asyncio.create_task(ground.writer.write(count))
     await ground.gate.written.wait()
     another = await Connections.open(parse_url(f"sqlite:///{tmp_path / 'relay.db'}"))
     waiting = asyncio.create_task(_write(another))
@@ -184,7 +184,7 @@ async def test_a_transaction_that_reads_first_holds_the_lock_already(ground: Gro
     assert await reading == 1
     await waiting
     await another.close()
-    assert await ground.writer.write_alone(read_then_write) == 1
+    assert await ground.writer.write(read_then_write) == 1
 
 
 async def _write(connections: Connections) -> None:
@@ -200,7 +200,7 @@ def _bug(_: Connection) -> None:
 async def test_a_write_that_fails_does_not_fail_its_neighbours(
     ground: Ground, spoiler: str, error: type[Exception]
 ) -> None:
-    spoiled = ground.writer.write_alone(_bug) if spoiler == "bug" else ground.accept("bad")
+    spoiled = ground.writer.write(_bug) if spoiler == "bug" else ground.accept("bad")
     results = await together(ground.accept("1"), spoiled, ground.accept("2"), ground.accept("3"))
     assert isinstance(results.pop(1), error)
     assert results == [True, True, True]
@@ -297,7 +297,7 @@ async def test_a_writer_that_is_cancelled_leaves_no_caller_waiting(ground: Groun
 async def sending(ground: Ground) -> Utterance:
     """An utterance that is being sent; it took two transactions."""
     utterance = an_utterance(ground.session, text="x")
-    await ground.writer.accept(AcceptedMessage((), utterance, NOON))
+    await ground.writer.write(AcceptedMessage((), utterance, NOON))
     await ground.advance(utterance, SENDING)
     return utterance
 
@@ -320,7 +320,7 @@ async def test_what_nobody_waits_for_rides_along_with_the_next_commit(ground: Gr
     assert (await ground.states())["x"] == (SPOKEN, None)
     assert ground.clock.due == []
     await ground.clock.advance(MAX_DELAY)
-    await ground.writer.write_alone(count)
+    await ground.writer.write(count)
     assert ground.gate.transactions == 4
 
 
