@@ -69,6 +69,10 @@ class SpeakingHarness:
         """From now on nothing can be written."""
         self._faults.failure = StoreUnavailable("the test's database cannot grow")
 
+    async def flush(self) -> None:
+        """Wait until everything is written that was handed over before."""
+        await self.store.request_stop("no session", by="nobody")
+
     def row(self, line: SpeechItem) -> tuple[str, str]:
         """Text and state as they are written."""
         with closing(sqlite3.connect(self._file)) as connection:

@@ -8,7 +8,6 @@ from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted
 from bot.speaking.item import SpeechItem
 from bot.speaking.playout import Playout
 from bot.speaking.tracker import LOST_EVENT, PlaybackTracker
-from bot.store.writer import MAX_DELAY
 from tests.unit.speaking.fixtures import SpeakingHarness
 
 SPEAKING, SPOKEN = UtteranceState.SPEAKING, UtteranceState.SPOKEN
@@ -60,7 +59,7 @@ async def test_without_events_speech_ends_when_its_time_is_over(
     assert ground.told == []
     await ground.pass_time(0.1)
     assert ground.told == [("one", SPOKEN)]
-    await ground.pass_time(MAX_DELAY)
+    await ground.flush()
     assert ground.row(line) == ("one", "spoken")
 
 
