@@ -59,6 +59,62 @@ def test_what_was_accepted_is_there_after_a_kill(tmp_path: Path) -> None:
     assert {(session_id, utterance_id) for session_id, utterance_id in accepted} <= asyncio.run(read())
 
 
+FLOOD = """
+import asyncio, sys
+from bot.core.clock import SystemClock
+from bot.core.models import UtteranceState
+from bot.store.store import Store
+from bot.store.writer import MAX_DELAY
+from tests.builders import a_session, an_utterance
+
+SPOKEN = UtteranceState.SPOKEN
+
+def fail(error):
+    raise error
+
+async def chat(store, session):
+    said = []
+    while True:
+        utterance = an_utterance(session, state=UtteranceState.SENDING)
+        assert await store.accept([utterance.id], utterance)
+        for earlier in said:
+            print(earlier, flush=True)
+        store.advance_utterance_soon(utterance.id, UtteranceState.SPEAKING, fail)
+        store.advance_utterance_soon(utterance.id, SPOKEN, fail)
+        said = [utterance.id]
+
+async def main():
+    store = await Store.open(sys.argv[1], SystemClock())
+    sessions = [await store.open_session(a_session()) for _ in range(32)]
+    quiet = an_utterance(sessions[0], state=UtteranceState.SENDING)
+    assert await store.accept([], quiet)
+    store.advance_utterance_soon(quiet.id, SPOKEN, fail)
+    await asyncio.sleep(MAX_DELAY + 0.5)
+    print(quiet.id, flush=True)
+    await asyncio.gather(*(chat(store, session) for session in sessions))
+
+asyncio.run(main())
+"""
+
+
+def test_a_kill_in_a_flood_does_not_make_unsaid_what_was_said_before_the_last_commit(tmp_path: Path) -> None:
+    """Nobody waits for `spoken`: it is there with the next message of its session that was accepted, and alone after a
+    moment of quiet."""
+    url = f"sqlite:///{tmp_path}/relay.db"
+    asyncio.run(migrate.upgrade(url))
+    with subprocess.Popen(  # noqa: S603 - as above
+        [sys.executable, "-c", FLOOD, url], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]
+    ) as process:
+        assert process.stdout is not None
+        said = [process.stdout.readline().strip() for _ in range(500)]
+        process.kill()
+        said += [line.strip() for line in process.stdout if line.endswith("\n")]
+    with closing(sqlite3.connect(tmp_path / "relay.db")) as connection:
+        spoken = {row[0] for row in connection.execute("SELECT id FROM utterances WHERE state = 'spoken'")}
+    assert len(said) >= 500
+    assert set(said) <= spoken
+
+
 KILL_IN_THE_MIDDLE = """
 import asyncio, os, signal, sys
 from bot.store.store import Store
