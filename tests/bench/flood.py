@@ -36,7 +36,7 @@ def survive_kill(scale: Scale) -> list[Figure]:
         books = place.platform.order("books")
     reached, channels = books["reached"], books["channels"]
     told = {number for number, state in states.items() if state is UtteranceState.UNKNOWN}
-    lost = confirmed - set(reached) - told
+    lost = set(range(len(channels))) - set(reached) - told
     twice = [number for number, times in Counter(reached).items() if times > 1]
     in_channels: dict[int, list[int]] = {}
     for number in reached:
@@ -46,7 +46,7 @@ def survive_kill(scale: Scale) -> list[Figure]:
     title = f"kill -9 in a flood of {scale.flood}"
     return [
         Figure(f"{title}: acknowledged before it", "", [len(confirmed)]),
-        Figure(f"{title}: lost of these", "", [len(lost)], bound=NONE),
+        Figure(f"{title}: lost", "", [len(lost)], bound=NONE),
         Figure(f"{title}: said twice", "", [len(twice)], bound=NONE),
         Figure(f"{title}: told as unknown", "", [len(told)]),
         Figure(f"{title}: channels out of order", "", [len(disordered)], bound=NONE),
