@@ -29,12 +29,12 @@ class AdminCommands:
     """The admins' part of the table."""
 
     def __init__(
-        self, sessions: SessionRegistry, permissions: Permissions, closer: StreamCloser, budget: Quotas
+        self, sessions: SessionRegistry, permissions: Permissions, closer: StreamCloser, quotas: Quotas
     ) -> None:
         self._sessions = sessions
         self._permissions = permissions
         self._closer = closer
-        self._budget = budget
+        self._quotas = quotas
 
     @property
     def entries(self) -> list[CommandSpec]:
@@ -79,25 +79,25 @@ class AdminCommands:
         return Reply(sentences.cleaned_up(report.ended, unowned, exclusive_key=exclusive_key), Visibility.PRIVATE)
 
     async def _usage(self, ctx: CommandContext) -> Reply:
-        spent = await self._budget.spent()
+        spent = await self._quotas.spent()
         by_channel = {c: seconds for c, seconds in spent.by_channel.items() if _is_in_reach(c, ctx)}
         fields = [
-            (str(channel), sentences.used(seconds, self._budget.cost(seconds)))
+            (str(channel), sentences.used(seconds, self._quotas.cost(seconds)))
             for channel, seconds in sorted(by_channel.items(), key=lambda item: -item[1])
         ]
         total = sum(by_channel.values())
         if len(fields) > 1:
-            fields.append(("All", sentences.used(total, self._budget.cost(total))))
+            fields.append(("All", sentences.used(total, self._quotas.cost(total))))
         return Reply(sentences.usage_list(bool(fields)), Visibility.PRIVATE, tuple(fields))
 
     async def _limits(self, ctx: CommandContext) -> Reply:
-        limits = self._budget.limits
-        shares = self._budget.shares(ctx.channel, await self._budget.spent())
+        limits = self._quotas.limits
+        shares = self._quotas.shares(ctx.channel, await self._quotas.spent())
         fields = [(share.what, f"{round(share.used * 100)} %") for share in shares]
         if limits.workspace_sessions is not None:
             here = sum(_is_same_workspace(running.session.channel, ctx.channel) for running in self._sessions)
             fields.append((sentences.sessions_at_once(limits.workspace_sessions), sentences.count(here, "session")))
-        if self._budget.price_unknown:
+        if self._quotas.price_unknown:
             fields.append(("Limits in dollars", sentences.NO_PRICE))
         return Reply(sentences.limits_list(bool(fields)), Visibility.PRIVATE, tuple(fields))
 

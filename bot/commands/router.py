@@ -46,12 +46,12 @@ class CommandRouter:
     """The table, and how to run it."""
 
     def __init__(
-        self, sessions: SessionRegistry, relay: Relay, permissions: Permissions, closer: StreamCloser, budget: Quotas
+        self, sessions: SessionRegistry, relay: Relay, permissions: Permissions, closer: StreamCloser, quotas: Quotas
     ) -> None:
         self._sessions = sessions
         self._relay = relay
         self._permissions = permissions
-        self._budget = budget
+        self._quotas = quotas
         self._starting = asyncio.Lock()
         entries = [
             CommandSpec(_start_usage(sessions.services.provider.capabilities), Role.HOST, self._start),
@@ -72,7 +72,7 @@ class CommandRouter:
             _repeatable("watch", "get the watch link", Role.VIEWER, self._watch),
             _repeatable("stop", "send the avatar away", Role.HOST, self._stop),
             _repeatable("help", "show this list", Role.VIEWER, self._help),
-            *AdminCommands(sessions, permissions, closer, budget).entries,
+            *AdminCommands(sessions, permissions, closer, quotas).entries,
         ]
         self._in_hand: set[str] = set()
         self._table = {(entry.usage.group, entry.usage.verb): entry for entry in entries}
@@ -135,7 +135,7 @@ class CommandRouter:
         # One after the other, so that no two starts both take the last place that a limit leaves.
         async with self._starting:
             if self._sessions.in_channel(ctx.channel) is None:
-                await self._budget.check_quota(ctx.channel, (running.session.channel for running in self._sessions))
+                await self._quotas.check_quota(ctx.channel, (running.session.channel for running in self._sessions))
             session, is_new = await self._sessions.start(ctx.channel, ctx.actor, wishes)
         link = self._link(session)
         if not is_new:

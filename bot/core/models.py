@@ -1,4 +1,4 @@
-"""The words of the house as frozen values: channel, actor, session, stream, utterance.
+"""What the core speaks of, as frozen values: channel, actor, session, stream, utterance.
 
 Nothing here does I/O, knows a platform or a vendor, or changes after it was made. Times are UTC `datetime`s that carry
 their zone, durations are seconds as `float`.
