@@ -129,9 +129,9 @@ def db_current() -> None:
 async def show_usage(settings: Settings, clock: Clock, echo: Echo, *, as_json: bool) -> None:
     """Print for how long avatars were open today, by channel, and what that costs if a price is known."""
     async with await open_store(settings, clock) as store:
-        budget = Quotas(store, clock, limits_of(settings), _price(settings, clock))
-        spent = await budget.spent()
-    rows = [(channel, seconds, budget.cost(seconds)) for channel, seconds in spent.by_channel.most_common()]
+        quotas = Quotas(store, clock, limits_of(settings), _price(settings, clock))
+        spent = await quotas.spent()
+    rows = [(channel, seconds, quotas.cost(seconds)) for channel, seconds in spent.by_channel.most_common()]
     if as_json:
         _print([_channel(c) | {"seconds": seconds, "dollars": _number(cost)} for c, seconds, cost in rows], echo)
         return
@@ -143,22 +143,22 @@ async def show_usage(settings: Settings, clock: Clock, echo: Echo, *, as_json: b
 async def show_limits(settings: Settings, clock: Clock, echo: Echo, *, as_json: bool) -> None:
     """Print the limits, and how much of them each channel with an avatar today has used."""
     async with await open_store(settings, clock) as store:
-        budget = Quotas(store, clock, limits_of(settings), _price(settings, clock))
-        spent = await budget.spent()
-    shares = [(channel, list(budget.shares(channel, spent))) for channel in spent.by_channel]
+        quotas = Quotas(store, clock, limits_of(settings), _price(settings, clock))
+        spent = await quotas.spent()
+    shares = [(channel, list(quotas.shares(channel, spent))) for channel in spent.by_channel]
     if as_json:
-        limits = {name: _number(getattr(budget.limits, name)) for name in type(budget.limits).__slots__}
+        limits = {name: _number(getattr(quotas.limits, name)) for name in type(quotas.limits).__slots__}
         used = [
             _channel(c) | {"limit": share.what, "used": round(share.used, 4)} for c, of_c in shares for share in of_c
         ]
         _print({"limits": limits, "used": used}, echo)
         return
-    settings_of = {name: getattr(budget.limits, name) for name in type(budget.limits).__slots__ if name != "warn_at"}
+    settings_of = {name: getattr(quotas.limits, name) for name in type(quotas.limits).__slots__ if name != "warn_at"}
     chosen = {name: value for name, value in settings_of.items() if value is not None}
     echo("Limits, and how much of them each channel has used today (UTC):" if chosen else sentences.limits_list(False))
     for name, value in chosen.items():
         echo(f"  LIMIT_{name.upper()}={float(value):g}")
-    if budget.price_unknown:
+    if quotas.price_unknown:
         echo(f"  Limits in dollars are {sentences.NO_PRICE}.")
     for channel, of_channel in shares:
         for share in of_channel:
