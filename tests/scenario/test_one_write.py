@@ -170,6 +170,7 @@ async def test_a_stream_is_opened_for_it_after_its_row(tmp_path: Path) -> None:
         await world.start()
         await world.pass_time(40)
         assert world.open_streams == []
+        world.lose_patience()
         world.simulator.faults.add(Effect.HANG, method="POST", path="/v3/avatar-realtime")
         await write(world, "hello again")
         assert await states(world) == {"hello again": SENDING}

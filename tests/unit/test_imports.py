@@ -10,6 +10,8 @@ import pytest
 
 from bot.store import migrate
 
+pytestmark = pytest.mark.slow
+
 START = """
 import asyncio, json, sys
 

@@ -5,6 +5,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from adapters.simulator import LiveKitServer, SimulatorOptions
+from bot import simulation
 from bot.cli import main as cli
 
 
@@ -16,7 +17,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> list[SimulatorOptions]:
     async def note(options: SimulatorOptions, *_: object) -> None:
         seen.append(options)
 
-    monkeypatch.setattr(cli, "_simulate", note)
+    monkeypatch.setattr(simulation, "run_simulator", note)
     return seen
 
 
