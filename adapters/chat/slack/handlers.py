@@ -83,7 +83,7 @@ class EventHandlers:
         self._people = people
         self._outbox = outbox
         self._reactions = reactions
-        self._starters: dict[Channel, ReplyTarget] = {}
+        self._starters: LRUCache[Channel, ReplyTarget] = LRUCache(MAX_REMEMBERED_ASKERS)
         self._askers: LRUCache[tuple[Channel, str], ReplyTarget] = LRUCache(MAX_REMEMBERED_ASKERS)
         self._edits = RecentEdits()
         self._in_doubt: deque[str] = deque(maxlen=MAX_REMEMBERED_EDITS)
