@@ -2,7 +2,9 @@
 logged."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 import structlog
@@ -17,6 +19,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     options.read(config)
+    # A logger that is kept from its first use on, as the program has it, would be deaf to what later tests capture.
+    structlog.configure = partial(_configure_logging, structlog.configure)
+
+
+def _configure_logging(configure: Callable[..., None], **settings: Any) -> None:
+    configure(**settings | {"cache_logger_on_first_use": False})
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-import structlog
 
 from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.telemetry.logs import configure
@@ -12,8 +11,6 @@ from bot.telemetry.logs import configure
 @pytest.fixture(autouse=True)
 def _logging(logging_as_it_was: None) -> None:
     configure("info", "text", [])
-    # A module's logger that is kept as it is now would be deaf to the log captured in later tests.
-    structlog.configure(cache_logger_on_first_use=False)
 
 
 async def test_owner_keeps_a_task_until_it_has_ended() -> None:
