@@ -272,6 +272,7 @@ async def test_old_keys_are_forgotten(store: Store, clock: ManualClock) -> None:
     assert not await store.accept(["new"], None)
 
 
+@pytest.mark.slow
 async def test_thousands_of_sessions_are_read_at_once(store: Store) -> None:
     sessions = [a_session() for _ in range(2300)]
     await asyncio.gather(*(store.open_session(session) for session in sessions))
