@@ -70,7 +70,6 @@ PANEL_OVER = "That avatar has already left. Start one with `/avatar start`."
 KEPT = "Good, the avatar stays."
 NOBODY_WATCHED = "Nobody watched or wrote for a while, so the avatar has left"
 STOPPING = "Stopping the avatar…"
-STOPPED_BY_SIGNAL = "avatar-relay is shutting down"
 NO_LINK = "There is no watch link yet. Try again in a few seconds."
 WATCH = "Watch the avatar here:"
 QUOTED = 3

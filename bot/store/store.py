@@ -1,9 +1,9 @@
 """What the program remembers, as one class: sessions, streams, utterances, seen events, channel settings, the audit.
 
 Every method is one transaction, runs the same statements on SQLite and PostgreSQL, and raises only `StoreUnavailable`
-(the database is out of reach) and `StoreError` (it refused this change). A write that has returned is on the disk; the
-one that nobody waits for (`advance_utterance_soon`) will be. The statements are in the modules named after what they
-are on; nothing here decides what the life of a session should be.
+(the database is out of reach) and `StoreError` (it refused this change). A write that has returned is on the disk, but
+for `advance_utterance_soon`, which says when it will be. The statements are in the modules named after what they are
+on; nothing here decides what the life of a session should be.
 """
 
 from collections.abc import Callable, Collection, Sequence

@@ -49,7 +49,6 @@ IN_DOUBT = (
 )
 TOO_LONG = "msg_too_long"
 NOT_SHOWN = "its panel could not be posted"
-SAID_ELSEWHERE = "Answered in the channel."
 NOT_INSTALLED = "The app is no longer installed in this workspace. Ask an admin of it to install the app again."
 UNINSTALLED = (
     "The Slack app was removed from its workspace: install it again, then set SLACK_BOT_TOKEN to its new token."
