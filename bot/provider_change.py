@@ -28,8 +28,8 @@ async def close_left_to_other_providers(
     settings: with the keys of the real services. Tells the operator of a provider whose key is gone.
     """
     chosen, store = services.provider.name, services.store
-    sessions = [session for session in await store.open_sessions() if session.provider != chosen]
-    streams = [stream for stream in await store.unsettled_streams() if stream.provider != chosen]
+    sessions = [session for session in await store.sessions.all_open() if session.provider != chosen]
+    streams = [stream for stream in await store.streams.unsettled() if stream.provider != chosen]
     for name in sorted({session.provider for session in sessions} | {stream.provider for stream in streams}):
         try:
             closer = await _enter_closer(name, services, settings, stack)
@@ -38,7 +38,7 @@ async def close_left_to_other_providers(
             continue
         of_name = [session for session in sessions if session.provider == name]
         owned = {session.id for session in of_name}
-        waited = await store.queued_utterances(sorted(owned))
+        waited = await store.utterances.queued(sorted(owned))
         unconfirmed = await close_sessions(store, closer, of_name, services.clock.now(), _WHY)
         for session in of_name:
             tell_left(session, waited[session.id], UtteranceState.DROPPED, services.event_bus)

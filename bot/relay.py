@@ -244,12 +244,12 @@ class Relay:
             message_id=message.message_id,
         )
         with running.pending.reserve():
-            if not await self._sessions.services.store.accept(message.keys, utterance):
+            if not await self._sessions.services.store.utterances.accept(message.keys, utterance):
                 self._remember(message.keys)
                 return Receipt(ignored="delivered before")
             self._remember(message.keys)
             if running.stop.is_set:
-                await self._sessions.services.store.advance_utterance(utterance.id, UtteranceState.DROPPED)
+                await self._sessions.services.store.utterances.advance(utterance.id, UtteranceState.DROPPED)
                 raise Refused(sentences.CLOSING, stage="queue")
             if message.mode is not None:
                 running.announcer.promise(utterance.id)

@@ -71,7 +71,7 @@ async def build_core(
     )
     sessions = SessionRegistry(services)
     permissions = Permissions(options.access)
-    permissions.set_blocks(await store.blocked())
+    permissions.set_blocks(await store.blocks.everybody())
     quotas = Quotas(store, clock, options.limits, provider.capabilities.price_per_minute)
     relay = Relay(
         sessions,

@@ -151,7 +151,7 @@ class PanelUpdater(ABC):
         backoff = Backoff(RETRY_DELAYS)
         while True:
             try:
-                for kept in await self._store.panels(self._platform):
+                for kept in await self._store.panels.placed_on(self._platform):
                     await self._take_up(kept)
             except StoreError as error:
                 log.error("panels of earlier runs not found yet", platform=self._platform, error=str(error))
@@ -168,7 +168,7 @@ class PanelUpdater(ABC):
         if view is None or not self._is_reference(kept.reference):
             # Where nobody can tell where it stands, a session that goes on is given a new one.
             log.info("forgetting a panel", session=kept.session_id, reference=kept.reference)
-            await self._store.forget_panel(kept.session_id)
+            await self._store.panels.forget(kept.session_id)
         elif (panel := self._panels.get(kept.session_id)) is not None:
             panel.reference, panel.is_kept = kept.reference, True
         else:
@@ -235,7 +235,7 @@ class PanelUpdater(ABC):
                 await self._put(panel, view)
                 panel.looks = looks
             if panel.reference is not None and not panel.is_kept:
-                await self._store.place_panel(self._platform, PanelMessage(view.session_id, panel.reference))
+                await self._store.panels.place(self._platform, PanelMessage(view.session_id, panel.reference))
                 panel.is_kept = True
         except NotDrawn as refusal:
             outcome = refusal.drawn.name.lower()
@@ -273,7 +273,7 @@ class PanelUpdater(ABC):
 
     async def _forget(self, session_id: str) -> None:
         try:
-            await self._store.forget_panel(session_id)
+            await self._store.panels.forget(session_id)
         except StoreError as error:
             # The next run draws it once more and forgets it then.
             log.error("a panel could not be forgotten", session=session_id, error=str(error))

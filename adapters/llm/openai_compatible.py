@@ -130,6 +130,8 @@ class OpenAICompatible:
             failure = trouble.error
         except (httpx.ConnectError, httpx.ConnectTimeout) as trouble:
             failure = AnswerError(_kind_of(trouble), why=AnswerTrouble.UNREACHABLE, network=trouble_of(trouble))
+        except httpx.ReadTimeout as trouble:
+            failure = AnswerError(_kind_of(trouble), why=AnswerTrouble.TIME)
         except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as trouble:
             failure = AnswerError(_kind_of(trouble), why=AnswerTrouble.BROKEN_OFF)
         except sse.SseError as trouble:

@@ -82,7 +82,7 @@ class Quotas:
         """What has been used today, up to now. Raises `StoreError`."""
         now = self._clock.now()
         day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return _add_up(await self._store.streams_since(day), day, now)
+        return _add_up(await self._store.streams.usage_since(day), day, now)
 
     def shares(self, channel: Channel, spent: Usage) -> Iterator[LimitUsage]:
         """How much of each of the day's limits is used that a channel falls under."""

@@ -171,14 +171,14 @@ async def close_as_json(settings: Settings, clock: Clock, echo: Echo, close: Cal
     Raises what `close` raises, after the JSON where that is a `Refused`.
     """
     async with await open_store(settings, clock) as store:
-        before = [session.id for session in await store.open_sessions()]
+        before = [session.id for session in await store.sessions.all_open()]
     refusal: Refused | None = None
     try:
         await close(_say_nothing)
     except Refused as refused:
         refusal = refused
     async with await open_store(settings, clock) as store:
-        still_open = {session.id for session in await store.open_sessions()}
+        still_open = {session.id for session in await store.sessions.all_open()}
     _print({"closed": [session_id for session_id in before if session_id not in still_open]}, echo)
     if refusal is not None:
         raise refusal
@@ -188,8 +188,8 @@ async def block(settings: Settings, clock: Clock, echo: Echo, person: str, *, as
     """Block a person (`platform:user`) everywhere. Raises `Refused` if that is not a person."""
     _check(person)
     async with await open_store(settings, clock) as store:
-        is_new = await store.block(person, EVERYWHERE, OPERATOR)
-        await store.audit(AuditEntry(clock.now(), OPERATOR, "block", detail=f"{person} in every workspace"))
+        is_new = await store.blocks.add(person, EVERYWHERE, OPERATOR)
+        await store.audit.add(AuditEntry(clock.now(), OPERATOR, "block", detail=f"{person} in every workspace"))
     if as_json:
         _print({"person": person, "blocked": True, "changed": is_new}, echo)
     else:
@@ -200,10 +200,10 @@ async def unblock(settings: Settings, clock: Clock, echo: Echo, person: str, *, 
     """Lift every block of a person (`platform:user`). Raises `Refused` if that is not a person."""
     _check(person)
     async with await open_store(settings, clock) as store:
-        of_person = [block for block in await store.blocked() if block.person == person]
+        of_person = [block for block in await store.blocks.everybody() if block.person == person]
         for one in of_person:
-            await store.unblock(person, one.workspace)
-        await store.audit(AuditEntry(clock.now(), OPERATOR, "unblock", detail=f"{person} in every workspace"))
+            await store.blocks.remove(person, one.workspace)
+        await store.audit.add(AuditEntry(clock.now(), OPERATOR, "unblock", detail=f"{person} in every workspace"))
     if as_json:
         _print({"person": person, "blocked": False, "changed": bool(of_person)}, echo)
     else:
@@ -213,7 +213,7 @@ async def unblock(settings: Settings, clock: Clock, echo: Echo, person: str, *, 
 async def show_blocked(settings: Settings, clock: Clock, echo: Echo, *, as_json: bool) -> None:
     """Print who is blocked, where, by whom and since when."""
     async with await open_store(settings, clock) as store:
-        blocks = await store.blocked()
+        blocks = await store.blocks.everybody()
     if as_json:
         _print([{name: str(getattr(one, name)) for name in type(one).__slots__} for one in blocks], echo)
         return

@@ -16,7 +16,6 @@ from bot.cli.sessions import open_store
 from bot.core.errors import StoreError
 from bot.core.ports import Clock
 from bot.settings import SECTIONS, Settings
-from bot.store.tables import sessions, streams, utterances
 from bot.telemetry.redaction import MASK, Redactor
 
 PACKAGES = ("aiohttp", "discord.py", "httpx", "livekit", "pydantic", "slack-bolt", "slack-sdk", "sqlalchemy", "typer")
@@ -64,7 +63,7 @@ def _without_people(name: str, value: object) -> object:
 async def _count_rows(settings: Settings, clock: Clock) -> dict[str, dict[str, int]] | str:
     try:
         async with await open_store(settings, clock) as store:
-            return {table.name: await store.count_by_state(table) for table in (sessions, streams, utterances)}
+            return await store.count_by_state()
     except StoreError as error:
         return Redactor(settings.secrets()).text(str(error))
 

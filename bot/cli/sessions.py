@@ -38,7 +38,7 @@ OPERATOR = "shell:operator"
 async def list_sessions(settings: Settings, clock: Clock, echo: Echo, *, as_json: bool = False) -> None:
     """Print every open session, one line each."""
     async with await open_store(settings, clock) as store:
-        sessions = await store.open_sessions()
+        sessions = await store.sessions.all_open()
     if as_json:
         echo(json.dumps([_as_json(session) for session in sessions], indent=2))
         return
@@ -52,7 +52,7 @@ async def list_sessions(settings: Settings, clock: Clock, echo: Echo, *, as_json
 async def stop_session(settings: Settings, clock: Clock, echo: Echo, session_id: str) -> None:
     """Close one session. Raises `Refused` if there is none, or where the running bot did not close it in time."""
     async with await open_store(settings, clock) as store:
-        session = await store.session(session_id)
+        session = await store.sessions.get(session_id)
         if session is None or not session.state.is_open:
             raise Refused(
                 f"There is no open session {session_id[:16]}. `avatar-relay sessions list` shows them.", stage="shell"
@@ -63,7 +63,7 @@ async def stop_session(settings: Settings, clock: Clock, echo: Echo, session_id:
 async def stop_all(settings: Settings, clock: Clock, echo: Echo) -> None:
     """Close every session. Raises `Refused` if the running bot did not close them in time."""
     async with await open_store(settings, clock) as store:
-        sessions = await store.open_sessions()
+        sessions = await store.sessions.all_open()
         if not sessions:
             echo(sentences.stopping_all(0))
             return
@@ -73,7 +73,7 @@ async def stop_all(settings: Settings, clock: Clock, echo: Echo) -> None:
 async def clean_up(settings: Settings, clock: Clock, echo: Echo) -> None:
     """Close what nobody uses: with a bot running, sessions silent for a minute; without one, every open session."""
     async with await open_store(settings, clock) as store:
-        sessions = await store.open_sessions()
+        sessions = await store.sessions.all_open()
         if await _is_bot_running(settings):
             sessions = await _unused(store, clock, sessions)
         if not sessions:
@@ -137,7 +137,7 @@ async def _is_bot_running(settings: Settings) -> bool:
 
 async def _unused(store: Store, clock: Clock, sessions: Sequence[Session]) -> list[Session]:
     ids = [session.id for session in sessions]
-    last, busy = await store.last_activity(ids), await store.busy_sessions(ids)
+    last, busy = await store.utterances.last_activity(ids), await store.utterances.busy_sessions(ids)
     return [
         session
         for session in sessions
@@ -150,7 +150,7 @@ async def _close(settings: Settings, clock: Clock, store: Store, sessions: Seque
     url = database_url_or_default(settings)
     for session in sessions:
         entry = AuditEntry(clock.now(), OPERATOR, ADMIN_STOP, str(session.channel), session.id)
-        await store.audit(entry)
+        await store.audit.add(entry)
     if await _is_bot_running(settings):
         _refuse_what_is_left(await _ask_the_bot(clock, store, sessions, echo))
         return
@@ -163,12 +163,12 @@ async def _close(settings: Settings, clock: Clock, store: Store, sessions: Seque
 async def _ask_the_bot(clock: Clock, store: Store, sessions: Sequence[Session], echo: Echo) -> list[Session]:
     """Have the running bot close `sessions`, and return those it has not closed in time."""
     for session in sessions:
-        await store.request_stop(session.id, OPERATOR)
+        await store.sessions.request_stop(session.id, OPERATOR)
     waiting = {session.id: session for session in sessions}
     asked_at = clock.monotonic()
     while waiting and (waited := clock.monotonic() - asked_at) < WAIT_FOR_BOT:
         await clock.sleep(POLL_INTERVAL)
-        still_open = {session.id: session for session in await store.open_sessions()}
+        still_open = {session.id: session for session in await store.sessions.all_open()}
         for session_id in sorted(waiting.keys() - still_open.keys()):
             echo(f"Closed {session_id}.")
         waiting = {session_id: still_open[session_id] for session_id in waiting.keys() & still_open.keys()}

@@ -104,20 +104,20 @@ class AdminCommands:
     async def _block(self, ctx: CommandContext) -> Reply:
         person, workspace = block_of(_person(ctx), ctx.channel, ctx.actor)
         store = self._sessions.services.store
-        is_new = await store.block(person, workspace, ctx.actor.key)
-        self._permissions.set_blocks(await store.blocked())
+        is_new = await store.blocks.add(person, workspace, ctx.actor.key)
+        self._permissions.set_blocks(await store.blocks.everybody())
         await self._sessions.audit(ctx.actor, "block", None, f"{person} in {workspace or 'every workspace'}")
         return Reply(sentences.blocked(ctx.command.text, is_new=is_new), Visibility.PRIVATE)
 
     async def _unblock(self, ctx: CommandContext) -> Reply:
         person, workspace = block_of(_person(ctx), ctx.channel, ctx.actor)
         store = self._sessions.services.store
-        of_person = [block for block in await store.blocked() if block.person == person]
+        of_person = [block for block in await store.blocks.everybody() if block.person == person]
         # An operator's block holds everywhere, so its lifting does too: also what admins have blocked in theirs.
         liftable = [block for block in of_person if workspace in (EVERYWHERE, block.workspace)]
         for block in liftable:
-            await store.unblock(person, block.workspace)
-        self._permissions.set_blocks(await store.blocked())
+            await store.blocks.remove(person, block.workspace)
+        self._permissions.set_blocks(await store.blocks.everybody())
         await self._sessions.audit(ctx.actor, "unblock", None, f"{person} in {workspace or 'every workspace'}")
         if any(block.workspace == EVERYWHERE for block in of_person) and workspace != EVERYWHERE:
             return Reply(sentences.blocked_by_operator(ctx.command.text), Visibility.PRIVATE)

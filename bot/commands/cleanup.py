@@ -68,4 +68,4 @@ async def _wait_for_closes(services: Services, sessions: Sequence[AvatarSession]
 
 
 async def _owned(services: Services) -> frozenset[str | None]:
-    return frozenset(stream.upstream_id for stream in await services.store.unsettled_streams())
+    return frozenset(stream.upstream_id for stream in await services.store.streams.unsettled())

@@ -101,12 +101,12 @@ class CommandRouter:
         it is done; anything else (a start costs money, a skip cuts the next message) is rather lost than done twice."""
         store = self._sessions.services.store
         if not entry.idempotent:
-            return await self._answer(entry, ctx) if await store.accept(ctx.keys, None) else None
-        if await store.was_seen(ctx.keys):
+            return await self._answer(entry, ctx) if await store.utterances.accept(ctx.keys, None) else None
+        if await store.utterances.was_seen(ctx.keys):
             return None
         reply = await self._answer(entry, ctx)
         try:
-            await store.accept(ctx.keys, None)
+            await store.utterances.accept(ctx.keys, None)
         except StoreError as error:
             log.error("a command was done, but not remembered: it may be done again", error=str(error))
         return reply
@@ -128,7 +128,7 @@ class CommandRouter:
         wishes = read_wishes(ctx.command.options, services.provider.capabilities)
         # Also where the channel or the operator has chosen it: an avatar that cannot answer would cost for nothing.
         if (
-            wishes.mode or (await services.store.channel_settings(ctx.channel)).mode or services.policy.mode
+            wishes.mode or (await services.store.channels.settings(ctx.channel)).mode or services.policy.mode
         ) is Mode.CHAT:
             services.require_answers()
         self._permissions.require_channel(ctx.channel)
@@ -220,7 +220,7 @@ class CommandRouter:
         mode = one_of(tuple(Mode), "mode", ctx.command.text)
         if mode is Mode.CHAT:
             self._sessions.services.require_answers()
-        await self._sessions.services.store.set_channel_mode(ctx.channel, mode)
+        await self._sessions.services.store.channels.set_mode(ctx.channel, mode)
         if running is None:
             return Reply(sentences.mode_is(mode, for_next=True))
         await running.set_mode(mode)
@@ -237,14 +237,14 @@ class CommandRouter:
         services, running = self._sessions.services, self._sessions.in_channel(ctx.channel)
         wanted = ctx.command.text.strip().lower()
         if not wanted:
-            chosen = (await services.store.channel_settings(ctx.channel)).idle_timeout
+            chosen = (await services.store.channels.settings(ctx.channel)).idle_timeout
             policy = running.policy if running else services.policy.with_idle_timeout(chosen)
             text = sentences.idle_is(policy.idle_timeout, is_changed=False, is_own=chosen is not None)
             return Reply(text, Visibility.PRIVATE)
         is_own = wanted != DEFAULT
         seconds = _idle_seconds(wanted, services.policy.idle_ceiling) if is_own else services.policy.idle_timeout
         chosen = seconds if is_own else None
-        await services.store.set_channel_idle_timeout(ctx.channel, chosen)
+        await services.store.channels.set_idle_timeout(ctx.channel, chosen)
         if running is not None:
             running.set_idle_timeout(chosen)
         return Reply(sentences.idle_is(seconds, is_changed=True, is_own=is_own))

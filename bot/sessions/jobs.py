@@ -99,7 +99,7 @@ class PeriodicJobs:
                 log.error("a round could not be finished; the next one tries again", error=str(error))
 
     async def _learn_blocks(self) -> None:
-        self._permissions.set_blocks(await self._sessions.services.store.blocked())
+        self._permissions.set_blocks(await self._sessions.services.store.blocks.everybody())
 
     async def _count(self) -> None:
         """Warn the sessions whose day's limit is nearly used, and end those whose limit is."""
@@ -124,6 +124,6 @@ class PeriodicJobs:
 
     async def _forget(self) -> None:
         services = self._sessions.services
-        await services.store.forget_events(services.clock.now() - REMEMBER_EVENTS)
+        await services.store.utterances.forget_keys(services.clock.now() - REMEMBER_EVENTS)
         if self._audit_days:
-            await services.store.forget_audit(services.clock.now() - timedelta(days=self._audit_days))
+            await services.store.audit.forget(services.clock.now() - timedelta(days=self._audit_days))

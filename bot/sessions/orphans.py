@@ -29,13 +29,13 @@ async def close_sessions(
     Returns how many streams the provider did not confirm; their rows stay unsettled and the next start goes on.
     """
     ids = {session.id for session in sessions}
-    await store.mark_in_flight_unknown(sorted(ids))
-    streams = [stream for stream in await store.unsettled_streams() if stream.session_id in ids]
+    await store.utterances.mark_in_flight_unknown(sorted(ids))
+    streams = [stream for stream in await store.streams.unsettled() if stream.session_id in ids]
     unconfirmed = await close_streams(store, closer, streams, detail)
     for session in sessions:
-        await store.drop_queued(session.id)
-        await store.advance_session(session.id, SessionState.CLOSING, end_reason=EndReason.ADMIN, end_detail=detail)
-        await store.advance_session(session.id, SessionState.CLOSED, closed_at=now)
+        await store.utterances.drop_queued(session.id)
+        await store.sessions.advance(session.id, SessionState.CLOSING, end_reason=EndReason.ADMIN, end_detail=detail)
+        await store.sessions.advance(session.id, SessionState.CLOSED, closed_at=now)
     return unconfirmed
 
 
@@ -44,10 +44,10 @@ async def close_streams(store: Store, closer: StreamCloser | None, streams: Iter
     unconfirmed = 0
     for stream in streams:
         if closer is None:
-            await store.advance_stream(stream.id, StreamState.CLOSED, detail=detail)
+            await store.streams.advance(stream.id, StreamState.CLOSED, detail=detail)
         elif stream.upstream_id is None:
             # The reply to its create never came, so nobody can name it: it ends by the idle limit set with the create.
-            await store.advance_stream(stream.id, StreamState.LOST, detail=detail)
+            await store.streams.advance(stream.id, StreamState.LOST, detail=detail)
         else:
             unconfirmed += not await closer.close(stream, detail)
     return unconfirmed
@@ -89,7 +89,7 @@ class OrphanedStreams:
 
         Returns the upstream ids of those that were closed. Raises `StoreError`.
         """
-        rows = await self._store.unsettled_streams()
+        rows = await self._store.streams.unsettled()
         owned = {row.upstream_id for row in rows}
         unowned = {stream.upstream_id: stream for stream in listed if stream.upstream_id not in owned}
         before, self._seen = self._seen, frozenset(unowned)
@@ -97,7 +97,7 @@ class OrphanedStreams:
         if new := self._seen - before:
             log.warning("the provider has open streams that no session here owns", streams=len(new))
         seen_twice = before & self._seen
-        known = await self._store.known_upstream_ids(self._provider.name, seen_twice) if seen_twice else set()
+        known = await self._store.streams.known_upstream_ids(self._provider.name, seen_twice) if seen_twice else set()
         # While a create is under way, its reply may name an unknown one yet.
         if self._key_is_ours and all(row.upstream_id is not None for row in rows):
             ours = seen_twice
@@ -113,8 +113,8 @@ class OrphanedStreams:
             return False
         metrics.reconciled.labels(what="closed, no session owned it").inc()
         if not is_known and (row := await self._row_of(stream)) is not None:
-            await self._store.bind_stream(row.id, stream.upstream_id)
-            await self._store.advance_stream(row.id, StreamState.CLOSED, detail="found by listing, and closed")
+            await self._store.streams.bind(row.id, stream.upstream_id)
+            await self._store.streams.advance(row.id, StreamState.CLOSED, detail="found by listing, and closed")
         return True
 
     async def _row_of(self, stream: OpenStream) -> Stream | None:
@@ -122,6 +122,6 @@ class OrphanedStreams:
         created_at = stream.created_at
         if created_at is None:
             return None
-        lost = await self._store.lost_streams(self._provider.name)
+        lost = await self._store.streams.lost(self._provider.name)
         near = [row for row in lost if abs(row.created_at - created_at) <= LOST_WITHIN]
         return min(near, key=lambda row: abs(row.created_at - created_at), default=None)

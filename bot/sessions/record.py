@@ -29,12 +29,12 @@ class SessionRecorder:
 
     async def go_live(self, now: datetime) -> None:
         """The first stream can be watched. Raises `StoreError`; then nothing has changed."""
-        await self._store.advance_session(self.session.id, SessionState.LIVE, live_at=now)
+        await self._store.sessions.advance(self.session.id, SessionState.LIVE, live_at=now)
         self.session = replace(self.session, state=SessionState.LIVE, live_at=now)
 
     async def set_mode(self, mode: Mode) -> None:
         """Change what becomes of the messages from now on. Raises `StoreError`; then nothing has changed."""
-        await self._store.set_mode(self.session.id, mode)
+        await self._store.sessions.set_mode(self.session.id, mode)
         self.session = replace(self.session, mode=mode)
 
     async def begin_to_close(self, reason: EndReason, detail: str | None) -> None:
@@ -50,7 +50,7 @@ class SessionRecorder:
     async def _record(self) -> None:
         s = self.session
         try:
-            await self._store.advance_session(
+            await self._store.sessions.advance(
                 s.id, s.state, closed_at=s.closed_at, end_reason=s.end_reason, end_detail=s.end_detail
             )
         except StoreError as error:
@@ -73,9 +73,9 @@ class UnsavedSessions:
     async def write(self) -> None:
         """Write down what is owed. Raises `StoreError` while the database is still in trouble."""
         for session in tuple(self._owed.values()):
-            await self._store.mark_in_flight_unknown([session.id])
-            await self._store.drop_queued(session.id)
-            await self._store.advance_session(
+            await self._store.utterances.mark_in_flight_unknown([session.id])
+            await self._store.utterances.drop_queued(session.id)
+            await self._store.sessions.advance(
                 session.id,
                 SessionState.CLOSED,
                 closed_at=session.closed_at,

@@ -31,7 +31,7 @@ async def recover_streams(
     open_now = await list_open(services.provider) if streams else None
     listed = None if open_now is None else frozenset(stream.upstream_id for stream in open_now)
     limit = asyncio.Semaphore(CONCURRENT_LOOKUPS)
-    activity = await services.store.last_activity([stream.session_id for stream in streams])
+    activity = await services.store.utterances.last_activity([stream.session_id for stream in streams])
 
     async def look_up(stream: Stream) -> None:
         async with limit:
@@ -39,7 +39,7 @@ async def recover_streams(
             if stream.provider != services.provider.name:
                 log.warning("a stream of another provider is still open in the books", stream=stream.id)
             elif stream.upstream_id is None:
-                await services.store.advance_stream(stream.id, StreamState.LOST, detail="no reply before the end")
+                await services.store.streams.advance(stream.id, StreamState.LOST, detail="no reply before the end")
             elif (
                 session is not None
                 and session.state is not SessionState.LIVE
@@ -52,7 +52,7 @@ async def recover_streams(
                 open_streams[session.id] = _with_playback(stream, status)
             else:
                 over_at = _over_at(services, stream, activity.get(stream.session_id))
-                await services.store.advance_stream(
+                await services.store.streams.advance(
                     stream.id, StreamState.CLOSED, detail=status.detail, closed_at=over_at
                 )
 

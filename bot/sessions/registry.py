@@ -102,7 +102,7 @@ class SessionRegistry:
         """
         policy, clock, store = self.services.policy, self.services.clock, self.services.store
         await self.flush_unsaved()
-        chosen = await store.channel_settings(channel)
+        chosen = await store.channels.settings(channel)
         session = Session(
             id=ids.new_session_id(),
             channel=channel,
@@ -119,7 +119,7 @@ class SessionRegistry:
             speed=wishes.speed,
             language=wishes.language,
         )
-        in_force = await store.open_session(session)
+        in_force = await store.sessions.open(session)
         if in_force.id != session.id:
             return in_force, False
         self._run(AvatarSession(session, self.services, chosen.idle_timeout))
@@ -146,7 +146,7 @@ class SessionRegistry:
         """What a panel shows of a session, whatever became of it; None if it never was."""
         if (running := self._by_id.get(session_id)) is not None:
             return running.view()
-        session = await self.services.store.session(session_id)
+        session = await self.services.store.sessions.get(session_id)
         return None if session is None else view_of_row(session, self.services)
 
     async def reconcile(self) -> None:
@@ -167,7 +167,7 @@ class SessionRegistry:
 
     async def apply_stop_requests(self) -> None:
         """Close the sessions that another process (the shell) has asked to close."""
-        for session_id, _by in await self.services.store.stop_requests():
+        for session_id, _by in await self.services.store.sessions.stop_requests():
             if (running := self._by_id.get(session_id)) is not None:
                 running.stop.request(EndReason.ADMIN)
 
@@ -219,7 +219,7 @@ class SessionRegistry:
             detail=detail,
         )
         try:
-            await self.services.store.audit(entry)
+            await self.services.store.audit.add(entry)
         except StoreError as error:
             log.error("the audit could not be written", action=action, actor=entry.actor, error=str(error))
 
@@ -229,7 +229,7 @@ class SessionRegistry:
         """What a watch link shows; None if the link was revoked or never was."""
         if (running := self._by_link.get(link_nonce)) is not None:
             return running.view()
-        session = await self.services.store.session_by_link(link_nonce)
+        session = await self.services.store.sessions.by_link(link_nonce)
         return None if session is None else view_of_row(session, self.services)
 
     async def room_access(self, link_nonce: str) -> RoomAccess | None:
@@ -256,11 +256,11 @@ class SessionRegistry:
         flight becomes unknown and is not said again; what was queued is said.
         """
         store = self.services.store
-        sessions = [s for s in await store.open_sessions() if s.provider == self.services.provider.name]
-        in_flight = await store.mark_in_flight_unknown([session.id for session in sessions])
-        chosen = await store.chosen_idle_timeouts()
-        streams = await recover_streams(self.services, await store.unsettled_streams(), {s.id: s for s in sessions})
-        queues = await store.queued_utterances([session.id for session in sessions])
+        sessions = [s for s in await store.sessions.all_open() if s.provider == self.services.provider.name]
+        in_flight = await store.utterances.mark_in_flight_unknown([session.id for session in sessions])
+        chosen = await store.channels.chosen_idle_timeouts()
+        streams = await recover_streams(self.services, await store.streams.unsettled(), {s.id: s for s in sessions})
+        queues = await store.utterances.queued([session.id for session in sessions])
         adopted = 0
         for session in sessions:
             running = AvatarSession(session, self.services, chosen.get(session.channel))

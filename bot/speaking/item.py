@@ -147,6 +147,6 @@ class StateRecorder:
         if not item.stored:
             return
         if state in RIDES_ALONG:
-            self._store.advance_utterance_soon(item.utterance.id, state, self._on_error)
+            self._store.utterances.advance_soon(item.utterance.id, state, self._on_error)
         else:
-            await self._store.advance_utterance(item.utterance.id, state, detail=detail)
+            await self._store.utterances.advance(item.utterance.id, state, detail=detail)

@@ -61,7 +61,7 @@ class SpeechQueue:
     async def edit(self, message_id: str, text: str) -> None:
         """Say what a message says now, where it still waits. What has begun is said as it was. Raises `StoreError`."""
         for item in self._of_message(message_id):
-            if await self._store.reword(item.utterance.id, text):
+            if await self._store.utterances.reword(item.utterance.id, text):
                 await self._chunker.stop(item)
                 item.edit(text)
                 self._states.publish(item)

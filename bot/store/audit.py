@@ -1,7 +1,4 @@
-"""The statements on the audit, as plain functions over a connection.
-
-No transaction begins or ends here and nothing waits: `bot.store.store` runs these.
-"""
+"""Who did what, and who was refused what. A `Repository`."""
 
 from datetime import datetime, timedelta
 
@@ -9,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bot.core.models import AuditEntry
+from bot.store.repository import Repository, reads, writes
 from bot.store.rows import audit_row
 from bot.store.tables import audit
 
@@ -25,12 +23,26 @@ _MAX_ROWS_SEARCHED = 1000
 """Newest rows that are searched for the same refusal: time has no index here, the order of writing has."""
 
 
-def add_entry(connection: Connection, entry: AuditEntry) -> bool:
-    """Append to the audit. False, and no change, for a refusal that was written within `SAME_REFUSAL` already."""
-    if entry.action == REFUSED and _is_written_already(connection, entry):
-        return False
-    connection.execute(audit.insert(), audit_row(entry))
-    return True
+class AuditRepository(Repository):
+    """Writes down and reads what was done."""
+
+    @writes
+    def add(self, connection: Connection, entry: AuditEntry) -> None:
+        """Write down who did what; the same refusal of the same person once within `SAME_REFUSAL`."""
+        if entry.action != REFUSED or not _is_written_already(connection, entry):
+            connection.execute(audit.insert(), audit_row(entry))
+
+    @reads
+    def newest(self, connection: Connection, limit: int) -> list[AuditEntry]:
+        """The newest `limit` entries, newest first."""
+        columns = [column for column in audit.c if column is not audit.c.id]
+        query = sa.select(*columns).order_by(audit.c.id.desc()).limit(limit)
+        return [AuditEntry(*row) for row in connection.execute(query)]
+
+    @writes
+    def forget(self, connection: Connection, before: datetime) -> int:
+        """Forget the entries from before a moment. Returns how many."""
+        return connection.execute(audit.delete().where(audit.c.at < before)).rowcount
 
 
 def _is_written_already(connection: Connection, entry: AuditEntry) -> bool:
@@ -40,15 +52,3 @@ def _is_written_already(connection: Connection, entry: AuditEntry) -> bool:
     lately = audit.c.at.between(entry.at - SAME_REFUSAL, entry.at)
     query = sa.select(audit.c.id).where(audit.c.id > newest - _MAX_ROWS_SEARCHED, lately, *same).limit(1)
     return connection.execute(query).first() is not None
-
-
-def newest_entries(connection: Connection, limit: int) -> list[AuditEntry]:
-    """The newest entries, newest first."""
-    columns = [column for column in audit.c if column is not audit.c.id]
-    query = sa.select(*columns).order_by(audit.c.id.desc()).limit(limit)
-    return [AuditEntry(*row) for row in connection.execute(query)]
-
-
-def forget_entries(connection: Connection, before: datetime) -> int:
-    """Delete the entries from before a moment. Returns how many."""
-    return connection.execute(audit.delete().where(audit.c.at < before)).rowcount

@@ -6,6 +6,8 @@ The columns of a table stand in the order of the fields of its value; a test hol
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import sqlalchemy as sa
+
 from bot.core.models import AuditEntry, Channel, Session, Stream, Utterance
 from bot.store.tables import audit, streams, utterances
 
@@ -24,6 +26,11 @@ def session_row(session: Session) -> dict[str, object]:
 def channel_row(channel: Channel) -> dict[str, str]:
     """The three columns of a channel."""
     return {"platform": channel.platform, "workspace": channel.workspace, "channel": channel.id}
+
+
+def is_channel(table: sa.Table, channel: Channel) -> list[sa.ColumnElement[bool]]:
+    """The conditions that a row of `table` is of the channel."""
+    return [table.c[name] == value for name, value in channel_row(channel).items()]
 
 
 def stream_row(stream: Stream) -> dict[str, object]:

@@ -24,9 +24,9 @@ from sqlalchemy.engine import Connection
 from bot.core.errors import StoreUnavailable
 from bot.core.ports import Clock, Timer
 from bot.core.unexpected import report_unexpected
+from bot.store.batch_statements import AcceptedMessage, Advance, accept_many, advance_many
 from bot.store.connections import Begin, Work
 from bot.store.errors import CLOSED
-from bot.store.utterances import AcceptedMessage, Advance, accept_many, advance_many
 
 MAX_BATCH_SIZE = 512
 """Writes in one transaction: a few milliseconds of work, so that a reader or the shell gets its turn at the lock."""

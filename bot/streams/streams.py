@@ -115,7 +115,7 @@ class StreamCloser:
     async def _record(self, stream: Stream, state: StreamState, detail: str | None = None) -> bool:
         """Write a state. A database in trouble must not keep a stream open that costs money."""
         try:
-            await self._store.advance_stream(stream.id, state, detail=detail)
+            await self._store.streams.advance(stream.id, state, detail=detail)
         except StoreError as error:
             log.error("the state of a stream could not be written", stream=stream.id, state=state, error=str(error))
             return False
@@ -211,7 +211,7 @@ class SessionStream:
         """Note that the provider has ended the stream by itself."""
         stream = self._release()
         if stream is not None:
-            await self._store.advance_stream(stream.id, StreamState.CLOSED, detail=detail)
+            await self._store.streams.advance(stream.id, StreamState.CLOSED, detail=detail)
 
     def _release(self) -> Stream | None:
         stream, self.current, self.playback = self.current, None, None
@@ -226,15 +226,15 @@ class SessionStream:
         await self._closer.confirmed(self._session_id)
 
     async def _create(self, stream: Stream, request: StreamRequest, asked_at: float) -> None:
-        await self._store.record_stream(stream)
+        await self._store.streams.record(stream)
         if not self._is_wanted:
-            await self._store.advance_stream(stream.id, StreamState.CLOSED, detail="never asked for")
+            await self._store.streams.advance(stream.id, StreamState.CLOSED, detail="never asked for")
             return
         try:
             upstream_id = await self._provider.create(request)
         except ProviderError as error:
             lost = isinstance(error, Transient) and error.may_have_taken_effect
-            await self._store.advance_stream(
+            await self._store.streams.advance(
                 stream.id, StreamState.LOST if lost else StreamState.CLOSED, detail=str(error)
             )
             raise
@@ -242,7 +242,7 @@ class SessionStream:
         # Charged from the request on, as far as anybody knows: a price is never shown smaller than it is.
         self._open_since = asked_at
         metrics.open_streams.inc()
-        await self._store.bind_stream(stream.id, upstream_id)
+        await self._store.streams.bind(stream.id, upstream_id)
 
     async def _start(self) -> None:
         assert self.current is not None  # noqa: S101 - _create has just set it
@@ -252,7 +252,7 @@ class SessionStream:
         except ProviderError as error:
             await self.close(f"did not start: {error}")
             raise
-        await self._store.advance_stream(stream.id, StreamState.OPEN, hls_url=self.playback.hls_url)
+        await self._store.streams.advance(stream.id, StreamState.OPEN, hls_url=self.playback.hls_url)
 
 
 async def open_with_retry(open_stream: Callable[[], Awaitable[None]], clock: Clock) -> None:

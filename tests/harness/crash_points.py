@@ -85,5 +85,5 @@ def _names_of(writes: Sequence[Any]) -> list[str]:
     names = []
     for write in writes:
         name = getattr(write, "__qualname__", None) or type(write).__name__
-        names.append(name.removeprefix("Store.").partition(".")[0].strip("_"))
+        names.append(name.replace("Repository.", "."))
     return list(dict.fromkeys(names))

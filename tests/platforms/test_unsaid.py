@@ -104,7 +104,7 @@ async def test_after_a_crash_nobody_is_forgotten(discord: DiscordDriver) -> None
     await keep_waiting(discord, "unsaid")
     (running,) = discord.bot.bot.sessions
     store = running._services.store
-    await store.request_stop(running.session.id, "shell:operator")
+    await store.sessions.request_stop(running.session.id, "shell:operator")
     await discord.restart()
 
     await discord.twin.until(lambda: in_channel(discord))
@@ -140,7 +140,7 @@ async def test_after_a_crash_people_are_told_alone_in_slack(slack: SlackDriver) 
     await begin(slack)
     await keep_waiting(slack, "one", "two")
     (running,) = slack.bot.bot.sessions
-    await running._services.store.request_stop(running.session.id, "shell:operator")
+    await running._services.store.sessions.request_stop(running.session.id, "shell:operator")
     await slack.restart()
 
     await slack.until_told_unsaid("2 of your messages (“one”, “two”)")

@@ -24,7 +24,7 @@ ROOMY = simulated(v3_concurrency=10, v3_idle=9000.0)
 
 async def actions(world: BotHarness) -> list[tuple[str, str]]:
     """(who, what) of the audit, oldest first."""
-    return [(entry.actor, entry.action) for entry in reversed(await world.store.audit_entries(100))]
+    return [(entry.actor, entry.action) for entry in reversed(await world.store.audit.newest(100))]
 
 
 async def two_workspaces(world: BotHarness) -> None:
@@ -192,7 +192,7 @@ async def test_the_audit_names_session_and_channel_of_a_stop_and_the_person_of_a
     running = await realtime.start()
     await realtime.type(f"/avatar-admin stop {running.session.id}", MIA)
     await realtime.type("/avatar-admin block bo", MIA)
-    block, stop = await realtime.store.audit_entries(2)
+    block, stop = await realtime.store.audit.newest(2)
     assert (stop.session_id, stop.channel) == (running.session.id, str(CHANNEL))
     assert block.detail == "test:bo in test:workspace"
 
@@ -201,15 +201,15 @@ async def test_what_is_older_than_a_year_leaves_the_audit(tmp_path: Path) -> Non
     async with BotHarness(tmp_path, jobs=True) as world:
         for days in (366, 364):
             moment = world.clock.now() - timedelta(days=days)
-            await world.store.audit(AuditEntry(moment, "test:mia", f"{days} days ago"))
+            await world.store.audit.add(AuditEntry(moment, "test:mia", f"{days} days ago"))
         await world.pass_time(3600)
-        assert [entry.action for entry in await world.store.audit_entries(10)] == ["364 days ago"]
+        assert [entry.action for entry in await world.store.audit.newest(10)] == ["364 days ago"]
 
 
 async def test_a_stop_asked_for_by_the_shell_is_obeyed_within_a_second(tmp_path: Path) -> None:
     async with BotHarness(tmp_path, jobs=True) as world:
         running = await world.start()
-        assert await world.store.request_stop(running.session.id, "shell:operator")
+        assert await world.store.sessions.request_stop(running.session.id, "shell:operator")
         await world.pass_time(1.0)
         assert running.stop.is_set
         await world.until(running.closed.is_set)
@@ -223,7 +223,7 @@ async def test_sessions_of_a_channel_that_is_gone_are_closed_and_the_others_stay
         await world.sessions.end_in_channels(lambda channel: channel.workspace == "workspace", "the bot was removed")
         await world.until(lambda: len(world.sessions) == 1)
         assert [running.session.channel for running in world.sessions] == [THERE]
-        gone = [entry for entry in await world.store.audit_entries(10) if entry.action == "channel gone"]
+        gone = [entry for entry in await world.store.audit.newest(10) if entry.action == "channel gone"]
         assert {(entry.channel, entry.detail) for entry in gone} == {
             (str(CHANNEL), "the bot was removed"),
             (str(SECOND), "the bot was removed"),

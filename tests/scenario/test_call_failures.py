@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from bot import sentences
-from bot.core.errors import AnswerError, RateLimited, Transient, Trouble
+from bot.core.errors import AnswerError, AnswerTrouble, RateLimited, Transient, Trouble
 from bot.core.models import UtteranceState
 from tests.harness.fault_proxy import FaultProxy, Talk, Worker, stride
 from tests.harness.programs import KEY, Service, wait_until
@@ -109,13 +109,17 @@ def not_cut(way: str) -> str:
     return words(sentences.interrupt_failed(no_reply(way)))
 
 
+def not_reached(way: str) -> str:
+    network = TROUBLES[way.partition(" ")[0]]
+    return words(sentences.failure(AnswerError("", why=AnswerTrouble.UNREACHABLE, network=network)))
+
+
 NOBODY = without_effect(REFUSED)
 UNREACHABLE = words(sentences.failure(Transient("", may_have_taken_effect=False)))
 SLOW_DOWN = words(sentences.failure(LIMITED))
 NOT_SAID = words(sentences.not_said(UtteranceState.FAILED, LIMITED_FOR_LONG))
 NOT_CUT_LIMITED = words(sentences.interrupt_failed(LIMITED_FOR_LONG))
 NOT_CONFIRMED = sentences.close_not_confirmed()
-NO_THOUGHT = words(sentences.failure(AnswerError("")))
 
 NOTHING = each(None)
 ASKED_BEFORE_CREATE = each(without_effect, silent=None, busy=SLOW_DOWN)
@@ -128,6 +132,15 @@ ENTERED = {way: [UNREACHABLE] for way in WAYS} | {REFUSED: [NOT_CONFIRMED, UNREA
 SAID = each(maybe_said, refused=None, busy=NOT_SAID)
 CUT = each(not_cut, busy=NOT_CUT_LIMITED)
 CLOSED = each(NOT_CONFIRMED, silent=None)
+UNANSWERED = each(
+    words(sentences.failure(AnswerError(""))),
+    refused=not_reached,
+    reset=not_reached,
+    silent=words(sentences.failure(AnswerError("", why=AnswerTrouble.TIME))),
+    busy=words(sentences.failure(AnswerError("", why=AnswerTrouble.BUSY))),
+    garbage=words(sentences.failure(AnswerError("", why=AnswerTrouble.ADDRESS))),
+    empty=words(sentences.failure(AnswerError("", why=AnswerTrouble.ADDRESS))),
+)
 
 # --- the calls -------------------------------------------------------------------------------------------------------
 
@@ -191,7 +204,7 @@ CALLS: Mapping[str, Sequence[Call]] = {
         Call(f"GET {STREAM}", "start", {**STARTED, SILENT: []}, after="POST /v3/avatar-realtime"),
         Call("GET /v3/avatar-realtime/*/words", "cut", NOTHING, is_streamed=True, times=2),
         Call("POST /v3/avatar-realtime/*/text", "say", SAID, retry_after=NEXT_MINUTES),
-        Call("POST /v1/chat/completions", "ask", each(NO_THOUGHT), is_streamed=True),
+        Call("POST /v1/chat/completions", "ask", UNANSWERED, is_streamed=True),
         Call("POST /v3/avatar-realtime/*/cancel", "interrupt", CLOSED),
         Call("POST /v3/avatar-realtime/*/cancel", "stop", CLOSED),
     ],

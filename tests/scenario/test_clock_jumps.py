@@ -276,7 +276,7 @@ async def test_sleep_that_outlasts_the_providers_limits_leaves_nothing_open(worl
     assert world.open_streams == []
     await world.pass_time(320)
     assert world.running is None
-    assert await world.store.open_sessions() == []
+    assert await world.store.sessions.all_open() == []
     unsettled = [row for row in await world.rows(tables.streams) if row.state not in ("closed", "lost")]
     assert unsettled == []
 

@@ -43,7 +43,7 @@ async def test_admin_commands_are_for_admins_and_a_refusal_is_audited(realtime: 
     running = await realtime.start()
     reply = await realtime.type(f"/avatar-admin stop {running.session.id}", ANA)
     assert reply.text.startswith("Only admins of this bot can do that.")
-    entries = [entry.action for entry in await realtime.store.audit_entries(10)]
+    entries = [entry.action for entry in await realtime.store.audit.newest(10)]
     assert sorted(entries) == ["refused", "start"]
 
 
@@ -295,4 +295,4 @@ async def test_a_command_that_failed_is_done_when_it_is_delivered_again(realtime
     with pytest.raises(StoreError):
         await realtime.commands.run(delivered(realtime, "/avatar mode chat"))
     assert await realtime.commands.run(delivered(realtime, "/avatar mode chat")) is not None
-    assert (await realtime.store.channel_settings(CHANNEL)).mode is Mode.CHAT
+    assert (await realtime.store.channels.settings(CHANNEL)).mode is Mode.CHAT

@@ -116,7 +116,7 @@ async def test_default_goes_back_to_what_the_operator_has_set(streaming: BotHarn
     assert (await streaming.type("/avatar idle Default")).text == (
         "The avatar now leaves this channel after 5 min without a message, as the operator has set it."
     )
-    assert (await streaming.store.channel_settings(CHANNEL)).idle_timeout is None
+    assert (await streaming.store.channels.settings(CHANNEL)).idle_timeout is None
     assert (await streaming.type("/avatar idle")).text == (
         "The avatar leaves this channel after 5 min without a message, as the operator has set it."
     )
@@ -144,13 +144,13 @@ async def test_an_idle_time_out_of_bounds_is_refused_with_the_bounds(streaming: 
     running = await streaming.start()
     assert (await streaming.type(f"/avatar idle {seconds}")).text == BOUNDS
     assert running.policy.idle_timeout == 300.0
-    assert (await streaming.store.channel_settings(CHANNEL)).idle_timeout is None
+    assert (await streaming.store.channels.settings(CHANNEL)).idle_timeout is None
 
 
 @pytest.mark.parametrize("seconds", ["5", "3600"])
 async def test_the_bounds_themselves_may_be_chosen(streaming: BotHarness, seconds: str) -> None:
     await streaming.type(f"/avatar idle {seconds}")
-    assert (await streaming.store.channel_settings(CHANNEL)).idle_timeout == float(seconds)
+    assert (await streaming.store.channels.settings(CHANNEL)).idle_timeout == float(seconds)
 
 
 async def test_the_operators_ceiling_holds_also_for_what_was_chosen_before(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ async def test_the_operators_ceiling_holds_also_for_what_was_chosen_before(tmp_p
 @pytest.mark.parametrize("actor", [GUEST, SPEAKER], ids=["viewer", "speaker"])
 async def test_only_hosts_choose_the_idle_time(streaming: BotHarness, actor: Actor) -> None:
     assert (await streaming.type("/avatar idle 60", actor)).text.startswith("You may not start or stop the avatar")
-    assert (await streaming.store.channel_settings(CHANNEL)).idle_timeout is None
+    assert (await streaming.store.channels.settings(CHANNEL)).idle_timeout is None
 
 
 async def test_the_idle_time_of_a_session_that_closes_wakes_nothing_any_more(streaming: BotHarness) -> None:

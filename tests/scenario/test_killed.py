@@ -194,7 +194,7 @@ def killed_while_it_speaks(place: Place) -> None:
 
 def killed_before_it_knew_the_stream(place: Place) -> None:
     """A bot that dies between the create and the write of its reply."""
-    with place.bot("before writing bind_stream (1)") as bot:
+    with place.bot("before writing Stream.bind (1)") as bot:
         bot.until("Web: ")
         bot.tell("/avatar start")
         assert bot.end() == -signal.SIGKILL

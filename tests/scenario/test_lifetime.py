@@ -85,7 +85,7 @@ async def test_a_dead_bot_costs_no_more_than_the_idle_time_it_asked_for(
         assert world.simulator.streams()[-1].seconds <= died_after + costs
         await world.boot()
         await world.rest()
-        assert await world.store.unsettled_streams() == []
+        assert await world.store.streams.unsettled() == []
 
 
 @pytest.fixture(params=["heygen-streaming", "liveavatar"])

@@ -93,14 +93,14 @@ async def test_simultaneous_starts_in_many_channels_open_no_more_than_allowed(tm
         channels = [replace(CHANNEL, id=f"channel {number}") for number in range(10)]
         replies = await asyncio.gather(*(world.type("/avatar start", channel=channel) for channel in channels))
         assert sum(reply.text.startswith("Starting the avatar") for reply in replies) == 3
-        assert len(await world.store.open_sessions()) == 3
+        assert len(await world.store.sessions.all_open()) == 3
 
 
 async def test_a_start_that_a_limit_refuses_is_in_the_audit(tmp_path: Path) -> None:
     async with limited(tmp_path, Limits(workspace_sessions=1)) as world:
         await world.start()
         await world.type("/avatar start", BO, SECOND)
-        newest = (await world.store.audit_entries(1))[0]
+        newest = (await world.store.audit.newest(1))[0]
         assert (newest.action, newest.actor) == ("refused", "test:bo (Bo)")
         assert "/avatar start in test:workspace:second: 1 avatar is in this workspace already" in (newest.detail or "")
 
@@ -139,7 +139,7 @@ async def test_a_session_that_a_limit_has_ended_is_in_the_audit_once(tmp_path: P
     async with limited(tmp_path, limits, "heygen-streaming") as world:
         running = await world.start()
         await world.until(running.closed.is_set, step=1.0)
-        newest, start = await world.store.audit_entries(10)
+        newest, start = await world.store.audit.newest(10)
         assert (newest.actor, newest.action, newest.session_id) == (
             "bot:bot (the bot itself)",
             "limit reached",

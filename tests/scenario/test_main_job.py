@@ -127,7 +127,7 @@ async def test_stop_closes_the_stream_and_says_what_it_cost(world: BotHarness) -
     await world.until(running.closed.is_set)
     assert world.open_streams == []
     assert world.notices[-1].startswith("The avatar has left after")
-    session = await world.store.session(running.session.id)
+    session = await world.store.sessions.get(running.session.id)
     assert session is not None
     assert session.state is SessionState.CLOSED
     assert (await world.type("/avatar status")).text.startswith("No avatar is in this channel.")

@@ -238,7 +238,7 @@ async def test_one_whose_turn_is_taken_by_another_waits_again(world: BotHarness)
     await write(world, "hello")
     await world.rest()
     (waits,) = one.speaker.queue
-    await world.store.advance_utterance(waits.utterance.id, SENDING)
+    await world.store.utterances.advance(waits.utterance.id, SENDING)
     one.speaker.queue.take()
     one.speaker.enqueue(replace(waits.utterance, state=SENDING))
     await world.rest()

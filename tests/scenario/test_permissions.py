@@ -46,7 +46,7 @@ async def refusal(world: BotHarness, text: str, actor: Actor, channel: Channel =
 
 
 async def refusals(world: BotHarness) -> list[AuditEntry]:
-    return [entry for entry in await world.store.audit_entries(100) if entry.action == "refused"]
+    return [entry for entry in await world.store.audit.newest(100) if entry.action == "refused"]
 
 
 # --- blocks ----------------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ async def test_blocking_twice_and_unblocking_nobody_say_so(realtime: BotHarness)
 @pytest.mark.parametrize("written", ["bo", "@bo", "<@bo>", "<@!bo>", "<@bo|Bo>"])
 async def test_a_person_can_be_named_by_id_or_by_mention(realtime: BotHarness, written: str) -> None:
     await realtime.type(f"/avatar-admin block {written}", ADA)
-    assert [block.person for block in await realtime.store.blocked()] == ["test:bo"]
+    assert [block.person for block in await realtime.store.blocks.everybody()] == ["test:bo"]
     assert (await realtime.type("/avatar status", BO)).text == BLOCKED
 
 
@@ -100,13 +100,13 @@ async def test_a_person_can_be_named_by_id_or_by_mention(realtime: BotHarness, w
 async def test_what_is_no_person_is_not_blocked(realtime: BotHarness, written: str) -> None:
     reply = await realtime.type(f"/avatar-admin block {written}", ADA)
     assert reply.text.startswith("I do not know who `")
-    assert await realtime.store.blocked() == []
+    assert await realtime.store.blocks.everybody() == []
 
 
 async def test_an_operator_can_name_a_person_of_another_platform_and_an_admin_cannot(realtime: BotHarness) -> None:
     await realtime.type("/avatar-admin block slack:U1", ADA)
     assert (await realtime.type("/avatar-admin block slack:U2", ADMIN_HERE)).text.startswith("I do not know who")
-    assert [block.person for block in await realtime.store.blocked()] == ["slack:U1"]
+    assert [block.person for block in await realtime.store.blocks.everybody()] == ["slack:U1"]
 
 
 async def test_a_block_by_an_operator_holds_in_every_workspace(realtime: BotHarness) -> None:
@@ -131,7 +131,7 @@ async def test_an_operator_lifts_every_block_of_a_person(realtime: BotHarness) -
     await realtime.type("/avatar-admin block bo", ADMIN_HERE)
     await realtime.type("/avatar-admin block bo", replace(ADMIN_HERE, id="zoe"), ELSEWHERE)
     assert (await realtime.type("/avatar-admin unblock bo", ADA)).text == "bo may use the avatar again."
-    assert await realtime.store.blocked() == []
+    assert await realtime.store.blocks.everybody() == []
     assert (await realtime.type("/avatar start", BO)).text.startswith("Starting the avatar")
 
 
@@ -152,10 +152,10 @@ async def test_blocks_hold_over_a_restart(realtime: BotHarness) -> None:
 async def test_a_block_and_its_lifting_by_the_shell_are_noticed_by_the_running_bot(tmp_path: Path) -> None:
     async with BotHarness(tmp_path, jobs=True) as world:
         assert (await world.type("/avatar help", BO)).text != BLOCKED
-        await world.store.block("test:bo", EVERYWHERE, "shell:operator")
+        await world.store.blocks.add("test:bo", EVERYWHERE, "shell:operator")
         await world.pass_time(5)
         assert (await world.type("/avatar help", BO)).text == BLOCKED
-        await world.store.unblock("test:bo", EVERYWHERE)
+        await world.store.blocks.remove("test:bo", EVERYWHERE)
         await world.pass_time(5)
         assert (await world.type("/avatar help", BO)).text != BLOCKED
 
@@ -265,4 +265,4 @@ async def test_a_command_delivered_again_is_done_and_answered_once(realtime: Bot
     assert first is not None
     assert first.text.startswith("Starting the avatar")
     assert second is None
-    assert [entry.action for entry in await realtime.store.audit_entries(10)] == ["start"]
+    assert [entry.action for entry in await realtime.store.audit.newest(10)] == ["start"]

@@ -57,7 +57,7 @@ async def test_the_story_is_shorter_than_the_instants_that_are_tried(provider: s
     async with BotHarness(tmp_path, provider) as world:
         await tell_the_story(world)
         assert world.crash_injector.instants <= INSTANTS[provider]
-        assert await world.store.open_sessions() == []
+        assert await world.store.sessions.all_open() == []
         assert world.open_streams == []
 
 
@@ -182,11 +182,11 @@ async def test_a_stop_that_the_shell_asked_for_meanwhile_is_obeyed(world: BotHar
     await world.boot()
     await world.crash()
     store = await type(world.store).open(world.url, world.clock)
-    await store.request_stop(running.session.id, "shell:operator")
+    await store.sessions.request_stop(running.session.id, "shell:operator")
     await store.close()
     await world.boot()
     await world.until(lambda: not world.open_streams)
-    assert await world.store.open_sessions() == []
+    assert await world.store.sessions.all_open() == []
 
 
 async def test_a_close_that_was_not_confirmed_before_the_power_cut_is_gone_on_with_after_it(world: BotHarness) -> None:
@@ -200,7 +200,7 @@ async def test_a_close_that_was_not_confirmed_before_the_power_cut_is_gone_on_wi
     await world.crash()
     await world.boot()
     await world.pass_time(2)
-    session = await world.store.session(running.session.id)
+    session = await world.store.sessions.get(running.session.id)
     assert session is not None
     assert (session.state, session.end_reason) == (SessionState.CLOSING, EndReason.STOPPED)
     assert (await world.type("/avatar start")).text == sentences.CLOSING

@@ -183,7 +183,7 @@ async def test_a_call_that_fails_is_told_and_loses_repeats_and_leaks_nothing(
         await world.pass_time(IDLE_LIMIT)
         assert world.running is None
         assert world.open_streams == []
-        assert await world.store.unsettled_streams() == []
+        assert await world.store.streams.unsettled() == []
         # Whatever was not said was told, once each.
         fates = [UtteranceState(row.state) for row in await world.rows(tables.utterances)]
         assert all(fate.is_final for fate in fates)
@@ -254,7 +254,7 @@ async def test_stop_at_any_turn_of_a_start_leaves_nothing_open(world: BotHarness
     await world.until(running.closed.is_set)
     await starting
     assert world.open_streams == []
-    assert await world.store.unsettled_streams() == []
+    assert await world.store.streams.unsettled() == []
     await everything_is_in_order(world)
 
 
@@ -345,7 +345,7 @@ async def test_an_api_that_is_switched_off_names_the_alternatives(streaming: Bot
     await streaming.until(running.closed.is_set)
     assert streaming.notices[-1].startswith("The avatar service has switched this API off permanently.")
     assert "heygen-realtime" in streaming.notices[-1]
-    assert await streaming.store.unsettled_streams() == []
+    assert await streaming.store.streams.unsettled() == []
 
 
 async def test_a_stream_that_ends_before_it_can_be_watched_is_tried_again_and_greets_once(realtime: BotHarness) -> None:
@@ -663,7 +663,7 @@ async def test_a_close_that_is_not_confirmed_is_told_and_retried_until_it_is(wor
     assert world.notices[-1] == (
         "The avatar service did not confirm that the stream is closed. I keep trying until it does."
     )
-    session = await world.store.session(running.session.id)
+    session = await world.store.sessions.get(running.session.id)
     assert session is not None
     assert session.state is SessionState.CLOSING
     assert (await world.type("/avatar start")).text.startswith("The avatar is just leaving this channel.")
@@ -707,7 +707,7 @@ async def test_a_stop_in_the_middle_of_a_cut_still_closes_the_stream_that_was_be
     assert not running.closed.is_set()
     await realtime.until(running.closed.is_set)
     assert [view.ended for view in realtime.simulator.streams()] == ["cancelled"]
-    assert await realtime.store.unsettled_streams() == []
+    assert await realtime.store.streams.unsettled() == []
 
 
 async def test_a_mistake_nobody_foresaw_closes_the_session_and_is_told(
@@ -744,7 +744,7 @@ async def test_a_database_that_cannot_be_written_keeps_no_stream_open_at_stop(wo
     await read_only(world, on=False)
     await all_is_well_again(world)
     await world.pass_time(200)
-    assert await world.store.unsettled_streams() == []
+    assert await world.store.streams.unsettled() == []
 
 
 async def test_a_database_that_cannot_be_written_hangs_no_session_that_sent_a_message_ahead(
@@ -810,4 +810,4 @@ async def test_one_write_that_fails_hangs_nothing_and_leaves_nothing(world: BotH
     await everything_is_in_order(world)
     await all_is_well_again(world)
     assert all(UtteranceState(row.state).is_final for row in await world.rows(tables.utterances))
-    assert await world.store.unsettled_streams() == []
+    assert await world.store.streams.unsettled() == []

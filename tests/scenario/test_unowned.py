@@ -52,7 +52,7 @@ async def lose_a_create(world: BotHarness) -> str:
 
 
 async def closed_by_us(world: BotHarness) -> list[str | None]:
-    entries = await world.store.audit_entries(100)
+    entries = await world.store.audit.newest(100)
     return [entry.detail for entry in entries if entry.action == "closed a stream that no session owns"]
 
 

@@ -49,7 +49,7 @@ async def stopped(world: BotHarness) -> None:
 
 async def by_the_shell(world: BotHarness) -> None:
     assert world.running is not None
-    await world.store.request_stop(world.running.session.id, "shell:operator")
+    await world.store.sessions.request_stop(world.running.session.id, "shell:operator")
     await world.sessions.apply_stop_requests()
 
 
@@ -82,14 +82,14 @@ async def failed(world: BotHarness) -> None:
 
 async def crashed_while_it_closed(world: BotHarness) -> None:
     assert world.running is not None
-    await world.store.advance_session(world.running.session.id, SessionState.CLOSING, end_reason=EndReason.STOPPED)
+    await world.store.sessions.advance(world.running.session.id, SessionState.CLOSING, end_reason=EndReason.STOPPED)
     await world.crash()
     await world.boot()
 
 
 async def stopped_while_the_bot_was_away(world: BotHarness) -> None:
     assert world.running is not None
-    await world.store.request_stop(world.running.session.id, "shell:operator")
+    await world.store.sessions.request_stop(world.running.session.id, "shell:operator")
     await world.crash()
     await world.boot()
 

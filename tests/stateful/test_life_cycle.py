@@ -221,7 +221,7 @@ class LifeCycle(RuleBasedStateMachine):
 
     @invariant()
     def one_open_session_per_channel(self) -> None:
-        sessions = self.do(self.world.store.open_sessions())
+        sessions = self.do(self.world.store.sessions.all_open())
         open_in = [session.channel for session in sessions]
         assert len(open_in) == len(set(open_in)), open_in
 
@@ -295,7 +295,7 @@ class LifeCycle(RuleBasedStateMachine):
         for channel in CHANNELS:
             await world.type("/avatar stop", channel=channel)
         await world.pass_time(120)
-        assert await world.store.open_sessions() == []
+        assert await world.store.sessions.all_open() == []
         unfinished = [row for row in await world.rows(tables.utterances) if not UtteranceState(row.state).is_final]
         assert unfinished == []
         await world.pass_time(LONGER_THAN_ANY_STREAM)

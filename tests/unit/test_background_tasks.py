@@ -47,9 +47,9 @@ class Mistakes:
 @pytest.mark.parametrize("world", [True], indirect=True, ids=["jobs"])
 async def test_a_periodic_job(world: BotHarness) -> None:
     running = await world.start()
-    Mistakes(world.store, "stop_requests", times=2)
-    Mistakes(world.store, "blocked")
-    await world.store.request_stop(running.session.id, "somebody in a shell")
+    Mistakes(world.store.sessions, "stop_requests", times=2)
+    Mistakes(world.store.blocks, "everybody")
+    await world.store.sessions.request_stop(running.session.id, "somebody in a shell")
     await world.pass_time(2 * STOP_REQUESTS_EVERY + LEARN_BLOCKS_EVERY + sum(RESTART_DELAYS[:3]))
     await world.until(running.closed.is_set)
     assert running.session.end_reason is EndReason.ADMIN
@@ -83,10 +83,10 @@ async def test_the_listening_to_a_stream(world: BotHarness) -> None:
     await world.until(lambda: world.ended_as("good morning", UtteranceState.SPOKEN))
 
 
-@pytest.mark.parametrize("method", ["advance_stream", "advance_session"])
-async def test_the_end_of_a_session(world: BotHarness, method: str) -> None:
+@pytest.mark.parametrize("of", ["streams", "sessions"])
+async def test_the_end_of_a_session(world: BotHarness, of: str) -> None:
     running = await world.start()
-    Mistakes(world.store, method)
+    Mistakes(getattr(world.store, of), "advance")
     await world.type("/avatar stop")
     await world.until(running.closed.is_set)
     await world.until(lambda: all(view.ended is not None for view in world.simulator.streams()))
@@ -98,5 +98,5 @@ async def test_the_writer(world: BotHarness, monkeypatch: pytest.MonkeyPatch) ->
     with monkeypatch.context() as patch:
         patch.setattr(writer, "write_all", lambda _connection, _writes: [])  # it forgets the results
         with pytest.raises(StoreUnavailable, match=r"failed unexpectedly \(ref "):
-            await world.store.request_stop("nobody", "shell")
+            await world.store.sessions.request_stop("nobody", "shell")
     await world.start()

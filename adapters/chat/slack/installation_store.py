@@ -53,11 +53,11 @@ class Installations:
     async def keep(self, installation: Installation) -> None:
         """Remember a workspace or an organisation, or what is new about it. Raises `StoreError`."""
         sealed = self._cipher.encrypt(json.dumps(asdict(installation)))
-        await self._store.save_installation("slack", installation.team_id, sealed)
+        await self._store.installations.save("slack", installation.team_id, sealed)
 
     async def read(self, team_id: str) -> Installation | None:
         """What is known of a workspace; None if nothing is, or where nobody can read it. Raises `StoreError`."""
-        sealed = await self._store.installation("slack", team_id)
+        sealed = await self._store.installations.get("slack", team_id)
         if sealed is None:
             return None
         try:
@@ -69,9 +69,9 @@ class Installations:
 
     async def organisations(self) -> list[Installation]:
         """The organisations that installed the app. Raises `StoreError`."""
-        ids = filter(is_organisation, await self._store.installed_in("slack"))
+        ids = filter(is_organisation, await self._store.installations.workspaces("slack"))
         return [found for team_id in ids if (found := await self.read(team_id)) is not None]
 
     async def forget(self, team_id: str) -> None:
         """The app was removed from a workspace. Raises `StoreError`."""
-        await self._store.forget_installation("slack", team_id)
+        await self._store.installations.forget("slack", team_id)

@@ -54,7 +54,9 @@ class InstallPages:
         """Send the browser to Slack, with a state of its own."""
         state = secrets.token_urlsafe(32)
         try:
-            await self._store.issue_state(_as_kept(state), self._clock.now() + timedelta(seconds=STATE_LASTS))
+            await self._store.installations.issue_state(
+                _as_kept(state), self._clock.now() + timedelta(seconds=STATE_LASTS)
+            )
         except StoreError as error:
             log.error("an installation could not begin", error=str(error))
             return _page(TRY_LATER, 503)
@@ -74,7 +76,7 @@ class InstallPages:
         state, code = request.query.get("state", ""), request.query.get("code", "")
         try:
             is_ours = bool(state) and hmac.compare_digest(state.encode(), request.cookies.get(COOKIE, "").encode())
-            if not is_ours or not await self._store.consume_state(_as_kept(state)):
+            if not is_ours or not await self._store.installations.consume_state(_as_kept(state)):
                 return _page(NOT_YOURS, 400)
             if request.query.get("error") or not code:
                 return _page(REFUSED, 400)

@@ -48,15 +48,15 @@ async def deliver(store: Store, delivery: Delivery, accepted: list[tuple[int, st
     utterance = replace(an_utterance(session), id=f"{number:04}")
     for _ in range(delivery.yields):
         await asyncio.sleep(0)
-    accepting = asyncio.create_task(store.accept(delivery.keys, utterance))
+    accepting = asyncio.create_task(store.utterances.accept(delivery.keys, utterance))
     if delivery.impatient:
         await asyncio.sleep(0)
         accepting.cancel()
     with contextlib.suppress(StoreError, asyncio.CancelledError):
         if await accepting:
             accepted.append((delivery.session, utterance.id))
-            await store.advance_utterance(utterance.id, UtteranceState.SENDING)
-            await store.advance_utterance(utterance.id, UtteranceState.QUEUED)
+            await store.utterances.advance(utterance.id, UtteranceState.SENDING)
+            await store.utterances.advance(utterance.id, UtteranceState.QUEUED)
 
 
 async def live_through(history: list[list[Delivery]], file: Path) -> None:
@@ -67,12 +67,12 @@ async def live_through(history: list[list[Delivery]], file: Path) -> None:
     for run in history:
         async with await Store.open(url, ManualClock()) as store:
             for session in SESSIONS:
-                await store.open_session(session)
+                await store.sessions.open(session)
             numbered_run = [next(numbered) for _ in run]
             by_id |= {f"{number:04}": delivery for number, delivery in numbered_run}
             await asyncio.gather(*(deliver(store, delivery, accepted, number) for number, delivery in numbered_run))
     async with await Store.open(url, ManualClock()) as store:
-        queues = await store.queued_utterances([session.id for session in SESSIONS])
+        queues = await store.utterances.queued([session.id for session in SESSIONS])
 
     stored = {utterance.id for queue in queues.values() for utterance in queue}
     # Nothing a caller was told is accepted is missing; what an impatient caller handed over may be there besides.

@@ -64,10 +64,10 @@ async def test_an_empty_database_is_brought_up_to_date(empty_url: str) -> None:
 async def test_a_second_upgrade_keeps_what_is_there(empty_url: str) -> None:
     await migrate.upgrade(empty_url)
     async with await Store.open(empty_url, ManualClock()) as store:
-        session = await store.open_session(a_session())
+        session = await store.sessions.open(a_session())
     assert await migrate.upgrade(empty_url) == migrate.head()
     async with await Store.open(empty_url, ManualClock()) as store:
-        assert await store.open_sessions() == [session]
+        assert await store.sessions.all_open() == [session]
 
 
 async def test_programs_that_upgrade_at_once_do_not_disturb_each_other(empty_url: str) -> None:

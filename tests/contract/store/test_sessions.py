@@ -25,14 +25,14 @@ async def test_a_session_comes_back_as_it_was_written(store: Store) -> None:
         speed=1.15,
         language="pt-BR",
     )
-    await store.open_session(session)
-    assert await store.session(session.id) == session
+    await store.sessions.open(session)
+    assert await store.sessions.get(session.id) == session
 
 
 async def test_a_time_in_another_zone_comes_back_as_utc(store: Store) -> None:
     session = a_session(created_at=datetime(2026, 11, 20, 14, 0, tzinfo=timezone(timedelta(hours=2))))
-    await store.open_session(session)
-    read = await store.session(session.id)
+    await store.sessions.open(session)
+    read = await store.sessions.get(session.id)
     assert read is not None
     assert read.created_at == NOON
     assert read.created_at.tzinfo is UTC
@@ -40,69 +40,62 @@ async def test_a_time_in_another_zone_comes_back_as_utc(store: Store) -> None:
 
 async def test_a_time_without_a_zone_is_refused(store: Store) -> None:
     with pytest.raises(StoreError, match="without a zone"):
-        await store.open_session(a_session(created_at=datetime(2026, 11, 20, 12, 0)))  # noqa: DTZ001 - the point
+        await store.sessions.open(a_session(created_at=datetime(2026, 11, 20, 12, 0)))  # noqa: DTZ001 - the point
 
 
 async def test_twenty_simultaneous_starts_give_one_session(store: Store) -> None:
     candidates = [a_session(channel=CHANNEL) for _ in range(20)]
-    in_force = await asyncio.gather(*(store.open_session(candidate) for candidate in candidates))
+    in_force = await asyncio.gather(*(store.sessions.open(candidate) for candidate in candidates))
     assert set(in_force) == {candidates[0]}
-    assert await store.open_sessions() == [candidates[0]]
+    assert await store.sessions.all_open() == [candidates[0]]
 
 
 async def test_two_programs_on_one_database_open_one_session(store: Store, url: str, clock: ManualClock) -> None:
     async with await Store.open(url, clock) as other:
         in_force = await asyncio.gather(
-            *(each.open_session(a_session(channel=CHANNEL)) for each in (store, other) for _ in range(10))
+            *(each.sessions.open(a_session(channel=CHANNEL)) for each in (store, other) for _ in range(10))
         )
     assert len(set(in_force)) == 1
-    assert await store.open_sessions() == [in_force[0]]
+    assert await store.sessions.all_open() == [in_force[0]]
 
 
 @pytest.mark.parametrize("state", [SessionState.OPENING, SessionState.LIVE, SessionState.CLOSING])
 async def test_a_session_occupies_its_channel_until_it_is_closed(store: Store, state: SessionState) -> None:
-    first = await store.open_session(a_session(channel=CHANNEL, state=state))
-    assert await store.open_session(a_session(channel=CHANNEL)) == first
-    assert await store.running_session(CHANNEL) == first
+    first = await store.sessions.open(a_session(channel=CHANNEL, state=state))
+    assert await store.sessions.open(a_session(channel=CHANNEL)) == first
+    assert await store.sessions.running_in(CHANNEL) == first
 
-    await store.advance_session(first.id, SessionState.CLOSED)
-    assert await store.running_session(CHANNEL) is None
+    await store.sessions.advance(first.id, SessionState.CLOSED)
+    assert await store.sessions.running_in(CHANNEL) is None
     second = a_session(channel=CHANNEL)
-    assert await store.open_session(second) == second
-    assert await store.running_session(CHANNEL) == second
+    assert await store.sessions.open(second) == second
+    assert await store.sessions.running_in(CHANNEL) == second
 
 
 async def test_channels_that_differ_in_one_part_are_different(store: Store) -> None:
     channels = [CHANNEL, *(replace(CHANNEL, **{part: "other"}) for part in ("platform", "workspace", "id"))]
-    opened = [await store.open_session(a_session(channel=channel)) for channel in channels]
-    assert [await store.running_session(channel) for channel in channels] == opened
+    opened = [await store.sessions.open(a_session(channel=channel)) for channel in channels]
+    assert [await store.sessions.running_in(channel) for channel in channels] == opened
     assert len(set(opened)) == 4
 
 
 async def test_a_link_names_one_session(store: Store) -> None:
-    session = await store.open_session(a_session())
-    assert await store.session_by_link(session.link_nonce) == session
+    session = await store.sessions.open(a_session())
+    assert await store.sessions.by_link(session.link_nonce) == session
     with pytest.raises(StoreError, match="link_nonce") as refusal:
-        await store.open_session(a_session(link_nonce=session.link_nonce))
+        await store.sessions.open(a_session(link_nonce=session.link_nonce))
     assert session.link_nonce not in str(refusal.value)
 
 
-async def test_a_new_link_revokes_the_old_one(store: Store) -> None:
-    session = await store.open_session(a_session())
-    assert await store.replace_link(session.id, "fresh")
-    assert await store.session_by_link(session.link_nonce) is None
-    assert await store.session_by_link("fresh") == replace(session, link_nonce="fresh")
-
-
 async def test_a_session_goes_forward_and_keeps_when_and_why(store: Store, clock: ManualClock) -> None:
-    session = await store.open_session(a_session())
-    assert await store.advance_session(session.id, SessionState.LIVE, live_at=NOON + timedelta(seconds=3))
-    assert await store.advance_session(
+    session = await store.sessions.open(a_session())
+    assert await store.sessions.advance(session.id, SessionState.LIVE, live_at=NOON + timedelta(seconds=3))
+    assert await store.sessions.advance(
         session.id, SessionState.CLOSING, end_reason=EndReason.IDLE, end_detail="nobody wrote"
     )
     await clock.advance(60)
-    assert await store.advance_session(session.id, SessionState.CLOSED)
-    assert await store.session(session.id) == replace(
+    assert await store.sessions.advance(session.id, SessionState.CLOSED)
+    assert await store.sessions.get(session.id) == replace(
         session,
         state=SessionState.CLOSED,
         live_at=NOON + timedelta(seconds=3),
@@ -118,58 +111,56 @@ STATES = list(SessionState)
 @pytest.mark.parametrize("current", STATES)
 @pytest.mark.parametrize("wanted", STATES)
 async def test_a_session_never_goes_back(store: Store, current: SessionState, wanted: SessionState) -> None:
-    session = await store.open_session(a_session(state=current))
-    moved = await store.advance_session(session.id, wanted, end_detail="changed")
+    session = await store.sessions.open(a_session(state=current))
+    moved = await store.sessions.advance(session.id, wanted, end_detail="changed")
     assert moved is (STATES.index(wanted) > STATES.index(current))
-    read = await store.session(session.id)
+    read = await store.sessions.get(session.id)
     assert read is not None
     assert (read.state, read.end_detail) == ((wanted, "changed") if moved else (current, None))
 
 
 async def test_one_of_many_who_want_to_close_gets_it(store: Store) -> None:
-    session = await store.open_session(a_session())
+    session = await store.sessions.open(a_session())
     moved = await asyncio.gather(
-        *(store.advance_session(session.id, SessionState.CLOSING, end_detail=str(i)) for i in range(20))
+        *(store.sessions.advance(session.id, SessionState.CLOSING, end_detail=str(i)) for i in range(20))
     )
     assert moved == [True] + [False] * 19
 
 
 async def test_an_unknown_session_is_not_there(store: Store) -> None:
-    assert await store.session("nobody") is None
-    assert await store.session_by_link("nobody") is None
-    assert await store.running_session(CHANNEL) is None
-    assert not await store.advance_session("nobody", SessionState.LIVE)
-    assert not await store.set_mode("nobody", Mode.CHAT)
-    assert not await store.replace_link("nobody", "fresh")
-    assert not await store.request_stop("nobody", "discord:1")
+    assert await store.sessions.get("nobody") is None
+    assert await store.sessions.by_link("nobody") is None
+    assert await store.sessions.running_in(CHANNEL) is None
+    assert not await store.sessions.advance("nobody", SessionState.LIVE)
+    assert not await store.sessions.set_mode("nobody", Mode.CHAT)
+    assert not await store.sessions.request_stop("nobody", "discord:1")
 
 
 async def test_a_closed_session_takes_no_more_wishes(store: Store) -> None:
-    session = await store.open_session(a_session(state=SessionState.CLOSED))
-    assert not await store.set_mode(session.id, Mode.CHAT)
-    assert not await store.replace_link(session.id, "fresh")
-    assert not await store.request_stop(session.id, "discord:1")
-    assert await store.session(session.id) == session
+    session = await store.sessions.open(a_session(state=SessionState.CLOSED))
+    assert not await store.sessions.set_mode(session.id, Mode.CHAT)
+    assert not await store.sessions.request_stop(session.id, "discord:1")
+    assert await store.sessions.get(session.id) == session
 
 
 async def test_the_mode_can_be_changed(store: Store) -> None:
-    session = await store.open_session(a_session())
-    assert await store.set_mode(session.id, Mode.CHAT)
-    assert await store.session(session.id) == replace(session, mode=Mode.CHAT)
+    session = await store.sessions.open(a_session())
+    assert await store.sessions.set_mode(session.id, Mode.CHAT)
+    assert await store.sessions.get(session.id) == replace(session, mode=Mode.CHAT)
 
 
 async def test_stop_requests_are_those_of_open_sessions(store: Store) -> None:
-    wanted, done, other = [await store.open_session(a_session()) for _ in range(3)]
-    assert await store.request_stop(wanted.id, "shell")
-    assert await store.request_stop(done.id, "shell")
-    await store.advance_session(done.id, SessionState.CLOSED)
-    assert await store.stop_requests() == [(wanted.id, "shell")]
-    assert other in await store.open_sessions()
+    wanted, done, other = [await store.sessions.open(a_session()) for _ in range(3)]
+    assert await store.sessions.request_stop(wanted.id, "shell")
+    assert await store.sessions.request_stop(done.id, "shell")
+    await store.sessions.advance(done.id, SessionState.CLOSED)
+    assert await store.sessions.stop_requests() == [(wanted.id, "shell")]
+    assert other in await store.sessions.all_open()
 
 
 async def test_open_sessions_come_oldest_first(store: Store) -> None:
-    later = await store.open_session(a_session(created_at=NOON + timedelta(seconds=1)))
-    first = await store.open_session(a_session())
-    closed = await store.open_session(a_session(state=SessionState.CLOSED))
-    assert await store.open_sessions() == [first, later]
-    assert await store.session(closed.id) == closed
+    later = await store.sessions.open(a_session(created_at=NOON + timedelta(seconds=1)))
+    first = await store.sessions.open(a_session())
+    closed = await store.sessions.open(a_session(state=SessionState.CLOSED))
+    assert await store.sessions.all_open() == [first, later]
+    assert await store.sessions.get(closed.id) == closed

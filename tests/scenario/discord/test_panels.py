@@ -4,7 +4,7 @@ import pytest
 
 from bot.core.errors import StoreUnavailable
 from bot.core.models import PanelMessage
-from bot.store.store import Store
+from bot.store.panels import PanelRepository
 from tests.fakes.discord import Fault, Message
 from tests.platforms.discord import DiscordDriver, read
 from tests.platforms.platform_driver import BEN
@@ -116,7 +116,7 @@ async def test_last_edit_is_tried_until_discord_takes_it(live: DiscordDriver, fa
     await live.command("/avatar stop")
     await live.bot.until(lambda: is_over(panel))
     await live.bot.until(lambda: not live.chat._panels._panels)
-    assert await live.bot.bot.sessions.services.store.panels("discord") == []
+    assert await live.bot.bot.sessions.services.store.panels.placed_on("discord") == []
     assert live.panels() == [panel]
 
 
@@ -146,27 +146,27 @@ async def test_last_edit_that_is_refused_for_good_is_not_tried_again(live: Disco
     await live.bot.until(lambda: not live.chat._panels._panels)
     await live.bot.clock.sleep(5 * 60.0 / 20)
     assert live.twin.count("PATCH", EDIT) == edits + 1
-    assert await live.bot.bot.sessions.services.store.panels("discord") == []
+    assert await live.bot.bot.sessions.services.store.panels.placed_on("discord") == []
 
 
 async def test_panel_that_could_not_be_remembered_is_not_posted_again(
     chat: DiscordDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, times = chat.bot.bot.sessions.services.store, iter([True, True])
-    place = store.place_panel
+    place = store.panels.place
 
-    async def place_panel(platform: str, panel: PanelMessage) -> None:
+    async def place_once_it_works(platform: str, panel: PanelMessage) -> None:
         if next(times, False):
             raise StoreUnavailable("its disk is full")
         await place(platform, panel)
 
-    monkeypatch.setattr(store, "place_panel", place_panel)
+    monkeypatch.setattr(store.panels, "place", place_once_it_works)
     await bring_avatar(chat)
     await chat.command("/avatar mode chat")
     await chat.until_read("Mode: chat")
     await chat.panel()
     assert len(chat.panels()) == 1
-    assert len(await store.panels("discord")) == 1
+    assert len(await store.panels.placed_on("discord")) == 1
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("its disk is full"), KeyError("a mistake of ours")], ids=repr)
@@ -175,14 +175,14 @@ async def test_no_panel_is_posted_before_those_of_the_run_before_are_known(
 ) -> None:
     panel = await live.newest_panel()
     await live.bot.kill()
-    panels, times = Store.panels, iter([True, True])
+    kept, times = PanelRepository.placed_on, iter([True, True])
 
-    async def fail(store: Store, platform: str) -> list[PanelMessage]:
+    async def fail(panels: PanelRepository, platform: str) -> list[PanelMessage]:
         if next(times, False):
             raise error
-        return await panels(store, platform)
+        return await kept(panels, platform)
 
-    monkeypatch.setattr(Store, "panels", fail)
+    monkeypatch.setattr(PanelRepository, "placed_on", fail)
     await live.connect()
     await live.command("/avatar mode chat")
     await live.until_read("Mode: chat")
@@ -191,13 +191,13 @@ async def test_no_panel_is_posted_before_those_of_the_run_before_are_known(
 
 async def test_panel_that_cannot_be_found_again_is_replaced_and_keeps_no_other_back(live: DiscordDriver) -> None:
     lost = await live.newest_panel()
-    [kept] = await live.bot.bot.sessions.services.store.panels("discord")
+    [kept] = await live.bot.bot.sessions.services.store.panels.placed_on("discord")
     store = live.bot.bot.sessions.services.store
-    await store.place_panel("discord", PanelMessage(kept.session_id, "not a message"))
+    await store.panels.place("discord", PanelMessage(kept.session_id, "not a message"))
     await live.bot.kill()
     await live.connect()
     await live.command("/avatar mode chat")
     await live.until_read("Mode: chat")
     assert [panel for panel in live.panels() if panel != lost] == [await live.newest_panel()]
-    [kept] = await live.bot.bot.sessions.services.store.panels("discord")
+    [kept] = await live.bot.bot.sessions.services.store.panels.placed_on("discord")
     assert kept.reference == str((await live.newest_panel()).id)

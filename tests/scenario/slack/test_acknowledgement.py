@@ -10,7 +10,7 @@ import pytest
 from adapters.chat.slack import listeners
 from bot.core.errors import StoreUnavailable
 from bot.core.models import Utterance
-from bot.store.store import Store
+from bot.store.installations import InstallationRepository
 from tests.fakes.slack import Delivery, Message
 from tests.platforms.platform_driver import ANA
 from tests.platforms.slack import SlackDriver, text_of
@@ -26,8 +26,8 @@ class Trouble:
         self.over.set()
         self.failures = 0
         self.asked = 0
-        self._accept = slack.bot.bot.sessions.services.store.accept
-        monkeypatch.setattr(slack.bot.bot.sessions.services.store, "accept", self.accept)
+        self._accept = slack.bot.bot.sessions.services.store.utterances.accept
+        monkeypatch.setattr(slack.bot.bot.sessions.services.store.utterances, "accept", self.accept)
 
     def hang(self) -> Self:
         self.over.clear()
@@ -180,7 +180,7 @@ async def test_of_an_unknown_workspace_nothing_is_acknowledged_while_the_databas
     async with SlackDriver(tmp_path, environment=environment) as slack:
         asked = asyncio.Event()
 
-        async def refuse(_store: Store, _platform: str, _workspace: str) -> str | None:
+        async def refuse(_: InstallationRepository, _platform: str, _workspace: str) -> str | None:
             asked.set()
             raise StoreUnavailable("The disk is full.")
 
@@ -188,7 +188,7 @@ async def test_of_an_unknown_workspace_nothing_is_acknowledged_while_the_databas
         zoe = slack.twin.add_user("zoe", team=elsewhere)
         place = slack.twin.add_channel("there", [zoe], team=elsewhere)
         with monkeypatch.context() as patch:
-            patch.setattr(Store, "installation", refuse)
+            patch.setattr(InstallationRepository, "get", refuse)
             delivery = mention_of(await slack.twin.write(place, zoe, "@Avatar good morning"))
             await asyncio.wait_for(asked.wait(), 10)
             await again(slack, delivery)

@@ -126,7 +126,7 @@ async def test_an_uninstallation_ends_the_avatars_and_forgets_the_token(
     await slack.bot.until(lambda: slack.bot.open_streams == 1)
     await getattr(slack.twin, how)(team)
     await slack.bot.until(lambda: slack.bot.open_streams == 0)
-    assert await slack.bot.bot.sessions.services.store.installed_in("slack") == []
+    assert await slack.bot.bot.sessions.services.store.installations.workspaces("slack") == []
     assert "Starting" in await slack.command("/avatar start")
 
 

@@ -67,7 +67,7 @@ class Grid:
     async def until_forgotten(self) -> None:
         """Wait until the bot knows of no installation any more."""
         async with asyncio.timeout(PATIENCE):
-            while await self.slack.bot.bot.sessions.services.store.installed_in("slack"):  # noqa: ASYNC110 - the database wakes nobody
+            while await self.slack.bot.bot.sessions.services.store.installations.workspaces("slack"):  # noqa: ASYNC110 - the database wakes nobody
                 await asyncio.sleep(0.01)
 
 

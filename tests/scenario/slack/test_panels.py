@@ -7,7 +7,7 @@ import pytest
 from adapters.chat.slack.client import MAX_RATE_LIMIT_RETRIES
 from bot.core.errors import StoreUnavailable
 from bot.core.models import PanelMessage
-from bot.store.store import Store
+from bot.store.panels import PanelRepository
 from tests.fakes.slack import Dropped, Garbage, Message, RateLimited, Refused, ServerError
 from tests.fakes.slack.faults import Fault
 from tests.platforms.running_bot import PATIENCE
@@ -52,7 +52,7 @@ def panels(slack: SlackDriver) -> list[Message]:
 
 async def until_forgotten(slack: SlackDriver) -> None:
     async with asyncio.timeout(PATIENCE):
-        while await slack.bot.bot.sessions.services.store.panels("slack"):  # noqa: ASYNC110 - a database tells nobody
+        while await slack.bot.bot.sessions.services.store.panels.placed_on("slack"):  # noqa: ASYNC110 - a database tells nobody
             await asyncio.sleep(0.01)
 
 
@@ -118,17 +118,17 @@ async def test_panel_that_could_not_be_remembered_is_not_posted_again(
     slack: SlackDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, times = slack.bot.bot.sessions.services.store, iter([True, True])
-    place = store.place_panel
+    place = store.panels.place
 
-    async def place_panel(platform: str, panel: PanelMessage) -> None:
+    async def place_once_it_works(platform: str, panel: PanelMessage) -> None:
         if next(times, False):
             raise StoreUnavailable("its disk is full")
         await place(platform, panel)
 
-    monkeypatch.setattr(store, "place_panel", place_panel)
+    monkeypatch.setattr(store.panels, "place", place_once_it_works)
     await started(slack)
     await slack.bot.until(lambda: next(iter(slack.bot.adapter._panels._panels.values())).is_kept)
-    assert len(panels(slack)) == len(await store.panels("slack")) == 1
+    assert len(panels(slack)) == len(await store.panels.placed_on("slack")) == 1
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("its disk is full"), KeyError("a mistake of ours")], ids=repr)
@@ -137,14 +137,14 @@ async def test_no_panel_is_posted_before_those_of_the_run_before_are_known(
 ) -> None:
     panel = await started(slack)
     await slack.bot.kill()
-    kept, times = Store.panels, iter([True, True])
+    kept, times = PanelRepository.placed_on, iter([True, True])
 
-    async def fail(store: Store, platform: str) -> list[PanelMessage]:
+    async def fail(panels: PanelRepository, platform: str) -> list[PanelMessage]:
         if next(times, False):
             raise error
-        return await kept(store, platform)
+        return await kept(panels, platform)
 
-    monkeypatch.setattr(Store, "panels", fail)
+    monkeypatch.setattr(PanelRepository, "placed_on", fail)
     await slack.twin.until(lambda: not slack.twin.connections)
     await slack._start()
     await slack.command("/avatar mode chat")
@@ -155,15 +155,15 @@ async def test_no_panel_is_posted_before_those_of_the_run_before_are_known(
 async def test_panel_that_cannot_be_found_again_is_replaced_and_keeps_no_other_back(slack: SlackDriver) -> None:
     lost = await started(slack)
     store = slack.bot.bot.sessions.services.store
-    [kept] = await store.panels("slack")
-    await store.place_panel("slack", PanelMessage(kept.session_id, "not a message"))
+    [kept] = await store.panels.placed_on("slack")
+    await store.panels.place("slack", PanelMessage(kept.session_id, "not a message"))
     await slack.bot.kill()
     await slack.twin.until(lambda: not slack.twin.connections)
     await slack._start()
     await slack.command("/avatar mode chat")
     await slack.bot.until(lambda: slack.newest_panel() != lost and "chat" in text_of(slack.newest_panel()))
     assert len(panels(slack)) == 2
-    [kept] = await slack.bot.bot.sessions.services.store.panels("slack")
+    [kept] = await slack.bot.bot.sessions.services.store.panels.placed_on("slack")
     assert kept.reference.endswith(slack.newest_panel().ts)
 
 

@@ -42,7 +42,7 @@ def budget(store: Store, clock: ManualClock, price: Decimal | None = None, **lim
 
 async def use(store: Store, channel: Channel, begun: datetime, over: datetime | None) -> None:
     """Write down that a stream was open."""
-    session = await store.open_session(a_session(channel=channel))
+    session = await store.sessions.open(a_session(channel=channel))
     stream = a_stream(
         session,
         state=StreamState.OPEN if over is None else StreamState.CLOSED,
@@ -50,9 +50,9 @@ async def use(store: Store, channel: Channel, begun: datetime, over: datetime | 
         closed_at=over,
         upstream_id=f"up-{session.id}",
     )
-    await store.record_stream(stream)
+    await store.streams.record(stream)
     if over is not None:
-        await store.advance_session(session.id, SessionState.CLOSED)
+        await store.sessions.advance(session.id, SessionState.CLOSED)
 
 
 async def test_nothing_used_is_nothing_spent(store: Store, clock: ManualClock) -> None:
@@ -107,8 +107,8 @@ async def test_a_clock_that_went_back_takes_nothing_off(store: Store, clock: Man
 
 
 async def test_a_stream_nobody_could_name_is_not_counted(store: Store, clock: ManualClock) -> None:
-    session = await store.open_session(a_session(channel=HERE))
-    await store.record_stream(a_stream(session, created_at=NOON - timedelta(minutes=5)))
+    session = await store.sessions.open(a_session(channel=HERE))
+    await store.streams.record(a_stream(session, created_at=NOON - timedelta(minutes=5)))
     assert (await budget(store, clock).spent()).by_channel[HERE] == 0
 
 

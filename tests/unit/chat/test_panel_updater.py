@@ -26,19 +26,19 @@ class Panels(PanelUpdater):
         self.requests: list[tuple[str, str]] = []
         self.refusals: list[Drawn] = []
         self.nonces: list[int] = []
-        services = SimpleNamespace(store=self)
+        services = SimpleNamespace(store=SimpleNamespace(panels=self))
         bot: Any = SimpleNamespace(clock=clock, sessions=SimpleNamespace(services=services, view=self.view))
         super().__init__("test", bot)
 
     # the store and the sessions
 
-    async def panels(self, _platform: str) -> list[PanelMessage]:
+    async def placed_on(self, _platform: str) -> list[PanelMessage]:
         return [PanelMessage(*one) for one in self.kept.items()]
 
-    async def place_panel(self, _platform: str, panel: PanelMessage) -> None:
+    async def place(self, _platform: str, panel: PanelMessage) -> None:
         self.kept[panel.session_id] = panel.reference
 
-    async def forget_panel(self, session_id: str) -> None:
+    async def forget(self, session_id: str) -> None:
         self.kept.pop(session_id, None)
 
     async def view(self, _session_id: str) -> SessionView:

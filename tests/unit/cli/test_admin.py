@@ -78,7 +78,7 @@ def use(url: str, seconds: float, channel: Channel = HERE) -> None:
 
     async def work(store: Store) -> None:
         begun = datetime.now(UTC) + timedelta(days=1)
-        session = await store.open_session(a_session(channel=channel))
+        session = await store.sessions.open(a_session(channel=channel))
         stream = a_stream(
             session,
             state=StreamState.CLOSED,
@@ -86,13 +86,13 @@ def use(url: str, seconds: float, channel: Channel = HERE) -> None:
             closed_at=begun + timedelta(seconds=seconds),
             upstream_id=f"up-{session.id}",
         )
-        await store.record_stream(stream)
+        await store.streams.record(stream)
 
     in_store(url, work)
 
 
 def audit(url: str) -> list[AuditEntry]:
-    return in_store(url, lambda store: store.audit_entries(10))
+    return in_store(url, lambda store: store.audit.newest(10))
 
 
 # --- usage -----------------------------------------------------------------------------------------------------------
@@ -194,12 +194,12 @@ def test_limits_as_json_have_the_settings_and_what_is_used(url: str) -> None:
 def test_a_person_is_blocked_once_and_everywhere_by_the_operator(url: str) -> None:
     assert said("people", "block", "discord:1234") == "discord:1234 can no longer use the avatar.\n"
     assert said("people", "block", "discord:1234") == "discord:1234 was blocked already.\n"
-    (block,) = in_store(url, lambda store: store.blocked())
+    (block,) = in_store(url, lambda store: store.blocks.everybody())
     assert (block.person, block.workspace, block.blocked_by) == ("discord:1234", "", "shell:operator")
 
 
 def test_a_person_is_let_in_again_wherever_they_were_blocked(url: str) -> None:
-    in_store(url, lambda store: store.block("discord:1234", "discord:guild", "discord:9"))
+    in_store(url, lambda store: store.blocks.add("discord:1234", "discord:guild", "discord:9"))
     said("people", "block", "discord:1234")
     assert said("people", "unblock", "discord:1234") == "discord:1234 may use the avatar again.\n"
     assert said("people", "unblock", "discord:1234") == "discord:1234 was not blocked.\n"
@@ -208,7 +208,7 @@ def test_a_person_is_let_in_again_wherever_they_were_blocked(url: str) -> None:
 
 def test_who_is_blocked_is_listed_with_where_by_whom_and_since_when(url: str) -> None:
     said("people", "block", "discord:1234")
-    in_store(url, lambda store: store.block("slack:U1", "slack:T1", "slack:U9"))
+    in_store(url, lambda store: store.blocks.add("slack:U1", "slack:T1", "slack:U9"))
     head, slack, discord = said("people", "blocked").splitlines()
     today = datetime.now(UTC).strftime("%Y-%m")
     assert head == "2 blocks."
@@ -230,7 +230,7 @@ def test_what_is_no_person_is_refused_with_an_example(url: str, command: str, pe
     result = call("people", command, person)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == f"I do not know who `{person}` is: give platform:id, such as discord:1234.\n"
-    assert in_store(url, lambda store: store.blocked()) == []
+    assert in_store(url, lambda store: store.blocks.everybody()) == []
     assert audit(url) == []
 
 
@@ -256,7 +256,7 @@ def test_blocks_and_their_lifting_are_in_the_audit(url: str) -> None:
 
 def test_sessions_as_json(url: str) -> None:
     assert printed_json("sessions", "list") == []
-    session = in_store(url, lambda store: store.open_session(a_session(channel=HERE)))
+    session = in_store(url, lambda store: store.sessions.open(a_session(channel=HERE)))
     (row,) = printed_json("sessions", "list")
     assert row == {
         "id": session.id,
@@ -274,7 +274,7 @@ def test_sessions_as_json(url: str) -> None:
 
 
 def test_nothing_secret_is_in_the_json_of_a_session(url: str) -> None:
-    session = in_store(url, lambda store: store.open_session(a_session(link_nonce="nonce-nobody-may-read")))
+    session = in_store(url, lambda store: store.sessions.open(a_session(link_nonce="nonce-nobody-may-read")))
     assert session.link_nonce not in said("sessions", "list", "--json") + said("sessions", "list")
 
 
@@ -284,7 +284,7 @@ def test_stop_all_where_nothing_is_open_says_so(url: str) -> None:
 
 def test_stop_all_closes_every_session_that_no_bot_runs(url: str) -> None:
     for _ in range(2):
-        in_store(url, lambda store: store.open_session(a_session(provider="simulator")))
+        in_store(url, lambda store: store.sessions.open(a_session(provider="simulator")))
     closed = said("sessions", "stop-all")
     assert closed.count("Closed ") == 2
     assert said("sessions", "list") == "No open sessions.\n"
@@ -292,7 +292,7 @@ def test_stop_all_closes_every_session_that_no_bot_runs(url: str) -> None:
 
 def test_beside_a_bot_nothing_is_cleaned_up_that_says_something_long(url: str) -> None:
     long_ago = datetime.now(UTC) - timedelta(minutes=5)
-    session = in_store(url, lambda store: store.open_session(a_session(created_at=long_ago)))
+    session = in_store(url, lambda store: store.sessions.open(a_session(created_at=long_ago)))
     utterance = an_utterance(session, accepted_at=long_ago)
 
     async def beside_a_bot() -> None:
@@ -301,17 +301,17 @@ def test_beside_a_bot_nothing_is_cleaned_up_that_says_something_long(url: str) -
             await clean_up(load(None), SystemClock(), lines.append)
             assert lines == ["There is nothing to clean up."]
 
-    in_store(url, lambda store: store.accept((), utterance))
-    in_store(url, lambda store: store.advance_utterance(utterance.id, UtteranceState.SPEAKING))
+    in_store(url, lambda store: store.utterances.accept((), utterance))
+    in_store(url, lambda store: store.utterances.advance(utterance.id, UtteranceState.SPEAKING))
     asyncio.run(beside_a_bot())
 
 
 def test_what_the_shell_closes_as_json(url: str) -> None:
-    ids = [in_store(url, lambda store: store.open_session(a_session(provider="simulator"))).id for _ in range(3)]
+    ids = [in_store(url, lambda store: store.sessions.open(a_session(provider="simulator"))).id for _ in range(3)]
     assert printed_json("sessions", "stop", ids[1]) == {"closed": [ids[1]]}
     assert set(printed_json("sessions", "stop-all")["closed"]) == {ids[0], ids[2]}
     assert printed_json("sessions", "stop-all") == {"closed": []}
-    last = in_store(url, lambda store: store.open_session(a_session(provider="simulator")))
+    last = in_store(url, lambda store: store.sessions.open(a_session(provider="simulator")))
     assert printed_json("sessions", "cleanup") == {"closed": [last.id]}
     assert printed_json("sessions", "cleanup") == {"closed": []}
 
@@ -323,7 +323,7 @@ def test_what_cannot_be_closed_is_a_sentence_after_the_json(url: str) -> None:
 
 
 def test_what_the_shell_closes_is_in_the_audit(url: str) -> None:
-    session = in_store(url, lambda store: store.open_session(a_session(provider="simulator")))
+    session = in_store(url, lambda store: store.sessions.open(a_session(provider="simulator")))
     said("sessions", "stop", session.id)
     assert [(entry.actor, entry.session_id) for entry in audit(url)] == [("shell:operator", session.id)]
 

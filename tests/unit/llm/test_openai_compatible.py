@@ -245,6 +245,15 @@ async def test_whatever_drips_in_ends_in_time(drip: Callable[[], str]) -> None:
     assert failure.value.why is AnswerTrouble.TIME
 
 
+async def test_a_server_that_says_nothing_for_long_took_too_long() -> None:
+    def silent(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("no byte for 30 s", request=request)
+
+    with pytest.raises(AnswerError) as failure:
+        await answered(model(silent))
+    assert failure.value.why is AnswerTrouble.TIME
+
+
 async def test_a_server_that_never_answers_is_given_up_in_time() -> None:
     clock = ManualClock()
 

@@ -32,7 +32,7 @@ async def store(tmp_path: Path, faults: WriteFaults) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def row(store: Store) -> SessionRecorder:
-    return SessionRecorder(await store.open_session(a_session()), store)
+    return SessionRecorder(await store.sessions.open(a_session()), store)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def full_disk(row: SessionRecorder, faults: WriteFaults) -> WriteFaults:
 
 
 async def read(store: Store, session: Session) -> Session:
-    found = await store.session(session.id)
+    found = await store.sessions.get(session.id)
     assert found is not None
     return found
 
@@ -84,8 +84,8 @@ async def test_an_owed_row_is_written_as_soon_as_it_can_be(
     full_disk.failure = None
     waiting, said = an_utterance(row.session), an_utterance(row.session)
     for utterance in (waiting, said):
-        await store.accept((), utterance)
-    await store.advance_utterance(said.id, UtteranceState.SPEAKING)
+        await store.utterances.accept((), utterance)
+    await store.utterances.advance(said.id, UtteranceState.SPEAKING)
     full_disk.failure = FULL
     await row.begin_to_close(EndReason.IDLE, None)
     await row.close(NOON)
@@ -97,7 +97,7 @@ async def test_an_owed_row_is_written_as_soon_as_it_can_be(
     await owed.write()
     session = await read(store, row.session)
     assert (session.state, session.end_reason, session.closed_at) == (SessionState.CLOSED, EndReason.IDLE, NOON)
-    assert (await store.queued_utterances([session.id]))[session.id] == []
+    assert (await store.utterances.queued([session.id]))[session.id] == []
 
 
 async def test_a_row_that_was_written_is_owed_no_longer(store: Store, row: SessionRecorder) -> None:

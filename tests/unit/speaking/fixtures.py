@@ -46,7 +46,7 @@ class SpeakingHarness:
 
     async def open(self) -> None:
         """Write the session's row."""
-        await self.store.open_session(self._session)
+        await self.store.sessions.open(self._session)
 
     @property
     def told(self) -> list[tuple[str, UtteranceState]]:
@@ -62,7 +62,7 @@ class SpeakingHarness:
     async def line(self, text: str = "Hello there.", **fields: Any) -> SpeechItem:
         """A line whose utterance has a row."""
         utterance = an_utterance(self._session, text=text, **fields)
-        assert await self.store.accept((), utterance)
+        assert await self.store.utterances.accept((), utterance)
         return SpeechItem(utterance)
 
     def break_down(self) -> None:
@@ -71,7 +71,7 @@ class SpeakingHarness:
 
     async def flush(self) -> None:
         """Wait until everything is written that was handed over before."""
-        await self.store.request_stop("no session", by="nobody")
+        await self.store.sessions.request_stop("no session", by="nobody")
 
     def row(self, line: SpeechItem) -> tuple[str, str]:
         """Text and state as they are written."""

@@ -71,7 +71,7 @@ class Speaker:
 @pytest.fixture(params=["heygen-streaming"])
 async def speaker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Speaker]:
     async with BotHarness(tmp_path, request.param) as world:
-        yield Speaker(world, await world.store.open_session(a_session(provider=request.param)))
+        yield Speaker(world, await world.store.sessions.open(a_session(provider=request.param)))
 
 
 on_v3 = pytest.mark.parametrize("speaker", ["heygen-realtime"], indirect=True)

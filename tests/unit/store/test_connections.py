@@ -56,7 +56,7 @@ class Held:
 
 
 async def test_a_reader_that_is_cancelled_in_the_middle_of_a_statement_breaks_nothing(store: Store) -> None:
-    session = await store.open_session(a_session())
+    session = await store.sessions.open(a_session())
     held = Held()
     await (await reading_driver(store)).create_function("held", 1, held)
 
@@ -69,11 +69,11 @@ async def test_a_reader_that_is_cancelled_in_the_middle_of_a_statement_breaks_no
     with pytest.raises(asyncio.CancelledError):
         await reading
     # Others read and write while the statement is still under way, and its connection is used again afterwards.
-    assert await store.open_sessions() == [session]
-    assert await store.accept(["key"], an_utterance(session))
+    assert await store.sessions.all_open() == [session]
+    assert await store.utterances.accept(["key"], an_utterance(session))
     held.let_go.set()
     for _ in range(READERS + 1):
-        assert await store.open_sessions() == [session]
+        assert await store.sessions.all_open() == [session]
 
 
 async def test_a_store_that_is_closed_waits_for_what_is_being_read(url: str) -> None:
@@ -88,16 +88,16 @@ async def test_a_store_that_is_closed_waits_for_what_is_being_read(url: str) -> 
     await asyncio.wait([closing_it], timeout=0.1)
     assert not closing_it.done()
     with pytest.raises(StoreUnavailable, match="closed"):
-        await store.open_sessions()
+        await store.sessions.all_open()
     held.let_go.set()
     assert await reading == "x"
     await closing_it
 
 
 async def test_many_read_at_once_and_one_writes_beside_them(store: Store) -> None:
-    session = await store.open_session(a_session())
-    reads = [store.session(session.id) for _ in range(20 * READERS)]
-    *found, accepted = await asyncio.gather(*reads, store.accept(["key"], an_utterance(session)))
+    session = await store.sessions.open(a_session())
+    reads = [store.sessions.get(session.id) for _ in range(20 * READERS)]
+    *found, accepted = await asyncio.gather(*reads, store.utterances.accept(["key"], an_utterance(session)))
     assert found == [session] * (20 * READERS)
     assert accepted
 
@@ -117,20 +117,20 @@ async def test_the_connections_are_as_safe_as_they_should_be(store: Store) -> No
             assert list(await driver.execute_fetchall(f"PRAGMA {pragma}")) == [(expected,)]
     begun: list[str] = []
     await (await writing_driver(store)).set_trace_callback(begun.append)
-    session = await store.open_session(a_session())
-    await store.accept(["key"], an_utterance(session))
-    await store.mark_in_flight_unknown([session.id])
+    session = await store.sessions.open(a_session())
+    await store.utterances.accept(["key"], an_utterance(session))
+    await store.utterances.mark_in_flight_unknown([session.id])
     assert [line for line in begun if line.startswith(("BEGIN", "COMMIT", "ROLLBACK"))] == (
         ["BEGIN IMMEDIATE", "COMMIT"] * 3
     )
 
 
 async def test_a_message_takes_one_statement_a_table_however_many_there_are(store: Store) -> None:
-    session = await store.open_session(a_session())
+    session = await store.sessions.open(a_session())
     utterances = [an_utterance(session) for _ in range(64)]
     statements: list[str] = []
     await (await writing_driver(store)).set_trace_callback(lambda line: statements.append(line.split("(")[0].strip()))
-    await asyncio.gather(*(store.accept([utterance.id], utterance) for utterance in utterances))
+    await asyncio.gather(*(store.utterances.accept([utterance.id], utterance) for utterance in utterances))
     assert statements.count("INSERT INTO processed_events") == 1
     assert statements.count("COMMIT") == 1
 
@@ -152,12 +152,12 @@ async def test_what_the_version_before_wrote_is_read_and_written_alike(url: str,
             connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 - our own names
     await migrate.upgrade(url)
     async with await Store.open(url, ManualClock()) as store:
-        (session,) = await store.open_sessions()
-        assert not await store.accept(["slack:1"], an_utterance(session))
-        ((utterance,),) = (await store.mark_in_flight_unknown(["s1"])).values()
+        (session,) = await store.sessions.all_open()
+        assert not await store.utterances.accept(["slack:1"], an_utterance(session))
+        ((utterance,),) = (await store.utterances.mark_in_flight_unknown(["s1"])).values()
         assert (utterance.id, utterance.state, utterance.accepted_at.microsecond) == ("u1", UtteranceState.SENDING, 1)
-        await store.accept(["slack:2"], an_utterance(session, id="u2", accepted_at=NOON))
-        await store.advance_utterance("u2", UtteranceState.SPOKEN)
+        await store.utterances.accept(["slack:2"], an_utterance(session, id="u2", accepted_at=NOON))
+        await store.utterances.advance("u2", UtteranceState.SPOKEN)
     with closing(sqlite3.connect(tmp_path / "relay.db")) as connection:
         query = "SELECT state, accepted_at, length(accepted_at), length(ended_at) FROM utterances WHERE id = 'u2'"
         assert connection.execute(query).fetchone() == ("spoken", f"{NOON:%Y-%m-%d %H:%M:%S.%f}", 26, 26)
@@ -172,9 +172,9 @@ from tests.harness.clock import ManualClock
 
 async def main():
     store = await Store.open(sys.argv[1], ManualClock())
-    session = await store.open_session(a_session())
-    writes = [asyncio.create_task(store.accept([str(n)], an_utterance(session))) for n in range(200)]
-    reads = [asyncio.create_task(store.session(session.id)) for n in range(200)]
+    session = await store.sessions.open(a_session())
+    writes = [asyncio.create_task(store.utterances.accept([str(n)], an_utterance(session))) for n in range(200)]
+    reads = [asyncio.create_task(store.sessions.get(session.id)) for n in range(200)]
     await asyncio.sleep(float(sys.argv[2]))
     raise SystemExit(7)
 
@@ -203,9 +203,9 @@ async def test_a_commit_that_is_under_way_is_finished_when_its_caller_is_cancell
 
     faults = Cancels()
     async with await Store.open(url, ManualClock(), wrap_begin=faults.wrap) as store:
-        session = await store.open_session(a_session())
-        faults.caller = asyncio.create_task(store.accept(["key"], an_utterance(session)))
+        session = await store.sessions.open(a_session())
+        faults.caller = asyncio.create_task(store.utterances.accept(["key"], an_utterance(session)))
         with pytest.raises(asyncio.CancelledError):
             await faults.caller
-        assert not await store.accept(["key"], an_utterance(session))
-        assert len((await store.queued_utterances([session.id]))[session.id]) == 1
+        assert not await store.utterances.accept(["key"], an_utterance(session))
+        assert len((await store.utterances.queued([session.id]))[session.id]) == 1

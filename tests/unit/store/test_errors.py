@@ -66,23 +66,23 @@ async def test_a_database_that_cannot_be_written_is_told(store: Store) -> None:
     # The same error as of a file on a read-only disk, also for the administrator.
     await set_on_writer(store, "query_only = ON")
     with pytest.raises(StoreUnavailable, match="cannot be written: check the permissions"):
-        await store.open_session(a_session())
+        await store.sessions.open(a_session())
     await store.check()
     await set_on_writer(store, "query_only = OFF")
-    await store.open_session(a_session())
+    await store.sessions.open(a_session())
 
 
 async def test_a_full_disk_is_told_and_loses_nothing(store: Store) -> None:
-    session = await store.open_session(a_session())
+    session = await store.sessions.open(a_session())
     kept = an_utterance(session)
-    await store.accept(["kept"], kept)
+    await store.utterances.accept(["kept"], kept)
     await set_on_writer(store, "max_page_count = 1")
     refused = an_utterance(session, text="long " * 100_000)
     with pytest.raises(StoreUnavailable, match="its disk is full: free some space"):
-        await store.accept(["refused"], refused)
+        await store.utterances.accept(["refused"], refused)
     await set_on_writer(store, "max_page_count = 1000000")
-    assert await store.accept(["refused"], refused)
-    assert await store.queued_utterances([session.id]) == {session.id: [kept, refused]}
+    assert await store.utterances.accept(["refused"], refused)
+    assert await store.utterances.queued([session.id]) == {session.id: [kept, refused]}
 
 
 async def test_a_lock_held_by_another_program_is_told_and_forgotten(store: Store, file: Path) -> None:
@@ -90,12 +90,12 @@ async def test_a_lock_held_by_another_program_is_told_and_forgotten(store: Store
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match=r"is locked by another program .*close that program"):
-            await store.open_session(a_session())
+            await store.sessions.open(a_session())
         # Reading goes on beside it.
-        assert await store.open_sessions() == []
+        assert await store.sessions.all_open() == []
         other.execute("ROLLBACK")
-    session = await store.open_session(a_session())
-    assert await store.open_sessions() == [session]
+    session = await store.sessions.open(a_session())
+    assert await store.sessions.all_open() == [session]
 
 
 @pytest.mark.parametrize("page", ["root of the tables", "everything but the header"])
@@ -114,12 +114,12 @@ def test_a_damaged_file_is_told_and_left_as_it_is(file: Path, page: str) -> None
 
 
 async def test_damage_that_comes_while_the_bot_runs_is_told(store: Store, file: Path) -> None:
-    session = await store.open_session(a_session())
+    session = await store.sessions.open(a_session())
     await set_on_writer(store, "wal_checkpoint(TRUNCATE)")
     await asyncio.to_thread(spoil, file)
     await set_on_writer(store, "shrink_memory")
     with pytest.raises(StoreUnavailable, match="is damaged: restore a copy"):
-        await store.accept(["key"], an_utterance(session))
+        await store.utterances.accept(["key"], an_utterance(session))
 
 
 def spoil(file: Path) -> None:
@@ -132,14 +132,14 @@ def spoil(file: Path) -> None:
 
 async def test_another_program_may_write_between_our_transactions(store: Store, file: Path) -> None:
     async with await Store.open(f"sqlite:///{file}", ManualClock()) as shell:
-        session = await store.open_session(a_session())
-        assert await shell.request_stop(session.id, "shell")
-        assert await store.stop_requests() == [(session.id, "shell")]
+        session = await store.sessions.open(a_session())
+        assert await shell.sessions.request_stop(session.id, "shell")
+        assert await store.sessions.stop_requests() == [(session.id, "shell")]
 
 
 async def test_a_refused_change_does_not_repeat_what_was_to_be_written(store: Store) -> None:
     with pytest.raises(StoreError, match="FOREIGN KEY") as refusal:
-        await store.accept(["key"], an_utterance(a_session(), text="a private word"))
+        await store.utterances.accept(["key"], an_utterance(a_session(), text="a private word"))
     assert "private" not in f"{refusal.value!r} {refusal.value.__cause__!r}"
     assert not isinstance(refusal.value, StoreUnavailable)
 
@@ -154,11 +154,11 @@ async def test_a_postgresql_server_that_is_not_there_is_told_without_the_passwor
 
 @pytest.mark.parametrize("message", [True, False])
 async def test_a_connection_that_is_gone_is_told_and_replaced(store: Store, message: bool) -> None:
-    session = await store.open_session(a_session())
+    session = await store.sessions.open(a_session())
     await (await writing_driver(store)).close()
     with pytest.raises(StoreUnavailable, match="has lost its connection: try again"):
-        await (store.accept(["key"], None) if message else store.request_stop(session.id, "shell"))
-    assert await store.accept(["key"], an_utterance(session))
+        await (store.utterances.accept(["key"], None) if message else store.sessions.request_stop(session.id, "shell"))
+    assert await store.utterances.accept(["key"], an_utterance(session))
 
 
 async def test_a_file_that_is_gone_is_made_anew_and_lacks_its_tables(file: Path, store: Store) -> None:
@@ -190,9 +190,9 @@ async def test_a_closed_store_says_so(file: Path) -> None:
     store = await Store.open(f"sqlite:///{file}", ManualClock())
     await store.close()
     with pytest.raises(StoreUnavailable, match="closed"):
-        await store.open_session(a_session())
+        await store.sessions.open(a_session())
     with pytest.raises(StoreUnavailable, match="closed"):
-        await store.open_sessions()
+        await store.sessions.all_open()
 
 
 def test_every_sentence_says_what_to_do() -> None:

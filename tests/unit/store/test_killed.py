@@ -25,12 +25,12 @@ from tests.builders import a_session, an_utterance
 async def chat(store, session):
     while True:
         utterance = an_utterance(session)
-        assert await store.accept([utterance.id], utterance)
+        assert await store.utterances.accept([utterance.id], utterance)
         print(session.id, utterance.id, flush=True)
 
 async def main():
     store = await Store.open(sys.argv[1], ManualClock())
-    sessions = [await store.open_session(a_session()) for _ in range(8)]
+    sessions = [await store.sessions.open(a_session()) for _ in range(8)]
     await asyncio.gather(*(chat(store, session) for session in sessions))
 
 asyncio.run(main())
@@ -51,8 +51,8 @@ def test_what_was_accepted_is_there_after_a_kill(tmp_path: Path) -> None:
 
     async def read() -> set[tuple[str, str]]:
         async with await Store.open(url, ManualClock()) as store:
-            sessions = await store.open_sessions()
-            queues = await store.queued_utterances([session.id for session in sessions])
+            sessions = await store.sessions.all_open()
+            queues = await store.utterances.queued([session.id for session in sessions])
             return {(session_id, utterance.id) for session_id, queue in queues.items() for utterance in queue}
 
     assert len(accepted) >= 200
@@ -76,19 +76,19 @@ async def chat(store, session):
     said = []
     while True:
         utterance = an_utterance(session, state=UtteranceState.SENDING)
-        assert await store.accept([utterance.id], utterance)
+        assert await store.utterances.accept([utterance.id], utterance)
         for earlier in said:
             print(earlier, flush=True)
-        store.advance_utterance_soon(utterance.id, UtteranceState.SPEAKING, fail)
-        store.advance_utterance_soon(utterance.id, SPOKEN, fail)
+        store.utterances.advance_soon(utterance.id, UtteranceState.SPEAKING, fail)
+        store.utterances.advance_soon(utterance.id, SPOKEN, fail)
         said = [utterance.id]
 
 async def main():
     store = await Store.open(sys.argv[1], SystemClock())
-    sessions = [await store.open_session(a_session()) for _ in range(32)]
+    sessions = [await store.sessions.open(a_session()) for _ in range(32)]
     quiet = an_utterance(sessions[0], state=UtteranceState.SENDING)
-    assert await store.accept([], quiet)
-    store.advance_utterance_soon(quiet.id, SPOKEN, fail)
+    assert await store.utterances.accept([], quiet)
+    store.utterances.advance_soon(quiet.id, SPOKEN, fail)
     await asyncio.sleep(MAX_DELAY + 0.5)
     print(quiet.id, flush=True)
     await asyncio.gather(*(chat(store, session) for session in sessions))
@@ -131,10 +131,10 @@ class Death(WriteFaults):
 async def main():
     death = Death()
     store = await Store.open(sys.argv[1], ManualClock(), wrap_begin=death.wrap)
-    session = await store.open_session(a_session())
-    await store.accept(["before"], an_utterance(session, text="before"))
+    session = await store.sessions.open(a_session())
+    await store.utterances.accept(["before"], an_utterance(session, text="before"))
     death.is_due = True
-    await store.accept(["after"], an_utterance(session, text="after"))
+    await store.utterances.accept(["after"], an_utterance(session, text="after"))
 
 asyncio.run(main())
 """
@@ -149,10 +149,10 @@ def test_nothing_of_a_transaction_that_was_under_way_is_there_after_a_kill(tmp_p
 
     async def go_on() -> list[str]:
         async with await Store.open(url, ManualClock()) as store:
-            (session,) = await store.open_sessions()
+            (session,) = await store.sessions.all_open()
             # Its key was not taken either: the platform delivers the message again.
-            assert await store.accept(["after"], an_utterance(session, text="again"))
-            return [utterance.text for utterance in (await store.queued_utterances([session.id]))[session.id]]
+            assert await store.utterances.accept(["after"], an_utterance(session, text="again"))
+            return [utterance.text for utterance in (await store.utterances.queued([session.id]))[session.id]]
 
     assert sorted(asyncio.run(go_on())) == ["again", "before"]
 
@@ -166,10 +166,10 @@ async def test_a_power_cut_in_the_middle_of_a_write_to_the_disk_loses_only_what_
     await migrate.upgrade(f"sqlite:///{file}")
     sizes = []
     async with await Store.open(f"sqlite:///{file}", ManualClock()) as store:
-        session = await store.open_session(a_session())
+        session = await store.sessions.open(a_session())
         log = file.with_name("relay.db-wal")
         for number in range(5):
-            assert await store.accept([f"{number}"], an_utterance(session, text=f"{number}"))
+            assert await store.utterances.accept([f"{number}"], an_utterance(session, text=f"{number}"))
             sizes.append(log.stat().st_size)
         for cut in range(sizes[0], sizes[-1] + 1, 1499):
             copy = tmp_path / f"after-{torn}-{cut}.db"
@@ -179,8 +179,8 @@ async def test_a_power_cut_in_the_middle_of_a_write_to_the_disk_loses_only_what_
             copy.with_name(f"{copy.name}-wal").write_bytes(written[:cut] + rest)
             confirmed = sum(size <= cut for size in sizes)
             async with await Store.open(f"sqlite:///{copy}", ManualClock()) as heir:
-                queue = (await heir.queued_utterances([session.id]))[session.id]
+                queue = (await heir.utterances.queued([session.id]))[session.id]
                 assert [utterance.text for utterance in queue] == [f"{number}" for number in range(confirmed)]
-                assert await heir.accept([f"{confirmed}"], an_utterance(session, text="goes on"))
+                assert await heir.utterances.accept([f"{confirmed}"], an_utterance(session, text="goes on"))
             with closing(sqlite3.connect(copy)) as connection:
                 assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -76,28 +76,28 @@ async def test_every_query_finds_an_index(tmp_path: Path) -> None:
         for driver in (await writing_driver(store), await reading_driver(store)):
             # It is told statements with their values in them, those too that do not go through SQLAlchemy.
             await driver.set_trace_callback(statements.add)
-        session = await store.open_session(a_session())
+        session = await store.sessions.open(a_session())
         stream, utterance = a_stream(session), an_utterance(session)
-        await store.record_stream(stream)
+        await store.streams.record(stream)
         ids = [session.id, "another"]
         await asyncio.gather(
-            store.accept(["key"], utterance),
-            store.advance_utterance(utterance.id, UtteranceState.SENDING),
-            store.advance_stream(stream.id, StreamState.OPEN),
-            store.bind_stream(stream.id, "up"),
-            store.drop_queued(session.id),
-            store.mark_in_flight_unknown(ids),
-            store.forget_events(NOON),
-            store.request_stop(session.id, "shell"),
+            store.utterances.accept(["key"], utterance),
+            store.utterances.advance(utterance.id, UtteranceState.SENDING),
+            store.streams.advance(stream.id, StreamState.OPEN),
+            store.streams.bind(stream.id, "up"),
+            store.utterances.drop_queued(session.id),
+            store.utterances.mark_in_flight_unknown(ids),
+            store.utterances.forget_keys(NOON),
+            store.sessions.request_stop(session.id, "shell"),
         )
-        await store.open_sessions()
-        await store.running_session(session.channel)
-        await store.session_by_link("nonce")
-        await store.stop_requests()
-        await store.unsettled_streams()
-        await store.queued_utterances(ids)
-        await store.last_activity(ids)
-        await store.channel_settings(session.channel)
+        await store.sessions.all_open()
+        await store.sessions.running_in(session.channel)
+        await store.sessions.by_link("nonce")
+        await store.sessions.stop_requests()
+        await store.streams.unsettled()
+        await store.utterances.queued(ids)
+        await store.utterances.last_activity(ids)
+        await store.channels.settings(session.channel)
     with closing(sqlite3.connect(tmp_path / "relay.db")) as connection:
         plans = [
             (statement, step[3])

@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.models import Session, Utterance, UtteranceState
 from bot.store import migrate
+from bot.store.batch_statements import AcceptedMessage, Advance
 from bot.store.connections import Connections
-from bot.store.sessions import open_session
-from bot.store.tables import utterances
+from bot.store.rows import session_row
+from bot.store.tables import sessions, utterances
 from bot.store.url import parse_url
-from bot.store.utterances import AcceptedMessage, Advance
 from bot.store.writer import MAX_BATCH_SIZE, MAX_DELAY, GroupCommitWriter
 from tests.builders import NOON, a_session, an_utterance
 from tests.harness.clock import ManualClock, settle
@@ -85,8 +85,9 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     url = f"sqlite:///{tmp_path / 'relay.db'}"
     await migrate.upgrade(url)
     connections = await Connections.open(parse_url(url))
+    session = a_session()
     async with connections.begin() as connection:
-        session = await connection.run_sync(open_session, a_session())
+        await connection.execute(sessions.insert(), session_row(session))
     ground = Ground(connections, session)
     ground.writer.start()
     yield ground
