@@ -12,6 +12,8 @@ import structlog
 from bot.core import unexpected
 from tests import options
 
+pytest_plugins = ["tests.harness.postgres"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     options.add(parser)

@@ -13,6 +13,7 @@ from bot.core.models import UtteranceState
 from tests.bench.figures import Bound, Figure
 from tests.bench.platforms import NUMBER
 from tests.bench.processes import folder, surroundings
+from tests.bench.provider import SAY
 from tests.bench.scale import Scale
 
 PATIENCE = 180.0
@@ -22,14 +23,23 @@ NONE = Bound(0, of_ratio=False)
 
 
 def survive_kill(scale: Scale) -> list[Figure]:
-    """How many messages are lost, said twice and out of order."""
+    """How many messages are lost, said twice and out of order, with a provider that answers and with one that hangs."""
+    return [*_flood(scale, hangs=False), *_flood(scale, hangs=True)]
+
+
+def _flood(scale: Scale, *, hangs: bool) -> list[Figure]:
     with surroundings("slack", scale.at_once) as place, folder() as where:
         with place.bot(where) as bot:
             place.start_avatars()
             place.platform.order("steady", messages=scale.at_once, rate=scale.rate)
-            confirmed = set(place.platform.order("flood", messages=scale.flood, reached=scale.flood // 4))
+            if hangs:
+                place.service.break_with(effect="hang", path=SAY, times=None)
+            # Where nothing is answered, one message of each channel gets as far as the provider.
+            reached = scale.at_once if hangs else scale.flood // 4
+            confirmed = set(place.platform.order("flood", messages=scale.flood, reached=reached))
             bot.send(signal.SIGKILL)
             bot.end()
+            place.service.mend()
         with place.bot(where):
             place.platform.order("all_acknowledged")
             states = _wait_until_final(where / "bot.sqlite3")
@@ -43,7 +53,7 @@ def survive_kill(scale: Scale) -> list[Figure]:
         if number in confirmed:
             in_channels.setdefault(channels[number], []).append(number)
     disordered = [numbers for numbers in in_channels.values() if numbers != sorted(numbers)]
-    title = f"kill -9 in a flood of {scale.flood}"
+    title = f"kill -9 in a flood of {scale.flood}" + (", the provider hangs" if hangs else "")
     return [
         Figure(f"{title}: acknowledged before it", "", [len(confirmed)]),
         Figure(f"{title}: lost", "", [len(lost)], bound=NONE),

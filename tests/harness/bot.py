@@ -49,7 +49,7 @@ from bot.store.writer import MAX_DELAY
 from bot.wiring import CoreOptions, build_core
 from tests.builders import an_actor
 from tests.harness.clock import ManualClock
-from tests.harness.settle import wait_loop_idle, watch_threads
+from tests.harness.settle import wait_loop_idle, watch_work_elsewhere
 
 CHANNEL = Channel("test", "workspace", "general")
 ANA = an_actor("Ana")
@@ -180,7 +180,7 @@ class BotHarness:
         self.recovery = Recovery()
 
     async def __aenter__(self) -> Self:
-        watch_threads()
+        watch_work_elsewhere()
         self._tasks_before = asyncio.all_tasks()
         asyncio.get_running_loop().set_exception_handler(self._note_mistake)
         self._around.enter_context(stamina.set_testing(True, attempts=4, cap=True))

@@ -90,8 +90,10 @@ class Program:
         self._process.stdin.flush()
 
     def close_input(self) -> None:
+        """Let the program read the end of its input, if it is still there to read anything."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
 
     def close_output(self) -> None:
         """Stop reading what the program prints, as `| head` does."""

@@ -1,18 +1,22 @@
 """Waits until nothing can happen any more unless a clock moves, so that tests own the order of time and of sockets.
 
 Everything in these tests lives in one event loop: both ends of every connection, and the threads of aiosqlite and of
-the loop, whose work is counted here. Where no callback is ready, no socket has something to read and no thread works,
-only a clock can go on. Real timeouts of libraries are left out: they are tens of seconds away.
+the loop, whose work is counted here, as are the requests to a PostgreSQL server. Where no callback is ready, no socket
+has something to read and nobody else works, only a clock can go on. Real timeouts of libraries are left out: they are
+tens of seconds away.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import aiosqlite
+from sqlalchemy.dialects.postgresql import asyncpg
 
-_BUSY = "_futures_of_threads"
+T = TypeVar("T")
+
+_BUSY = "_futures_of_others"
 _ROUNDS = 2
 """How often in a row nothing must be ready; a packet within this machine is there before `send` returns, nearly always.
 """
@@ -22,8 +26,8 @@ KERNEL_TIME = 0.0001
 """Seconds."""
 
 
-def watch_threads() -> None:
-    """Count from now on what the running loop and aiosqlite hand to threads."""
+def watch_work_elsewhere() -> None:
+    """Count from now on what the running loop and the drivers of databases hand to others."""
     loop: Any = asyncio.get_running_loop()
     if hasattr(loop, _BUSY):
         return
@@ -43,22 +47,29 @@ def watch_threads() -> None:
 def _count_calls_of_aiosqlite() -> None:
     connection: Any = aiosqlite.Connection
     execute = connection._execute
+    connection._execute = lambda self, *call, **arguments: _counted(execute(self, *call, **arguments))
 
-    async def counted(self: Any, *call: Any, **arguments: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        busy: set[asyncio.Future[Any]] = getattr(loop, _BUSY, set())
-        done = loop.create_future()
-        busy.add(done)
-        try:
-            return await execute(self, *call, **arguments)
-        finally:
-            busy.discard(done)
-            done.cancel()
 
-    connection._execute = counted
+def _count_calls_of_asyncpg() -> None:
+    driver: Any = asyncpg
+    await_ = driver.await_
+    driver.await_ = lambda call: await_(_counted(call))
+
+
+async def _counted(call: Awaitable[T]) -> T:
+    loop = asyncio.get_running_loop()
+    busy: set[asyncio.Future[Any]] = getattr(loop, _BUSY, set())
+    done = loop.create_future()
+    busy.add(done)
+    try:
+        return await call
+    finally:
+        busy.discard(done)
+        done.cancel()
 
 
 _count_calls_of_aiosqlite()
+_count_calls_of_asyncpg()
 
 
 async def wait_loop_idle() -> None:

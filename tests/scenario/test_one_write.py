@@ -27,9 +27,21 @@ SPEAK = {
 LONG = "this takes so long to be said that everything that is written meanwhile has to wait for its end, please"
 
 
-@pytest.fixture(params=("heygen-realtime", "heygen-streaming"))
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BotHarness]:
-    async with BotHarness(tmp_path, request.param) as world:
+ON_POSTGRES = pytest.param("PostgreSQL", marks=pytest.mark.postgres)
+
+
+@pytest.fixture(params=("heygen-realtime", "heygen-streaming", ON_POSTGRES))
+def place(request: pytest.FixtureRequest) -> tuple[str, str | None]:
+    """A provider, and the URL of a database that is no file."""
+    if request.param == "PostgreSQL":
+        return "heygen-realtime", request.getfixturevalue("postgres_url")
+    return request.param, None
+
+
+@pytest.fixture
+async def world(place: tuple[str, str | None], tmp_path: Path) -> AsyncIterator[BotHarness]:
+    provider, url = place
+    async with BotHarness(tmp_path, provider, url=url) as world:
         await world.start()
         # Somebody watches by now.
         await world.pass_time(5)

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from tests.contract.store.conftest import new_postgres_url, postgres_server  # noqa: F401  fixtures
 from tests.harness.programs import PATIENCE, Program, Service, run, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
@@ -70,7 +69,7 @@ class Server:
 
 
 @pytest.fixture
-def server(new_postgres_url: Callable[[], str]) -> Server:  # noqa: F811  the fixture
+def server(new_postgres_url: Callable[[], str]) -> Server:
     return Server(new_postgres_url())
 
 

@@ -15,7 +15,6 @@ from bot.core.errors import StoreUnavailable
 from bot.core.tasks import cancel_and_wait
 from bot.store.lock import postgres as advisory_lock
 from bot.store.lock.instance import InstanceLock, owner_of
-from tests.contract.store.conftest import new_postgres_url, postgres_server  # noqa: F401  fixtures
 from tests.unit.store.test_instance_lock import another_process
 
 pytestmark = pytest.mark.postgres
@@ -31,12 +30,12 @@ MYSELF = f"process {os.getpid()} on {socket.gethostname()}"
 
 
 @pytest.fixture
-def url(new_postgres_url: Callable[[], str]) -> str:  # noqa: F811  the fixture
+def url(new_postgres_url: Callable[[], str]) -> str:
     return new_postgres_url()
 
 
 @pytest.fixture
-def another_url(new_postgres_url: Callable[[], str]) -> str:  # noqa: F811  the fixture
+def another_url(new_postgres_url: Callable[[], str]) -> str:
     return new_postgres_url()
 
 

@@ -24,7 +24,6 @@ from bot.store.keepalive import keep_alive
 from bot.store.libpq import DEFAULT_TIMEOUT, PARAMETERS, asyncpg_arguments
 from bot.store.lock.instance import owner_of
 from bot.store.url import parse_url
-from tests.contract.store.conftest import new_postgres_url, postgres_server  # noqa: F401  fixtures
 
 BASE = "postgresql://ada:s3cret@db.example.org/relay"
 
@@ -256,7 +255,7 @@ USUAL = (
 
 @pytest.mark.postgres
 def test_a_real_server_takes_the_usual_parameters_from_every_way_in(
-    new_postgres_url: Callable[[], str],  # noqa: F811  the fixture
+    new_postgres_url: Callable[[], str],
 ) -> None:
     plain = new_postgres_url()
     url = f"{plain}{'&' if '?' in plain else '?'}{USUAL}"
