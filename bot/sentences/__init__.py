@@ -202,6 +202,11 @@ def too_fast(limit: int) -> str:
     return f"That is too fast: each person may send at most {count(limit, 'message')} a minute. Try again shortly."
 
 
+def too_much_waits() -> str:
+    """The refusal of a command that was not taken, because so much has come in from its channel."""
+    return "Too much is waiting in this channel, so the bot did not take that. Try again in a minute."
+
+
 def left_unsaid(unsaid: Sequence[str], in_doubt: Sequence[str]) -> str:
     """Told to somebody who had read that these texts were taken: the first were not said, the others perhaps not."""
     told = []

@@ -109,7 +109,8 @@ class EventHandlers:
 
     def on_command(self, request: CommandRequest) -> None:
         """Somebody typed a command, pressed a button, filled in a form or used a shortcut."""
-        self._incoming.submit(request.asker.channel, partial(self._answer, request))
+        if not self._incoming.submit(request.asker.channel, partial(self._answer, request)):
+            self._outbox.reply(request.asker, Reply(sentences.too_much_waits(), Visibility.PRIVATE))
 
     async def _answer(self, request: CommandRequest) -> None:
         async with self._answering(request.asker):

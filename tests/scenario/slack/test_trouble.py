@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.chat.slack.strings import DIRECT_MESSAGE
+from bot import sentences
 from bot.core.errors import SettingsError
 from tests.fakes.slack import Channel, Dropped, Garbage, Held, RateLimited, Refused, ServerError
 from tests.fakes.slack.faults import Fault
@@ -75,6 +76,15 @@ async def test_an_answer_whose_receipt_is_lost_is_given_once(slack: SlackDriver)
     await slack.command("/avatar status")
     answers = [text_of(seen) for seen in slack.twin.ephemerals(slack.channel, slack.people[ANA])]
     assert sum("Starting the avatar" in answer for answer in answers) == 1
+
+
+async def test_a_command_that_is_not_taken_because_so_much_waits_is_told(
+    slack: SlackDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slack.bot.adapter._incoming, "_max_queued", 0)
+    await slack.command("/avatar start")
+    answers = [text_of(seen) for seen in slack.twin.ephemerals(slack.channel, slack.people[ANA])]
+    assert answers == [sentences.too_much_waits()]
 
 
 async def test_panel_drawings_are_collapsed(slack: SlackDriver) -> None:
