@@ -5,8 +5,7 @@ Pure text work: who a name belongs to is looked up by the caller. What is escape
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-
-from emoji import EMOJI_DATA
+from functools import cache
 
 from adapters.chat.slack.strings import SOMEBODY
 from bot.commands.parser import ADMIN, AVATAR, Usage
@@ -57,9 +56,16 @@ _BROADCASTS = ("here", "channel", "everyone")
 _UNTOLD = "private channel"
 
 _PICTURE_NAME = re.compile(r"(?<!\w)(?P<name>:[a-z0-9_+'-]+:)(?::skin-tone-[2-6]:)?(?!\w)")
-_PICTURES = {name: picture for picture, known in EMOJI_DATA.items() for name in (known["en"], *known.get("alias", ()))}
-"""Slack delivers the pictures that every platform has by their names, which are mostly these. A workspace's own have a
-name and no character."""
+
+
+@cache
+def _pictures() -> dict[str, str]:
+    """Slack delivers the pictures that every platform has by their names, which are mostly these. A workspace's own
+    have a name and no character."""
+    from emoji import EMOJI_DATA  # 3 MB, for whoever writes with pictures
+
+    return {name: picture for picture, known in EMOJI_DATA.items() for name in (known["en"], *known.get("alias", ()))}
+
 
 MAX_LOOKED_UP = 20
 """Names that are looked up for one message. Each may cost a call, of which Slack allows about a hundred a minute, and
@@ -142,7 +148,7 @@ def _picture(match: re.Match[str]) -> str:
     country = re.fullmatch(":flag-([a-z]{2}):", name)
     if country is not None:
         return "".join(chr(0x1F1E6 + ord(letter) - ord("a")) for letter in country[1])
-    return _PICTURES.get(name) or _PICTURES.get(name.replace("-", "_")) or match[0]
+    return _pictures().get(name) or _pictures().get(name.replace("-", "_")) or match[0]
 
 
 def _shown(body: str) -> str:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.text import make_speakable
+from bot.text.pictures import without_pictures
 
 READ = {
     "𝓗𝓮𝓵𝓵𝓸": "Hello",
@@ -86,6 +87,19 @@ def test_every_picture_that_the_package_knows_goes_whole() -> None:
     left = {picture for picture in EMOJI_DATA if make_speakable(f"a {picture} b") != "a b"}
     assert {picture.rstrip("\ufe0f") for picture in left} == LETTERS_TOO
     assert {picture for picture in left if len(picture) > 1} == {f"{sign}\ufe0f" for sign in "©®™‼⁉"}
+
+
+def test_nothing_is_a_picture_that_the_package_does_not_know() -> None:
+    known = {picture[0] for picture in EMOJI_DATA}
+    of_newer_versions = {*range(0x1F000, 0x1F100), *range(0x1F300, 0x1FB00)}
+    others = {chr(point) for point in {*range(0x20000)} - of_newer_versions} - known
+    assert {sign for sign in others if without_pictures(f"a {sign} b") != f"a {sign} b"} == set()
+
+
+def test_letters_are_a_flag_where_the_package_knows_the_country() -> None:
+    letters = [chr(0x1F1E6 + place) for place in range(26)]
+    pairs = {first + second for first in letters for second in letters}
+    assert {pair for pair in pairs if without_pictures(f"a {pair} b") == "a b"} == pairs & EMOJI_DATA.keys()
 
 
 @given(st.lists(st.sampled_from([*EMOJI_DATA, " "]), min_size=1, max_size=20).map("".join))
