@@ -98,18 +98,24 @@ def started(folder: Path, *missing: str, **settings: str) -> tuple[list[str], se
         pytest.param(DISCORD | SLACK, OF_DISCORD | OF_SLACK, OF_OAUTH, id="both"),
     ],
 )
+@pytest.mark.parametrize("has_database", [True, False])
 async def test_a_start_imports_what_it_uses_alone(
-    tmp_path: Path, settings: dict[str, str], used: set[str], unused: set[str]
+    tmp_path: Path, settings: dict[str, str], used: set[str], unused: set[str], has_database: bool
 ) -> None:
-    await migrate.upgrade(f"sqlite:///{tmp_path / 'bot.sqlite3'}")
+    if has_database:
+        await migrate.upgrade(f"sqlite:///{tmp_path / 'bot.sqlite3'}")
     _, modules = started(tmp_path, **settings)
     assert used <= modules
     assert not (unused | OF_OTHERS | OF_STEPS) & modules
 
 
-def test_a_database_that_misses_steps_gets_them(tmp_path: Path) -> None:
+async def test_a_database_that_misses_steps_gets_them(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'bot.sqlite3'}"
+    await migrate.upgrade(url)
+    await migrate.downgrade(url, "-1")
     _, modules = started(tmp_path, **DISCORD)
     assert modules >= OF_STEPS
+    assert await migrate.current(url) == migrate.head()
 
 
 @pytest.mark.parametrize(

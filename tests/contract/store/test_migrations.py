@@ -1,7 +1,7 @@
 """The migrations, on both engines: up, down, the same shape as the tables, and what is too new is refused."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def shape_of(connection: Connection) -> dict[str, Any]:
     return {
         table: {
             "columns": sorted_by_text(inspector.get_columns(table)),
-            "primary key": set(inspector.get_pk_constraint(table)["constrained_columns"]),
+            "primary key": inspector.get_pk_constraint(table),
             "foreign keys": sorted_by_text(inspector.get_foreign_keys(table)),
             "unique": sorted_by_text(inspector.get_unique_constraints(table)),
             "checks": sorted_by_text(inspector.get_check_constraints(table)),
@@ -44,8 +44,18 @@ def shape_of(connection: Connection) -> dict[str, Any]:
                 for index in inspector.get_indexes(table)
             ),
         }
-        for table in metadata.tables
+        for table in (*metadata.tables, "alembic_version")
     }
+
+
+def drop_everything(connection: Connection) -> None:
+    metadata.drop_all(connection)
+    connection.execute(sa.text("DROP TABLE alembic_version"))
+
+
+async def run_every_step(url: str) -> None:
+    """What an upgrade does with a database that misses them all, but which is not empty."""
+    await migrate.over_connection(url, lambda connection: migrate._run_steps(connection, migrate.head()))
 
 
 def where_of(index: Any) -> str:
@@ -75,6 +85,17 @@ async def test_programs_that_upgrade_at_once_do_not_disturb_each_other(empty_url
     assert revisions == [migrate.head()] * 4
 
 
+async def test_a_database_of_an_older_program_keeps_what_is_there(empty_url: str) -> None:
+    def make_old(connection: Connection) -> None:
+        migrate._run_steps(connection, "0001")
+        connection.execute(sa.text("INSERT INTO processed_events (key, seen_at) VALUES ('k', '2026-01-01 00:00:00')"))
+
+    await migrate.over_connection(empty_url, make_old)
+    assert await migrate.upgrade(empty_url) == migrate.head()
+    kept = sa.text("SELECT key FROM processed_events")
+    assert await migrate.over_connection(empty_url, lambda connection: connection.scalars(kept).all()) == ["k"]
+
+
 async def test_a_downgrade_leaves_nothing_and_can_be_undone(empty_url: str) -> None:
     await migrate.upgrade(empty_url)
     await migrate.downgrade(empty_url, "base")
@@ -83,8 +104,11 @@ async def test_a_downgrade_leaves_nothing_and_can_be_undone(empty_url: str) -> N
     assert await migrate.upgrade(empty_url) == migrate.head()
 
 
-async def test_autogenerate_shows_no_difference(empty_url: str) -> None:
-    await migrate.upgrade(empty_url)
+@pytest.mark.parametrize("bring_up_to_date", [migrate.upgrade, run_every_step])
+async def test_autogenerate_shows_no_difference(
+    empty_url: str, bring_up_to_date: Callable[[str], Awaitable[object]]
+) -> None:
+    await bring_up_to_date(empty_url)
 
     def differences(connection: Connection) -> list[Any]:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
@@ -94,14 +118,15 @@ async def test_autogenerate_shows_no_difference(empty_url: str) -> None:
     assert await migrate.over_connection(empty_url, differences) == []
 
 
-async def test_the_migrations_make_what_the_tables_say_down_to_checks_and_conditions(empty_url: str) -> None:
-    await migrate.over_connection(empty_url, metadata.create_all)
-    said = await migrate.over_connection(empty_url, shape_of)
-    await migrate.over_connection(empty_url, metadata.drop_all)
+async def test_the_steps_make_what_an_empty_database_gets_down_to_checks_and_conditions(empty_url: str) -> None:
     await migrate.upgrade(empty_url)
+    said = await migrate.over_connection(empty_url, shape_of)
+    await migrate.over_connection(empty_url, drop_everything)
+    await run_every_step(empty_url)
     assert await migrate.over_connection(empty_url, shape_of) == said
     assert "opening" in str(said["sessions"]["checks"])
     assert "closed" in str(said["sessions"]["indexes"])
+    assert await migrate.current(empty_url) == migrate.head()
 
 
 async def test_a_database_of_a_newer_program_is_refused_and_not_touched(empty_url: str) -> None:
