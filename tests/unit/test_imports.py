@@ -60,6 +60,7 @@ OF_OTHERS = {
     "livekit",
     "numpy",
     "prompt_toolkit",
+    "sqlalchemy.dialects.postgresql",
 }
 """For the console, the set-up, a simulator, PostgreSQL, or a room that the bot is in itself."""
 
