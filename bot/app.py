@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from adapters.llm.openai_compatible import OpenAICompatible
 from adapters.web import SignedWatchLinks, WebServer
 from bot.core.bind_errors import explain_bind_error, is_loopback
 from bot.core.errors import SettingsError, StoreError, StoreUnavailable
@@ -35,6 +34,7 @@ from bot.telemetry import metrics
 from bot.wiring import build_core, options_from
 
 if TYPE_CHECKING:
+    from adapters.llm.openai_compatible import OpenAICompatible
     from bot.simulation import Simulator, SimulatorOptions
 
 log = structlog.get_logger(__name__)
@@ -266,6 +266,10 @@ class Application:
             log.error("sessions could not be closed in time", sessions=left)
 
 
-def make_chat_model(settings: Settings, clock: Clock) -> OpenAICompatible | None:
+def make_chat_model(settings: Settings, clock: Clock) -> "OpenAICompatible | None":
     """The chat model that the settings name, not entered yet; None if they name none."""
+    if not settings.chat_model.is_set:
+        return None
+    from adapters.llm.openai_compatible import OpenAICompatible
+
     return OpenAICompatible.from_settings(settings, clock)

@@ -90,7 +90,7 @@ class OpenAICompatible:
     def from_settings(cls, settings: Settings, clock: Clock) -> Self | None:
         """The chat model of this program, None if `CHAT_API_URL` or `CHAT_MODEL` is not set."""
         chosen = settings.chat_model
-        if chosen.api_url is None or not chosen.model:
+        if chosen.api_url is None or not chosen.is_set:
             return None
         return cls(chosen.api_key, chosen.api_url, chosen.model, clock)
 

@@ -12,7 +12,6 @@ from typing import Annotated
 from urllib.parse import unquote
 
 from dotenv.parser import parse_stream
-from platformdirs import user_data_path
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
@@ -246,6 +245,8 @@ def web_secret(settings: Settings) -> SecretStr:
 
 
 def _data_folder() -> Path:
+    from platformdirs import user_data_path  # for those who have not set a database
+
     return user_data_path(_PROGRAM, appauthor=False)
 
 

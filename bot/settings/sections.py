@@ -139,6 +139,11 @@ class ChatModelSettings(Section):
     )
     model: str = words("")
 
+    @property
+    def is_set(self) -> bool:
+        """Whether there is such a model."""
+        return self.api_url is not None and bool(self.model)
+
     def cross_check(self) -> Iterator[str]:
         """An API without a model, or a model without an API."""
         if self.api_url and not self.model:

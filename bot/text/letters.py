@@ -10,6 +10,7 @@ forms included: voices of those languages know them. So do signs that mean more 
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 
 _BLOCKS = (
     (0x0100, 0x024F),  # digraphs, the long s
@@ -51,8 +52,12 @@ def _forms(*blocks: tuple[int, int]) -> Iterator[str]:
     return (chr(point) for first, last in blocks for point in range(first, last + 1))
 
 
-_LETTERS = {ord(form): ordinary for form in _forms(*_BLOCKS) if (ordinary := _ordinary(form))}
-_LETTERS |= {first + place: chr(ord("A") + place) for first in _BLACK for place in range(26)}
+@cache
+def _letters() -> dict[int, str]:
+    letters = {ord(form): ordinary for form in _forms(*_BLOCKS) if (ordinary := _ordinary(form))}
+    return letters | {first + place: chr(ord("A") + place) for first in _BLACK for place in range(26)}
+
+
 _IN_BLOCKS = re.compile(
     f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in (*_BLOCKS, *_SUPERSCRIPTS))}\U0001f1e6-\U0001f1ff]"
 )
@@ -74,4 +79,4 @@ def with_ordinary_letters(text: str) -> str:
     """
     if not _IN_BLOCKS.search(text):
         return text
-    return _RAISED_RUN.sub(lambda match: match[0].translate(_RAISED), text.translate(_LETTERS))
+    return _RAISED_RUN.sub(lambda match: match[0].translate(_RAISED), text.translate(_letters()))

@@ -54,15 +54,18 @@ OF_SLACK = {"adapters.chat.slack.adapter", "slack_bolt", "slack_sdk"}
 OF_OAUTH = {"cryptography"}
 OF_OTHERS = {
     "adapters.chat.console",
+    "adapters.llm",
     "adapters.simulator",
     "asyncpg",
+    "emoji",
     "bot.simulation",
     "livekit",
     "numpy",
+    "platformdirs",
     "prompt_toolkit",
     "sqlalchemy.dialects.postgresql",
 }
-"""For the console, the set-up, a simulator, PostgreSQL, or a room that the bot is in itself."""
+"""For the console, the set-up, a simulator, PostgreSQL, a chat model, or a room that the bot is in itself."""
 
 
 def started(folder: Path, *missing: str, **settings: str) -> tuple[list[str], set[str]]:
