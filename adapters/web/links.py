@@ -3,6 +3,7 @@
 import hashlib
 import re
 
+from cachetools import LRUCache
 from itsdangerous import BadData, TimestampSigner
 from pydantic import SecretStr
 
@@ -14,6 +15,9 @@ MAX_LINK_LENGTH = 200
 
 STAMPS_PER_LIFETIME = 10
 """A link is stamped with the start of the current tenth of its lifetime, so that it rarely changes."""
+
+MAX_REMEMBERED_LINKS = 4096
+"""Links that need not be signed again: each change of a session shows its link."""
 
 _SALT = b"avatar-relay.watch-link.v1"
 
@@ -51,12 +55,16 @@ class SignedWatchLinks:
         self._lifetime = lifetime
         self._clock = clock
         self._signer = _Signer(secret.get_secret_value(), clock, max(1, int(lifetime / STAMPS_PER_LIFETIME)))
+        self._signed: LRUCache[tuple[str, int], str] = LRUCache(MAX_REMEMBERED_LINKS)
 
     def url(self, link_nonce: str) -> str | None:
         """The link people open, None if the page cannot be reached by others. The same for a tenth of a lifetime."""
         if self.public_url is None:
             return None
-        return f"{self.public_url}/w/{self._signer.sign(link_nonce).decode('ascii')}"
+        key = (link_nonce, self._signer.get_timestamp())
+        if (signed := self._signed.get(key)) is None:
+            signed = self._signed[key] = self._signer.sign(link_nonce).decode("ascii")
+        return f"{self.public_url}/w/{signed}"
 
     def nonce_of(self, signed: str) -> str:
         """The nonce inside a signed id. Raises `LinkInvalid` with `forged` or `expired`."""
