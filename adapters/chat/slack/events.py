@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from cachetools import LRUCache
-from slack_bolt.request.async_request import AsyncBoltRequest
 
 from adapters.chat.slack.client import WorkspaceClient
 from adapters.chat.slack.message_words import own_words, shared_words
@@ -63,10 +62,10 @@ class EventDelivery:
     is_last: bool
 
 
-def delivery_of(request: AsyncBoltRequest) -> EventDelivery:
+def delivery_of(body: Mapping[str, Any], headers: Mapping[str, str]) -> EventDelivery:
     """The delivery that a request is; in Socket Mode its headers are made from the envelope."""
-    number = next(iter(request.headers.get(RETRY_HEADER, ())), "")
-    return EventDelivery(str(request.body.get("event_id", "")), number.isdecimal() and int(number) >= LAST_RETRY)
+    number = headers.get(RETRY_HEADER, "")
+    return EventDelivery(str(body.get("event_id", "")), number.isdecimal() and int(number) >= LAST_RETRY)
 
 
 class RecentEdits:

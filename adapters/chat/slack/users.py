@@ -25,6 +25,9 @@ USER_CACHE_SIZE = 5000
 """People remembered at once."""
 
 
+_NEVER_ASKED = (float("-inf"), None)
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """What Slack says of somebody. `teams`: the workspaces and organisations they belong to; none where nobody told."""
@@ -54,7 +57,7 @@ class UserCache:
 
     async def actor(self, workspace: WorkspaceClient, user_id: str, team: str | None = None) -> Actor:
         """The person as the core knows actors. `team`: whom they belong to, as far as what they did says."""
-        person, groups = await asyncio.gather(self.person(workspace, user_id), self.groups(workspace))
+        person, groups = await self._person_and_groups(workspace, user_id)
         return Actor(
             "slack",
             user_id,
@@ -65,17 +68,23 @@ class UserCache:
             is_external=not workspace.employs(person.teams or {team or workspace.team_id}),
         )
 
+    async def _person_and_groups(self, workspace: WorkspaceClient, user_id: str) -> tuple[User, Mapping[str, Group]]:
+        person, groups = self._known_person(workspace, user_id), self._known_groups(workspace)
+        if person is not None and groups is not None:
+            return person, groups
+        return await asyncio.gather(self.person(workspace, user_id), self.groups(workspace))
+
     async def person(self, workspace: WorkspaceClient, user_id: str) -> User:
         """What Slack says of somebody, at most ten minutes old."""
+        if (known := self._known_person(workspace, user_id)) is not None:
+            return known
         key = (workspace.team_id, user_id)
-        known = self._people.get(key)
-        if known is not None and self._clock.monotonic() - known[0] < USER_CACHE_TTL:
-            return known[1]
         try:
             answer = await workspace.call("users.info", user=user_id)
         except (SlackError, SlackUnavailable) as error:
             log.info("a person could not be looked up", error=str(error))
-            return known[1] if known else User(SOMEBODY)
+            _, person = self._people.get(key, (0.0, User(SOMEBODY)))
+            return person
         person = _person_of(answer.get("user", {}), workspace)
         self._people[key] = (self._clock.monotonic(), person)
         return person
@@ -92,10 +101,9 @@ class UserCache:
     async def groups(self, workspace: WorkspaceClient) -> Mapping[str, Group]:
         """The user groups of a workspace; none where it has none, or does not tell."""
         async with self._reading.setdefault(workspace.team_id, asyncio.Lock()):
-            known = self._groups.get(workspace.team_id)
-            if known is not None and self._clock.monotonic() - known[0] < USER_CACHE_TTL:
-                return known[1]
-            groups: Mapping[str, Group] = known[1] if known else {}
+            if (known := self._known_groups(workspace)) is not None:
+                return known
+            groups: Mapping[str, Group] = self._groups.get(workspace.team_id, (0.0, {}))[1]
             try:
                 answer = await workspace.call("usergroups.list", include_users="true")
                 groups = {
@@ -107,6 +115,14 @@ class UserCache:
                 log.info("the user groups could not be read", error=str(error))
             self._groups[workspace.team_id] = (self._clock.monotonic(), groups)
             return groups
+
+    def _known_person(self, workspace: WorkspaceClient, user_id: str) -> User | None:
+        asked_at, person = self._people.get((workspace.team_id, user_id), _NEVER_ASKED)
+        return person if self._clock.monotonic() - asked_at < USER_CACHE_TTL else None
+
+    def _known_groups(self, workspace: WorkspaceClient) -> Mapping[str, Group] | None:
+        asked_at, groups = self._groups.get(workspace.team_id, _NEVER_ASKED)
+        return groups if self._clock.monotonic() - asked_at < USER_CACHE_TTL else None
 
     def forget_groups(self, *team_ids: str) -> None:
         """The groups of workspaces have changed."""

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from slack_bolt.request.async_request import AsyncBoltRequest
 
 from adapters.chat.slack.events import MAX_REMEMBERED_EDITS, RETRY_HEADER, RecentEdits, delivery_of
 from bot.core.models import Channel
@@ -17,12 +16,11 @@ def edit(text: str, at: str, ts: str = "1.000001") -> dict[str, Any]:
 
 @pytest.mark.parametrize(("number", "is_last"), [("", False), ("0", False), ("2", False), ("3", True), ("soon", False)])
 def test_the_third_retry_is_the_last(number: str, is_last: bool) -> None:
-    request = AsyncBoltRequest(mode="socket_mode", body={"event_id": "Ev1"}, headers={RETRY_HEADER: number})
-    assert delivery_of(request).is_last is is_last
+    assert delivery_of({"event_id": "Ev1"}, {RETRY_HEADER: number}).is_last is is_last
 
 
 def test_a_request_without_a_number_is_the_first_delivery() -> None:
-    delivery = delivery_of(AsyncBoltRequest(mode="socket_mode", body={"event_id": "Ev1"}))
+    delivery = delivery_of({"event_id": "Ev1"}, {})
     assert (delivery.event_id, delivery.is_last) == ("Ev1", False)
 
 
