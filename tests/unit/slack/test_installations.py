@@ -1,6 +1,8 @@
 """What is kept of an installation: it comes back as it was, also what an earlier version wrote."""
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -17,21 +19,22 @@ class Shelf:
     def __init__(self) -> None:
         self.kept: dict[str, str] = {}
 
-    async def save_installation(self, platform: str, workspace: str, sealed: str) -> None:
+    async def save(self, platform: str, workspace: str, sealed: str) -> None:
         assert platform == "slack"
         self.kept[workspace] = sealed
 
-    async def installation(self, platform: str, workspace: str) -> str | None:
+    async def get(self, platform: str, workspace: str) -> str | None:
         assert platform == "slack"
         return self.kept.get(workspace)
 
-    async def installed_in(self, platform: str) -> list[str]:
+    async def workspaces(self, platform: str) -> list[str]:
         assert platform == "slack"
         return sorted(self.kept)
 
 
 def installations(shelf: Shelf) -> Installations:
-    return Installations(shelf, SecretStr("a-web-secret-of-the-test"))  # type: ignore[arg-type] # only this part is used
+    store: Any = SimpleNamespace(installations=shelf)
+    return Installations(store, SecretStr("a-web-secret-of-the-test"))
 
 
 @pytest.mark.parametrize("installation", [NORTH, ACME], ids=["workspace", "organisation"])
