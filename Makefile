@@ -1,8 +1,9 @@
 # The front door. `make demo` runs the main job, `make test` passes the tests; both install what they need into .venv.
 
 PROVIDER ?= heygen-realtime
-# Files of tests are spread over so many processes: one per core, four at the most.
-WORKERS ?= auto
+# Tests are spread over so many processes. Two cores are enough for them: half of the time they wait, for sockets, disks
+# and other programs.
+WORKERS ?= 4
 # Without a browser, livekit or caddy their tests are skipped; REQUIRE=browser,livekit,caddy lets them fail instead.
 REQUIRE ?=
 REQUIRED := $(if $(REQUIRE),--require=$(REQUIRE))
@@ -22,10 +23,10 @@ demo: $(VENV)/.run ## Try everything here and now, with a simulated avatar (PROV
 	@$(BIN)/avatar-relay demo --provider $(PROVIDER)
 
 test: $(VENV)/.dev ## Run the tests; PYTEST_ARGS="tests/unit -k words" runs some, WORKERS=0 in one process
-	@$(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile -m "not slow" $(REQUIRED) $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow" $(REQUIRED) $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.dev ## Run the slow tests: programs that are killed at every step, packed, set up, watched, soaked
-	@$(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist load -m slow $(REQUIRED) $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist load -m slow $(REQUIRED) $(PYTEST_ARGS)
 
 check: $(VENV)/.dev ## Types, style, and the rules of the house
 	@$(BIN)/ruff check .

@@ -1,5 +1,5 @@
-"""For all tests: their options on the command line (`tests.options`), and what undoes what an earlier test has
-logged."""
+"""For all tests: their options on the command line (`tests.options`), who runs them when (`tests.scheduling`), and what
+undoes what an earlier test has logged."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import structlog
+from xdist.remote import Producer
 
 from bot.core import unexpected
-from tests import options
+from tests import options, scheduling
 
 pytest_plugins = ["tests.harness.postgres"]
 
@@ -23,6 +24,16 @@ def pytest_configure(config: pytest.Config) -> None:
     options.read(config)
     # A logger that is kept from its first use on, as the program has it, would be deaf to what later tests capture.
     structlog.configure = partial(_configure_logging, structlog.configure)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    scheduling.put_long_ones_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> scheduling.OneByOne | None:
+    return scheduling.OneByOne(config, log) if config.getoption("dist") == "load" else None
 
 
 def _configure_logging(configure: Callable[..., None], **settings: Any) -> None:

@@ -42,12 +42,12 @@ from bot.relay import Message, Receipt, Relay
 from bot.sessions.registry import Recovery, SessionRegistry
 from bot.sessions.session import AvatarSession
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions, RelayMode
-from bot.store import migrate
 from bot.store.connections import Begin
 from bot.store.store import Store
 from bot.store.writer import MAX_DELAY
 from bot.wiring import CoreOptions, build_core
 from tests.builders import an_actor
+from tests.harness.blank_database import make_database
 from tests.harness.clock import ManualClock
 from tests.harness.settle import wait_loop_idle, watch_work_elsewhere
 
@@ -66,8 +66,6 @@ began."""
 
 MISTAKES = ("task failed", "unexpected error")
 """What the log must never say in a test."""
-
-_BLANK_DATABASES: dict[str, bytes] = {}
 
 
 class CrashInjector:
@@ -186,7 +184,7 @@ class BotHarness:
         self._around.enter_context(stamina.set_testing(True, attempts=4, cap=True))
         self.log = self._around.enter_context(capture_logs())
         await self.simulator.start()
-        await _make_database(self.url)
+        await make_database(self.url)
         await self.boot()
         return self
 
@@ -430,21 +428,6 @@ def simulated(**changes: Any) -> SimulatorOptions:
 
 def _lasted(text: SpokenText) -> float:
     return (text.ends_at or 0.0) - (text.starts_at or 0.0)
-
-
-async def _make_database(url: str) -> None:
-    """A database with its tables. The first one is migrated, the others are copies of its file."""
-    if not url.startswith("sqlite:///"):
-        await migrate.upgrade(url)
-    elif "file" in _BLANK_DATABASES:
-        _file_of(url).write_bytes(_BLANK_DATABASES["file"])
-    else:
-        await migrate.upgrade(url)
-        _BLANK_DATABASES["file"] = _file_of(url).read_bytes()
-
-
-def _file_of(url: str) -> Path:
-    return Path(url.removeprefix("sqlite:///"))
 
 
 def with_policy(**changes: Any) -> SessionPolicy:

@@ -31,7 +31,7 @@ class ConsoleDriver:
         self._numbers = itertools.count(1)
 
     async def __aenter__(self) -> Self:
-        await self.bot.open_simulator()
+        await self.bot.prepare()
         await self._sit_down()
         return self
 

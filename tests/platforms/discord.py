@@ -56,7 +56,7 @@ class DiscordDriver:
         self.bot = RunningBot(self._folder, DiscordAdapter, self.settings(), speed=self._speed)
         if self._simulator is not None:
             self.bot.simulator = Simulator(self._simulator, self.bot.clock)
-        await self.bot.open_simulator()
+        await self.bot.prepare()
         await self.connect()
         return self
 

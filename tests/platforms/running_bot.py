@@ -16,6 +16,7 @@ from bot.core.tasks import cancel_and_wait
 from bot.facade import Bot, ChatAdapter
 from bot.plugins import with_simulator
 from bot.settings import Settings, load
+from tests.harness.blank_database import make_database
 
 KEY = "key-that-nobody-may-read-0123456789"
 SPEED = 20.0
@@ -58,9 +59,10 @@ class RunningBot:
         assert self._serving is not None
         return self._serving
 
-    async def open_simulator(self) -> None:
-        """Start the simulator; before the first `start`."""
+    async def prepare(self) -> None:
+        """Start the simulator and make the database; before the first `start`."""
         await self.simulator.start()
+        await make_database(self._settings.database_url)
 
     async def start(self) -> None:
         """Start the next bot. It is up, but may still be connecting to the platform."""

@@ -47,7 +47,7 @@ class SlackDriver:
         )
         twin.configure(manifest_of(settings))
         self.bot = RunningBot(self._folder, SlackAdapter, settings)
-        await self.bot.open_simulator()
+        await self.bot.prepare()
         await self._start()
         return self
 

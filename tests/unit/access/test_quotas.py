@@ -10,9 +10,9 @@ import pytest
 from bot.access.quotas import Limits, Quotas
 from bot.core.errors import Refused
 from bot.core.models import Channel, SessionState, StreamState
-from bot.store import migrate
 from bot.store.store import Store
 from tests.builders import a_session, a_stream
+from tests.harness.blank_database import make_database
 from tests.harness.clock import ManualClock
 
 HERE = Channel("discord", "guild", "general")
@@ -31,7 +31,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
     url = f"sqlite:///{tmp_path / 'quotas.sqlite3'}"
-    await migrate.upgrade(url)
+    await make_database(url)
     async with await Store.open(url, clock) as store:
         yield store
 

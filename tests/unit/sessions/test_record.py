@@ -8,9 +8,9 @@ import pytest
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.models import EndReason, Mode, Session, SessionState, UtteranceState
 from bot.sessions.record import SessionRecorder, UnsavedSessions
-from bot.store import migrate
 from bot.store.store import Store
 from tests.builders import NOON, a_session, an_utterance
+from tests.harness.blank_database import make_database
 from tests.harness.clock import ManualClock
 from tests.harness.write_faults import WriteFaults
 
@@ -25,7 +25,7 @@ def faults() -> WriteFaults:
 @pytest.fixture
 async def store(tmp_path: Path, faults: WriteFaults) -> AsyncIterator[Store]:
     url = f"sqlite:///{tmp_path / 'relay.db'}"
-    await migrate.upgrade(url)
+    await make_database(url)
     async with await Store.open(url, ManualClock(), wrap_begin=faults.wrap) as store:
         yield store
 

@@ -22,6 +22,7 @@ from bot.store.engine import READERS
 from bot.store.store import Store
 from bot.store.url import parse_url
 from tests.builders import NOON, a_session, an_utterance
+from tests.harness.blank_database import make_database
 from tests.harness.clock import ManualClock
 from tests.harness.sqlite import reading_driver, writing_driver
 from tests.harness.write_faults import WriteFaults
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 async def url(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path / 'relay.db'}"
-    await migrate.upgrade(url)
+    await make_database(url)
     return url
 
 

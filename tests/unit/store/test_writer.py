@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.models import Session, Utterance, UtteranceState
-from bot.store import migrate
 from bot.store.batch_statements import AcceptedMessage, Advance
 from bot.store.connections import Connections
 from bot.store.rows import session_row
@@ -20,6 +19,7 @@ from bot.store.tables import sessions, utterances
 from bot.store.url import parse_url
 from bot.store.writer import MAX_BATCH_SIZE, MAX_DELAY, GroupCommitWriter
 from tests.builders import NOON, a_session, an_utterance
+from tests.harness.blank_database import make_database
 from tests.harness.clock import ManualClock, settle
 from tests.harness.write_faults import WriteFaults
 
@@ -83,7 +83,7 @@ class Ground:
 @pytest.fixture
 async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     url = f"sqlite:///{tmp_path / 'relay.db'}"
-    await migrate.upgrade(url)
+    await make_database(url)
     connections = await Connections.open(parse_url(url))
     session = a_session()
     async with connections.begin() as connection:
