@@ -2,11 +2,12 @@
 
 Everything in these tests lives in one event loop: both ends of every connection, and the threads of aiosqlite and of
 the loop, whose work is counted here, as are the requests to a PostgreSQL server. Where no callback is ready, no socket
-has something to read and nobody else works, only a clock can go on. Real timeouts of libraries are left out: they are
-tens of seconds away.
+has something to read, nobody else works and nothing that was sent is still on its way, only a clock can go on. Real
+timeouts of libraries are left out: they are tens of seconds away.
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -17,13 +18,20 @@ from sqlalchemy.dialects.postgresql import asyncpg
 T = TypeVar("T")
 
 _BUSY = "_futures_of_others"
-_ROUNDS = 2
-"""How often in a row nothing must be ready; a packet within this machine is there before `send` returns, nearly always.
-"""
 
+_ROUNDS = 3
+"""How often in a row nothing must have come, once something was sent; a packet within this machine is there before
+`send` returns, nearly always."""
 
 KERNEL_TIME = 0.0001
-"""Seconds."""
+"""Seconds that a round takes at least."""
+
+_SENDERS = ("connect", "connect_ex", "send", "sendall", "sendmsg", "sendto", "shutdown", "_real_close")
+"""What of a socket makes a packet: its other end hears of a close, too."""
+
+_sent = 0
+_arrived = 0
+"""How many times something was sent, and how many of them are known to be where they were sent to."""
 
 
 def watch_work_elsewhere() -> None:
@@ -72,18 +80,43 @@ _count_calls_of_aiosqlite()
 _count_calls_of_asyncpg()
 
 
+def _count_what_is_sent() -> None:
+    for name in _SENDERS:
+        _count_calls_of(name)
+
+
+def _count_calls_of(name: str) -> None:
+    make: Callable[..., Any] = getattr(socket.socket, name)
+
+    def counted(self: socket.socket, *arguments: Any) -> Any:
+        global _sent  # Counted for the process, as sockets have no loop.
+        _sent += 1
+        return make(self, *arguments)
+
+    setattr(socket.socket, name, counted)
+
+
+_count_what_is_sent()
+
+
 async def wait_loop_idle() -> None:
     """Wait until only a clock can go on."""
+    global _arrived
     loop: Any = asyncio.get_running_loop()
     busy: set[asyncio.Future[Any]] = getattr(loop, _BUSY)
     still = 0
-    while still < _ROUNDS:
+    while True:
         await asyncio.sleep(0)
         if loop._ready or loop._selector.select(0):
             still = 0
         elif busy:
             still = 0
             await asyncio.wait(set(busy), timeout=1)
+        elif _arrived == _sent:
+            return
+        elif still == _ROUNDS:
+            _arrived = _sent
+            return
         else:
             still += 1
             # On a busy machine the kernel needs a moment of its own to carry a packet from one end to the other.
