@@ -22,6 +22,10 @@ help: ## Show this list
 demo: $(VENV)/.run ## Try everything here and now, with a simulated avatar (PROVIDER=liveavatar or heygen-streaming for other APIs)
 	@$(BIN)/avatar-relay demo --provider $(PROVIDER)
 
+# Modules are read from what Python has kept of them, also where the environment says that it shall keep nothing: every
+# process reads every test, and pytest rewrites what it reads.
+test test-slow: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(VENV)/.dev ## Run the tests; PYTEST_ARGS="tests/unit -k words" runs some, WORKERS=0 in one process
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow" $(REQUIRED) $(PYTEST_ARGS)
 
