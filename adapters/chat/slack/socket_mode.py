@@ -24,12 +24,12 @@ from bot.core.tasks import TaskSet
 
 log = structlog.get_logger(__name__)
 
-IDLE_TIMEOUT = 20.0
-"""Seconds without a sign of life after which a socket is given up. Slack pings every few seconds, and so do we; with
-the pause between two looks that is noticed within 30 s."""
-
 PING_EVERY = 6.0
-"""Seconds between our pings: three of them are lost before a socket counts as silent."""
+"""Seconds between our pings."""
+
+LOST_PINGS = 3
+"""After how many of our pings in a row without a sign of life a socket is given up: within 30 s. Slack pings every few
+seconds itself. Seconds alone would not tell a silent socket from a program that the machine did not let run."""
 
 SUSPECT = 10.0
 """Seconds without a sign of life, longer than a pause between pings, after which messages may not be coming in."""
@@ -217,10 +217,13 @@ class SocketModeConnection:
 
     async def _watch(self) -> None:
         """Ping, and give the socket up once nothing has been heard for too long."""
-        while self._clock.monotonic() - self._heard_at < IDLE_TIMEOUT:
+        lost = 0
+        while lost < LOST_PINGS:
+            heard_at = self._heard_at
             with suppress(aiohttp.ClientError, OSError):
                 await self._websocket.ping()
             await self._clock.sleep(PING_EVERY)
+            lost = lost + 1 if self._heard_at == heard_at else 0
         log.warning("a connection to Slack has gone silent and is replaced")
         self.is_lost = True
         self._replace.set()
