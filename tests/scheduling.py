@@ -10,7 +10,7 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 LONG = "long"
-"""The mark of tests that take a minute or more."""
+"""The mark of tests that take half a minute or more."""
 
 TOGETHER = "tests/packaging/"
 

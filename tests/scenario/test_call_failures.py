@@ -26,7 +26,7 @@ from tests.harness.fault_proxy import FaultProxy, Talk, Worker, stride
 from tests.harness.programs import KEY, Service, wait_until
 from tests.scenario.expected_texts import trouble_in, words
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SILENT, REFUSED, BUSY_ONCE, BUSY, SLOW = "silent", "refused", "429 once", "429 for long", "slow"
 WAYS: Mapping[str, Mapping[str, Any]] = {

@@ -24,7 +24,7 @@ from tests.harness.programs import Service, wait_until
 from tests.harness.websocket_fault_proxy import ROOM, WELCOME, Way, WebSocketFaultProxy
 from tests.scenario.expected_texts import MAYBE_SAID, NOT_CUT, trouble_in
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 WORKERS = 6
 

@@ -21,7 +21,7 @@ from tests.scenario.echoing_gateway import EchoingGateway
 from tests.scenario.secret_scan import assert_none_of
 from tests.scenario.web_clients import read_the_web
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 KEY = "avatarkey-7h1s0n31sn0b0dys"
 SECRETS = {

@@ -18,7 +18,7 @@ from tests.scenario.secret_scan import assert_none_of
 from tests.scenario.setup.shell import run
 
 # Real rooms, real encoders, and perhaps two busy cores.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(180)]
 
 CREATING = {"heygen-realtime": "/v3/avatar-realtime", "liveavatar": "/v1/sessions/token"}
 CLOSING = {"heygen-realtime": "/v3/avatar-realtime/*/cancel", "liveavatar": "/v1/sessions/stop"}

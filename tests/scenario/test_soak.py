@@ -23,7 +23,7 @@ from tests.harness.deployment import SlackDeployment
 from tests.harness.forkserver import ForkServer
 from tests.harness.simulator_faults import FAULTS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 THOROUGH = options.is_thorough()
 CHANNELS = 200 if THOROUGH else 30

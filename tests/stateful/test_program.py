@@ -29,7 +29,7 @@ from tests.harness.simulator_faults import FAULTS
 from tests.platforms.platform_driver import ADA
 from tests.stateful.test_life_cycle import CALLS, COMMANDS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 THOROUGH = options.is_thorough()
 STEPS = 60 if THOROUGH else 30
