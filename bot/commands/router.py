@@ -255,7 +255,7 @@ class CommandRouter:
         running = await self._caught_up(ctx)
         view = running.view()
         fields = [
-            ("State", sentences.PHASES[view.phase]),
+            ("State", sentences.state(view)),
             ("Mode", sentences.MODES[view.mode]),
             *_chosen(running.session),
             ("Started by", view.started_by_name),

@@ -35,6 +35,7 @@ from bot.settings.sections import (
     Section,
     SessionSettings,
     SlackSettings,
+    StreamSettings,
     WebSettings,
     known_providers,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "Settings",
     "Shutdown",
     "SlackSettings",
+    "StreamSettings",
     "WebSettings",
     "database_url_or_default",
     "known_providers",
@@ -121,6 +123,7 @@ class Settings(Section):
     slack: Annotated[SlackSettings, NoDecode] = Field(default_factory=SlackSettings)
     web: Annotated[WebSettings, NoDecode] = Field(default_factory=WebSettings)
     session: Annotated[SessionSettings, NoDecode] = Field(default_factory=SessionSettings)
+    stream: Annotated[StreamSettings, NoDecode] = Field(default_factory=StreamSettings)
     access: Annotated[AccessSettings, NoDecode] = Field(default_factory=AccessSettings)
     limit: Annotated[LimitSettings, NoDecode] = Field(default_factory=LimitSettings)
 
@@ -152,6 +155,7 @@ SECTIONS: dict[str, type[Section]] = {
     "slack": SlackSettings,
     "web": WebSettings,
     "session": SessionSettings,
+    "stream": StreamSettings,
     "access": AccessSettings,
     "limit": LimitSettings,
 }

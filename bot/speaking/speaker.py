@@ -40,6 +40,10 @@ from bot.streams.streams import SessionStream
 from bot.telemetry import metrics
 from bot.text import estimate_duration
 
+LATE_ANSWER = 2.0
+"""Seconds after its last word in which the avatar's own answer may still be told (`AnswerHeard`). Our choice; nobody
+says how late it may be."""
+
 NOT_TOLD = "nothing told how far the voice had come"
 
 
@@ -208,6 +212,19 @@ class Speaker:
         """When an utterance last came or ended, or somebody wanted the avatar to stay; seconds on the clock."""
         return max(self._wanted_at, self._states.finished_at)
 
+    @property
+    def silent_since(self) -> float | None:
+        """From when on there is nothing to say, seconds on the clock; later than now while the avatar talks on although
+        it was to be cut, or its answer may still be told. None while something is being said, waits, is held after an
+        interrupt, or is being answered."""
+        if self.current is not None or self.waiting:
+            return None
+        silent_since = max(self._states.finished_at, self._playout.silent_at)
+        said = self._playout.last_said
+        if said is not None and said.utterance.mode is Mode.CHAT and self._capabilities.chat and said.answer is None:
+            silent_since += LATE_ANSWER
+        return silent_since
+
     def may_begin_at_once(self, mode: Mode) -> bool:
         """Whether nothing is before an utterance that is taken now: no other one, no pause after an attempt, no answer
         that has to be written first, no voice that could not be cut."""
@@ -331,7 +348,9 @@ class Speaker:
 
     async def _handle_send_error(self, item: SpeechItem, error: ProviderError) -> bool:
         """Carry out what becomes of a piece the provider did not take. True if the loop may go on at once."""
-        verdict = decide(error, item.attempts, is_open=self._stream.current is not None)
+        verdict = decide(
+            error, item.attempts, is_open=self._stream.current is not None, is_closing=self._stream.is_closing
+        )
         if not isinstance(verdict, RetryAfter):
             await self._fail(item, verdict.state, error)
             return True

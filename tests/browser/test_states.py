@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_sc
 @pytest.mark.parametrize(
     ("phase", "label", "sentence"),
     [
-        (Phase.STARTING, "Starting", "The avatar is waking up"),
+        (Phase.STARTING, "Starting", "The avatar is starting"),
         (Phase.LIVE, "Live", "Joining the stream"),
-        (Phase.WAITING_FOR_TEXT, "Waiting for text", "Write in the channel to wake the avatar."),
+        (Phase.WAITING_FOR_TEXT, "Asleep", "The next message wakes it."),
         (Phase.WAITING_FOR_VIEWER, "Waiting for a viewer", "The avatar is waiting for a viewer"),
     ],
 )
@@ -157,7 +157,7 @@ async def test_screen_readers_hear_each_state_and_what_to_do(still: Watching, vi
     page = await visit(still.page)
     still.change(phase=Phase.WAITING_FOR_TEXT)
     said = "document.querySelector('#announce-state[role=status]').textContent"
-    await page.until(f"{said} === 'Nothing to say right now. Write in the channel to wake the avatar.'")
+    await page.until(f"{said} === 'The avatar is asleep. The next message wakes it.'")
 
 
 async def test_a_long_reason_has_room_on_a_phone(still: Watching, visit: Visitor) -> None:
