@@ -35,6 +35,39 @@ async def test_each_phase_says_what_it_is(
     assert await page.page.title() == f"{label} · Town crier"
 
 
+@pytest.mark.parametrize(
+    ("view", "label", "title", "text"),
+    [
+        (
+            {"phase": Phase.WAITING_FOR_TEXT, "wakes_in": 4},
+            "Asleep",
+            "The avatar is asleep",
+            "The next message wakes it (about 4 s).",
+        ),
+        (
+            {"phase": Phase.STARTING, "is_waking": True, "wakes_in": 4},
+            "Waking up",
+            "The avatar is waking up",
+            "This takes about 4 s.",
+        ),
+        (
+            {"phase": Phase.STARTING, "is_waking": True},
+            "Waking up",
+            "The avatar is waking up",
+            "This takes a few seconds.",
+        ),
+    ],
+)
+async def test_who_sleeps_or_wakes_up_says_how_long_that_usually_takes(
+    still: Watching, visit: Visitor, view: dict[str, object], label: str, title: str, text: str
+) -> None:
+    still.change(**view)
+    page = await visit(still.page)
+    await page.until(f"document.getElementById('overlay-title').textContent === '{title}'")
+    assert await page.ask("document.getElementById('overlay-text').textContent") == text
+    assert await page.ask("document.getElementById('state-label').textContent") == label
+
+
 async def test_the_facts_of_the_session_are_there(watching: Watching, visit: Visitor) -> None:
     watching.change(mode=Mode.CHAT, queue_length=1, held=True)
     page = await visit(watching.page)

@@ -129,6 +129,27 @@ async def test_what_is_said_meanwhile_keeps_the_stream(tmp_path: Path, provider:
         assert len(world.simulator.streams()) == 1
 
 
+async def test_a_timer_that_rings_too_early_is_set_again(tmp_path: Path) -> None:
+    async with lingering(tmp_path, "heygen-streaming", 40.0) as (world, running):
+        due, mailbox = running._linger._rings_at, running.mailbox
+        assert due is not None
+        mailbox.call_later("linger", 10.0, running._linger._let_go)
+        stream = await fall_asleep(world, running)
+        closed = world.clock.monotonic() - (world.clock.now() - stream.opened_at).total_seconds() + stream.seconds
+        assert closed == pytest.approx(due, abs=0.1)
+
+
+async def test_an_avatar_that_was_missing_in_its_room_is_asleep_and_no_longer_missed(tmp_path: Path) -> None:
+    async with lingering(tmp_path, "heygen-streaming", 20.0) as (world, running):
+        await until_just_before_letting_go(world, running)
+        assert running.stream.current is not None
+        running.mailbox.post(running.listener._seen, running.stream.current.id, False)
+        await world.pass_time(1)
+        assert running.view().phase is Phase.WAITING_FOR_TEXT
+        await world.pass_time(60)
+        assert not running.stop.is_set
+
+
 # --- the next message ------------------------------------------------------------------------------------------------
 
 
