@@ -176,7 +176,9 @@ class CommandRouter:
         )
         if receipt.ignored is not None:
             return None
-        return Reply(sentences.queued(receipt.ahead, live_yet=receipt.live_yet), Visibility.PRIVATE)
+        return Reply(
+            sentences.queued(receipt.ahead, live_yet=receipt.live_yet, wakes=receipt.wakes), Visibility.PRIVATE
+        )
 
     async def _interrupt(self, ctx: CommandContext) -> Reply:
         running = await self._caught_up(ctx)

@@ -179,12 +179,12 @@ def idle_out_of_bounds(least: float, most: float, word: str) -> str:
 # --- speaking --------------------------------------------------------------------------------------------------------
 
 
-def queued(position: int, *, live_yet: bool) -> str:
-    """The answer to a message that was taken; `position` is how many are before it."""
+def queued(position: int, *, live_yet: bool, wakes: bool = False) -> str:
+    """The answer to a message that was taken; `position` is how many are before it, `wakes` that it has to wake up."""
     if not live_yet:
         return "Got it. The avatar will say it as soon as it is live."
     if position == 0:
-        return "The avatar is saying it now."
+        return "The avatar is waking up to say it." if wakes else "The avatar is saying it now."
     return f"Queued, with {count(position, 'message')} ahead of it."
 
 

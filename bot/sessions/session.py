@@ -103,6 +103,11 @@ class AvatarSession:
         """Whether the first stream is open."""
         return self.session.state is SessionState.LIVE
 
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it has no stream, although it had one: the next words open another."""
+        return self.is_live and self.stream.current is None
+
     def may_begin_at_once(self, mode: Mode) -> bool:
         """Whether a message that is accepted now is the next to be said, so that its row may say so from the first.
 

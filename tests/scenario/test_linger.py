@@ -410,7 +410,8 @@ async def test_commands_find_a_session_that_is_asleep_in_order_and_wake_nobody(t
         assert status["State"].startswith("asleep; the next message wakes it (about ")
         await world.pass_time(1)
         assert len(world.simulator.streams()) == 1
-        await say(world, "still there")
+        assert (await world.type("/avatar say still there")).text == "The avatar is waking up to say it."
+        await world.until(lambda: world.ended_as("still there", UtteranceState.SPOKEN))
         await fall_asleep(world, running)
         await world.type("/avatar stop")
         await world.until(running.closed.is_set)
