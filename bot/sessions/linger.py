@@ -85,12 +85,10 @@ class StreamLinger:
 
     def _due(self) -> float | None:
         """When the stream is to be let go, seconds on the clock; None where it is not, as things are."""
-        charged_since, ready_at, silent_since = (
-            self._stream.charged_since,
-            self._stream.ready_at,
-            self._speaker.silent_since,
-        )
-        if self._linger is None or charged_since is None or ready_at is None or silent_since is None:
+        charged_since, ready_at = self._stream.charged_since, self._stream.ready_at
+        if self._linger is None or charged_since is None or ready_at is None:
+            return None
+        if (silent_since := self._speaker.silent_since) is None:
             return None
         now = self._clock.monotonic()
         keep_until = max(silent_since, ready_at) + self._linger

@@ -44,6 +44,10 @@ LATE_ANSWER = 2.0
 """Seconds after its last word in which the avatar's own answer may still be told (`AnswerHeard`). Our choice; nobody
 says how late it may be."""
 
+PAGE_JOINS = 5.0
+"""Seconds that an open watch page has to join a new stream before anybody is told that a viewer is missing. Our choice:
+two looks (`bot.speaking.retry.VIEWER_POLL_INTERVAL`) and a little more."""
+
 NOT_TOLD = "nothing told how far the voice had come"
 
 
@@ -215,8 +219,8 @@ class Speaker:
     @property
     def silent_since(self) -> float | None:
         """From when on there is nothing to say, seconds on the clock; later than now while the avatar talks on although
-        it was to be cut, or its answer may still be told. None while something is being said, waits, is held after an
-        interrupt, or is being answered."""
+        it was to be cut, or its answer may still be told. None while something is being said, waits, is being answered,
+        or is held after an interrupt: whoever holds it is about to go on, and the idle time bounds what that costs."""
         if self.current is not None or self.waiting:
             return None
         silent_since = max(self._states.finished_at, self._playout.silent_at)
@@ -355,7 +359,7 @@ class Speaker:
             await self._fail(item, verdict.state, error)
             return True
         item.attempts += verdict.counts
-        self.waits_for_viewer = verdict.waits_for_viewer
+        self.waits_for_viewer = verdict.waits_for_viewer and not self._is_being_joined
         if not item.sent:
             self._playout.remove(item)
             self.queue.requeue(item)
@@ -367,6 +371,13 @@ class Speaker:
             self._backing_off = True
             self._mailbox.call_later("again", verdict.seconds, self._resume)
         return not verdict.seconds
+
+    @property
+    def _is_being_joined(self) -> bool:
+        """Whether somebody has the watch page open, which only has not got into the new stream yet."""
+        ready_at = self._stream.ready_at
+        is_new = ready_at is not None and self._clock.monotonic() - ready_at < PAGE_JOINS
+        return is_new and self._announcer.is_watched
 
     async def _resume(self) -> None:
         self._backing_off = False

@@ -498,3 +498,32 @@ async def test_the_usual_time_to_wake_is_learned_from_the_last_openings(tmp_path
         await world.boot()
         assert world.running is not None
         assert world.running.view().wakes_in is None
+
+
+MISSING = "The avatar is waiting for a viewer. Open the watch link and it will start speaking."
+
+
+async def test_a_page_that_is_open_has_a_moment_to_join_before_the_channel_is_told_to_watch(tmp_path: Path) -> None:
+    async with lingering(tmp_path, "heygen-streaming", 0.0) as (world, running):
+        with world.sessions.services.event_bus.subscribe(running.session.id):
+            for text in ("one", "two"):
+                await fall_asleep(world, running)
+                await say(world, text)
+        assert world.notices.count(MISSING) == 0
+        await fall_asleep(world, running)
+        await say(world, "nobody is there to join")
+        assert world.notices.count(MISSING) == 1
+
+
+async def test_a_page_that_is_open_and_does_not_join_is_told_like_none(tmp_path: Path) -> None:
+    policy, options = with_policy(stream_linger=0.0), simulated(auto_viewer=False)
+    async with BotHarness(tmp_path, "heygen-streaming", policy=policy, options=options) as world:
+        running = await world.start()
+        await fall_asleep(world, running)
+        with world.sessions.services.event_bus.subscribe(running.session.id):
+            await world.write("is anybody there?")
+            await world.pass_time(4)
+            assert running.view().phase is Phase.LIVE
+            await world.pass_time(4)
+            assert running.view().phase is Phase.WAITING_FOR_VIEWER
+        assert world.notices.count(MISSING) == 1
