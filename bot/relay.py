@@ -60,7 +60,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a message. `utterance` is None if it was ignored; `ahead` counts what is said before it.
+    """What became of a message. `utterance` is None if it was ignored; `ahead` counts what is said before it; `wakes`
+    says that the avatar has to wake up for it.
 
     is_missed: its author, who did not address the avatar, would expect to hear it, so a mark may say that it was not
     taken.
@@ -69,6 +70,7 @@ class Receipt:
     utterance: Utterance | None = None
     ahead: int = 0
     live_yet: bool = True
+    wakes: bool = False
     ignored: str | None = None
     is_missed: bool = False
 
@@ -255,7 +257,7 @@ class Relay:
                 running.announcer.promise(utterance.id)
             ahead = running.speaker.waiting + (running.speaker.current is not None)
             running.speaker.enqueue(utterance)
-        return Receipt(utterance, ahead, running.is_live)
+        return Receipt(utterance, ahead, running.is_live, wakes=running.is_asleep)
 
     def _remember(self, keys: tuple[str, ...]) -> None:
         for key in keys:

@@ -9,6 +9,7 @@ from bot.core.ports import AvatarProvider, ChatModel, Clock, WatchLinks
 from bot.sentences import chat_not_configured
 from bot.store.store import Store
 from bot.streams.catalogue import Catalogue
+from bot.streams.opening_times import OpeningTimes
 from bot.streams.streams import StreamCloser
 
 
@@ -25,6 +26,7 @@ class Services:
     clock: Clock
     policy: SessionPolicy
     catalogue: Catalogue
+    opening_times: OpeningTimes
 
     @property
     def can_answer(self) -> bool:

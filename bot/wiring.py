@@ -20,6 +20,7 @@ from bot.sessions.registry import SessionRegistry
 from bot.settings import RelayMode, Settings
 from bot.store.store import Store
 from bot.streams.catalogue import Catalogue
+from bot.streams.opening_times import OpeningTimes
 from bot.streams.streams import StreamCloser
 
 
@@ -67,7 +68,16 @@ async def build_core(
     """
     closer = StreamCloser(provider, store, clock)
     services = Services(
-        provider, chat_model, store, closer, EventBus(), links, clock, options.policy, Catalogue(provider, clock)
+        provider,
+        chat_model,
+        store,
+        closer,
+        EventBus(),
+        links,
+        clock,
+        options.policy,
+        Catalogue(provider, clock),
+        OpeningTimes(),
     )
     sessions = SessionRegistry(services)
     permissions = Permissions(options.access)
@@ -104,6 +114,7 @@ def options_from(settings: Settings) -> CoreOptions:
         idle_warning=session.idle_warning,
         idle_ceiling=max(session.idle_ceiling, session.idle_timeout),
         unwatched_timeout=session.unwatched_timeout,
+        stream_linger=settings.stream.linger,
         max_duration=session.max_duration,
         queue_limit=settings.queue_limit,
         exclusive_key=avatar.key_exclusive,

@@ -131,6 +131,11 @@ def _idle(able: Capabilities) -> str:
     return f"after {duration(shortest)} to {duration(longest)}"
 
 
+def _billing(able: Capabilities) -> str:
+    least = f", at least {duration(able.billing_minimum)}" if able.billing_minimum else ""
+    return f"each second{least}" if able.billing_step == 1 else f"each started {duration(able.billing_step)}{least}"
+
+
 def _speeds(able: Capabilities) -> str:
     return "no choice" if able.speeds is None else f"{able.speeds[0]:g} to {able.speeds[1]:g}"
 
@@ -157,6 +162,7 @@ FEATURE_ROWS: Mapping[str, Callable[[Capabilities], str]] = {
     "Closes by itself when silent": _idle,
     "Longest stream": lambda able: duration(able.max_duration),
     "An open minute": lambda able: "not known" if able.price_per_minute is None else dollars(able.price_per_minute),
+    "Charges": _billing,
 }
 """The rows of the table: what a reader wants to know, and the cell for a provider."""
 

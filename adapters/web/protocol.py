@@ -156,6 +156,8 @@ class SessionMessage(_ServerMessage):
     ends_at: float
     hls_url: str | None
     has_room: bool
+    waking: bool
+    wakes_in: int | None
     ended: str | None
 
 
@@ -217,6 +219,8 @@ def session_message(view: SessionView, now: datetime) -> SessionMessage:
         ends_at=view.ends_at.timestamp(),
         hls_url=_web_url(view.hls_url),
         has_room=joins_room(view),
+        waking=view.is_waking,
+        wakes_in=view.wakes_in,
         # The page is not a chat: a command stands there without the marks of code.
         ended=view.ended.replace("`", "") if view.ended else None,
     )

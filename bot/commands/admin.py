@@ -139,7 +139,7 @@ def _line(running: AvatarSession) -> str:
     view, session = running.view(), running.session
     since = session.created_at.astimezone(UTC).strftime("%H:%M UTC")
     waiting = sentences.count(view.queue_length, "message")
-    return f"{session.channel}, {sentences.PHASES[view.phase]}, by {session.started_by_name} since {since}, {waiting}"
+    return f"{session.channel}, {sentences.state(view)}, by {session.started_by_name} since {since}, {waiting}"
 
 
 def _person(ctx: CommandContext) -> str:

@@ -176,7 +176,9 @@ class CommandRouter:
         )
         if receipt.ignored is not None:
             return None
-        return Reply(sentences.queued(receipt.ahead, live_yet=receipt.live_yet), Visibility.PRIVATE)
+        return Reply(
+            sentences.queued(receipt.ahead, live_yet=receipt.live_yet, wakes=receipt.wakes), Visibility.PRIVATE
+        )
 
     async def _interrupt(self, ctx: CommandContext) -> Reply:
         running = await self._caught_up(ctx)
@@ -255,7 +257,7 @@ class CommandRouter:
         running = await self._caught_up(ctx)
         view = running.view()
         fields = [
-            ("State", sentences.PHASES[view.phase]),
+            ("State", sentences.state(view)),
             ("Mode", sentences.MODES[view.mode]),
             *_chosen(running.session),
             ("Started by", view.started_by_name),

@@ -69,6 +69,8 @@ class Capabilities:
     idle_limit: the smallest and the largest idle timeout it accepts, seconds; equal where it is fixed.
     max_duration: seconds after which it ends a stream by itself.
     price_per_minute: US dollars while a stream is open; None if nobody knows.
+    billing_step: it charges by started steps of so many seconds.
+    billing_minimum: the seconds it charges a stream for at least, however short that was; the steps follow.
     chat_setting: the variable that would let it answer by itself, where there is one.
     confirms_text: it answers that it took a text; without it only `events` tell that a text has arrived.
     qualities: the picture qualities it takes; empty where it has no choice.
@@ -90,6 +92,8 @@ class Capabilities:
     idle_limit: tuple[float, float]
     max_duration: float
     price_per_minute: Decimal | None
+    billing_step: float
+    billing_minimum: float = 0.0
     chat_setting: str | None = None
     confirms_text: bool = True
     qualities: tuple[str, ...] = ()

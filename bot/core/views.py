@@ -28,6 +28,8 @@ class SessionView:
     `watch_url` is the link for people, None if there is none. `hls_url` is set while a stream can be played.
     `has_room`: the stream is a LiveKit room, which the page gets a door to (`RoomAccess`).
     `ended` is a sentence. `price_per_minute` is US dollars while a stream is open.
+    `is_waking`: it is starting again after it was live. `wakes_in`: seconds that usually takes, while it is asleep
+    (`WAITING_FOR_TEXT`) or waking; None where nobody knows yet.
     """
 
     session_id: str
@@ -46,6 +48,8 @@ class SessionView:
     has_room: bool = False
     ended: str | None = None
     price_per_minute: Decimal | None = None
+    is_waking: bool = False
+    wakes_in: int | None = None
 
 
 class Visibility(StrEnum):

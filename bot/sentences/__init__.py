@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from bot.sentences.amounts import count as count, dollars as dollars, duration as duration
 from bot.core.models import EndReason, Mode, Role
-from bot.core.views import Phase
+from bot.core.views import Phase, SessionView
 from bot.sentences.admin import (
     DOLLARS_NOT_COUNTED as DOLLARS_NOT_COUNTED,
     NO_PRICE as NO_PRICE,
@@ -54,10 +54,12 @@ MODES = {
 PHASES = {
     Phase.STARTING: "starting",
     Phase.LIVE: "live",
-    Phase.WAITING_FOR_TEXT: "waiting for text: the next message wakes the avatar",
+    Phase.WAITING_FOR_TEXT: "asleep; the next message wakes it",
     Phase.WAITING_FOR_VIEWER: "waiting for the first viewer: open the watch link",
     Phase.ENDED: "ended",
 }
+
+WAKING = "waking up"
 
 UNNAMED_AVATAR = "the avatar"
 NO_SESSION = "No avatar is in this channel. Start one with `/avatar start`."
@@ -77,6 +79,13 @@ QUOTED = 3
 MAX_QUOTE_LENGTH = 60
 """Characters of a text that are repeated to its author."""
 HELP = "What you can do with the avatar. Anything else you write to it is said, or answered in chat mode:"
+
+
+def state(view: SessionView) -> str:
+    """How a session is doing, in the words of `PHASES`; of a waking avatar, and of one that is asleep, with the seconds
+    that waking usually takes."""
+    words = WAKING if view.is_waking else PHASES[view.phase]
+    return words if view.wakes_in is None else f"{words} (about {view.wakes_in} s)"
 
 
 # --- starting and stopping -------------------------------------------------------------------------------------------
@@ -170,12 +179,12 @@ def idle_out_of_bounds(least: float, most: float, word: str) -> str:
 # --- speaking --------------------------------------------------------------------------------------------------------
 
 
-def queued(position: int, *, live_yet: bool) -> str:
-    """The answer to a message that was taken; `position` is how many are before it."""
+def queued(position: int, *, live_yet: bool, wakes: bool = False) -> str:
+    """The answer to a message that was taken; `position` is how many are before it, `wakes` that it has to wake up."""
     if not live_yet:
         return "Got it. The avatar will say it as soon as it is live."
     if position == 0:
-        return "The avatar is saying it now."
+        return "The avatar is waking up to say it." if wakes else "The avatar is saying it now."
     return f"Queued, with {count(position, 'message')} ahead of it."
 
 

@@ -56,7 +56,7 @@ def panel_of(view: SessionView) -> Panel:
     if view.price_per_minute:
         fields += (("Cost", f"up to {sentences.dollars(view.price_per_minute)} a minute"),)
     return Panel(
-        f"{name}: {sentences.PHASES[view.phase]}",
+        f"{name}: {sentences.state(view)}",
         fields,
         (WATCH, INTERRUPT, SKIP, STOP),
         view.watch_url,

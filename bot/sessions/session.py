@@ -23,6 +23,7 @@ from bot.core.tasks import TaskSet
 from bot.core.unexpected import report_unexpected
 from bot.core.views import Phase, Reply, SessionView
 from bot.services import Services
+from bot.sessions.linger import StreamLinger
 from bot.sessions.pending import PendingUtterances
 from bot.sessions.record import SessionRecorder
 from bot.sessions.session_view import end_message, view_of_running
@@ -59,7 +60,13 @@ class AvatarSession:
         self.closed = asyncio.Event()
         self.pending = PendingUtterances()
         self.stream = SessionStream(
-            session.id, services.provider, services.store, services.closer, services.clock, self.announcer
+            session.id,
+            services.provider,
+            services.store,
+            services.closer,
+            services.clock,
+            self.announcer,
+            services.opening_times,
         )
         self.speaker = Speaker(
             services,
@@ -72,6 +79,9 @@ class AvatarSession:
             speed=session.speed,
         )
         self.listener = StreamListener(session.id, services, self.stream, self.speaker, self._tasks, self.mailbox)
+        self._linger = StreamLinger(
+            services, self.mailbox, self.stream, self.speaker, self.listener, lambda: bool(self.pending)
+        )
         self._timeouts = SessionTimeouts(
             self.policy, services, self.announcer, self.stop, self.stream, self.speaker, self.listener
         )
@@ -92,6 +102,11 @@ class AvatarSession:
     def is_live(self) -> bool:
         """Whether the first stream is open."""
         return self.session.state is SessionState.LIVE
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it has no stream, although it had one: the next words open another."""
+        return self.is_live and self.stream.current is None
 
     def may_begin_at_once(self, mode: Mode) -> bool:
         """Whether a message that is accepted now is the next to be said, so that its row may say so from the first.
@@ -159,7 +174,8 @@ class AvatarSession:
             self.stream,
             self._avatar,
             waiting=self.waiting,
-            is_opening_stream=self._is_opening_stream or self.listener.avatar_is_away,
+            is_opening_stream=self._is_opening_stream,
+            avatar_is_away=self.listener.avatar_is_away,
             is_ending=self.stop.is_set,
         )
 
@@ -215,6 +231,7 @@ class AvatarSession:
         while not self.stop.is_set:
             await self.speaker.pump()
             self._show()
+            self._linger.watch()
             if self.mailbox.is_empty and self.speaker.is_idle:
                 self.idle.set()
             await self.mailbox.serve()

@@ -22,16 +22,20 @@ def view_of_running(
     *,
     waiting: int,
     is_opening_stream: bool,
+    avatar_is_away: bool,
     is_ending: bool,
 ) -> SessionView:
-    """A session that this process runs. `waiting` counts utterances that have not begun; `is_opening_stream` is so also
-    while the avatar is missing in its room."""
+    """A session that this process runs. `waiting` counts utterances that have not begun. `avatar_is_away`: the avatar
+    is missing in its room."""
+    phase = _phase(session, speaker, stream, is_starting=is_opening_stream or avatar_is_away, is_ending=is_ending)
+    is_waking = phase is Phase.STARTING and is_opening_stream and session.state is SessionState.LIVE
+    is_asleep = phase is Phase.WAITING_FOR_TEXT
     hls_url = stream.playback.hls_url if stream.playback else None
     current = speaker.current
     return SessionView(
         session_id=session.id,
         channel=session.channel,
-        phase=_phase(session, speaker, stream, is_opening_stream=is_opening_stream, is_ending=is_ending),
+        phase=phase,
         mode=session.mode,
         avatar=avatar.name if avatar else session.avatar or UNNAMED_AVATAR,
         avatar_picture=avatar.picture if avatar else None,
@@ -44,19 +48,24 @@ def view_of_running(
         hls_url=hls_url,
         has_room=stream.playback is not None and stream.playback.has_room,
         price_per_minute=services.provider.capabilities.price_per_minute if stream.current else None,
+        is_waking=is_waking,
+        wakes_in=_whole_seconds(services.opening_times.usual) if is_waking or is_asleep else None,
     )
 
 
-def _phase(
-    session: Session, speaker: Speaker, stream: SessionStream, *, is_opening_stream: bool, is_ending: bool
-) -> Phase:
+def _phase(session: Session, speaker: Speaker, stream: SessionStream, *, is_starting: bool, is_ending: bool) -> Phase:
     if is_ending or session.state in (SessionState.CLOSING, SessionState.CLOSED):
         return Phase.ENDED
-    if session.state is SessionState.OPENING or is_opening_stream:
+    if session.state is SessionState.OPENING or is_starting:
         return Phase.STARTING
     if stream.current is None:
         return Phase.WAITING_FOR_TEXT
     return Phase.WAITING_FOR_VIEWER if speaker.waits_for_viewer else Phase.LIVE
+
+
+def _whole_seconds(usual: float | None) -> int | None:
+    """A usual time as it is told: a view must not change by a fraction of a second."""
+    return None if usual is None else max(1, round(usual))
 
 
 def view_of_row(session: Session, services: Services) -> SessionView:

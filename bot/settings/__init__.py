@@ -34,6 +34,7 @@ from bot.settings.sections import (
     Section,
     SessionSettings,
     SlackSettings,
+    StreamSettings,
     WebSettings,
     known_providers,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "Settings",
     "Shutdown",
     "SlackSettings",
+    "StreamSettings",
     "WebSettings",
     "database_url_or_default",
     "known_providers",
@@ -120,6 +122,7 @@ class Settings(Section):
     slack: Annotated[SlackSettings, NoDecode] = Field(default_factory=SlackSettings)
     web: Annotated[WebSettings, NoDecode] = Field(default_factory=WebSettings)
     session: Annotated[SessionSettings, NoDecode] = Field(default_factory=SessionSettings)
+    stream: Annotated[StreamSettings, NoDecode] = Field(default_factory=StreamSettings)
     access: Annotated[AccessSettings, NoDecode] = Field(default_factory=AccessSettings)
     limit: Annotated[LimitSettings, NoDecode] = Field(default_factory=LimitSettings)
 
@@ -151,6 +154,7 @@ SECTIONS: dict[str, type[Section]] = {
     "slack": SlackSettings,
     "web": WebSettings,
     "session": SessionSettings,
+    "stream": StreamSettings,
     "access": AccessSettings,
     "limit": LimitSettings,
 }

@@ -222,6 +222,20 @@ class SessionSettings(Section):
             yield f"SESSION_IDLE_WARNING is {warning}: it must be less than SESSION_IDLE_TIMEOUT, which is {timeout}."
 
 
+class StreamSettings(Section):
+    """How long a session keeps a stream that says nothing. Durations are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="STREAM_")
+
+    linger: float | None = Field(
+        default=None,
+        ge=0,
+        le=604_800,
+        allow_inf_nan=False,
+        description="a number of seconds from 0 to 604800, a week; empty keeps a stream as long as its session",
+    )
+
+
 class AccessSettings(Section):
     """Who may do what, and where. Each is a list of `platform:id`."""
 

@@ -78,6 +78,11 @@ class Playout:
         return self._voice.said_until
 
     @property
+    def last_said(self) -> SpeechItem | None:
+        """The item that was said last, to its end."""
+        return self._last_said
+
+    @property
     def is_talking(self) -> bool:
         """Whether the voice still has something to say of what it was given."""
         return self._voice.talking

@@ -14,6 +14,9 @@ MAX_RATE_LIMIT_WAIT = 60.0
 VIEWER_POLL_INTERVAL = 2.0
 """Seconds between attempts while the avatar waits for somebody to watch; only trying tells."""
 
+CLOSING_POLL_INTERVAL = 5.0
+"""Seconds between attempts to open the next stream while the one before may still hold the account's only slot."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
@@ -34,14 +37,18 @@ class GiveUp:
 RetryDecision = RetryAfter | GiveUp
 
 
-def decide(error: ProviderError, attempts: int, *, is_open: bool = True) -> RetryDecision:
+def decide(error: ProviderError, attempts: int, *, is_open: bool = True, is_closing: bool = False) -> RetryDecision:
     """Decide on a text after `attempts` earlier failures. A text that may have been taken is never sent again (rule
     5). `is_open`: there is a stream that waits; without one each attempt opens another, which costs. An avatar that
-    does not come into a new stream never gets here: the session ends by it."""
+    does not come into a new stream never gets here: the session ends by it. `is_closing`: the provider has not
+    confirmed yet that an earlier stream of the session is closed; where that one may be what fills the account, a text
+    waits for it, as the channel has been told (`bot.announcer.Announcer.report_unconfirmed_close`)."""
     may_try = attempts < len(BACKOFF)
     match error:
         case NotReady() if is_open:
             return RetryAfter(VIEWER_POLL_INTERVAL, counts=False, waits_for_viewer=not isinstance(error, AvatarAway))
+        case ConcurrencyReached() if is_closing:
+            return RetryAfter(CLOSING_POLL_INTERVAL, counts=False)
         case RateLimited(retry_after=seconds) if may_try and seconds <= MAX_RATE_LIMIT_WAIT:
             return RetryAfter(max(BACKOFF[attempts], seconds))
         case StreamGone() if may_try:

@@ -40,6 +40,14 @@ from bot.streams.streams import SessionStream
 from bot.telemetry import metrics
 from bot.text import estimate_duration
 
+LATE_ANSWER = 2.0
+"""Seconds after its last word in which the avatar's own answer may still be told (`AnswerHeard`). Our choice; nobody
+says how late it may be."""
+
+PAGE_JOINS = 5.0
+"""Seconds that an open watch page has to join a new stream before anybody is told that a viewer is missing. Our choice:
+two looks (`bot.speaking.retry.VIEWER_POLL_INTERVAL`) and a little more."""
+
 NOT_TOLD = "nothing told how far the voice had come"
 
 
@@ -208,6 +216,19 @@ class Speaker:
         """When an utterance last came or ended, or somebody wanted the avatar to stay; seconds on the clock."""
         return max(self._wanted_at, self._states.finished_at)
 
+    @property
+    def silent_since(self) -> float | None:
+        """From when on there is nothing to say, seconds on the clock; later than now while the avatar talks on although
+        it was to be cut, or its answer may still be told. None while something is being said, waits, is being answered,
+        or is held after an interrupt: whoever holds it is about to go on, and the idle time bounds what that costs."""
+        if self.current is not None or self.waiting:
+            return None
+        silent_since = max(self._states.finished_at, self._playout.silent_at)
+        said = self._playout.last_said
+        if said is not None and said.utterance.mode is Mode.CHAT and self._capabilities.chat and said.answer is None:
+            silent_since += LATE_ANSWER
+        return silent_since
+
     def may_begin_at_once(self, mode: Mode) -> bool:
         """Whether nothing is before an utterance that is taken now: no other one, no pause after an attempt, no answer
         that has to be written first, no voice that could not be cut."""
@@ -331,12 +352,14 @@ class Speaker:
 
     async def _handle_send_error(self, item: SpeechItem, error: ProviderError) -> bool:
         """Carry out what becomes of a piece the provider did not take. True if the loop may go on at once."""
-        verdict = decide(error, item.attempts, is_open=self._stream.current is not None)
+        verdict = decide(
+            error, item.attempts, is_open=self._stream.current is not None, is_closing=self._stream.is_closing
+        )
         if not isinstance(verdict, RetryAfter):
             await self._fail(item, verdict.state, error)
             return True
         item.attempts += verdict.counts
-        self.waits_for_viewer = verdict.waits_for_viewer
+        self.waits_for_viewer = verdict.waits_for_viewer and not self._is_being_joined
         if not item.sent:
             self._playout.remove(item)
             self.queue.requeue(item)
@@ -348,6 +371,13 @@ class Speaker:
             self._backing_off = True
             self._mailbox.call_later("again", verdict.seconds, self._resume)
         return not verdict.seconds
+
+    @property
+    def _is_being_joined(self) -> bool:
+        """Whether somebody has the watch page open, which only has not got into the new stream yet."""
+        ready_at = self._stream.ready_at
+        is_new = ready_at is not None and self._clock.monotonic() - ready_at < PAGE_JOINS
+        return is_new and self._announcer.is_watched
 
     async def _resume(self) -> None:
         self._backing_off = False

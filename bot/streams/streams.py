@@ -18,6 +18,7 @@ from bot.core.ports import AvatarProvider, Clock, StreamRequest
 from bot.core.tasks import TaskSet
 from bot.core.unexpected import report_unexpected
 from bot.store.store import Store
+from bot.streams.opening_times import OpeningTimes
 from bot.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -72,6 +73,12 @@ class StreamCloser:
         for closing in tuple(self._closing.values()):
             if closing.session_id == session_id:
                 await closing.confirmed.wait()
+
+    def is_closing(self, session_id: str) -> bool:
+        """Whether a stream of a session is being closed, so that it may still cost money and hold its slot."""
+        return any(
+            closing.session_id == session_id and not closing.confirmed.is_set() for closing in self._closing.values()
+        )
 
     @property
     def unconfirmed(self) -> int:
@@ -129,7 +136,8 @@ class SessionStream:
     """The one open stream of a session, if there is one.
 
     idle_timeout: after how many seconds of silence the provider was asked to end it by itself; None if an earlier
-    process asked.
+    process asked. charged_since: from when the open one is charged; ready_at: when it could be watched, or was taken
+    over. Both are seconds on the clock, None where none is open.
     """
 
     def __init__(
@@ -140,6 +148,7 @@ class SessionStream:
         closer: StreamCloser,
         clock: Clock,
         announcer: Announcer,
+        opening_times: OpeningTimes,
     ) -> None:
         self._session_id = session_id
         self._provider = provider
@@ -147,12 +156,19 @@ class SessionStream:
         self._closer = closer
         self._clock = clock
         self._announcer = announcer
+        self._opening_times = opening_times
         self._is_wanted = True
         self._past_seconds = 0.0
-        self._open_since: float | None = None
+        self.charged_since: float | None = None
+        self.ready_at: float | None = None
         self.current: Stream | None = None
         self.playback: Playback | None = None
         self.idle_timeout: float | None = None
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether an earlier one is not closed for certain yet."""
+        return self._closer.is_closing(self._session_id)
 
     @property
     def upstream_id(self) -> str | None:
@@ -183,6 +199,8 @@ class SessionStream:
             await _see_out(creating)
             raise
         await self._start()
+        self.ready_at = self._clock.monotonic()
+        self._opening_times.note(self.ready_at - asked_at)
 
     @property
     def billed_seconds(self) -> float:
@@ -191,13 +209,14 @@ class SessionStream:
 
     @property
     def _open_seconds(self) -> float:
-        return 0.0 if self._open_since is None else self._clock.monotonic() - self._open_since
+        return 0.0 if self.charged_since is None else self._clock.monotonic() - self.charged_since
 
     def adopt(self, stream: Stream, playback: Playback | None) -> None:
         """Take over a stream that an earlier process opened."""
         self.current, self.playback = stream, playback
+        self.ready_at = self._clock.monotonic()
         open_before = (self._clock.now() - stream.created_at).total_seconds()
-        self._open_since = self._clock.monotonic() - max(0.0, open_before)
+        self.charged_since = self._clock.monotonic() - max(0.0, open_before)
         metrics.open_streams.inc()
 
     async def close(self, detail: str) -> None:
@@ -216,7 +235,7 @@ class SessionStream:
     def _release(self) -> Stream | None:
         stream, self.current, self.playback = self.current, None, None
         self._past_seconds += self._open_seconds
-        self._open_since = None
+        self.charged_since = self.ready_at = None
         if stream is not None:
             metrics.open_streams.dec()
         return stream
@@ -240,7 +259,7 @@ class SessionStream:
             raise
         self.current = replace(stream, upstream_id=upstream_id, state=StreamState.OPEN)
         # Charged from the request on, as far as anybody knows: a price is never shown smaller than it is.
-        self._open_since = asked_at
+        self.charged_since = asked_at
         metrics.open_streams.inc()
         await self._store.streams.bind(stream.id, upstream_id)
 

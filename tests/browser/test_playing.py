@@ -130,7 +130,7 @@ async def test_the_page_follows_the_session_to_its_next_stream(
     await page.ask("window.sameDocument = true")
     watching.change(hls_url=None, phase=Phase.WAITING_FOR_TEXT)
     await page.until_state("waiting_for_text")
-    assert "Write in the channel to wake the avatar." in await page.text()
+    assert "The next message wakes it." in await page.text()
     next_url = await streams.open()
     watching.change(hls_url=next_url, phase=Phase.LIVE)
     await page.until_playing()

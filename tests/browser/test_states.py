@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_sc
 @pytest.mark.parametrize(
     ("phase", "label", "sentence"),
     [
-        (Phase.STARTING, "Starting", "The avatar is waking up"),
+        (Phase.STARTING, "Starting", "The avatar is starting"),
         (Phase.LIVE, "Live", "Joining the stream"),
-        (Phase.WAITING_FOR_TEXT, "Waiting for text", "Write in the channel to wake the avatar."),
+        (Phase.WAITING_FOR_TEXT, "Asleep", "The next message wakes it."),
         (Phase.WAITING_FOR_VIEWER, "Waiting for a viewer", "The avatar is waiting for a viewer"),
     ],
 )
@@ -33,6 +33,39 @@ async def test_each_phase_says_what_it_is(
     assert label in text
     assert sentence in text
     assert await page.page.title() == f"{label} · Town crier"
+
+
+@pytest.mark.parametrize(
+    ("view", "label", "title", "text"),
+    [
+        (
+            {"phase": Phase.WAITING_FOR_TEXT, "wakes_in": 4},
+            "Asleep",
+            "The avatar is asleep",
+            "The next message wakes it (about 4 s).",
+        ),
+        (
+            {"phase": Phase.STARTING, "is_waking": True, "wakes_in": 4},
+            "Waking up",
+            "The avatar is waking up",
+            "This takes about 4 s.",
+        ),
+        (
+            {"phase": Phase.STARTING, "is_waking": True},
+            "Waking up",
+            "The avatar is waking up",
+            "This takes a few seconds.",
+        ),
+    ],
+)
+async def test_who_sleeps_or_wakes_up_says_how_long_that_usually_takes(
+    still: Watching, visit: Visitor, view: dict[str, object], label: str, title: str, text: str
+) -> None:
+    still.change(**view)
+    page = await visit(still.page)
+    await page.until(f"document.getElementById('overlay-title').textContent === '{title}'")
+    assert await page.ask("document.getElementById('overlay-text').textContent") == text
+    assert await page.ask("document.getElementById('state-label').textContent") == label
 
 
 async def test_the_facts_of_the_session_are_there(watching: Watching, visit: Visitor) -> None:
@@ -157,7 +190,7 @@ async def test_screen_readers_hear_each_state_and_what_to_do(still: Watching, vi
     page = await visit(still.page)
     still.change(phase=Phase.WAITING_FOR_TEXT)
     said = "document.querySelector('#announce-state[role=status]').textContent"
-    await page.until(f"{said} === 'Nothing to say right now. Write in the channel to wake the avatar.'")
+    await page.until(f"{said} === 'The avatar is asleep. The next message wakes it.'")
 
 
 async def test_a_long_reason_has_room_on_a_phone(still: Watching, visit: Visitor) -> None:

@@ -10,7 +10,8 @@ from bot.core.models import UtteranceState
 _CALM = re.compile(
     r"> |  (Watch|saying|said|cut|answering|answered|not sure it was said|failed|dropped): |$|"
     r"Starting the avatar… |The avatar is live\. |Stopping the avatar…$|The avatar has left after |"
-    r"Got it\. |Queued, with |The avatar is saying it now\.$|The avatar is waiting for a viewer\. |\(Waiting until |"
+    r"Got it\. |Queued, with |The avatar is (saying it now|waking up to say it)\.$|"
+    r"The avatar is waiting for a viewer\. |\(Waiting until |"
     r"Quiet\. |Skipped\. |The avatar now leaves this channel after |Closed no sessions\.|Going on with "
 )
 """The lines that tell of no trouble."""

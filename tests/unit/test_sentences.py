@@ -11,6 +11,7 @@ from bot import sentences
 from bot.core import errors
 from bot.core.models import EndReason, Role
 from bot.core.views import Phase
+from tests.builders import a_session_view
 
 SECRET = "sk-very-secret"
 FAILURES = [
@@ -94,6 +95,23 @@ def test_the_price_in_a_farewell_is_rounded_up() -> None:
 def test_every_phase_and_every_role_has_words() -> None:
     assert set(sentences.PHASES) == set(Phase)
     assert all(sentences.not_allowed(role) for role in Role)
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ({"phase": Phase.STARTING}, "starting"),
+        ({"phase": Phase.LIVE}, "live"),
+        ({"phase": Phase.WAITING_FOR_TEXT}, "asleep; the next message wakes it"),
+        ({"phase": Phase.WAITING_FOR_TEXT, "wakes_in": 4}, "asleep; the next message wakes it (about 4 s)"),
+        ({"phase": Phase.STARTING, "is_waking": True}, "waking up"),
+        ({"phase": Phase.STARTING, "is_waking": True, "wakes_in": 4}, "waking up (about 4 s)"),
+    ],
+)
+def test_who_sleeps_and_who_wakes_up_is_told_with_the_time_that_usually_takes(
+    view: dict[str, object], words: str
+) -> None:
+    assert sentences.state(a_session_view(**view)) == words
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ CAPABILITIES = Capabilities(
     max_duration=3600.0,
     # $0.05 a second, by the duration of the stream (self-serve price).
     price_per_minute=Decimal(3),
+    billing_step=1.0,
 )
 
 

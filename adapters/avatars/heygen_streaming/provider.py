@@ -62,6 +62,8 @@ CAPABILITIES = Capabilities(
     max_duration=600.0,
     # 0.2 credits a minute; what a credit costs in dollars depends on the plan, so nobody knows.
     price_per_minute=None,
+    billing_step=1.0,
+    billing_minimum=30.0,
     qualities=("low", "medium", "high"),
     speeds=(0.5, 1.5),
     takes_language=True,

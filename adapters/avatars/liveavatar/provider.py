@@ -67,6 +67,8 @@ CAPABILITIES = Capabilities(
     max_duration=1200.0,
     # 2 credits a minute, at the dearest listed price of a credit, $0.12. Larger plans pay $0.19.
     price_per_minute=Decimal("0.24"),
+    # The first minute is held back at the start; each further one is charged as it begins.
+    billing_step=60.0,
     qualities=("low", "medium", "high", "very_high"),
     speeds=(0.8, 1.2),
     takes_language=True,

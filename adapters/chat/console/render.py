@@ -9,7 +9,7 @@ from bot.core.events import Notice, SessionChanged, SessionEvent, UtteranceChang
 from bot.core.models import Mode, UtteranceState
 from bot.core.ports import Clock
 from bot.core.views import Reply, SessionView
-from bot.sentences import PHASES, count, dollars
+from bot.sentences import count, dollars, state
 from bot.terminal import printable
 from bot.text import mask_spoilers
 
@@ -89,7 +89,7 @@ def status_line(view: SessionView | None, clock: Clock) -> str:
         return " no avatar here: /avatar start brings one · /help explains everything · Ctrl-D leaves "
     left = (view.ends_at - clock.now()).total_seconds()
     parts = [
-        PHASES[view.phase].partition(":")[0],
+        _in_short(state(view)),
         f"mode {view.mode}",
         f"{count(view.queue_length, 'message')} waiting",
         f"{countdown(left)} left",
@@ -97,6 +97,11 @@ def status_line(view: SessionView | None, clock: Clock) -> str:
     if view.price_per_minute:
         parts.append(f"{dollars(view.price_per_minute)}/min")
     return f" {' · '.join(parts)} "
+
+
+def _in_short(words: str) -> str:
+    """What a session is doing, without what to do about it."""
+    return words.partition(":")[0].partition(";")[0]
 
 
 def countdown(seconds: float) -> str:

@@ -76,7 +76,7 @@ def home_view(
 
 
 def _line(view: SessionView) -> str:
-    state = escape(sentences.PHASES[view.phase])
+    state = escape(sentences.state(view))
     return f"<#{view.channel.id}>: *{escape(view.avatar)}*, {state}, started by {escape(view.started_by_name)}"
 
 

@@ -6,7 +6,7 @@ const STATES = {
     text: "",
   },
   starting: {
-    icon: "starting", label: "Starting", title: "The avatar is waking up",
+    icon: "starting", label: "Starting", title: "The avatar is starting",
     text: "This takes a few seconds.",
   },
   live: {
@@ -14,8 +14,8 @@ const STATES = {
     text: "The picture comes in a moment.",
   },
   waiting_for_text: {
-    icon: "waiting", label: "Waiting for text", title: "Nothing to say right now",
-    text: "Write in the channel to wake the avatar.",
+    icon: "waiting", label: "Asleep", title: "The avatar is asleep",
+    text: "The next message wakes it.",
   },
   waiting_for_viewer: {
     icon: "viewer", label: "Waiting for a viewer", title: "The avatar is waiting for a viewer",
@@ -76,7 +76,15 @@ export function stateOf({ session, connection, closed, seat, room }) {
     if (name) return { name, ...STATES[name], ...(seat.place === "waiting" && { text: queueText(seat) }) };
   }
   const name = session && session.phase in STATES ? session.phase : "connecting";
-  return { name, ...STATES[name] };
+  return { name, ...STATES[name], ...sleepState(name, session) };
+}
+
+// A first start has a state of its own; waking is another word for starting again.
+function sleepState(name, session) {
+  const about = session?.wakes_in ? `about ${session.wakes_in} s` : "";
+  if (name === "waiting_for_text") return about && { text: `The next message wakes it (${about}).` };
+  if (name !== "starting" || !session.waking) return {};
+  return { label: "Waking up", title: "The avatar is waking up", text: `This takes ${about || "a few seconds"}.` };
 }
 
 function roomState(session, seat, room) {

@@ -97,7 +97,7 @@ async def test_status_line_counts_down() -> None:
 
 def test_status_line_names_no_price_where_nothing_is_open() -> None:
     idle = replace(VIEW, phase=Phase.WAITING_FOR_TEXT, queue_length=0, price_per_minute=None)
-    assert status_line(idle, ManualClock(NOON)) == " waiting for text · mode repeat · no messages waiting · 10:00 left "
+    assert status_line(idle, ManualClock(NOON)) == " asleep · mode repeat · no messages waiting · 10:00 left "
 
 
 def test_status_line_without_an_avatar_says_how_to_get_one() -> None:

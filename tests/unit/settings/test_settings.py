@@ -20,6 +20,7 @@ from bot.settings import (
     variables,
     web_secret,
 )
+from bot.wiring import options_from
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +146,12 @@ def test_line_of_the_env_file_that_is_no_assignment_is_named(tmp_path: Path) -> 
 SECONDS = "it must be a number of seconds, at least 5 (and at most 604800, a week)."
 URL = "it must be an address that starts with http:// or https://."
 
+LINGER = "it must be a number of seconds from 0 to 604800, a week; empty keeps a stream as long as its session."
+
 BAD = [
+    ("STREAM_LINGER", "-1", f'STREAM_LINGER is "-1": {LINGER}'),
+    ("STREAM_LINGER", "a while", f'STREAM_LINGER is "a while": {LINGER}'),
+    ("STREAM_LINGER", "inf", f'STREAM_LINGER is "inf": {LINGER}'),
     ("SESSION_IDLE_TIMEOUT", "soon", f'SESSION_IDLE_TIMEOUT is "soon": {SECONDS}'),
     ("SESSION_IDLE_TIMEOUT", "4.9", f'SESSION_IDLE_TIMEOUT is "4.9": {SECONDS}'),
     ("SESSION_MAX_DURATION", "inf", f'SESSION_MAX_DURATION is "inf": {SECONDS}'),
@@ -210,6 +216,14 @@ def test_error_carries_no_other_error_with_the_value_in_it(monkeypatch: pytest.M
     assert "too short" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(("value", "linger"), [("", None), ("0", 0.0), ("2.5", 2.5)])
+def test_a_silent_stream_is_kept_for_its_linger_which_may_be_no_time_at_all(
+    monkeypatch: pytest.MonkeyPatch, value: str, linger: float | None
+) -> None:
+    monkeypatch.setenv("STREAM_LINGER", value)
+    assert options_from(load(None)).policy.stream_linger == linger
 
 
 def test_warning_must_come_before_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,5 +22,6 @@ def capabilities(**fields: Any) -> Capabilities:
         "idle_limit": (30.0, 300.0),
         "max_duration": 1200.0,
         "price_per_minute": Decimal("0.10"),
+        "billing_step": 1.0,
     }
     return Capabilities(**(plausible | fields))

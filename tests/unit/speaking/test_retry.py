@@ -14,7 +14,7 @@ from bot.core.errors import (
     Transient,
 )
 from bot.core.models import UtteranceState
-from bot.speaking.retry import BACKOFF, MAX_RATE_LIMIT_WAIT, GiveUp, RetryAfter, decide
+from bot.speaking.retry import BACKOFF, CLOSING_POLL_INTERVAL, MAX_RATE_LIMIT_WAIT, GiveUp, RetryAfter, decide
 
 ENOUGH = len(BACKOFF)
 
@@ -58,6 +58,17 @@ def test_a_missing_viewer_is_waited_for_as_long_as_the_session_lives() -> None:
     assert isinstance(verdict, RetryAfter)
     assert verdict.waits_for_viewer
     assert not verdict.counts
+
+
+@pytest.mark.parametrize("attempts", [0, ENOUGH, 1000])
+def test_a_full_account_is_waited_for_while_an_earlier_stream_of_ours_may_be_what_fills_it(attempts: int) -> None:
+    verdict = decide(ConcurrencyReached(""), attempts, is_open=False, is_closing=True)
+    assert verdict == RetryAfter(CLOSING_POLL_INTERVAL, counts=False)
+
+
+def test_no_other_trouble_is_waited_for_longer_because_a_stream_is_being_closed() -> None:
+    for error in (StreamGone(""), RateLimited("", retry_after=0), Invalid("", parameter="text")):
+        assert decide(error, ENOUGH, is_open=False, is_closing=True) == GiveUp(UtteranceState.FAILED)
 
 
 @pytest.mark.parametrize("error", [Invalid("", parameter="text"), QuotaExhausted("")])

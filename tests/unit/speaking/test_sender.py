@@ -36,7 +36,13 @@ class Speaker:
         self.opened_with: list[InitialText | None] = []
         announcer = Announcer(session.id, session.channel, services.event_bus)
         self.stream = SessionStream(
-            session.id, services.provider, services.store, services.closer, services.clock, announcer
+            session.id,
+            services.provider,
+            services.store,
+            services.closer,
+            services.clock,
+            announcer,
+            services.opening_times,
         )
         self.sender = SpeechSender(services.provider, self.stream, self._open_stream)
 

@@ -73,6 +73,8 @@ async def test_a_viewer_gets_the_whole_session_first_and_nothing_that_is_not_the
             "ends_at": watching.view.ends_at.timestamp(),
             "hls_url": "https://media.example/a.m3u8",
             "has_room": False,
+            "waking": False,
+            "wakes_in": None,
             "ended": None,
         }
 
