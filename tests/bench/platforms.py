@@ -93,6 +93,10 @@ class LocalDiscord:
         await self._fake.until(lambda: self._fake.connected)
 
     async def start(self, channel: int) -> Any:
+        commands, guild = self._fake.interactions.commands, self._channels[channel].guild
+        assert guild is not None
+        # The bot registers them once it is connected.
+        await self._fake.until(lambda: commands.all(None) or commands.all(guild.id))
         return await self._fake.slash(self._channels[channel], self._ana, "avatar start", anyway=True)
 
     async def write(self, channel: int, text: str) -> Any:
