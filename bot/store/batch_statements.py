@@ -1,6 +1,6 @@
 """The two writes that every message needs, for many sessions at once: with one statement for each table.
 
-Plain functions over a connection: no transaction begins or ends here. `bot.store.writer` runs them for all who wait,
+Plain functions over the driver: no transaction begins or ends here. `bot.store.writer` runs them for all who wait,
 and `bot.store.utterances` hands over what they take.
 """
 
@@ -10,10 +10,9 @@ from datetime import datetime
 from functools import cache
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from bot.core.models import Utterance, UtteranceState
-from bot.store.driver import DriverStatement
+from bot.store.driver import Driver, DriverStatement
 from bot.store.rows import utterance_row
 from bot.store.tables import processed_events, utterance_is_unfinished, utterances
 from bot.store.upsert import insert_into
@@ -39,10 +38,10 @@ class AcceptedMessage:
     seen_at: datetime
 
 
-def accept_many(connection: Connection, acceptances: Sequence[AcceptedMessage]) -> list[bool]:
+def accept_many(driver: Driver, acceptances: Sequence[AcceptedMessage]) -> list[bool]:
     """Record every key, and insert the utterances of those whose keys are all new; the first with a key wins."""
     seen_at = {key: acceptance.seen_at for acceptance in reversed(acceptances) for key in acceptance.keys}
-    new = _record_keys(connection, seen_at)
+    new = _record_keys(driver, seen_at)
     verdicts = []
     for acceptance in acceptances:
         verdicts.append(new.issuperset(acceptance.keys))
@@ -53,11 +52,11 @@ def accept_many(connection: Connection, acceptances: Sequence[AcceptedMessage]) 
         if accepted and acceptance.utterance is not None
     ]
     if rows:
-        _INSERT_UTTERANCES.execute_many(connection, rows)
+        _INSERT_UTTERANCES.execute_many(driver, rows)
     return verdicts
 
 
-def _record_keys(connection: Connection, seen_at: dict[str, datetime]) -> set[str]:
+def _record_keys(driver: Driver, seen_at: dict[str, datetime]) -> set[str]:
     """Insert the keys that are not there yet and return them."""
     if not seen_at:
         return set()
@@ -68,7 +67,7 @@ def _record_keys(connection: Connection, seen_at: dict[str, datetime]) -> set[st
     parameters: dict[str, object] = {}
     for number, key in enumerate(keys):
         parameters |= {f"key{number}": key, f"seen_at{number}": seen_at[key]}
-    return set(_insert_new_keys(connection.dialect.name, len(keys)).fetch(connection, parameters))
+    return set(_insert_new_keys(driver.dialect.name, len(keys)).fetch(driver, parameters))
 
 
 @cache
@@ -90,7 +89,7 @@ class Advance:
     moment: datetime
 
 
-def advance_many(connection: Connection, advances: Sequence[Advance]) -> None:
+def advance_many(driver: Driver, advances: Sequence[Advance]) -> None:
     """Move each utterance, in this order; a final state gets its moment as its end."""
     rows = [
         {
@@ -101,4 +100,4 @@ def advance_many(connection: Connection, advances: Sequence[Advance]) -> None:
         }
         for advance in advances
     ]
-    _ADVANCE.execute_many(connection, rows)
+    _ADVANCE.execute_many(driver, rows)

@@ -1,13 +1,14 @@
 """Statements that every message needs, sent straight to the driver of SQLite, inside SQLAlchemy's transaction.
 
 SQLAlchemy sends a statement to aiosqlite in four steps (make a cursor, execute, fetch, close), each a hop to the thread
-of aiosqlite, after it has turned the statement into text. Here the text is made once, and a statement is one hop. On
-PostgreSQL the same text goes through SQLAlchemy: there a statement is one trip to the server in any case.
+of aiosqlite, after it has turned the statement into text. Here the text is made once, and all statements of a piece of
+work are one hop: the work itself runs in that thread, so it is plain and short. On PostgreSQL the same text goes
+through SQLAlchemy: there a statement is one trip to the server in any case.
 """
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import aiosqlite
 import sqlalchemy as sa
@@ -28,22 +29,15 @@ class DriverStatement:
         self._statement = statement
         self._texts: dict[str, tuple[str, list[_Parameter]]] = {}
 
-    def execute_many(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    def execute_many(self, driver: "Driver", rows: Sequence[Mapping[str, object]]) -> None:
         """Execute it for each of the rows, in their order."""
-        text, parameters = self._text(connection.dialect)
-        values = [_values(row, parameters) for row in rows]
-        if connection.dialect.name == "sqlite":
-            on_driver(connection, lambda driver: driver.executemany(text, values))
-        else:
-            connection.exec_driver_sql(text, values)
+        text, parameters = self._text(driver.dialect)
+        driver.execute_many(text, [_values(row, parameters) for row in rows])
 
-    def fetch(self, connection: Connection, row: Mapping[str, object]) -> list[Any]:
+    def fetch(self, driver: "Driver", row: Mapping[str, object]) -> list[Any]:
         """Execute it once and return the first column of what it returns."""
-        text, parameters = self._text(connection.dialect)
-        values = _values(row, parameters)
-        if connection.dialect.name == "sqlite":
-            return [first for first, *_ in on_driver(connection, lambda driver: driver.execute_fetchall(text, values))]
-        return list(connection.exec_driver_sql(text, values).scalars())
+        text, parameters = self._text(driver.dialect)
+        return driver.fetch(text, _values(row, parameters))
 
     def _text(self, dialect: Dialect) -> tuple[str, list[_Parameter]]:
         if dialect.name not in self._texts:
@@ -58,6 +52,58 @@ class DriverStatement:
 
 def _values(row: Mapping[str, object], parameters: Sequence[_Parameter]) -> tuple[Any, ...]:
     return tuple(row[name] if convert is None else convert(row[name]) for name, convert in parameters)
+
+
+class Driver(Protocol):
+    """What a `DriverStatement` is sent to."""
+
+    dialect: Dialect
+
+    def execute_many(self, text: str, rows: list[tuple[Any, ...]]) -> None:
+        """Execute a statement for each of the rows."""
+
+    def fetch(self, text: str, row: tuple[Any, ...]) -> list[Any]:
+        """Execute a statement and return the first column of what it returns."""
+
+
+class _Sqlite:
+    """SQLite itself, for use in the thread of aiosqlite."""
+
+    def __init__(self, dialect: Dialect, sqlite: sqlite3.Connection) -> None:
+        self.dialect = dialect
+        self._sqlite = sqlite
+
+    def execute_many(self, text: str, rows: list[tuple[Any, ...]]) -> None:
+        self._sqlite.executemany(text, rows)
+
+    def fetch(self, text: str, row: tuple[Any, ...]) -> list[Any]:
+        return [first for first, *_ in self._sqlite.execute(text, row).fetchall()]
+
+
+class _ThroughSqlAlchemy:
+    def __init__(self, connection: Connection) -> None:
+        self.dialect = connection.dialect
+        self._connection = connection
+
+    def execute_many(self, text: str, rows: list[tuple[Any, ...]]) -> None:
+        self._connection.exec_driver_sql(text, rows)
+
+    def fetch(self, text: str, row: tuple[Any, ...]) -> list[Any]:
+        return list(self._connection.exec_driver_sql(text, row).scalars())
+
+
+def with_driver(connection: Connection, work: Callable[[Driver], T]) -> T:
+    """Do `work` with the driver, within the transaction of the connection; on SQLite in one hop to its thread. Raises
+    what `on_driver` raises, and what `work` does."""
+    if connection.dialect.name != "sqlite":
+        return work(_ThroughSqlAlchemy(connection))
+
+    async def hop(driver: aiosqlite.Connection) -> T:
+        # aiosqlite offers no public way to call a function in its thread.
+        call_in_thread = cast("Callable[..., Awaitable[T]]", driver._execute)  # noqa: SLF001
+        return await call_in_thread(work, _Sqlite(connection.dialect, driver._conn))  # noqa: SLF001
+
+    return on_driver(connection, hop)
 
 
 def on_driver(connection: Connection, call: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:

@@ -26,6 +26,7 @@ from bot.core.ports import Clock, Timer
 from bot.core.unexpected import report_unexpected
 from bot.store.batch_statements import AcceptedMessage, Advance, accept_many, advance_many
 from bot.store.connections import Begin, Work
+from bot.store.driver import Driver, with_driver
 from bot.store.errors import CLOSED
 
 MAX_BATCH_SIZE = 512
@@ -197,16 +198,16 @@ def write_all(connection: Connection, writes: Sequence[Write]) -> list[Any]:
         if is_alone:
             results += [work(connection) for work in run if callable(work)]
         else:
-            results += _write_together(connection, list(run))
+            results += with_driver(connection, partial(_write_together, writes=list(run)))
     return results
 
 
-def _write_together(connection: Connection, writes: Sequence[Write]) -> list[bool | None]:
+def _write_together(driver: Driver, writes: Sequence[Write]) -> list[bool | None]:
     messages = [write for write in writes if isinstance(write, AcceptedMessage)]
     advances = [write for write in writes if isinstance(write, Advance)]
-    verdicts = iter(accept_many(connection, messages))
+    verdicts = iter(accept_many(driver, messages))
     if advances:
-        advance_many(connection, advances)
+        advance_many(driver, advances)
     return [next(verdicts) if isinstance(write, AcceptedMessage) else None for write in writes]
 
 

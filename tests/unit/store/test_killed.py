@@ -151,7 +151,7 @@ def test_nothing_of_a_transaction_that_was_under_way_is_there_after_a_kill(tmp_p
         async with await Store.open(url, ManualClock()) as store:
             (session,) = await store.sessions.all_open()
             # Its key was not taken either: the platform delivers the message again.
-            assert await store.utterances.accept(["after"], an_utterance(session, text="again"))
+            assert await store.utterances.accept(["after"], an_utterance(session, id="again", text="again"))
             return [utterance.text for utterance in (await store.utterances.queued([session.id]))[session.id]]
 
     assert sorted(asyncio.run(go_on())) == ["again", "before"]
