@@ -40,15 +40,23 @@ class SpeechSender:
         self._open_stream = open_stream
         self._speed = speed or self._capabilities.speed
 
+    async def open_stream(self) -> None:
+        """See to it that there is a stream, unless it takes words to open one. It takes some seconds, in which a text
+        is only waiting. Raises `ProviderError` and `StoreError`."""
+        if self._stream.upstream_id is None and not self._capabilities.requires_initial_text:
+            await self._open_stream(None)
+
     async def say(self, item: SpeechItem) -> float:
-        """Hand the next piece of an item to the provider. Returns how long it is expected to be spoken, seconds.
+        """Hand the next piece of an item to the provider, after `open_stream`; where it takes words to open a stream, it
+        is opened with them. Returns how long the piece is expected to be spoken, seconds.
 
         Raises `ProviderError` if the provider did not take it, and `StoreError` from opening a stream. An item whose
         call was left without an answer, because its caller was cancelled, stays `in_flight`.
         """
         text = item.chunks[0]
         try:
-            if self._stream.upstream_id is None and await self._open_with(item, text):
+            if self._stream.upstream_id is None and self._capabilities.requires_initial_text:
+                await self._open_with(item, text)
                 return self._estimate(text)
             if (upstream_id := self._stream.upstream_id) is None:
                 raise StreamGone("the stream ended while it was being opened")
@@ -91,15 +99,11 @@ class SpeechSender:
         except StreamGone as error:
             await self._stream.mark_ended(str(error))
 
-    async def _open_with(self, item: SpeechItem, text: str) -> bool:
-        """Open the next stream. Whether it was created with the text, so that this is said already."""
-        if not self._capabilities.requires_initial_text:
-            await self._open_stream(None)
-            return False
+    async def _open_with(self, item: SpeechItem, text: str) -> None:
+        """Open the next stream, which is created with the text, so that this is said already."""
         item.in_flight = True
         await self._open_stream(InitialText(item.utterance.id, text, more=not item.is_last_chunk))
         item.in_flight = False
-        return True
 
     def _estimate(self, text: str) -> float:
         return estimate_duration(text) / self._speed

@@ -231,7 +231,9 @@ class Speaker:
 
     def may_begin_at_once(self, mode: Mode) -> bool:
         """Whether nothing is before an utterance that is taken now: no other one, no pause after an attempt, no answer
-        that has to be written first, no voice that could not be cut."""
+        that has to be written first, no voice that could not be cut, no stream that is to be opened without it."""
+        if self._stream.current is None and not self._capabilities.requires_initial_text:
+            return False
         is_free = self.current is None and not (self.queue or self._arrived or self._backing_off or self.is_talking_on)
         return is_free and not self._chunker.needs_answer(mode)
 
@@ -271,9 +273,10 @@ class Speaker:
 
     async def _send(self, item: SpeechItem) -> bool:
         """Hand one piece to the provider. False if the loop has to wait before it goes on."""
-        if not item.sent:
-            await self._states.advance(item, UtteranceState.SENDING)
         try:
+            await self._sender.open_stream()
+            if not item.sent:
+                await self._states.advance(item, UtteranceState.SENDING)
             seconds = await self._sender.say(item)
         except (AuthenticationFailed, QuotaExhausted, Sunset):
             raise

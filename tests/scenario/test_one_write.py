@@ -15,7 +15,7 @@ from bot.relay import Message
 from bot.sessions.session import AvatarSession
 from bot.store import tables
 from bot.store.writer import MAX_DELAY
-from tests.harness.bot import ANA, CHANNEL, PROVIDERS, BotHarness
+from tests.harness.bot import ANA, CHANNEL, PROVIDERS, BotHarness, with_policy
 
 QUEUED, SENDING = UtteranceState.QUEUED, UtteranceState.SENDING
 SPOKEN, DROPPED, UNKNOWN = UtteranceState.SPOKEN, UtteranceState.DROPPED, UtteranceState.UNKNOWN
@@ -188,6 +188,26 @@ async def test_a_stream_is_opened_for_it_after_its_row(tmp_path: Path) -> None:
         assert await states(world) == {"hello again": SENDING}
         await world.rest()
         assert "creating" in [row.state for row in await world.rows(tables.streams)]
+
+
+@pytest.mark.parametrize("provider", ["heygen-streaming", "liveavatar"])
+async def test_what_waits_for_a_stream_to_be_opened_is_said_after_a_crash(provider: str, tmp_path: Path) -> None:
+    """On the providers whose streams are opened without words: it takes seconds, and nobody was given the text."""
+    async with BotHarness(tmp_path, provider, policy=with_policy(stream_linger=0.0)) as world:
+        await world.start()
+        await world.pass_time(70)
+        assert world.open_streams == []
+        world.simulator.faults.add(Effect.HANG, method="POST", path="/v1/*", times=None)
+        await write(world, "hello again")
+        await world.rest()
+        assert "creating" in [row.state for row in await world.rows(tables.streams)]
+        assert await states(world) == {"hello again": QUEUED}
+        await world.crash()
+        world.simulator.faults.clear()
+        await world.boot()
+        assert world.recovery.unknown_utterances == 0
+        await world.until(lambda: world.ended_as("hello again", SPOKEN))
+        assert world.heard == ["hello again"]
 
 
 # --- what keeps its turn from coming ----------------------------------------------------------------------------------

@@ -63,10 +63,14 @@ class Speaker:
         line.chunks.extend(pieces)
         return line
 
+    async def hand_over(self, line: SpeechItem) -> float:
+        await self.sender.open_stream()
+        return await self.sender.say(line)
+
     async def say(self, line: SpeechItem) -> float:
         """Have the next piece said, as soon as somebody watches."""
         while True:
-            saying = asyncio.create_task(self.sender.say(line))
+            saying = asyncio.create_task(self.hand_over(line))
             await self.world.until(saying.done)
             try:
                 return await saying
@@ -113,7 +117,7 @@ async def test_a_piece_that_was_refused_is_no_longer_in_flight(speaker: Speaker)
 async def test_a_piece_whose_answer_nobody_waited_for_stays_in_flight(speaker: Speaker) -> None:
     speaker.world.simulator.faults.add(effect=Effect.HANG, **TASK)
     line = speaker.line("Good morning.")
-    saying = asyncio.create_task(speaker.sender.say(line))
+    saying = asyncio.create_task(speaker.hand_over(line))
     await speaker.world.until(lambda: line.in_flight)
     await cancel_and_wait(saying)
     assert line.in_flight
