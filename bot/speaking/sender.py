@@ -47,8 +47,8 @@ class SpeechSender:
             await self._open_stream(None)
 
     async def say(self, item: SpeechItem) -> float:
-        """Hand the next piece of an item to the provider, after `open_stream`; where it takes words to open a stream, it
-        is opened with them. Returns how long the piece is expected to be spoken, seconds.
+        """Hand the next piece of an item to the provider, after `open_stream`; where it takes words to open a stream,
+        it is opened with them. Returns how long the piece is expected to be spoken, seconds.
 
         Raises `ProviderError` if the provider did not take it, and `StoreError` from opening a stream. An item whose
         call was left without an answer, because its caller was cancelled, stays `in_flight`.
