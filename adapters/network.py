@@ -63,6 +63,11 @@ def http_client(
     timeout: httpx.Timeout, limits: httpx.Limits, transport: httpx.AsyncBaseTransport | None = None
 ) -> httpx.AsyncClient:
     """A client of httpx over aiohttp; `transport` replaces the network in tests of single answers."""
+    return httpx.AsyncClient(transport=transport or http_transport(limits), timeout=timeout, trust_env=False)
+
+
+def http_transport(limits: httpx.Limits) -> httpx.AsyncBaseTransport:
+    """The connections alone, for whoever needs nothing of a client: no cookies, redirects or logins."""
 
     def connect() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -71,8 +76,7 @@ def http_client(
             )
         )
 
-    over_aiohttp = transport or AiohttpTransport(verify=trust(), client=connect)
-    return httpx.AsyncClient(transport=over_aiohttp, timeout=timeout, trust_env=False)
+    return AiohttpTransport(verify=trust(), client=connect)
 
 
 def trouble_of(error: BaseException) -> Trouble:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 import sqlalchemy as sa
 import stamina
 from pydantic import SecretStr
@@ -243,7 +244,7 @@ class BotHarness:
         connection._send = self.crash_injector.guard(
             connection._send, Transient("the bot has crashed", may_have_taken_effect=False)
         )
-        self._client = connection._client
+        self._connection = connection
 
     def _wrap_begin(self, begin: Begin) -> Begin:
         """Put what a crash cuts, and what a full disk does, between the bot and its database."""
@@ -265,7 +266,7 @@ class BotHarness:
 
     def lose_patience(self) -> None:
         """Let the provider's client wait half a second of the machine's time for an answer instead of 30."""
-        self._client.timeout = 0.5
+        self._connection.timeout = httpx.Timeout(0.5)
 
     async def crash(self) -> None:
         """End the bot in this instant: no session is closed, no row is settled."""
