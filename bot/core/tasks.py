@@ -11,6 +11,10 @@ from typing import Any
 from bot.core.ports import Clock, Timer
 from bot.core.unexpected import report_unexpected
 
+ROUNDING = 0.001
+"""Seconds a timer may ring early: adding and subtracting floats is not exact, and a look must not follow itself at
+once."""
+
 
 class NamedTimers:
     """The timers of one owner, who stops them when it ends."""

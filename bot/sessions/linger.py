@@ -12,6 +12,7 @@ import structlog
 
 from bot.core.mailbox import Mailbox
 from bot.core.ports import Capabilities
+from bot.core.tasks import ROUNDING
 from bot.services import Services
 from bot.sessions.stream_listener import StreamListener
 from bot.speaking.speaker import Speaker
@@ -22,9 +23,6 @@ log = structlog.get_logger(__name__)
 CLOSE_MARGIN = 2.0
 """Seconds before the end of what is paid for at which a stream is let go. Closing it is a call over the network, which
 is repeated after half a second at most where it fails; a step that has begun is paid for."""
-
-ROUNDING = 0.001
-"""Seconds a timer may ring early: adding and subtracting floats is not exact."""
 
 LOOK_AGAIN = 1.0
 """Seconds until the next look while the row of a message is being written: it may turn out not to be one."""

@@ -9,17 +9,13 @@ from functools import partial
 from bot.announcer import Announcer
 from bot.core.models import EndReason
 from bot.core.policy import SessionPolicy, keep_alive_every
-from bot.core.tasks import NamedTimers
+from bot.core.tasks import ROUNDING, NamedTimers
 from bot.sentences import NOBODY_WATCHED
 from bot.services import Services
 from bot.sessions.stop import StopScope
 from bot.sessions.stream_listener import StreamListener
 from bot.speaking.speaker import Speaker
 from bot.streams.streams import SessionStream
-
-ROUNDING = 0.001
-"""Seconds a timer may ring early: adding and subtracting floats is not exact, and a look must not follow itself at
-once."""
 
 VIEWER_POLL_INTERVAL = 5.0
 """Seconds between looks at whether somebody watches."""

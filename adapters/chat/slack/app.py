@@ -38,10 +38,11 @@ class App(AsyncApp):
         self, body: str | dict[str, Any], headers: Mapping[str, str], *, mode: str = "http"
     ) -> BoltResponse:
         """Answer what came from Slack; `headers` have lower-case names. Raises nothing."""
-        # The body of a request over HTTP has been read once, and is JSON or a form.
-        parsed = json.loads(body) if isinstance(body, str) and body.startswith("{") else body
-        payload = parsed if isinstance(parsed, dict) else {}
+        payload: dict[str, Any] = {}
         try:
+            # Over HTTP it is text: JSON, or a form.
+            parsed = json.loads(body) if isinstance(body, str) and body.startswith("{") else body
+            payload = parsed if isinstance(parsed, dict) else {}
             if payload.get("type") == "event_callback" and payload.get("event", {}).get("type") in MESSAGES:
                 await self.take_message(payload, delivery_of(payload, headers))
                 return BoltResponse(status=200)
