@@ -225,7 +225,7 @@ class SlackAdapter:
         )
 
     async def _answer_envelope(self, envelope: dict[str, Any]) -> dict[str, Any] | None:
-        """Hand a Socket Mode envelope to bolt, and return what it is acknowledged with; None if it is not."""
+        """Hand a Socket Mode envelope to the app, and return what it is acknowledged with; None if it is not."""
         payload = envelope.get("payload")
         if not isinstance(payload, dict) or not is_slacks(payload):
             log.warning("Slack sent something that cannot be read", kind=str(envelope.get("type")))
