@@ -4,6 +4,8 @@ people hear of their words that it leaves unsaid.
 Publishes on the event bus and decides only what is news. The sentences are from `bot.sentences`.
 """
 
+from collections.abc import Sequence
+
 import structlog
 
 from bot import sentences
@@ -31,12 +33,8 @@ class Announcer:
         self._promises = UnsaidPromises()
         self._shown: SessionView | None = None
         self._is_silent = False
+        self._was_asked_to_watch = False
         self.is_closing = False
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether anybody has the watch page open."""
-        return self._event_bus.subscriber_count(self._session_id) > 0
 
     def fall_silent(self) -> None:
         """The channel reads nothing any more, not even a goodbye: it may have been closed on purpose, and on Discord
@@ -85,11 +83,35 @@ class Announcer:
     def show(self, view: SessionView) -> None:
         """Publish what may be shown of the session, where it is different now."""
         if view != self._shown:
-            waits_now = view.phase is Phase.WAITING_FOR_VIEWER
-            if waits_now and (self._shown is None or self._shown.phase is not view.phase):
-                self.announce(Reply(sentences.waiting_for_viewer(), link=view.watch_url), NoticeKind.WAITING)
+            is_news = self._shown is None or self._shown.phase is not view.phase
+            if view.phase is Phase.WAITING_FOR_VIEWER and is_news:
+                self._ask_for_viewer(view)
+            self._was_asked_to_watch &= view.needs_viewer
             self._shown = view
             self._event_bus.publish(SessionChanged(view))
+
+    def _ask_for_viewer(self, view: SessionView) -> None:
+        """Where nobody watches at all, no panel that may be far above is enough; but people who write among themselves
+        are asked once."""
+        reply = Reply(sentences.waiting_for_viewer(), link=view.watch_url)
+        if not view.needs_viewer:
+            self.announce(reply, NoticeKind.WAITING)
+        elif not self._was_asked_to_watch:
+            self._was_asked_to_watch = True
+            self.announce(reply, NoticeKind.WARNING)
+
+    def tell_waited_in_vain(self, utterances: Sequence[Utterance], seconds: float, *, is_first: bool) -> None:
+        """Tell of messages that are dropped, since they could not be said for so long: each who used a command, and the
+        channel where `is_first`, as it reads the same of the next ones on their marks."""
+        people = self._promises.take_expired(utterances, seconds)
+        if people:
+            self._event_bus.publish(
+                LeftUnsaid(self._channel, self._session_id, people, may_tell_channel=not self._is_silent)
+            )
+        if is_first:
+            names = list(dict.fromkeys(utterance.author_name for utterance in utterances))
+            text = sentences.waited_in_vain(names, seconds)
+            self.announce(Reply(text, link=self._shown.watch_url if self._shown else None), NoticeKind.TROUBLE)
 
     def announce_end(self, view: SessionView, sentence: str) -> None:
         """Publish that the session is over, and how it ended."""

@@ -89,7 +89,8 @@ class Application:
             # What it opens has nothing to do with the real service behind the same client, and ends with this process.
             provider.name = SIMULATOR
         chat_model = await self._enter_chat_model(settings)
-        options = options_from(settings)
+        has_watch_page = settings.web.public_url is not None or self._is_demo_page(settings)
+        options = options_from(settings, provider.capabilities, has_watch_page=has_watch_page)
         self._links = SignedWatchLinks(
             web_secret(settings),
             settings.web.public_url,
@@ -199,6 +200,7 @@ class Application:
         server = WebServer(
             self._core.sessions,
             self._core.services.event_bus,
+            self._core.services.audiences,
             self._links,
             self._clock,
             host=settings.web.host,
@@ -219,7 +221,7 @@ class Application:
                 explain_bind_error(error, host=("WEB_HOST", web.host), port=("WEB_PORT", web.port))
             ) from error
         self._stack.push_async_callback(server.stop)
-        if self._links.public_url is None and self.simulator is not None and is_loopback(settings.web.host):
+        if self._links.public_url is None and self._is_demo_page(settings):
             self._links.public_url = local
         if self._links.public_url is None:
             self._echo(
@@ -228,6 +230,10 @@ class Application:
             )
         else:
             self._echo(f"Web: watch links begin with {self._links.public_url}, served at {local}.")
+
+    def _is_demo_page(self, settings: Settings) -> bool:
+        """Whether whoever runs the bot is who watches: a simulated avatar, on this machine."""
+        return self.simulator is not None and is_loopback(settings.web.host)
 
     def _failing_parts(self) -> dict[str, str]:
         """Parts that are not told of while they work. Without the catalogue everything works but the choice."""

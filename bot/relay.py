@@ -17,6 +17,7 @@ from bot.core import ids
 from bot.core.errors import Refused
 from bot.core.models import Actor, Channel, Mode, Role, Utterance, UtteranceState
 from bot.core.ports import Clock
+from bot.core.views import Reply
 from bot.sessions.registry import SessionRegistry
 from bot.sessions.session import AvatarSession
 from bot.settings import RelayMode
@@ -61,7 +62,7 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What became of a message. `utterance` is None if it was ignored; `ahead` counts what is said before it; `wakes`
-    says that the avatar has to wake up for it.
+    says that the avatar has to wake up for it, and `waits_for_viewer` that it says it as soon as somebody opens `link`.
 
     is_missed: its author, who did not address the avatar, would expect to hear it, so a mark may say that it was not
     taken.
@@ -71,8 +72,16 @@ class Receipt:
     ahead: int = 0
     live_yet: bool = True
     wakes: bool = False
+    waits_for_viewer: bool = False
+    link: str | None = None
     ignored: str | None = None
     is_missed: bool = False
+
+    def reply(self) -> Reply:
+        """What its author reads of a message that was taken, where they read anything."""
+        if self.waits_for_viewer:
+            return Reply(sentences.QUEUED_FOR_VIEWER, link=self.link)
+        return Reply(sentences.queued(self.ahead, live_yet=self.live_yet, wakes=self.wakes))
 
 
 _NOT_MISSED = ("clean", "permission")
@@ -257,6 +266,8 @@ class Relay:
                 running.announcer.promise(utterance.id)
             ahead = running.speaker.waiting + (running.speaker.current is not None)
             running.speaker.enqueue(utterance)
+        if running.audience.is_missing:
+            return Receipt(utterance, ahead, waits_for_viewer=True, link=running.view().watch_url)
         return Receipt(utterance, ahead, running.is_live, wakes=running.is_asleep)
 
     def _remember(self, keys: tuple[str, ...]) -> None:

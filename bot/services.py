@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bot.core.audience import Audiences
 from bot.core.errors import Refused
 from bot.core.events import EventBus
 from bot.core.policy import SessionPolicy
@@ -22,6 +23,7 @@ class Services:
     store: Store
     closer: StreamCloser
     event_bus: EventBus
+    audiences: Audiences
     links: WatchLinks
     clock: Clock
     policy: SessionPolicy

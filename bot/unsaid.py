@@ -26,19 +26,40 @@ class UnsaidPromises:
 
     def settle(self, utterance: Utterance, *, is_left: bool) -> None:
         """An utterance has reached a final state. `is_left`: because nothing more is said in the session."""
-        # Of what an earlier process took only the row is known: what is no message of the channel was a command.
-        was_promised = utterance.id in self._made or utterance.message_id is None
+        was_promised = self._is_made(utterance)
         self._made.discard(utterance.id)
         if is_left and was_promised and utterance.state in (UtteranceState.DROPPED, UtteranceState.UNKNOWN):
             self._broken.append(utterance)
 
+    def take_expired(self, utterances: Iterable[Utterance], seconds: float) -> tuple[UnsaidWords, ...]:
+        """What everybody is told who had read that their words were taken, and whose words are among these: they have
+        waited for so many seconds and are about to be dropped."""
+        by_author = _by_author(utterance for utterance in utterances if self._is_made(utterance))
+        return tuple(
+            UnsaidWords(
+                author,
+                theirs[0].author_name,
+                Reply(sentences.dropped_unsaid([each.text for each in theirs], seconds), Visibility.PRIVATE),
+            )
+            for author, theirs in by_author.items()
+        )
+
     def take_broken(self) -> tuple[UnsaidWords, ...]:
         """What everybody concerned is told, each of them once; nothing is left to tell afterwards."""
-        by_author: dict[str, list[Utterance]] = {}
-        for utterance in self._broken:
-            by_author.setdefault(utterance.author, []).append(utterance)
+        by_author = _by_author(self._broken)
         self._broken.clear()
         return tuple(_words_for(author, utterances) for author, utterances in by_author.items())
+
+    def _is_made(self, utterance: Utterance) -> bool:
+        # Of what an earlier process took only the row is known: what is no message of the channel was a command.
+        return utterance.id in self._made or utterance.message_id is None
+
+
+def _by_author(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
+    by_author: dict[str, list[Utterance]] = {}
+    for utterance in utterances:
+        by_author.setdefault(utterance.author, []).append(utterance)
+    return by_author
 
 
 def tell_left(session: Session, utterances: Iterable[Utterance], state: UtteranceState, event_bus: EventBus) -> None:

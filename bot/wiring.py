@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from bot.access.permissions import AccessLists, Permissions
 from bot.access.quotas import Limits, Quotas, limits_of
 from bot.commands.router import CommandRouter
+from bot.core.audience import Audiences
+from bot.core.errors import SettingsError
 from bot.core.events import EventBus
 from bot.core.policy import SessionPolicy
-from bot.core.ports import AvatarProvider, ChatModel, Clock, WatchLinks
+from bot.core.ports import AvatarProvider, Capabilities, ChatModel, Clock, WatchLinks
 from bot.relay import Relay
 from bot.services import Services
 from bot.sessions.jobs import AUDIT_DAYS, PeriodicJobs
 from bot.sessions.registry import SessionRegistry
-from bot.settings import RelayMode, Settings
+from bot.settings import NeedsViewer, RelayMode, Settings
 from bot.store.store import Store
 from bot.streams.catalogue import Catalogue
 from bot.streams.opening_times import OpeningTimes
@@ -73,6 +75,7 @@ async def build_core(
         store,
         closer,
         EventBus(),
+        Audiences(clock, are_required=options.policy.needs_viewer),
         links,
         clock,
         options.policy,
@@ -100,8 +103,11 @@ async def build_core(
         await closer.stop()
 
 
-def options_from(settings: Settings) -> CoreOptions:
-    """What the operator decides, as the settings have it."""
+def options_from(settings: Settings, capabilities: Capabilities, *, has_watch_page: bool) -> CoreOptions:
+    """What the operator decides, as the settings have it, for a provider with these capabilities.
+
+    `has_watch_page`: links lead to our own page, so that it is known who watches. Raises `SettingsError`.
+    """
     avatar, session, access = settings.avatar, settings.session, settings.access
     policy = SessionPolicy(
         avatar=avatar.id,
@@ -114,9 +120,11 @@ def options_from(settings: Settings) -> CoreOptions:
         idle_warning=session.idle_warning,
         idle_ceiling=max(session.idle_ceiling, session.idle_timeout),
         unwatched_timeout=session.unwatched_timeout,
-        stream_linger=settings.stream.linger,
+        needs_viewer=_needs_viewer(session.needs_viewer, has_watch_page=has_watch_page),
+        stream_linger=capabilities.linger if settings.stream.linger is None else settings.stream.linger,
         max_duration=session.max_duration,
         queue_limit=settings.queue_limit,
+        queue_max_age=settings.queue_max_age,
         exclusive_key=avatar.key_exclusive,
     )
     lists = AccessLists(
@@ -136,3 +144,13 @@ def options_from(settings: Settings) -> CoreOptions:
         settings.limit.user_characters,
         settings.audit_days,
     )
+
+
+def _needs_viewer(choice: NeedsViewer, *, has_watch_page: bool) -> bool:
+    if choice is NeedsViewer.ALWAYS and not has_watch_page:
+        raise SettingsError(
+            "SESSION_NEEDS_VIEWER is always, but WEB_PUBLIC_URL is not set: watch links lead to the avatar service, so "
+            "nobody can be seen watching, and nothing would ever be said. Set WEB_PUBLIC_URL, or leave "
+            "SESSION_NEEDS_VIEWER empty."
+        )
+    return has_watch_page and choice is not NeedsViewer.NEVER

@@ -16,6 +16,7 @@ from aiohttp import ClientConnectionResetError, WSMsgType, web
 from adapters.web.links import SignedWatchLinks
 from adapters.web.lookup import SessionLookup
 from adapters.web.protocol import (
+    Attention,
     Close,
     CutMessage,
     Hello,
@@ -28,6 +29,7 @@ from adapters.web.protocol import (
     session_message,
 )
 from adapters.web.viewer import Viewer, ViewerRegistry
+from bot.core.audience import Audiences, Presence
 from bot.core.errors import LinkInvalid, StoreError
 from bot.core.events import EventBus, SessionChanged, SessionEvent, Subscription, UtteranceChanged, WordsSpoken
 from bot.core.models import UtteranceState
@@ -68,11 +70,18 @@ class _Connection:
     """One connected page."""
 
     def __init__(
-        self, feed: "LiveFeed", socket: web.WebSocketResponse, signed: str, nonce: str, view: SessionView
+        self,
+        feed: "LiveFeed",
+        socket: web.WebSocketResponse,
+        signed: str,
+        nonce: str,
+        view: SessionView,
+        presence: Presence,
     ) -> None:
         self._feed = feed
         self._socket = socket
         self._nonce = nonce
+        self._presence = presence
         self.signed = signed
         self._view = view
         self._sent: SessionMessage | None = None
@@ -124,10 +133,14 @@ class _Connection:
             message = parse_message(frame.data)
             if message is None:
                 return Close.MISBEHAVED
-            if not isinstance(message, Hello):
-                self.viewer.handle(message)
-            elif not await self._send_snapshot():
-                return Close.REVOKED
+            match message:
+                case Hello():
+                    if not await self._send_snapshot():
+                        return Close.REVOKED
+                case Attention():
+                    self._presence.attend(is_there=message.is_there)
+                case _:
+                    self.viewer.handle(message)
         return None
 
     async def heartbeat(self) -> Close | None:
@@ -171,12 +184,19 @@ class LiveFeed:
     """Everybody who watches, on this process."""
 
     def __init__(
-        self, lookup: SessionLookup, event_bus: EventBus, links: SignedWatchLinks, clock: Clock, seats: PageBridge
+        self,
+        lookup: SessionLookup,
+        event_bus: EventBus,
+        audiences: Audiences,
+        links: SignedWatchLinks,
+        clock: Clock,
+        seats: PageBridge,
     ) -> None:
         self.lookup = lookup
         self.clock = clock
         self.registry = ViewerRegistry(lookup, seats, clock)
         self._event_bus = event_bus
+        self._audiences = audiences
         self._links = links
         self._sockets: set[web.WebSocketResponse] = set()
         self._connections: set[_Connection] = set()
@@ -243,8 +263,9 @@ class LiveFeed:
         view = await self.lookup.view_by_link(nonce)
         if view is None:
             return Close.REVOKED
-        page = _Connection(self, socket, signed, nonce, view)
-        with self._event_bus.subscribe(view.session_id) as subscription:
+        audience = self._audiences.of(view.session_id)
+        with self._event_bus.subscribe(view.session_id) as subscription, audience.join() as presence:
+            page = _Connection(self, socket, signed, nonce, view, presence)
             self._connections.add(page)
             try:
                 parts = (page.send_changes(subscription), page.receive(), page.heartbeat(), page.viewer.run())

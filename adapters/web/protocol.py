@@ -45,6 +45,13 @@ class Identify(_ClientMessage):
     plays: bool
 
 
+class Attention(_ClientMessage):
+    """Says whether anybody can see or hear it: a page that is hidden, and silent, is shown to nobody."""
+
+    type: Literal["attention"]
+    is_there: bool
+
+
 class SeatAction(_ClientMessage):
     """Requests the seat; or, when somebody else has requested it, keeps it or gives it up."""
 
@@ -94,7 +101,16 @@ class DataReceived(_ClientMessage):
 
 
 ClientMessage = (
-    Hello | Identify | SeatAction | RequestAccess | AvatarPresence | Playing | Left | Published | DataReceived
+    Hello
+    | Identify
+    | Attention
+    | SeatAction
+    | RequestAccess
+    | AvatarPresence
+    | Playing
+    | Left
+    | Published
+    | DataReceived
 )
 _client_message = TypeAdapter[ClientMessage](Annotated[ClientMessage, Field(discriminator="type")])
 
@@ -158,6 +174,7 @@ class SessionMessage(_ServerMessage):
     has_room: bool
     waking: bool
     wakes_in: int | None
+    refused: bool
     ended: str | None
 
 
@@ -221,6 +238,7 @@ def session_message(view: SessionView, now: datetime) -> SessionMessage:
         has_room=joins_room(view),
         waking=view.is_waking,
         wakes_in=view.wakes_in,
+        refused=view.is_refused,
         # The page is not a chat: a command stands there without the marks of code.
         ended=view.ended.replace("`", "") if view.ended else None,
     )

@@ -21,6 +21,7 @@ from adapters.web.links import SignedWatchLinks
 from adapters.web.lookup import SessionLookup
 from adapters.web.pages import Pages
 from adapters.web.protocol import joins_room
+from bot.core.audience import Audiences
 from bot.core.errors import LinkInvalid, ProviderError, StoreError
 from bot.core.events import EventBus
 from bot.core.ports import Clock
@@ -56,6 +57,7 @@ class WebServer:
         self,
         lookup: SessionLookup,
         event_bus: EventBus,
+        audiences: Audiences,
         links: SignedWatchLinks,
         clock: Clock,
         *,
@@ -77,7 +79,7 @@ class WebServer:
         self._port = port
         self._assets = Assets()
         self._pages = Pages(self._assets.version)
-        self._feed = LiveFeed(lookup, event_bus, links, clock, seats or PageBridge())
+        self._feed = LiveFeed(lookup, event_bus, audiences, links, clock, seats or PageBridge())
         self._health = Health(readiness, registry)
         self._registry = registry
         self._requests = Counter(

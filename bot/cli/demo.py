@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bot.app import Application
 from bot.core.ports import Echo
 from bot.plugins import SIMULATED_CLIENT, console_chat
-from bot.settings import LogLevel, Settings, WebSettings
+from bot.settings import LogLevel, NeedsViewer, SessionSettings, Settings, WebSettings
 from bot.terminal import at_terminal
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def demo_settings(settings: Settings, folder: Path, provider: str = SIMULATED_CL
         "database_url": f"sqlite:///{folder / 'demo.sqlite3'}",
         "avatar": settings.avatar.model_copy(update={"provider": provider, "id": "", "voice_id": ""}),
         "web": _web(settings.web),
+        "session": settings.session if at_terminal() else _for_nobody(settings.session),
     }
     if "log_level" not in settings.model_fields_set:
         chosen["log_level"] = LogLevel.ERROR
@@ -55,6 +56,13 @@ def simulated() -> "SimulatorOptions":
     from bot.simulation import SimulatorOptions  # 4 MB, see there
 
     return SimulatorOptions(auto_viewer=not at_terminal())
+
+
+def _for_nobody(session: SessionSettings) -> SessionSettings:
+    """Without a terminal nobody opens a page: what is written is said all the same."""
+    if "needs_viewer" in session.model_fields_set:
+        return session
+    return session.model_copy(update={"needs_viewer": NeedsViewer.NEVER})
 
 
 def _web(web: WebSettings) -> WebSettings:

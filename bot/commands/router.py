@@ -67,6 +67,7 @@ class CommandRouter:
             _repeatable("queue", "show the queue", Role.VIEWER, self._queue),
             _repeatable("mode", "repeat what you write, or answer it", Role.HOST, self._mode, "repeat|chat"),
             _repeatable("idle", IDLE_SUMMARY, Role.HOST, self._idle, "SECONDS"),
+            _repeatable("wake", "wake it before you write, so that it answers at once", Role.SPEAKER, self._wake),
             _repeatable("keep", "keep it here although nobody writes", Role.SPEAKER, self._keep),
             _repeatable("status", "show how it is doing", Role.VIEWER, self._status),
             _repeatable("watch", "get the watch link", Role.VIEWER, self._watch),
@@ -145,7 +146,10 @@ class CommandRouter:
         running = self._sessions.with_id(session.id)
         policy = running.policy if running else services.policy
         price = services.provider.capabilities.price_per_minute
-        return Reply(sentences.starting(price, policy.idle_timeout, policy.max_duration), link=link)
+        text = sentences.starting(
+            price, policy.idle_timeout, policy.max_duration, needs_viewer=services.policy.needs_viewer
+        )
+        return Reply(text, link=link)
 
     async def _stop(self, ctx: CommandContext) -> Reply:
         running = self._running(ctx)
@@ -176,9 +180,7 @@ class CommandRouter:
         )
         if receipt.ignored is not None:
             return None
-        return Reply(
-            sentences.queued(receipt.ahead, live_yet=receipt.live_yet, wakes=receipt.wakes), Visibility.PRIVATE
-        )
+        return replace(receipt.reply(), visibility=Visibility.PRIVATE)
 
     async def _interrupt(self, ctx: CommandContext) -> Reply:
         running = await self._caught_up(ctx)
@@ -234,6 +236,18 @@ class CommandRouter:
             raise Refused(sentences.CLOSING, stage="channel")
         running.extend()
         return Reply(sentences.KEPT, Visibility.PRIVATE)
+
+    async def _wake(self, ctx: CommandContext) -> Reply:
+        running = self._running(ctx)
+        if running.stop.is_set:
+            raise Refused(sentences.CLOSING, stage="channel")
+        view = running.view()
+        if not running.is_asleep:
+            return Reply(sentences.is_awake(view), Visibility.PRIVATE)
+        if view.needs_viewer:
+            return Reply(sentences.WAKES_FOR_VIEWER, Visibility.PRIVATE, link=view.watch_url)
+        running.wake()
+        return Reply(sentences.waking(view.wakes_in), Visibility.PRIVATE, link=view.watch_url)
 
     async def _idle(self, ctx: CommandContext) -> Reply:
         services, running = self._sessions.services, self._sessions.in_channel(ctx.channel)

@@ -146,10 +146,6 @@ class EventBus:
             for following in self._of_one.get(_session_of(event), ()):
                 following.deliver(event)
 
-    def subscriber_count(self, session_id: str) -> int:
-        """How many followers a single session has: the pages that watch it."""
-        return len(self._of_one.get(session_id, ()))
-
     def add(self, following: Subscription, session_id: str | None) -> None:
         """Begin to deliver to a follower."""
         (self._of_all if session_id is None else self._of_one.setdefault(session_id, set())).add(following)

@@ -24,9 +24,10 @@ class SessionPolicy:
     """Durations in seconds. `avatar` and `voice` may be empty: the provider's default.
 
     idle_ceiling: the longest idle time a channel may choose. unwatched_timeout: how long a session stays that nobody
-    watches, None if that makes no difference. stream_linger: how long a silent stream is kept after the last word, at
-    least; None for as long as its session stays, or the provider keeps it. exclusive_key: nobody else uses the
-    provider's account.
+    watches, None if that makes no difference. needs_viewer: whether nothing is said, and no stream is opened, while
+    nobody watches. stream_linger: how long a silent stream is kept after the last word, at least; None for as long as
+    its session stays, or the provider keeps it. queue_max_age: how long a message waits that cannot be said, before it
+    is dropped. exclusive_key: nobody else uses the provider's account.
     """
 
     avatar: str = ""
@@ -39,9 +40,11 @@ class SessionPolicy:
     idle_warning: float = 60.0
     idle_ceiling: float = 3600.0
     unwatched_timeout: float | None = None
+    needs_viewer: bool = False
     stream_linger: float | None = None
     max_duration: float = 3600.0
     queue_limit: int = 20
+    queue_max_age: float = 600.0
     exclusive_key: bool = False
 
     def with_idle_timeout(self, seconds: float | None) -> "SessionPolicy":

@@ -71,6 +71,7 @@ class Capabilities:
     price_per_minute: US dollars while a stream is open; None if nobody knows.
     billing_step: it charges by started steps of so many seconds.
     billing_minimum: the seconds it charges a stream for at least, however short that was; the steps follow.
+    linger: how long a silent stream of it is worth keeping, seconds, where the operator has not decided.
     chat_setting: the variable that would let it answer by itself, where there is one.
     confirms_text: it answers that it took a text; without it only `events` tell that a text has arrived.
     qualities: the picture qualities it takes; empty where it has no choice.
@@ -94,6 +95,7 @@ class Capabilities:
     price_per_minute: Decimal | None
     billing_step: float
     billing_minimum: float = 0.0
+    linger: float | None = None
     chat_setting: str | None = None
     confirms_text: bool = True
     qualities: tuple[str, ...] = ()

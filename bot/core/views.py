@@ -29,7 +29,8 @@ class SessionView:
     `has_room`: the stream is a LiveKit room, which the page gets a door to (`RoomAccess`).
     `ended` is a sentence. `price_per_minute` is US dollars while a stream is open.
     `is_waking`: it is starting again after it was live. `wakes_in`: seconds that usually takes, while it is asleep
-    (`WAITING_FOR_TEXT`) or waking; None where nobody knows yet.
+    (`WAITING_FOR_TEXT`) or waking; None where nobody knows yet. `needs_viewer`: nobody watches, and nothing is said
+    before somebody does. `is_refused`: it is asleep because the provider opens no stream for what waits.
     """
 
     session_id: str
@@ -50,6 +51,8 @@ class SessionView:
     price_per_minute: Decimal | None = None
     is_waking: bool = False
     wakes_in: int | None = None
+    needs_viewer: bool = False
+    is_refused: bool = False
 
 
 class Visibility(StrEnum):

@@ -42,6 +42,7 @@ from bot.sentences.failures import (
     failure as failure,
     interrupt_failed as interrupt_failed,
     session_failed as session_failed,
+    waits_for_stream as waits_for_stream,
     not_said as not_said,
 )
 from bot.sentences.network import network as network, network_fix as network_fix
@@ -55,11 +56,13 @@ PHASES = {
     Phase.STARTING: "starting",
     Phase.LIVE: "live",
     Phase.WAITING_FOR_TEXT: "asleep; the next message wakes it",
-    Phase.WAITING_FOR_VIEWER: "waiting for the first viewer: open the watch link",
+    Phase.WAITING_FOR_VIEWER: "waiting for a viewer: open the watch link",
     Phase.ENDED: "ended",
 }
 
 WAKING = "waking up"
+ASLEEP_UNWATCHED = "asleep; it wakes when somebody opens the watch link and there is something to say"
+REFUSED = "asleep; the avatar service opens no stream now, I keep trying"
 
 UNNAMED_AVATAR = "the avatar"
 NO_SESSION = "No avatar is in this channel. Start one with `/avatar start`."
@@ -84,6 +87,10 @@ HELP = "What you can do with the avatar. Anything else you write to it is said, 
 def state(view: SessionView) -> str:
     """How a session is doing, in the words of `PHASES`; of a waking avatar, and of one that is asleep, with the seconds
     that waking usually takes."""
+    if view.phase is Phase.WAITING_FOR_TEXT and view.is_refused:
+        return REFUSED
+    if view.phase is Phase.WAITING_FOR_TEXT and view.needs_viewer:
+        return ASLEEP_UNWATCHED
     words = WAKING if view.is_waking else PHASES[view.phase]
     return words if view.wakes_in is None else f"{words} (about {view.wakes_in} s)"
 
@@ -91,9 +98,12 @@ def state(view: SessionView) -> str:
 # --- starting and stopping -------------------------------------------------------------------------------------------
 
 
-def starting(price: Decimal | None, idle: float, longest: float) -> str:
-    """The answer to a start that opens a session; durations in seconds."""
+def starting(price: Decimal | None, idle: float, longest: float, *, needs_viewer: bool = False) -> str:
+    """The answer to a start that opens a session; durations in seconds. `needs_viewer`: it opens no stream before
+    somebody watches."""
     cost = f" An open minute costs up to {dollars(price)}." if price else ""
+    if needs_viewer:
+        cost += " It is opened when somebody has the link open and there is something to say."
     leaves = (
         f"It leaves by itself after {duration(idle)} without a message, and after {duration(longest)} at the latest."
     )
@@ -110,15 +120,17 @@ def not_sure_of_channel(platform: str) -> str:
     return f"{platform} does not tell me whether I can write in this channel, so I opened nothing. Try again soon."
 
 
-def live(mode: Mode) -> str:
-    """Told to the channel when the avatar can be watched."""
-    does = "It says what you write here." if mode is Mode.REPEAT else "It answers what you write here."
-    return f"The avatar is live. {does}"
+def live(mode: Mode, *, is_asleep: bool = False) -> str:
+    """Told to the channel when the avatar takes messages; `is_asleep`: it opens its stream for the first one."""
+    does = "says" if mode is Mode.REPEAT else "answers"
+    if is_asleep:
+        return f"The avatar is here. Open the link and write something: it wakes up and {does} it."
+    return f"The avatar is live. It {does} what you write here."
 
 
 def waiting_for_viewer() -> str:
     """Told to the channel when speech waits for somebody to watch."""
-    return "The avatar is waiting for a viewer. Open the watch link and it will start speaking."
+    return "The avatar is waiting for a viewer. Open the watch link, and it says what you wrote."
 
 
 def ended(reason: EndReason | None, lasted: timedelta, detail: str | None, cost: Decimal | None) -> str:
@@ -196,6 +208,38 @@ def queue_full(limit: int) -> str:
     )
 
 
+QUEUED_FOR_VIEWER = "Got it. The avatar says it as soon as somebody opens the watch link."
+WAKES_FOR_VIEWER = "Nobody is watching yet. Open the link first: the avatar wakes for whoever watches."
+
+
+def waking(seconds: int | None) -> str:
+    """The answer to `wake`; `seconds` is how long that usually takes, where it is known."""
+    return "The avatar is waking up." if seconds is None else f"The avatar is waking up, in about {seconds} s."
+
+
+def is_awake(view: SessionView) -> str:
+    """The answer to `wake` where there is nothing to wake."""
+    return "The avatar is just coming." if view.phase is Phase.STARTING else "The avatar is awake already."
+
+
+def waited_in_vain(names: Sequence[str], seconds: float) -> str:
+    """Told to the channel when the first messages are dropped that could not be said for so long."""
+    return (
+        f"What waits for {duration(seconds)} without being said is dropped, now from {_people(names)}. "
+        "Open the watch link, and write it again."
+    )
+
+
+def dropped_unsaid(texts: Sequence[str], seconds: float) -> str:
+    """Told to somebody who had read that these texts were taken, when they are dropped after so long."""
+    verb, again = ("was", "it") if len(texts) == 1 else ("were", "them")
+    whose = _yours(texts)
+    return (
+        f"{whose[:1].upper()}{whose[1:]} could not be said for {duration(seconds)} and {verb} dropped. "
+        f"Send {again} again when somebody watches."
+    )
+
+
 def too_long(length: int, limit: int) -> str:
     """The refusal of a message that is too long."""
     return f"That message has {length:,} characters; the avatar takes at most {limit:,} at once. Please shorten it."
@@ -234,10 +278,13 @@ def left_unsaid(unsaid: Sequence[str], in_doubt: Sequence[str]) -> str:
 
 def left_unsaid_of(names: Sequence[str]) -> str:
     """Told to the channel where `left_unsaid` does not reach people any more."""
+    return f"Not everything was said: some words that {_people(names)} gave the avatar are missing."
+
+
+def _people(names: Sequence[str]) -> str:
     more = len(names) - QUOTED
     shown = [*names[:QUOTED], *([count(more, "other")] if more > 0 else [])]
-    who = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-    return f"Not everything was said: some words that {who} gave the avatar are missing."
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def _yours(texts: Sequence[str]) -> str:

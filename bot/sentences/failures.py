@@ -53,6 +53,12 @@ def not_said(state: UtteranceState, error: ProviderError) -> tuple[str, str]:
     return f"One message could not be said. {text}", reference
 
 
+def waits_for_stream(error: ProviderError) -> tuple[str, str]:
+    """What to tell when no stream can be opened for what waits."""
+    text, reference = failure(error)
+    return f"The avatar cannot wake up now. {text} What you wrote waits meanwhile, and I keep trying.", reference
+
+
 def answer_broke_off(error: AnswerError) -> tuple[str, str]:
     """What to tell of an answer that was said as far as it came."""
     reference = new_reference()

@@ -1,5 +1,5 @@
-"""How long a session keeps a stream that has nothing to say. Letting go of it ends the stream alone: the session stays,
-and its next words open another one (`bot.speaking.sender`).
+"""How long a session keeps a stream that has nothing to say, or that nobody watches. Letting go of it ends the stream
+alone: the session stays, and its next words open another one (`bot.speaking.sender`).
 
 Only the decision, as arithmetic, and one timer. The work is done by the session's own task, so a message of that very
 moment is before it, and keeps the stream, or behind it, and opens the next.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
+from bot.core.audience import Audience
 from bot.core.mailbox import Mailbox
 from bot.core.ports import Capabilities
 from bot.core.tasks import ROUNDING
@@ -23,6 +24,9 @@ log = structlog.get_logger(__name__)
 CLOSE_MARGIN = 2.0
 """Seconds before the end of what is paid for at which a stream is let go. Closing it is a call over the network, which
 is repeated after half a second at most where it fails; a step that has begun is paid for."""
+
+ABSENCE = 15.0
+"""Seconds that a stream is kept after the last viewer has left: a reload, a changed tab, a train in a tunnel."""
 
 LOOK_AGAIN = 1.0
 """Seconds until the next look while the row of a message is being written: it may turn out not to be one."""
@@ -48,7 +52,7 @@ def let_go_at(capabilities: Capabilities, charged_since: float, keep_until: floa
 
 
 class StreamLinger:
-    """Lets the silent stream of one session go, where the operator wants that."""
+    """Lets the silent, or unwatched, stream of one session go, as the operator wants it."""
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class StreamLinger:
         stream: SessionStream,
         speaker: Speaker,
         listener: StreamListener,
+        audience: Audience,
         is_accepting: Callable[[], bool],
     ) -> None:
         """`is_accepting`: whether the row of a message for the session is being written."""
@@ -67,6 +72,7 @@ class StreamLinger:
         self._stream = stream
         self._speaker = speaker
         self._listener = listener
+        self._audience = audience
         self._is_accepting = is_accepting
         self._rings_at: float | None = None
 
@@ -84,15 +90,29 @@ class StreamLinger:
     def _due(self) -> float | None:
         """When the stream is to be let go, seconds on the clock; None where it is not, as things are."""
         charged_since, ready_at = self._stream.charged_since, self._stream.ready_at
-        if self._linger is None or charged_since is None or ready_at is None:
+        if charged_since is None or ready_at is None:
             return None
-        if (silent_since := self._speaker.silent_since) is None:
+        ends = [end for end in (self._end_of_silence(ready_at), self._end_of_absence(ready_at)) if end is not None]
+        if not ends:
             return None
-        now = self._clock.monotonic()
-        keep_until = max(silent_since, ready_at) + self._linger
+        now, keep_until = self._clock.monotonic(), min(ends)
         if self._is_accepting():
             keep_until = max(keep_until, now + LOOK_AGAIN)
         return let_go_at(self._capabilities, charged_since, keep_until, now)
+
+    def _end_of_silence(self, ready_at: float) -> float | None:
+        """Until when a stream is kept that has nothing to say."""
+        silent_since = self._speaker.silent_since
+        if self._linger is None or silent_since is None:
+            return None
+        return max(silent_since, ready_at) + self._linger
+
+    def _end_of_absence(self, ready_at: float) -> float | None:
+        """Until when a stream is kept that nobody watches, whatever waits."""
+        unheard_since = self._speaker.unheard_since
+        if not self._audience.is_missing or unheard_since is None:
+            return None
+        return max(self._audience.left_at + ABSENCE, ready_at + ABSENCE, unheard_since)
 
     async def _let_go(self) -> None:
         """The time is over; but something may have come just before, or the timer rang for what is over by now."""
@@ -100,6 +120,7 @@ class StreamLinger:
         due = self._due()
         if due is None or due > self._clock.monotonic() + ROUNDING:
             return
-        log.info("a silent stream is let go", stream=self._stream.upstream_id)
+        log.info("a stream is let go", stream=self._stream.upstream_id, is_watched=self._audience.is_there)
         await self._listener.stop()
-        await self._stream.close("nothing to say")
+        self._speaker.stream_let_go()
+        self._stream.let_go("nobody watches" if self._audience.is_missing else "nothing to say")

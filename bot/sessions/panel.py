@@ -12,6 +12,7 @@ from bot.core.views import Button, Phase, SessionView
 WATCH = Button("watch", "Watch")
 INTERRUPT = Button("interrupt", "Interrupt")
 SKIP = Button("skip", "Skip")
+WAKE = Button("wake", "Wake")
 STOP = Button("stop", "Stop")
 
 
@@ -58,9 +59,16 @@ def panel_of(view: SessionView) -> Panel:
     return Panel(
         f"{name}: {sentences.state(view)}",
         fields,
-        (WATCH, INTERRUPT, SKIP, STOP),
+        _buttons(view),
         view.watch_url,
         view.avatar_picture,
         view.ends_at,
         None,
     )
+
+
+def _buttons(view: SessionView) -> tuple[Button, ...]:
+    if view.phase is not Phase.WAITING_FOR_TEXT or view.queue_length:
+        return WATCH, INTERRUPT, SKIP, STOP
+    # Whoever has not opened the link yet wakes it by that.
+    return (WATCH, STOP) if view.needs_viewer else (WATCH, WAKE, STOP)

@@ -14,7 +14,7 @@ import structlog
 
 from bot import sentences
 from bot.announcer import Announcer
-from bot.core.errors import AvatarRelayError, ProviderError, StoreError
+from bot.core.errors import AuthenticationFailed, AvatarRelayError, ProviderError, StoreError, Sunset
 from bot.core.events import NoticeKind
 from bot.core.mailbox import Mailbox
 from bot.core.models import EndReason, Mode, Playback, Session, SessionState, Stream, Utterance
@@ -43,6 +43,7 @@ class AvatarSession:
 
     stop: asks it to close, from anywhere and at once. closed: it has; idle: nothing is said or about to be.
     mailbox: work for its task. speaker: what is said. pending: the messages whose rows are being written.
+    audience: who can see or hear it.
     """
 
     def __init__(self, session: Session, services: Services, idle_timeout: float | None = None) -> None:
@@ -59,6 +60,7 @@ class AvatarSession:
         self.stop = StopScope()
         self.closed = asyncio.Event()
         self.pending = PendingUtterances()
+        self.audience = services.audiences.of(session.id)
         self.stream = SessionStream(
             session.id,
             services.provider,
@@ -74,16 +76,23 @@ class AvatarSession:
             self._tasks,
             self.mailbox,
             self.announcer,
+            self.audience,
             open_stream=self._open_stream,
             on_error=self._note_unwritten,
             speed=session.speed,
         )
         self.listener = StreamListener(session.id, services, self.stream, self.speaker, self._tasks, self.mailbox)
         self._linger = StreamLinger(
-            services, self.mailbox, self.stream, self.speaker, self.listener, lambda: bool(self.pending)
+            services,
+            self.mailbox,
+            self.stream,
+            self.speaker,
+            self.listener,
+            self.audience,
+            is_accepting=lambda: bool(self.pending),
         )
         self._timeouts = SessionTimeouts(
-            self.policy, services, self.announcer, self.stop, self.stream, self.speaker, self.listener
+            self.policy, services, self.announcer, self.stop, self.stream, self.speaker, self.listener, self.audience
         )
 
     # --- asked from outside ------------------------------------------------------------------------------------------
@@ -100,12 +109,12 @@ class AvatarSession:
 
     @property
     def is_live(self) -> bool:
-        """Whether the first stream is open."""
+        """Whether messages are said, so far as somebody is there to hear them."""
         return self.session.state is SessionState.LIVE
 
     @property
     def is_asleep(self) -> bool:
-        """Whether it has no stream, although it had one: the next words open another."""
+        """Whether it has no stream, although it is live: the next words open one."""
         return self.is_live and self.stream.current is None
 
     def may_begin_at_once(self, mode: Mode) -> bool:
@@ -148,6 +157,11 @@ class AvatarSession:
         self.speaker.keep()
         self._keep_alive_soon()
 
+    def wake(self) -> None:
+        """Have a stream opened although there is nothing to say yet, where it has none and somebody is there."""
+        self.speaker.keep()
+        self.mailbox.post(self._wake)
+
     def _keep_alive_soon(self) -> None:
         if self._services.provider.capabilities.keeps_alive:
             self.listener.keep_alive()
@@ -176,6 +190,7 @@ class AvatarSession:
             waiting=self.waiting,
             is_opening_stream=self._is_opening_stream,
             avatar_is_away=self.listener.avatar_is_away,
+            is_missed=self.audience.is_missing,
             is_ending=self.stop.is_set,
         )
 
@@ -190,6 +205,7 @@ class AvatarSession:
             await self._serve_to_the_end()
             await self._close_surely()
         finally:
+            self.audience.on_change = None
             self._timeouts.stop()
             self.mailbox.stop_timers()
             await self._tasks.close()
@@ -225,6 +241,7 @@ class AvatarSession:
             self.listener.listen()
             # Nobody has kept it since the last process ended, and its next keep-alive may come too late.
             self._keep_alive_soon()
+        self.audience.on_change = self.mailbox.wake
         # The wait for the first stream was nobody's silence.
         self.speaker.keep()
         self._timeouts.start_idle()
@@ -238,9 +255,21 @@ class AvatarSession:
 
     async def _open_first(self) -> None:
         self._show()
-        await open_with_retry(self._open_and_greet, self._services.clock)
+        if not self.audience.is_required:
+            await open_with_retry(self._open_and_greet, self._services.clock)
         await self.recorder.go_live(self._services.clock.now())
-        self.announcer.announce(Reply(sentences.live(self.session.mode), link=self.view().watch_url), NoticeKind.LIVE)
+        text = sentences.live(self.session.mode, is_asleep=self.is_asleep)
+        self.announcer.announce(Reply(text, link=self.view().watch_url), NoticeKind.LIVE)
+
+    async def _wake(self) -> None:
+        if self.stream.current is not None or self.audience.is_missing or not self.speaker.is_idle:
+            return
+        try:
+            await self._open_and_greet()
+        except (AuthenticationFailed, Sunset):
+            raise
+        except ProviderError as error:
+            self.announcer.report_error(sentences.failure(error), error)
 
     async def _open_and_greet(self) -> None:
         if not self._services.provider.capabilities.requires_initial_text:

@@ -23,10 +23,11 @@ def view_of_running(
     waiting: int,
     is_opening_stream: bool,
     avatar_is_away: bool,
+    is_missed: bool,
     is_ending: bool,
 ) -> SessionView:
     """A session that this process runs. `waiting` counts utterances that have not begun. `avatar_is_away`: the avatar
-    is missing in its room."""
+    is missing in its room; `is_missed`: nothing is said, since nobody watches."""
     phase = _phase(session, speaker, stream, is_starting=is_opening_stream or avatar_is_away, is_ending=is_ending)
     is_waking = phase is Phase.STARTING and is_opening_stream and session.state is SessionState.LIVE
     is_asleep = phase is Phase.WAITING_FOR_TEXT
@@ -50,6 +51,8 @@ def view_of_running(
         price_per_minute=services.provider.capabilities.price_per_minute if stream.current else None,
         is_waking=is_waking,
         wakes_in=_whole_seconds(services.opening_times.usual) if is_waking or is_asleep else None,
+        needs_viewer=is_missed,
+        is_refused=is_asleep and speaker.is_refused,
     )
 
 
@@ -58,9 +61,9 @@ def _phase(session: Session, speaker: Speaker, stream: SessionStream, *, is_star
         return Phase.ENDED
     if session.state is SessionState.OPENING or is_starting:
         return Phase.STARTING
-    if stream.current is None:
-        return Phase.WAITING_FOR_TEXT
-    return Phase.WAITING_FOR_VIEWER if speaker.waits_for_viewer else Phase.LIVE
+    if speaker.waits_for_viewer:
+        return Phase.WAITING_FOR_VIEWER
+    return Phase.WAITING_FOR_TEXT if stream.current is None else Phase.LIVE
 
 
 def _whole_seconds(usual: float | None) -> int | None:

@@ -7,6 +7,7 @@ Only timers and the decision. Its timers ring outside the session's task, which 
 from functools import partial
 
 from bot.announcer import Announcer
+from bot.core.audience import Audience
 from bot.core.models import EndReason
 from bot.core.policy import SessionPolicy, keep_alive_every
 from bot.core.tasks import ROUNDING, NamedTimers
@@ -33,6 +34,7 @@ class SessionTimeouts:
         stream: SessionStream,
         speaker: Speaker,
         listener: StreamListener,
+        audience: Audience,
     ) -> None:
         self._policy = policy
         self._capabilities = services.provider.capabilities
@@ -42,6 +44,7 @@ class SessionTimeouts:
         self._stream = stream
         self._speaker = speaker
         self._listener = listener
+        self._audience = audience
         self._timers = NamedTimers(services.clock)
         self._first_idle_timeout = policy.provider_idle_timeout(self._capabilities)
         self._warned_of: float | None = None
@@ -68,7 +71,7 @@ class SessionTimeouts:
 
     def _watch(self) -> None:
         """Look once, and again when the answer may be another one: activity itself touches no timer."""
-        now, is_watched = self._clock.monotonic(), self._announcer.is_watched
+        now, is_watched = self._clock.monotonic(), self._audience.is_there
         if is_watched:
             self._last_watched = now
         if self._speaker.is_busy:

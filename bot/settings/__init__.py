@@ -44,13 +44,16 @@ from bot.settings.types import (
     AnyCase,
     LogFormat,
     LogLevel,
+    NeedsViewer,
     PlatformIds,
     Quality,
     RelayMode,
     RoomTransportChoice,
+    Seconds,
     Shutdown,
     database_address,
     quoted,
+    seconds,
 )
 from bot.store.url import FORMS, parse_url
 
@@ -70,6 +73,7 @@ __all__ = [
     "LiveKitSettings",
     "LogFormat",
     "LogLevel",
+    "NeedsViewer",
     "Quality",
     "RelayMode",
     "RoomTransportChoice",
@@ -99,6 +103,7 @@ class Settings(Section):
     # It may hold a password, so it is neither in `repr` nor repeated in an error.
     database_url: Annotated[str, AfterValidator(database_address)] = Field(default="", repr=False, description=FORMS)
     queue_limit: int = Field(default=20, ge=1, le=1000, description="a whole number from 1 to 1000")
+    queue_max_age: Seconds = seconds(600)
     user_rate: int = Field(default=30, ge=0, le=10_000, description="a whole number from 0 to 10000; 0 sets no limit")
     admin_users: PlatformIds = Field(
         default=(), description="platform:user pairs, separated by commas, such as discord:1234,slack:U0123"

@@ -18,6 +18,7 @@ from bot.settings.types import (
     HttpUrl,
     Key,
     LiveKitUrl,
+    NeedsViewer,
     PlatformIds,
     Quality,
     RelayMode,
@@ -204,6 +205,7 @@ class SessionSettings(Section):
     idle_warning: Seconds = seconds(60)
     idle_ceiling: Seconds = seconds(3600)
     unwatched_timeout: Seconds | None = seconds(None)
+    needs_viewer: Annotated[NeedsViewer, AnyCase] = Field(default=NeedsViewer.AUTO, description="auto, always or never")
     max_duration: Seconds = seconds(3600)
     relay: Annotated[RelayMode, AnyCase] = Field(default=RelayMode.MENTIONS, description="off, mentions or all")
     mode: Annotated[Mode, AnyCase] = Field(default=Mode.REPEAT, description="repeat or chat")
@@ -232,7 +234,7 @@ class StreamSettings(Section):
         ge=0,
         le=604_800,
         allow_inf_nan=False,
-        description="a number of seconds from 0 to 604800, a week; empty keeps a stream as long as its session",
+        description="a number of seconds from 0 to 604800, a week; empty is what suits the provider",
     )
 
 

@@ -128,6 +128,14 @@ class RelayMode(StrEnum):
     ALL = "all"
 
 
+class NeedsViewer(StrEnum):
+    """Whether the avatar speaks, and its stream is opened, only while somebody watches. AUTO: where that is known."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class Quality(StrEnum):
     """Picture quality, where the provider has a choice."""
 

@@ -69,7 +69,7 @@ class SpeechQueue:
     async def delete(self, message_id: str) -> None:
         """Drop a message that still waits. Raises `StoreError`."""
         for item in self._of_message(message_id):
-            await self._drop(item)
+            await self.drop(item)
 
     async def clear(self) -> None:
         """Drop everything that waits. Raises `StoreError`; what follows the item that could not be written waits still.
@@ -77,9 +77,10 @@ class SpeechQueue:
         One by one: a message that is being accepted meanwhile has its row already and is not one of these.
         """
         while self._items:
-            await self._drop(self._items[0])
+            await self.drop(self._items[0])
 
-    async def _drop(self, item: SpeechItem) -> None:
+    async def drop(self, item: SpeechItem) -> None:
+        """Drop an item that waits. Raises `StoreError`."""
         # It stays until its answer is stopped: a session that is asked to end in that moment must find it here.
         await self._chunker.stop(item)
         self._remove(item)

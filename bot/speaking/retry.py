@@ -2,7 +2,16 @@
 
 from dataclasses import dataclass
 
-from bot.core.errors import AvatarAway, ConcurrencyReached, NotReady, ProviderError, RateLimited, StreamGone, Transient
+from bot.core.errors import (
+    AvatarAway,
+    ConcurrencyReached,
+    NotReady,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    StreamGone,
+    Transient,
+)
 from bot.core.models import UtteranceState
 
 BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0)
@@ -14,17 +23,24 @@ MAX_RATE_LIMIT_WAIT = 60.0
 VIEWER_POLL_INTERVAL = 2.0
 """Seconds between attempts while the avatar waits for somebody to watch; only trying tells."""
 
-CLOSING_POLL_INTERVAL = 5.0
-"""Seconds between attempts to open the next stream while the one before may still hold the account's only slot."""
+
+FULL_POLL_INTERVAL = 5.0
+"""Seconds between attempts to open a stream while the account is full, also with an earlier stream of the session. Our
+choice: a slot is free 0.8 s to 20 s after a stop (`bot.streams.streams.OPEN_BACKOFF`), and a refusal costs nothing."""
+
+CREDIT_POLL_INTERVAL = 60.0
+"""Seconds between attempts to open a stream while the account has no credit: somebody has to buy some. Our choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """Send it again after `seconds`. `counts`: it is one attempt less; `waits_for_viewer`: tell people why."""
+    """Send it again after `seconds`. `counts`: it is one attempt less; `waits_for_viewer`: tell people why.
+    `is_refused`: no stream can be opened for it now, and all that waits stays where it is."""
 
     seconds: float
     counts: bool = True
     waits_for_viewer: bool = False
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +57,22 @@ def decide(error: ProviderError, attempts: int, *, is_open: bool = True, is_clos
     """Decide on a text after `attempts` earlier failures. A text that may have been taken is never sent again (rule
     5). `is_open`: there is a stream that waits; without one each attempt opens another, which costs. An avatar that
     does not come into a new stream never gets here: the session ends by it. `is_closing`: the provider has not
-    confirmed yet that an earlier stream of the session is closed; where that one may be what fills the account, a text
-    waits for it, as the channel has been told (`bot.announcer.Announcer.report_unconfirmed_close`)."""
+    confirmed yet that an earlier stream of the session is closed; where that one may be what fills the account, the
+    channel has been told already (`bot.announcer.Announcer.report_unconfirmed_close`). How long a text waits for a
+    stream that cannot be opened is bounded by `bot.speaking.expiry`."""
     may_try = attempts < len(BACKOFF)
     match error:
         case NotReady() if is_open:
             return RetryAfter(VIEWER_POLL_INTERVAL, counts=False, waits_for_viewer=not isinstance(error, AvatarAway))
-        case ConcurrencyReached() if is_closing:
-            return RetryAfter(CLOSING_POLL_INTERVAL, counts=False)
+        case ConcurrencyReached():
+            return RetryAfter(FULL_POLL_INTERVAL, counts=False, is_refused=not is_closing)
+        case QuotaExhausted() if not is_open:
+            return RetryAfter(CREDIT_POLL_INTERVAL, counts=False, is_refused=True)
         case RateLimited(retry_after=seconds) if may_try and seconds <= MAX_RATE_LIMIT_WAIT:
             return RetryAfter(max(BACKOFF[attempts], seconds))
         case StreamGone() if may_try:
             return RetryAfter(BACKOFF[attempts] if attempts else 0.0)
-        case NotReady() | ConcurrencyReached() | Transient(may_have_taken_effect=False) if may_try:
+        case NotReady() | Transient(may_have_taken_effect=False) if may_try:
             return RetryAfter(BACKOFF[attempts])
         case Transient(may_have_taken_effect=True):
             return GiveUp(UtteranceState.UNKNOWN)

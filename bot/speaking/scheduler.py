@@ -2,12 +2,14 @@
 answer that is still being written keeps its turn.
 
 An answer that is only being waited for holds nobody up: it gives its turn to messages that need no answer, and does not
-count as activity that keeps a session, and its paid stream, open (`bot.sessions.timeouts`). Sends nothing; it wakes the
-session's task when something may be sent that may not be sent now.
+count as activity that keeps a session, and its paid stream, open (`bot.sessions.timeouts`). Where a viewer is needed,
+nothing is sent while nobody is there. Sends nothing; it wakes the session's task when something may be sent that may
+not be sent now.
 """
 
 from bot import sentences
 from bot.announcer import Announcer
+from bot.core.audience import Audience
 from bot.core.errors import AnswerError, AnswerTrouble
 from bot.core.mailbox import Mailbox
 from bot.core.models import UtteranceState
@@ -49,6 +51,7 @@ class SpeechScheduler:
         playout: Playout,
         chunker: Chunker,
         states: StateRecorder,
+        audience: Audience,
     ) -> None:
         self._capabilities = capabilities
         self._clock = clock
@@ -58,10 +61,15 @@ class SpeechScheduler:
         self._playout = playout
         self._chunker = chunker
         self._states = states
+        self._audience = audience
 
     async def next(self) -> SpeechItem | None:
         """The item whose next piece goes out now; None where none may until the task is woken. Raises `StoreError`."""
         item = self._playout.current
+        if self._audience.is_missing:
+            if item is not None and not item.sent:
+                self._put_back(item)
+            return None
         if item is None:
             if not self._queue:
                 return None
@@ -104,10 +112,13 @@ class SpeechScheduler:
         if other is None:
             self._mailbox.wake_later("answer", _longest_wait(item) - waited)
             return None
-        self._playout.remove(item)
-        self._queue.requeue(item)
+        self._put_back(item)
         self._playout.begin(other)
         return await self.next()
+
+    def _put_back(self, item: SpeechItem) -> None:
+        self._playout.remove(item)
+        self._queue.requeue(item)
 
     def _may_send_more(self, item: SpeechItem) -> bool:
         if not item.sent:

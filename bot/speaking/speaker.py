@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bot import sentences
 from bot.announcer import Announcer
+from bot.core.audience import Audience
 from bot.core.errors import (
     AuthenticationFailed,
     AvatarAway,
@@ -29,6 +30,7 @@ from bot.core.tasks import TaskSet
 from bot.services import Services
 from bot.speaking.answers import Conversation
 from bot.speaking.chunks import Chunker
+from bot.speaking.expiry import QueueExpiry
 from bot.speaking.item import SpeechItem, StateRecorder
 from bot.speaking.playout import Playout
 from bot.speaking.queue import SpeechQueue
@@ -61,6 +63,7 @@ class Speaker:
         tasks: TaskSet,
         mailbox: Mailbox,
         announcer: Announcer,
+        audience: Audience,
         *,
         open_stream: Callable[[InitialText | None], Awaitable[None]],
         on_error: Callable[[BaseException], None],
@@ -73,6 +76,7 @@ class Speaker:
         self._stream = stream
         self._mailbox = mailbox
         self._announcer = announcer
+        self._audience = audience
         conversation = Conversation(services.chat_model, services.policy.knowledge)
         self._chunker = Chunker(self._capabilities, conversation, tasks, on_chunk=mailbox.wake)
         self._states = StateRecorder(services.store, services.clock, announcer, on_error)
@@ -87,13 +91,16 @@ class Speaker:
             self._playout,
             self._chunker,
             self._states,
+            audience,
         )
+        self._expiry = QueueExpiry(self.queue, services.policy.queue_max_age, services.clock, mailbox, announcer)
         self._sender = SpeechSender(services.provider, stream, open_stream, speed)
         self._arrived: deque[SpeechItem] = deque()
         self._backing_off = False
         self._wanted_at = services.clock.monotonic()
         self.is_paused = False
-        self.waits_for_viewer = False
+        self._lacks_viewer = False
+        self.is_refused = False
         self.tracker = PlaybackTracker(
             self._playout,
             self._states,
@@ -183,8 +190,30 @@ class Speaker:
 
     @property
     def is_busy(self) -> bool:
-        """Whether something is being said, or is about to be; an answer that is only being waited for is not."""
-        return self.current is not None and (self.current.sent or not self.current.waits_for_answer)
+        """Whether something is being said, or is about to be, or waits for a viewer or a stream; an answer that is only
+        being waited for is not."""
+        if self.current is None:
+            return self._is_blocked and bool(self.queue)
+        return self.current.sent or not self.current.waits_for_answer
+
+    @property
+    def waits_for_viewer(self) -> bool:
+        """Whether something is said as soon as somebody watches."""
+        return self._lacks_viewer or (self._audience.is_missing and not self.is_paused and self._has_unsaid)
+
+    @property
+    def _has_unsaid(self) -> bool:
+        return bool(self.queue or self._arrived) or self.is_cut_short
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the rest of what is being said waits for somebody who hears it."""
+        current = self.current
+        return self._audience.is_missing and current is not None and current.sent and not current.is_complete
+
+    @property
+    def _is_blocked(self) -> bool:
+        return not self.is_paused and (self._audience.is_missing or self.is_refused)
 
     @property
     def is_saying_something(self) -> bool:
@@ -229,9 +258,20 @@ class Speaker:
             silent_since += LATE_ANSWER
         return silent_since
 
+    @property
+    def unheard_since(self) -> float | None:
+        """From when on nothing is said to nobody, seconds on the clock, where it is not known to be later; None while
+        what the provider has is said to its end."""
+        if self.current is not None and self.current.sent and self.current.is_complete:
+            return None
+        return self._playout.silent_at
+
     def may_begin_at_once(self, mode: Mode) -> bool:
         """Whether nothing is before an utterance that is taken now: no other one, no pause after an attempt, no answer
-        that has to be written first, no voice that could not be cut, no stream that is to be opened without it."""
+        that has to be written first, no voice that could not be cut, no stream that is to be opened without it, nobody
+        to wait for."""
+        if self._audience.is_missing:
+            return False
         if self._stream.current is None and not self._capabilities.requires_initial_text:
             return False
         is_free = self.current is None and not (self.queue or self._arrived or self._backing_off or self.is_talking_on)
@@ -257,6 +297,11 @@ class Speaker:
         self._playout.reset()
         await self._settle_ahead()
 
+    def stream_let_go(self) -> None:
+        """The stream was closed in silence. The rest of what was being said goes into the next one."""
+        self.tracker.cancel_end()
+        self._playout.reset()
+
     def greet(self, item: SpeechItem) -> None:
         """Note that the stream was opened with a greeting, and is saying it."""
         self._playout.begin(item)
@@ -270,6 +315,18 @@ class Speaker:
             if not await self._send(item):
                 break
         await self._return_to_queue()
+        if self._is_blocked:
+            await self._drop_stale()
+        else:
+            self._expiry.start_anew()
+        self.is_refused = self.is_refused and bool(self.queue)
+
+    async def _drop_stale(self) -> None:
+        current = self.current
+        if current is not None and self.is_cut_short and self._expiry.has_waited_since(self._playout.silent_at):
+            self._expiry.tell_dropped([current.utterance])
+            await self._cut()
+        await self._expiry.drop_stale()
 
     async def _send(self, item: SpeechItem) -> bool:
         """Hand one piece to the provider. False if the loop has to wait before it goes on."""
@@ -278,16 +335,18 @@ class Speaker:
             if not item.sent:
                 await self._states.advance(item, UtteranceState.SENDING)
             seconds = await self._sender.say(item)
-        except (AuthenticationFailed, QuotaExhausted, Sunset):
+        except (AuthenticationFailed, Sunset):
             raise
         except ProviderError as error:
             if isinstance(error, AvatarAway) and self._stream.current is None:
                 # A stream was paid for and closed again for nothing: the next one would be the same.
                 raise
+            if isinstance(error, QuotaExhausted) and self._stream.current is not None:
+                raise
             metrics.provider_errors.labels(kind=type(error).__name__).inc()
             return await self._handle_send_error(item, error)
         text = item.chunks.popleft()
-        self.waits_for_viewer = False
+        self._lacks_viewer = self.is_refused = False
         if not item.sent:
             item.sent = True
             if item is self.current:
@@ -362,7 +421,10 @@ class Speaker:
             await self._fail(item, verdict.state, error)
             return True
         item.attempts += verdict.counts
-        self.waits_for_viewer = verdict.waits_for_viewer and not self._is_being_joined
+        self._lacks_viewer = verdict.waits_for_viewer and not self._is_being_joined
+        if verdict.is_refused and not self.is_refused:
+            self._announcer.report_error(sentences.waits_for_stream(error), error)
+        self.is_refused = verdict.is_refused
         if not item.sent:
             self._playout.remove(item)
             self.queue.requeue(item)
@@ -380,7 +442,7 @@ class Speaker:
         """Whether somebody has the watch page open, which only has not got into the new stream yet."""
         ready_at = self._stream.ready_at
         is_new = ready_at is not None and self._clock.monotonic() - ready_at < PAGE_JOINS
-        return is_new and self._announcer.is_watched
+        return is_new and self._audience.is_there
 
     async def _resume(self) -> None:
         self._backing_off = False

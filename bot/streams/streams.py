@@ -4,7 +4,7 @@ Knows the provider only as a port. Decides nothing about speech or about when a 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -15,7 +15,7 @@ from bot.core.backoff import Backoff
 from bot.core.errors import ConcurrencyReached, ProviderError, StoreError, StreamGone, Transient
 from bot.core.models import Playback, Stream, StreamState
 from bot.core.ports import AvatarProvider, Clock, StreamRequest
-from bot.core.tasks import TaskSet
+from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.core.unexpected import report_unexpected
 from bot.store.store import Store
 from bot.streams.opening_times import OpeningTimes
@@ -31,11 +31,18 @@ OPEN_BACKOFF = (1.0, 2.0, 3.0, 4.0)
 stop (0.8 s to 20 s, as other clients report). One that ends before it can be watched is tried as often."""
 
 
+CLOSE_PATIENCE = 3.0
+"""Seconds that the next stream of a session waits for the one before to be closed, which takes less than one nearly
+always: an account may have room for one alone. Our choice."""
+
+
 @dataclass(slots=True, eq=False)
 class _Closing:
-    """A close under way. `tried`: the provider was asked once; `confirmed`: it has said that the stream is closed."""
+    """A close under way. `tried`: the provider was asked once; `confirmed`: it has said that the stream is closed.
+    `on_unconfirmed` is called where it did not say so at once."""
 
     session_id: str
+    on_unconfirmed: Callable[[], None]
     tried: asyncio.Event = field(default_factory=asyncio.Event)
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -53,17 +60,18 @@ class StreamCloser:
         self._tasks = TaskSet()
         self._closing: dict[str, _Closing] = {}
 
-    def begin(self, stream: Stream, detail: str) -> None:
-        """Start to close a stream, unless it is being closed already."""
+    def begin(self, stream: Stream, detail: str, on_unconfirmed: Callable[[], None] = lambda: None) -> None:
+        """Start to close a stream, unless it is being closed already. `on_unconfirmed` is called where the provider
+        does not confirm at once."""
         if stream.id not in self._closing:
-            closing = self._closing[stream.id] = _Closing(stream.session_id)
+            closing = self._closing[stream.id] = _Closing(stream.session_id, on_unconfirmed)
             self._tasks.create_task(
                 self._close_until_confirmed(stream, detail, closing), name=f"close stream {stream.id}"
             )
 
-    async def close(self, stream: Stream, detail: str) -> bool:
+    async def close(self, stream: Stream, detail: str, on_unconfirmed: Callable[[], None] = lambda: None) -> bool:
         """Close a stream. False if the provider did not confirm yet: then it is tried again until it does."""
-        self.begin(stream, detail)
+        self.begin(stream, detail, on_unconfirmed)
         closing = self._closing[stream.id]
         await closing.tried.wait()
         return closing.confirmed.is_set()
@@ -73,6 +81,20 @@ class StreamCloser:
         for closing in tuple(self._closing.values()):
             if closing.session_id == session_id:
                 await closing.confirmed.wait()
+
+    async def wait_tried(self, session_id: str) -> None:
+        """Wait until the provider was asked to close each stream of a session that is being closed, for
+        `CLOSE_PATIENCE` at most."""
+        closing = [closing for closing in self._closing.values() if closing.session_id == session_id]
+        if not closing:
+            return
+        tried = asyncio.create_task(_all_tried(closing), name="streams tried to be closed")
+        patience = asyncio.create_task(self._clock.sleep(CLOSE_PATIENCE), name="patience")
+        try:
+            await asyncio.wait({tried, patience}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel_and_wait(tried)
+            await cancel_and_wait(patience)
 
     def is_closing(self, session_id: str) -> bool:
         """Whether a stream of a session is being closed, so that it may still cost money and hold its slot."""
@@ -94,7 +116,9 @@ class StreamCloser:
             await self._record(stream, StreamState.CLOSING)
             again = Backoff(CLOSE_AGAIN)
             while not await self._attempt(stream):
-                closing.tried.set()
+                if not closing.tried.is_set():
+                    closing.tried.set()
+                    closing.on_unconfirmed()
                 await self._clock.sleep(again.next())
             closing.confirmed.set()
             closing.tried.set()
@@ -181,6 +205,7 @@ class SessionStream:
         When the caller is cancelled while the create is under way, the reply is waited for first, so that the stream
         is known and can be closed (rule 2).
         """
+        await self._closer.wait_tried(self._session_id)
         stream = Stream(
             id=ids.new_stream_id(),
             session_id=self._session_id,
@@ -222,9 +247,13 @@ class SessionStream:
     async def close(self, detail: str) -> None:
         """Close the open stream, if there is one; returns once the provider was asked, and tells where it did not
         confirm."""
-        stream = self._release()
-        if stream is not None and not await self._closer.close(stream, detail):
-            self._announcer.report_unconfirmed_close()
+        if (stream := self._release()) is not None:
+            await self._closer.close(stream, detail, self._announcer.report_unconfirmed_close)
+
+    def let_go(self, detail: str) -> None:
+        """Close the open stream, if there is one, while the session goes on; told as by `close`."""
+        if (stream := self._release()) is not None:
+            self._closer.begin(stream, detail, self._announcer.report_unconfirmed_close)
 
     async def mark_ended(self, detail: str) -> None:
         """Note that the provider has ended the stream by itself."""
@@ -272,6 +301,11 @@ class SessionStream:
             await self.close(f"did not start: {error}")
             raise
         await self._store.streams.advance(stream.id, StreamState.OPEN, hls_url=self.playback.hls_url)
+
+
+async def _all_tried(closing: Sequence[_Closing]) -> None:
+    for each in closing:
+        await each.tried.wait()
 
 
 async def open_with_retry(open_stream: Callable[[], Awaitable[None]], clock: Clock) -> None:

@@ -90,6 +90,7 @@ class Surroundings:
             AVATAR_PROVIDER="heygen-streaming",
             USER_RATE="0",
             QUEUE_LIMIT="1000",
+            SESSION_NEEDS_VIEWER="never",
             WEB_PUBLIC_URL="https://watch.example.com",
             **self.access,
         )

@@ -10,7 +10,7 @@ from bot.core.events import UtteranceChanged
 from bot.core.models import Utterance, UtteranceState
 from bot.core.views import Phase
 from tests.browser.conftest import Streams, Visitor
-from tests.unit.web.fixtures import CHANNEL, Watching
+from tests.unit.web.fixtures import CHANNEL, Watching, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -191,3 +191,65 @@ async def test_the_player_is_loaded_only_for_a_stream(watching: Watching, visit:
     assert not await page.ask(loaded)
     watching.change(hls_url=hls_url)
     await page.until(loaded)
+
+
+LIT = """(() => {
+  const canvas = document.getElementById("last-frame");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return data.some((value, at) => at % 4 !== 3 && value > 60);
+})()"""
+"""Whether there is anything but darkness in the picture that was kept."""
+
+
+async def test_the_last_picture_stays_in_sight_while_the_avatar_is_asleep(
+    watching: Watching, visit: Visitor, hls_url: str
+) -> None:
+    page = await visit(watching.page)
+    watching.change(phase=Phase.WAITING_FOR_TEXT)
+    await page.until_state("waiting_for_text")
+    assert await page.ask("document.getElementById('last-frame').hidden")
+
+    watching.change(phase=Phase.LIVE, hls_url=hls_url)
+    await page.until_playing()
+    assert await page.ask("document.getElementById('last-frame').hidden")
+    watching.change(phase=Phase.WAITING_FOR_TEXT, hls_url=None)
+    await page.until_state("waiting_for_text")
+    assert await page.ask("!document.getElementById('last-frame').hidden")
+    assert await page.ask(LIT)
+    assert "The next message wakes it." in await page.text()
+
+    watching.change(phase=Phase.STARTING, is_waking=True)
+    await page.until_state("starting")
+    assert await page.ask("!document.getElementById('last-frame').hidden")
+    watching.change(phase=Phase.LIVE, is_waking=False, hls_url=hls_url)
+    await page.until_playing()
+    assert await page.ask("document.getElementById('last-frame').hidden")
+
+    watching.change(phase=Phase.ENDED, hls_url=None, ended="The avatar has left.")
+    await page.until_state("ended")
+    assert await page.ask("document.getElementById('last-frame').hidden")
+
+
+HIDE = """(state) => {
+  Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+async def test_a_page_that_is_hidden_and_silent_counts_as_nobody(watching: Watching, visit: Visitor) -> None:
+    page = await visit(watching.page)
+    await page.until_state("live")
+    audience = watching.audiences.of(watching.view.session_id)
+    await eventually(lambda: audience.is_there)
+    await page.page.evaluate(HIDE, "hidden")
+    await eventually(lambda: not audience.is_there)
+    await page.page.evaluate("video.muted = false")
+    await eventually(lambda: audience.is_there)
+    await page.page.evaluate("document.dispatchEvent(new Event('freeze'))")
+    await eventually(lambda: not audience.is_there)
+    await page.page.evaluate("document.dispatchEvent(new Event('resume'))")
+    await eventually(lambda: audience.is_there)
+    await page.page.evaluate("video.muted = true")
+    await eventually(lambda: not audience.is_there)
+    await page.page.evaluate(HIDE, "visible")
+    await eventually(lambda: audience.is_there)

@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from bot.access.permissions import AccessLists
 from bot.access.quotas import Limits
 from bot.commands.parser import ADMIN, AVATAR, CommandContext, parse
 from bot.commands.router import CommandRouter
+from bot.core.audience import Audiences, Presence
 from bot.core.errors import Refused, StoreUnavailable, Transient
 from bot.core.events import EventBus, Notice, SessionEvent, UtteranceChanged
 from bot.core.models import Actor, Channel, Role, UtteranceState
@@ -176,6 +177,7 @@ class BotHarness:
         self.sessions: SessionRegistry
         self.relay: Relay
         self.commands: CommandRouter
+        self.audiences: Audiences
         self.recovery = Recovery()
 
     async def __aenter__(self) -> Self:
@@ -233,6 +235,7 @@ class BotHarness:
             build_core(provider, model, self.store, Links(), self.clock, options)
         )
         self.sessions, self.relay, self.commands = core.sessions, core.relay, core.commands
+        self.audiences = core.services.audiences
         self._watching = asyncio.create_task(self._watch(core.services.event_bus))
         if self._with_jobs:
             self._bot.push_async_callback(cancel_and_wait, asyncio.create_task(core.jobs.run()))
@@ -321,6 +324,10 @@ class BotHarness:
         assert running is not None
         await self.until(lambda: running.is_live and running.idle.is_set())
         return running
+
+    def viewer(self, running: AvatarSession) -> AbstractContextManager[Presence]:
+        """Somebody who watches, until the block is left."""
+        return self.audiences.of(running.session.id).join()
 
     # --- time --------------------------------------------------------------------------------------------------------
 

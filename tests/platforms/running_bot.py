@@ -119,7 +119,13 @@ class RunningBot:
 
 
 def settings_with(environment: dict[str, str]) -> Settings:
-    """The settings of a bot whose environment is this and nothing else."""
-    base = {"AVATAR_PROVIDER": "heygen-realtime", "WEB_PORT": "0", "LOG_LEVEL": "error"}
+    """The settings of a bot whose environment is this and nothing else. Where not said otherwise it speaks to nobody,
+    too: most scenarios are not about who watches."""
+    base = {
+        "AVATAR_PROVIDER": "heygen-realtime",
+        "SESSION_NEEDS_VIEWER": "never",
+        "WEB_PORT": "0",
+        "LOG_LEVEL": "error",
+    }
     with patch.dict(os.environ, {**base, **environment}, clear=True):
         return load(None)

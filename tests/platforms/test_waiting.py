@@ -42,7 +42,7 @@ async def wait_for_a_viewer(chat: DiscordDriver | SlackDriver) -> None:
     await begin(chat)
     await chat.write("is anybody there?")
     await chat.command("/avatar say anybody at all?")
-    await chat.until_read("waiting for the first viewer")
+    await chat.until_read("waiting for a viewer")
     await chat.bot.clock.sleep(WAIT)
 
 

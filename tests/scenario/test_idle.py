@@ -324,7 +324,7 @@ async def test_who_opens_the_page_after_the_warning_keeps_the_avatar(tmp_path: P
         running = await world.start()
         await world.pass_time(30)
         assert len(warnings(world)) == 1
-        with world.sessions.services.event_bus.subscribe(running.session.id):
+        with world.viewer(running):
             await world.pass_time(100)
             assert not running.stop.is_set
             assert len(warnings(world)) == 1
@@ -335,7 +335,7 @@ async def test_who_opens_the_page_after_the_warning_keeps_the_avatar(tmp_path: P
 async def test_a_session_that_is_watched_is_warned_of_its_idle_end_alone(tmp_path: Path) -> None:
     async with BotHarness(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
         running = await world.start()
-        with world.sessions.services.event_bus.subscribe(running.session.id):
+        with world.viewer(running):
             await world.pass_time(290)
             assert [warning.reply.text for warning in warnings(world)] == [
                 "Nobody has written for a while: the avatar leaves in 60 s unless somebody writes."
@@ -348,7 +348,7 @@ async def test_a_session_that_is_watched_is_warned_of_its_idle_end_alone(tmp_pat
 async def test_a_session_somebody_watches_stays_its_idle_time(tmp_path: Path) -> None:
     async with BotHarness(tmp_path, "heygen-streaming", policy=UNWATCHED) as world:
         running = await world.start()
-        with world.sessions.services.event_bus.subscribe(running.session.id):
+        with world.viewer(running):
             await world.pass_time(200)
             assert not running.stop.is_set
         await world.pass_time(30)

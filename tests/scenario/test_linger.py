@@ -13,9 +13,11 @@ from adapters.simulator import Effect, StreamView
 from bot.core.events import SessionChanged
 from bot.core.models import EndReason, StreamState, UtteranceState
 from bot.core.views import Phase
+from bot.sentences import waiting_for_viewer
 from bot.sessions.session import AvatarSession
 from bot.speaking.speaker import LATE_ANSWER
 from bot.store import tables
+from bot.streams.streams import CLOSE_PATIENCE
 from tests.fakes.chat_api import ChatApi, whole
 from tests.harness.bot import PROVIDERS, BotHarness, simulated, with_policy
 from tests.scenario.test_trouble import TROUBLES, fault, long
@@ -500,12 +502,12 @@ async def test_the_usual_time_to_wake_is_learned_from_the_last_openings(tmp_path
         assert world.running.view().wakes_in is None
 
 
-MISSING = "The avatar is waiting for a viewer. Open the watch link and it will start speaking."
+MISSING = waiting_for_viewer()
 
 
 async def test_a_page_that_is_open_has_a_moment_to_join_before_the_channel_is_told_to_watch(tmp_path: Path) -> None:
     async with lingering(tmp_path, "heygen-streaming", 0.0) as (world, running):
-        with world.sessions.services.event_bus.subscribe(running.session.id):
+        with world.viewer(running):
             for text in ("one", "two"):
                 await fall_asleep(world, running)
                 await say(world, text)
@@ -520,10 +522,28 @@ async def test_a_page_that_is_open_and_does_not_join_is_told_like_none(tmp_path:
     async with BotHarness(tmp_path, "heygen-streaming", policy=policy, options=options) as world:
         running = await world.start()
         await fall_asleep(world, running)
-        with world.sessions.services.event_bus.subscribe(running.session.id):
+        with world.viewer(running):
             await world.write("is anybody there?")
             await world.pass_time(4)
             assert running.view().phase is Phase.LIVE
             await world.pass_time(4)
             assert running.view().phase is Phase.WAITING_FOR_VIEWER
         assert world.notices.count(MISSING) == 1
+
+
+async def test_a_slow_close_holds_up_no_command_and_the_next_stream_only_for_a_moment(
+    tmp_path: Path, provider: str
+) -> None:
+    async with lingering(tmp_path, provider, 5.0) as (world, running):
+        fault(world, "close", effect=Effect.LATENCY, seconds=20)
+        await world.until(lambda: running.stream.current is None)
+        assert len(world.open_streams) == 1
+        await world.write("one")
+        await world.type("/avatar clear")
+        await world.write("two")
+        await world.pass_time(CLOSE_PATIENCE - 0.1)
+        assert len(world.simulator.streams()) == 1
+        await world.until(lambda: world.ended_as("two", UtteranceState.SPOKEN))
+        assert len(world.open_streams) == 2
+        await world.pass_time(20)
+        assert len(world.open_streams) <= 1

@@ -129,7 +129,7 @@ class ConsoleAdapter:
         receipt = await self._bot.relay.receive(Message(CHANNEL, ACTOR, line))
         if receipt.ignored is not None:
             return Reply(NOT_RELAYED)
-        return Reply(sentences.queued(receipt.ahead, live_yet=receipt.live_yet, wakes=receipt.wakes))
+        return receipt.reply()
 
     # --- piped input -------------------------------------------------------------------------------------------------
 

@@ -64,6 +64,8 @@ const STATES = {
   },
 };
 
+const REFUSED = { text: "The avatar service opens no stream right now. We keep trying." };
+
 export const MODES = { repeat: "Repeats what you write", chat: "Answers what you write" };
 
 // Which state a person sees: the end of the link or session first, then the connection, the room, the session.
@@ -82,6 +84,7 @@ export function stateOf({ session, connection, closed, seat, room }) {
 // A first start has a state of its own; waking is another word for starting again.
 function sleepState(name, session) {
   const about = session?.wakes_in ? `about ${session.wakes_in} s` : "";
+  if (name === "waiting_for_text" && session.refused) return REFUSED;
   if (name === "waiting_for_text") return about && { text: `The next message wakes it (${about}).` };
   if (name !== "starting" || !session.waking) return {};
   return { label: "Waking up", title: "The avatar is waking up", text: `This takes ${about || "a few seconds"}.` };
@@ -102,6 +105,10 @@ function queueText({ watching, ahead }) {
   const turn = ahead === 0 ? "You are next." : others;
   return `${watching} people are here; one at a time can see this avatar. ${turn}`;
 }
+
+// Whether the picture is only away for a while: the next message, or the first viewer, brings it back.
+export const isAsleep = (state, session) =>
+  ["waiting_for_text", "waiting_for_viewer"].includes(state.name) || (state.name === "starting" && session.waking);
 
 export const isOver = (state) => ["ended", "expired", "revoked"].includes(state.name);
 

@@ -4,7 +4,7 @@ import { MODES, isOver } from "./states.js";
 
 const $ = (id) => document.getElementById(id);
 
-export function draw({ state, session, player, seat, soundTouched }) {
+export function draw({ state, session, player, seat, soundTouched, isFrozen }) {
   document.body.dataset.state = state.name;
   document.body.toggleAttribute("data-speaking", Boolean(session?.speaking) && state.name === "live");
   const name = session?.avatar || "Avatar";
@@ -14,7 +14,7 @@ export function draw({ state, session, player, seat, soundTouched }) {
   const isRequested = seat.place === "asked" && !isOver(state);
   document.title = `${isRequested ? "Somebody asks for your seat" : state.label} · ${name}`;
   $("seat-request").hidden = !isRequested;
-  drawCurtain(state, session, player);
+  drawCurtain(state, session, player, isFrozen);
   drawAction(state, seat);
   drawDetails(state, session);
   drawSound(player, soundTouched);
@@ -28,10 +28,12 @@ export function drawTime({ session, now, seat }) {
   if (session) setText("time-left", duration(session.ends_at - now));
 }
 
-function drawCurtain(state, session, player) {
+function drawCurtain(state, session, player, isFrozen) {
   const isPlaying = player.showing && !isOver(state);
   $("overlay").hidden = isPlaying;
   $("connection-lost").hidden = !(isPlaying && state.name === "lost");
+  document.body.toggleAttribute("data-frozen", isFrozen && !isPlaying);
+  $("last-frame").hidden = isPlaying || !isFrozen;
   if (isPlaying) return;
   setText("overlay-title", state.title);
   setText("overlay-text", state.text);

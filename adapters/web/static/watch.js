@@ -1,11 +1,13 @@
 // The watch page: wires the connection, the players and the captions together, and handles buttons and keys.
 
+import { Attention } from "./attention.js";
 import { Captions } from "./captions.js";
 import { Connection } from "./connection.js";
+import { LastFrame } from "./last_frame.js";
 import { Player } from "./player.js";
 import { RoomPlayer } from "./room.js";
 import { SeatView, visitorKey } from "./seat.js";
-import { isOver, stateOf } from "./states.js";
+import { isAsleep, isOver, stateOf } from "./states.js";
 import { draw, drawTime } from "./view.js";
 
 const NO_WORDS_TIMEOUT = 2_000; // ms after which an utterance without words is shown as a whole
@@ -26,8 +28,13 @@ const room = new RoomPlayer(video, { changed: () => redraw(), send: (message) =>
 const seat = new SeatView();
 let player = stream; // what plays: the stream, or the room
 const captions = new Captions($("captions"), $("announce-speech"), playhead);
+const attention = new Attention(video, (message) => connection.send(message));
+const lastFrame = new LastFrame(video, $("last-frame"), () => player.showing);
 const connection = new Connection(feedUrl(), {
-  open: () => connection.send({ type: "visit", visitor: visitorKey(), plays: room.showing }),
+  open: () => {
+    connection.send({ type: "visit", visitor: visitorKey(), plays: room.showing });
+    attention.connected();
+  },
   message: onMessage,
   change: () => redraw(),
   closed: (why) => { closed = why; redraw(); },
@@ -57,7 +64,8 @@ function onMessage(message) {
 function redraw() {
   const state = stateOf({ session, connection: connection.status, closed, seat, room });
   selectPlayer(isOver(state));
-  draw({ state, session, player, seat, soundTouched });
+  const isFrozen = isAsleep(state, session) && lastFrame.hasPicture;
+  draw({ state, session, player, seat, soundTouched, isFrozen });
   tick();
 }
 
@@ -70,7 +78,10 @@ function selectPlayer(over) {
     seat.reset();
     room.leave();
   }
-  if (url !== stream.url) stream.show(url);
+  if (url !== stream.url) {
+    if (stream.showing) lastFrame.keep();
+    stream.show(url);
+  }
 }
 
 function tick() {

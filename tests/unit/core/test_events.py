@@ -101,13 +101,3 @@ async def test_closing_lets_the_follower_read_to_the_end() -> None:
 
 async def _texts(following: Subscription) -> list[str]:
     return [text_of(event) async for event in following]
-
-
-def test_watchers_of_a_session_are_counted_while_they_watch() -> None:
-    event_bus = EventBus()
-    with event_bus.subscribe(), event_bus.subscribe("one"), event_bus.subscribe("two"):
-        with event_bus.subscribe("one"):
-            assert event_bus.subscriber_count("one") == 2
-        assert event_bus.subscriber_count("one") == 1
-    assert event_bus.subscriber_count("one") == 0
-    assert event_bus.subscriber_count("never") == 0

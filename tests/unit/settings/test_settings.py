@@ -1,10 +1,12 @@
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
+from adapters.avatars.heygen_realtime.provider import CAPABILITIES
 from bot.core.errors import SettingsError
 from bot.core.models import Mode
 from bot.settings import (
@@ -146,7 +148,7 @@ def test_line_of_the_env_file_that_is_no_assignment_is_named(tmp_path: Path) -> 
 SECONDS = "it must be a number of seconds, at least 5 (and at most 604800, a week)."
 URL = "it must be an address that starts with http:// or https://."
 
-LINGER = "it must be a number of seconds from 0 to 604800, a week; empty keeps a stream as long as its session."
+LINGER = "it must be a number of seconds from 0 to 604800, a week; empty is what suits the provider."
 
 BAD = [
     ("STREAM_LINGER", "-1", f'STREAM_LINGER is "-1": {LINGER}'),
@@ -218,12 +220,31 @@ def test_error_carries_no_other_error_with_the_value_in_it(monkeypatch: pytest.M
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-@pytest.mark.parametrize(("value", "linger"), [("", None), ("0", 0.0), ("2.5", 2.5)])
-def test_a_silent_stream_is_kept_for_its_linger_which_may_be_no_time_at_all(
-    monkeypatch: pytest.MonkeyPatch, value: str, linger: float | None
+@pytest.mark.parametrize(("value", "linger"), [("", 7.5), ("0", 0.0), ("2.5", 2.5)])
+def test_a_silent_stream_is_kept_for_its_linger_which_is_the_providers_unless_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, value: str, linger: float
 ) -> None:
     monkeypatch.setenv("STREAM_LINGER", value)
-    assert options_from(load(None)).policy.stream_linger == linger
+    capabilities = replace(CAPABILITIES, linger=7.5)
+    assert options_from(load(None), capabilities, has_watch_page=False).policy.stream_linger == linger
+
+
+@pytest.mark.parametrize(
+    ("choice", "has_watch_page", "needs_viewer"),
+    [("", True, True), ("", False, False), ("auto", True, True), ("Always", True, True), ("never", True, False)],
+)
+def test_a_viewer_is_needed_where_it_is_known_who_watches(
+    monkeypatch: pytest.MonkeyPatch, choice: str, has_watch_page: bool, needs_viewer: bool
+) -> None:
+    monkeypatch.setenv("SESSION_NEEDS_VIEWER", choice)
+    options = options_from(load(None), CAPABILITIES, has_watch_page=has_watch_page)
+    assert options.policy.needs_viewer is needs_viewer
+
+
+def test_a_viewer_who_cannot_be_seen_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSION_NEEDS_VIEWER", "always")
+    with pytest.raises(SettingsError, match="Set WEB_PUBLIC_URL, or leave SESSION_NEEDS_VIEWER empty"):
+        options_from(load(None), CAPABILITIES, has_watch_page=False)
 
 
 def test_warning_must_come_before_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:

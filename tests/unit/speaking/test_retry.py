@@ -14,7 +14,15 @@ from bot.core.errors import (
     Transient,
 )
 from bot.core.models import UtteranceState
-from bot.speaking.retry import BACKOFF, CLOSING_POLL_INTERVAL, MAX_RATE_LIMIT_WAIT, GiveUp, RetryAfter, decide
+from bot.speaking.retry import (
+    BACKOFF,
+    CREDIT_POLL_INTERVAL,
+    FULL_POLL_INTERVAL,
+    MAX_RATE_LIMIT_WAIT,
+    GiveUp,
+    RetryAfter,
+    decide,
+)
 
 ENOUGH = len(BACKOFF)
 
@@ -27,7 +35,6 @@ def test_a_text_that_may_have_been_taken_is_never_sent_again(attempts: int) -> N
 @pytest.mark.parametrize(
     "error",
     [
-        ConcurrencyReached(""),
         Transient("", may_have_taken_effect=False),
         StreamGone(""),
         RateLimited("", retry_after=0),
@@ -61,9 +68,18 @@ def test_a_missing_viewer_is_waited_for_as_long_as_the_session_lives() -> None:
 
 
 @pytest.mark.parametrize("attempts", [0, ENOUGH, 1000])
-def test_a_full_account_is_waited_for_while_an_earlier_stream_of_ours_may_be_what_fills_it(attempts: int) -> None:
-    verdict = decide(ConcurrencyReached(""), attempts, is_open=False, is_closing=True)
-    assert verdict == RetryAfter(CLOSING_POLL_INTERVAL, counts=False)
+@pytest.mark.parametrize("is_closing", [False, True])
+def test_a_full_account_is_waited_for_and_told_unless_a_stream_of_ours_may_be_what_fills_it(
+    attempts: int, is_closing: bool
+) -> None:
+    verdict = decide(ConcurrencyReached(""), attempts, is_open=False, is_closing=is_closing)
+    assert verdict == RetryAfter(FULL_POLL_INTERVAL, counts=False, is_refused=not is_closing)
+
+
+@pytest.mark.parametrize("attempts", [0, ENOUGH, 1000])
+def test_credit_for_another_stream_is_waited_for(attempts: int) -> None:
+    verdict = decide(QuotaExhausted(""), attempts, is_open=False)
+    assert verdict == RetryAfter(CREDIT_POLL_INTERVAL, counts=False, is_refused=True)
 
 
 def test_no_other_trouble_is_waited_for_longer_because_a_stream_is_being_closed() -> None:

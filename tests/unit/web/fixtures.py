@@ -1,7 +1,8 @@
 """The sessions in memory and everything around it that a watch page needs, for the unit tests and the browser tests."""
 
+import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from adapters.web import SignedWatchLinks, WebServer
+from bot.core.audience import Audiences
 from bot.core.events import EventBus, SessionChanged, WordsSpoken
 from bot.core.models import Channel, RoomAccess, Word
 from bot.core.ports import Clock
@@ -19,6 +21,8 @@ from tests.builders import a_session_view
 
 NONCE = "nonce-of-link"
 CHANNEL = Channel("console", "home", "channel-4711")
+PATIENCE = 5.0
+"""Seconds for what takes milliseconds on a machine that is not busy."""
 
 
 def view_of(ends_at: datetime, **changes: object) -> SessionView:
@@ -67,6 +71,7 @@ class Watching:
         self.clock = clock
         self.lookup = MemoryLookup()
         self.event_bus = EventBus()
+        self.audiences = Audiences(clock, are_required=False)
         self.registry = CollectorRegistry()
         self.seats = PageBridge()
         self.readiness: dict[str, str | None] = {"store": None}
@@ -84,6 +89,7 @@ class Watching:
         return WebServer(
             self.lookup,
             self.event_bus,
+            self.audiences,
             self.links,
             self.clock,
             host="127.0.0.1",
@@ -140,3 +146,10 @@ class Watching:
 
     async def _ready(self) -> dict[str, str | None]:
         return self.readiness
+
+
+async def eventually(true: Callable[[], bool]) -> None:
+    """Wait until something is so that only the network brings about."""
+    async with asyncio.timeout(PATIENCE):
+        while not true():  # noqa: ASYNC110  there is nothing to wait for but the network
+            await asyncio.sleep(0.005)

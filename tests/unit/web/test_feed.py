@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -17,10 +16,7 @@ from bot.core.models import Mode, UtteranceState, Word
 from bot.core.views import Phase
 from tests.builders import an_utterance
 from tests.harness.clock import ManualClock, settle
-from tests.unit.web.fixtures import CHANNEL, NONCE, Watching
-
-PATIENCE = 5.0
-"""Seconds of the machine after which a message that does not come fails the test."""
+from tests.unit.web.fixtures import CHANNEL, NONCE, PATIENCE, Watching, eventually
 
 
 async def connect(
@@ -48,12 +44,6 @@ async def end_of(socket: aiohttp.ClientWebSocketResponse) -> int | None:
     return socket.close_code
 
 
-async def eventually(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not true():  # noqa: ASYNC110  there is nothing to wait for but the network
-            await asyncio.sleep(0.005)
-
-
 async def test_a_viewer_gets_the_whole_session_first_and_nothing_that_is_not_theirs(
     watching: Watching, client: aiohttp.ClientSession
 ) -> None:
@@ -75,6 +65,7 @@ async def test_a_viewer_gets_the_whole_session_first_and_nothing_that_is_not_the
             "has_room": False,
             "waking": False,
             "wakes_in": None,
+            "refused": False,
             "ended": None,
         }
 
@@ -318,15 +309,15 @@ async def test_a_slow_viewer_slows_nobody_and_is_caught_up_with_a_snapshot(
 async def test_who_leaves_is_forgotten(watching: Watching, client: aiohttp.ClientSession) -> None:
     async with await connect(client, watching) as socket:
         await hear(socket)
-        assert watching.event_bus.subscriber_count(watching.view.session_id) == 1
-    await eventually(lambda: watching.event_bus.subscriber_count(watching.view.session_id) == 0)
+        assert watching.audiences.of(watching.view.session_id).is_there
+    await eventually(lambda: not watching.audiences.of(watching.view.session_id).is_there)
 
 
 async def test_who_vanishes_without_a_word_is_forgotten(watching: Watching, client: aiohttp.ClientSession) -> None:
     socket = await connect(client, watching)
     await hear(socket)
     await client.close()
-    await eventually(lambda: watching.event_bus.subscriber_count(watching.view.session_id) == 0)
+    await eventually(lambda: not watching.audiences.of(watching.view.session_id).is_there)
 
 
 async def test_viewers_are_counted(watching: Watching, client: aiohttp.ClientSession) -> None:
@@ -362,3 +353,15 @@ async def test_a_link_that_lasts_is_looked_at_once_for_all_its_viewers(
         await clock.advance(3)
         assert watching.lookup.asked == asked + 1
         assert watching.view.ends_at > clock.now() + timedelta(minutes=1)
+
+
+async def test_a_page_says_whether_anybody_is_in_front_of_it(watching: Watching, client: aiohttp.ClientSession) -> None:
+    audience = watching.audiences.of(watching.view.session_id)
+    async with await connect(client, watching) as socket:
+        await hear(socket)
+        assert audience.is_there
+        await socket.send_json({"type": "attention", "is_there": False})
+        await eventually(lambda: not audience.is_there)
+        await socket.send_json({"type": "attention", "is_there": True})
+        await eventually(lambda: audience.is_there)
+    await eventually(lambda: not audience.is_there)

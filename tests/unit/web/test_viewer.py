@@ -3,7 +3,7 @@ page can do."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,9 +19,8 @@ from bot.core.ports import AvatarSeen
 from bot.core.views import Phase
 from bot.streams.page_bridge import BridgedRoom, RoomMessage
 from tests.harness.clock import ManualClock, settle
-from tests.unit.web.fixtures import Watching
+from tests.unit.web.fixtures import PATIENCE, Watching, eventually
 
-PATIENCE = 5.0
 TOKEN = "header.payload.signature"
 DOOR = RoomAccess("upstream-42", "wss://rooms.example", TOKEN)
 SPEAK = RoomMessage("agent-control", {"event_type": "avatar.speak_text", "text": "Good morning"})
@@ -80,12 +79,6 @@ async def visit(
         await page.next("session")
         await page.say(type="visit", visitor=name.ljust(16, "_"), plays=plays)
         yield page
-
-
-async def eventually(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not true():  # noqa: ASYNC110  there is nothing to wait for but the network
-            await asyncio.sleep(0.005)
 
 
 def open_room(watching: Watching) -> BridgedRoom:
@@ -275,7 +268,7 @@ async def test_a_free_seat_comes_by_itself(
         async with visit(client, watching, "ada") as ada:
             await ada.place("waiting")
             await first.socket.close()
-            await eventually(lambda: watching.event_bus.subscriber_count(watching.view.session_id) == 1)
+            await eventually(lambda: watching.audiences.of(watching.view.session_id).is_there)
             await clock.advance(RECONNECT_TIMEOUT)
             assert (await ada.next("door"))["token"] == TOKEN
 
@@ -288,7 +281,7 @@ async def test_a_reload_gets_its_own_seat_back(
         await ada.next("door")
         await ben.place("waiting")
         await ada.socket.close()
-        await eventually(lambda: watching.event_bus.subscriber_count(watching.view.session_id) == 1)
+        await eventually(lambda: watching.audiences.of(watching.view.session_id).is_there)
         await clock.advance(RECONNECT_TIMEOUT - 1)
         async with visit(client, watching, "ada") as again:
             await again.place("seated")

@@ -1,0 +1,90 @@
+"""Who can see or hear a session now: watch pages, and whatever else shows it. What shows it joins; the session asks
+whether anybody is there, and is woken when that changes. Knows no page and no platform, and decides nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from weakref import WeakValueDictionary
+
+from bot.core.ports import Clock
+
+
+class Presence:
+    """One place at which a session can be seen or heard: an open page, a voice channel."""
+
+    def __init__(self, audience: "Audience") -> None:
+        """Made by `Audience.join`."""
+        self._audience = audience
+
+    def attend(self, *, is_there: bool) -> None:
+        """Note whether anybody is at this place, such as in front of a page. From the start somebody is."""
+        self._audience.count(self, is_there=is_there)
+
+
+class Audience:
+    """Everybody who can see or hear one session.
+
+    is_required: whether nothing is to be said without one. left_at: when the last left; while nobody has come yet,
+    since when they are waited for. Seconds on the clock. on_change: called when the first comes and when the last
+    leaves.
+    """
+
+    def __init__(self, clock: Clock, *, is_required: bool) -> None:
+        self._clock = clock
+        self._there: set[Presence] = set()
+        self.is_required = is_required
+        self.left_at = clock.monotonic()
+        self.on_change: Callable[[], None] | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anybody is."""
+        return bool(self._there)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether nothing may be said now, since nobody would see or hear it."""
+        return self.is_required and not self._there
+
+    @contextmanager
+    def join(self) -> Iterator[Presence]:
+        """A place at which the session can be seen or heard, until the block is left."""
+        presence = Presence(self)
+        self.count(presence, is_there=True)
+        try:
+            yield presence
+        finally:
+            self.count(presence, is_there=False)
+
+    def count(self, presence: Presence, *, is_there: bool) -> None:
+        """See `Presence.attend`."""
+        before = self.is_there
+        if is_there:
+            self._there.add(presence)
+        else:
+            self._there.discard(presence)
+        if self.is_there is before:
+            return
+        if before:
+            self.left_at = self._clock.monotonic()
+        if self.on_change is not None:
+            self.on_change()
+
+
+class Audiences:
+    """The audience of each session of the process, for as long as anybody has to do with it: the session itself, or who
+    watches it."""
+
+    def __init__(self, clock: Clock, *, are_required: bool) -> None:
+        """`are_required`: see `Audience.is_required`."""
+        self._clock = clock
+        self._are_required = are_required
+        self._by_session: WeakValueDictionary[str, Audience] = WeakValueDictionary()
+
+    def of(self, session_id: str) -> Audience:
+        """The audience of a session, whether or not the session runs by now."""
+        audience = self._by_session.get(session_id)
+        if audience is None:
+            audience = Audience(self._clock, is_required=self._are_required)
+            self._by_session[session_id] = audience
+        return audience

@@ -1,0 +1,59 @@
+"""Who is there: as many places as there are, the first who comes and the last who leaves."""
+
+import gc
+
+from bot.core.audience import Audiences
+from tests.harness.clock import ManualClock
+
+
+def test_first_who_comes_and_last_who_leaves_are_told() -> None:
+    audience, told = Audiences(ManualClock(), are_required=True).of("one"), []
+    audience.on_change = lambda: told.append(audience.is_there)
+    assert audience.is_missing
+    with audience.join():
+        with audience.join():
+            assert not audience.is_missing
+        assert audience.is_there
+    assert told == [True, False]
+
+
+def test_nobody_is_missing_where_nobody_is_needed() -> None:
+    audience = Audiences(ManualClock(), are_required=False).of("one")
+    assert not audience.is_there
+    assert not audience.is_missing
+
+
+async def test_it_is_known_since_when_nobody_is_there() -> None:
+    clock = ManualClock()
+    audience = Audiences(clock, are_required=True).of("one")
+    with audience.join():
+        await clock.advance(5)
+        with audience.join():
+            await clock.advance(5)
+        await clock.advance(5)
+        left = clock.monotonic()
+    await clock.advance(5)
+    assert audience.left_at == left
+
+
+def test_a_page_that_nobody_looks_at_or_listens_to_is_nobody() -> None:
+    audience = Audiences(ManualClock(), are_required=True).of("one")
+    with audience.join() as page:
+        page.attend(is_there=False)
+        assert audience.is_missing
+        page.attend(is_there=False)
+        page.attend(is_there=True)
+        assert audience.is_there
+        page.attend(is_there=False)
+    assert audience.is_missing
+
+
+def test_sessions_have_an_audience_each_which_is_forgotten_with_them() -> None:
+    audiences = Audiences(ManualClock(), are_required=True)
+    one = audiences.of("one")
+    with audiences.of("one").join():
+        assert one.is_there
+        assert not audiences.of("another").is_there
+    del one
+    gc.collect()
+    assert not list(audiences._by_session)
