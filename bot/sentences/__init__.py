@@ -61,7 +61,7 @@ PHASES = {
 }
 
 WAKING = "waking up"
-ASLEEP_UNWATCHED = "asleep; it wakes when somebody opens the watch link and there is something to say"
+ASLEEP_UNWATCHED = "asleep; open the watch link and write to it"
 REFUSED = "asleep; the avatar service opens no stream now, I keep trying"
 
 UNNAMED_AVATAR = "the avatar"

@@ -24,9 +24,9 @@ VIEWER_POLL_INTERVAL = 2.0
 """Seconds between attempts while the avatar waits for somebody to watch; only trying tells."""
 
 
-FULL_POLL_INTERVAL = 5.0
-"""Seconds between attempts to open a stream while the account is full, also with an earlier stream of the session. Our
-choice: a slot is free 0.8 s to 20 s after a stop (`bot.streams.streams.OPEN_BACKOFF`), and a refusal costs nothing."""
+FULL_BACKOFF = (5.0, 5.0, 5.0, 10.0, 20.0, 30.0)
+"""Seconds between attempts to open a stream while the account is full, also with an earlier stream of the session; the
+last one repeats. Our choice: a slot is free 0.8 s to 20 s after a stop (`bot.streams.streams.OPEN_BACKOFF`)."""
 
 CREDIT_POLL_INTERVAL = 60.0
 """Seconds between attempts to open a stream while the account has no credit: somebody has to buy some. Our choice."""
@@ -53,19 +53,22 @@ class GiveUp:
 RetryDecision = RetryAfter | GiveUp
 
 
-def decide(error: ProviderError, attempts: int, *, is_open: bool = True, is_closing: bool = False) -> RetryDecision:
+def decide(
+    error: ProviderError, attempts: int, *, refusals: int = 0, is_open: bool = True, is_closing: bool = False
+) -> RetryDecision:
     """Decide on a text after `attempts` earlier failures. A text that may have been taken is never sent again (rule
     5). `is_open`: there is a stream that waits; without one each attempt opens another, which costs. An avatar that
     does not come into a new stream never gets here: the session ends by it. `is_closing`: the provider has not
     confirmed yet that an earlier stream of the session is closed; where that one may be what fills the account, the
     channel has been told already (`bot.announcer.Announcer.report_unconfirmed_close`). How long a text waits for a
-    stream that cannot be opened is bounded by `bot.speaking.expiry`."""
+    stream that cannot be opened is bounded by `bot.speaking.expiry`. `refusals`: how often that was tried in vain."""
     may_try = attempts < len(BACKOFF)
     match error:
         case NotReady() if is_open:
             return RetryAfter(VIEWER_POLL_INTERVAL, counts=False, waits_for_viewer=not isinstance(error, AvatarAway))
         case ConcurrencyReached():
-            return RetryAfter(FULL_POLL_INTERVAL, counts=False, is_refused=not is_closing)
+            seconds = FULL_BACKOFF[min(refusals, len(FULL_BACKOFF) - 1)]
+            return RetryAfter(seconds, counts=False, is_refused=not is_closing)
         case QuotaExhausted() if not is_open:
             return RetryAfter(CREDIT_POLL_INTERVAL, counts=False, is_refused=True)
         case RateLimited(retry_after=seconds) if may_try and seconds <= MAX_RATE_LIMIT_WAIT:

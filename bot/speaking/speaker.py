@@ -100,7 +100,7 @@ class Speaker:
         self._wanted_at = services.clock.monotonic()
         self.is_paused = False
         self._lacks_viewer = False
-        self.is_refused = False
+        self._refusals = 0
         self.tracker = PlaybackTracker(
             self._playout,
             self._states,
@@ -195,6 +195,11 @@ class Speaker:
         if self.current is None:
             return self._is_blocked and bool(self.queue)
         return self.current.sent or not self.current.waits_for_answer
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether what waits does so because the provider opens no stream now."""
+        return self._refusals > 0
 
     @property
     def waits_for_viewer(self) -> bool:
@@ -319,7 +324,8 @@ class Speaker:
             await self._drop_stale()
         else:
             self._expiry.start_anew()
-        self.is_refused = self.is_refused and bool(self.queue)
+        if not self.queue:
+            self._refusals = 0
 
     async def _drop_stale(self) -> None:
         current = self.current
@@ -346,7 +352,8 @@ class Speaker:
             metrics.provider_errors.labels(kind=type(error).__name__).inc()
             return await self._handle_send_error(item, error)
         text = item.chunks.popleft()
-        self._lacks_viewer = self.is_refused = False
+        self._lacks_viewer = False
+        self._refusals = 0
         if not item.sent:
             item.sent = True
             if item is self.current:
@@ -415,7 +422,11 @@ class Speaker:
     async def _handle_send_error(self, item: SpeechItem, error: ProviderError) -> bool:
         """Carry out what becomes of a piece the provider did not take. True if the loop may go on at once."""
         verdict = decide(
-            error, item.attempts, is_open=self._stream.current is not None, is_closing=self._stream.is_closing
+            error,
+            item.attempts,
+            refusals=self._refusals,
+            is_open=self._stream.current is not None,
+            is_closing=self._stream.is_closing,
         )
         if not isinstance(verdict, RetryAfter):
             await self._fail(item, verdict.state, error)
@@ -424,7 +435,7 @@ class Speaker:
         self._lacks_viewer = verdict.waits_for_viewer and not self._is_being_joined
         if verdict.is_refused and not self.is_refused:
             self._announcer.report_error(sentences.waits_for_stream(error), error)
-        self.is_refused = verdict.is_refused
+        self._refusals = self._refusals + 1 if verdict.is_refused else 0
         if not item.sent:
             self._playout.remove(item)
             self.queue.requeue(item)

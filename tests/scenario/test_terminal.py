@@ -6,13 +6,16 @@ import pty
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import termios
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -119,11 +122,19 @@ def terminal(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Termina
 def test_person_starts_writes_and_leaves_with_ctrl_d(terminal: Terminal) -> None:
     terminal.until("no avatar here: /avatar start brings one")
     terminal.type(f"/avatar start{ENTER}")
-    terminal.until("The avatar is live.")
-    terminal.until("live · mode repeat · no messages waiting · 59:")
-    terminal.until("$3.00/min")
+    terminal.until("The avatar is here. Open the link and write something: it wakes up and says it.")
+    terminal.until("asleep · mode repeat · no messages waiting")
     terminal.type(f"hello there{ENTER}half a li")
-    terminal.until("  said: hello there")
+    terminal.until("The avatar says it as soon as somebody opens the watch link.")
+    with page_of(terminal):
+        terminal.until("live · mode repeat · no messages waiting · 59:")
+        terminal.until("$3.00/min")
+        terminal.until("  said: hello there")
+        says_the_rest(terminal)
+
+
+def says_the_rest(terminal: Terminal) -> None:
+    """After a first line and half a second one."""
     # What came from the avatar stands above the line that is being typed, and never in it.
     assert not re.search(r"half a li\s*(saying|said|Got it|Queued|The avatar is saying)", terminal.screen)
     terminal.type(f"ne{ENTER}")
@@ -151,11 +162,30 @@ def test_tab_completes_and_arrow_up_brings_back(terminal: Terminal) -> None:
     assert terminal.end() == 0
 
 
+@contextmanager
+def page_of(terminal: Terminal) -> Iterator[None]:
+    """Somebody opens the link that stands in the terminal, as far as the bot can tell."""
+    link = urlsplit(terminal.screen.rpartition("Watch: ")[2].split()[0])
+    with socket.create_connection((link.hostname, link.port)) as connection:
+        request = [
+            f"GET {link.path}/live HTTP/1.1",
+            f"Host: {link.netloc}",
+            f"Origin: {link.scheme}://{link.netloc}",
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ]
+        connection.sendall("\r\n".join([*request, "", ""]).encode())
+        assert connection.recv(1024).startswith(b"HTTP/1.1 101")
+        yield
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_gives_the_terminal_back(terminal: Terminal, number: signal.Signals) -> None:
     terminal.until("no avatar here")
     terminal.type(f"/avatar start{ENTER}")
-    terminal.until("The avatar is live.")
+    terminal.until("The avatar is here.")
     terminal.type("some words that were never sent")
     terminal.until("never sent")
     terminal.process.send_signal(number)

@@ -9,23 +9,28 @@ what was found is found again; `test_program.py` does the like with the real pro
 
 import asyncio
 import tempfile
+from collections import Counter
 from collections.abc import Coroutine
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from adapters.simulator import Simulator
 from bot.core.errors import Refused
 from bot.core.models import Channel, SessionState, StreamState, UtteranceState
 from bot.core.tasks import cancel_and_wait
 from bot.relay import Message
+from bot.sessions.session import AvatarSession
 from bot.store import tables
+from bot.streams.streams import CLOSE_PATIENCE
 from tests import options
-from tests.harness.bot import ADA, ANA, BotHarness, simulated
+from tests.harness.bot import ADA, ANA, BotHarness, simulated, with_policy
 from tests.harness.clock import ClockElsewhere
 from tests.harness.simulator_faults import FAULTS
 
@@ -58,7 +63,7 @@ CALLS = {
 }
 COMMANDS = (
     "stop", "interrupt", "skip", "clear", "status", "queue", "mode repeat", "ask where are we?", "keep",
-    "idle 20", "idle 300",
+    "idle 20", "idle 300", "wake",
 )  # fmt: skip
 ADMIN_COMMANDS = ("sessions", "cleanup", "stop-all", "usage", "limits", "block ana", "unblock ana")
 THOROUGH = options.is_thorough()
@@ -75,8 +80,16 @@ T = TypeVar("T")
 channels = st.sampled_from(CHANNELS)
 
 
+@dataclass
+class Page:
+    """A watch page, and the session that it is connected to."""
+
+    running: AvatarSession
+    places: ExitStack = field(default_factory=ExitStack)
+
+
 class LifeCycle(RuleBasedStateMachine):
-    """One bot on one provider, two channels."""
+    """One bot on one provider, two channels, each with a page that is open or not."""
 
     provider = ""
 
@@ -84,13 +97,25 @@ class LifeCycle(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.folder = tempfile.TemporaryDirectory()
-        self.world = BotHarness(Path(self.folder.name), self.provider)
-        # The service does not notice when somebody sets the clock of the bot's machine.
-        self.world.simulator = Simulator(simulated(), ClockElsewhere(self.world.clock))
-        self.do(self.world.__aenter__())
+        self.world: BotHarness
+        self.pages: dict[Channel, Page] = {}
+        self.watched: set[Channel] = set()
+        self.streams_of: Counter[str] = Counter()
+        self.step_began = 0.0
         self.written = 0
         self.edited = 0
         self.final: dict[str, UtteranceState] = {}
+
+    @initialize(needs_viewer=st.booleans(), linger=st.sampled_from([None, 0.0, 10.0]))
+    def begin(self, needs_viewer: bool, linger: float | None) -> None:
+        policy = with_policy(needs_viewer=needs_viewer, stream_linger=linger, queue_max_age=100.0)
+        self.world = BotHarness(Path(self.folder.name), self.provider, policy=policy)
+        # The service does not notice when somebody sets the clock of the bot's machine.
+        self.world.simulator = Simulator(simulated(), ClockElsewhere(self.world.clock))
+        self.do(self.world.__aenter__())
+        for channel in CHANNELS:
+            self.start(channel)
+        self.wait(10.0)
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
@@ -167,6 +192,29 @@ class LifeCycle(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.do(self.world.pass_time(seconds))
 
+    @rule(channel=channels)
+    def come(self, channel: Channel) -> None:
+        """Somebody opens the link of a channel, and keeps the page open over whatever happens to the bot."""
+        self.watched.add(channel)
+        self.do(self.load_pages())
+
+    @rule(channel=channels)
+    def leave(self, channel: Channel) -> None:
+        self.watched.discard(channel)
+        self.do(self.load_pages())
+
+    async def load_pages(self) -> None:
+        """The pages are connected to the sessions that there are now."""
+        for channel in CHANNELS:
+            running = self.world.sessions.in_channel(channel) if channel in self.watched else None
+            page = self.pages.get(channel)
+            if page is not None and (running is None or page.running is not running):
+                self.pages.pop(channel).places.close()
+            if running is not None and channel not in self.pages:
+                page = self.pages[channel] = Page(running)
+                page.places.enter_context(self.world.viewer(running))
+        await self.world.rest()
+
     # --- what goes wrong ---------------------------------------------------------------------------------------------
 
     @rule(data=st.data(), name=st.sampled_from(sorted(FAULTS)), times=st.integers(1, 2))
@@ -218,6 +266,19 @@ class LifeCycle(RuleBasedStateMachine):
         self.do(until_it_is_dark())
 
     # --- what never happens ------------------------------------------------------------------------------------------
+
+    @invariant()
+    def no_stream_is_opened_for_nobody(self) -> None:
+        rows = self.do(self.world.rows(tables.streams))
+        streams_of = Counter(row.session_id for row in rows)
+        for running in self.world.sessions:
+            audience, session = running.audience, running.session.id
+            # A stream that somebody was there for may be asked for a moment later, once the one before is closed.
+            if audience.is_missing and audience.left_at <= self.step_began - CLOSE_PATIENCE:
+                assert streams_of[session] == self.streams_of[session], rows
+        self.streams_of = streams_of
+        self.step_began = self.world.clock.monotonic()
+        self.do(self.load_pages())
 
     @invariant()
     def one_open_session_per_channel(self) -> None:
@@ -288,6 +349,8 @@ class LifeCycle(RuleBasedStateMachine):
         """Once nothing goes wrong any more, everything comes to its end."""
         world = self.world
         world.simulator.faults.clear()
+        self.watched.update(CHANNELS)
+        await self.load_pages()
         await world.type("/avatar-admin unblock ana", ADA)
         for channel in CHANNELS:
             await world.type("/avatar skip", channel=channel)

@@ -17,7 +17,7 @@ from bot.core.models import UtteranceState
 from bot.speaking.retry import (
     BACKOFF,
     CREDIT_POLL_INTERVAL,
-    FULL_POLL_INTERVAL,
+    FULL_BACKOFF,
     MAX_RATE_LIMIT_WAIT,
     GiveUp,
     RetryAfter,
@@ -72,8 +72,15 @@ def test_a_missing_viewer_is_waited_for_as_long_as_the_session_lives() -> None:
 def test_a_full_account_is_waited_for_and_told_unless_a_stream_of_ours_may_be_what_fills_it(
     attempts: int, is_closing: bool
 ) -> None:
-    verdict = decide(ConcurrencyReached(""), attempts, is_open=False, is_closing=is_closing)
-    assert verdict == RetryAfter(FULL_POLL_INTERVAL, counts=False, is_refused=not is_closing)
+    pauses = []
+    for refusals in range(20):
+        verdict = decide(ConcurrencyReached(""), attempts, refusals=refusals, is_open=False, is_closing=is_closing)
+        assert isinstance(verdict, RetryAfter)
+        assert not verdict.counts
+        assert verdict.is_refused is not is_closing
+        pauses.append(verdict.seconds)
+    assert pauses == sorted(pauses)
+    assert set(pauses) == set(FULL_BACKOFF)
 
 
 @pytest.mark.parametrize("attempts", [0, ENOUGH, 1000])
