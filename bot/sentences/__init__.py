@@ -103,7 +103,8 @@ def starting(price: Decimal | None, idle: float, longest: float, *, needs_viewer
     somebody watches."""
     cost = f" An open minute costs up to {dollars(price)}." if price else ""
     if needs_viewer:
-        cost += " It is opened when somebody has the link open and there is something to say."
+        each = f", then up to {dollars(price)} a minute" if price else ""
+        cost = f" It costs nothing until somebody watches and there is something to say{each}."
     leaves = (
         f"It leaves by itself after {duration(idle)} without a message, and after {duration(longest)} at the latest."
     )

@@ -253,3 +253,27 @@ async def test_a_page_that_is_hidden_and_silent_counts_as_nobody(watching: Watch
     await eventually(lambda: not audience.is_there)
     await page.page.evaluate(HIDE, "visible")
     await eventually(lambda: audience.is_there)
+
+
+LATE_PICTURE = """async () => {
+  const script = document.querySelector("script[src*='watch.js']").src;
+  const { Captions } = await import(script.replace("watch.js", "captions.js"));
+  const after = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  const list = document.createElement("div");
+  let shown = 10; // before there is a picture, the server's time
+  const captions = new Captions(list, document.createElement("p"), () => shown);
+  captions.add([{ text: "Good", at: 9.9, until: 10.2 }, { text: "morning", at: 10.3, until: 10.8 }]);
+  await after(0.3);
+  shown = 7; // the picture has come, and is three seconds behind
+  await after(2);
+  shown = 10.4;
+  await after(0.3);
+  return [...list.children].map((line) => line.textContent);
+}"""
+
+
+async def test_a_picture_that_comes_in_the_middle_of_a_sentence_does_not_break_it(
+    watching: Watching, visit: Visitor
+) -> None:
+    page = await visit(watching.page)
+    assert await page.page.evaluate(LATE_PICTURE) == ["Good morning"]

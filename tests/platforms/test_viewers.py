@@ -19,7 +19,7 @@ async def begin(chat: Driver, **changes: object) -> None:
     chosen = {"session": SETTINGS.session, "stream": SETTINGS.stream, **changes}
     chat.bot._settings = chat.bot._settings.model_copy(update=chosen)
     await chat.restart()
-    assert "opened when somebody has the link open" in await chat.command("/avatar start")
+    assert "It costs nothing until somebody watches" in await chat.command("/avatar start")
     await chat.bot.until(lambda: any(running.is_live for running in chat.bot.bot.sessions))
 
 

@@ -63,7 +63,7 @@ async def test_a_start_opens_nothing_and_says_so(tmp_path: Path, provider: str) 
         assert await world.rows(tables.streams) == []
         assert running.view().phase is Phase.WAITING_FOR_TEXT
         assert words_of_state(running) == sentences.ASLEEP_UNWATCHED
-        assert "opened when somebody has the link open" in sentences.starting(None, 300, 3600, needs_viewer=True)
+        assert "costs nothing until somebody watches" in sentences.starting(None, 300, 3600, needs_viewer=True)
         assert world.notices == ["The avatar is here. Open the link and write something: it wakes up and says it."]
 
 

@@ -47,7 +47,10 @@ export class Captions {
   tick() {
     const now = this.playhead();
     while (this.pending.length && this.pending[0].at <= now) this.show(this.pending.shift());
-    if (this.sentence && performance.now() - this.lastWordAt > PAUSE * 1000) this.finishSentence();
+    const isSilent = performance.now() - this.lastWordAt > PAUSE * 1000;
+    // A picture that has just come is behind: its next word is late, and of the same sentence all the same.
+    const goesOn = !this.sentence?.done && this.pending[0]?.at - this.sentence?.until <= PAUSE;
+    if (this.sentence && isSilent && !goesOn) this.finishSentence();
   }
 
   show(word) {
