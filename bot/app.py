@@ -259,6 +259,7 @@ class Application:
         if self._settings.shutdown is Shutdown.KEEP:
             # The next process adopts them; what a provider ends meanwhile, it ends by the limits it was given.
             kept = len(self._core.sessions)
+            await self._core.sessions.save_spoken()
             await self._core.sessions.abandon_all()
             self._echo(f"{count(kept, 'session').capitalize()} left open for the next start (SHUTDOWN=keep).")
             return

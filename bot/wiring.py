@@ -21,6 +21,7 @@ from bot.sessions.jobs import AUDIT_DAYS, PeriodicJobs
 from bot.sessions.registry import SessionRegistry
 from bot.settings import NeedsViewer, RelayMode, Settings
 from bot.store.store import Store
+from bot.streams.accounting import show_counters
 from bot.streams.catalogue import Catalogue
 from bot.streams.opening_times import OpeningTimes
 from bot.streams.streams import StreamCloser
@@ -68,6 +69,7 @@ async def build_core(
     At the end no task of it is left; sessions that were not shut down stay open at the provider and in the store, for
     the next start. Raises `StoreError` if the list of blocked people cannot be read.
     """
+    show_counters(provider.name)
     closer = StreamCloser(provider, store, clock)
     services = Services(
         provider,
@@ -85,7 +87,7 @@ async def build_core(
     sessions = SessionRegistry(services)
     permissions = Permissions(options.access)
     permissions.set_blocks(await store.blocks.everybody())
-    quotas = Quotas(store, clock, options.limits, provider.capabilities.price_per_minute)
+    quotas = Quotas(store, clock, options.limits, provider.capabilities)
     relay = Relay(
         sessions,
         permissions,

@@ -1,19 +1,21 @@
 """What may be used a day and at once, and how much of it has been used: the operator's brakes on cost.
 
 A day is a UTC day. What counts is the time streams were open at the provider, from the rows of the streams, so it holds
-over restarts. Decides; ending sessions and telling people is done by whoever asks.
+over restarts: minutes are minutes open, dollars are for what is billed of them. Decides; ending sessions and telling
+people is done by whoever asks.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC
 from decimal import Decimal
 
 from bot import sentences
+from bot.core.billing import StreamSeconds, cost_of, seconds_of
 from bot.core.errors import Refused
-from bot.core.models import Channel, StreamUsage
-from bot.core.ports import Clock
+from bot.core.models import Channel
+from bot.core.ports import Capabilities, Clock
 from bot.settings import Settings
 from bot.store.store import Store
 
@@ -44,10 +46,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Seconds that streams were open today."""
+    """What streams have used today. has_unheard: some are open, and what they have said is not known here."""
 
-    by_channel: Counter[Channel]
-    by_workspace: Counter[tuple[str, str]]
+    by_channel: Mapping[Channel, StreamSeconds]
+    by_workspace: Mapping[tuple[str, str], StreamSeconds]
+    has_unheard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,44 +69,51 @@ def limits_of(settings: Settings) -> Limits:
 class Quotas:
     """The limits against what has been used."""
 
-    def __init__(self, store: Store, clock: Clock, limits: Limits, price: Decimal | None) -> None:
-        """`price`: US dollars a minute, None if nobody knows."""
+    def __init__(self, store: Store, clock: Clock, limits: Limits, capabilities: Capabilities | None) -> None:
+        """`capabilities` are the provider's, by which all streams of the day are billed, also those of one that was
+        chosen earlier; None if it cannot be asked."""
         self._store = store
         self._clock = clock
-        self._price = price
+        self._capabilities = capabilities
         self.limits = limits
 
     @property
     def price_unknown(self) -> bool:
         """Whether limits in dollars are set that have no effect, since nobody knows the provider's price."""
-        return self._price is None and bool(self.limits.channel_dollars or self.limits.workspace_dollars)
+        return self.cost(0.0) is None and bool(self.limits.channel_dollars or self.limits.workspace_dollars)
 
-    async def spent(self) -> Usage:
-        """What has been used today, up to now. Raises `StoreError`."""
+    async def spent(self, spoken: Mapping[str, float] | None = None) -> Usage:
+        """What has been used today, up to now. `spoken`: seconds of speech in the streams that are open now, by their
+        ids, where the caller knows. Raises `StoreError`."""
         now = self._clock.now()
         day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return _add_up(await self._store.streams.usage_since(day), day, now)
+        by_channel: dict[Channel, StreamSeconds] = defaultdict(StreamSeconds)
+        by_workspace: dict[tuple[str, str], StreamSeconds] = defaultdict(StreamSeconds)
+        spoken, has_unheard = spoken or {}, False
+        for use in await self._store.streams.usage_since(day):
+            has_unheard |= use.closed_at is None and use.stream_id not in spoken
+            told = replace(use, spoken_seconds=spoken.get(use.stream_id, use.spoken_seconds))
+            seconds = seconds_of(told, self._capabilities, now, since=day)
+            by_channel[use.channel] += seconds
+            by_workspace[use.channel.platform, use.channel.workspace] += seconds
+        return Usage(by_channel, by_workspace, has_unheard)
 
     def shares(self, channel: Channel, spent: Usage) -> Iterator[LimitUsage]:
         """How much of each of the day's limits is used that a channel falls under."""
         limits, place = self.limits, (channel.platform, channel.workspace)
-        in_channel, in_workspace = spent.by_channel[channel] / MINUTE, spent.by_workspace[place] / MINUTE
+        here = spent.by_channel.get(channel, StreamSeconds())
+        in_workspace = spent.by_workspace.get(place, StreamSeconds())
         if limits.channel_minutes:
-            yield LimitUsage(sentences.minutes_here(limits.channel_minutes), in_channel / limits.channel_minutes)
+            used = here.open / MINUTE / limits.channel_minutes
+            yield LimitUsage(sentences.minutes_here(limits.channel_minutes), used)
         if limits.workspace_minutes:
-            yield LimitUsage(
-                sentences.minutes_in_workspace(limits.workspace_minutes), in_workspace / limits.workspace_minutes
-            )
-        if self._price is None:
-            return
-        price = float(self._price)
-        if limits.channel_dollars:
-            yield LimitUsage(
-                sentences.dollars_here(limits.channel_dollars), in_channel * price / float(limits.channel_dollars)
-            )
-        if limits.workspace_dollars:
-            share = in_workspace * price / float(limits.workspace_dollars)
-            yield LimitUsage(sentences.dollars_in_workspace(limits.workspace_dollars), share)
+            used = in_workspace.open / MINUTE / limits.workspace_minutes
+            yield LimitUsage(sentences.minutes_in_workspace(limits.workspace_minutes), used)
+        if limits.channel_dollars and (cost := self.cost(here.billed)) is not None:
+            yield LimitUsage(sentences.dollars_here(limits.channel_dollars), float(cost / limits.channel_dollars))
+        if limits.workspace_dollars and (cost := self.cost(in_workspace.billed)) is not None:
+            used = float(cost / limits.workspace_dollars)
+            yield LimitUsage(sentences.dollars_in_workspace(limits.workspace_dollars), used)
 
     async def check_quota(self, channel: Channel, occupied: Iterable[Channel]) -> None:
         """Raises `Refused` if no further session may be opened in a channel. `occupied`: channels with a session."""
@@ -121,16 +131,6 @@ class Quotas:
             if share.used >= 1.0:
                 raise Refused(sentences.limit_reached(share.what), stage="limit")
 
-    def cost(self, seconds: float) -> Decimal | None:
-        """US dollars for an open stream, None if no price is known."""
-        return None if self._price is None else self._price * Decimal(str(seconds)) / MINUTE
-
-
-def _add_up(uses: Iterable[StreamUsage], day: datetime, now: datetime) -> Usage:
-    spent = Usage(Counter(), Counter())
-    for use in uses:
-        seconds = max(0.0, ((use.closed_at or now) - max(use.created_at, day)).total_seconds())
-        # Counters hold what can be added; whole seconds are fine enough for a limit of minutes.
-        spent.by_channel[use.channel] += round(seconds)
-        spent.by_workspace[use.channel.platform, use.channel.workspace] += round(seconds)
-    return spent
+    def cost(self, billed: float) -> Decimal | None:
+        """US dollars for so many billed seconds, None if no price is known."""
+        return None if self._capabilities is None else cost_of(self._capabilities, billed)

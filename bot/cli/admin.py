@@ -19,13 +19,12 @@ from bot.access.quotas import Quotas, limits_of
 from bot.cli import admin as shell_admin
 from bot.cli import sessions as shell
 from bot.cli.runtime import AsJson, echo, load_settings, run_async
-from bot.cli.sessions import OPERATOR, open_store
+from bot.cli.sessions import OPERATOR, capabilities_of, open_store, used_as_json
 from bot.core.clock import SystemClock
-from bot.core.errors import Refused, SettingsError
+from bot.core.errors import Refused
 from bot.core.models import AuditEntry, Channel
 from bot.core.ports import Clock, Echo
-from bot.plugins import make_provider
-from bot.settings import SIMULATOR, Settings
+from bot.settings import Settings
 from bot.terminal import printable
 
 admin_app = typer.Typer()
@@ -46,7 +45,8 @@ Person = Annotated[str, typer.Argument(metavar="PERSON", help="As platform:id, s
 
 @sessions_app.command("list", short_help="Print every open session.")
 def sessions_list(*, as_json: AsJson = False) -> None:
-    """Print every open session, one line each: its id, state, channel, provider, who started it and when (UTC)."""
+    """Print every open session, one line each: its id, state, channel, provider, who started it and when (UTC), what it
+    has used."""
     run_async(shell.list_sessions(load_settings(), SystemClock(), echo, as_json=as_json))
 
 
@@ -84,9 +84,10 @@ def _close(close: Callable[[Settings, Clock, Echo], Coroutine[Any, Any, None]], 
         run_async(close(settings, clock, echo))
 
 
-@admin_app.command(short_help="Show how long avatars were open today.")
+@admin_app.command(short_help="Show how long avatars were open and spoke today.")
 def usage(*, as_json: AsJson = False) -> None:
-    """Show for how long avatars were open today (UTC), by channel, and what that costs if a price is known."""
+    """Show for how long avatars were open and spoke today (UTC), by channel, and what that costs if a price is
+    known."""
     run_async(shell_admin.show_usage(load_settings(), SystemClock(), echo, as_json=as_json))
 
 
@@ -127,23 +128,26 @@ def db_current() -> None:
 
 
 async def show_usage(settings: Settings, clock: Clock, echo: Echo, *, as_json: bool) -> None:
-    """Print for how long avatars were open today, by channel, and what that costs if a price is known."""
+    """Print for how long avatars were open and spoke today, by channel, and what that costs if a price is known."""
     async with await open_store(settings, clock) as store:
-        quotas = Quotas(store, clock, limits_of(settings), _price(settings, clock))
+        quotas = Quotas(store, clock, limits_of(settings), capabilities_of(settings, clock))
         spent = await quotas.spent()
-    rows = [(channel, seconds, quotas.cost(seconds)) for channel, seconds in spent.by_channel.most_common()]
+    most_first = sorted(spent.by_channel.items(), key=lambda item: -item[1].open)
+    rows = [(channel, seconds, quotas.cost(seconds.billed)) for channel, seconds in most_first]
     if as_json:
-        _print([_channel(c) | {"seconds": seconds, "dollars": _number(cost)} for c, seconds, cost in rows], echo)
+        _print([_channel(c) | used_as_json(seconds, cost) for c, seconds, cost in rows], echo)
         return
     echo(sentences.usage_list(bool(rows)))
     for channel, seconds, cost in rows:
         echo(f"  {printable(str(channel))}  {sentences.used(seconds, cost)}")
+    if spent.has_unheard:
+        echo(sentences.SPEECH_NOT_COUNTED)
 
 
 async def show_limits(settings: Settings, clock: Clock, echo: Echo, *, as_json: bool) -> None:
     """Print the limits, and how much of them each channel with an avatar today has used."""
     async with await open_store(settings, clock) as store:
-        quotas = Quotas(store, clock, limits_of(settings), _price(settings, clock))
+        quotas = Quotas(store, clock, limits_of(settings), capabilities_of(settings, clock))
         spent = await quotas.spent()
     shares = [(channel, list(quotas.shares(channel, spent))) for channel in spent.by_channel]
     if as_json:
@@ -232,15 +236,6 @@ def _check(person: str) -> None:
     platform, _, user = person.partition(":")
     if not platform or not user:
         raise Refused(f"I do not know who `{person[:40]}` is: give platform:id, such as discord:1234.", stage="shell")
-
-
-def _price(settings: Settings, clock: Clock) -> Decimal | None:
-    if settings.avatar.provider == SIMULATOR:
-        return None
-    try:
-        return make_provider(settings, clock).capabilities.price_per_minute
-    except SettingsError:
-        return None
 
 
 def _channel(channel: Channel) -> dict[str, Any]:

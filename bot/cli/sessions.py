@@ -8,12 +8,15 @@ import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC
+from decimal import Decimal
+from typing import Any
 
 from bot import sentences
 from bot.commands.cleanup import UNUSED_AFTER
-from bot.core.errors import Refused, StoreUnavailable
+from bot.core.billing import StreamSeconds, cost_of, sum_of
+from bot.core.errors import Refused, SettingsError, StoreUnavailable
 from bot.core.models import AuditEntry, Session, SessionState
-from bot.core.ports import Clock, Echo
+from bot.core.ports import Capabilities, Clock, Echo
 from bot.plugins import make_provider
 from bot.sessions.orphans import close_sessions
 from bot.settings import SIMULATOR, Settings, database_url_or_default
@@ -39,14 +42,49 @@ async def list_sessions(settings: Settings, clock: Clock, echo: Echo, *, as_json
     """Print every open session, one line each."""
     async with await open_store(settings, clock) as store:
         sessions = await store.sessions.all_open()
+        uses = await store.streams.usage_of([session.id for session in sessions])
+    able = {name: capabilities_of(settings, clock, name) for name in {session.provider for session in sessions}}
+    used = {s.id: sum_of(uses[s.id], able[s.provider], clock.now()) for s in sessions}
+    costs = {s.id: _cost(able[s.provider], used[s.id]) for s in sessions}
     if as_json:
-        echo(json.dumps([_as_json(session) for session in sessions], indent=2))
+        rows = [_as_json(session) | used_as_json(used[session.id], costs[session.id]) for session in sessions]
+        echo(json.dumps(rows, indent=2))
         return
     echo(f"{sentences.count(len(sessions), 'open session').capitalize()}.")
     for session in sessions:
         since = session.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
         by, channel = printable(session.started_by_name), printable(str(session.channel))
-        echo(f"  {session.id}  {session.state.value:<8} {channel}  {session.provider}, by {by}, since {since}")
+        spent = sentences.used(used[session.id], costs[session.id])
+        state, provider = session.state.value, session.provider
+        echo(f"  {session.id}  {state:<8} {channel}  {provider}, by {by}, since {since}, {spent}")
+    if any(use.closed_at is None for of_session in uses.values() for use in of_session):
+        echo(sentences.SPEECH_NOT_COUNTED)
+
+
+def capabilities_of(settings: Settings, clock: Clock, name: str | None = None) -> Capabilities | None:
+    """What a provider can do and what it charges, by default the chosen one; None of the simulator, which costs
+    nothing, and of one that has no key any more."""
+    if (name or settings.avatar.provider) == SIMULATOR:
+        return None
+    try:
+        return make_provider(settings, clock, name).capabilities
+    except SettingsError:
+        return None
+
+
+def used_as_json(used: StreamSeconds, cost: Decimal | None) -> dict[str, Any]:
+    """What streams have used, for programs: whole seconds, US dollars."""
+    dollars = None if cost is None else round(float(cost), 4)
+    return {
+        "seconds": round(used.open),
+        "billed_seconds": round(used.billed),
+        "spoken_seconds": round(used.spoken),
+        "dollars": dollars,
+    }
+
+
+def _cost(capabilities: Capabilities | None, used: StreamSeconds) -> Decimal | None:
+    return None if capabilities is None else cost_of(capabilities, used.billed)
 
 
 async def stop_session(settings: Settings, clock: Clock, echo: Echo, session_id: str) -> None:
@@ -115,7 +153,7 @@ async def open_store(settings: Settings, clock: Clock) -> Store:
     return await Store.open(url, clock)
 
 
-def _as_json(session: Session) -> dict[str, str | None]:
+def _as_json(session: Session) -> dict[str, Any]:
     return {
         "id": session.id,
         "state": session.state.value,

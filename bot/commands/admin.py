@@ -12,6 +12,7 @@ from bot.access.permissions import EVERYWHERE, Permissions, block_of
 from bot.access.quotas import Quotas
 from bot.commands.cleanup import clean_up
 from bot.commands.parser import ADMIN, CommandContext, CommandSpec, Usage
+from bot.core.billing import StreamSeconds
 from bot.core.errors import Refused
 from bot.core.models import Channel, EndReason, Role
 from bot.core.views import Reply, Visibility
@@ -44,7 +45,7 @@ class AdminCommands:
             (Usage(ADMIN, "cleanup", "close what has been silent for a minute"), self._clean_up),
             (Usage(ADMIN, "stop", "close one session", "ID", required=True), self._stop),
             (Usage(ADMIN, "stop-all", "close every session"), self._stop_all),
-            (Usage(ADMIN, "usage", "show how long avatars were open today"), self._usage),
+            (Usage(ADMIN, "usage", "show how long avatars were open and spoke today"), self._usage),
             (Usage(ADMIN, "limits", "show the limits and what is left of them"), self._limits),
             (Usage(ADMIN, "block", "block a person", "PERSON", required=True), self._block),
             (Usage(ADMIN, "unblock", "unblock a person", "PERSON", required=True), self._unblock),
@@ -79,15 +80,15 @@ class AdminCommands:
         return Reply(sentences.cleaned_up(report.ended, unowned, exclusive_key=exclusive_key), Visibility.PRIVATE)
 
     async def _usage(self, ctx: CommandContext) -> Reply:
-        spent = await self._quotas.spent()
+        spent = await self._quotas.spent(self._sessions.spoken)
         by_channel = {c: seconds for c, seconds in spent.by_channel.items() if _is_in_reach(c, ctx)}
         fields = [
-            (str(channel), sentences.used(seconds, self._quotas.cost(seconds)))
-            for channel, seconds in sorted(by_channel.items(), key=lambda item: -item[1])
+            (str(channel), sentences.used(seconds, self._quotas.cost(seconds.billed)))
+            for channel, seconds in sorted(by_channel.items(), key=lambda item: -item[1].open)
         ]
-        total = sum(by_channel.values())
+        total = sum(by_channel.values(), StreamSeconds())
         if len(fields) > 1:
-            fields.append(("All", sentences.used(total, self._quotas.cost(total))))
+            fields.append(("All", sentences.used(total, self._quotas.cost(total.billed))))
         return Reply(sentences.usage_list(bool(fields)), Visibility.PRIVATE, tuple(fields))
 
     async def _limits(self, ctx: CommandContext) -> Reply:
@@ -139,7 +140,8 @@ def _line(running: AvatarSession) -> str:
     view, session = running.view(), running.session
     since = session.created_at.astimezone(UTC).strftime("%H:%M UTC")
     waiting = sentences.count(view.queue_length, "message")
-    return f"{session.channel}, {sentences.state(view)}, by {session.started_by_name} since {since}, {waiting}"
+    used = sentences.used(running.stream.account.used, running.cost)
+    return f"{session.channel}, {sentences.state(view)}, by {session.started_by_name} since {since}, {waiting}, {used}"
 
 
 def _person(ctx: CommandContext) -> str:

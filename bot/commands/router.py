@@ -278,8 +278,7 @@ class CommandRouter:
             ("Waiting", sentences.count(view.queue_length, "message")),
             ("Leaves in", sentences.duration(running.seconds_left)),
         ]
-        if running.cost is not None:
-            fields.append(("Cost so far", f"about {sentences.dollars(running.cost)}"))
+        fields.append(("So far", sentences.used(running.stream.account.used, running.cost)))
         return Reply("The avatar in this channel:", Visibility.PRIVATE, tuple(fields), view.watch_url)
 
     async def _watch(self, ctx: CommandContext) -> Reply:

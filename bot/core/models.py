@@ -157,7 +157,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One connection at the provider. `upstream_id` is None until the reply to the create is in (rule 2)."""
+    """One connection at the provider. `upstream_id` is None until the reply to the create is in (rule 2).
+
+    spoken_seconds: how much of it was speech, as far as events or the estimate told; None while nobody has noted that.
+    """
 
     id: str
     session_id: str
@@ -168,6 +171,7 @@ class Stream:
     hls_url: str | None = None
     closed_at: datetime | None = None
     end_detail: str | None = None
+    spoken_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +230,15 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class StreamUsage:
-    """For how long a stream was open for a channel; `closed_at` is None while it still is."""
+    """For how long a stream was open for a channel; `closed_at` is None while it still is. `spoken_seconds` as in
+    `Stream`."""
 
     channel: Channel
+    session_id: str
+    stream_id: str
     created_at: datetime
     closed_at: datetime | None
+    spoken_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

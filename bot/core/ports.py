@@ -5,7 +5,7 @@ Only protocols and the values they exchange live here; no implementation, no I/O
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -162,9 +162,10 @@ class SpeakResult:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """The first word of an utterance is being said."""
+    """The first word of an utterance is being said; it began `ago` seconds before, where words are told late."""
 
     utterance_id: str
+    ago: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

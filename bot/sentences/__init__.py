@@ -11,12 +11,14 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from bot.sentences.amounts import count as count, dollars as dollars, duration as duration
+from bot.sentences.amounts import count as count, dollars as dollars, duration as duration, used as used
+from bot.core.billing import StreamSeconds
 from bot.core.models import EndReason, Mode, Role
 from bot.core.views import Phase, SessionView
 from bot.sentences.admin import (
     DOLLARS_NOT_COUNTED as DOLLARS_NOT_COUNTED,
     NO_PRICE as NO_PRICE,
+    SPEECH_NOT_COUNTED as SPEECH_NOT_COUNTED,
     blocked as blocked,
     blocked_by_operator as blocked_by_operator,
     cleaned_up as cleaned_up,
@@ -35,7 +37,6 @@ from bot.sentences.admin import (
     too_many_sessions as too_many_sessions,
     unblocked as unblocked,
     usage_list as usage_list,
-    used as used,
 )
 from bot.sentences.failures import (
     answer_broke_off as answer_broke_off,
@@ -134,8 +135,11 @@ def waiting_for_viewer() -> str:
     return "The avatar is waiting for a viewer. Open the watch link, and it says what you wrote."
 
 
-def ended(reason: EndReason | None, lasted: timedelta, detail: str | None, cost: Decimal | None) -> str:
-    """Told to the channel, and shown on the watch page, when a session is closed."""
+def ended(
+    reason: EndReason | None, lasted: timedelta, detail: str | None, seconds: StreamSeconds, cost: Decimal | None
+) -> str:
+    """Told to the channel, and shown on the watch page, when a session is closed. `seconds`: what its streams have
+    used, for so many dollars; not told of a session that never had one."""
     if reason in (None, EndReason.FAILED):
         return detail or "The avatar session failed. Bring the avatar back with `/avatar start`."
     why = (detail if reason is EndReason.IDLE else None) or {
@@ -146,10 +150,11 @@ def ended(reason: EndReason | None, lasted: timedelta, detail: str | None, cost:
         EndReason.ADMIN: "An admin has sent the avatar away",
         EndReason.SHUTDOWN: "The bot is shutting down, so the avatar has left",
     }[reason]
+    stay = duration(lasted.total_seconds())
+    spent = f" {used(seconds, cost).capitalize()}." if seconds.open else ""
     if reason is EndReason.MAX_DURATION and detail:
-        return f"{detail} The avatar has left after {duration(lasted.total_seconds())}."
-    spent = f", for about {dollars(cost)}" if cost else ""
-    return f"{why} after {duration(lasted.total_seconds())}{spent}. Bring it back with `/avatar start`."
+        return f"{detail} The avatar has left after {stay}.{spent}"
+    return f"{why} after {stay}.{spent} Bring it back with `/avatar start`."
 
 
 def close_not_confirmed() -> str:

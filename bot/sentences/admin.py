@@ -5,9 +5,10 @@ Part of `bot.sentences`, which is where the rest of the program takes it from.
 
 from decimal import Decimal
 
-from bot.sentences.amounts import count, dollars, duration
+from bot.sentences.amounts import count, dollars
 
 NO_PRICE = "without effect: the price of this avatar service is not known"
+SPEECH_NOT_COUNTED = "What is said in a stream is counted when it closes; some are open now."
 DOLLARS_NOT_COUNTED = f"LIMIT_CHANNEL_DOLLARS and LIMIT_WORKSPACE_DOLLARS are {NO_PRICE}; limit minutes instead"
 
 
@@ -87,12 +88,7 @@ def limits_list(any_set: bool) -> str:
 
 def usage_list(any_used: bool) -> str:
     """The head of the admin's list of what was used today."""
-    return "Open avatar time today (UTC):" if any_used else "No avatar has been open today (UTC)."
-
-
-def used(seconds: float, cost: Decimal | None) -> str:
-    """How much was used."""
-    return duration(seconds) if cost is None else f"{duration(seconds)}, about {dollars(cost)}"
+    return "Avatar time today (UTC):" if any_used else "No avatar has been open today (UTC)."
 
 
 def blocked(person: str, *, is_new: bool) -> str:

@@ -15,6 +15,7 @@ from bot.core.models import Playback, Session, SessionState, Stream, StreamState
 from bot.core.ports import StreamStatus
 from bot.services import Services
 from bot.sessions.orphans import list_open
+from bot.streams.accounting import count_ended
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +53,7 @@ async def recover_streams(
                 open_streams[session.id] = _with_playback(stream, status)
             else:
                 over_at = _over_at(services, stream, activity.get(stream.session_id))
+                count_ended(stream, services.provider.capabilities, over_at)
                 await services.store.streams.advance(
                     stream.id, StreamState.CLOSED, detail=status.detail, closed_at=over_at
                 )

@@ -147,7 +147,7 @@ class SessionRegistry:
         if (running := self._by_id.get(session_id)) is not None:
             return running.view()
         session = await self.services.store.sessions.get(session_id)
-        return None if session is None else view_of_row(session, self.services)
+        return None if session is None else await view_of_row(session, self.services)
 
     async def reconcile(self) -> None:
         """Compare the rows with what the provider has open, and fix the difference: streams it has ended by itself
@@ -181,6 +181,20 @@ class SessionRegistry:
         for running in tuple(self._by_id.values()):
             running.stop.request(EndReason.SHUTDOWN)
         await asyncio.gather(*(running.closed.wait() for running in tuple(self._by_id.values())))
+
+    @property
+    def spoken(self) -> dict[str, float]:
+        """Seconds of speech in the streams that are open now, by their ids: their rows do not say it yet."""
+        accounts = [(running.stream.current, running.stream.account) for running in self]
+        return {stream.id: account.spoken.seconds for stream, account in accounts if stream is not None}
+
+    async def save_spoken(self) -> None:
+        """Write down what the open streams have said so far, for the process that goes on with them. A database in
+        trouble is logged and no reason to fail."""
+        try:
+            await self.services.store.streams.note_spoken(self.spoken)
+        except StoreError as error:
+            log.error("what was spoken could not be written", error=str(error))
 
     async def abandon_all(self) -> None:
         """Give up whatever still runs; the rows tell the next start what to look after."""
@@ -230,7 +244,7 @@ class SessionRegistry:
         if (running := self._by_link.get(link_nonce)) is not None:
             return running.view()
         session = await self.services.store.sessions.by_link(link_nonce)
-        return None if session is None else view_of_row(session, self.services)
+        return None if session is None else await view_of_row(session, self.services)
 
     async def room_access(self, link_nonce: str) -> RoomAccess | None:
         """How one more page enters the room of the session behind a link; None if there is no room to enter now.
@@ -261,11 +275,17 @@ class SessionRegistry:
         chosen = await store.channels.chosen_idle_timeouts()
         streams = await recover_streams(self.services, await store.streams.unsettled(), {s.id: s for s in sessions})
         queues = await store.utterances.queued([session.id for session in sessions])
+        uses = await store.streams.usage_of([session.id for session in sessions])
+        now = self.services.clock.now()
         adopted = 0
         for session in sessions:
             running = AvatarSession(session, self.services, chosen.get(session.channel))
             if (found := streams.get(session.id)) is not None:
                 running.adopt(*found, in_flight[session.id])
+            current = running.stream.current
+            running.stream.account.restore(
+                (use for use in uses[session.id] if current is None or use.stream_id != current.id), now
+            )
             tell_left(session, in_flight[session.id], UtteranceState.UNKNOWN, self.services.event_bus)
             adopted += self._resume(running, queues.get(session.id, ()))
         return Recovery(adopted, len(sessions) - adopted, sum(map(len, in_flight.values())))

@@ -14,6 +14,7 @@ import structlog
 
 from bot import sentences
 from bot.announcer import Announcer
+from bot.core.billing import cost_of
 from bot.core.errors import AuthenticationFailed, AvatarRelayError, ProviderError, StoreError, Sunset
 from bot.core.events import NoticeKind
 from bot.core.mailbox import Mailbox
@@ -176,8 +177,7 @@ class AvatarSession:
     @property
     def cost(self) -> Decimal | None:
         """What the provider charges for the streams so far, US dollars, where a price is known."""
-        price = self._services.provider.capabilities.price_per_minute
-        return None if price is None else price * Decimal(str(self.stream.billed_seconds)) / 60
+        return cost_of(self._services.provider.capabilities, self.stream.account.used.billed)
 
     def view(self) -> SessionView:
         """What may be shown of the session now."""
@@ -339,7 +339,7 @@ class AvatarSession:
 
     def _say_goodbye(self, reason: EndReason) -> None:
         metrics.sessions_ended.labels(reason=reason.value).inc()
-        sentence = end_message(self.session, self._services.clock.now(), self.cost)
+        sentence = end_message(self.session, self._services.clock.now(), self.stream.account.used, self.cost)
         self.closed.set()
         self.idle.set()
         self.announcer.announce_end(replace(self.view(), phase=Phase.ENDED, ended=sentence), sentence)

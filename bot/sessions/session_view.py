@@ -4,6 +4,7 @@ else."""
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from bot.core.billing import StreamSeconds, cost_of, sum_of
 from bot.core.models import Session, SessionState
 from bot.core.ports import CatalogueEntry
 from bot.core.views import Phase, SessionView
@@ -71,9 +72,13 @@ def _whole_seconds(usual: float | None) -> int | None:
     return None if usual is None else max(1, round(usual))
 
 
-def view_of_row(session: Session, services: Services) -> SessionView:
-    """A session that this process does not run, as its row says: over, or about to be taken up again after a
+async def view_of_row(session: Session, services: Services) -> SessionView:
+    """A session that this process does not run, as its rows say: over, or about to be taken up again after a
     restart."""
+    uses = (await services.store.streams.usage_of([session.id]))[session.id]
+    capabilities = services.provider.capabilities if session.provider == services.provider.name else None
+    used = sum_of(uses, capabilities, services.clock.now())
+    cost = None if capabilities is None else cost_of(capabilities, used.billed)
     over_at = session.closed_at or services.clock.now()
     is_over = session.state in (SessionState.CLOSING, SessionState.CLOSED)
     return SessionView(
@@ -88,10 +93,10 @@ def view_of_row(session: Session, services: Services) -> SessionView:
         speaking=None,
         held=False,
         ends_at=over_at if is_over else session.created_at + timedelta(seconds=services.policy.max_duration),
-        ended=end_message(session, over_at, None) if is_over else None,
+        ended=end_message(session, over_at, used, cost) if is_over else None,
     )
 
 
-def end_message(session: Session, over_at: datetime, cost: Decimal | None) -> str:
+def end_message(session: Session, over_at: datetime, used: StreamSeconds, cost: Decimal | None) -> str:
     """The sentence a session ends with."""
-    return ended(session.end_reason, over_at - session.created_at, session.end_detail, cost)
+    return ended(session.end_reason, over_at - session.created_at, session.end_detail, used, cost)

@@ -5,16 +5,19 @@ Pure state on the clock: nothing here waits, sends, or writes anything down.
 
 from bot.core.ports import Clock
 from bot.speaking.item import SpeechItem
+from bot.streams.spoken_time import SpokenTime
 
 
 class PlaybackEstimate:
     """The voice of one session, whatever stream it speaks through.
 
-    talking: it has something to say. said_until: when it has said everything, seconds on the clock.
+    talking: it has something to say. said_until: when it has said everything, seconds on the clock. spoken: counts
+    what was really said.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, spoken: SpokenTime) -> None:
         self._clock = clock
+        self.spoken = spoken
         self._given = 0
         self._heard = 0
         self._seconds = 0.0
@@ -32,6 +35,7 @@ class PlaybackEstimate:
         self.said_until = max(self._clock.monotonic(), self.said_until) + seconds
         self._given += characters
         self._seconds += seconds
+        self.spoken.expect(self.said_until)
 
     def advance(self, characters: int) -> None:
         """It has said so much more. An estimate that is off by a little in each sentence would leave gaps in a long
@@ -39,14 +43,22 @@ class PlaybackEstimate:
         self._heard = min(self._given, self._heard + characters)
         if self._given:
             self.said_until = self._clock.monotonic() + self._seconds * (1 - self._heard / self._given)
+            self.spoken.correct(self.said_until)
 
     def switch_to(self, characters: int, seconds: float) -> None:
         """It begins with what it was given last; everything before is said."""
         self._given, self._heard, self._seconds = characters, 0, seconds
         self.said_until = self._clock.monotonic() + seconds
+        self.spoken.expect(self.said_until)
+
+    def talk_until(self, moment: float) -> None:
+        """It says what it has to say until `moment`, seconds on the clock, at least."""
+        self.said_until = max(moment, self.said_until)
+        self.spoken.expect(self.said_until, is_surely_heard=True)
 
     def reset(self) -> None:
         """It says nothing more."""
+        self.spoken.cut()
         self._given, self._heard, self._seconds = 0, 0, 0.0
         self.talking = False
         self.said_until = self._clock.monotonic()
@@ -59,9 +71,10 @@ class Playout:
     in_doubt: it was sent ahead, and when all was cut, nothing told whether it had begun; it must not be said again.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, spoken: SpokenTime) -> None:
+        """`spoken` is told what the voice does."""
         self._clock = clock
-        self._voice = PlaybackEstimate(clock)
+        self._voice = PlaybackEstimate(clock, spoken)
         self._last_said: SpeechItem | None = None
         self.current: SpeechItem | None = None
         self.ahead: SpeechItem | None = None
@@ -104,10 +117,20 @@ class Playout:
 
     def give(self, item: SpeechItem, text: str, seconds: float) -> None:
         """The provider has taken `text` of an item, which it says for `seconds`."""
+        if item is self.current:
+            self._voice.spoken.pause()
         self._voice.give(len(text), seconds)
         item.characters += len(text)
         item.seconds += seconds
         item.said_until = self._voice.said_until
+
+    def hear_begin(self, ago: float = 0.0) -> None:
+        """The first word of the current item is heard, or was so many seconds ago."""
+        self._voice.spoken.begin(ago)
+
+    def hear_end(self) -> None:
+        """The last word of what was said is heard."""
+        self._voice.spoken.end_as_told()
 
     def hear(self, characters: int) -> None:
         """The voice has said so much more of the current item."""
@@ -116,11 +139,13 @@ class Playout:
     def end_chunk(self) -> bool:
         """All that was given of the current item is said. Returns whether that was the whole item."""
         self._voice.talking = False
+        self._voice.spoken.end()
         return self.current is not None and self.current.is_complete and self.current.sent
 
     def end_current(self) -> SpeechItem | None:
         """The current item is said, and the one sent ahead begins. Returns what is said."""
         item, self.current, self.ahead = self.current, self.ahead, None
+        self._voice.spoken.end()
         if self.current is None:
             self._voice.reset()
         else:
@@ -143,7 +168,7 @@ class Playout:
 
     def talk_until(self, moment: float) -> None:
         """The voice was not cut after all: it is silent at `moment`, seconds on the clock."""
-        self._voice.said_until = max(moment, self._voice.said_until)
+        self._voice.talk_until(moment)
 
     def reset(self) -> None:
         """The voice was cut."""
@@ -168,3 +193,4 @@ class Playout:
             self.ahead = None
         elif item is self.current:
             self.current = None
+            self._voice.spoken.lose()

@@ -81,7 +81,7 @@ class Speaker:
         self._chunker = Chunker(self._capabilities, conversation, tasks, on_chunk=mailbox.wake)
         self._states = StateRecorder(services.store, services.clock, announcer, on_error)
         self.queue = SpeechQueue(services.store, self._chunker, self._states)
-        self._playout = Playout(services.clock)
+        self._playout = Playout(services.clock, stream.account.spoken)
         self._scheduler = SpeechScheduler(
             self._capabilities,
             services.clock,

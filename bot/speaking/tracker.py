@@ -60,12 +60,14 @@ class PlaybackTracker:
         Raises `StoreError` if the state of an item could not be written.
         """
         match event:
-            case SpeechStarted(utterance_id):
+            case SpeechStarted(utterance_id, ago):
                 if (item := await self._reached(utterance_id)) is not None:
                     item.heard = True
+                    self._playout.hear_begin(ago)
             case SpeechEnded(utterance_id):
                 if (item := await self._reached(utterance_id)) is not None:
                     item.heard = True
+                    self._playout.hear_end()
                     await self._end_of_chunk()
             case AnswerHeard(utterance_id, text):
                 if (item := self._playout.find(utterance_id)) is not None:

@@ -1,7 +1,8 @@
 """The streams: what the provider was asked to open, written down before it is asked (rule 2). A `Repository`."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -52,6 +53,7 @@ class StreamRepository(Repository):
         hls_url: str | None = None,
         detail: str | None = None,
         closed_at: datetime | None = None,
+        spoken_seconds: float | None = None,
     ) -> bool:
         """Move a stream forward and set what is given; `closed` and `lost` set the time from the clock where
         `closed_at` does not tell it.
@@ -63,10 +65,19 @@ class StreamRepository(Repository):
             changes["hls_url"] = hls_url
         if detail is not None:
             changes["end_detail"] = detail
+        if spoken_seconds is not None:
+            changes["spoken_seconds"] = spoken_seconds
         if not state.may_cost:
             changes["closed_at"] = closed_at or self._clock.now()
         update = streams.update().where(streams.c.id == stream_id, streams.c.state.in_(_MAY_COME_FROM[state]))
         return connection.execute(update.values(changes)).rowcount > 0
+
+    @writes
+    def note_spoken(self, connection: Connection, spoken_seconds: Mapping[str, float]) -> None:
+        """Store how many seconds of speech streams have had so far, by their ids, for the process that goes on with
+        them. All else is written where they close (`advance`)."""
+        for stream_id, seconds in spoken_seconds.items():
+            connection.execute(streams.update().where(streams.c.id == stream_id).values(spoken_seconds=seconds))
 
     @reads
     def unsettled(self, connection: Connection) -> list[Stream]:
@@ -96,11 +107,36 @@ class StreamRepository(Repository):
     def usage_since(self, connection: Connection, moment: datetime) -> list[StreamUsage]:
         """For how long streams were open of those that were open at `moment` or later. One that the provider never
         named is left out: nobody knows whether it was open."""
-        query = (
-            sa.select(
-                sessions.c.platform, sessions.c.workspace, sessions.c.channel, streams.c.created_at, streams.c.closed_at
-            )
-            .join_from(streams, sessions)
-            .where(sa.or_(streams.c.closed_at >= moment, stream_is_unsettled), streams.c.upstream_id.is_not(None))
-        )
-        return [StreamUsage(Channel(*place), begun, over) for *place, begun, over in connection.execute(query)]
+        query = _USAGE.where(sa.or_(streams.c.closed_at >= moment, stream_is_unsettled))
+        return [_read_usage(row) for row in connection.execute(query)]
+
+    @reads
+    def usage_of(self, connection: Connection, session_ids: Sequence[str]) -> dict[str, list[StreamUsage]]:
+        """For how long the streams of sessions were open, by session, as `usage_since`; each of them has an entry."""
+        used: dict[str, list[StreamUsage]] = {session_id: [] for session_id in session_ids}
+        for ids in in_batches(session_ids):
+            for row in connection.execute(_USAGE.where(streams.c.session_id.in_(ids))):
+                use = _read_usage(row)
+                used[use.session_id].append(use)
+        return used
+
+
+_USAGE = (
+    sa.select(
+        sessions.c.platform,
+        sessions.c.workspace,
+        sessions.c.channel,
+        streams.c.session_id,
+        streams.c.id,
+        streams.c.created_at,
+        streams.c.closed_at,
+        streams.c.spoken_seconds,
+    )
+    .join_from(streams, sessions)
+    .where(streams.c.upstream_id.is_not(None))
+)
+
+
+def _read_usage(row: Sequence[Any]) -> StreamUsage:
+    platform, workspace, channel, *rest = row
+    return StreamUsage(Channel(platform, workspace, channel), *rest)

@@ -145,6 +145,7 @@ streams = sa.Table(
     sa.Column("hls_url", sa.Text),
     sa.Column("closed_at", UtcDateTime),
     sa.Column("end_detail", sa.Text),
+    sa.Column("spoken_seconds", sa.Float),
 )
 
 _stream_is_current = in_states(streams.c.state, (StreamState.CREATING, StreamState.OPEN))

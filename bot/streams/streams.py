@@ -6,6 +6,7 @@ Knows the provider only as a port. Decides nothing about speech or about when a 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 
@@ -18,6 +19,7 @@ from bot.core.ports import AvatarProvider, Clock, StreamRequest
 from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.core.unexpected import report_unexpected
 from bot.store.store import Store
+from bot.streams.accounting import StreamAccount, count_ended
 from bot.streams.opening_times import OpeningTimes
 from bot.telemetry import metrics
 
@@ -39,10 +41,11 @@ always: an account may have room for one alone. Our choice."""
 @dataclass(slots=True, eq=False)
 class _Closing:
     """A close under way. `tried`: the provider was asked once; `confirmed`: it has said that the stream is closed.
-    `on_unconfirmed` is called where it did not say so at once."""
+    `on_confirmed` is called then, `on_unconfirmed` where it did not say so at once."""
 
     session_id: str
-    on_unconfirmed: Callable[[], None]
+    on_confirmed: Callable[[], None] | None
+    on_unconfirmed: Callable[[], None] | None
     tried: asyncio.Event = field(default_factory=asyncio.Event)
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -60,18 +63,25 @@ class StreamCloser:
         self._tasks = TaskSet()
         self._closing: dict[str, _Closing] = {}
 
-    def begin(self, stream: Stream, detail: str, on_unconfirmed: Callable[[], None] = lambda: None) -> None:
-        """Start to close a stream, unless it is being closed already. `on_unconfirmed` is called where the provider
-        does not confirm at once."""
+    def begin(
+        self,
+        stream: Stream,
+        detail: str,
+        *,
+        on_confirmed: Callable[[], None] | None = None,
+        on_unconfirmed: Callable[[], None] | None = None,
+    ) -> None:
+        """Start to close a stream, unless it is being closed already. `on_confirmed` is called when it is closed,
+        `on_unconfirmed` where the provider does not confirm that at once."""
         if stream.id not in self._closing:
-            closing = self._closing[stream.id] = _Closing(stream.session_id, on_unconfirmed)
+            closing = self._closing[stream.id] = _Closing(stream.session_id, on_confirmed, on_unconfirmed)
             self._tasks.create_task(
                 self._close_until_confirmed(stream, detail, closing), name=f"close stream {stream.id}"
             )
 
-    async def close(self, stream: Stream, detail: str, on_unconfirmed: Callable[[], None] = lambda: None) -> bool:
+    async def close(self, stream: Stream, detail: str) -> bool:
         """Close a stream. False if the provider did not confirm yet: then it is tried again until it does."""
-        self.begin(stream, detail, on_unconfirmed)
+        self.begin(stream, detail)
         closing = self._closing[stream.id]
         await closing.tried.wait()
         return closing.confirmed.is_set()
@@ -116,10 +126,13 @@ class StreamCloser:
             await self._record(stream, StreamState.CLOSING)
             again = Backoff(CLOSE_AGAIN)
             while not await self._attempt(stream):
-                if not closing.tried.is_set():
-                    closing.tried.set()
+                if not closing.tried.is_set() and closing.on_unconfirmed is not None:
                     closing.on_unconfirmed()
+                closing.tried.set()
                 await self._clock.sleep(again.next())
+            if closing.on_confirmed is not None:
+                closing.on_confirmed()
+            count_ended(stream, self._provider.capabilities, self._clock.now())
             closing.confirmed.set()
             closing.tried.set()
             again.reset()
@@ -146,7 +159,7 @@ class StreamCloser:
     async def _record(self, stream: Stream, state: StreamState, detail: str | None = None) -> bool:
         """Write a state. A database in trouble must not keep a stream open that costs money."""
         try:
-            await self._store.streams.advance(stream.id, state, detail=detail)
+            await self._store.streams.advance(stream.id, state, detail=detail, spoken_seconds=stream.spoken_seconds)
         except StoreError as error:
             log.error("the state of a stream could not be written", stream=stream.id, state=state, error=str(error))
             return False
@@ -159,6 +172,7 @@ class StreamCloser:
 class SessionStream:
     """The one open stream of a session, if there is one.
 
+    account: what this one and those before it have used.
     idle_timeout: after how many seconds of silence the provider was asked to end it by itself; None if an earlier
     process asked. charged_since: from when the open one is charged; ready_at: when it could be watched, or was taken
     over. Both are seconds on the clock, None where none is open.
@@ -182,7 +196,7 @@ class SessionStream:
         self._announcer = announcer
         self._opening_times = opening_times
         self._is_wanted = True
-        self._past_seconds = 0.0
+        self.account = StreamAccount(clock, provider.capabilities)
         self.charged_since: float | None = None
         self.ready_at: float | None = None
         self.current: Stream | None = None
@@ -227,47 +241,59 @@ class SessionStream:
         self.ready_at = self._clock.monotonic()
         self._opening_times.note(self.ready_at - asked_at)
 
-    @property
-    def billed_seconds(self) -> float:
-        """How long this session has had a stream open, seconds: what the provider charges for."""
-        return self._past_seconds + self._open_seconds
-
-    @property
-    def _open_seconds(self) -> float:
-        return 0.0 if self.charged_since is None else self._clock.monotonic() - self.charged_since
-
     def adopt(self, stream: Stream, playback: Playback | None) -> None:
         """Take over a stream that an earlier process opened."""
         self.current, self.playback = stream, playback
         self.ready_at = self._clock.monotonic()
         open_before = (self._clock.now() - stream.created_at).total_seconds()
-        self.charged_since = self._clock.monotonic() - max(0.0, open_before)
+        self._charge(stream, since=self._clock.monotonic() - max(0.0, open_before))
+        self.account.spoken.resume(stream.spoken_seconds or 0.0)
         metrics.open_streams.inc()
 
     async def close(self, detail: str) -> None:
         """Close the open stream, if there is one; returns once the provider was asked, and tells where it did not
         confirm."""
-        if (stream := self._release()) is not None:
-            await self._closer.close(stream, detail, self._announcer.report_unconfirmed_close)
+        if (stream := self._let_go(detail)) is not None:
+            await self._closer.close(stream, detail)
 
     def let_go(self, detail: str) -> None:
         """Close the open stream, if there is one, while the session goes on; told as by `close`."""
-        if (stream := self._release()) is not None:
-            self._closer.begin(stream, detail, self._announcer.report_unconfirmed_close)
+        self._let_go(detail)
+
+    def _let_go(self, detail: str) -> Stream | None:
+        stream = self._release()
+        if stream is not None:
+            self._closer.begin(
+                stream,
+                detail,
+                on_confirmed=partial(self.account.end, stream.id),
+                on_unconfirmed=self._announcer.report_unconfirmed_close,
+            )
+        return stream
 
     async def mark_ended(self, detail: str) -> None:
         """Note that the provider has ended the stream by itself."""
         stream = self._release()
         if stream is not None:
-            await self._store.streams.advance(stream.id, StreamState.CLOSED, detail=detail)
+            self.account.end(stream.id)
+            count_ended(stream, self._provider.capabilities, self._clock.now())
+            await self._store.streams.advance(
+                stream.id, StreamState.CLOSED, detail=detail, spoken_seconds=stream.spoken_seconds
+            )
+
+    def _charge(self, stream: Stream, *, since: float) -> None:
+        self.charged_since = since
+        self.account.begin(stream.id, since)
 
     def _release(self) -> Stream | None:
+        """The stream that was open, with what is known of its speech: that is written down with its next state, so a
+        crash loses the speech of the streams that are open, and no message costs a write for it."""
         stream, self.current, self.playback = self.current, None, None
-        self._past_seconds += self._open_seconds
         self.charged_since = self.ready_at = None
-        if stream is not None:
-            metrics.open_streams.dec()
-        return stream
+        if stream is None:
+            return None
+        metrics.open_streams.dec()
+        return replace(stream, spoken_seconds=self.account.release())
 
     async def confirmed(self) -> None:
         """Wait until every stream this session ever had is closed at the provider."""
@@ -288,7 +314,7 @@ class SessionStream:
             raise
         self.current = replace(stream, upstream_id=upstream_id, state=StreamState.OPEN)
         # Charged from the request on, as far as anybody knows: a price is never shown smaller than it is.
-        self.charged_since = asked_at
+        self._charge(self.current, since=asked_at)
         metrics.open_streams.inc()
         await self._store.streams.bind(stream.id, upstream_id)
 

@@ -39,6 +39,14 @@ provider_seconds = Histogram(
     "avatar_relay_provider_seconds", "Seconds until the provider accepted a text", registry=registry
 )
 
+billed_seconds = Counter(
+    "avatar_relay_billed_seconds", "Seconds paid for of the streams that have ended", ["provider"], registry=registry
+)
+spoken_seconds = Counter(
+    "avatar_relay_spoken_seconds", "Seconds of speech in the streams that have ended", ["provider"], registry=registry
+)
+"""Both are counted when a stream has ended (`bot.streams.accounting.count_ended`, which says why)."""
+
 unowned_streams = Gauge(
     "avatar_relay_unowned_streams", "Open streams at the provider that no session here owns", registry=registry
 )

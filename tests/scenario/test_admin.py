@@ -1,5 +1,6 @@
 """What admins see and stop: in their own workspace, and everywhere for who runs the bot; all of it in the audit."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -7,6 +8,7 @@ from operator import eq
 from pathlib import Path
 
 from adapters.simulator import Effect
+from bot import sentences
 from bot.access.permissions import AccessLists
 from bot.core.events import SessionChanged
 from bot.core.models import AuditEntry, Channel, EndReason, Role
@@ -77,7 +79,7 @@ async def test_usage_for_an_admin_is_that_of_their_own_workspace(tmp_path: Path)
         await two_workspaces(world)
         await world.pass_time(40)
         reply = await world.type("/avatar-admin usage", MIA)
-        assert reply.text == "Open avatar time today (UTC):"
+        assert reply.text == "Avatar time today (UTC):"
         assert {name for name, _ in reply.fields} == {str(CHANNEL), str(SECOND), "All"}
 
 
@@ -128,7 +130,9 @@ async def test_streams_whose_close_is_not_confirmed_are_the_operators_business_a
 async def test_a_session_is_listed_with_its_channel_state_starter_time_and_queue(realtime: BotHarness) -> None:
     running = await realtime.start()
     listed = await realtime.type("/avatar-admin sessions", MIA)
-    assert listed.fields == ((running.session.id, "test:workspace:general, live, by Ana since 12:00 UTC, no messages"),)
+    used = sentences.used(running.stream.account.used, running.cost)
+    told = f"test:workspace:general, live, by Ana since 12:00 UTC, no messages, {used}"
+    assert listed.fields == ((running.session.id, told),)
 
 
 async def test_usage_says_how_long_and_what_it_costs(tmp_path: Path) -> None:
@@ -138,14 +142,14 @@ async def test_usage_says_how_long_and_what_it_costs(tmp_path: Path) -> None:
         started = (await world.rows(tables.streams))[0].created_at
         await world.pass_time(60 - (world.clock.now() - started).total_seconds())
         reply = await world.type("/avatar-admin usage", MIA)
-        assert reply.fields == ((str(CHANNEL), "60 s, about $3.00"),)
+        assert reply.fields == ((str(CHANNEL), "open 60 s, spoken 1 s, about $3.00"),)
 
 
 async def test_usage_without_a_price_says_how_long(streaming: BotHarness) -> None:
     await streaming.start()
     await streaming.pass_time(30)
     ((_, used),) = (await streaming.type("/avatar-admin usage", MIA)).fields
-    assert used.endswith(" s")
+    assert re.fullmatch(r"open \d+ s, spoken 0 s", used)
     assert "$" not in used
 
 

@@ -53,10 +53,10 @@ async def open_seconds(world: BotHarness) -> float:
     return sum(((row.closed_at or now) - row.created_at).total_seconds() for row in rows)
 
 
-async def workspaces(world: BotHarness) -> list[tuple[str, int]]:
+async def workspaces(world: BotHarness) -> list[tuple[str, float]]:
     """For how many seconds streams were open in each workspace."""
     spent = await Quotas(world.store, world.clock, Limits(), None).spent()
-    return [(workspace, seconds) for (_, workspace), seconds in spent.by_workspace.items()]
+    return [(workspace, used.open) for (_, workspace), used in spent.by_workspace.items()]
 
 
 # --- sessions at once ------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """docs/operations.md says what the code does: every metric, and the bound of what a dead bot costs."""
 
 import re
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from adapters.avatars.heygen_realtime.provider import CAPABILITIES as REALTIME
 from adapters.avatars.heygen_streaming.provider import CAPABILITIES as STREAMING
 from adapters.avatars.liveavatar.provider import CAPABILITIES as LIVEAVATAR
+from bot.core.billing import cost_of, most_billed
 from bot.core.policy import SessionPolicy
 from bot.core.ports import Capabilities
 from bot.telemetry import metrics
@@ -21,9 +22,10 @@ TABLE = dict(re.findall(r"^\| `(avatar_relay_\w+)` \| (\w+) \|", PAGE, re.MULTIL
 BOUNDS = {
     name: cells
     for name, *cells in re.findall(
-        r"^\| `([a-z-]+)` \| (\d+) \| (\d+) \| ([\d.]+|unknown) \| ([^|]+) \|$", PAGE, re.MULTILINE
+        r"^\| `([a-z-]+)` \| (\d+) \| (\d+) \| (\d+) \| ([\d.]+|unknown) \| ([^|]+) \|$", PAGE, re.MULTILINE
     )
 }
+FROM_LAST_MESSAGE = " ".join(PAGE.partition("Counted from the last message")[2].partition("\n\n")[0].split())
 V1_CREDITS_A_MINUTE = Decimal("0.2")
 
 
@@ -53,17 +55,20 @@ def test_alerts_name_metrics_that_exist() -> None:
     [("heygen-realtime", REALTIME), ("heygen-streaming", STREAMING), ("liveavatar", LIVEAVATAR)],
 )
 def test_cost_of_a_dead_bot_is_what_follows_from_the_code(provider: str, capabilities: Capabilities) -> None:
-    idle, longest, price, bound = BOUNDS[provider]
+    idle, longest, billed, price, bound = BOUNDS[provider]
     policy = SessionPolicy()
     request = policy.stream_request(
         capabilities, avatar="", voice="", quality="", remaining=policy.max_duration, initial_text=None
     )
     assert float(idle) == request.idle_timeout
     assert float(longest) == request.max_duration
-    minutes = Decimal(request.idle_timeout) / 60
+    seconds = most_billed(capabilities, request.idle_timeout)
+    assert float(billed) == seconds
+    assert f"{policy.unattended_limit(capabilities):g} s on `{provider}`" in FROM_LAST_MESSAGE
     if capabilities.price_per_minute is None:
         assert price == "unknown"
-        assert bound == f"{(minutes * V1_CREDITS_A_MINUTE).normalize()} credits"
+        credits_ = Decimal(str(seconds)) / 60 * V1_CREDITS_A_MINUTE
+        assert bound == f"{credits_.quantize(Decimal('0.01'), rounding=ROUND_UP)} credits"
     else:
         assert Decimal(price) == capabilities.price_per_minute
-        assert Decimal(bound) == minutes * capabilities.price_per_minute
+        assert Decimal(bound) == cost_of(capabilities, seconds)

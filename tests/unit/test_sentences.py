@@ -9,6 +9,7 @@ import pytest
 
 from bot import sentences
 from bot.core import errors
+from bot.core.billing import StreamSeconds
 from bot.core.models import EndReason, Role
 from bot.core.views import Phase
 from tests.builders import a_session_view
@@ -83,13 +84,34 @@ def test_an_unknown_error_still_has_a_sentence() -> None:
 
 @pytest.mark.parametrize("reason", list(EndReason))
 def test_every_end_has_a_sentence_that_says_how_to_come_back(reason: EndReason) -> None:
-    sentence = sentences.ended(reason, timedelta(seconds=65), None, Decimal("1.2"))
+    sentence = sentences.ended(reason, timedelta(seconds=65), None, StreamSeconds(60, 60, 9), Decimal("1.2"))
     assert "`/avatar start`" in sentence
 
 
 def test_the_price_in_a_farewell_is_rounded_up() -> None:
-    sentence = sentences.ended(EndReason.STOPPED, timedelta(seconds=65), None, Decimal("1.201"))
-    assert sentence == "The avatar has left after 65 s, for about $1.21. Bring it back with `/avatar start`."
+    sentence = sentences.ended(
+        EndReason.STOPPED, timedelta(minutes=14), None, StreamSeconds(180.0, 300.0, 49.6), Decimal("1.201")
+    )
+    assert sentence == (
+        "The avatar has left after 14 min. Open 3 min, spoken 50 s, about $1.21. Bring it back with `/avatar start`."
+    )
+
+
+def test_a_farewell_without_a_price_tells_the_times_alone_and_without_a_stream_nothing() -> None:
+    used, none = StreamSeconds(24.0, 24.0, 10.0), StreamSeconds()
+    assert [
+        sentences.ended(EndReason.STOPPED, timedelta(seconds=65), None, seconds, cost)
+        for seconds, cost in ((used, None), (none, Decimal(0)))
+    ] == [
+        "The avatar has left after 65 s. Open 24 s, spoken 10 s. Bring it back with `/avatar start`.",
+        "The avatar has left after 65 s. Bring it back with `/avatar start`.",
+    ]
+
+
+def test_a_farewell_at_a_limit_tells_what_was_used_too() -> None:
+    used = StreamSeconds(60.0, 60.0, 10.0)
+    sentence = sentences.ended(EndReason.MAX_DURATION, timedelta(seconds=65), "Used up.", used, Decimal(3))
+    assert sentence == "Used up. The avatar has left after 65 s. Open 60 s, spoken 10 s, about $3.00."
 
 
 def test_every_phase_and_every_role_has_words() -> None:

@@ -200,7 +200,8 @@ class SpeechAligner:
             is_over = over_at is not None and over_at <= now + SLACK
             if not first.started and (is_over or (first.began_at is not None and first.began_at <= now + SLACK)):
                 first.started = True
-                happened.append(SpeechStarted(first.id))
+                began_at = now if first.began_at is None else first.began_at
+                happened.append(SpeechStarted(first.id, max(0.0, now - began_at)))
             if over_at is None or not is_over:
                 break
             happened.append(SpeechEnded(first.id))

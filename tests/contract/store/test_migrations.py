@@ -14,10 +14,12 @@ from sqlalchemy.engine import Connection
 
 import migrations
 from bot.core.errors import StoreError, StoreTooNew, StoreUnavailable
-from bot.store import migrate
+from bot.core.models import StreamState
+from bot.store import migrate, tables
+from bot.store.rows import session_row, stream_row
 from bot.store.store import Store
 from bot.store.tables import metadata
-from tests.builders import a_session
+from tests.builders import NOON, a_session, a_stream
 from tests.harness.clock import ManualClock
 
 
@@ -94,6 +96,23 @@ async def test_a_database_of_an_older_program_keeps_what_is_there(empty_url: str
     assert await migrate.upgrade(empty_url) == migrate.head()
     kept = sa.text("SELECT key FROM processed_events")
     assert await migrate.over_connection(empty_url, lambda connection: connection.scalars(kept).all()) == ["k"]
+
+
+async def test_a_stream_of_before_its_speech_was_counted_is_still_read_and_says_nothing_of_it(empty_url: str) -> None:
+    session = a_session()
+
+    def make_old(connection: Connection) -> None:
+        migrate._run_steps(connection, "0003")
+        connection.execute(sa.insert(tables.sessions).values(session_row(session)))
+        stream = a_stream(session, state=StreamState.CLOSED, upstream_id="up-1", closed_at=NOON)
+        row = {name: value for name, value in stream_row(stream).items() if name != "spoken_seconds"}
+        connection.execute(sa.insert(tables.streams).values(row))
+
+    await migrate.over_connection(empty_url, make_old)
+    assert await migrate.upgrade(empty_url) == migrate.head()
+    async with await Store.open(empty_url, ManualClock()) as store:
+        ((use,),) = (await store.streams.usage_of([session.id])).values()
+    assert (use.closed_at, use.spoken_seconds) == (NOON, None)
 
 
 async def test_a_downgrade_leaves_nothing_and_can_be_undone(empty_url: str) -> None:

@@ -181,8 +181,8 @@ async def test_streams_count_that_were_open_at_the_moment_or_later(store: Store)
         await a_closed_stream(store, session, over_at)
     uses = await store.streams.usage_since(NOON)
     assert sorted(uses, key=lambda use: str(use.closed_at)) == [
-        StreamUsage(CHANNEL, NOON - MINUTE, NOON),
-        StreamUsage(CHANNEL, NOON - MINUTE, NOON + MINUTE),
+        StreamUsage(CHANNEL, session.id, uses[0].stream_id, NOON - MINUTE, NOON),
+        StreamUsage(CHANNEL, session.id, uses[1].stream_id, NOON - MINUTE, NOON + MINUTE),
     ]
 
 
@@ -190,8 +190,9 @@ async def test_streams_count_that_were_open_at_the_moment_or_later(store: Store)
 async def test_a_stream_that_may_be_open_counts_however_long_ago_it_began(store: Store, state: StreamState) -> None:
     session = await store.sessions.open(a_session(channel=CHANNEL))
     begun = NOON - timedelta(days=3)
-    await store.streams.record(a_stream(session, state=state, upstream_id="up", created_at=begun))
-    assert await store.streams.usage_since(NOON) == [StreamUsage(CHANNEL, begun, None)]
+    stream = a_stream(session, state=state, upstream_id="up", created_at=begun)
+    await store.streams.record(stream)
+    assert await store.streams.usage_since(NOON) == [StreamUsage(CHANNEL, session.id, stream.id, begun, None)]
 
 
 async def test_a_stream_the_provider_never_named_does_not_count(store: Store) -> None:

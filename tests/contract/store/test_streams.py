@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from bot.core.errors import StoreError
-from bot.core.models import StreamState
+from bot.core.models import Channel, StreamState, StreamUsage
 from bot.store.store import Store
 from tests.builders import NOON, a_session, a_stream
 from tests.harness.clock import ManualClock
@@ -21,6 +21,7 @@ async def test_an_unsettled_stream_comes_back_as_it_was_written(store: Store) ->
         hls_url="https://example.org/1.m3u8",
         closed_at=NOON,
         end_detail="was idle",
+        spoken_seconds=12.25,
     )
     await store.streams.record(stream)
     assert await store.streams.unsettled() == [stream]
@@ -114,3 +115,43 @@ async def test_unsettled_streams_come_oldest_first(store: Store) -> None:
     await store.streams.record(later)
     await store.streams.record(first)
     assert await store.streams.unsettled() == [first, later]
+
+
+async def test_spoken_seconds_come_with_a_state_and_stay_where_none_are_told(store: Store) -> None:
+    session = await store.sessions.open(a_session())
+    stream = a_stream(session, state=StreamState.OPEN, upstream_id="up-1")
+    await store.streams.record(stream)
+    for told, kept in ((None, None), (4.5, 4.5), (None, 4.5)):
+        assert await store.streams.advance(stream.id, StreamState.CLOSING, spoken_seconds=told)
+        assert [row.spoken_seconds for row in await store.streams.unsettled()] == [kept]
+
+
+async def test_spoken_seconds_of_several_streams_are_noted_at_once(store: Store) -> None:
+    streams = []
+    for number in range(3):
+        streams.append(a_stream(await store.sessions.open(a_session()), upstream_id=f"up-{number}"))
+        await store.streams.record(streams[-1])
+    await store.streams.note_spoken({streams[0].id: 1.5, streams[2].id: 3.0, "nobody": 9.0})
+    await store.streams.note_spoken({})
+    assert {row.id: row.spoken_seconds for row in await store.streams.unsettled()} == {
+        streams[0].id: 1.5,
+        streams[1].id: None,
+        streams[2].id: 3.0,
+    }
+
+
+async def test_what_a_session_used_is_told_by_session_without_streams_that_were_never_named(store: Store) -> None:
+    channel = Channel("discord", "guild", "general")
+    busy = await store.sessions.open(a_session(channel=channel))
+    asleep, other = [await store.sessions.open(a_session()) for _ in range(2)]
+    over_at = NOON + timedelta(seconds=60)
+    closed = a_stream(busy, state=StreamState.CLOSED, upstream_id="up-1", closed_at=over_at, spoken_seconds=20.0)
+    still = a_stream(busy, state=StreamState.OPEN, upstream_id="up-2")
+    for stream in (closed, still, a_stream(asleep), a_stream(other, upstream_id="up-3")):
+        await store.streams.record(stream)
+    used = await store.streams.usage_of([busy.id, asleep.id, "nobody"])
+    assert sorted(used.pop(busy.id), key=lambda use: use.stream_id != closed.id) == [
+        StreamUsage(channel, busy.id, closed.id, NOON, over_at, 20.0),
+        StreamUsage(channel, busy.id, still.id, NOON, None),
+    ]
+    assert used == {asleep.id: [], "nobody": []}

@@ -1,19 +1,25 @@
 """What has been used of the limits, from the rows of the streams."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from adapters.avatars.liveavatar.provider import CAPABILITIES as LIVEAVATAR
 from bot.access.quotas import Limits, Quotas
+from bot.core.billing import StreamSeconds
 from bot.core.errors import Refused
 from bot.core.models import Channel, SessionState, StreamState
 from bot.store.store import Store
 from tests.builders import a_session, a_stream
 from tests.harness.blank_database import make_database
 from tests.harness.clock import ManualClock
+from tests.unit.speaking.providers import capabilities
+
+K = TypeVar("K")
 
 HERE = Channel("discord", "guild", "general")
 NEXT_DOOR = Channel("discord", "guild", "random")
@@ -37,11 +43,20 @@ async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Store]:
 
 
 def budget(store: Store, clock: ManualClock, price: Decimal | None = None, **limits: object) -> Quotas:
-    return Quotas(store, clock, Limits(**limits), price)  # type: ignore[arg-type]  # named by the tests
+    """`price`: of a minute, which is billed by the second."""
+    able = capabilities(price_per_minute=price)
+    return Quotas(store, clock, Limits(**limits), able)  # type: ignore[arg-type]  # named by the tests
 
 
-async def use(store: Store, channel: Channel, begun: datetime, over: datetime | None) -> None:
-    """Write down that a stream was open."""
+def opened(spent: Mapping[K, StreamSeconds]) -> dict[K, float]:
+    """The seconds streams were open."""
+    return {key: seconds.open for key, seconds in spent.items()}
+
+
+async def use(
+    store: Store, channel: Channel, begun: datetime, over: datetime | None, *, spoken: float | None = None
+) -> str:
+    """Write down that a stream was open; its id."""
     session = await store.sessions.open(a_session(channel=channel))
     stream = a_stream(
         session,
@@ -49,10 +64,12 @@ async def use(store: Store, channel: Channel, begun: datetime, over: datetime | 
         created_at=begun,
         closed_at=over,
         upstream_id=f"up-{session.id}",
+        spoken_seconds=spoken,
     )
     await store.streams.record(stream)
     if over is not None:
         await store.sessions.advance(session.id, SessionState.CLOSED)
+    return stream.id
 
 
 async def test_nothing_used_is_nothing_spent(store: Store, clock: ManualClock) -> None:
@@ -69,8 +86,8 @@ async def test_what_was_open_is_added_up_by_channel_and_by_workspace(store: Stor
     await use(store, ELSEWHERE, NOON - 2 * minute, NOON)
     await use(store, OTHER_PLATFORM, NOON - 3 * minute, NOON)
     spent = await budget(store, clock).spent()
-    assert spent.by_channel == {HERE: 180, NEXT_DOOR: 60, ELSEWHERE: 120, OTHER_PLATFORM: 180}
-    assert spent.by_workspace == {
+    assert opened(spent.by_channel) == {HERE: 180, NEXT_DOOR: 60, ELSEWHERE: 120, OTHER_PLATFORM: 180}
+    assert opened(spent.by_workspace) == {
         ("discord", "guild"): 240,
         ("discord", "other guild"): 120,
         ("slack", "guild"): 180,
@@ -80,7 +97,7 @@ async def test_what_was_open_is_added_up_by_channel_and_by_workspace(store: Stor
 async def test_a_stream_that_is_open_counts_up_to_now(store: Store, clock: ManualClock) -> None:
     await use(store, HERE, NOON, None)
     await clock.advance(90)
-    assert (await budget(store, clock).spent()).by_channel[HERE] == 90
+    assert (await budget(store, clock).spent()).by_channel[HERE].open == 90
 
 
 @pytest.mark.parametrize(
@@ -98,18 +115,18 @@ async def test_only_the_part_of_today_counts(
     store: Store, clock: ManualClock, begun: datetime, over: datetime | None, counted: int
 ) -> None:
     await use(store, HERE, begun, over)
-    assert (await budget(store, clock).spent()).by_channel[HERE] == counted
+    assert (await budget(store, clock).spent()).by_channel[HERE].open == counted
 
 
 async def test_a_clock_that_went_back_takes_nothing_off(store: Store, clock: ManualClock) -> None:
     await use(store, HERE, NOON + timedelta(minutes=5), None)
-    assert (await budget(store, clock).spent()).by_channel[HERE] == 0
+    assert (await budget(store, clock).spent()).by_channel[HERE].open == 0
 
 
 async def test_a_stream_nobody_could_name_is_not_counted(store: Store, clock: ManualClock) -> None:
     session = await store.sessions.open(a_session(channel=HERE))
     await store.streams.record(a_stream(session, created_at=NOON - timedelta(minutes=5)))
-    assert (await budget(store, clock).spent()).by_channel[HERE] == 0
+    assert (await budget(store, clock).spent()).by_channel[HERE].open == 0
 
 
 async def test_each_limit_that_is_set_has_its_share(store: Store, clock: ManualClock) -> None:
@@ -131,6 +148,33 @@ async def test_each_limit_that_is_set_has_its_share(store: Store, clock: ManualC
         "$2.00 a day in this channel": 0.75,
         "$1.00 a day in this workspace": 3.0,
     }
+
+
+async def test_limits_in_dollars_count_what_is_billed_and_limits_in_minutes_what_was_open(
+    store: Store, clock: ManualClock
+) -> None:
+    for number in range(3):
+        begun = NOON - timedelta(minutes=10 - number)
+        await use(store, HERE, begun, begun + timedelta(seconds=10))
+    limits = Limits(
+        channel_minutes=1.0, workspace_minutes=2.0, channel_dollars=Decimal(1), workspace_dollars=Decimal("0.72")
+    )
+    asked = Quotas(store, clock, limits, LIVEAVATAR)
+    assert [share.used for share in asked.shares(HERE, await asked.spent())] == [0.5, 0.25, 0.72, 1.0]
+    with pytest.raises(Refused, match=r"Today's limit is used up: \$0\.72 a day in this workspace"):
+        await asked.check_quota(NEXT_DOOR, [])
+
+
+async def test_a_day_has_the_speech_of_the_streams_that_closed_and_of_those_the_caller_knows(
+    store: Store, clock: ManualClock
+) -> None:
+    await use(store, HERE, NOON - timedelta(minutes=9), NOON - timedelta(minutes=8), spoken=12.5)
+    await use(store, HERE, NOON - timedelta(minutes=7), NOON - timedelta(minutes=6))
+    open_one = await use(store, HERE, NOON - timedelta(minutes=1), None, spoken=2.0)
+    asked = budget(store, clock)
+    shell, bot = await asked.spent(), await asked.spent({open_one: 30.0})
+    assert (shell.by_channel[HERE].spoken, shell.has_unheard) == (14.5, True)
+    assert (bot.by_channel[HERE].spoken, bot.has_unheard) == (42.5, False)
 
 
 async def test_limits_in_dollars_have_no_share_where_no_price_is_known(store: Store, clock: ManualClock) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,17 +74,19 @@ def in_store(url: str, work: Callable[[Store], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def use(url: str, seconds: float, channel: Channel = HERE) -> None:
-    """Write down that a stream is open for so long: from tomorrow, lest midnight passes in the middle of a test."""
+def use(url: str, seconds: float | None, channel: Channel = HERE, *, spoken: float | None = None) -> None:
+    """Write down that a stream is open for so long, None for still: from tomorrow, lest midnight passes in the middle
+    of a test."""
 
     async def work(store: Store) -> None:
         begun = datetime.now(UTC) + timedelta(days=1)
         session = await store.sessions.open(a_session(channel=channel))
         stream = a_stream(
             session,
-            state=StreamState.CLOSED,
+            state=StreamState.OPEN if seconds is None else StreamState.CLOSED,
             created_at=begun,
-            closed_at=begun + timedelta(seconds=seconds),
+            closed_at=None if seconds is None else begun + timedelta(seconds=seconds),
+            spoken_seconds=spoken,
             upstream_id=f"up-{session.id}",
         )
         await store.streams.record(stream)
@@ -104,19 +107,33 @@ def test_usage_of_a_day_without_avatars_says_so(url: str) -> None:
 
 
 def test_usage_is_listed_by_channel_the_most_used_first(url: str) -> None:
-    use(url, 60)
+    use(url, 60, spoken=24.4)
     use(url, 240, Channel("slack", "T1", "C1"))
     assert said("usage", **KEY).splitlines() == [
-        "Open avatar time today (UTC):",
-        "  slack:T1:C1  4 min, about $12.00",
-        "  discord:guild:general  60 s, about $3.00",
+        "Avatar time today (UTC):",
+        "  slack:T1:C1  open 4 min, spoken 0 s, about $12.00",
+        "  discord:guild:general  open 60 s, spoken 24 s, about $3.00",
     ]
 
 
 def test_usage_as_json_has_the_same_as_numbers(url: str) -> None:
-    use(url, 90)
-    assert printed_json("usage", **KEY) == [
-        {"platform": "discord", "workspace": "guild", "channel": "general", "seconds": 90, "dollars": 4.5}
+    use(url, 89.5, spoken=24.4)
+    used = {"seconds": 90, "billed_seconds": 90, "spoken_seconds": 24, "dollars": 4.5}
+    assert printed_json("usage", **KEY) == [{"platform": "discord", "workspace": "guild", "channel": "general"} | used]
+
+
+def test_usage_goes_by_what_a_provider_bills(url: str) -> None:
+    liveavatar = {"LIVEAVATAR_API_KEY": "a-key", "AVATAR_PROVIDER": "liveavatar"}
+    use(url, 61)
+    assert said("usage", **liveavatar).splitlines()[1:] == [
+        "  discord:guild:general  open 61 s, spoken 0 s, about $0.48",
+    ]
+
+
+def test_the_shell_says_that_it_does_not_know_what_open_streams_have_said(url: str) -> None:
+    use(url, None)
+    assert said("usage", **KEY).splitlines()[2:] == [
+        "What is said in a stream is counted when it closes; some are open now."
     ]
 
 
@@ -270,7 +287,25 @@ def test_sessions_as_json(url: str) -> None:
         "started_by_name": "Ada",
         "created_at": "2026-11-20T12:00:00+00:00",
         "live_at": None,
+        "seconds": 0,
+        "billed_seconds": 0,
+        "spoken_seconds": 0,
+        "dollars": None,
     }
+
+
+def test_sessions_are_listed_with_the_sum_of_their_streams_by_the_price_of_their_own_provider(url: str) -> None:
+    async def two_streams(store: Store) -> None:
+        session = await store.sessions.open(a_session(channel=HERE, provider="liveavatar"))
+        for number in range(2):
+            stream = a_stream(session, state=StreamState.CLOSED, upstream_id=f"up-{number}", spoken_seconds=4.0)
+            await store.streams.record(replace(stream, closed_at=stream.created_at + timedelta(seconds=10)))
+
+    in_store(url, two_streams)
+    (line,) = said("sessions", "list", **KEY, LIVEAVATAR_API_KEY="another").splitlines()[1:]
+    assert line.endswith(", open 20 s, spoken 8 s, about $0.48")
+    (line,) = said("sessions", "list", **KEY).splitlines()[1:]
+    assert line.endswith(", open 20 s, spoken 8 s")
 
 
 def test_nothing_secret_is_in_the_json_of_a_session(url: str) -> None:

@@ -1,7 +1,5 @@
 """When a silent stream is let go: what is paid for is used, and the next step is not begun."""
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +7,7 @@ from hypothesis import strategies as st
 from adapters.avatars.heygen_realtime import provider as heygen_realtime
 from adapters.avatars.heygen_streaming import provider as heygen_streaming
 from adapters.avatars.liveavatar import provider as liveavatar
+from bot.core.billing import billed_seconds
 from bot.core.ports import Capabilities
 from bot.sessions.linger import CLOSE_MARGIN, let_go_age, let_go_at
 from tests.unit.speaking.providers import capabilities
@@ -20,12 +19,6 @@ LIVEAVATAR = liveavatar.CAPABILITIES
 AGES = st.floats(0, 1e5)
 STEPS = st.sampled_from([1.0, 3.0, 10.0, 60.0])
 MINIMUMS = st.sampled_from([0.0, 1.0, 30.0, 90.0])
-
-
-def charged(able: Capabilities, age: float) -> float:
-    """The seconds that a stream of this age is charged for."""
-    first = max(able.billing_minimum, able.billing_step)
-    return first + max(0, math.ceil((age - first) / able.billing_step)) * able.billing_step
 
 
 @pytest.mark.parametrize(
@@ -55,7 +48,7 @@ def test_it_is_kept_as_long_as_was_asked_for_and_pays_for_no_step_more(
     age = let_go_age(able, least)
     assert age >= least
     # Its close has as long as the margin to arrive; where it is kept to its least age alone, that one decides.
-    assert charged(able, age) <= charged(able, least + CLOSE_MARGIN)
+    assert billed_seconds(able, age) <= billed_seconds(able, least + CLOSE_MARGIN)
 
 
 @given(least=AGES, step=STEPS, minimum=MINIMUMS)
@@ -64,7 +57,7 @@ def test_of_a_step_that_is_paid_for_nothing_but_the_margin_is_given_away(
 ) -> None:
     able = capabilities(billing_step=step, billing_minimum=minimum)
     age = let_go_age(able, least)
-    assert charged(able, age) - age <= CLOSE_MARGIN + 1e-6
+    assert billed_seconds(able, age) - age <= CLOSE_MARGIN + 1e-6
 
 
 @given(one=AGES, other=AGES)

@@ -4,8 +4,10 @@ import pytest
 
 from bot.speaking.item import SpeechItem
 from bot.speaking.playout import Playout
+from bot.streams.spoken_time import SpokenTime
 from tests.builders import a_session, an_utterance
 from tests.harness.clock import ManualClock
+from tests.unit.speaking.providers import capabilities
 
 
 @pytest.fixture
@@ -15,7 +17,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def playout(clock: ManualClock) -> Playout:
-    return Playout(clock)
+    return Playout(clock, SpokenTime(clock, capabilities()))
 
 
 def a_line(text: str = "Hello there.") -> SpeechItem:

@@ -8,14 +8,21 @@ from bot.core.ports import AnswerHeard, SpeechEnded, SpeechStarted
 from bot.speaking.item import SpeechItem
 from bot.speaking.playout import Playout
 from bot.speaking.tracker import LOST_EVENT, PlaybackTracker
+from bot.streams.spoken_time import SpokenTime
 from tests.unit.speaking.fixtures import SpeakingHarness
+from tests.unit.speaking.providers import capabilities
 
 SPEAKING, SPOKEN = UtteranceState.SPEAKING, UtteranceState.SPOKEN
 
 
 @pytest.fixture
-def playout(ground: SpeakingHarness) -> Playout:
-    return Playout(ground.clock)
+def spoken(ground: SpeakingHarness) -> SpokenTime:
+    return SpokenTime(ground.clock, capabilities())
+
+
+@pytest.fixture
+def playout(ground: SpeakingHarness, spoken: SpokenTime) -> Playout:
+    return Playout(ground.clock, spoken)
 
 
 def following(ground: SpeakingHarness, playout: Playout, *, reports_speech: bool) -> PlaybackTracker:
@@ -183,3 +190,34 @@ async def test_a_timer_that_rang_before_more_was_sent_ends_nothing(
     await say(ground, playout, silent, "two")
     await ground.pass_time(0.0)
     assert ground.told == []
+
+
+# --- how much was spoken ---------------------------------------------------------------------------------------------
+
+
+async def test_what_events_tell_of_two_texts_is_spoken_and_the_wait_for_the_first_is_not(
+    ground: SpeakingHarness, playout: Playout, progress: PlaybackTracker, spoken: SpokenTime
+) -> None:
+    first = await say(ground, playout, progress, "one")
+    second = await say(ground, playout, progress, "two")
+    await ground.pass_time(2.0)
+    await progress.heard(SpeechStarted(first.utterance.id))
+    await ground.pass_time(9.0)
+    await progress.heard(SpeechEnded(first.utterance.id))
+    await ground.pass_time(1.0)
+    await progress.heard(SpeechStarted(second.utterance.id, 0.5))
+    await ground.pass_time(7.0)
+    await progress.heard(SpeechEnded(second.utterance.id))
+    await ground.pass_time(60.0)
+    assert spoken.seconds == 9.0 + 7.5
+
+
+async def test_where_no_event_tells_the_end_speech_was_as_long_as_estimated(
+    ground: SpeakingHarness, playout: Playout, progress: PlaybackTracker, spoken: SpokenTime
+) -> None:
+    for text in ("one", "two"):
+        await say(ground, playout, progress, text)
+    with capture_logs():
+        await ground.pass_time(60.0)
+    assert ground.told[-1] == ("two", SPOKEN)
+    assert spoken.seconds == 10.0
