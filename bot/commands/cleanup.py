@@ -50,7 +50,7 @@ def _is_unused(running: AvatarSession, now: float) -> bool:
         not running.stop.is_set
         and not running.waiting
         and running.speaker.is_idle
-        and now - running.speaker.last_activity >= UNUSED_AFTER
+        and now - running.speaker.status.last_activity >= UNUSED_AFTER
     )
 
 

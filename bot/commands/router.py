@@ -192,10 +192,10 @@ class CommandRouter:
     async def _skip(self, ctx: CommandContext) -> Reply:
         running = await self._caught_up(ctx)
         waiting = running.waiting
-        if not running.speaker.is_saying_something and not running.speaker.is_paused:
+        if not running.speaker.is_saying_something and not running.speaker.status.is_paused:
             raise Refused(sentences.NOTHING_SAID, stage="channel")
         running.mailbox.post(running.speaker.skip)
-        return Reply(sentences.going_on(waiting) if running.speaker.is_paused else sentences.skipped(waiting))
+        return Reply(sentences.going_on(waiting) if running.speaker.status.is_paused else sentences.skipped(waiting))
 
     async def _clear(self, ctx: CommandContext) -> Reply:
         running = await self._caught_up(ctx)

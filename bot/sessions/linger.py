@@ -102,14 +102,14 @@ class StreamLinger:
 
     def _end_of_silence(self, ready_at: float) -> float | None:
         """Until when a stream is kept that has nothing to say."""
-        silent_since = self._speaker.silent_since
+        silent_since = self._speaker.status.silent_since
         if self._linger is None or silent_since is None:
             return None
         return max(silent_since, ready_at) + self._linger
 
     def _end_of_absence(self, ready_at: float) -> float | None:
         """Until when a stream is kept that nobody watches, whatever waits."""
-        unheard_since = self._speaker.unheard_since
+        unheard_since = self._speaker.status.unheard_since
         if not self._audience.is_missing or unheard_since is None:
             return None
         return max(self._audience.left_at + ABSENCE, ready_at + ABSENCE, unheard_since)

@@ -128,7 +128,7 @@ class AvatarSession:
             self.is_live
             and self.idle.is_set()
             and not (self.stop.is_set or self.pending)
-            and self.speaker.may_begin_at_once(mode)
+            and self.speaker.status.may_begin_at_once(mode)
         )
 
     def adopt(self, stream: Stream, playback: Playback | None, in_flight: Sequence[Utterance]) -> None:

@@ -44,7 +44,7 @@ def view_of_running(
         started_by_name=session.started_by_name,
         queue_length=waiting,
         speaking=current.utterance.text if current and current.sent else None,
-        held=speaker.is_paused,
+        held=speaker.status.is_paused,
         ends_at=session.created_at + timedelta(seconds=services.policy.max_duration),
         watch_url=services.links.url(session.link_nonce) or hls_url,
         hls_url=hls_url,
@@ -53,7 +53,7 @@ def view_of_running(
         is_waking=is_waking,
         wakes_in=_whole_seconds(services.opening_times.usual) if is_waking or is_asleep else None,
         needs_viewer=is_missed,
-        is_refused=is_asleep and speaker.is_refused,
+        is_refused=is_asleep and speaker.status.is_refused,
     )
 
 
@@ -62,7 +62,7 @@ def _phase(session: Session, speaker: Speaker, stream: SessionStream, *, is_star
         return Phase.ENDED
     if session.state is SessionState.OPENING or is_starting:
         return Phase.STARTING
-    if speaker.waits_for_viewer:
+    if speaker.status.waits_for_viewer:
         return Phase.WAITING_FOR_VIEWER
     return Phase.WAITING_FOR_TEXT if stream.current is None else Phase.LIVE
 

@@ -74,7 +74,7 @@ class SessionTimeouts:
         now, is_watched = self._clock.monotonic(), self._audience.is_there
         if is_watched:
             self._last_watched = now
-        if self._speaker.is_busy:
+        if self._speaker.status.is_busy:
             self._check_in(self._policy.idle_timeout - self._policy.idle_warning)
             return
         leaves_at, warning, is_unwatched = self._next_end(is_watched=is_watched)
@@ -93,7 +93,7 @@ class SessionTimeouts:
     def _next_end(self, *, is_watched: bool) -> tuple[float, float, bool]:
         """The moment the session ends where nothing more happens, how many seconds before it is warned, and whether one
         viewer would put it off."""
-        policy, last = self._policy, self._speaker.last_activity
+        policy, last = self._policy, self._speaker.status.last_activity
         idle_at = last + policy.idle_timeout
         if policy.unwatched_timeout is None or is_watched:
             return idle_at, policy.idle_warning, False

@@ -6,7 +6,6 @@ out in pieces, so that a provider never gets more than it takes at once, and nev
 text-idle timer could run out while the avatar still talks. Every method that waits runs in the session's own task, one
 after the other; time and provider events come in as further work for that task. Knows no platform and no vendor."""
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot import sentences
@@ -24,7 +23,7 @@ from bot.core.errors import (
     Trouble,
 )
 from bot.core.mailbox import Mailbox
-from bot.core.models import Mode, Utterance, UtteranceState
+from bot.core.models import Utterance, UtteranceState
 from bot.core.ports import InitialText
 from bot.core.tasks import TaskSet
 from bot.services import Services
@@ -37,14 +36,11 @@ from bot.speaking.queue import SpeechQueue
 from bot.speaking.retry import RetryAfter, decide
 from bot.speaking.scheduler import SpeechScheduler
 from bot.speaking.sender import SpeechSender
+from bot.speaking.status import SpeechStatus
 from bot.speaking.tracker import PlaybackTracker
 from bot.streams.streams import SessionStream
 from bot.telemetry import metrics
 from bot.text import estimate_duration
-
-LATE_ANSWER = 2.0
-"""Seconds after its last word in which the avatar's own answer may still be told (`AnswerHeard`). Our choice; nobody
-says how late it may be."""
 
 PAGE_JOINS = 5.0
 """Seconds that an open watch page has to join a new stream before anybody is told that a viewer is missing. Our choice:
@@ -54,7 +50,7 @@ NOT_TOLD = "nothing told how far the voice had come"
 
 
 class Speaker:
-    """Order in, speech out."""
+    """Order in, speech out. status: how it is doing, for everybody else."""
 
     def __init__(
         self,
@@ -95,12 +91,16 @@ class Speaker:
         )
         self._expiry = QueueExpiry(self.queue, services.policy.queue_max_age, services.clock, mailbox, announcer)
         self._sender = SpeechSender(services.provider, stream, open_stream, speed)
-        self._arrived: deque[SpeechItem] = deque()
-        self._backing_off = False
-        self._wanted_at = services.clock.monotonic()
-        self.is_paused = False
-        self._lacks_viewer = False
-        self._refusals = 0
+        self.status = SpeechStatus(
+            services.clock,
+            self._capabilities,
+            stream,
+            self.queue,
+            self._playout,
+            self._chunker,
+            self._states,
+            audience,
+        )
         self.tracker = PlaybackTracker(
             self._playout,
             self._states,
@@ -114,23 +114,23 @@ class Speaker:
     def enqueue(self, utterance: Utterance) -> None:
         """Take an utterance whose row is written; from any task. It gets in line behind every command given before
         it: what those do, and whether the queue is held after them, is none of its business."""
-        self._arrived.append(SpeechItem(utterance))
+        self.status.arrived.append(SpeechItem(utterance))
         self._mailbox.post(self._get_in_line)
 
     async def _get_in_line(self) -> None:
-        self.queue.add(self._arrived.popleft())
-        self.is_paused = False
+        self.queue.add(self.status.arrived.popleft())
+        self.status.is_paused = False
         self.keep()
 
     async def interrupt(self) -> None:
         """Silence now. What waits is kept, and waits until the next message or a skip."""
-        self.is_paused = bool(self.queue or self.ahead)
+        self.status.is_paused = bool(self.queue or self.ahead)
         await self._cut()
 
     async def skip(self) -> None:
         """Cut what is being said, or is about to be, and go on with the next."""
-        if self.is_idle or self.is_talking_on:
-            self.is_paused = False
+        if self.is_idle or self.status.is_talking_on:
+            self.status.is_paused = False
         elif self.current is None:
             # Written in the same moment, or skipped twice: its turn has come, and nobody has had time to begin it.
             self._playout.begin(self.queue.take())
@@ -138,7 +138,7 @@ class Speaker:
 
     async def clear(self) -> None:
         """Empty the queue; what is being said is said to the end."""
-        self.is_paused = False
+        self.status.is_paused = False
         await self.queue.clear()
 
     async def edit(self, message_id: str, text: str) -> None:
@@ -148,15 +148,15 @@ class Speaker:
 
     def keep(self) -> None:
         """Count as activity that somebody wants the avatar to stay."""
-        self._wanted_at = self._clock.monotonic()
+        self.status.wanted_at = self._clock.monotonic()
 
     async def abandon(self) -> None:
         """The session closes: nothing more is said, and every utterance gets its last state.
 
         Raises `StoreError` if some of them could not be written; all are told all the same.
         """
-        while self._arrived:
-            self.queue.add(self._arrived.popleft())
+        while self.status.arrived:
+            self.queue.add(self.status.arrived.popleft())
         self._take_back_ahead()
         trouble: StoreError | None = None
         while self.current is not None or self._playout.in_doubt is not None or self.queue:
@@ -189,46 +189,9 @@ class Speaker:
         return self._playout.current
 
     @property
-    def is_busy(self) -> bool:
-        """Whether something is being said, or is about to be, or waits for a viewer or a stream; an answer that is only
-        being waited for is not."""
-        if self.current is None:
-            return self._is_blocked and bool(self.queue)
-        return self.current.sent or not self.current.waits_for_answer
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether what waits does so because the provider opens no stream now."""
-        return self._refusals > 0
-
-    @property
-    def waits_for_viewer(self) -> bool:
-        """Whether something is said as soon as somebody watches."""
-        return self._lacks_viewer or (self._audience.is_missing and not self.is_paused and self._has_unsaid)
-
-    @property
-    def _has_unsaid(self) -> bool:
-        return bool(self.queue or self._arrived) or self.is_cut_short
-
-    @property
-    def is_cut_short(self) -> bool:
-        """Whether the rest of what is being said waits for somebody who hears it."""
-        current = self.current
-        return self._audience.is_missing and current is not None and current.sent and not current.is_complete
-
-    @property
-    def _is_blocked(self) -> bool:
-        return not self.is_paused and (self._audience.is_missing or self.is_refused)
-
-    @property
     def is_saying_something(self) -> bool:
         """Whether there is something to cut, or will be once the messages that just came in are looked at."""
-        return self.current is not None or self.is_talking_on or bool(self._arrived)
-
-    @property
-    def is_talking_on(self) -> bool:
-        """Whether the avatar is heard although all was to be cut: an interrupt failed."""
-        return self.current is None and self._playout.unsaid > 0
+        return self.current is not None or self.status.is_talking_on or bool(self.status.arrived)
 
     @property
     def ahead(self) -> SpeechItem | None:
@@ -238,54 +201,17 @@ class Speaker:
     @property
     def waiting(self) -> int:
         """How many utterances have not begun to be said."""
-        return len(self._arrived) + len(self.queue) + (self.ahead is not None)
+        return self.status.waiting
 
     def queued(self) -> list[Utterance]:
         """The utterances that have not begun to be said, in their order."""
         ahead = [self.ahead] if self.ahead else []
-        return [item.utterance for item in (*ahead, *self.queue, *self._arrived)]
-
-    @property
-    def last_activity(self) -> float:
-        """When an utterance last came or ended, or somebody wanted the avatar to stay; seconds on the clock."""
-        return max(self._wanted_at, self._states.finished_at)
-
-    @property
-    def silent_since(self) -> float | None:
-        """From when on there is nothing to say, seconds on the clock; later than now while the avatar talks on although
-        it was to be cut, or its answer may still be told. None while something is being said, waits, is being answered,
-        or is held after an interrupt: whoever holds it is about to go on, and the idle time bounds what that costs."""
-        if self.current is not None or self.waiting:
-            return None
-        silent_since = max(self._states.finished_at, self._playout.silent_at)
-        said = self._playout.last_said
-        if said is not None and said.utterance.mode is Mode.CHAT and self._capabilities.chat and said.answer is None:
-            silent_since += LATE_ANSWER
-        return silent_since
-
-    @property
-    def unheard_since(self) -> float | None:
-        """From when on nothing is said to nobody, seconds on the clock, where it is not known to be later; None while
-        what the provider has is said to its end."""
-        if self.current is not None and self.current.sent and self.current.is_complete:
-            return None
-        return self._playout.silent_at
-
-    def may_begin_at_once(self, mode: Mode) -> bool:
-        """Whether nothing is before an utterance that is taken now: no other one, no pause after an attempt, no answer
-        that has to be written first, no voice that could not be cut, no stream that is to be opened without it, nobody
-        to wait for."""
-        if self._audience.is_missing:
-            return False
-        if self._stream.current is None and not self._capabilities.requires_initial_text:
-            return False
-        is_free = self.current is None and not (self.queue or self._arrived or self._backing_off or self.is_talking_on)
-        return is_free and not self._chunker.needs_answer(mode)
+        return [item.utterance for item in (*ahead, *self.queue, *self.status.arrived)]
 
     @property
     def is_idle(self) -> bool:
         """Nothing is being said and nothing is about to be."""
-        return self.current is None and (not self.queue or self.is_paused)
+        return self.current is None and (not self.queue or self.status.is_paused)
 
     # --- what becomes of the stream -----------------------------------------------------------------------------------
 
@@ -295,7 +221,10 @@ class Speaker:
 
     async def stream_ended(self, why: StreamGone) -> None:
         """The stream is gone. What was half said is settled as unknown, and told; what had been sent ahead is sent
-        again."""
+        again, and what was only cut short is gone on with."""
+        if self.status.is_cut_short and self._playout.unsaid <= 0:
+            self.stream_let_go()
+            return
         if self.current is not None and self.current.sent:
             await self._chunker.stop(self.current)
             await self._fail(self._fall_silent(), UtteranceState.UNKNOWN, why)
@@ -316,20 +245,23 @@ class Speaker:
 
     async def pump(self) -> None:
         """Send whatever may be sent now."""
-        while not (self.is_paused or self._backing_off) and (item := await self._scheduler.next()) is not None:
+        while (
+            not (self.status.is_paused or self.status.is_backing_off)
+            and (item := await self._scheduler.next()) is not None
+        ):
             if not await self._send(item):
                 break
         await self._return_to_queue()
-        if self._is_blocked:
+        if self.status.is_blocked:
             await self._drop_stale()
         else:
             self._expiry.start_anew()
         if not self.queue:
-            self._refusals = 0
+            self.status.refusals = 0
 
     async def _drop_stale(self) -> None:
         current = self.current
-        if current is not None and self.is_cut_short and self._expiry.has_waited_since(self._playout.silent_at):
+        if current is not None and self.status.is_cut_short and self._expiry.has_waited_since(self._playout.silent_at):
             self._expiry.tell_dropped([current.utterance])
             await self._cut()
         await self._expiry.drop_stale()
@@ -352,8 +284,8 @@ class Speaker:
             metrics.provider_errors.labels(kind=type(error).__name__).inc()
             return await self._handle_send_error(item, error)
         text = item.chunks.popleft()
-        self._lacks_viewer = False
-        self._refusals = 0
+        self.status.lacks_viewer = False
+        self.status.refusals = 0
         if not item.sent:
             item.sent = True
             if item is self.current:
@@ -365,7 +297,7 @@ class Speaker:
 
     async def _cut(self) -> None:
         silent_at = self._playout.silent_at
-        is_talking = self.is_talking_on
+        is_talking = self.status.is_talking_on
         if self.current is not None:
             await self._chunker.stop(self.current)
             item = self._fall_silent()
@@ -424,7 +356,7 @@ class Speaker:
         verdict = decide(
             error,
             item.attempts,
-            refusals=self._refusals,
+            refusals=self.status.refusals,
             is_open=self._stream.current is not None,
             is_closing=self._stream.is_closing,
         )
@@ -432,10 +364,10 @@ class Speaker:
             await self._fail(item, verdict.state, error)
             return True
         item.attempts += verdict.counts
-        self._lacks_viewer = verdict.waits_for_viewer and not self._is_being_joined
-        if verdict.is_refused and not self.is_refused:
+        self.status.lacks_viewer = verdict.waits_for_viewer and not self._is_being_joined
+        if verdict.is_refused and not self.status.is_refused:
             self._announcer.report_error(sentences.waits_for_stream(error), error)
-        self._refusals = self._refusals + 1 if verdict.is_refused else 0
+        self.status.refusals = self.status.refusals + 1 if verdict.is_refused else 0
         if not item.sent:
             self._playout.remove(item)
             self.queue.requeue(item)
@@ -444,7 +376,7 @@ class Speaker:
             await self._stream.mark_ended(str(error))
             await self.stream_ended(error)
         if verdict.seconds:
-            self._backing_off = True
+            self.status.is_backing_off = True
             self._mailbox.call_later("again", verdict.seconds, self._resume)
         return not verdict.seconds
 
@@ -456,7 +388,7 @@ class Speaker:
         return is_new and self._audience.is_there
 
     async def _resume(self) -> None:
-        self._backing_off = False
+        self.status.is_backing_off = False
 
     async def _fail(self, item: SpeechItem, state: UtteranceState, error: ProviderError) -> None:
         await self._chunker.stop(item)

@@ -15,7 +15,7 @@ from bot.core.models import EndReason, StreamState, UtteranceState
 from bot.core.views import Phase
 from bot.sentences import waiting_for_viewer
 from bot.sessions.session import AvatarSession
-from bot.speaking.speaker import LATE_ANSWER
+from bot.speaking.status import LATE_ANSWER
 from bot.store import tables
 from bot.streams.streams import CLOSE_PATIENCE
 from tests.fakes.chat_api import ChatApi, whole
@@ -69,7 +69,7 @@ async def test_a_silent_stream_is_let_go_and_what_is_paid_for_is_used(
 ) -> None:
     async with lingering(tmp_path, provider, linger) as (world, running):
         await say(world, "good morning")
-        silent = running.speaker.last_activity
+        silent = running.speaker.status.last_activity
         stream = await fall_asleep(world, running)
         opened = world.clock.monotonic() - (world.clock.now() - stream.opened_at).total_seconds()
         closed = opened + stream.seconds
@@ -298,7 +298,7 @@ async def test_the_avatars_own_answer_may_be_told_a_moment_after_its_last_word(
         await world.write(SPEECH)
         await world.type(f"/avatar {verb} who are you?")
         await world.until(lambda: world.ended_as("who are you?", UtteranceState.SPOKEN))
-        said_at = running.speaker.last_activity
+        said_at = running.speaker.status.last_activity
         stream = await fall_asleep(world, running)
         assert stream.seconds > 30
         opened = world.clock.monotonic() - (world.clock.now() - stream.opened_at).total_seconds()

@@ -170,7 +170,7 @@ async def test_what_nobody_is_there_to_hear_waits_again(tmp_path: Path) -> None:
         await world.start()
         await write(world, "hello")
         await world.rest()
-        assert running(world).speaker.waits_for_viewer
+        assert running(world).speaker.status.waits_for_viewer
         assert await states(world) == {"hello": QUEUED}
         await world.until(lambda: world.ended_as("hello", SPOKEN))
         assert world.heard == ["hello"]

@@ -498,3 +498,19 @@ async def test_the_panel_follows_who_watches(tmp_path: Path) -> None:
             "waking up",
             "live",
         ]
+
+
+async def test_a_stream_that_ends_while_a_text_is_cut_short_takes_nothing_of_it(tmp_path: Path) -> None:
+    async with unwatched(tmp_path) as (world, running):
+        with world.viewer(running):
+            await world.write(SPEECH)
+            await world.until(lambda: world.states(SPEECH)[-1:] == [UtteranceState.SPEAKING])
+        await world.until(lambda: running.speaker.status.is_cut_short and running.speaker._playout.unsaid <= 0)
+        (stream,) = world.open_streams
+        world.simulator.drop_stream(stream.id)
+        await world.rest()
+        assert running.stream.current is None
+        with world.viewer(running):
+            await world.until(lambda: world.ended_as(SPEECH, UtteranceState.SPOKEN))
+        first, second = world.simulator.streams()
+        assert " ".join((text_of(first), text_of(second))).split() == SPEECH.split()

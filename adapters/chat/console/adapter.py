@@ -149,7 +149,7 @@ class ConsoleAdapter:
             self._print([Line(WAITING)])
         while not running.closed.is_set():
             await running.idle.wait()
-            if not running.speaker.is_paused:
+            if not running.speaker.status.is_paused:
                 return
             self._print([Line(sentences.going_on(running.waiting))])
             running.mailbox.post(running.speaker.skip)
