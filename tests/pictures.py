@@ -48,7 +48,7 @@ LIVE = a_session_view(
     watch_url="https://avatar.example.com/w/wZrwtgXXW6zy",
     price_per_minute=Decimal(3),
 )
-LEFT = "The avatar has left after 14 min. Open 13 min, spoken 9 min, about $38.40. Bring it back with `/avatar start`."
+LEFT = "The avatar has left after 14 min. Open 13 min, spoken 9 min, about $38.40."
 ENDED = replace(LIVE, phase=Phase.ENDED, watch_url=None, ended=LEFT)
 PANELS = {"live": LIVE, "ended": ENDED}
 
