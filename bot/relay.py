@@ -124,6 +124,9 @@ class Relay:
         except Ignored as reason:
             return Receipt(ignored=str(reason))
         except Refused as refusal:
+            # Slack brings one message as two events: what the first was refused for may be over when the second comes,
+            # and the message would be said behind later ones, although its author has read that it is not.
+            self._remember(message.keys)
             metrics.refusals.labels(stage=refusal.stage).inc()
             # Where it came as a command, the table of commands writes it down.
             if refusal.stage == "permission" and message.mode is None:

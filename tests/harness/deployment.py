@@ -20,6 +20,7 @@ from adapters.simulator import Simulator, SimulatorOptions, SpokenText
 from tests.fakes.slack import Channel, FakeSlack, Interaction, Message, Timing
 from tests.harness.forkserver import ClockOffset, ForkServer, KillableProcess, SharedClock
 from tests.harness.programs import KEY, Service
+from tests.harness.watchers import Watchers
 from tests.platforms.platform_driver import ADA, ANA, BEN, PATIENT
 from tests.platforms.running_bot import settings_with
 
@@ -131,15 +132,29 @@ class SlackDeployment:
         await asyncio.sleep(seconds / self._speed)
         assert self.bot.is_there(), self.bot.errors
 
+    @property
+    def address(self) -> str | None:
+        """Where the program serves its pages; None before it has said so."""
+        found: list[str] = re.findall(r"Web: .*?(http://127[\d.]+:\d+)", self.bot.output)
+        return found[-1] if found and self.bot.is_there() else None
+
     async def measure(self) -> dict[str, float]:
         """What the program says of itself at `/metrics`."""
-        (address,) = re.findall(r"Web: .*?(http://[\d.:]+)", self.bot.output)
         async with (
             aiohttp.ClientSession(headers={"Connection": "close"}) as client,
-            client.get(f"{address}/metrics") as answer,
+            client.get(f"{self.address}/metrics") as answer,
         ):
             families = list(text_string_to_metric_families(await answer.text()))
         return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
+
+    def watchers(self, lifetime: float) -> Watchers:
+        """People with watch pages, of a program with `tests.harness.watchers.SETTINGS`, by the ids of channels."""
+        clock = SharedClock(**self._fork_server.clock, clock_offset=self.clock_offset)
+        return Watchers(self.clock, clock, lifetime, lambda: self.address, self._nonce_of)
+
+    def _nonce_of(self, channel: str) -> str | None:
+        rows = self.rows("SELECT channel, link_nonce FROM sessions WHERE state = 'live'")
+        return next((row["link_nonce"] for row in rows if row["channel"] == channel), None)
 
     # --- what people do ----------------------------------------------------------------------------------------------
 

@@ -21,9 +21,6 @@ SETTINGS = {"WEB_PUBLIC_URL": PUBLIC_URL, "WEB_SECRET": SECRET.get_secret_value(
 AGAIN = 0.05
 """Seconds of the machine until a page tries again."""
 
-LIFETIME = 10 * 24 * 3600.0
-"""Seconds; longer than any clock is set by."""
-
 
 @dataclass
 class Visit:
@@ -36,9 +33,19 @@ class Visit:
 class Watchers:
     """The pages that are open. nonce_of: the link of a channel's open session, None where there is none."""
 
-    def __init__(self, clock: Clock, address: Callable[[], str | None], nonce_of: Callable[[str], str | None]) -> None:
-        """`address`: where the program serves its pages now, None while it does not. `clock`: its time of day."""
+    def __init__(
+        self,
+        clock: Clock,
+        programs_clock: Clock,
+        lifetime: float,
+        address: Callable[[], str | None],
+        nonce_of: Callable[[str], str | None],
+    ) -> None:
+        """`clock`: everybody's; `programs_clock`: the program's, which may have been set. `lifetime`: how long its
+        links live, seconds. `address`: where it serves its pages now, None while it does not."""
         self._clock = clock
+        self._programs_clock = programs_clock
+        self._lifetime = lifetime
         self._address = address
         self._nonce_of = nonce_of
         self._pages: dict[str, asyncio.Task[None]] = {}
@@ -79,7 +86,7 @@ class Watchers:
         address, nonce = self._address(), self._nonce_of(channel)
         if address is None or nonce is None:
             return
-        link = SignedWatchLinks(SECRET, address, LIFETIME, self._clock).url(nonce)
+        link = SignedWatchLinks(SECRET, address, self._lifetime, self._programs_clock).url(nonce)
         async with client.ws_connect(f"{link}/live", headers={"Origin": PUBLIC_URL}) as page:
             async for _ in page:
                 pass

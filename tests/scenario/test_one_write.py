@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator import Effect
+from bot.core.errors import Refused
 from bot.core.models import Mode, UtteranceState
 from bot.relay import Message
 from bot.sessions.session import AvatarSession
@@ -320,3 +321,14 @@ async def test_a_state_that_nothing_waited_for_and_that_is_not_written_ends_the_
     assert one.recorder.is_dirty
     await world.start()
     assert all(state.is_final for state in (await states(world)).values())
+
+
+async def test_a_message_that_was_refused_is_not_taken_when_it_is_delivered_again(tmp_path: Path) -> None:
+    async with BotHarness(tmp_path) as world:
+        with pytest.raises(Refused, match="No avatar is in this channel"):
+            await world.write("too early", key="one")
+        await world.start()
+        await world.write("in time", key="two")
+        assert (await world.write("too early", key="one")).ignored == "delivered before"
+        await world.until(lambda: world.ended_as("in time", UtteranceState.SPOKEN))
+        assert world.heard == ["in time"]

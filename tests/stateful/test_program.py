@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from adapters.simulator import SimulatorOptions
+from bot.app import LINK_OUTLIVES_SESSION
 from bot.core.models import SessionState, StreamState, UtteranceState
 from tests import options
 from tests.fakes.slack import Channel, Message
@@ -26,6 +27,7 @@ from tests.harness.bot import PROVIDERS
 from tests.harness.deployment import SlackDeployment
 from tests.harness.forkserver import ForkServer
 from tests.harness.simulator_faults import FAULTS
+from tests.harness.watchers import SETTINGS, Watchers
 from tests.platforms.platform_driver import ADA
 from tests.stateful.test_life_cycle import CALLS, COMMANDS
 
@@ -34,7 +36,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 THOROUGH = options.is_thorough()
 STEPS = 60 if THOROUGH else 30
 BOUNDS = settings(
-    max_examples=40 if THOROUGH else 3,
+    max_examples=40 if THOROUGH else 2,
     # What was found once may not be found again, and to look for less of it takes hours.
     phases=[Phase.generate],
     database=None,
@@ -44,12 +46,19 @@ BOUNDS = settings(
 )
 ADMIN_COMMANDS = ("sessions", "cleanup", "stop-all", "usage", "limits")
 
+MAX_DURATION = 600.0
+"""Seconds of the longest session."""
+
+NOTICED = 15.0
+"""Seconds of the program in which it may not have noticed that somebody left, or still opens a stream for them: less
+than one of the machine."""
+
 A_MOMENT = 1.0
 """Seconds that the program gets between two steps."""
 
 HOW_OFTEN = {
     "talk": 5, "wait": 3, "fault": 4, "kill": 2, "command": 2, "interrupt": 1, "administer": 1, "change": 2,
-    "drop_stream": 1, "restart": 1, "freeze": 1, "set_clock": 1,
+    "drop_stream": 1, "restart": 1, "freeze": 1, "set_clock": 1, "come": 3, "leave": 2,
 }  # fmt: skip
 """The steps: methods of `Life`, and how often each is taken compared with the others."""
 
@@ -57,8 +66,12 @@ HOW_OFTEN = {
 class Life:
     """The life of one program, and of the next after each of its ends: two channels on one provider."""
 
-    def __init__(self, deployment: SlackDeployment, provider: str, chance: Random) -> None:
+    def __init__(
+        self, deployment: SlackDeployment, provider: str, chance: Random, watchers: Watchers | None = None
+    ) -> None:
+        """`watchers`: who has pages open, where nothing is said without them."""
         self.deployment = deployment
+        self._watchers = watchers
         self._provider = provider
         self._chance = chance
         self.messages: list[Message] = []
@@ -114,6 +127,16 @@ class Life:
     async def wait(self) -> None:
         await self.deployment.pass_time(self._chance.choice([0.2, 1.0, 3.0, 10.0, 35.0]))
 
+    async def come(self) -> None:
+        """Somebody opens the page of a channel, and leaves it open over whatever happens to the program."""
+        if self._watchers is not None:
+            self._watchers.come(self._somewhere().id)
+            await self.deployment.pass_time(A_MOMENT)
+
+    async def leave(self) -> None:
+        if self._watchers is not None:
+            await self._watchers.leave(self._somewhere().id)
+
     def _somewhere(self) -> Channel:
         return self._chance.choice(self.deployment.channels)
 
@@ -158,6 +181,7 @@ class Life:
         self.a_session_pays_for_one_stream_and_only_while_it_is_open()
         self.nothing_is_heard_twice_or_out_of_order()
         self.final_states_never_change()
+        self.no_stream_is_opened_for_nobody()
 
     def one_open_session_per_channel(self) -> None:
         channels = [row["channel"] for row in self.open_sessions]
@@ -200,6 +224,18 @@ class Life:
             if state.is_final:
                 self.final[row["id"]] = state
 
+    def no_stream_is_opened_for_nobody(self) -> None:
+        if self._watchers is None:
+            return
+        rows = self.deployment.rows(
+            "SELECT upstream_id, channel FROM streams JOIN sessions ON session_id = sessions.id"
+        )
+        channels = {row["upstream_id"]: row["channel"] for row in rows}
+        for view in self.deployment.simulator.streams():
+            if (channel := channels.get(view.id)) is not None:
+                opened = view.opened_at.timestamp()
+                assert self._watchers.were_there(channel, opened - NOTICED, opened), (view, self._watchers.visits)
+
     @property
     def open_sessions(self) -> list[Any]:
         return self.deployment.rows("SELECT channel FROM sessions WHERE state != 'closed'")
@@ -222,20 +258,26 @@ class Life:
         assert {row["text"] for row in rows if row["state"] == "spoken" and row["text"].startswith("message")} <= sent
 
 
-async def live(fork_server: ForkServer, folder: Path, provider: str, chance: Random) -> None:
+async def live(fork_server: ForkServer, folder: Path, provider: str, chance: Random, *, needs_viewer: bool) -> None:
     options = SimulatorOptions(
         v1_concurrency=50, v3_concurrency=50, liveavatar_concurrency=50, liveavatar_rate=10_000, auto_viewer=True
     )
-    limits = {"SESSION_IDLE_TIMEOUT": "40", "SESSION_IDLE_WARNING": "10", "SESSION_MAX_DURATION": "600"}
+    limits = {"SESSION_IDLE_TIMEOUT": "40", "SESSION_IDLE_WARNING": "10", "SESSION_MAX_DURATION": f"{MAX_DURATION:g}"}
+    pages = {**SETTINGS, "QUEUE_MAX_AGE": "60", "STREAM_LINGER": "10"} if needs_viewer else {}
     async with SlackDeployment(
-        fork_server, folder, provider, options, channels=2, USER_RATE="0", **limits
+        fork_server, folder, provider, options, channels=2, USER_RATE="0", **limits, **pages
     ) as deployment:
         await deployment.start()
-        life = Life(deployment, provider, chance)
-        for _ in range(STEPS):
-            await life.step()
-            life.check()
-        await life.end()
+        watchers = deployment.watchers(MAX_DURATION + LINK_OUTLIVES_SESSION) if needs_viewer else None
+        life = Life(deployment, provider, chance, watchers)
+        try:
+            for _ in range(STEPS):
+                await life.step()
+                life.check()
+            await life.end()
+        finally:
+            if watchers is not None:
+                await watchers.leave_all()
 
 
 @pytest.fixture(scope="module")
@@ -245,12 +287,15 @@ def fork_server() -> Iterator[ForkServer]:
 
 
 @pytest.mark.timeout(7200 if THOROUGH else 300)
+@pytest.mark.parametrize("needs_viewer", [False, True], ids=["for-all", "for-viewers"])
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_whatever_happens_to_a_program_no_rule_is_broken(fork_server: ForkServer, provider: str) -> None:
+def test_whatever_happens_to_a_program_no_rule_is_broken(
+    fork_server: ForkServer, provider: str, needs_viewer: bool
+) -> None:
     @BOUNDS
     @given(chance=st.randoms(use_true_random=True))
     def live_through(chance: Random) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            asyncio.run(live(fork_server, Path(folder), provider, chance))
+            asyncio.run(live(fork_server, Path(folder), provider, chance, needs_viewer=needs_viewer))
 
     live_through()
