@@ -2,7 +2,7 @@
 
 GET    /simulator/meter     {"apis": {API: READING}, "total": READING}, where API is "heygen-streaming",
                             "heygen-realtime" or "liveavatar", and READING is {"open", "opened", "peak", "seconds",
-                            "dollars"}; dollars are a string.
+                            "billed_seconds", "dollars"}; dollars are a string.
 GET    /simulator/streams   {"streams": [...]}, the oldest first, each with the body it was opened with (`request`), and
                             with its texts in the order of posting and what became of them: queued, speaking, spoken,
                             interrupted, dropped.
@@ -112,15 +112,16 @@ class Control:
 def _reading(reading: MeterReading) -> JsonObject:
     return {
         "open": reading.open, "opened": reading.opened, "peak": reading.peak, "seconds": round(reading.seconds, 3),
-        "dollars": f"{reading.dollars:.4f}",
+        "billed_seconds": reading.billed_seconds, "dollars": f"{reading.dollars:.4f}",
     }  # fmt: skip
 
 
 def _stream(view: StreamView) -> JsonObject:
     return {
         "id": view.id, "api": view.api, "state": view.state, "opened_at": view.opened_at.isoformat(),
-        "seconds": round(view.seconds, 3), "dollars": f"{view.dollars:.4f}", "avatar": view.avatar, "voice": view.voice,
-        "ended": view.ended, "request": view.request, "spoken": [_spoken(spoken) for spoken in view.spoken],
+        "seconds": round(view.seconds, 3), "billed_seconds": view.billed_seconds, "dollars": f"{view.dollars:.4f}",
+        "avatar": view.avatar, "voice": view.voice, "ended": view.ended, "request": view.request,
+        "spoken": [_spoken(spoken) for spoken in view.spoken],
     }  # fmt: skip
 
 

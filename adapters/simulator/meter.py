@@ -14,12 +14,14 @@ APIS = (V1, V3, LIVEAVATAR)
 
 @dataclass(frozen=True, slots=True)
 class MeterReading:
-    """`open` now, `opened` ever, `peak` at once; `seconds` and `dollars` (US) of all of them so far."""
+    """`open` now, `opened` ever, `peak` at once. So far, of all of them: `seconds` they were open, `billed_seconds`
+    that are charged for it in the steps of the API, and `dollars` (US)."""
 
     open: int = 0
     opened: int = 0
     peak: int = 0
     seconds: float = 0.0
+    billed_seconds: int = 0
     dollars: Decimal = Decimal(0)
 
 
@@ -40,6 +42,7 @@ def read_meter(streams: Streams) -> Meter:
         opened=sum(reading.opened for reading in readings),
         peak=max(reading.peak for reading in readings),
         seconds=sum(reading.seconds for reading in readings),
+        billed_seconds=sum(reading.billed_seconds for reading in readings),
         dollars=sum((reading.dollars for reading in readings), Decimal(0)),
     )
     return Meter(apis, total)
@@ -55,5 +58,6 @@ def _read(streams: Streams, api: str) -> MeterReading:
         opened=tally.opened,
         peak=tally.peak,
         seconds=tally.seconds + sum(stream.seconds for stream in open_streams),
+        billed_seconds=tally.billed_seconds + sum(stream.billed_seconds for stream in open_streams),
         dollars=sum((stream.dollars for stream in open_streams), tally.dollars),
     )

@@ -4,6 +4,7 @@ Defaults follow the recorded behaviour of the real services. Where nobody outsid
 the choice is a switch here and its documentation says so.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
@@ -31,12 +32,23 @@ class SpeechModel:
         return replace(self, per_character=self.per_character / speed)
 
 
+_TOLERANCE = 1e-6
+"""Seconds; a stream so much older has not begun another step, because adding and subtracting floats is not exact."""
+
+
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per second of an open stream, and how many seconds are charged at least."""
+    """US dollars per second of an open stream. It is charged by started steps of `step_seconds`, and for
+    `minimum_seconds` at least."""
 
     per_second: Decimal
     minimum_seconds: int = 0
+    step_seconds: int = 1
+
+    def charged(self, seconds: float) -> int:
+        """Seconds that are charged for a stream that is or was open for `seconds`."""
+        first = max(self.minimum_seconds, self.step_seconds)
+        return first + max(0, math.ceil((seconds - first - _TOLERANCE) / self.step_seconds)) * self.step_seconds
 
 
 V3_PRICE = Price(Decimal("0.05"))
@@ -46,7 +58,7 @@ V1_PRICE = Price(Decimal("0.2") / 60, minimum_seconds=30)
 """0.2 credits per minute, 30 s at least, then by the second (DOC1). One credit is counted as one dollar: the API plans
 of the time sold a hundred credits for about a hundred dollars. An order of magnitude, not an invoice."""
 
-LIVEAVATAR_PRICE = Price(Decimal("0.2") / 60, minimum_seconds=60)
+LIVEAVATAR_PRICE = Price(Decimal("0.2") / 60, step_seconds=60)
 """Two credits per started minute; a credit costs about ten cents (overage of the larger plans)."""
 FREE = Price(Decimal(0))
 

@@ -37,14 +37,15 @@ class SpokenText:
 
 @dataclass(frozen=True, slots=True)
 class StreamView:
-    """A stream as the control shows it. `seconds` is how long it was or is open; `ended` says why it is over; `request`
-    is the body it was opened with."""
+    """A stream as the control shows it. `seconds` is how long it was or is open, `billed_seconds` what is charged for
+    that; `ended` says why it is over; `request` is the body it was opened with."""
 
     id: str
     api: str
     state: str
     opened_at: datetime
     seconds: float
+    billed_seconds: int
     dollars: Decimal
     avatar: str
     voice: str
@@ -119,9 +120,14 @@ class LiveStream(ABC):
         return (self.clock.monotonic() if self.ended_at is None else self.ended_at) - self.opened_at
 
     @property
+    def billed_seconds(self) -> int:
+        """What is charged for it so far, seconds: started steps, after the minimum."""
+        return self.price.charged(self.seconds)
+
+    @property
     def dollars(self) -> Decimal:
-        """What it costs so far: by the started second, after the minimum."""
-        return self.price.per_second * max(self.price.minimum_seconds, math.ceil(self.seconds - _TOLERANCE))
+        """What it costs so far."""
+        return self.price.per_second * self.billed_seconds
 
     def start_audio(self) -> None:
         """Its audio and video run from now on."""
@@ -187,8 +193,8 @@ class LiveStream(ABC):
     def view(self) -> StreamView:
         """The stream as the control shows it."""
         return StreamView(
-            self.id, self.api, self.state, self.opened_utc, self.seconds, self.dollars, self.avatar, self.voice,
-            tuple(self._spoken()), self.ended, self.request,
+            self.id, self.api, self.state, self.opened_utc, self.seconds, self.billed_seconds, self.dollars,
+            self.avatar, self.voice, tuple(self._spoken()), self.ended, self.request,
         )  # fmt: skip
 
     def _spoken(self) -> Iterator[SpokenText]:
@@ -211,6 +217,7 @@ class Tally:
     opened: int = 0
     peak: int = 0
     seconds: float = 0.0
+    billed_seconds: int = 0
     dollars: Decimal = Decimal(0)
 
 
@@ -253,6 +260,7 @@ class Streams:
         del self._open[stream.api][stream.id]
         tally = self.tallies[stream.api]
         tally.seconds += stream.seconds
+        tally.billed_seconds += stream.billed_seconds
         tally.dollars += stream.dollars
         self._closed[stream.id] = None
         while len(self._closed) > self._kept_closed:

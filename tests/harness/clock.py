@@ -55,6 +55,24 @@ class ManualClock:
         finally:
             timer.cancel()
 
+    def jump_to_next(self, until: float) -> bool:
+        """Move time to the next moment at which a timer is due, and run what is due then; for who lets the loop settle
+        by other means. Where nothing is due by `until`, on the clock, time moves there, and the answer is False."""
+        while self._timers and self._timers[0][2].callback is None:
+            heapq.heappop(self._timers)
+        if not self._timers or self._timers[0][0] > until:
+            self._elapsed = max(self._elapsed, until)
+            return False
+        when = self._timers[0][0]
+        self._elapsed = max(self._elapsed, when)
+        due: list[_Timer] = []
+        while self._timers and self._timers[0][0] <= when:
+            due.append(heapq.heappop(self._timers)[2])
+        for timer in due:
+            if timer.callback is not None:
+                timer.callback()
+        return True
+
     async def advance(self, seconds: float) -> None:
         """Move time, running every timer on its moment, and let the loop settle after each."""
         target = self._elapsed + seconds

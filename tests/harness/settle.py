@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiosqlite
 from sqlalchemy.dialects.postgresql import asyncpg
@@ -20,18 +21,30 @@ T = TypeVar("T")
 _BUSY = "_futures_of_others"
 
 _ROUNDS = 3
-"""How often in a row nothing must have come, once something was sent; a packet within this machine is there before
-`send` returns, nearly always."""
+"""How often in a row nothing must have come, once something was sent that nobody saw arrive; a packet within this
+machine is there before `send` returns, nearly always."""
 
 KERNEL_TIME = 0.0001
 """Seconds that a round takes at least."""
 
-_SENDERS = ("connect", "connect_ex", "send", "sendall", "sendmsg", "sendto", "shutdown", "_real_close")
+_SENDERS = ("send", "sendmsg")
+_READERS = ("recv", "recv_into")
+_OTHER_SENDERS = ("connect", "connect_ex", "sendall", "sendto", "shutdown", "_real_close")
 """What of a socket makes a packet: its other end hears of a close, too."""
+
+Route = tuple[Any, Any]
+"""From which address to which."""
+
+_unread: dict[Route, int] = {}
+"""Bytes that were sent, and that the other end has not read, as far as it is in this process."""
+_routes: WeakKeyDictionary[socket.socket, Route] = WeakKeyDictionary()
+"""From the address of a socket to that of its other end."""
+_wakers: WeakSet[socket.socket] = WeakSet()
+"""The sockets by which threads wake a loop. Who does that is counted by what they do."""
 
 _sent = 0
 _arrived = 0
-"""How many times something was sent, and how many of them are known to be where they were sent to."""
+"""How many times something else was sent, and how many of them are known to be where they were sent to."""
 
 
 def watch_work_elsewhere() -> None:
@@ -39,6 +52,7 @@ def watch_work_elsewhere() -> None:
     loop: Any = asyncio.get_running_loop()
     if hasattr(loop, _BUSY):
         return
+    _wakers.add(loop._csock)
     busy: set[asyncio.Future[Any]] = set()
     hand_over = loop.run_in_executor
 
@@ -82,18 +96,61 @@ _count_calls_of_asyncpg()
 
 def _count_what_is_sent() -> None:
     for name in _SENDERS:
-        _count_calls_of(name)
+        _wrap(name, _count_sent)
+    for name in _READERS:
+        _wrap(name, _count_read)
+    for name in _OTHER_SENDERS:
+        _wrap(name, _count_packet)
 
 
-def _count_calls_of(name: str) -> None:
+def _wrap(name: str, count: Callable[[socket.socket, Any], None]) -> None:
     make: Callable[..., Any] = getattr(socket.socket, name)
 
     def counted(self: socket.socket, *arguments: Any) -> Any:
-        global _sent  # Counted for the process, as sockets have no loop.
-        _sent += 1
-        return make(self, *arguments)
+        if name == "_real_close":
+            _forget(self)
+        result = make(self, *arguments)
+        count(self, result)
+        return result
 
     setattr(socket.socket, name, counted)
+
+
+def _count_sent(sender: socket.socket, size: int) -> None:
+    if sender in _wakers:
+        return
+    route = _route_of(sender)
+    _unread[route] = _unread.get(route, 0) + size
+
+
+def _count_read(reader: socket.socket, read: bytes | int) -> None:
+    here, there = _route_of(reader)
+    if (route := (there, here)) in _unread:
+        _unread[route] -= read if isinstance(read, int) else len(read)
+        if _unread[route] <= 0:
+            del _unread[route]
+
+
+def _count_packet(_: socket.socket, __: Any) -> None:
+    global _sent  # Counted for the process, as sockets have no loop.
+    _sent += 1
+
+
+def _route_of(connected: socket.socket) -> Route:
+    route = _routes.get(connected)
+    if route is None:
+        try:
+            route = _routes[connected] = (connected.getsockname(), connected.getpeername())
+        except OSError:
+            return None, None  # the other end is gone
+    return route
+
+
+def _forget(closed: socket.socket) -> None:
+    """What is under way to and from a socket that is closed is read by nobody, or by an end that hears of the close."""
+    here, there = _routes.pop(closed, (None, None))
+    _unread.pop((here, there), None)
+    _unread.pop((there, here), None)
 
 
 _count_what_is_sent()
@@ -112,10 +169,11 @@ async def wait_loop_idle() -> None:
         elif busy:
             still = 0
             await asyncio.wait(set(busy), timeout=1)
-        elif _arrived == _sent:
+        elif _arrived == _sent and not _unread:
             return
         elif still == _ROUNDS:
             _arrived = _sent
+            _unread.clear()
             return
         else:
             still += 1

@@ -8,7 +8,6 @@ import math
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 
 from adapters.simulator.liveavatar.bodies import EndReason
 from adapters.simulator.llm.answers import answer_to
@@ -82,9 +81,9 @@ class LiveAvatarSession(LiveStream):
         return "active" if self.is_open else "ended"
 
     @property
-    def dollars(self) -> Decimal:
-        """By the started minute; the first one is taken at the start."""
-        return self.price.per_second * MINUTE * self._minutes
+    def billed_seconds(self) -> int:
+        """The minutes that were taken from the account, each as it began; nothing in the sandbox."""
+        return 0 if self.price is FREE else MINUTE * self._minutes
 
     @property
     def credits(self) -> int:

@@ -61,6 +61,29 @@ async def test_timer_runs_once_its_time_has_come_and_a_cancelled_one_never() -> 
     assert rung == ["first"]
 
 
+async def test_clock_of_the_tests_jumps_to_what_is_due_next() -> None:
+    clock = ManualClock()
+    rung: list[tuple[str, float]] = []
+
+    def ring(name: str) -> None:
+        rung.append((name, clock.monotonic()))
+
+    clock.call_later(1, lambda: ring("cancelled")).cancel()
+    clock.call_later(5, lambda: ring("later"))
+    clock.call_later(2, lambda: ring("first"))
+    clock.call_later(2, lambda: (ring("with it"), clock.call_later(0, lambda: ring("after that"))))
+    assert clock.jump_to_next(4)
+    assert rung == [("first", 2), ("with it", 2)]
+    assert clock.jump_to_next(4)
+    assert rung[2:] == [("after that", 2)]
+    assert not clock.jump_to_next(4)
+    assert clock.monotonic() == 4
+    assert clock.jump_to_next(5)
+    assert rung[3:] == [("later", 5)]
+    assert not clock.jump_to_next(4)
+    assert clock.monotonic() == 5
+
+
 async def test_clock_of_the_tests_stands_still_until_it_is_moved() -> None:
     clock = ManualClock()
     as_port: Clock = clock

@@ -46,6 +46,7 @@ async def test_the_meter_over_http(client: Client, clock: ManualClock) -> None:
         "opened": 1,
         "peak": 1,
         "seconds": 2.0,
+        "billed_seconds": 2,
         "dollars": "0.1000",
     }
     assert reading["total"]["dollars"] == "0.1000"
