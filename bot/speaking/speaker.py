@@ -270,6 +270,9 @@ class Speaker:
         """Hand one piece to the provider. False if the loop has to wait before it goes on."""
         try:
             await self._sender.open_stream()
+            if self._audience.is_missing:
+                # Whoever it was opened for has left meanwhile: the scheduler puts the item back.
+                return True
             if not item.sent:
                 await self._states.advance(item, UtteranceState.SENDING)
             seconds = await self._sender.say(item)

@@ -514,3 +514,18 @@ async def test_a_stream_that_ends_while_a_text_is_cut_short_takes_nothing_of_it(
             await world.until(lambda: world.ended_as(SPEECH, UtteranceState.SPOKEN))
         first, second = world.simulator.streams()
         assert " ".join((text_of(first), text_of(second))).split() == SPEECH.split()
+
+
+@pytest.mark.parametrize("provider", ["heygen-streaming", "liveavatar"])
+async def test_a_viewer_who_leaves_while_the_stream_is_opened_hears_of_it_later(tmp_path: Path, provider: str) -> None:
+    async with unwatched(tmp_path, provider) as (world, running):
+        fault(world, "start", effect=Effect.LATENCY, seconds=5)
+        with world.viewer(running):
+            await world.write("one")
+            await world.pass_time(2)
+        await world.pass_time(10)
+        assert world.open_streams
+        assert world.heard == []
+        with world.viewer(running):
+            await world.until(lambda: world.ended_as("one", UtteranceState.SPOKEN))
+        assert len(world.simulator.streams()) == 1

@@ -168,6 +168,7 @@ async def _serve_pages(stack: AsyncExitStack, core: Core, links: SignedWatchLink
     server = WebServer(
         core.sessions,
         core.services.event_bus,
+        core.services.audiences,
         links,
         clock,
         host="127.0.0.1",

@@ -40,8 +40,9 @@ def as_it_was(policy: SessionPolicy, provider: str) -> SessionPolicy:
 
 
 def as_it_is(policy: SessionPolicy, provider: str) -> SessionPolicy:
-    """The defaults under test."""
-    return replace(policy, stream_linger=LINGER[provider])
+    """The program with nothing set, whose watch page is its own: nothing is said to nobody, and a silent stream is kept
+    as long as is best for the provider."""
+    return replace(policy, needs_viewer=True, stream_linger=LINGER[provider])
 
 
 Way = Callable[[SessionPolicy, str], SessionPolicy]
