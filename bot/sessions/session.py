@@ -67,6 +67,7 @@ class AvatarSession:
             services.clock,
             self.announcer,
             services.opening_times,
+            services.pictures,
         )
         self.speaker = Speaker(
             services,

@@ -49,6 +49,7 @@ from bot.settings.types import (
     RelayMode,
     RoomTransportChoice,
     Shutdown,
+    WatchChoice,
     database_address,
     quoted,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "Shutdown",
     "SlackSettings",
     "StreamSettings",
+    "WatchChoice",
     "WebSettings",
     "database_url_or_default",
     "known_providers",

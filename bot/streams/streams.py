@@ -19,6 +19,7 @@ from bot.core.tasks import TaskSet
 from bot.core.unexpected import report_unexpected
 from bot.store.store import Store
 from bot.streams.opening_times import OpeningTimes
+from bot.streams.pictures import StreamPictures
 from bot.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -149,6 +150,7 @@ class SessionStream:
         clock: Clock,
         announcer: Announcer,
         opening_times: OpeningTimes,
+        pictures: StreamPictures,
     ) -> None:
         self._session_id = session_id
         self._provider = provider
@@ -157,6 +159,7 @@ class SessionStream:
         self._clock = clock
         self._announcer = announcer
         self._opening_times = opening_times
+        self._pictures = pictures
         self._is_wanted = True
         self._past_seconds = 0.0
         self.charged_since: float | None = None
@@ -238,6 +241,7 @@ class SessionStream:
         self.charged_since = self.ready_at = None
         if stream is not None:
             metrics.open_streams.dec()
+            self._pictures.end(stream)
         return stream
 
     async def confirmed(self) -> None:

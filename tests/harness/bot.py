@@ -27,6 +27,7 @@ from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.llm.openai_compatible import OpenAICompatible
+from adapters.media.relay import RelayFactory
 from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamView
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
 from bot.access.permissions import AccessLists
@@ -40,6 +41,7 @@ from bot.core.policy import SessionPolicy
 from bot.core.tasks import cancel_and_wait
 from bot.core.views import Reply
 from bot.relay import Message, Receipt, Relay
+from bot.sessions.pictures import SessionPictures
 from bot.sessions.registry import Recovery, SessionRegistry
 from bot.sessions.session import AvatarSession
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions, RelayMode
@@ -176,6 +178,7 @@ class BotHarness:
         self.sessions: SessionRegistry
         self.relay: Relay
         self.commands: CommandRouter
+        self.pictures: SessionPictures
         self.recovery = Recovery()
 
     async def __aenter__(self) -> Self:
@@ -229,10 +232,16 @@ class BotHarness:
         options = CoreOptions(
             self._policy, self._access, self._limits, self._rule, self._user_rate, self._user_characters
         )
+        relay = await self._bot.enter_async_context(RelayFactory(self.simulator.address, self.clock))
         core = await self._bot.enter_async_context(
-            build_core(provider, model, self.store, Links(), self.clock, options)
+            build_core(provider, model, self.store, Links(), self.clock, options, [relay])
         )
-        self.sessions, self.relay, self.commands = core.sessions, core.relay, core.commands
+        self.sessions, self.relay, self.commands, self.pictures = (
+            core.sessions,
+            core.relay,
+            core.commands,
+            core.pictures,
+        )
         self._watching = asyncio.create_task(self._watch(core.services.event_bus))
         if self._with_jobs:
             self._bot.push_async_callback(cancel_and_wait, asyncio.create_task(core.jobs.run()))

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from adapters.web import SignedWatchLinks, WebServer
 from bot.core.events import EventBus, SessionChanged, WordsSpoken
 from bot.core.models import Channel, RoomAccess, Word
+from bot.core.pictures import MediaFile, PlaylistPosition
 from bot.core.ports import Clock
 from bot.core.views import Phase, SessionView
 from bot.streams.page_bridge import PageBridge
@@ -58,6 +59,23 @@ class MemoryLookup:
         return next(self.doors)
 
 
+class MemoryPictures:
+    """The files it was given: link, picture and name -> a file, or why there is none."""
+
+    def __init__(self) -> None:
+        self.files: dict[tuple[str, str, str], MediaFile | Exception] = {}
+        self.asked: list[tuple[str, PlaylistPosition | None]] = []
+
+    async def fetch(
+        self, link_nonce: str, picture: str, name: str, after: PlaylistPosition | None = None
+    ) -> MediaFile | None:
+        self.asked.append((name, after))
+        found = self.files.get((link_nonce, picture, name))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
 class Watching:
     """A web server with one session, whose link and events the test holds in its hands."""
 
@@ -69,6 +87,7 @@ class Watching:
         self.event_bus = EventBus()
         self.registry = CollectorRegistry()
         self.seats = PageBridge()
+        self.pictures = MemoryPictures()
         self.readiness: dict[str, str | None] = {"store": None}
         self.links = SignedWatchLinks(
             SecretStr("a secret of some length"), "https://watch.example", lifetime=lifetime, clock=clock
@@ -89,8 +108,10 @@ class Watching:
             host="127.0.0.1",
             port=port,
             media_sources=self.media_sources,
+            image_sources=self.media_sources,
             readiness=self._ready,
             registry=self.registry,
+            pictures=self.pictures,
             seats=self.seats,
         )
 
