@@ -224,6 +224,7 @@ async def test_the_picture_follows_the_session_to_its_next_stream(watched: Watch
     await watched.world.type("/avatar interrupt")
     await watched.world.write("and on we go")
     await watched.world.until(lambda: viewer.picture not in (None, first))
+    assert not watched.world.sessions.services.pictures._open, "what showed the stream before has ended with it"
     before = len(viewer.seen)
     await watched.watch(viewer, seconds=5)
     assert len(viewer.seen) > before + 3

@@ -9,6 +9,7 @@ from aiohttp import web
 from adapters.media.relay.syntax import ByteRange
 from adapters.media.relay.upstream import MAX_REDIRECTS, Bounds, Upstream
 from bot.core.errors import PictureUnavailable
+from tests.fakes.proxy import FakeProxy
 from tests.unit.media.provider import Provider, announce_two_gigabytes, go_on_forever, lead_to, stall
 
 BOUNDS = Bounds(1 << 20, 5.0)
@@ -110,6 +111,19 @@ async def test_figures_that_only_some_take_for_an_address_lead_nowhere(
     port = provider.url.rpartition(":")[2]
     await why_not(upstream, f"http://{host}:{port}/a")
     assert not provider.requests
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "169.254.169.254", "[fd00::1]", "[::ffff:192.168.0.1]"])
+async def test_a_proxy_is_not_asked_for_addresses_in_figures(
+    abroad: Upstream, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    async with FakeProxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        assert "is at an address that is not allowed" in await why_not(abroad, f"https://{host}/a")
+        assert proxy.hosts == []
+        # A proxy of this machine is one that may be connected to; what it leads to is its own business.
+        await why_not(abroad, "https://cdn.invalid/a")
+        assert set(proxy.hosts) == {"cdn.invalid"}
 
 
 async def test_a_provider_of_this_machine_leads_to_this_machine_and_the_internet_alone(upstream: Upstream) -> None:
