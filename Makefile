@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test test-slow check bench bench-cost docs setup setup-dev lock clean
+.PHONY: help demo test test-slow check bench bench-cost bench-media docs setup setup-dev lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: $(VENV)/.dev ## Measure speed and memory, beside the bare client librarie
 
 bench-cost: $(VENV)/.dev ## Price recorded days of channel talk (BENCH_ARGS="--days 6", "--linger 0,5,none", "--provider liveavatar")
 	@$(BIN)/python -m tests.bench.cost $(BENCH_ARGS)
+
+bench-media: $(VENV)/.dev ## Measure what it costs to serve the avatar's picture, and how late that makes it
+	@$(BIN)/python -m tests.bench.media
 
 docs: $(VENV)/.dev ## Build the documentation into build/site, with warnings as errors
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -66,17 +66,31 @@ def http_client(
     return httpx.AsyncClient(transport=transport or http_transport(limits), timeout=timeout, trust_env=False)
 
 
-def http_transport(limits: httpx.Limits) -> httpx.AsyncBaseTransport:
-    """The connections alone, for whoever needs nothing of a client: no cookies, redirects or logins."""
+def http_transport(
+    limits: httpx.Limits, socket_factory: aiohttp.SocketFactoryType | None = None
+) -> httpx.AsyncBaseTransport:
+    """The connections alone, for whoever needs nothing of a client: no cookies, redirects or logins.
+
+    socket_factory: makes each socket, and may refuse to by an `OSError`, once it is known which address it is for;
+    where a proxy leads there, that is the proxy's.
+    """
 
     def connect() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=Connector(
-                limit=limits.max_connections or 0, keepalive_timeout=limits.keepalive_expiry or 15.0, ssl=trust()
+                limit=limits.max_connections or 0,
+                keepalive_timeout=limits.keepalive_expiry or 15.0,
+                ssl=trust(),
+                socket_factory=socket_factory,
             )
         )
 
     return AiohttpTransport(verify=trust(), client=connect)
+
+
+def is_proxied(url: str) -> bool:
+    """Whether a proxy of the environment leads to `url`, so that nobody here learns the address of its host."""
+    return environment_proxies().of(url) is not None
 
 
 def trouble_of(error: BaseException) -> Trouble:

@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from adapters.media.relay import RelayFactory
 from adapters.web import SignedWatchLinks, WebServer
 from bot.core.bind_errors import explain_bind_error, is_loopback
 from bot.core.errors import SettingsError, StoreError, StoreUnavailable
+from bot.core.pictures import PictureSourceFactory
 from bot.core.ports import ChatModel, Clock, Echo
 from bot.core.tasks import cancel_and_wait
 from bot.facade import Bot, ChatAdapter
@@ -31,6 +33,7 @@ from bot.store.url import parse_url
 from bot.streams.page_bridge import seats_of
 from bot.supervision import Supervised
 from bot.telemetry import metrics
+from bot.watching import address_of_provider, plan_watching
 from bot.wiring import build_core, options_from
 
 if TYPE_CHECKING:
@@ -64,11 +67,11 @@ class Application:
         self._simulator_options = simulator
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
-        # Streams come over https; over plain http only from a service that is itself addressed so, on a machine nearby.
-        self._media_sources = ["https:"]
+        # From https besides; over plain http only from a service that is itself addressed so, on a machine nearby.
+        self._plain_sources: list[str] = []
         for url in (settings.heygen.api_url, settings.liveavatar.api_url):
             if url.startswith("http:"):
-                self._media_sources.append(f"http://{urlsplit(url).netloc.rpartition('@')[2]}")
+                self._plain_sources.append(f"http://{urlsplit(url).netloc.rpartition('@')[2]}")
         self.simulator: Simulator | None = None
         self.bot: Bot
         self._adapters: list[ChatAdapter] = []
@@ -91,6 +94,10 @@ class Application:
         chat_model = await self._enter_chat_model(settings)
         has_watch_page = settings.web.public_url is not None or self._is_demo_page(settings)
         options = options_from(settings, provider.capabilities, has_watch_page=has_watch_page)
+        # The simulator's rooms are watched as HLS, unless it has a LiveKit server.
+        is_stand_in = self.simulator is not None and not self._simulator_has_rooms
+        self._plan = plan_watching(settings, shows_hls=provider.capabilities.many_viewers or is_stand_in)
+        pictures = await self._enter_pictures(settings)
         self._links = SignedWatchLinks(
             web_secret(settings),
             settings.web.public_url,
@@ -98,9 +105,10 @@ class Application:
             self._clock,
         )
         self._core = await self._stack.enter_async_context(
-            build_core(provider, chat_model, store, self._links, self._clock, options)
+            build_core(provider, chat_model, store, self._links, self._clock, options, pictures)
         )
         self._echo_provider()
+        self._echo(f"Picture: {self._plan.told}.")
         self.bot = Bot(
             self._core.commands, self._core.relay, self._core.sessions, self._clock, settings, self.ask_to_stop
         )
@@ -165,13 +173,23 @@ class Application:
 
         options = self._simulator_options or SimulatorOptions()
         self.simulator = await self._stack.enter_async_context(Simulator(options, self._clock))
-        self._media_sources.append(self.simulator.address)
+        self._plain_sources.append(self.simulator.address)
         self._echo(f"Simulator: running at {self.simulator.address}; no account, no cost, no real avatar.")
         return with_simulator(settings, self.simulator.address, options.api_key)
 
     async def _enter_chat_model(self, settings: Settings) -> ChatModel | None:
         model = make_chat_model(settings, self._clock)
         return None if model is None else await self._stack.enter_async_context(model)
+
+    @property
+    def _simulator_has_rooms(self) -> bool:
+        return self._simulator_options is not None and self._simulator_options.livekit is not None
+
+    async def _enter_pictures(self, settings: Settings) -> list[PictureSourceFactory]:
+        if not self._plan.is_served:
+            return []
+        relay = RelayFactory(address_of_provider(settings), self._clock)
+        return [await self._stack.enter_async_context(relay)]
 
     def _echo_provider(self) -> None:
         provider = self._core.services.provider
@@ -205,9 +223,11 @@ class Application:
             self._clock,
             host=settings.web.host,
             port=settings.web.port,
-            media_sources=self._media_sources,
+            media_sources=() if self._plan.is_served else ("https:", *self._plain_sources),
+            image_sources=self._plain_sources,
             readiness=readiness,
             registry=metrics.registry,
+            pictures=self._core.pictures,
             seats=seats_of(self._core.services.provider),
         )
         for adapter in self._adapters:

@@ -11,6 +11,7 @@ from bot.sentences import chat_not_configured
 from bot.store.store import Store
 from bot.streams.catalogue import Catalogue
 from bot.streams.opening_times import OpeningTimes
+from bot.streams.pictures import StreamPictures
 from bot.streams.streams import StreamCloser
 
 
@@ -29,6 +30,7 @@ class Services:
     policy: SessionPolicy
     catalogue: Catalogue
     opening_times: OpeningTimes
+    pictures: StreamPictures
 
     @property
     def can_answer(self) -> bool:

@@ -3,7 +3,7 @@
 Makes no store, no provider and no platform (`bot.app` does) and starts no task.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,17 +13,20 @@ from bot.commands.router import CommandRouter
 from bot.core.audience import Audiences
 from bot.core.errors import SettingsError
 from bot.core.events import EventBus
+from bot.core.pictures import PictureSourceFactory
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider, Capabilities, ChatModel, Clock, WatchLinks
 from bot.relay import Relay
 from bot.services import Services
 from bot.sessions.jobs import AUDIT_DAYS, PeriodicJobs
+from bot.sessions.pictures import SessionPictures
 from bot.sessions.registry import SessionRegistry
 from bot.settings import NeedsViewer, RelayMode, Settings
 from bot.store.store import Store
 from bot.streams.accounting import show_counters
 from bot.streams.catalogue import Catalogue
 from bot.streams.opening_times import OpeningTimes
+from bot.streams.pictures import StreamPictures
 from bot.streams.streams import StreamCloser
 
 
@@ -44,7 +47,7 @@ class CoreOptions:
 @dataclass(frozen=True, slots=True)
 class Core:
     """The shared core: `commands` and `relay` take in what people do, `sessions` knows which avatars are where, `jobs`
-    are to be run beside them, and all sessions share `services`."""
+    are to be run beside them, `pictures` are what people watch, and all sessions share `services`."""
 
     services: Services
     sessions: SessionRegistry
@@ -53,6 +56,7 @@ class Core:
     relay: Relay
     commands: CommandRouter
     jobs: PeriodicJobs
+    pictures: SessionPictures
 
 
 @asynccontextmanager
@@ -63,8 +67,11 @@ async def build_core(
     links: WatchLinks,
     clock: Clock,
     options: CoreOptions,
+    picture_factories: Sequence[PictureSourceFactory] = (),
 ) -> AsyncIterator[Core]:
     """Wire the core over what is already open. It has recovered nothing yet (`SessionRegistry.recover`).
+
+    picture_factories: what makes pictures that the bot serves itself; none lets pages play what a provider shows.
 
     At the end no task of it is left; sessions that were not shut down stay open at the provider and in the store, for
     the next start. Raises `StoreError` if the list of blocked people cannot be read.
@@ -83,6 +90,7 @@ async def build_core(
         options.policy,
         Catalogue(provider, clock),
         OpeningTimes(),
+        StreamPictures(picture_factories, clock),
     )
     sessions = SessionRegistry(services)
     permissions = Permissions(options.access)
@@ -99,9 +107,10 @@ async def build_core(
     commands = CommandRouter(sessions, relay, permissions, closer, quotas)
     jobs = PeriodicJobs(sessions, permissions, quotas, audit_days=options.audit_days)
     try:
-        yield Core(services, sessions, permissions, quotas, relay, commands, jobs)
+        yield Core(services, sessions, permissions, quotas, relay, commands, jobs, SessionPictures(sessions))
     finally:
         await sessions.abandon_all()
+        await services.pictures.aclose()
         await closer.stop()
 
 

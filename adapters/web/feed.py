@@ -108,7 +108,7 @@ class _Connection:
                 if not await self._send_snapshot():
                     return Close.REVOKED
             else:
-                await self._write(self._without_repeats(_messages_of(events, self._feed.clock)))
+                await self._write(self._without_repeats(_messages_of(events, self._feed.clock, self.signed)))
                 self._update(_newest_view(events) or self._view)
             events.clear()
             if self._view.phase is Phase.ENDED:
@@ -154,7 +154,7 @@ class _Connection:
         if view is None:
             return False
         self._update(view)
-        self._sent = session_message(view, self._feed.clock.now())
+        self._sent = session_message(view, self._feed.clock.now(), self.signed)
         await self._write([self._sent])
         if view.phase is Phase.ENDED:
             self.close(Close.ENDED)
@@ -289,7 +289,7 @@ class LiveFeed:
                 page.close(code)
 
 
-def _messages_of(events: list[SessionEvent], clock: Clock) -> list[ServerMessage]:
+def _messages_of(events: list[SessionEvent], clock: Clock, signed: str) -> list[ServerMessage]:
     """What a page must hear of `events`: all words and cuts in order, of the views only the newest."""
     messages: list[ServerMessage] = []
     for event in events:
@@ -300,7 +300,7 @@ def _messages_of(events: list[SessionEvent], clock: Clock) -> list[ServerMessage
                 messages.append(CutMessage(at=clock.now().timestamp()))
     view = _newest_view(events)
     if view is not None:
-        messages.append(session_message(view, clock.now()))
+        messages.append(session_message(view, clock.now(), signed))
     return messages
 
 

@@ -26,15 +26,17 @@ FIXED = {
 class SecurityHeaders:
     """Puts the headers on a response; an `on_response_prepare` signal, so that errors and WebSockets get them too."""
 
-    def __init__(self, media_sources: Sequence[str]) -> None:
-        """`media_sources` are CSP source expressions, such as `https:` or `http://127.0.0.1:43211`.
+    def __init__(self, media_sources: Sequence[str], image_sources: Sequence[str]) -> None:
+        """Both are CSP source expressions, such as `https:` or `http://127.0.0.1:43211`: from where a page may play
+        besides this server, and where the pictures of avatars are.
 
         Raises ValueError if one is not a single expression.
         """
-        for source in media_sources:
+        for source in (*media_sources, *image_sources):
             if _SOURCE.fullmatch(source) is None:
                 raise ValueError(f"not a single source of a Content-Security-Policy: {source!r}")
         self._media_sources = tuple(media_sources)
+        self._image_sources = tuple(image_sources)
 
     async def __call__(self, request: web.Request, response: web.StreamResponse) -> None:
         """Complete the headers of `response`; those its handler has set stay."""
@@ -48,7 +50,8 @@ class SecurityHeaders:
         """The Content-Security-Policy for a page that the browser knows under `own_host` (host or host:port), and that
         may join LiveKit rooms at `rooms`, see `room_sources`. (A policy does not cover a room's media, WebRTC.)
 
-        Scripts and styles are served from here alone. hls.js plays through blob: URLs; its worker is switched off. The
+        Scripts and styles are served from here alone. hls.js plays through blob: URLs; its worker is switched off. A
+        browser that plays HLS by itself plays what this server serves. The
         WebSocket is listed as well as 'self', because in older Safari 'self' does not cover it.
         """
         own = (f"ws://{own_host}", f"wss://{own_host}") if _OWN_HOST.fullmatch(own_host) else ()
@@ -58,9 +61,9 @@ class SecurityHeaders:
                 "default-src 'none'",
                 "script-src 'self'",
                 "style-src 'self'",
-                _directive("img-src", "'self'", "https:", *media),
+                _directive("img-src", "'self'", "https:", *self._image_sources),
                 _directive("connect-src", "'self'", *own, *media, *rooms),
-                _directive("media-src", "blob:", *media),
+                _directive("media-src", "'self'", "blob:", *media),
                 "worker-src 'none'",
                 "base-uri 'none'",
                 "form-action 'none'",

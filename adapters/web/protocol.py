@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Never
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
+from adapters.web.media import path_of
 from adapters.web.seats import SeatStatus
 from bot.core.models import Mode, RoomAccess, Word
 from bot.core.views import Phase, SessionView
@@ -221,8 +222,9 @@ class PublishMessage(_ServerMessage):
 ServerMessage = SessionMessage | WordsMessage | CutMessage | TimeMessage | SeatStatus | AccessMessage | PublishMessage
 
 
-def session_message(view: SessionView, now: datetime) -> SessionMessage:
-    """What a viewer may see of `view`."""
+def session_message(view: SessionView, now: datetime, signed: str) -> SessionMessage:
+    """What a viewer may see of `view`. `signed`: of the link that the page was opened with, for the picture's address,
+    which is relative to it."""
     return SessionMessage(
         now=now.timestamp(),
         phase=view.phase,
@@ -234,7 +236,7 @@ def session_message(view: SessionView, now: datetime) -> SessionMessage:
         held=view.held,
         speaking=view.speaking,
         ends_at=view.ends_at.timestamp(),
-        hls_url=_web_url(view.hls_url),
+        hls_url=_web_url(view.hls_url) if view.picture is None else path_of(signed, view.picture),
         has_room=joins_room(view),
         waking=view.is_waking,
         wakes_in=view.wakes_in,
@@ -245,8 +247,8 @@ def session_message(view: SessionView, now: datetime) -> SessionMessage:
 
 
 def joins_room(view: SessionView) -> bool:
-    """Whether pages play the session in its LiveKit room: everybody can play an HLS stream, so that goes first."""
-    return view.has_room and _web_url(view.hls_url) is None
+    """Whether pages play the session in its LiveKit room: everybody can play HLS, so that goes first."""
+    return view.has_room and view.picture is None and _web_url(view.hls_url) is None
 
 
 def access_message(access: RoomAccess) -> AccessMessage:

@@ -12,18 +12,20 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from adapters.web import pages
+from adapters.web import media, pages
 from adapters.web.assets import Assets
 from adapters.web.feed import LiveFeed
 from adapters.web.headers import SecurityHeaders, room_sources
 from adapters.web.health import Health, Readiness
 from adapters.web.links import SignedWatchLinks
 from adapters.web.lookup import SessionLookup
+from adapters.web.media import MediaFiles
 from adapters.web.pages import Pages
 from adapters.web.protocol import joins_room
 from bot.core.audience import Audiences
 from bot.core.errors import LinkInvalid, ProviderError, StoreError
 from bot.core.events import EventBus
+from bot.core.pictures import PictureSources
 from bot.core.ports import Clock
 from bot.core.unexpected import report_unexpected
 from bot.core.views import SessionView
@@ -64,11 +66,14 @@ class WebServer:
         host: str,
         port: int,
         media_sources: Sequence[str],
+        image_sources: Sequence[str],
         readiness: Readiness,
         registry: CollectorRegistry,
+        pictures: PictureSources,
         seats: PageBridge | None = None,
     ) -> None:
-        """`port` 0 is any free one. `media_sources` are CSP source expressions for what the page may play.
+        """`port` 0 is any free one. `media_sources` and `image_sources` are CSP source expressions, see
+        `SecurityHeaders`. `pictures` are the streams that are served here.
 
         `readiness` says for each part None or a short reason. `seats` is where pages attach that carry a provider's
         rooms. Raises ValueError for a malformed media source.
@@ -92,7 +97,8 @@ class WebServer:
         self._viewers.set_function(lambda: len(self._feed))
         self._runner: web.AppRunner | None = None
         self._link_checker: asyncio.Task[None] | None = None
-        self._headers = SecurityHeaders(media_sources)
+        self._headers = SecurityHeaders(media_sources, image_sources)
+        self._media = MediaFiles(links, pictures)
         self.app = self._make_app()
 
     async def start(self) -> str:
@@ -147,6 +153,7 @@ class WebServer:
         app.on_shutdown.append(self._close_connections)
         app.router.add_get("/w/{signed}", self._watch)
         app.router.add_get("/w/{signed}/live", self._connect, allow_head=False)
+        app.router.add_get(media.ROUTE, self._media.serve, allow_head=False)
         app.router.add_get("/static/{version}/{name:.+}", self._assets.serve)
         app.router.add_get("/healthz", self._health.healthz)
         app.router.add_get("/readyz", self._health.readyz)

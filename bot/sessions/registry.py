@@ -93,6 +93,10 @@ class SessionRegistry:
         """The open session with an id."""
         return self._by_id.get(session_id)
 
+    def behind_link(self, link_nonce: str) -> AvatarSession | None:
+        """The open session that a watch link leads to."""
+        return self._by_link.get(link_nonce)
+
     # --- start and stop ----------------------------------------------------------------------------------------------
 
     async def start(self, channel: Channel, actor: Actor, wishes: StartOptions) -> tuple[Session, bool]:
@@ -241,7 +245,7 @@ class SessionRegistry:
 
     async def view_by_link(self, link_nonce: str) -> SessionView | None:
         """What a watch link shows; None if the link was revoked or never was."""
-        if (running := self._by_link.get(link_nonce)) is not None:
+        if (running := self.behind_link(link_nonce)) is not None:
             return running.view()
         session = await self.services.store.sessions.by_link(link_nonce)
         return None if session is None else await view_of_row(session, self.services)
@@ -251,7 +255,7 @@ class SessionRegistry:
 
         Raises `ProviderError` if a room of the operator's own is not available.
         """
-        running = self._by_link.get(link_nonce)
+        running = self.behind_link(link_nonce)
         stream, playback = (running.stream.current, running.stream.playback) if running else (None, None)
         if stream is None or stream.upstream_id is None or playback is None:
             return None

@@ -70,6 +70,7 @@ class AvatarSession:
             services.clock,
             self.announcer,
             services.opening_times,
+            services.pictures,
         )
         self.speaker = Speaker(
             services,

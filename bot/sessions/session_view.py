@@ -48,6 +48,7 @@ def view_of_running(
         ends_at=session.created_at + timedelta(seconds=services.policy.max_duration),
         watch_url=services.links.url(session.link_nonce) or hls_url,
         hls_url=hls_url,
+        picture=services.pictures.name_of(stream.current, stream.playback),
         has_room=stream.playback is not None and stream.playback.has_room,
         price_per_minute=services.provider.capabilities.price_per_minute if stream.current else None,
         is_waking=is_waking,

@@ -24,6 +24,7 @@ from bot.settings.types import (
     RelayMode,
     RoomTransportChoice,
     Seconds,
+    WatchChoice,
     address,
     command_word,
     key,
@@ -75,6 +76,7 @@ class AvatarSettings(Section):
     carrier: Annotated[RoomTransportChoice, AnyCase] = Field(
         default=RoomTransportChoice.AUTO, description="auto, page or bot"
     )
+    watch: Annotated[WatchChoice, AnyCase] = Field(default=WatchChoice.AUTO, description="auto, hls or direct")
     knowledge: str = words("")
     greeting: str = words("Hello, I am here.")
 

@@ -153,6 +153,15 @@ class RoomTransportChoice(StrEnum):
     BOT = "bot"
 
 
+class WatchChoice(StrEnum):
+    """Who brings the picture to a watch page: the bot, as HLS from its own address; the provider's own address; or
+    whichever suits the other settings."""
+
+    AUTO = "auto"
+    HLS = "hls"
+    DIRECT = "direct"
+
+
 class Shutdown(StrEnum):
     """What becomes of open sessions when the program is told to stop."""
 

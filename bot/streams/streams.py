@@ -21,6 +21,7 @@ from bot.core.unexpected import report_unexpected
 from bot.store.store import Store
 from bot.streams.accounting import StreamAccount, count_ended
 from bot.streams.opening_times import OpeningTimes
+from bot.streams.pictures import StreamPictures
 from bot.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -187,6 +188,7 @@ class SessionStream:
         clock: Clock,
         announcer: Announcer,
         opening_times: OpeningTimes,
+        pictures: StreamPictures,
     ) -> None:
         self._session_id = session_id
         self._provider = provider
@@ -195,6 +197,7 @@ class SessionStream:
         self._clock = clock
         self._announcer = announcer
         self._opening_times = opening_times
+        self._pictures = pictures
         self._is_wanted = True
         self.account = StreamAccount(clock, provider.capabilities)
         self.charged_since: float | None = None
@@ -293,6 +296,7 @@ class SessionStream:
         if stream is None:
             return None
         metrics.open_streams.dec()
+        self._pictures.end(stream)
         return replace(stream, spoken_seconds=self.account.release())
 
     async def confirmed(self) -> None:

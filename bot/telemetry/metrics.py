@@ -24,6 +24,9 @@ open_sessions = Gauge("avatar_relay_open_sessions", "Sessions that are not close
 open_streams = Gauge(
     "avatar_relay_open_streams", "Streams that this process holds open and that cost money", registry=registry
 )
+open_pictures = Gauge(
+    "avatar_relay_open_pictures", "Streams whose picture this process serves to somebody", registry=registry
+)
 unconfirmed_closes = Gauge(
     "avatar_relay_unconfirmed_closes", "Streams whose close the provider has not confirmed", registry=registry
 )

@@ -27,6 +27,7 @@ from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from adapters.avatars.liveavatar.provider import LiveAvatar
 from adapters.llm.openai_compatible import OpenAICompatible
+from adapters.media.relay import RelayFactory
 from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamView
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
 from bot.access.permissions import AccessLists
@@ -41,6 +42,7 @@ from bot.core.policy import SessionPolicy
 from bot.core.tasks import cancel_and_wait
 from bot.core.views import Reply
 from bot.relay import Message, Receipt, Relay
+from bot.sessions.pictures import SessionPictures
 from bot.sessions.registry import Recovery, SessionRegistry
 from bot.sessions.session import AvatarSession
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions, RelayMode
@@ -178,6 +180,7 @@ class BotHarness:
         self.relay: Relay
         self.commands: CommandRouter
         self.audiences: Audiences
+        self.pictures: SessionPictures
         self.recovery = Recovery()
 
     async def __aenter__(self) -> Self:
@@ -231,8 +234,15 @@ class BotHarness:
         options = CoreOptions(
             self._policy, self._access, self._limits, self._rule, self._user_rate, self._user_characters
         )
+        relay = await self._bot.enter_async_context(RelayFactory(self.simulator.address, self.clock))
         core = await self._bot.enter_async_context(
-            build_core(provider, model, self.store, Links(), self.clock, options)
+            build_core(provider, model, self.store, Links(), self.clock, options, [relay])
+        )
+        self.sessions, self.relay, self.commands, self.pictures = (
+            core.sessions,
+            core.relay,
+            core.commands,
+            core.pictures,
         )
         self.sessions, self.relay, self.commands = core.sessions, core.relay, core.commands
         self.audiences = core.services.audiences

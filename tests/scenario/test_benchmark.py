@@ -5,6 +5,8 @@ import math
 import pytest
 
 from tests.bench.figures import Bound, Figure, table
+from tests.bench.media import parts as media
+from tests.bench.media import scale as media_scale
 from tests.bench.parts import PARTS
 from tests.bench.scale import SHORT
 
@@ -18,6 +20,13 @@ def test_every_part_finds_figures(name: str) -> None:
     for figure in figures:
         assert all(value > 0 and math.isfinite(value) for value in figure.bare), figure
         assert all(value >= 0 and math.isfinite(value) for value in figure.ours), figure
+
+
+@pytest.mark.parametrize("name", media.PARTS)
+def test_every_part_of_the_picture_finds_figures(name: str) -> None:
+    figures = media.PARTS[name].measure(media_scale.SHORT)
+    assert figures
+    assert all(math.isfinite(value) for figure in figures for value in (*figure.ours, *figure.bare))
 
 
 def test_a_kill_in_a_flood_loses_nothing_repeats_nothing_and_keeps_the_order() -> None:

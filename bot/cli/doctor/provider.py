@@ -1,4 +1,6 @@
-"""The checks of the avatar service: key, credit, avatar, voice, open streams. Opens nothing and costs nothing."""
+"""The checks of the avatar service: who brings the picture, key, credit, avatar, voice, open streams. Opens nothing and
+costs nothing.
+"""
 
 from collections.abc import AsyncIterator
 
@@ -8,6 +10,7 @@ from bot.core.ports import AvatarProvider
 from bot.plugins import make_provider
 from bot.sentences import dollars, network, network_fix
 from bot.settings import SIMULATOR, Settings, options_set
+from bot.watching import plan_watching
 
 
 async def examine_provider(examination: CheckContext) -> AsyncIterator[Check]:
@@ -16,12 +19,14 @@ async def examine_provider(examination: CheckContext) -> AsyncIterator[Check]:
     name = settings.avatar.provider
     if name == SIMULATOR:
         yield passed("avatar service", "the simulator, in the bot itself: no account, no cost, no real avatar")
+        yield _picture(settings, shows_hls=True)
         return
     try:
         provider = make_provider(settings, examination.clock)
     except SettingsError as error:
         yield failed("avatar service", f"{name}: {error}", "Set it in .env, or choose another AVATAR_PROVIDER.")
         return
+    yield _picture(settings, shows_hls=provider.capabilities.many_viewers)
     async with provider:
         yield (account := await _account(provider))
         if account.fix:
@@ -30,6 +35,14 @@ async def examine_provider(examination: CheckContext) -> AsyncIterator[Check]:
         yield await _known("voice", settings.avatar.voice_id, provider)
         yield await _open_streams(provider)
     yield _options(settings)
+
+
+def _picture(settings: Settings, *, shows_hls: bool) -> Check:
+    """Who brings the picture to the watch page."""
+    try:
+        return passed("picture", plan_watching(settings, shows_hls=shows_hls).told)
+    except SettingsError as error:
+        return failed("picture", str(error), "Set AVATAR_WATCH=auto, or choose another AVATAR_PROVIDER.")
 
 
 async def _account(provider: AvatarProvider) -> Check:

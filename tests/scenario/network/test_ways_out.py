@@ -26,6 +26,7 @@ from adapters.chat.slack.client import call, web_client
 from adapters.chat.slack.doctor import examine_slack
 from adapters.chat.slack.outbox import Outbox
 from adapters.llm.openai_compatible import OpenAICompatible
+from adapters.media.relay.upstream import Bounds, Upstream
 from adapters.simulator import Simulator, SimulatorOptions
 from bot import sentences
 from bot.cli.doctor import machine, public_address
@@ -131,6 +132,11 @@ async def stand_in_room() -> object:
     return await WebSocketTransport().join("1", playback)
 
 
+async def picture() -> object:
+    async with Upstream(URL) as upstream:
+        return await upstream.get(f"{URL}/stream.m3u8", Bounds(1000, 5.0))
+
+
 WAYS: dict[str, Callable[[], Awaitable[object]]] = {
     "HeyGen v1": provider(HeyGenStreaming),
     "HeyGen v3": provider(HeyGenRealtime),
@@ -140,6 +146,7 @@ WAYS: dict[str, Callable[[], Awaitable[object]]] = {
     "Slack socket": slack_socket,
     "Slack response URL": slack_response_url,
     "fake room": stand_in_room,
+    "picture": picture,
     "doctor: Slack": doctor(examine_slack),
     "doctor: Discord": doctor(examine_discord),
     "doctor: LiveKit": doctor(examine_livekit),
@@ -150,6 +157,7 @@ WAYS: dict[str, Callable[[], Awaitable[object]]] = {
 session."""
 
 CALLS = {
+    "adapters/media/relay/addresses.py": {"socket"},
     "adapters/avatars/rooms/bot_transport.py": {"Room"},
     "adapters/avatars/rooms/broadcast/room.py": {"Room"},
     "adapters/avatars/rooms/broadcast/server.py": {"LiveKitAPI"},
@@ -163,8 +171,9 @@ CALLS = {
     "bot/store/engine.py": {"create_async_engine"},
 }
 """Where the program makes something that opens connections. The bolt client of `slack/chat.py` is never asked, the
-socket of `doctor/machine.py` only listens, a database is no matter of proxies, and what is in real LiveKit rooms goes
-through LiveKit's own client (`test_livekits_client_has_its_own_idea`)."""
+socket of `doctor/machine.py` only listens, that of `relay/addresses.py` is for a connection of `network.py`, a database
+is no matter of proxies, and what is in real LiveKit rooms goes through LiveKit's own client
+(`test_livekits_client_has_its_own_idea`)."""
 
 OPENS = {"AsyncClient", "AsyncWebClient", "AsyncWebhookClient", "Client", "ClientSession", "HttpxAiohttpClient"} | {
     *("LiveKitAPI", "Room", "TCPConnector", "create_async_engine", "create_connection", "open_connection", "socket"),

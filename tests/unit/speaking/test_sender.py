@@ -43,6 +43,7 @@ class Speaker:
             services.clock,
             announcer,
             services.opening_times,
+            services.pictures,
         )
         self.sender = SpeechSender(services.provider, self.stream, self._open_stream)
 

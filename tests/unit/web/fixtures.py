@@ -14,6 +14,7 @@ from adapters.web import SignedWatchLinks, WebServer
 from bot.core.audience import Audiences
 from bot.core.events import EventBus, SessionChanged, WordsSpoken
 from bot.core.models import Channel, RoomAccess, Word
+from bot.core.pictures import MediaFile, PlaylistPosition
 from bot.core.ports import Clock
 from bot.core.views import Phase, SessionView
 from bot.streams.page_bridge import PageBridge
@@ -62,6 +63,23 @@ class MemoryLookup:
         return next(self.doors)
 
 
+class MemoryPictures:
+    """The files it was given: link, picture and name -> a file, or why there is none."""
+
+    def __init__(self) -> None:
+        self.files: dict[tuple[str, str, str], MediaFile | Exception] = {}
+        self.asked: list[tuple[str, PlaylistPosition | None]] = []
+
+    async def fetch(
+        self, link_nonce: str, picture: str, name: str, after: PlaylistPosition | None = None
+    ) -> MediaFile | None:
+        self.asked.append((name, after))
+        found = self.files.get((link_nonce, picture, name))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
 class Watching:
     """A web server with one session, whose link and events the test holds in its hands."""
 
@@ -74,6 +92,7 @@ class Watching:
         self.audiences = Audiences(clock, are_required=False)
         self.registry = CollectorRegistry()
         self.seats = PageBridge()
+        self.pictures = MemoryPictures()
         self.readiness: dict[str, str | None] = {"store": None}
         self.links = SignedWatchLinks(
             SecretStr("a secret of some length"), "https://watch.example", lifetime=lifetime, clock=clock
@@ -95,8 +114,10 @@ class Watching:
             host="127.0.0.1",
             port=port,
             media_sources=self.media_sources,
+            image_sources=self.media_sources,
             readiness=self._ready,
             registry=self.registry,
+            pictures=self.pictures,
             seats=self.seats,
         )
 

@@ -70,6 +70,17 @@ async def test_a_viewer_gets_the_whole_session_first_and_nothing_that_is_not_the
         }
 
 
+async def test_a_picture_that_is_served_here_is_at_an_address_beside_the_page(
+    watching: Watching, client: aiohttp.ClientSession
+) -> None:
+    watching.change(hls_url="https://media.example/a.m3u8?token=secret", picture="0123456789ab", has_room=True)
+    async with await connect(client, watching) as socket:
+        snapshot = await hear(socket)
+        assert snapshot["hls_url"] == f"{watching.signed}/media/0123456789ab/index.m3u8"
+        assert snapshot["has_room"] is False
+        assert "media.example" not in str(snapshot)
+
+
 async def test_addresses_that_are_not_of_the_web_are_left_out(
     watching: Watching, client: aiohttp.ClientSession
 ) -> None:

@@ -169,7 +169,7 @@ async def test_assets_are_the_same_packed_and_unpacked(watching: Watching, clien
 
 
 ROUTES = ["/w/{signed}", "/w/forged", "/w/{signed}/live", "/static/x/watch.js", "/static/x/none", "/healthz", "/readyz"]
-ROUTES += ["/metrics", "/nothing"]
+ROUTES += ["/metrics", "/nothing", "/w/{signed}/media/a-picture/index.m3u8"]
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -182,7 +182,7 @@ async def test_every_answer_carries_the_security_headers(
         assert policy["default-src"] == "'none'"
         assert policy["script-src"] == policy["style-src"] == "'self'"
         assert policy["connect-src"].split() == ["'self'", f"ws://{host}", f"wss://{host}", "https:"]
-        assert policy["media-src"].split() == ["blob:", "https:"]
+        assert policy["media-src"].split() == ["'self'", "blob:", "https:"]
         assert policy["base-uri"] == policy["form-action"] == policy["frame-ancestors"] == "'none'"
         assert "unsafe" not in str(policy)
         assert response.headers["X-Content-Type-Options"] == "nosniff"
@@ -195,15 +195,25 @@ async def test_every_answer_carries_the_security_headers(
 
 
 def test_a_host_header_cannot_write_the_policy() -> None:
-    headers = SecurityHeaders(["https:"])
+    headers = SecurityHeaders(["https:"], [])
     assert "evil" not in headers.policy("x; script-src evil")
     assert "ws://[::1]:8080" in headers.policy("[::1]:8080")
 
 
 @pytest.mark.parametrize("source", ["https: 'unsafe-inline'", "https:; script-src *", "", "'unsafe-eval'"])
-def test_a_media_source_is_a_single_harmless_expression(source: str) -> None:
+def test_a_source_is_a_single_harmless_expression(source: str) -> None:
     with pytest.raises(ValueError, match="single source"):
-        SecurityHeaders([source])
+        SecurityHeaders([source], [])
+    with pytest.raises(ValueError, match="single source"):
+        SecurityHeaders([], [source])
+
+
+def test_a_page_that_plays_from_here_reaches_no_other_host() -> None:
+    policy = SecurityHeaders([], ["http://127.0.0.1:43211"]).policy("watch.example")
+    rules = dict(part.partition(" ")[::2] for part in policy.split("; "))
+    assert rules["connect-src"].split() == ["'self'", "ws://watch.example", "wss://watch.example"]
+    assert rules["media-src"].split() == ["'self'", "blob:"]
+    assert rules["img-src"].split() == ["'self'", "https:", "http://127.0.0.1:43211"]
 
 
 async def test_a_port_in_use_is_an_os_error_that_says_which(watching: Watching) -> None:

@@ -1,0 +1,96 @@
+"""The picture, for whoever has a watch link: the files of a stream that the bot serves itself.
+
+Decides nothing about what there is to fetch: each request asks anew what its link opens (`PictureSources`), so that it
+ends with the link, the session and the stream.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+
+import structlog
+from aiohttp import ClientConnectionResetError, web
+
+from adapters.web.links import SignedWatchLinks
+from bot.core.errors import LinkInvalid, PictureUnavailable
+from bot.core.pictures import PLAYLIST, MediaFile, PictureSources, PlaylistPosition
+
+ROUTE = "/w/{signed}/media/{picture}/{name}"
+
+PORTION = 64 << 10
+"""Bytes that are given to a connection at a time; a larger file waits until it has taken them."""
+SEND_TIMEOUT = 60.0
+"""Seconds that a viewer may take for one file; players give up much earlier."""
+
+KEPT = "private, max-age=3600, immutable"
+"""By the viewer's browser alone: what stands between must not go on serving a link that has ended."""
+
+_NUMBER = re.compile(r"[0-9]{1,9}")
+
+_log = structlog.get_logger(__name__)
+
+
+class MediaFiles:
+    """`GET /w/{signed}/media/{picture}/{name}`."""
+
+    def __init__(self, links: SignedWatchLinks, pictures: PictureSources) -> None:
+        self._links = links
+        self._pictures = pictures
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer with the file; 404 if the link opens no such file (any more), 503 if it cannot be had right now."""
+        try:
+            nonce = self._links.nonce_of(request.match_info["signed"])
+            after = _position(request.query)
+        except LinkInvalid as invalid:
+            return _told(410 if invalid.why == "expired" else 404)
+        except ValueError:
+            return _told(400)
+        picture, name = request.match_info["picture"], request.match_info["name"]
+        try:
+            file = await self._pictures.fetch(nonce, picture, name, after)
+        except PictureUnavailable as failure:
+            _log.debug("picture_not_served", error=str(failure))
+            return _told(503)
+        return _told(404) if file is None else await _send(request, file)
+
+
+def path_of(signed: str, picture: str) -> str:
+    """Where the picture begins, relative to the page of its link."""
+    return f"{signed}/media/{picture}/{PLAYLIST}"
+
+
+def _position(query: Mapping[str, str]) -> PlaylistPosition | None:
+    """What a low-latency player waits for. Raises ValueError for what is no position."""
+    segment, part = query.get("_HLS_msn"), query.get("_HLS_part")
+    if segment is None:
+        return None
+    if not all(text is None or _NUMBER.fullmatch(text) for text in (segment, part)):
+        raise ValueError("not a position in a playlist")
+    return PlaylistPosition(int(segment), None if part is None else int(part))
+
+
+def _told(status: int) -> web.Response:
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "1"} if status == 503 else {})
+    return web.Response(status=status, headers=headers)
+
+
+async def _send(request: web.Request, file: MediaFile) -> web.StreamResponse:
+    headers = {"Content-Type": file.content_type, "Cache-Control": KEPT if file.is_immutable else "no-store"}
+    if len(file.body) <= PORTION:
+        return web.Response(body=file.body, headers=headers)
+    response = web.StreamResponse(headers=headers)
+    response.content_length = len(file.body)
+    body = memoryview(file.body)
+    try:
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await response.prepare(request)
+            for start in range(0, len(body), PORTION):
+                await response.write(body[start : start + PORTION])
+            await response.write_eof()
+    except (ClientConnectionResetError, TimeoutError):
+        # Nobody is there to be told.
+        response.force_close()
+        if request.transport is not None:
+            request.transport.close()
+    return response

@@ -1,0 +1,1 @@
+"""What it costs to bring the avatar's picture to those who watch (`make bench-media`)."""
