@@ -7,6 +7,7 @@ AvatarRelayError
 │   └── StoreTooNew          a newer avatar-relay has already migrated it
 ├── Refused                  a person may not or cannot do this now; the message is the sentence to show
 ├── LinkInvalid              a watch link is forged, expired or revoked
+├── PictureUnavailable       a part of the avatar's picture cannot be had right now
 ├── AnswerError              the chat model could not answer, or not to the end; `why` says of which kind it is
 └── ProviderError            an avatar provider refused or failed
     ├── AuthenticationFailed the key is wrong, or may not do this
@@ -89,6 +90,11 @@ class LinkInvalid(AvatarRelayError):
         """`why` is one of `forged`, `expired`, `revoked`."""
         super().__init__(why)
         self.why = why
+
+
+class PictureUnavailable(AvatarRelayError):
+    """A part of the avatar's picture should be there and cannot be had right now. The message is for the log: it names
+    no address but a host."""
 
 
 class AnswerTrouble(StrEnum):

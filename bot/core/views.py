@@ -25,7 +25,9 @@ class Phase(StrEnum):
 class SessionView:
     """What may be shown of a session: the panel and the watch page are drawn from this alone.
 
-    `watch_url` is the link for people, None if there is none. `hls_url` is set while a stream can be played.
+    `watch_url` is the link for people, None if there is none. `hls_url` is set while a stream can be played, and is the
+    provider's. `picture` is set while the bot serves that stream itself (`bot.core.pictures`): a name of its own for
+    each stream, which tells nothing of it.
     `has_room`: the stream is a LiveKit room, which the page gets a door to (`RoomAccess`).
     `ended` is a sentence. `price_per_minute` is US dollars while a stream is open.
     `is_waking`: it is starting again after it was live. `wakes_in`: seconds that usually takes, while it is asleep
@@ -45,6 +47,7 @@ class SessionView:
     ends_at: datetime
     watch_url: str | None = None
     hls_url: str | None = None
+    picture: str | None = None
     has_room: bool = False
     ended: str | None = None
     price_per_minute: Decimal | None = None
