@@ -48,9 +48,9 @@ def is_bright(luma: NDArray[np.uint8]) -> bool:
     return int(luma[luma.shape[0] * 3 // 4, luma.shape[1] // 2]) > 128
 
 
-def sound(begin: float, samples: int) -> NDArray[np.int16]:
+def sound(begin: float, samples: int, rate: float = RATE) -> NDArray[np.int16]:
     """What is heard from `begin` on, seconds; it beeps at the beginning of each whole one."""
-    moments = begin + np.arange(samples) / RATE
+    moments = begin + np.arange(samples) / rate
     return np.where(moments % 1 < FLASH, 9_000 * np.sin(2 * np.pi * TONE * moments), 0).astype(np.int16)
 
 

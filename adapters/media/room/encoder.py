@@ -35,20 +35,21 @@ class Encoder:
         self._stopwatch = stopwatch
         self._first: float | None = None
         self._pictures: PictureTimeline[av.VideoFrame] = PictureTimeline()
-        self._early_sound: deque[tuple[float, bytes, int]] = deque(maxlen=MAX_EARLY)
+        self._early_sound: deque[tuple[float, bytes, int, float]] = deque(maxlen=MAX_EARLY)
         self._running: tuple[SoundTimeline, Segmenter] | None = None
 
-    def picture(self, at: float, timestamp: float, picture: av.VideoFrame, track: int) -> None:
-        """A picture has arrived at `at`, of its source's time `timestamp`. `track` tells one source from the next."""
-        self._pictures.put(at, timestamp, picture, track)
+    def picture(self, at: float, timestamp: float, picture: av.VideoFrame, track: int, later: float = 0.0) -> None:
+        """A picture has arrived at `at`, of its source's time `timestamp`. track: tells one source from the next.
+        later: seconds after `at` at which it is to be shown (`MediaSink`)."""
+        self._pictures.put(at, timestamp, picture, track, later)
         self.advance(at)
 
-    def sound(self, at: float, pcm: bytes, track: int) -> None:
+    def sound(self, at: float, pcm: bytes, track: int, later: float = 0.0) -> None:
         """Sound has arrived, its last sample at `at`."""
         if self._running is None:
-            self._early_sound.append((at, pcm, track))
+            self._early_sound.append((at, pcm, track, later))
         else:
-            self._running[0].put(at, pcm, track)
+            self._running[0].put(at, pcm, track, later)
         self.advance(at)
 
     def advance(self, now: float) -> None:

@@ -32,15 +32,15 @@ class PictureTimeline(Generic[Picture]):
         self._waiting: deque[_Waiting[Picture]] = deque(maxlen=MAX_WAITING)
         self._last_put = self._last = float("-inf")
 
-    def put(self, at: float, timestamp: float, picture: Picture, track: int) -> None:
-        """A picture that has arrived at `at`, with its source's own `timestamp`, both in seconds. `track` tells one
-        source from the next."""
+    def put(self, at: float, timestamp: float, picture: Picture, track: int, later: float = 0.0) -> None:
+        """A picture that has arrived at `at`, with its source's own `timestamp`, both in seconds. track: tells one
+        source from the next. later: seconds by which its moment is after its arrival."""
         if track != self._track:
             self._track, self._clock, self._last_put = track, SourceClock(), float("-inf")
         epoch = self._clock.note(at, timestamp)
         if not 0 <= timestamp - self._last_put < CLOSEST:
             self._last_put = timestamp
-            self._waiting.append(_Waiting(epoch, timestamp, picture))
+            self._waiting.append(_Waiting(epoch, timestamp + later, picture))
 
     def due(self, until: float) -> list[tuple[float, Picture]]:
         """The pictures from where the last call ended to `until`, each with its moment, in order."""

@@ -43,13 +43,13 @@ class SoundTimeline:
         self._track: int | None = None
         self._heard = 0
 
-    def put(self, at: float, pcm: bytes, track: int) -> None:
-        """Sound that has arrived at `at`; half a sample at its end is left out. `track` tells one source from the
-        next."""
+    def put(self, at: float, pcm: bytes, track: int, later: float = 0.0) -> None:
+        """Sound that has arrived at `at`; half a sample at its end is left out. track: tells one source from the next.
+        later: seconds by which its moment is after its arrival."""
         samples = array.array("h", pcm[: len(pcm) // 2 * 2])
         if track != self._track:
             self._track, self._clock = track, SourceClock()
-        begins = self._heard / RATE
+        begins = self._heard / RATE + later
         self._heard += len(samples)
         # It arrives once its last sample is there.
         epoch = self._clock.note(at, self._heard / RATE)

@@ -85,14 +85,17 @@ class RoomPicture:
 
     # --- what goes in ------------------------------------------------------------------------------------------------
 
-    def picture(self, timestamp: float, width: int, height: int, planes: memoryview, track: int) -> None:
+    def picture(
+        self, timestamp: float, width: int, height: int, planes: memoryview, track: int, later: float = 0.0
+    ) -> None:
         """Of `MediaSink`."""
-        head = Head(Kind.PICTURE, self._clock.monotonic(), timestamp, track, width, height, len(planes))
+        head = Head(Kind.PICTURE, self._clock.monotonic(), timestamp, later, track, width, height, len(planes))
         self._encoder.put(head, planes)
 
-    def sound(self, pcm: bytes, track: int) -> None:
+    def sound(self, pcm: bytes, track: int, later: float = 0.0) -> None:
         """Of `MediaSink`."""
-        self._encoder.put(Head(Kind.SOUND, self._clock.monotonic(), track=track, length=len(pcm)), pcm)
+        head = Head(Kind.SOUND, self._clock.monotonic(), later=later, track=track, length=len(pcm))
+        self._encoder.put(head, pcm)
         for listener in self._listeners:
             _push(listener, pcm)
 

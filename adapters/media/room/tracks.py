@@ -4,16 +4,17 @@ Imports the `livekit` package, so it is itself imported only where rooms are enc
 """
 
 import asyncio
-import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Literal
 
 import structlog
 from livekit import rtc
 
+from adapters.media.room.jitter import JitterLag
 from adapters.media.room.sink import MediaSink
 from adapters.media.room.sound import RATE
 from adapters.media.room.wire import i420_size
+from bot.core.ports import Clock
 from bot.core.tasks import cancel_and_wait
 
 log = structlog.get_logger(__name__)
@@ -33,6 +34,12 @@ LARGEST = 4_096
 CLOSE_LIMIT = 5.0
 """Seconds for the package to give up a track."""
 
+STATS_EVERY = 1.0
+"""Seconds between two looks at what WebRTC has counted."""
+
+STATS_LIMIT = 2.0
+"""Seconds such a look may take."""
+
 Change = Literal["track_subscribed", "track_unsubscribed", "participant_disconnected"]
 CHANGES: tuple[Change, ...] = ("track_subscribed", "track_unsubscribed", "participant_disconnected")
 
@@ -40,11 +47,13 @@ CHANGES: tuple[Change, ...] = ("track_subscribed", "track_unsubscribed", "partic
 class RoomTracks:
     """The avatar's tracks in one room, whichever they are just now."""
 
-    def __init__(self, room: rtc.Room, ignored: str = "") -> None:
-        """`ignored`: the identity of a participant who is no avatar."""
+    def __init__(self, room: rtc.Room, clock: Clock, numbers: Iterator[int], ignored: str = "") -> None:
+        """numbers: for the tracks, each with another one. ignored: the identity of a participant who is no avatar."""
         self._room = room
+        self._clock = clock
+        self._numbers = numbers
         self._ignored = ignored
-        self._numbers = itertools.count(1)
+        self._lag = JitterLag()
 
     async def run(self, sink: MediaSink) -> None:
         """Follow them until cancelled. Raises what goes wrong inside the package, in a group."""
@@ -58,6 +67,7 @@ class RoomTracks:
             self._room.on(name, note)
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._compare_delays(followed))
                 while True:
                     changed.clear()
                     tracks = self._tracks()
@@ -82,6 +92,22 @@ class RoomTracks:
             if publication.track is not None
         }
 
+    async def _compare_delays(self, followed: Mapping[int, tuple[rtc.Track, object]]) -> None:
+        """Keep up with how much longer sound is held back than the picture."""
+        while True:
+            for kind, (track, _) in list(followed.items()):
+                try:
+                    async with asyncio.timeout(STATS_LIMIT):
+                        stats = await track.get_stats()
+                except Exception as trouble:  # noqa: BLE001 - the package raises its own undocumented errors, from Rust
+                    # A track that just ends: what was known goes on.
+                    log.debug("a track tells nothing of its delay", why=type(trouble).__name__)
+                    continue
+                for buffer in (each.inbound_rtp.inbound for each in stats if each.HasField("inbound_rtp")):
+                    is_picture = kind == rtc.TrackKind.KIND_VIDEO
+                    self._lag.note(is_picture, buffer.jitter_buffer_delay, buffer.jitter_buffer_emitted_count)
+            await self._clock.sleep(STATS_EVERY)
+
     async def _pictures(self, track: rtc.Track, sink: MediaSink) -> None:
         number = next(self._numbers)
         stream = rtc.VideoStream(track, capacity=MAX_PICTURES, format=rtc.VideoBufferType.I420)
@@ -91,7 +117,8 @@ class RoomTracks:
                 planes = frame.data.cast("B")
                 size = i420_size(frame.width, frame.height)
                 if 0 < frame.width <= LARGEST and 0 < frame.height <= LARGEST and len(planes) >= size:
-                    sink.picture(event.timestamp_us / 1e6, frame.width, frame.height, planes[:size], number)
+                    moment, later = event.timestamp_us / 1e6, max(0.0, self._lag.seconds)
+                    sink.picture(moment, frame.width, frame.height, planes[:size], number, later)
         finally:
             await _close(stream.aclose)
 
@@ -100,7 +127,7 @@ class RoomTracks:
         stream = rtc.AudioStream(track, capacity=MAX_SOUND, sample_rate=RATE, num_channels=1, frame_size_ms=FRAME_MS)
         try:
             async for event in stream:
-                sink.sound(bytes(event.frame.data.cast("B")), number)
+                sink.sound(bytes(event.frame.data.cast("B")), number, max(0.0, -self._lag.seconds))
         finally:
             await _close(stream.aclose)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
-HEAD = struct.Struct("<BddIHHI")
-"""Kind, two times in seconds, track, width, height, length of the body in bytes."""
+HEAD = struct.Struct("<BdddIHHI")
+"""Kind, three times in seconds, track, width, height, length of the body in bytes."""
 
 
 class Kind(IntEnum):
@@ -30,11 +30,12 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What comes before a body. Times are seconds of the bot's clock."""
+    """What comes before a body. Times are seconds of the bot's clock. later: seconds (`MediaSink`)."""
 
     kind: Kind
     at: float
     timestamp: float = 0.0
+    later: float = 0.0
     track: int = 0
     width: int = 0
     height: int = 0
@@ -42,7 +43,8 @@ class Head:
 
     def pack(self) -> bytes:
         """As bytes."""
-        return HEAD.pack(self.kind, self.at, self.timestamp, self.track, self.width, self.height, self.length)
+        times = (self.at, self.timestamp, self.later)
+        return HEAD.pack(self.kind, *times, self.track, self.width, self.height, self.length)
 
     @classmethod
     def unpack(cls, head: bytes | bytearray) -> "Head":

@@ -56,9 +56,9 @@ def run(source: Readable, sink: BinaryIO, ladder: QualityLadder) -> None:
         match head.kind:
             case Kind.PICTURE:
                 picture = picture_of(body, head.width, head.height)
-                encoder.picture(head.at, head.timestamp, picture, head.track)
+                encoder.picture(head.at, head.timestamp, picture, head.track, head.later)
             case Kind.SOUND:
-                encoder.sound(head.at, bytes(body), head.track)
+                encoder.sound(head.at, bytes(body), head.track, head.later)
             case Kind.TICK:
                 encoder.advance(head.at)
             case _:

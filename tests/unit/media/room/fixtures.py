@@ -68,24 +68,21 @@ class Sound:
 def pictures(
     begin: float, end: float, *, fps: int = 25, size: tuple[int, int] = (96, 54), drift: float = 0.0, track: int = 1
 ) -> Iterator[Picture]:
-    """Of a marked avatar, from `begin` to `end` of our time. drift: how much faster our clock is than its own."""
+    """Of a marked avatar, from `begin` to `end` of our time. drift: how much faster than ours its clock runs."""
     cached = {bright: marked_avatar.picture(*size, 0, is_bright=bright) for bright in (False, True)}
-    step = round(begin * fps)
-    while step / fps < end:
-        told = step / fps
-        yield Picture(told * (1 + drift), told + 5_000, size, cached[told % 1 < marked_avatar.FLASH], track)
-        step += 1
+    for step in range(round(begin * fps), round(end * fps)):
+        moment = step / fps
+        bright = moment % 1 < marked_avatar.FLASH
+        yield Picture(moment, moment * (1 + drift) + 5_000, size, cached[bright], track)
 
 
 def sound(begin: float, end: float, *, drift: float = 0.0, track: int = 1) -> Iterator[Sound]:
-    """Of a marked avatar."""
-    second = marked_avatar.sound(0.0, marked_avatar.RATE).tobytes()
-    piece = len(second) // 50
-    step = round(begin * 50)
-    while step / 50 < end:
-        place = step % 50
-        yield Sound((step + 1) / 50 * (1 + drift), second[place * piece : (place + 1) * piece], track)
-        step += 1
+    """Of a marked avatar. drift: how many more samples it sends in a second of ours than there should be."""
+    rate = marked_avatar.RATE * (1 + drift)
+    piece = marked_avatar.RATE // 50
+    for step in range(round(begin * rate / piece), round(end * rate / piece)):
+        samples = marked_avatar.sound(step * piece / rate, piece, rate)
+        yield Sound((step + 1) * piece / rate, samples.tobytes(), track)
 
 
 def feed(encoder: Encoder, *sources: Iterator[Picture] | Iterator[Sound], until: float | None = None) -> None:

@@ -1,3 +1,4 @@
+import heapq
 import io
 from itertools import chain, pairwise
 
@@ -5,12 +6,12 @@ import av
 import numpy as np
 import pytest
 
-from adapters.media.room.codecs import LEAD_IN
+from adapters.media.room.codecs import LEAD_IN, picture_of
 from adapters.media.room.encoder import Encoder
 from adapters.media.room.playlist import PART, SEGMENT
 from adapters.media.room.quality import QUALITIES, SECONDS_EASY, QualityLadder
 from tests.harness.played import played
-from tests.unit.media.room.fixtures import Encoded, encoder, feed, pictures, sound
+from tests.unit.media.room.fixtures import Encoded, Sound, encoder, feed, pictures, sound
 
 SMALL, MIDDLE, LARGE = QUALITIES
 
@@ -49,6 +50,26 @@ def test_sound_and_picture_are_at_the_same_moments() -> None:
     (media,) = encoded.media()
     offsets = played(media).offsets
     assert len(offsets) >= 18
+    assert max(map(abs, offsets)) < 0.02
+
+
+@pytest.mark.parametrize("lag", [0.15, -0.15])
+def test_a_track_that_is_held_back_longer_is_brought_together_with_the_other(lag: float) -> None:
+    encoded = Encoded()
+    maker = encoder(encoded)
+    late_sound, late_pictures = max(0.0, lag), max(0.0, -lag)
+    arrivals = heapq.merge(
+        ((one.at + late_pictures, one) for one in pictures(100, 110)),
+        ((one.at + late_sound, one) for one in sound(100, 110)),
+        key=lambda arrival: arrival[0],
+    )
+    for at, one in arrivals:
+        if isinstance(one, Sound):
+            maker.sound(at, one.pcm, 1, late_pictures)
+        else:
+            maker.picture(at, one.timestamp, picture_of(one.planes, *one.size), 1, late_sound)
+    offsets = played(encoded.media()[0]).offsets
+    assert len(offsets) >= 8
     assert max(map(abs, offsets)) < 0.02
 
 

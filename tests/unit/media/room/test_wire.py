@@ -11,6 +11,7 @@ HEADS = st.builds(
     st.sampled_from(Kind),
     st.floats(allow_nan=False),
     st.floats(allow_nan=False),
+    st.floats(allow_nan=False),
     st.integers(0, 2**32 - 1),
     st.integers(0, 2**16 - 1),
     st.integers(0, 2**16 - 1),
@@ -38,7 +39,7 @@ def test_a_head_arrives_as_it_was_sent(head: Head) -> None:
 
 def test_a_head_of_another_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="99"):
-        Head.unpack(HEAD.pack(99, 0, 0, 0, 0, 0, 0))
+        Head.unpack(HEAD.pack(99, 0, 0, 0, 0, 0, 0, 0))
 
 
 @given(st.binary(max_size=50), st.integers(0, 60))
