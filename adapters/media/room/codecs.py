@@ -54,10 +54,9 @@ class PictureEncoder:
             "crf": CRF,
             "maxrate": str(quality.bit_rate),
             "bufsize": str(quality.bit_rate),
-            # Key frames come when we ask for one, and are such that a player can begin with them.
+            # Key frames come when we ask for one.
             "g": "1000",
             "sc_threshold": "0",
-            "forced-idr": "1",
             # One session shall not take every core; a core is enough for 720p (`python -m tests.bench.encode`).
             "threads": "1",
         }

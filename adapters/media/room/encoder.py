@@ -21,8 +21,15 @@ DELAY = 0.25
 FIRST_PICTURE = 1.0
 """Seconds to wait for a first picture before it begins with black ones."""
 
+LEAP = 10.0
+"""Seconds without a message, not even of the time, after which what is made here would be nothing but filling."""
+
 MAX_EARLY = 200
 """Pieces of sound that may arrive before it begins."""
+
+
+class TimeLeapt(Exception):
+    """The bot stood still, as when its machine was suspended. Another encoder begins where time is now."""
 
 
 class Encoder:
@@ -34,6 +41,7 @@ class Encoder:
         self._ladder = ladder
         self._stopwatch = stopwatch
         self._first: float | None = None
+        self._now = 0.0
         self._pictures: PictureTimeline[av.VideoFrame] = PictureTimeline()
         self._early_sound: deque[tuple[float, bytes, int, float]] = deque(maxlen=MAX_EARLY)
         self._running: tuple[SoundTimeline, Segmenter] | None = None
@@ -53,9 +61,12 @@ class Encoder:
         self.advance(at)
 
     def advance(self, now: float) -> None:
-        """It is `now`: make what can be made by now."""
+        """It is `now`: make what can be made by now. Raises `TimeLeapt`."""
         if self._first is None:
-            self._first = now
+            self._first = self._now = now
+        if now - self._now > LEAP:
+            raise TimeLeapt(f"by {now - self._now:.0f} seconds")
+        self._now = now
         horizon = now - DELAY
         due = self._pictures.due(horizon)
         if self._running is None:

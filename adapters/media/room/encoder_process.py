@@ -77,6 +77,7 @@ class EncoderProcess:
             self._feed.close()
             await _end(process)
             await words
+            await asyncio.to_thread(self._feed.join)
             self.pid = None
         raise EncoderDied(f"{why} ({process.returncode}); {words.result().strip()}"[:LAST_WORDS])
 

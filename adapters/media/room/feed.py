@@ -1,8 +1,8 @@
 """What waits for the encoder's process, and the thread that carries it there.
 
-A pipe takes a picture in pieces and lets its writer wait, which the event loop must not do; a thread may, and costs a
-third of what asyncio's own transport does (`docs/watching.md`). Nothing piles up: of pictures the newest few wait, and
-whole ones are left out. Sound is not.
+A pipe takes a picture in pieces and lets its writer wait, which the event loop must not do. A thread may, and takes 0.9 %
+of a core for 25 pictures of 720p a second; asyncio's own transport took 2.7 %. Nothing piles up: of pictures the newest
+few wait, and whole ones are left out. Sound is not.
 """
 
 import os
@@ -60,6 +60,10 @@ class Feed:
             self._is_open = False
             self._waiting.clear()
             self._changed.notify()
+
+    def join(self) -> None:
+        """Wait until the thread has ended; after `close`, and not in the event loop."""
+        self._thread.join()
 
     def _leave_one_out(self) -> None:
         oldest = next(message for message in self._waiting if message.head.kind is Kind.PICTURE)

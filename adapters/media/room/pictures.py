@@ -10,8 +10,8 @@ from adapters.media.room.source_clock import Epoch, SourceClock
 CLOSEST = 0.025
 """Seconds between two pictures: 30 a second pass with the unevenness of their arrival, of 60 every second one."""
 
-MAX_WAITING = 16
-"""Pictures that may wait for their moment: half a second at 30 a second. Whole ones of the oldest are left out."""
+MAX_WAITING = 20
+"""Pictures that may wait for their moment: two thirds of a second at 30 a second. The oldest are left out."""
 
 Picture = TypeVar("Picture")
 

@@ -38,7 +38,10 @@ TICK = 0.1
 """Seconds after which the encoder is told the time, so that it goes on where nothing arrives."""
 
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
-"""Seconds before an encoder that died is started again; after the last one it is given up."""
+"""Seconds before an encoder that died is started again; after the last one it is given up for a while."""
+
+REST = 30.0
+"""Seconds after which an encoder that was given up is tried again, if somebody still wants to watch."""
 
 STEADY = 60.0
 """Seconds after which an encoder that dies counts as one that worked, and has all its attempts again."""
@@ -66,6 +69,7 @@ class RoomPicture:
         self._utc = timedelta()
         self._encoder = EncoderProcess(self._made, arguments)
         self._failure: str | None = None
+        self._rests_until: float | None = None
         self._changed = asyncio.Event()
         self._listeners: set[asyncio.Queue[bytes | None]] = set()
         self._tasks = TaskSet()
@@ -80,6 +84,7 @@ class RoomPicture:
         """End everything. Harmless when that was done before."""
         self._fail("it was closed")
         await self._tasks.close()
+        self._rests_until = None
         for listener in self._listeners:
             _push(listener, None)
 
@@ -122,6 +127,9 @@ class RoomPicture:
             self._listeners.discard(queue)
 
     async def _fetch_playlist(self, after: PlaylistPosition | None) -> MediaFile:
+        if self._rests_until is not None and self._clock.monotonic() >= self._rests_until:
+            self._rests_until = self._failure = None
+            self._tasks.create_task(self._encode(), name=f"encoder of {self._upstream_id}")
         if self._playlist.is_empty:
             await self._wait(lambda: not self._playlist.is_empty, START_LIMIT)
         if after is not None:
@@ -157,8 +165,9 @@ class RoomPicture:
                     failures = 0
                 failures += 1
                 if failures > len(PAUSES):
-                    log.error("an encoder is given up", stream=self._upstream_id, why=str(trouble))
+                    log.error("an encoder is given up for now", stream=self._upstream_id, why=str(trouble))
                     self._fail("its encoder dies again and again")
+                    self._rests_until = self._clock.monotonic() + REST
                     return
                 pause = backoff.next()
                 log.warning("an encoder died", stream=self._upstream_id, why=str(trouble), again_in=pause)
@@ -180,7 +189,7 @@ class RoomPicture:
         self._note_change()
 
     def _fail(self, why: str) -> None:
-        self._failure = self._failure or why
+        self._failure = why
         self._note_change()
 
     def _note_change(self) -> None:

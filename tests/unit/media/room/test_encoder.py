@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from adapters.media.room.codecs import LEAD_IN, picture_of
-from adapters.media.room.encoder import Encoder
+from adapters.media.room.encoder import LEAP, Encoder, TimeLeapt
+from adapters.media.room.pictures import MAX_WAITING
 from adapters.media.room.playlist import PART, SEGMENT
 from adapters.media.room.quality import QUALITIES, SECONDS_EASY, QualityLadder
 from tests.harness.played import played
@@ -32,6 +33,19 @@ def test_parts_are_even_and_each_segment_begins_with_a_key_frame() -> None:
         # A part that begins between two pictures of the source shows the earlier one again.
         assert len(alone.pictures) == 26
         assert len(alone.sound) / 48_000 == pytest.approx(SEGMENT, abs=0.025)
+
+
+def test_the_pictures_of_a_part_last_as_long_as_it_does() -> None:
+    encoded = Encoded()
+    feed(encoder(encoded), pictures(100, 105, fps=7), sound(100, 105))
+    for part in encoded.parts:
+        with av.open(io.BytesIO(encoded.inits[0].body + part.body)) as container:
+            packets = [packet for packet in container.demux(video=0) if packet.size]
+            durations = [float((packet.duration or 0) * (packet.time_base or 0)) for packet in packets]
+        assert sum(durations) == pytest.approx(PART, abs=1e-4)
+        # Each until the next one: none is left to a player's guess.
+        moments = [float((packet.pts or 0) * (packet.time_base or 0)) for packet in packets]
+        assert durations[:-1] == pytest.approx([after - before for before, after in pairwise(moments)], abs=1e-4)
 
 
 def test_it_is_what_every_browser_plays() -> None:
@@ -166,7 +180,7 @@ def test_what_waits_for_a_part_is_bounded_whatever_arrives() -> None:
     maker = encoder(encoded)
     for number, picture in enumerate(pictures(100, 100.9, fps=400)):
         picture.feed(maker)
-        assert len(maker._pictures._waiting) <= 16, number
+        assert len(maker._pictures._waiting) <= MAX_WAITING, number
 
 
 def test_a_burst_after_a_standstill_puts_nothing_off() -> None:
@@ -181,3 +195,12 @@ def test_a_burst_after_a_standstill_puts_nothing_off() -> None:
     offsets = played(encoded.media()[0]).offsets
     assert len(offsets) >= 9
     assert max(map(abs, offsets[-5:])) < 0.02
+
+
+def test_where_time_leaps_another_encoder_has_to_begin() -> None:
+    encoded = Encoded()
+    maker = encoder(encoded)
+    feed(maker, pictures(100, 103), sound(100, 103))
+    maker.advance(103 + LEAP - 0.5)
+    with pytest.raises(TimeLeapt):
+        maker.advance(103 + 2 * LEAP)

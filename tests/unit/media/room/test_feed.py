@@ -18,8 +18,7 @@ def feed_and_reader() -> Iterator[tuple[Feed, int]]:
     finally:
         feed.close()
         os.close(reading)
-        feed._thread.join(10)
-        assert not feed._thread.is_alive()
+        feed.join()
 
 
 def received(reading: int, count: int) -> list[Head]:

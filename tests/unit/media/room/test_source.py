@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from adapters.media.room.sink import MediaSink
-from adapters.media.room.source import PAUSES, START_LIMIT, WAIT_LIMIT, RoomPicture
+from adapters.media.room.source import PAUSES, REST, START_LIMIT, WAIT_LIMIT, RoomPicture
 from bot.core.errors import PictureUnavailable
 from bot.core.pictures import PLAYLIST, PlaylistPosition
 from tests.harness import marked_avatar
@@ -202,6 +202,9 @@ async def test_an_encoder_that_dies_again_and_again_is_given_up_and_every_viewer
         await asked
     with pytest.raises(PictureUnavailable):
         await source.fetch(PLAYLIST)
+    await clock.advance(REST)
+    assert await source.fetch(PLAYLIST) is not None
+    await until_it_runs(source, other_than=pid)
 
 
 async def test_its_sound_alone_is_what_arrived(source: RoomPicture, avatar: Avatar) -> None:
