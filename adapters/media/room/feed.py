@@ -1,8 +1,8 @@
 """What waits for the encoder's process, and the thread that carries it there.
 
-A pipe takes a picture in pieces and lets its writer wait, which the event loop must not do. A thread may, and takes 0.9 %
-of a core for 25 pictures of 720p a second; asyncio's own transport took 2.7 %. Nothing piles up: of pictures the newest
-few wait, and whole ones are left out. Sound is not.
+A pipe takes a picture in pieces and lets its writer wait, which the event loop must not do. A thread may, and takes
+0.9 % of a core for 25 pictures of 720p a second; asyncio's own transport took 2.7 %. Nothing piles up: of pictures the
+newest few wait, and whole ones are left out. Sound is not.
 """
 
 import os
