@@ -27,6 +27,7 @@ def test_image_leaves_out_livekit_and_what_it_brings() -> None:
     left_out = {package.partition("==")[0] for package in locked("run") - locked("image")}
     assert left_out == {
         "aiofiles",
+        "av",
         "livekit",
         "livekit-api",
         "livekit-protocol",

@@ -1,0 +1,205 @@
+"""The picture of one room as HLS (`bot.core.pictures.PictureSource`), and its sound alone.
+
+It gives what arrives to the encoder's process, and holds what comes back for whoever fetches it. It knows neither where
+pictures and sound come from nor how they are encoded.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from adapters.media.room.encoder_process import EncoderDied, EncoderProcess
+from adapters.media.room.playlist import SEGMENT, LivePlaylist
+from adapters.media.room.sink import MediaSink
+from adapters.media.room.wire import Head, Kind
+from bot.core.backoff import Backoff
+from bot.core.errors import PictureUnavailable
+from bot.core.pictures import PLAYLIST, MediaFile, PlaylistPosition
+from bot.core.ports import Clock
+from bot.core.tasks import TaskSet
+from bot.core.time_limit import time_limit
+from bot.supervision import Supervised
+
+log = structlog.get_logger(__name__)
+
+PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+MEDIA_TYPE = "video/mp4"
+
+START_LIMIT = 3.5
+"""Seconds the first playlist may take: a player waits for 4 (`adapters/web/static/player.js`)."""
+
+WAIT_LIMIT = 3 * SEGMENT
+"""Seconds somebody who asked for what is to come waits for it at most (RFC 8216bis, 6.2.5.2)."""
+
+TICK = 0.1
+"""Seconds after which the encoder is told the time, so that it goes on where nothing arrives."""
+
+PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Seconds before an encoder that died is started again; after the last one it is given up for a while."""
+
+REST = 30.0
+"""Seconds after which an encoder that was given up is tried again, if somebody still wants to watch."""
+
+STEADY = 60.0
+"""Seconds after which an encoder that dies counts as one that worked, and has all its attempts again."""
+
+MAX_HEARD = 50
+"""Pieces of sound, of 20 ms each, that wait for who listens to the sound alone; older ones are left out."""
+
+Follow = Callable[[MediaSink], Awaitable[None]]
+
+
+class RoomPicture:
+    """`PictureSource` of what `follow` brings. `start` begins it, `aclose` ends it."""
+
+    def __init__(self, upstream_id: str, follow: Follow, clock: Clock, *, arguments: tuple[str, ...] = ()) -> None:
+        """upstream_id: for the log. follow: brings pictures and sound to a sink until it is cancelled. arguments: of
+        the encoder (`worker.main`)."""
+        self._upstream_id = upstream_id
+        self._clock = clock
+        self._follow = Supervised("picture of a room", lambda: follow(self), clock)
+        # Numbers go on from the time of day: a player that still has a playlist of an earlier source of this stream
+        # reads one that has gone on, and no name ever means something else.
+        begun = int(clock.now().timestamp())
+        self._playlist = LivePlaylist(f"{secrets.token_hex(3)}-", begun)
+        self._rendered: bytes | None = None
+        self._utc = timedelta()
+        self._encoder = EncoderProcess(self._made, arguments)
+        self._failure: str | None = None
+        self._rests_until: float | None = None
+        self._changed = asyncio.Event()
+        self._listeners: set[asyncio.Queue[bytes | None]] = set()
+        self._tasks = TaskSet()
+
+    def start(self) -> None:
+        """Begin to encode."""
+        self._tasks.create_task(self._follow.run(), name=f"tracks of {self._upstream_id}")
+        self._tasks.create_task(self._encode(), name=f"encoder of {self._upstream_id}")
+        self._tasks.create_task(self._tell_time(), name=f"time of {self._upstream_id}")
+
+    async def aclose(self) -> None:
+        """End everything. Harmless when that was done before."""
+        self._fail("it was closed")
+        await self._tasks.close()
+        self._rests_until = None
+        for listener in self._listeners:
+            _push(listener, None)
+
+    # --- what goes in ------------------------------------------------------------------------------------------------
+
+    def picture(
+        self, timestamp: float, width: int, height: int, planes: memoryview, track: int, later: float = 0.0
+    ) -> None:
+        """Of `MediaSink`."""
+        head = Head(Kind.PICTURE, self._clock.monotonic(), timestamp, later, track, width, height, len(planes))
+        self._encoder.put(head, planes)
+
+    def sound(self, pcm: bytes, track: int, later: float = 0.0) -> None:
+        """Of `MediaSink`."""
+        head = Head(Kind.SOUND, self._clock.monotonic(), later=later, track=track, length=len(pcm))
+        self._encoder.put(head, pcm)
+        for listener in self._listeners:
+            _push(listener, pcm)
+
+    # --- what comes out ----------------------------------------------------------------------------------------------
+
+    async def fetch(self, name: str, after: PlaylistPosition | None = None) -> MediaFile | None:
+        """Of `PictureSource`."""
+        if name == PLAYLIST:
+            return await self._fetch_playlist(after)
+        if self._playlist.announces(name):
+            await self._wait(lambda: not self._playlist.announces(name), WAIT_LIMIT)
+        body = self._playlist.file(name)
+        return None if body is None else MediaFile(body, MEDIA_TYPE, is_immutable=True)
+
+    async def listen(self) -> AsyncIterator[bytes]:
+        """The sound alone, as it comes, until the source is closed: 16 bit samples, mono, 48,000 a second, 20 ms each.
+        Where nothing is heard nothing comes; who does not keep up loses the oldest."""
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_HEARD)
+        self._listeners.add(queue)
+        try:
+            while (pcm := await queue.get()) is not None:
+                yield pcm
+        finally:
+            self._listeners.discard(queue)
+
+    async def _fetch_playlist(self, after: PlaylistPosition | None) -> MediaFile:
+        if self._rests_until is not None and self._clock.monotonic() >= self._rests_until:
+            self._rests_until = self._failure = None
+            self._tasks.create_task(self._encode(), name=f"encoder of {self._upstream_id}")
+        if self._playlist.is_empty:
+            await self._wait(lambda: not self._playlist.is_empty, START_LIMIT)
+        if after is not None:
+            await self._wait(lambda: self._playlist.has(after), WAIT_LIMIT)
+        if self._failure is not None or self._playlist.is_empty:
+            raise PictureUnavailable(f"no picture of {self._upstream_id}: {self._failure or 'nothing is encoded yet'}")
+        if self._rendered is None:
+            self._rendered = self._playlist.render().encode()
+        return MediaFile(self._rendered, PLAYLIST_TYPE, is_immutable=False)
+
+    async def _wait(self, is_there: Callable[[], bool], seconds: float) -> None:
+        """Until it is there, or is not to be expected any more."""
+        try:
+            async with time_limit(self._clock, seconds):
+                while not is_there() and self._failure is None:
+                    await self._changed.wait()
+        except TimeoutError:
+            return
+
+    # --- the encoder -------------------------------------------------------------------------------------------------
+
+    async def _encode(self) -> None:
+        """Have an encoder at work, one after the other."""
+        backoff, failures = Backoff(PAUSES), 0
+        while True:
+            begun = self._clock.monotonic()
+            self._utc = self._clock.now() - datetime.fromtimestamp(0, UTC) - timedelta(seconds=begun)
+            try:
+                await self._encoder.run()
+            except (EncoderDied, OSError) as trouble:
+                if self._clock.monotonic() - begun > STEADY:
+                    backoff.reset()
+                    failures = 0
+                failures += 1
+                if failures > len(PAUSES):
+                    log.error("an encoder is given up for now", stream=self._upstream_id, why=str(trouble))
+                    self._fail("its encoder dies again and again")
+                    self._rests_until = self._clock.monotonic() + REST
+                    return
+                pause = backoff.next()
+                log.warning("an encoder died", stream=self._upstream_id, why=str(trouble), again_in=pause)
+                await self._clock.sleep(pause)
+
+    async def _tell_time(self) -> None:
+        while True:
+            await self._clock.sleep(TICK)
+            self._encoder.put(Head(Kind.TICK, self._clock.monotonic()))
+
+    def _made(self, head: Head, body: bytes) -> None:
+        """The encoder has made something."""
+        if head.kind is Kind.MAP:
+            log.info("a room is encoded", stream=self._upstream_id, width=head.width, height=head.height)
+            self._playlist.add_init(body)
+            return
+        begins = datetime.fromtimestamp(0, UTC) + self._utc + timedelta(seconds=head.at)
+        self._playlist.add_part(body, begins, head.timestamp, begins_segment=bool(head.track))
+        self._note_change()
+
+    def _fail(self, why: str) -> None:
+        self._failure = why
+        self._note_change()
+
+    def _note_change(self) -> None:
+        """Wake who waits."""
+        self._rendered = None
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
+def _push(queue: asyncio.Queue[bytes | None], pcm: bytes | None) -> None:
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(pcm)

@@ -1,0 +1,84 @@
+"""An hour at speed: sound and picture stay together, and nothing grows."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.media.room.encoder import Encoder
+from adapters.media.room.segmenter import InitSegment
+from tests.harness.played import played
+from tests.unit.media.room.fixtures import Encoded, Picture, Sound, encoder, feed, pictures, sound
+
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
+
+HOUR = 3_600
+TOGETHER = 0.08
+"""Seconds that sound and picture may be apart: nobody sees that of lips."""
+
+GROWTH = 3_000
+"""kB by which a process may grow in fifty minutes: the 180,000 pictures and pieces of sound may leave 17 bytes each."""
+
+STATUS = Path("/proc/self/status")
+
+
+def uneven(arrivals: Iterator[Picture] | Iterator[Sound], most: int) -> Iterator[Picture | Sound]:
+    """Each arrives up to `most` milliseconds late, in an order that looks like none."""
+    for number, arrival in enumerate(arrivals):
+        late = (number * 7919 % 101) / 101 * most / 1000
+        if isinstance(arrival, Picture):
+            yield Picture(arrival.at + late, arrival.timestamp, arrival.size, arrival.planes, arrival.track)
+        else:
+            yield Sound(arrival.at + late, arrival.pcm, arrival.track)
+
+
+def memory() -> int:
+    """What this process has, kB."""
+    gc.collect()
+    return int(STATUS.read_text(encoding="utf-8").partition("VmRSS:")[2].split()[0])
+
+
+def play_minute(maker: Encoder, minute: int) -> float:
+    """Clocks are 150 millionths too fast and too slow, and every tenth minute begins without sound: returns seconds."""
+    begin = minute * 60.0
+    muted = 7.0 if minute % 10 == 5 else 0.0
+    feed(
+        maker,
+        uneven(pictures(begin, begin + 60, fps=10, drift=150e-6), 60),
+        uneven(sound(begin + muted, begin + 60, drift=-150e-6), 40),
+    )
+    return muted
+
+
+def test_sound_and_picture_stay_together_for_an_hour_whatever_their_clocks_do() -> None:
+    """Without correction they would be a second apart at its end."""
+    encoded = Encoded()
+    maker = encoder(encoded)
+    init, offsets, parts = b"", [], 0
+    for minute in range(HOUR // 60):
+        muted = play_minute(maker, minute)
+        for one in encoded.made:
+            if isinstance(one, InitSegment):
+                init = one.body
+        made = encoded.parts
+        parts += len(made)
+        encoded.made.clear()
+        result = played(init + b"".join(part.body for part in made))
+        offsets += result.offsets
+        assert len(result.offsets) >= 58 - muted, minute
+    assert abs(parts - HOUR / 0.5) < 5
+    assert max(map(abs, offsets)) < TOGETHER
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells the memory of a process")
+def test_an_hour_needs_no_more_memory_than_ten_minutes() -> None:
+    encoded = Encoded()
+    maker = encoder(encoded)
+    after_ten = 0
+    for minute in range(HOUR // 60):
+        play_minute(maker, minute)
+        encoded.made.clear()
+        if minute == 10:
+            after_ten = memory()
+    assert memory() - after_ten < GROWTH
