@@ -15,8 +15,10 @@ OPENING = 3.0
 
 CHARACTERS_PER_SECOND = 15
 
-LINGER: dict[str, float | None] = {"heygen-realtime": None, "heygen-streaming": None, "liveavatar": None}
-"""Seconds of `STREAM_LINGER` that stand for the defaults, until the program has some."""
+LINGER: dict[str, float | None] = {"heygen-realtime": 5.0, "heygen-streaming": 20.0, "liveavatar": 30.0}
+"""Seconds of `STREAM_LINGER` that stand for the defaults, until the program has some for each provider. Chosen by
+`--linger`: on `heygen-realtime`, which charges every second, the pause within a conversation for less than half of the
+bill; elsewhere the longest that is paid for in any case, or nearly."""
 
 NEVER = 86_399.0
 """Seconds, longer than any session."""
