@@ -6,7 +6,6 @@ the watch page are the screenshots of tests/browser, those of the seat with a re
 """
 
 import asyncio
-import base64
 import html
 import re
 import shutil
@@ -56,6 +55,8 @@ STATES = {
     "starting": "starting",
     "live": "live",
     "captions": "live-captions",
+    "watching": "watching",
+    "settings": "settings",
     "waiting_for_text": "waiting_for_text",
     "waiting_for_viewer": "waiting_for_viewer",
     "ended": "ended",
@@ -69,14 +70,10 @@ STATES = {
 
 SCREENSHOTS = (
     "tests/browser/test_states.py",
+    "tests/browser/test_page.py::test_everything_can_be_read_in_light_and_dark[desktop]",
     "tests/browser/test_rooms.py::test_every_state_of_the_seat_can_be_read_in_light_and_dark[desktop]",
 )
 """The tests that take them."""
-
-WITH_A_BAR = ("asked",)
-"""States whose bar pushes the details below the edge of the screenshot, in the middle of a line."""
-SCREEN, CUT_AT = 1280, 740
-"""Pixels: the width of a screenshot, and the height that is left of one with a bar, which ends above the details."""
 
 # --- Discord ---------------------------------------------------------------------------------------------------------
 
@@ -236,20 +233,6 @@ async def take_states(folder: Path) -> None:
         assert await tests.wait() == 0, "the tests that take the screenshots failed"
         for name, screenshot in STATES.items():
             shutil.copy(Path(taken) / f"{screenshot}-desktop-dark.png", folder / f"page-{name}.png")
-    for name in WITH_A_BAR:
-        await cut(folder / f"page-{name}.png")
-
-
-async def cut(picture: Path) -> None:
-    """Leave out what is below `CUT_AT`."""
-    async with chromium() as browser:
-        page = await browser.new_page(viewport={"width": SCREEN, "height": CUT_AT})
-        await page.set_content(f'<body style="margin: 0"><img src="{_inline(picture)}">')
-        await page.screenshot(path=picture)
-
-
-def _inline(picture: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
 
 
 @asynccontextmanager

@@ -1,12 +1,13 @@
 """The page's WebSocket: a full snapshot first, then what changes, until somebody leaves or the link ends.
 
-One connection is four small tasks that share nothing with other connections: `send_changes` writes, `receive` reads,
-`heartbeat` shows that the connection is alive, and its `Viewer` sees to the room. `LiveFeed.revalidate_links` checks
+One connection is some small tasks that share nothing with other connections: `send_changes` writes, `receive` reads,
+`heartbeat` shows that the connection is alive, two tell what was said and how many watch, and its `Viewer` sees to the
+room. `LiveFeed.revalidate_links` checks
 every few seconds whether the links still open anything.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -28,8 +29,10 @@ from adapters.web.protocol import (
     parse_message,
     session_message,
 )
+from adapters.web.transcript import Transcripts, send_transcript
 from adapters.web.viewer import Viewer, ViewerRegistry
-from bot.core.audience import Audiences, Presence
+from adapters.web.viewer_count import send_viewer_count
+from bot.core.audience import Audience, Audiences, Presence
 from bot.core.errors import LinkInvalid, StoreError
 from bot.core.events import EventBus, SessionChanged, SessionEvent, Subscription, UtteranceChanged, WordsSpoken
 from bot.core.models import UtteranceState
@@ -76,12 +79,16 @@ class _Connection:
         signed: str,
         nonce: str,
         view: SessionView,
+        audience: Audience,
         presence: Presence,
     ) -> None:
         self._feed = feed
         self._socket = socket
         self._nonce = nonce
+        self._audience = audience
         self._presence = presence
+        self._transcript = feed.transcripts.of(view.session_id)
+        self._has_snapshot = asyncio.Event()
         self.signed = signed
         self._view = view
         self._sent: SessionMessage | None = None
@@ -114,6 +121,16 @@ class _Connection:
             if self._view.phase is Phase.ENDED:
                 return Close.ENDED
         return Close.ENDED
+
+    async def send_transcript(self) -> None:
+        """Write what was said in the session."""
+        await self._has_snapshot.wait()
+        await send_transcript(self._transcript, self._write)
+
+    async def send_viewer_count(self) -> None:
+        """Write how many watch."""
+        await self._has_snapshot.wait()
+        await send_viewer_count(self._audience, self._feed.clock, self._write)
 
     async def receive(self) -> Close | None:
         """Read what the page says. None when the page has left."""
@@ -156,6 +173,7 @@ class _Connection:
         self._update(view)
         self._sent = session_message(view, self._feed.clock.now(), self.signed)
         await self._write([self._sent])
+        self._has_snapshot.set()
         if view.phase is Phase.ENDED:
             self.close(Close.ENDED)
         return True
@@ -175,7 +193,7 @@ class _Connection:
         self._view = view
         self.viewer.update(view)
 
-    async def _write(self, messages: list[ServerMessage]) -> None:
+    async def _write(self, messages: Sequence[ServerMessage]) -> None:
         for message in messages:
             await self._socket.send_str(encode(message))
 
@@ -195,6 +213,7 @@ class LiveFeed:
         self.lookup = lookup
         self.clock = clock
         self.registry = ViewerRegistry(lookup, seats, clock)
+        self.transcripts = Transcripts(event_bus, clock)
         self._event_bus = event_bus
         self._audiences = audiences
         self._links = links
@@ -265,11 +284,18 @@ class LiveFeed:
             return Close.REVOKED
         audience = self._audiences.of(view.session_id)
         with self._event_bus.subscribe(view.session_id) as subscription, audience.join() as presence:
-            page = _Connection(self, socket, signed, nonce, view, presence)
+            page = _Connection(self, socket, signed, nonce, view, audience, presence)
             self._connections.add(page)
             try:
-                parts = (page.send_changes(subscription), page.receive(), page.heartbeat(), page.viewer.run())
-                return await _first_of(page.close_code, *parts)
+                return await _first_of(
+                    page.close_code,
+                    page.send_changes(subscription),
+                    page.receive(),
+                    page.heartbeat(),
+                    page.viewer.run(),
+                    page.send_transcript(),
+                    page.send_viewer_count(),
+                )
             finally:
                 self._connections.discard(page)
                 await page.viewer.disconnect()

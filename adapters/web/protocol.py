@@ -2,7 +2,8 @@
 
 What is not named here never reaches a viewer: no link nonce, no id of a person, channel or stream, no price. A room's
 token is in an `AccessMessage` and nowhere else. `static/watch.js` is the other side. The values of `type` stay as they
-are: a page that was loaded before an update goes on talking to the server after it.
+are: a page that was loaded before an update goes on talking to the server after it, and leaves out what it does not
+know.
 """
 
 import hashlib
@@ -165,6 +166,7 @@ class SessionMessage(_ServerMessage):
     phase: Phase
     mode: Mode
     avatar: str
+    language: str | None
     picture: str | None
     started_by: str
     queue: int
@@ -193,6 +195,37 @@ class CutMessage(_ServerMessage):
     at: float
 
 
+class TranscriptEntry(_ServerMessage):
+    """One utterance that was said, or is being said. `n` counts them, `at` is when it began (UTC epoch seconds).
+
+    `text` is what somebody wrote; in chat mode that is the question, and `answer` what the avatar said, once it is
+    over. `is_cut`: it was not said to its end.
+    """
+
+    n: int
+    at: float
+    who: str
+    mode: Mode
+    text: str
+    answer: str | None
+    is_over: bool
+    is_cut: bool
+
+
+class TranscriptMessage(_ServerMessage):
+    """Entries that are new, or take the place of the one with their `n` and `at`."""
+
+    type: Literal["transcript"] = "transcript"
+    entries: tuple[TranscriptEntry, ...]
+
+
+class ViewersMessage(_ServerMessage):
+    """How many pages somebody looks at or listens to, this one included."""
+
+    type: Literal["viewers"] = "viewers"
+    count: int
+
+
 class TimeMessage(_ServerMessage):
     """A heartbeat that the page can see, unlike a WebSocket ping."""
 
@@ -219,7 +252,17 @@ class PublishMessage(_ServerMessage):
     data: Mapping[str, object]
 
 
-ServerMessage = SessionMessage | WordsMessage | CutMessage | TimeMessage | SeatStatus | AccessMessage | PublishMessage
+ServerMessage = (
+    SessionMessage
+    | WordsMessage
+    | CutMessage
+    | TranscriptMessage
+    | ViewersMessage
+    | TimeMessage
+    | SeatStatus
+    | AccessMessage
+    | PublishMessage
+)
 
 
 def session_message(view: SessionView, now: datetime, signed: str) -> SessionMessage:
@@ -230,6 +273,7 @@ def session_message(view: SessionView, now: datetime, signed: str) -> SessionMes
         phase=view.phase,
         mode=view.mode,
         avatar=view.avatar,
+        language=view.language,
         picture=_web_url(view.avatar_picture),
         started_by=view.started_by_name,
         queue=view.queue_length,

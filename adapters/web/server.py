@@ -96,7 +96,7 @@ class WebServer:
         self._viewers = Gauge("avatar_relay_web_viewers", "Watch pages connected now", registry=None)
         self._viewers.set_function(lambda: len(self._feed))
         self._runner: web.AppRunner | None = None
-        self._link_checker: asyncio.Task[None] | None = None
+        self._work: list[asyncio.Task[None]] = []
         self._headers = SecurityHeaders(media_sources, image_sources)
         self._media = MediaFiles(links, pictures)
         self.app = self._make_app()
@@ -119,18 +119,23 @@ class WebServer:
         self._registry.register(self._requests)
         self._registry.register(self._viewers)
         self._runner = runner
-        link_checker = Supervised("watch links", self._feed.revalidate_links, self._feed.clock)
-        self._link_checker = asyncio.create_task(link_checker.run(), name=link_checker.part)
+        for part, work in (
+            ("watch links", self._feed.revalidate_links),
+            ("transcripts", self._feed.transcripts.write),
+        ):
+            supervised = Supervised(part, work, self._feed.clock)
+            self._work.append(asyncio.create_task(supervised.run(), name=part))
         host, port = runner.addresses[0][:2]
         host = _LOOPBACK.get(host, host)
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def stop(self) -> None:
         """Close every connection and stop listening, within a few seconds. Harmless when not started."""
-        if self._link_checker is not None:
-            self._link_checker.cancel()
-            await asyncio.wait([self._link_checker])
-            self._link_checker = None
+        for task in self._work:
+            task.cancel()
+        if self._work:
+            await asyncio.wait(self._work)
+            self._work.clear()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

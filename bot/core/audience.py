@@ -35,6 +35,12 @@ class Audience:
         self.is_required = is_required
         self.left_at = clock.monotonic()
         self.on_change: Callable[[], None] | None = None
+        self._followers: list[Callable[[], None]] = []
+
+    @property
+    def size(self) -> int:
+        """At how many places somebody is."""
+        return len(self._there)
 
     @property
     def is_there(self) -> bool:
@@ -56,13 +62,26 @@ class Audience:
         finally:
             self.count(presence, is_there=False)
 
+    @contextmanager
+    def follow(self, on_size: Callable[[], None]) -> Iterator[None]:
+        """Have `on_size` called whenever `size` is different, until the block is left."""
+        self._followers.append(on_size)
+        try:
+            yield
+        finally:
+            self._followers.remove(on_size)
+
     def count(self, presence: Presence, *, is_there: bool) -> None:
         """See `Presence.attend`."""
+        if (presence in self._there) is is_there:
+            return
         before = self.is_there
         if is_there:
             self._there.add(presence)
         else:
             self._there.discard(presence)
+        for on_size in self._followers:
+            on_size()
         if self.is_there is before:
             return
         if before:

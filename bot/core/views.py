@@ -33,6 +33,7 @@ class SessionView:
     `is_waking`: it is starting again after it was live. `wakes_in`: seconds that usually takes, while it is asleep
     (`WAITING_FOR_TEXT`) or waking; None where nobody knows yet. `needs_viewer`: nobody watches, and nothing is said
     before somebody does. `is_refused`: it is asleep because the provider opens no stream for what waits.
+    `language`: the code of what it speaks, where that was chosen for the session.
     """
 
     session_id: str
@@ -56,6 +57,7 @@ class SessionView:
     wakes_in: int | None = None
     needs_viewer: bool = False
     is_refused: bool = False
+    language: str | None = None
 
 
 class Visibility(StrEnum):

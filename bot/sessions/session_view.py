@@ -55,6 +55,7 @@ def view_of_running(
         wakes_in=_whole_seconds(services.opening_times.usual) if is_waking or is_asleep else None,
         needs_viewer=is_missed,
         is_refused=is_asleep and speaker.status.is_refused,
+        language=session.language,
     )
 
 

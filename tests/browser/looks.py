@@ -28,8 +28,9 @@ CONTRASTS = """
     return layers;
   };
   const low = [];
-  for (const element of document.querySelectorAll("h1, p, dt, dd, footer, button, #state-label")) {
-    if (!element.innerText?.trim() || !element.checkVisibility() || element.className === "visually-hidden") continue;
+  const texts = "h1, h2, p, dt, dd, footer, button, label, legend, kbd, time, p span, #state-label";
+  for (const element of document.querySelectorAll(texts)) {
+    if (!element.innerText?.trim() || !element.checkVisibility() || element.closest(".visually-hidden")) continue;
     const layers = behind(element);
     const [text, ground] = [light(paint(...layers, getComputedStyle(element).color)), light(paint(...layers))];
     const contrast = (Math.max(text, ground) + 0.05) / (Math.min(text, ground) + 0.05);
@@ -49,5 +50,6 @@ async def look_at(page: Visit, state: str, pictures: Path, name: str) -> None:
         await page.page.emulate_media(color_scheme=scheme)
         ground = await page.ask("getComputedStyle(document.body).backgroundColor")
         assert (sum(int(part) for part in ground[4:-1].split(",")) < 200) is is_dark
-        assert await page.ask(CONTRASTS) == []
+        low = await page.ask(CONTRASTS)
+        assert low == [], low
         await page.picture(pictures, f"{name}-{scheme}")

@@ -114,6 +114,8 @@ async def test_a_keyboard_is_enough(watching: Watching, visit: Visitor, hls_url:
     page = await visit(watching.page)
     await page.until_playing()
     await page.page.keyboard.press("Tab")
+    assert await page.ask("document.activeElement.textContent") == "Settings"
+    await page.page.keyboard.press("Tab")
     assert await page.ask("document.activeElement.id") == "unmute"
     assert await page.ask("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     await page.page.keyboard.press("Enter")

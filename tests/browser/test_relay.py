@@ -76,6 +76,10 @@ async def test_three_browsers_play_from_the_bot_alone(bot: Application, visit: V
         await page.page.get_by_role("button", name="Unmute", exact=True).click()
     await bot.bot.relay.receive(Message(CHANNEL, HOST, STORY))
 
+    said = "document.getElementById('transcript-list').innerText"
+    for page in pages:
+        await page.until(f"{said}.startsWith('Ana ') && {said}.includes('Once upon a time')")
+        await page.until("document.getElementById('viewers').textContent === '3 people'")
     for page in pages:
         frames = await page.ask("video.getVideoPlaybackQuality().totalVideoFrames")
         await page.until(f"video.getVideoPlaybackQuality().totalVideoFrames > {frames} + 25")

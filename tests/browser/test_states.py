@@ -237,10 +237,8 @@ async def test_landmarks_and_one_heading_are_there(still: Watching, visit: Visit
     await page.until_state("live")
     for tag in ("header", "main", "footer", "h1"):
         assert await page.ask(f"document.querySelectorAll('{tag}').length") == 1
-    unnamed = "[...document.querySelectorAll('button, input, video, section')]"
-    unnamed += (
-        ".filter((e) => !(e.ariaLabel || e.innerText?.trim() || e.textContent.trim() || e.ariaLabelledByElements))"
-    )
+    unnamed = "[...document.querySelectorAll('button, input, summary, video, section, [tabindex]')]"
+    unnamed += ".filter((e) => !(e.ariaLabel || e.textContent.trim() || e.labels?.length || e.ariaLabelledByElements))"
     assert await page.ask(f"{unnamed}.length") == 0
 
 

@@ -1,6 +1,8 @@
 // Tells the server whether anybody can see or hear this page. A hidden page without sound is shown to nobody, and a stream
 // is not paid for it; a hidden one with sound is listened to.
 
+import { isSeen } from "./picture_in_picture.js";
+
 export class Attention {
   // `send(message)` reaches the server.
   constructor(video, send) {
@@ -17,7 +19,7 @@ export class Attention {
 
   get isThere() {
     const isHeard = !this.video.muted && this.video.volume > 0;
-    return !this.isFrozen && (document.visibilityState === "visible" || isHeard);
+    return !this.isFrozen && (isSeen(this.video) || isHeard);
   }
 
   // The connection is new: the server believes that somebody is there.

@@ -12,15 +12,22 @@ const OPENING = /[\p{Ps}\p{Pi}¿¡]$/u;
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u;
 
 export class Captions {
-  // `playhead()` is the moment being shown, UTC epoch seconds; a word appears when it reaches the word's.
-  constructor(list, liveRegion, playhead) {
+  // `playhead()` is the moment being shown, UTC epoch seconds; a word appears when it reaches the word's. `areOn()`:
+  // whether screen readers are to read them.
+  constructor(list, liveRegion, playhead, areOn) {
     this.list = list;
     this.liveRegion = liveRegion;
     this.playhead = playhead;
+    this.areOn = areOn;
     this.pending = [];
     this.sentence = null;
     this.lastWordAt = -Infinity; // on this machine's clock, ms
     setInterval(() => this.tick(), TICK);
+  }
+
+  // The code of what is spoken; empty where nobody knows.
+  setLanguage(code) {
+    this.list.lang = this.liveRegion.lang = code;
   }
 
   // Some times are estimates, and the next words may come before the estimated end of the last ones. Words arrive in the
@@ -91,7 +98,7 @@ export class Captions {
 
   finishSentence() {
     if (!this.sentence) return;
-    this.liveRegion.textContent = this.sentence.text;
+    if (this.areOn()) this.liveRegion.textContent = this.sentence.text;
     this.sentence = null;
   }
 }

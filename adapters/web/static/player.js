@@ -1,6 +1,8 @@
 // Plays one HLS stream after the other in the video element: with hls.js if the browser has MediaSource, else natively.
 // Errors are retried silently for as long as the same stream is wanted.
 
+import { isSeen } from "./picture_in_picture.js";
+
 const HLS = "./vendor/hls-1.7.4.min.mjs";
 const NATIVE = "application/vnd.apple.mpegurl";
 const STALL_TIMEOUT = 6_000; // ms the video may stand still before the stream is loaded again
@@ -135,7 +137,7 @@ export class Player {
 
   check() {
     const { video, hls } = this;
-    if (!this.url || this.timer && !hls && !video.src || document.visibilityState !== "visible") {
+    if (!this.url || this.timer && !hls && !video.src || !isSeen(video)) {
       this.lastProgress = performance.now();
       return;
     }

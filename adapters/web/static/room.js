@@ -1,6 +1,9 @@
 // Plays a LiveKit room in the video element. It only subscribes: no camera, no microphone, no list of devices. The page
 // with the seat also carries data: it publishes in the room what the server sends, and reports what the avatar says.
 
+import { isSeen } from "./picture_in_picture.js";
+import { tabMemory } from "./storage.js";
+
 const LIVEKIT = "./vendor/livekit-client-2.23.0.umd.js";
 const RETRY_DELAYS = [300, 1000, 2000, 4000]; // ms before access is requested again; the last one repeats
 const MAX_SILENT_ATTEMPTS = 3; // after which the page says that it does not work
@@ -224,9 +227,9 @@ export class RoomPlayer {
 
   // This page was loaded before the room's address was known, so its Content-Security-Policy does not allow it.
   reloadPage() {
-    const since = Date.now() - Number(sessionStorage.getItem("loaded-anew"));
+    const since = Date.now() - Number(tabMemory.get("loaded-anew"));
     if (since < RELOAD_INTERVAL) return void this.retry();
-    sessionStorage.setItem("loaded-anew", String(Date.now()));
+    tabMemory.set("loaded-anew", String(Date.now()));
     location.reload();
   }
 
@@ -238,7 +241,7 @@ export class RoomPlayer {
   // Paused from outside, for example by unplugged headphones: resuming is up to the person.
   check() {
     this.reportAvatar();
-    if (this.showing && this.video.paused && document.visibilityState === "visible") this.update({ blocked: true });
+    if (this.showing && this.video.paused && isSeen(this.video)) this.update({ blocked: true });
   }
 
   update(changes) {

@@ -1,13 +1,15 @@
 // This page's place in the queue for the seat, while one page plays at a time, as the server tells it.
 
+import { tabMemory } from "./storage.js";
+
 const KEY = "visitor";
 
 // This tab's key: the same after a reload, and known to nobody else.
 export function visitorKey() {
-  let key = sessionStorage.getItem(KEY);
+  let key = tabMemory.get(KEY);
   if (!key) {
     key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    sessionStorage.setItem(KEY, key);
+    tabMemory.set(KEY, key);
   }
   return key;
 }

@@ -1,10 +1,13 @@
 // Draws the state onto the page. Text from outside only ever goes through textContent.
 
+import { preferences } from "./preferences.js";
 import { MODES, isOver } from "./states.js";
+
+const MIN_DELAY_CHANGE = 0.8; // seconds
 
 const $ = (id) => document.getElementById(id);
 
-export function draw({ state, session, player, seat, soundTouched, isFrozen }) {
+export function draw({ state, session, player, seat, soundTouched, isFrozen, small }) {
   document.body.dataset.state = state.name;
   document.body.toggleAttribute("data-speaking", Boolean(session?.speaking) && state.name === "live");
   const name = session?.avatar || "Avatar";
@@ -18,14 +21,39 @@ export function draw({ state, session, player, seat, soundTouched, isFrozen }) {
   drawAction(state, seat);
   drawDetails(state, session);
   drawSound(player, soundTouched);
+  drawSmallWindow(small);
   announce(state, player);
 }
 
 // What changes with time alone.
-export function drawTime({ session, now, seat }) {
+export function drawTime({ session, now, seat, behind }) {
   if (seat.place === "asked") setText("seat-request-seconds", String(seat.secondsLeft));
   if (document.body.dataset.state === "asking") setText("overlay-text", requestText(seat));
   if (session) setText("time-left", duration(session.ends_at - now));
+  drawDelay(behind);
+}
+
+// A hint, which does not follow every fraction of a second.
+function drawDelay(behind) {
+  const element = $("delay");
+  element.parentElement.toggleAttribute("data-unknown", behind === null);
+  if (behind === null || Math.abs(behind - Number(element.dataset.seconds)) < MIN_DELAY_CHANGE) return;
+  const seconds = Math.round(behind);
+  element.dataset.seconds = seconds;
+  element.textContent = seconds < 1 ? "Less than 1 s behind" : `About ${seconds} s behind`;
+}
+
+export function drawViewers(count) {
+  setText("viewers", count === 1 ? "1 person" : `${count} people`);
+  $("viewers").parentElement.removeAttribute("data-unknown");
+}
+
+export function drawPreferences() {
+  $("captions-switch").setAttribute("aria-pressed", String(preferences.captions === "on"));
+  for (const button of document.querySelectorAll("[data-key]")) {
+    if (preferences.shortcuts === "on") button.setAttribute("aria-keyshortcuts", button.dataset.key);
+    else button.removeAttribute("aria-keyshortcuts");
+  }
 }
 
 function drawCurtain(state, session, player, isFrozen) {
@@ -67,7 +95,8 @@ function requestText({ secondsLeft }) {
 }
 
 function drawDetails(state, session) {
-  $("details").hidden = !session || isOver(state);
+  $("details").hidden = isOver(state);
+  $("details").toggleAttribute("data-unknown", !session);
   if (!session) return;
   setText("mode", MODES[session.mode] ?? session.mode);
   setText("started-by", session.started_by);
@@ -82,6 +111,13 @@ function drawSound({ video, showing, blocked }, soundTouched) {
   $("mute").setAttribute("aria-label", silent ? "Unmute" : "Mute");
   setIcon("mute-icon", silent ? "muted" : "sound");
   $("volume").value = String(video.muted ? 0 : video.volume);
+}
+
+function drawSmallWindow(small) {
+  $("small-window").hidden = !small.isSupported;
+  $("small-window").setAttribute("aria-pressed", String(small.isOpen));
+  $("elsewhere").hidden = !small.isWindow;
+  $("fullscreen").hidden = small.isWindow;
 }
 
 function queueText({ queue, held }) {

@@ -1,14 +1,20 @@
-// The watch page: wires the connection, the players and the captions together, and handles buttons and keys.
+// The watch page: wires the connection, the players, the captions and the transcript together, and handles buttons and
+// keys.
 
 import { Attention } from "./attention.js";
 import { Captions } from "./captions.js";
 import { Connection } from "./connection.js";
 import { LastFrame } from "./last_frame.js";
+import { PictureInPicture } from "./picture_in_picture.js";
 import { Player } from "./player.js";
+import { followPreferences, prefer, preferences } from "./preferences.js";
 import { RoomPlayer } from "./room.js";
 import { SeatView, visitorKey } from "./seat.js";
+import { SettingsPanel } from "./settings.js";
 import { isAsleep, isOver, stateOf } from "./states.js";
-import { draw, drawTime } from "./view.js";
+import { tabMemory } from "./storage.js";
+import { Transcript } from "./transcript.js";
+import { draw, drawPreferences, drawTime, drawViewers } from "./view.js";
 
 const NO_WORDS_TIMEOUT = 2_000; // ms after which an utterance without words is shown as a whole
 const MAX_LATENCY = 60; // seconds the video may lag behind the server; beyond that its dates are wrong
@@ -27,7 +33,11 @@ const stream = new Player(video, () => redraw());
 const room = new RoomPlayer(video, { changed: () => redraw(), send: (message) => connection.send(message) });
 const seat = new SeatView();
 let player = stream; // what plays: the stream, or the room
-const captions = new Captions($("captions"), $("announce-speech"), playhead);
+const captions = new Captions($("captions"), $("announce-speech"), playhead, () => preferences.captions === "on");
+const transcript = new Transcript(
+  { scroller: $("transcript"), list: $("transcript-list"), latest: $("transcript-latest") }, playhead,
+);
+const small = new PictureInPicture(video, $("captions"), { changed: onSmallWindow, onKey });
 const attention = new Attention(video, (message) => connection.send(message));
 const lastFrame = new LastFrame(video, $("last-frame"), () => player.showing);
 const connection = new Connection(feedUrl(), {
@@ -46,6 +56,8 @@ function onMessage(message) {
     wordsSeen = true;
     captions.add(message.words);
   }
+  if (message.type === "transcript") transcript.add(message.entries);
+  if (message.type === "viewers") drawViewers(message.count);
   if (message.type === "cut") captions.cut(message.at);
   if (message.type === "door") room.enter(message);
   if (message.type === "publish") room.publish(message);
@@ -57,6 +69,7 @@ function onMessage(message) {
   if (message.type === "session") {
     if (message.speaking !== session?.speaking) speakingSince = performance.now();
     session = message;
+    captions.setLanguage(message.language ?? "");
     redraw();
   }
 }
@@ -65,7 +78,8 @@ function redraw() {
   const state = stateOf({ session, connection: connection.status, closed, seat, room });
   selectPlayer(isOver(state));
   const isFrozen = isAsleep(state, session) && lastFrame.hasPicture;
-  draw({ state, session, player, seat, soundTouched, isFrozen });
+  draw({ state, session, player, seat, soundTouched, isFrozen, small });
+  small.say(player.showing && !isOver(state) ? "" : state.title);
   tick();
 }
 
@@ -85,7 +99,7 @@ function selectPlayer(over) {
 }
 
 function tick() {
-  drawTime({ session, now: serverNow(), seat });
+  drawTime({ session, now: serverNow(), seat, behind: player.showing ? secondsBehind() : null });
   showTextWithoutWords();
 }
 
@@ -103,9 +117,15 @@ function serverNow() {
 }
 
 function playhead() {
+  return serverNow() - (secondsBehind() ?? 0);
+}
+
+// How far the picture is behind, if the stream says so.
+function secondsBehind() {
   const playing = stream.playingDate();
-  const behind = playing === null ? NaN : serverNow() - playing;
-  return behind > -MAX_LATENCY / 10 && behind < MAX_LATENCY ? playing : serverNow();
+  if (playing === null) return null;
+  const behind = serverNow() - playing;
+  return behind > -MAX_LATENCY / 10 && behind < MAX_LATENCY ? behind : null;
 }
 
 function feedUrl() {
@@ -134,16 +154,28 @@ function toggleFullScreen() {
   else video.webkitEnterFullscreen?.();
 }
 
-const savedVolume = Number.parseFloat(sessionStorage.getItem("volume"));
+function toggleCaptions() {
+  prefer("captions", preferences.captions === "on" ? "off" : "on");
+}
+
+function onSmallWindow() {
+  attention.report();
+  redraw();
+}
+
+const savedVolume = Number.parseFloat(tabMemory.get("volume"));
 if (savedVolume > 0 && savedVolume <= 1) video.volume = savedVolume;
 
 video.addEventListener("volumechange", () => {
-  sessionStorage.setItem("volume", String(video.volume));
+  tabMemory.set("volume", String(video.volume));
   redraw();
 });
 $("unmute").addEventListener("click", () => { setSound(false); $("mute").focus(); });
 $("play").addEventListener("click", () => { player.play(); });
 $("mute").addEventListener("click", toggleSound);
+$("captions-switch").addEventListener("click", toggleCaptions);
+$("small-window").addEventListener("click", () => small.toggle());
+$("bring-back").addEventListener("click", () => { small.close(); $("small-window").focus(); });
 $("fullscreen").addEventListener("click", toggleFullScreen);
 $("volume").addEventListener("input", (event) => {
   video.volume = event.target.valueAsNumber;
@@ -159,14 +191,19 @@ $("give").addEventListener("click", () => connection.send({ type: "give" }));
 $("retry").addEventListener("click", () => connection.retry());
 $("picture").addEventListener("error", ({ target }) => { target.dataset.failed = target.getAttribute("src"); redraw(); });
 
-addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || !player.showing) return;
-  if (event.key === " " && event.target.closest("button, input")) return;
-  const action = { m: toggleSound, " ": toggleSound, f: toggleFullScreen }[event.key.toLowerCase()];
+const KEYS = { m: toggleSound, " ": toggleSound, c: toggleCaptions, p: () => small.toggle(), f: toggleFullScreen };
+
+function onKey(event) {
+  if (preferences.shortcuts === "off" || event.ctrlKey || event.metaKey || event.altKey || !player.showing) return;
+  if (event.key === " " && event.target.closest("button, input, summary, [tabindex]")) return;
+  const action = KEYS[event.key.toLowerCase()];
   if (!action) return;
   event.preventDefault();
   action();
-});
+}
 
+addEventListener("keydown", onKey);
+new SettingsPanel($("settings"));
+followPreferences(drawPreferences);
 setInterval(tick, 1000);
 redraw();

@@ -48,6 +48,18 @@ def test_a_page_that_nobody_looks_at_or_listens_to_is_nobody() -> None:
     assert audience.is_missing
 
 
+def test_who_follows_hears_of_each_who_comes_or_leaves_and_of_nothing_else() -> None:
+    audience, told = Audiences(ManualClock(), are_required=True).of("one"), []
+    with audience.follow(lambda: told.append(audience.size)), audience.join(), audience.join() as page:
+        page.attend(is_there=True)
+        page.attend(is_there=False)
+        page.attend(is_there=False)
+        page.attend(is_there=True)
+    with audience.join():
+        assert audience.size == 1
+    assert told == [1, 2, 1, 2, 1, 0]
+
+
 def test_sessions_have_an_audience_each_which_is_forgotten_with_them() -> None:
     audiences = Audiences(ManualClock(), are_required=True)
     one = audiences.of("one")

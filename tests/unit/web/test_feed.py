@@ -27,13 +27,16 @@ async def connect(
     )
 
 
-async def hear(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-    async with asyncio.timeout(PATIENCE):
-        message = await socket.receive()
-    assert message.type is aiohttp.WSMsgType.TEXT, message
-    heard = json.loads(message.data)
-    assert isinstance(heard, dict)
-    return heard
+async def hear(socket: aiohttp.ClientWebSocketResponse, *kinds: str) -> dict[str, Any]:
+    """The next message; of `kinds`, or what is of the session itself."""
+    while True:
+        async with asyncio.timeout(PATIENCE):
+            message = await socket.receive()
+        assert message.type is aiohttp.WSMsgType.TEXT, message
+        heard = json.loads(message.data)
+        assert isinstance(heard, dict)
+        if heard["type"] in kinds if kinds else heard["type"] not in ("viewers", "transcript"):
+            return heard
 
 
 async def end_of(socket: aiohttp.ClientWebSocketResponse) -> int | None:
@@ -55,6 +58,7 @@ async def test_a_viewer_gets_the_whole_session_first_and_nothing_that_is_not_the
             "phase": "live",
             "mode": "repeat",
             "avatar": "Town crier",
+            "language": None,
             "picture": "https://media.example/a.jpg",
             "started_by": "The host",
             "queue": 2,
