@@ -7,10 +7,11 @@ const STALL_TIMEOUT = 6_000; // ms the video may stand still before the stream i
 const START_TIMEOUT = 15_000; // ms the first frame may take
 const RETRY_DELAYS = [300, 600, 1200, 2500, 4000]; // ms between attempts; the last one repeats
 const MAX_LATENCY = 12; // seconds behind the live edge; beyond that the player jumps
+const BEHIND = 2; // target durations behind the live edge, where the playlist does not say how far (HOLD-BACK)
 const CONFIG = {
   enableWorker: false, // the policy of the page allows none, and fMP4 needs no transmuxing worth one
   lowLatencyMode: true,
-  liveSyncDurationCount: 2,
+  liveSyncOnStallIncrease: 0.3, // seconds further behind after each stall
   liveDurationInfinity: true,
   maxLiveSyncPlaybackRate: 1.08,
   maxBufferLength: 20,
@@ -86,6 +87,8 @@ export class Player {
       return;
     }
     if (url !== this.url || this.hls) return; // another stream was asked for meanwhile
+    // As a default and not in CONFIG, where it would count for more than what the playlist says.
+    Hls.DefaultConfig.liveSyncDurationCount = BEHIND;
     const hls = new Hls(CONFIG);
     this.hls = hls;
     hls.on(Hls.Events.ERROR, (_, error) => this.onError(error, Hls));
