@@ -15,6 +15,7 @@ import structlog
 
 from adapters.avatars.rooms.transport import VIEWER
 from adapters.media.relay import RelayFactory
+from adapters.media.room.encoder_process import try_encoder
 from adapters.media.room.factory import RoomPictures
 from adapters.web import SignedWatchLinks, WebServer
 from bot.core.bind_errors import explain_bind_error, is_loopback
@@ -36,7 +37,7 @@ from bot.streams.entered_rooms import EntersRooms
 from bot.streams.page_bridge import seats_of
 from bot.supervision import Supervised
 from bot.telemetry import metrics
-from bot.watching import address_of_provider, plan_watching
+from bot.watching import EXTRA, address_of_provider, plan_watching
 from bot.wiring import build_core, options_from
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ platforms may take 2 s, and the rest needs some."""
 
 SHOWN_BACKLOG = 100_000
 """Events that wait for the chat platforms at the most; a platform that is behind must not lose a notice."""
+
+ENCODER_DOES_NOT_START = (
+    "The bot encodes the avatar's room for those who watch, and the encoder does not start ({why}). Install "
+    f"{EXTRA} again, or set AVATAR_WATCH=seat for one page at a time."
+)
 
 LINK_OUTLIVES_SESSION = 3600.0
 """Seconds that a watch link still shows why its session ended."""
@@ -194,6 +200,8 @@ class Application:
         relay = RelayFactory(address_of_provider(settings), self._clock)
         factories: list[PictureSourceFactory] = [await self._stack.enter_async_context(relay)]
         if self._plan.is_encoded and isinstance(provider, EntersRooms):
+            if (why := await try_encoder()) is not None:
+                raise SettingsError(ENCODER_DOES_NOT_START.format(why=why))
             rooms = RoomPictures(self._clock, VIEWER)
             provider.entered.follower = rooms
             factories.append(rooms)

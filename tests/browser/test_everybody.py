@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
+from livekit import api
 from pydantic import SecretStr
 
+from adapters.avatars.rooms.transport import VIEWER
 from adapters.simulator import SimulatorOptions
 from bot.app import Application
 from bot.core.clock import SystemClock
@@ -24,7 +26,7 @@ from bot.streams.pictures import UNWATCHED_TIMEOUT
 from tests.browser.conftest import Visitor
 from tests.browser.test_relay import CHANNEL, HOST, LOUDNESS_OF_STREAM, REVOKED_WITHIN, STORY, note, revoke
 from tests.browser.visit import PATIENCE
-from tests.harness.livekit import LiveKitServer, livekit_program, livekit_server
+from tests.harness.livekit import KEY, SECRET, LiveKitServer, livekit_program, livekit_server
 
 __all__ = ["livekit_program", "livekit_server"]
 
@@ -196,3 +198,29 @@ async def until(is_true: Callable[[], bool], patience: float = 2 * PATIENCE) -> 
     async with asyncio.timeout(patience):
         while not is_true():  # noqa: ASYNC110 - others decide when
             await asyncio.sleep(0.02)
+
+
+async def test_a_page_plays_on_while_the_bot_is_thrown_out_of_the_room_and_comes_back(
+    bot: Application, visit: Visitor, livekit_server: LiveKitServer
+) -> None:
+    """Whoever removes the bot takes its connection, not the picture: it stands still, it is silent, and it goes on."""
+    running, link = await begun(bot)
+    page = await visit(link)
+    await bot.bot.relay.receive(Message(CHANNEL, HOST, STORY))
+    await page.until_playing()
+    await page.ask("window.source = video.src")
+    picture, stream = running.view().picture, running.stream.current
+    assert stream is not None
+    assert stream.upstream_id is not None
+    entered = bot.bot.sessions.services.provider.entered  # type: ignore[attr-defined]
+    place = entered.follower._places[stream.upstream_id]
+    room = place.room
+    async with api.LiveKitAPI(livekit_server.url, KEY, SECRET) as server:
+        who = api.RoomParticipantIdentity(room=stream.upstream_id, identity=VIEWER)
+        await server.room.remove_participant(who)
+    await until(lambda: place.room not in (room, None))
+    frames = await page.ask("video.getVideoPlaybackQuality().totalVideoFrames")
+    await page.until(f"video.getVideoPlaybackQuality().totalVideoFrames > {frames} + 75", 2 * PATIENCE)
+    assert running.view().picture == picture
+    assert await page.ask("window.source === video.src")
+    assert len(encoders()) == 1

@@ -3,6 +3,7 @@
 
 const HLS = "./vendor/hls-1.7.4.min.mjs";
 const NATIVE = "application/vnd.apple.mpegurl";
+const FAILING = 4; // attempts in a row after which it is said that there is no picture
 const STALL_TIMEOUT = 6_000; // ms the video may stand still before the stream is loaded again
 const START_TIMEOUT = 15_000; // ms the first frame may take
 const RETRY_DELAYS = [300, 600, 1200, 2500, 4000]; // ms between attempts; the last one repeats
@@ -38,6 +39,11 @@ export class Player {
     video.addEventListener("error", () => !this.url || this.hls || this.retry());
     document.addEventListener("visibilitychange", () => this.onVisible());
     setInterval(() => this.check(), 1000);
+  }
+
+  // Whether the picture does not come although it was tried again and again.
+  get isFailing() {
+    return this.attempts >= FAILING;
   }
 
   // Play `url`, or nothing.
@@ -114,6 +120,7 @@ export class Player {
     if (!url) return;
     const delay = RETRY_DELAYS[Math.min(this.attempts, RETRY_DELAYS.length - 1)];
     this.attempts += 1;
+    if (this.attempts === FAILING) this.changed();
     this.timer = setTimeout(() => this.load(), delay);
   }
 
@@ -127,8 +134,10 @@ export class Player {
   }
 
   onProgress() {
+    const wasFailing = this.isFailing;
     this.lastProgress = performance.now();
     this.attempts = 0;
+    if (wasFailing) this.changed();
   }
 
   // Browsers pause a muted video that nobody sees.
