@@ -68,6 +68,8 @@ CAPABILITIES = Capabilities(
     price_per_minute=None,
     billing_step=1.0,
     billing_minimum=30.0,
+    # The first 30 s are paid for in any case; what is longer than that costs (`make bench-cost`).
+    linger=20.0,
     qualities=("low", "medium", "high"),
     speeds=(0.5, 1.5),
     takes_language=True,

@@ -73,6 +73,8 @@ CAPABILITIES = Capabilities(
     price_per_minute=Decimal("0.24"),
     # The first minute is held back at the start; each further one is charged as it begins.
     billing_step=60.0,
+    # A minute is paid for in any case, and used to its end; much longer, and another one is (`make bench-cost`).
+    linger=30.0,
     qualities=("low", "medium", "high", "very_high"),
     speeds=(0.8, 1.2),
     takes_language=True,
