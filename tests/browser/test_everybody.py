@@ -14,6 +14,7 @@ from livekit import api
 from pydantic import SecretStr
 
 from adapters.avatars.rooms.transport import VIEWER
+from adapters.media.room import encoder_process
 from adapters.simulator import SimulatorOptions
 from bot.app import Application
 from bot.core.clock import SystemClock
@@ -224,3 +225,19 @@ async def test_a_page_plays_on_while_the_bot_is_thrown_out_of_the_room_and_comes
     assert running.view().picture == picture
     assert await page.ask("window.source === video.src")
     assert len(encoders()) == 1
+
+
+async def test_an_encoder_that_does_not_start_is_told_on_the_page_and_the_picture_comes_when_it_does(
+    bot: Application, visit: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, link = await begun(bot)
+    worker = encoder_process.WORKER
+    monkeypatch.setattr(encoder_process, "WORKER", "adapters.media.room.nothing_of_this_name")
+    page = await visit(link)
+    page.expect("503")
+    await bot.bot.relay.receive(Message(CHANNEL, HOST, STORY))
+    await page.until("document.body.dataset.state === 'unreachable'", 4 * PATIENCE)
+    assert "The bot cannot show it right now. We keep trying; its log says why." in await page.text()
+    monkeypatch.setattr(encoder_process, "WORKER", worker)
+    await page.until("video.currentTime > 0.2 && document.getElementById('overlay').hidden", 4 * PATIENCE)
+    await page.until_state("live")
