@@ -105,7 +105,12 @@ class Application:
         options = options_from(settings, provider.capabilities, has_watch_page=has_watch_page)
         # The simulator's rooms are watched as HLS, unless it has a LiveKit server.
         is_stand_in = self.simulator is not None and not self._simulator_has_rooms
-        self._plan = plan_watching(settings, shows_hls=provider.capabilities.many_viewers, is_stand_in=is_stand_in)
+        self._plan = plan_watching(
+            settings,
+            shows_hls=provider.capabilities.many_viewers,
+            enters_rooms=isinstance(provider, EntersRooms),
+            is_stand_in=is_stand_in,
+        )
         pictures = await self._enter_pictures(settings, provider)
         self._links = SignedWatchLinks(
             web_secret(settings),

@@ -61,15 +61,24 @@ def way_of_rooms(settings: Settings) -> RoomWay:
     return RoomWay.ENCODED if can_encode() or carrier is RoomTransportChoice.BOT else RoomWay.SEAT
 
 
-def plan_watching(settings: Settings, *, shows_hls: bool, is_stand_in: bool = False) -> WatchPlan:
-    """What `AVATAR_WATCH` and `AVATAR_CARRIER` come to. `shows_hls`: the provider's streams have an HLS address, which
-    any number can play. `is_stand_in`: a simulator without a LiveKit server, which shows everything as HLS.
+def plan_watching(
+    settings: Settings, *, shows_hls: bool, enters_rooms: bool = True, is_stand_in: bool = False
+) -> WatchPlan:
+    """What `AVATAR_WATCH` and `AVATAR_CARRIER` come to.
+
+    `shows_hls`: the provider's streams have an HLS address, which any number can play. `enters_rooms`: the bot can be
+    in its rooms (`bot.streams.entered_rooms`). `is_stand_in`: a simulator without a LiveKit server, which shows
+    everything as HLS.
 
     Raises `SettingsError` if they ask for what cannot be.
     """
     choice, provider = settings.avatar.watch, settings.avatar.provider
     if not shows_hls and not is_stand_in:
-        return _plan_rooms(settings)
+        if enters_rooms:
+            return _plan_rooms(settings)
+        if choice in (WatchChoice.HLS, WatchChoice.DIRECT):
+            raise SettingsError(f"AVATAR_WATCH is {choice.value}, and {provider} shows no HLS: it must be auto.")
+        return WatchPlan(True, f"as {provider} shows it, which neither shows HLS nor lets the bot into its rooms")
     if choice is WatchChoice.DIRECT:
         return WatchPlan(False, f"every page fetches {provider}'s HLS from there (AVATAR_WATCH=direct)")
     if choice in (WatchChoice.LIVEKIT, WatchChoice.SEAT) and not is_stand_in:

@@ -60,6 +60,14 @@ def test_a_simulator_without_a_livekit_server_shows_hls_whatever_is_set(choice: 
     assert found.told.endswith("(the simulator has no LiveKit server)")
 
 
+def test_a_provider_that_lets_the_bot_into_no_room_is_shown_as_it_is() -> None:
+    settings = Settings(avatar=AvatarSettings(provider="somebody-else"))
+    assert plan_watching(settings, shows_hls=False, enters_rooms=False).told.startswith("as somebody-else shows it")
+    asked = Settings(avatar=AvatarSettings(provider="somebody-else", watch=WatchChoice.HLS))
+    with pytest.raises(SettingsError, match="AVATAR_WATCH is hls, and somebody-else shows no HLS"):
+        plan_watching(asked, shows_hls=False, enters_rooms=False)
+
+
 ROOMS = [
     # AVATAR_WATCH, AVATAR_CARRIER, LIVEKIT_URL, the extra; how people watch, and why
     ("auto", "auto", None, True, "encodes", "LIVEKIT_URL is not set, and avatar-relay[livekit] is installed"),
