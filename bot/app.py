@@ -123,6 +123,8 @@ class Application:
         )
         self._echo_provider()
         self._echo(f"Picture: {self._plan.told}.")
+        if options.policy.needs_viewer:
+            self._echo("Speech: only while somebody watches, and no stream is open before (SESSION_NEEDS_VIEWER).")
         self.bot = Bot(
             self._core.commands, self._core.relay, self._core.sessions, self._clock, settings, self.ask_to_stop
         )

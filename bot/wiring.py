@@ -131,7 +131,7 @@ def options_from(settings: Settings, capabilities: Capabilities, *, has_watch_pa
         idle_warning=session.idle_warning,
         idle_ceiling=max(session.idle_ceiling, session.idle_timeout),
         unwatched_timeout=session.unwatched_timeout,
-        needs_viewer=_needs_viewer(session.needs_viewer, has_watch_page=has_watch_page),
+        needs_viewer=needs_viewer(session.needs_viewer, has_watch_page=has_watch_page),
         stream_linger=capabilities.linger if settings.stream.linger is None else settings.stream.linger,
         max_duration=session.max_duration,
         queue_limit=settings.queue_limit,
@@ -157,7 +157,8 @@ def options_from(settings: Settings, capabilities: Capabilities, *, has_watch_pa
     )
 
 
-def _needs_viewer(choice: NeedsViewer, *, has_watch_page: bool) -> bool:
+def needs_viewer(choice: NeedsViewer, *, has_watch_page: bool) -> bool:
+    """Whether nothing is said while nobody watches. Raises `SettingsError` where nobody could ever be seen watching."""
     if choice is NeedsViewer.ALWAYS and not has_watch_page:
         raise SettingsError(
             "SESSION_NEEDS_VIEWER is always, but WEB_PUBLIC_URL is not set: watch links lead to the avatar service, so "

@@ -8,10 +8,10 @@ are printed (`-s`). In an ordinary run every so many-th is walked, another set f
 import contextlib
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ import pytest
 from bot.core.models import UtteranceState
 from tests import options
 from tests.harness.forkserver import ForkServer, KillableProcess
+from tests.harness.page_thread import PageThread
 from tests.harness.programs import KEY, Service, wait_until
+from tests.harness.watchers import SETTINGS
 
 pytestmark = pytest.mark.slow
 
@@ -131,12 +133,15 @@ def place(request: pytest.FixtureRequest, fork_server: ForkServer, tmp_path: Pat
 class Story:
     """What a bot lives through; `tell` returns False if it died before the end. `prepare` is what was before.
 
-    some: of so many steps one is walked in an ordinary run.
+    some: of so many steps one is walked in an ordinary run. settings: of its bots. is_watched: somebody watches the
+    next bot, which says nothing to nobody.
     """
 
     tell: Callable[[KillableProcess, Place], bool]
     prepare: Callable[[Place], None] = lambda _: None
     some: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
+    is_watched: bool = False
 
     @property
     def walked(self) -> int:
@@ -158,6 +163,23 @@ def tell_the_story(bot: KillableProcess, _: Place) -> bool:
     )
 
 
+def sleep_and_wake(bot: KillableProcess, place: Place) -> bool:
+    """An avatar that says nothing to nobody, falls asleep between two messages, and is woken; then everybody leaves,
+    and comes back."""
+    heard = converse(
+        bot, ("/avatar start", "The avatar is here.", 1), (LONG, "as soon as somebody opens", 1), ends=False
+    )
+    with PageThread(lambda: bot.output):
+        heard = heard and bot.hears(f"said: {LONG}")
+        wait_until(lambda: place.service.open_streams == 0 or not bot.is_there())
+        heard = heard and converse(bot, (AHEAD, f"said: {AHEAD}", 1), ends=False)
+    wait_until(lambda: place.service.open_streams == 0 or not bot.is_there())
+    heard = heard and converse(bot, (HELD, "as soon as somebody opens", 2), ends=False)
+    with PageThread(lambda: bot.output):
+        heard = heard and bot.hears(f"said: {HELD}")
+    return converse(bot, ("/avatar stop", "has left after", 1)) and heard
+
+
 def recover(bot: KillableProcess, _: Place) -> bool:
     """Go on with what an earlier bot left."""
     return converse(bot, ("/avatar skip", f"said: {HELD}", 1), ("/avatar stop", "has left after", 1))
@@ -171,14 +193,16 @@ def sweep(bot: KillableProcess, place: Place) -> bool:
     return bot.hears("Everything is closed.")
 
 
-def converse(bot: KillableProcess, *turns: tuple[str, str, int]) -> bool:
-    """Write each line and wait for its answer, the so many-th with these words. False if the bot died meanwhile."""
+def converse(bot: KillableProcess, *turns: tuple[str, str, int], ends: bool = True) -> bool:
+    """Write each line and wait for its answer, the so many-th with these words. False if the bot died meanwhile.
+    `ends`: nothing more is written."""
     heard = bot.hears("Web: ")
     for line, answer, times in turns:
         if heard:
             bot.tell(line)
         heard = heard and bot.hears(answer, times)
-    bot.close_input()
+    if ends:
+        bot.close_input()
     return heard
 
 
@@ -245,7 +269,7 @@ def check_the_books(place: Place, taken: int) -> None:
 def accepted(*bots: KillableProcess) -> int:
     """How many messages the bots have said that they took."""
     return sum(
-        line.startswith(("Got it.", "Queued, with", "The avatar is saying it"))
+        line.startswith(("Got it.", "Queued, with", "The avatar is saying it", "The avatar is waking up to say it"))
         for bot in bots
         for line in bot.output.splitlines()
     )
@@ -255,11 +279,12 @@ def meet_death(place: Place, story: Story, last: str) -> bool:
     """Tell the story with a bot that dies at the step `last`, and see what the next one makes of it. False if the
     step did not come this time."""
     story.prepare(place)
-    with place.bot(last) as bot:
+    with place.bot(last, **story.settings) as bot:
         story.tell(bot, place)
         died = bot.end() == -signal.SIGKILL
-    with place.bot() as heir:
-        all_is_well_again(heir)
+    with place.bot(**story.settings) as heir:
+        with PageThread(lambda: heir.output) if story.is_watched else nullcontext():
+            all_is_well_again(heir)
         wait_until(lambda: place.service.open_streams == 0)
         heir.close_input()
         assert heir.end() == 0
@@ -281,7 +306,7 @@ def walk(fork_server: ForkServer, folder: Path, provider: str, story: Story) -> 
 
     with somewhere("whole") as place:
         story.prepare(place)
-        with place.bot() as bot:
+        with place.bot(**story.settings) as bot:
             assert story.tell(bot, place)
             assert bot.end() == 0
             steps = bot.steps
@@ -310,6 +335,16 @@ def test_after_a_kill_at_any_step_nothing_leaks_nothing_is_lost_and_nothing_is_s
     fork_server: ForkServer, tmp_path: Path, provider: str
 ) -> None:
     walk(fork_server, tmp_path, provider, Story(tell_the_story, some=24))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800 if EVERY_STEP else 300)
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_kill_while_it_is_asleep_unwatched_or_woken_loses_nothing_and_says_nothing_twice(
+    fork_server: ForkServer, tmp_path: Path, provider: str
+) -> None:
+    settings = {**SETTINGS, "STREAM_LINGER": "0", "SESSION_IDLE_TIMEOUT": "300"}
+    walk(fork_server, tmp_path, provider, Story(sleep_and_wake, some=30, settings=settings, is_watched=True))
 
 
 @pytest.mark.timeout(1200 if EVERY_STEP else 120)

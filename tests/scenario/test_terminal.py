@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.harness.page_thread import handshake
 from tests.harness.programs import PATIENCE, Service
 
 CTRL_C, CTRL_D, TAB, ENTER, UP = "\x03", "\x04", "\t", "\r", "\x1b[A"
@@ -167,16 +168,7 @@ def page_of(terminal: Terminal) -> Iterator[None]:
     """Somebody opens the link that stands in the terminal, as far as the bot can tell."""
     link = urlsplit(terminal.screen.rpartition("Watch: ")[2].split()[0])
     with socket.create_connection((link.hostname, link.port)) as connection:
-        request = [
-            f"GET {link.path}/live HTTP/1.1",
-            f"Host: {link.netloc}",
-            f"Origin: {link.scheme}://{link.netloc}",
-            "Connection: Upgrade",
-            "Upgrade: websocket",
-            "Sec-WebSocket-Version: 13",
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        ]
-        connection.sendall("\r\n".join([*request, "", ""]).encode())
+        connection.sendall(handshake(link.path, link.netloc, f"{link.scheme}://{link.netloc}"))
         assert connection.recv(1024).startswith(b"HTTP/1.1 101")
         yield
 

@@ -9,7 +9,9 @@ from aiohttp import web
 
 from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped, warned
 from bot.cli.doctor.http import client_for
-from bot.settings import Settings
+from bot.core.errors import SettingsError
+from bot.settings import SIMULATOR, Settings
+from bot.wiring import needs_viewer
 
 SUBJECT = "public address"
 WITHOUT = "WEB_PUBLIC_URL is not set, so others cannot open the watch page"
@@ -22,7 +24,12 @@ async def examine_public_address(examination: CheckContext) -> AsyncIterator[Che
     """Look whether others reach the watch page."""
     settings = examination.settings
     if settings.web.public_url is None:
-        yield warned(SUBJECT, WITHOUT, HOW_TO_SET)
+        try:
+            needs_viewer(settings.session.needs_viewer, has_watch_page=settings.avatar.provider == SIMULATOR)
+        except SettingsError as error:
+            yield failed(SUBJECT, str(error), HOW_TO_SET)
+        else:
+            yield warned(SUBJECT, WITHOUT, HOW_TO_SET)
     elif await is_bot_running(settings):
         yield await _leads_to(settings.web.public_url, OF_A_BOT)
     elif settings.web.port == 0:

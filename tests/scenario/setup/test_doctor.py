@@ -254,3 +254,13 @@ async def test_how_people_watch_is_told_with_the_reason(
     assert picture["outcome"] == outcome
     assert words in picture["found"]
     assert bool(picture["fix"]) == (outcome == "failure")
+
+
+async def test_a_viewer_who_could_never_be_seen_is_a_failure_before_the_bot_runs(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, SESSION_NEEDS_VIEWER="always"))
+    check = found(ran)["public address"]
+    assert check["outcome"] == "failure"
+    assert check["found"].startswith("SESSION_NEEDS_VIEWER is always, but WEB_PUBLIC_URL is not set")
+    assert ran.code == 1
