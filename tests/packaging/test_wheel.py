@@ -154,6 +154,22 @@ def test_demo_needs_no_extra(bare: Path, tmp_path: Path) -> None:
     assert done.stdout.rstrip().endswith("Everything is closed.")
 
 
+def test_without_the_extra_rooms_are_watched_from_the_seat_and_it_says_what_is_missing(
+    bare: Path, tmp_path: Path
+) -> None:
+    account = {
+        "AVATAR_PROVIDER": "liveavatar", "LIVEAVATAR_API_KEY": "never-used", "LIVEAVATAR_API_URL": "http://127.0.0.1:9",
+        "WEB_PORT": "0",
+    }  # fmt: skip
+    done = relay(bare, tmp_path, "run", "--console", **account)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "one page at a time" in done.stdout
+    assert "install avatar-relay[livekit], and the bot serves the picture to everybody" in done.stdout
+    refused = relay(bare, tmp_path, "run", "--console", AVATAR_WATCH="hls", **account)
+    assert refused.returncode == 2
+    assert "install avatar-relay[livekit], or set AVATAR_WATCH=seat" in refused.stderr
+
+
 def test_database_is_made_from_the_migrations_of_the_wheel(clean: Path, tmp_path: Path) -> None:
     done = relay(clean, tmp_path, "db", "upgrade", DATABASE_URL="sqlite:///new.sqlite3")
     assert done.returncode == 0, done.stderr

@@ -4,24 +4,23 @@ import asyncio
 import itertools
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+import structlog
 
 from adapters.media.room.sink import MediaSink
 from adapters.media.room.source import RoomPicture
 from bot.core.errors import PictureUnavailable
 from bot.core.models import Playback
 from bot.core.ports import Clock
+from bot.watching import can_encode
 
 if TYPE_CHECKING:
     from livekit import rtc
 
+log = structlog.get_logger(__name__)
+
 MISSING = "The bot cannot encode rooms: install avatar-relay[livekit]"
-
-
-def can_encode() -> bool:
-    """Whether the packages are there. Does not import them: PyAV is for the encoder's process alone."""
-    return find_spec("av") is not None and find_spec("livekit") is not None
 
 
 @dataclass(slots=True)
@@ -45,6 +44,7 @@ class RoomPictures:
         self._clock = clock
         self._ignored = ignored
         self._places: dict[str, _Place] = {}
+        self._has_told = False
 
     def enter(self, upstream_id: str, room: "rtc.Room") -> None:
         """The bot has entered the room of a stream; sources that are open go over to it."""
@@ -68,6 +68,10 @@ class RoomPictures:
         if place is None or place.room is None:
             raise PictureUnavailable(f"the bot is not in the room of {upstream_id}")
         if not can_encode():
+            if not self._has_told:
+                # It was there at the start, or there would be no such factory; told once, as pages ask all the time.
+                self._has_told = True
+                log.error("a room cannot be encoded", stream=upstream_id, do=MISSING)
             raise PictureUnavailable(MISSING)
         source = RoomPicture(upstream_id, partial(self._follow, upstream_id, place), self._clock)
         source.start()

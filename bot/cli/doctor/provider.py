@@ -10,6 +10,7 @@ from bot.core.ports import AvatarProvider
 from bot.plugins import make_provider
 from bot.sentences import dollars, network, network_fix
 from bot.settings import SIMULATOR, Settings, options_set
+from bot.streams.entered_rooms import EntersRooms
 from bot.watching import plan_watching
 
 
@@ -26,7 +27,11 @@ async def examine_provider(examination: CheckContext) -> AsyncIterator[Check]:
     except SettingsError as error:
         yield failed("avatar service", f"{name}: {error}", "Set it in .env, or choose another AVATAR_PROVIDER.")
         return
-    yield _picture(settings, shows_hls=provider.capabilities.many_viewers)
+    yield _picture(
+        settings,
+        shows_hls=provider.capabilities.many_viewers,
+        enters_rooms=isinstance(provider, EntersRooms),
+    )
     async with provider:
         yield (account := await _account(provider))
         if account.fix:
@@ -37,12 +42,13 @@ async def examine_provider(examination: CheckContext) -> AsyncIterator[Check]:
     yield _options(settings)
 
 
-def _picture(settings: Settings, *, shows_hls: bool) -> Check:
+def _picture(settings: Settings, *, shows_hls: bool, enters_rooms: bool = False) -> Check:
     """Who brings the picture to the watch page."""
     try:
-        return passed("picture", plan_watching(settings, shows_hls=shows_hls).told)
+        return passed("picture", plan_watching(settings, shows_hls=shows_hls, enters_rooms=enters_rooms).told)
     except SettingsError as error:
-        return failed("picture", str(error), "Set AVATAR_WATCH=auto, or choose another AVATAR_PROVIDER.")
+        fix = "Do that, or remove AVATAR_WATCH and AVATAR_CARRIER, so that it is chosen for you."
+        return failed("picture", str(error), fix)
 
 
 async def _account(provider: AvatarProvider) -> Check:

@@ -28,6 +28,7 @@ from bot.settings import (
     LogLevel,
     SessionSettings,
     Settings,
+    StreamSettings,
     WebSettings,
 )
 from bot.telemetry.logs import configure
@@ -62,6 +63,7 @@ async def run(where: Path, provider: str, address: str, number: int) -> None:
         liveavatar=LiveAvatarSettings(**service),
         web=WebSettings(port=0),
         session=SessionSettings(idle_timeout=3600.0),
+        stream=StreamSettings(linger=3600.0),
         user_rate=0,
     )
     told: list[str] = []

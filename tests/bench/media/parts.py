@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.bench.encode import measure_encode
 from tests.bench.figures import Figure
 from tests.bench.media.relay import measure_relay
+from tests.bench.media.room import measure_room
 from tests.bench.media.scale import Scale
 
 
@@ -18,4 +20,6 @@ class Part:
 
 PARTS = {
     "relay": Part("a provider's HLS, handed on", measure_relay),
+    "room": Part("a room, encoded, and served to many", measure_room),
+    "encode": Part("a room, encoded", lambda scale: measure_encode(scale.seconds, scale.settle)),
 }

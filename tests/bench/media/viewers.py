@@ -1,7 +1,8 @@
 """`python -m tests.bench.media.viewers ADDRESS NUMBER`: so many people who watch, as far as a server notices.
 
 The address is a watch link, or a playlist of the provider's own. Each viewer has the page's WebSocket, if there is a
-page, asks for the playlist once in the target duration, and for each segment once. It writes a line when all have had
+page, asks for the playlist once in the target duration, and for each segment once; of a low-latency playlist for each
+part, as soon as there is one. It writes a line when all have had
 their first segment; each line of its input is answered with how many segments came since the last, and how many
 megabytes.
 """
@@ -18,6 +19,10 @@ import aiohttp
 
 TARGET_DURATION = 1.0
 """Seconds; what the simulator's playlist says."""
+
+
+HINT = re.compile(r"(?<=URI=\")[0-9a-f]+-([0-9]+)\.([0-9]+)\.mp4(?=\"\n$)")
+"""The part that comes next, with its numbers, at the end of a low-latency playlist of ours."""
 
 
 @dataclass
@@ -47,24 +52,37 @@ class Viewer:
                 socket = await stack.enter_async_context(self._client.ws_connect(f"{self._link}/live"))
                 session = json.loads((await socket.receive()).data)
                 playlist = f"{self._link.rpartition('/')[0]}/{session['hls_url']}"
+            position = ""
             while True:
-                await self._look(playlist)
-                await asyncio.sleep(TARGET_DURATION)
+                hint = await self._look(playlist, position)
+                if hint is None:
+                    await asyncio.sleep(TARGET_DURATION)
+                else:
+                    number, part = hint.group(1), hint.group(2)
+                    position = f"?_HLS_msn={number}&_HLS_part={part}"
 
-    async def _look(self, playlist: str) -> None:
-        async with self._client.get(playlist) as answer:
+    async def _look(self, playlist: str, position: str) -> "re.Match[str] | None":
+        """What a player fetches; where the playlist is a low-latency one, the part that it announces as well."""
+        async with self._client.get(playlist + position) as answer:
             answer.raise_for_status()
             text = await answer.text()
+        hint = HINT.search(text)
+        if hint is not None:
+            await self._fetch(playlist, hint.group(0))
+            return hint
         for name in re.findall(r"^[^#\n]+$", text, re.MULTILINE)[-3:]:
-            if name in self._had:
-                continue
-            self._had.add(name)
-            async with self._client.get(f"{playlist.rpartition('/')[0]}/{name}") as answer:
-                answer.raise_for_status()
-                body = await answer.read()
-                self._came.size += len(body)
-                self._came.segments += 1
-            self.began.set()
+            if name not in self._had:
+                self._had.add(name)
+                await self._fetch(playlist, name)
+        return None
+
+    async def _fetch(self, playlist: str, name: str) -> None:
+        async with self._client.get(f"{playlist.rpartition('/')[0]}/{name}") as answer:
+            answer.raise_for_status()
+            body = await answer.read()
+        self._came.size += len(body)
+        self._came.segments += 1
+        self.began.set()
 
 
 async def main(link: str, number: int) -> None:
