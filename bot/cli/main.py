@@ -19,7 +19,8 @@ from bot.cli.runtime import echo, fail, load_settings, read_settings, run_async,
 from bot.cli.setup import setup_app
 from bot.core.clock import SystemClock
 from bot.plugins import load_adapters
-from bot.settings import Settings
+from bot.settings import ENV_FILE, Settings
+from bot.settings.misspelt import misspelt
 
 app = typer.Typer(
     help="Brings a live, talking avatar into a chat channel: start it, write to it, watch it, stop it.\n\n"
@@ -127,6 +128,8 @@ def simulator(
 
 
 async def _serve(settings: Settings, *, console: bool) -> None:
+    for slip in misspelt(ENV_FILE):
+        echo(f"Settings: {slip}.")
     chats = load_adapters(settings, console=console, echo=echo)
     application = Application(settings, SystemClock(), echo)
     _stop_on_signals(application.ask_to_stop)
