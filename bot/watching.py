@@ -3,6 +3,7 @@ for `doctor`. Pure; what is decided is put together in `bot.app`.
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from bot.core.errors import SettingsError
 from bot.settings import Settings, WatchChoice
@@ -15,6 +16,11 @@ class WatchPlan:
 
     is_served: bool
     told: str
+
+
+def can_encode() -> bool:
+    """Whether rooms can be made HLS of. Does not import the packages: PyAV is for the encoder's process alone."""
+    return find_spec("av") is not None and find_spec("livekit") is not None
 
 
 def plan_watching(settings: Settings, *, shows_hls: bool) -> WatchPlan:

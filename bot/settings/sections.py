@@ -76,7 +76,9 @@ class AvatarSettings(Section):
     carrier: Annotated[RoomTransportChoice, AnyCase] = Field(
         default=RoomTransportChoice.AUTO, description="auto, page or bot"
     )
-    watch: Annotated[WatchChoice, AnyCase] = Field(default=WatchChoice.AUTO, description="auto, hls or direct")
+    watch: Annotated[WatchChoice, AnyCase] = Field(
+        default=WatchChoice.AUTO, description="auto, hls, livekit, seat or direct"
+    )
     knowledge: str = words("")
     greeting: str = words("Hello, I am here.")
 

@@ -154,11 +154,13 @@ class RoomTransportChoice(StrEnum):
 
 
 class WatchChoice(StrEnum):
-    """Who brings the picture to a watch page: the bot, as HLS from its own address; the provider's own address; or
-    whichever suits the other settings."""
+    """How people watch: HLS from the bot; a room on the operator's LiveKit server; the one seat in the provider's room;
+    the provider's own HLS; or whichever suits the other settings."""
 
     AUTO = "auto"
     HLS = "hls"
+    LIVEKIT = "livekit"
+    SEAT = "seat"
     DIRECT = "direct"
 
 

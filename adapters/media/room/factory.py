@@ -4,7 +4,6 @@ import asyncio
 import itertools
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from adapters.media.room.sink import MediaSink
@@ -12,16 +11,12 @@ from adapters.media.room.source import RoomPicture
 from bot.core.errors import PictureUnavailable
 from bot.core.models import Playback
 from bot.core.ports import Clock
+from bot.watching import can_encode
 
 if TYPE_CHECKING:
     from livekit import rtc
 
 MISSING = "The bot cannot encode rooms: install avatar-relay[livekit]"
-
-
-def can_encode() -> bool:
-    """Whether the packages are there. Does not import them: PyAV is for the encoder's process alone."""
-    return find_spec("av") is not None and find_spec("livekit") is not None
 
 
 @dataclass(slots=True)
