@@ -3,11 +3,12 @@ Encodes one black picture and a moment of silence, in a process of its own, as t
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from adapters.media.room.encoder_process import LAST_WORDS, encoder_environment
+from adapters.media.room.encoder_process import ENVIRONMENT, LAST_WORDS
 from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped, warned
 from bot.settings import WatchChoice
 from bot.watching import can_encode
@@ -42,7 +43,8 @@ async def trial(arguments: tuple[str, ...], limit: float = TRIAL_LIMIT) -> str |
     """What is wrong with the encoder, in its own last words; None if it works. `limit`: seconds it may take."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE, env=encoder_environment(),
+        stderr=asyncio.subprocess.PIPE,
+        env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
     )  # fmt: skip
     try:
         async with asyncio.timeout(limit):

@@ -31,11 +31,6 @@ ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PY
 Listen = Callable[[Head, bytes], None]
 
 
-def encoder_environment() -> dict[str, str]:
-    """What of the bot's environment such a process gets."""
-    return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-
-
 class EncoderDied(Exception):
     """It ended although it was not asked to, or hangs."""
 
@@ -67,7 +62,7 @@ class EncoderProcess:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", "adapters.media.room.worker", *self._arguments,
                 stdin=reading, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                env=encoder_environment(),
+                env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
             )  # fmt: skip
         except BaseException:
             os.close(writing)
