@@ -13,12 +13,15 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from adapters.avatars.rooms.transport import VIEWER
 from adapters.media.relay import RelayFactory
+from adapters.media.room.encoder_process import try_encoder
+from adapters.media.room.factory import RoomPictures
 from adapters.web import SignedWatchLinks, WebServer
 from bot.core.bind_errors import explain_bind_error, is_loopback
 from bot.core.errors import SettingsError, StoreError, StoreUnavailable
 from bot.core.pictures import PictureSourceFactory
-from bot.core.ports import ChatModel, Clock, Echo
+from bot.core.ports import AvatarProvider, ChatModel, Clock, Echo
 from bot.core.tasks import cancel_and_wait
 from bot.facade import Bot, ChatAdapter
 from bot.platforms import Platforms
@@ -30,10 +33,11 @@ from bot.store import migrate
 from bot.store.lock.instance import InstanceLock
 from bot.store.store import Store
 from bot.store.url import parse_url
+from bot.streams.entered_rooms import EntersRooms
 from bot.streams.page_bridge import seats_of
 from bot.supervision import Supervised
 from bot.telemetry import metrics
-from bot.watching import address_of_provider, plan_watching
+from bot.watching import EXTRA, address_of_provider, plan_watching
 from bot.wiring import build_core, options_from
 
 if TYPE_CHECKING:
@@ -48,6 +52,11 @@ platforms may take 2 s, and the rest needs some."""
 
 SHOWN_BACKLOG = 100_000
 """Events that wait for the chat platforms at the most; a platform that is behind must not lose a notice."""
+
+ENCODER_DOES_NOT_START = (
+    "The bot encodes the avatar's room for those who watch, and the encoder does not start ({why}). Install "
+    f"{EXTRA} again, or set AVATAR_WATCH=seat for one page at a time."
+)
 
 LINK_OUTLIVES_SESSION = 3600.0
 """Seconds that a watch link still shows why its session ended."""
@@ -96,8 +105,8 @@ class Application:
         options = options_from(settings, provider.capabilities, has_watch_page=has_watch_page)
         # The simulator's rooms are watched as HLS, unless it has a LiveKit server.
         is_stand_in = self.simulator is not None and not self._simulator_has_rooms
-        self._plan = plan_watching(settings, shows_hls=provider.capabilities.many_viewers or is_stand_in)
-        pictures = await self._enter_pictures(settings)
+        self._plan = plan_watching(settings, shows_hls=provider.capabilities.many_viewers, is_stand_in=is_stand_in)
+        pictures = await self._enter_pictures(settings, provider)
         self._links = SignedWatchLinks(
             web_secret(settings),
             settings.web.public_url,
@@ -185,11 +194,18 @@ class Application:
     def _simulator_has_rooms(self) -> bool:
         return self._simulator_options is not None and self._simulator_options.livekit is not None
 
-    async def _enter_pictures(self, settings: Settings) -> list[PictureSourceFactory]:
+    async def _enter_pictures(self, settings: Settings, provider: AvatarProvider) -> list[PictureSourceFactory]:
         if not self._plan.is_served:
             return []
         relay = RelayFactory(address_of_provider(settings), self._clock)
-        return [await self._stack.enter_async_context(relay)]
+        factories: list[PictureSourceFactory] = [await self._stack.enter_async_context(relay)]
+        if self._plan.is_encoded and isinstance(provider, EntersRooms):
+            if (why := await try_encoder()) is not None:
+                raise SettingsError(ENCODER_DOES_NOT_START.format(why=why))
+            rooms = RoomPictures(self._clock, VIEWER)
+            provider.entered.follower = rooms
+            factories.append(rooms)
+        return factories
 
     def _echo_provider(self) -> None:
         provider = self._core.services.provider

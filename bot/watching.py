@@ -1,21 +1,46 @@
-"""How people watch, decided from the settings and what the provider can do, with the reason in words: for the start and
-for `doctor`. Pure; what is decided is put together in `bot.app`.
+"""How people watch, decided from the settings and what the provider can do, with the reason in words: for the start,
+for `doctor`, and for who enters rooms. Pure but for a look at which packages there are; what is decided is put together
+in `bot.app`.
 """
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from importlib.util import find_spec
 
 from bot.core.errors import SettingsError
-from bot.settings import Settings, WatchChoice
+from bot.settings import RoomTransportChoice, Settings, WatchChoice
+
+NO_SERVER = (
+    "AVATAR_WATCH is livekit, and LIVEKIT_URL is not set: set it and its key, or AVATAR_WATCH=hls, and the bot serves "
+    "the picture itself."
+)
+
+EXTRA = "avatar-relay[livekit]"
+"""What brings the packages to be in rooms and to encode them."""
+
+
+NO_EXTRA = f"LIVEKIT_URL is not set; install {EXTRA}, and the bot serves the picture to everybody"
+
+
+class RoomWay(Enum):
+    """How the picture of a LiveKit room, which has one place, comes to people."""
+
+    ENCODED = auto()
+    """The bot takes the place, and serves what it gets as HLS."""
+    BROADCAST = auto()
+    """The bot takes the place, and republishes on the operator's own LiveKit server."""
+    SEAT = auto()
+    """One watch page at a time takes the place."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchPlan:
-    """is_served: pages get the picture of a stream with an HLS address from the bot, not from the provider. told: what
-    that means and why, as the rest of a sentence."""
+    """is_served: pages get the picture of a stream with an HLS address from the bot, not from the provider. is_encoded:
+    the bot makes HLS of the rooms that it is in. told: what that means and why, as the rest of a sentence."""
 
     is_served: bool
     told: str
+    is_encoded: bool = False
 
 
 def can_encode() -> bool:
@@ -23,24 +48,76 @@ def can_encode() -> bool:
     return find_spec("av") is not None and find_spec("livekit") is not None
 
 
-def plan_watching(settings: Settings, *, shows_hls: bool) -> WatchPlan:
-    """What `AVATAR_WATCH` comes to. `shows_hls`: the provider's streams have an HLS address, which any number can play.
+def way_of_rooms(settings: Settings) -> RoomWay:
+    """What the settings come to for a provider with rooms. `plan_watching` says whether that is possible."""
+    choice, carrier = settings.avatar.watch, settings.avatar.carrier
+    named = {WatchChoice.HLS: RoomWay.ENCODED, WatchChoice.LIVEKIT: RoomWay.BROADCAST, WatchChoice.SEAT: RoomWay.SEAT}
+    if choice in named:
+        return named[choice]
+    if carrier is RoomTransportChoice.PAGE:
+        return RoomWay.SEAT
+    if settings.livekit.is_set:
+        return RoomWay.BROADCAST
+    return RoomWay.ENCODED if can_encode() or carrier is RoomTransportChoice.BOT else RoomWay.SEAT
 
-    Raises `SettingsError` if it asks for what the provider cannot do.
+
+def plan_watching(settings: Settings, *, shows_hls: bool, is_stand_in: bool = False) -> WatchPlan:
+    """What `AVATAR_WATCH` and `AVATAR_CARRIER` come to. `shows_hls`: the provider's streams have an HLS address, which
+    any number can play. `is_stand_in`: a simulator without a LiveKit server, which shows everything as HLS.
+
+    Raises `SettingsError` if they ask for what cannot be.
     """
     choice, provider = settings.avatar.watch, settings.avatar.provider
-    setting = f"AVATAR_WATCH={choice.value}"
-    is_served = choice is not WatchChoice.DIRECT
-    if shows_hls:
-        if is_served:
-            return WatchPlan(True, f"the bot hands on {provider}'s HLS, fetched once for everybody ({setting})")
-        return WatchPlan(False, f"every page fetches {provider}'s HLS from there ({setting})")
-    if choice is WatchChoice.HLS:
-        raise SettingsError(f"AVATAR_WATCH is hls, and {provider} shows no HLS: it must be auto or direct.")
-    if settings.livekit.is_set:
-        return WatchPlan(is_served, f"everybody watches in a room on {settings.livekit.url} (LIVEKIT_URL is set)")
+    if not shows_hls and not is_stand_in:
+        return _plan_rooms(settings)
+    if choice is WatchChoice.DIRECT:
+        return WatchPlan(False, f"every page fetches {provider}'s HLS from there (AVATAR_WATCH=direct)")
+    if choice in (WatchChoice.LIVEKIT, WatchChoice.SEAT) and not is_stand_in:
+        raise SettingsError(
+            f"AVATAR_WATCH is {choice.value}, and {provider} shows HLS and no room: it must be auto, hls or direct."
+        )
+    why = f"AVATAR_WATCH={choice.value}" if shows_hls else "the simulator has no LiveKit server"
+    return WatchPlan(True, f"the bot hands on {provider}'s HLS, fetched once for everybody ({why})")
+
+
+def _plan_rooms(settings: Settings) -> WatchPlan:
+    choice, carrier, provider = settings.avatar.watch, settings.avatar.carrier, settings.avatar.provider
+    if choice is WatchChoice.DIRECT:
+        raise SettingsError(
+            f"AVATAR_WATCH is direct, and {provider} shows no HLS: it must be auto, hls, livekit or seat."
+        )
+    way = way_of_rooms(settings)
+    wanted = RoomTransportChoice.PAGE if way is RoomWay.SEAT else RoomTransportChoice.BOT
+    if carrier not in (RoomTransportChoice.AUTO, wanted):
+        raise SettingsError(
+            f"AVATAR_WATCH is {choice.value}, for which AVATAR_CARRIER must be {wanted.value} or auto: it is "
+            f"{carrier.value}. Remove AVATAR_CARRIER."
+        )
+    if way is RoomWay.BROADCAST:
+        if not settings.livekit.is_set:
+            raise SettingsError(NO_SERVER)
+        return WatchPlan(True, f"everybody watches in a room on {settings.livekit.url} (LIVEKIT_URL is set)")
+    if way is RoomWay.ENCODED:
+        return _plan_encoding(settings)
+    why = f"AVATAR_WATCH={choice.value}"
+    if choice is WatchChoice.AUTO:
+        why = "AVATAR_CARRIER=page" if carrier is RoomTransportChoice.PAGE else NO_EXTRA
+    return WatchPlan(True, f"one page at a time, in {provider}'s own LiveKit room ({why})")
+
+
+def _plan_encoding(settings: Settings) -> WatchPlan:
+    choice, provider = settings.avatar.watch, settings.avatar.provider
+    asked = f"AVATAR_WATCH is {choice.value}" if choice is WatchChoice.HLS else "AVATAR_CARRIER is bot"
+    if not can_encode():
+        raise SettingsError(
+            f"{asked}, and the bot cannot encode {provider}'s rooms: install {EXTRA}, or set AVATAR_WATCH=seat for one "
+            "page at a time."
+        )
+    why = f"AVATAR_WATCH={choice.value}"
+    if choice is WatchChoice.AUTO:
+        why = f"LIVEKIT_URL is not set, and {EXTRA} is installed"
     return WatchPlan(
-        is_served, f"one page at a time, in {provider}'s own LiveKit room (it shows no HLS, and LIVEKIT_URL is not set)"
+        True, f"everybody watches HLS from the bot, which encodes {provider}'s room ({why})", is_encoded=True
     )
 
 

@@ -25,7 +25,8 @@ SEND_TIMEOUT = 60.0
 KEPT = "private, max-age=3600, immutable"
 """By the viewer's browser alone: what stands between must not go on serving a link that has ended."""
 
-_NUMBER = re.compile(r"[0-9]{1,9}")
+_NUMBER = re.compile(r"[0-9]{1,12}")
+"""Segments of a room are numbered from the seconds of the day they began on, which are ten digits."""
 
 _log = structlog.get_logger(__name__)
 

@@ -3,8 +3,11 @@
 Needs no account, reads no `.env`, and leaves nothing behind. Only puts settings together; the running is `bot.app`.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
 
 from bot.app import Application
 from bot.core.ports import Echo
@@ -17,6 +20,16 @@ if TYPE_CHECKING:
 
 PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
 """The APIs that the simulator speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKitServer:
+    """A LiveKit server for the simulator, and a key that makes rooms there."""
+
+    url: str
+    api_key: str
+    api_secret: SecretStr
+
 
 WELCOME = """\
 This is avatar-relay with a simulated avatar: nothing here costs money. Prices are shown as the real service has them.
@@ -32,6 +45,7 @@ def demo_settings(settings: Settings, folder: Path, provider: str = SIMULATED_CL
     chosen = {
         "database_url": f"sqlite:///{folder / 'demo.sqlite3'}",
         "avatar": settings.avatar.model_copy(update={"provider": provider, "id": "", "voice_id": ""}),
+        "livekit": settings.livekit.model_copy(update={"url": None, "api_key": None, "api_secret": None}),
         "web": _web(settings.web),
         "session": settings.session if at_terminal() else _for_nobody(settings.session),
     }
@@ -51,11 +65,13 @@ async def run_demo(application: Application, echo: Echo) -> None:
     echo("Everything is closed.")
 
 
-def simulated() -> "SimulatorOptions":
-    """How the demo's simulator behaves. Without a terminal nobody opens a page, so a simulated viewer does."""
+def simulated(livekit: LiveKitServer | None = None) -> "SimulatorOptions":
+    """How the demo's simulator behaves. Without a terminal nobody opens a page, so a simulated viewer does. `livekit`:
+    where it makes real rooms."""
     from bot.simulation import SimulatorOptions  # 4 MB, see there
 
-    return SimulatorOptions(auto_viewer=not at_terminal())
+    options = SimulatorOptions(auto_viewer=not at_terminal())
+    return options if livekit is None else options.with_livekit(livekit.url, livekit.api_key, livekit.api_secret)
 
 
 def _for_nobody(session: SessionSettings) -> SessionSettings:

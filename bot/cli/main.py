@@ -14,13 +14,19 @@ from pydantic import SecretStr
 from bot import terminal as output
 from bot.app import Application
 from bot.cli.admin import admin_app
-from bot.cli.demo import PROVIDERS, demo_settings, run_demo, simulated
+from bot.cli.demo import PROVIDERS, LiveKitServer, demo_settings, run_demo, simulated
 from bot.cli.runtime import echo, fail, load_settings, read_settings, run_async, set_up_log
 from bot.cli.setup import setup_app
 from bot.core.clock import SystemClock
 from bot.plugins import load_adapters
 from bot.settings import ENV_FILE, Settings
 from bot.settings.misspelt import misspelt
+
+LiveKitUrl = Annotated[
+    str, typer.Option("--livekit", help="Make real rooms on this LiveKit server, such as ws://127.0.0.1:7880.")
+]
+LiveKitKey = Annotated[str, typer.Option(help="A key of the LiveKit server.", envvar="SIMULATOR_LIVEKIT_KEY")]
+LiveKitSecret = Annotated[str, typer.Option(help="The secret of that key.", envvar="SIMULATOR_LIVEKIT_SECRET")]
 
 app = typer.Typer(
     help="Brings a live, talking avatar into a chat channel: start it, write to it, watch it, stop it.\n\n"
@@ -61,6 +67,9 @@ def demo(
     speed: Annotated[
         float, typer.Option(help="How many times faster than real time everything runs.", min=0.1, max=100.0)
     ] = 1.0,
+    livekit: LiveKitUrl = "",
+    livekit_key: LiveKitKey = "devkey",
+    livekit_secret: LiveKitSecret = "secret",  # noqa: S107 - see `simulator`
 ) -> None:
     """Try everything here and now: simulator, bot, watch page and a console. No account, no cost.
 
@@ -69,11 +78,12 @@ def demo(
     """
     if provider not in PROVIDERS:
         fail(f'PROVIDER is "{provider}": it must be one of {", ".join(PROVIDERS)}.')
+    server = _livekit_server(livekit, livekit_key, livekit_secret)
     settings = read_settings(None)
     with tempfile.TemporaryDirectory(prefix="avatar-relay-demo-") as folder:
         settings = demo_settings(settings, Path(folder), provider)
         set_up_log(settings)
-        run_async(_demo(settings, speed))
+        run_async(_demo(settings, speed, server))
 
 
 @app.command(short_help="Run the simulator of the avatar services alone.")
@@ -88,15 +98,9 @@ def simulator(
         bool, typer.Option("--auto-viewer", help="v1: a simulated viewer joins every room.")
     ] = False,
     sunset: Annotated[bool, typer.Option("--sunset", help="v1: answer 410, as the real one does now.")] = False,
-    livekit: Annotated[
-        str, typer.Option(help="Make real rooms on this LiveKit server, such as ws://127.0.0.1:7880.")
-    ] = "",
-    livekit_key: Annotated[
-        str, typer.Option(help="A key of the LiveKit server.", envvar="SIMULATOR_LIVEKIT_KEY")
-    ] = "devkey",
-    livekit_secret: Annotated[
-        str, typer.Option(help="The secret of that key.", envvar="SIMULATOR_LIVEKIT_SECRET")
-    ] = "secret",  # noqa: S107 - what `livekit-server --dev` has; everybody knows it
+    livekit: LiveKitUrl = "",
+    livekit_key: LiveKitKey = "devkey",
+    livekit_secret: LiveKitSecret = "secret",  # noqa: S107 - what `livekit-server --dev` has; everybody knows it
 ) -> None:
     """Run the simulator alone: it speaks HeyGen Streaming v1, HeyGen Avatar Realtime v3 and LiveAvatar.
 
@@ -114,10 +118,8 @@ def simulator(
         auto_viewer=auto_viewer,
         v1_sunset=sunset,
     )
-    if livekit:
-        if not livekit.startswith(("ws://", "wss://")):
-            fail(f'--livekit is "{livekit}": it must begin with ws:// or wss://.')
-        options = options.with_livekit(livekit, livekit_key, SecretStr(livekit_secret))
+    if (server := _livekit_server(livekit, livekit_key, livekit_secret)) is not None:
+        options = options.with_livekit(server.url, server.api_key, server.api_secret)
         echo(f"LiveKit: v1 and LiveAvatar make their rooms at {livekit}.")
     else:
         echo("LiveKit: no server (--livekit), so no real rooms: LiveAvatar uses a fake room.")
@@ -125,6 +127,14 @@ def simulator(
 
 
 # --- running ---------------------------------------------------------------------------------------------------------
+
+
+def _livekit_server(url: str, key: str, secret: str) -> LiveKitServer | None:
+    if not url:
+        return None
+    if not url.startswith(("ws://", "wss://")):
+        fail(f'--livekit is "{url}": it must begin with ws:// or wss://.')
+    return LiveKitServer(url, key, SecretStr(secret))
 
 
 async def _serve(settings: Settings, *, console: bool) -> None:
@@ -141,8 +151,8 @@ async def _serve(settings: Settings, *, console: bool) -> None:
     echo("Everything is closed.")
 
 
-async def _demo(settings: Settings, speed: float) -> None:
-    application = Application(settings, SystemClock(speed), echo, simulator=simulated())
+async def _demo(settings: Settings, speed: float, livekit: LiveKitServer | None) -> None:
+    application = Application(settings, SystemClock(speed), echo, simulator=simulated(livekit))
     _stop_on_signals(application.ask_to_stop)
     await run_demo(application, echo)
 

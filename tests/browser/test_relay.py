@@ -17,7 +17,7 @@ from bot.core.models import Actor, Channel, EndReason
 from bot.relay import Message
 from bot.sessions.registry import StartOptions
 from bot.sessions.session import AvatarSession
-from bot.settings import AvatarSettings, Settings, WebSettings
+from bot.settings import AvatarSettings, NeedsViewer, SessionSettings, Settings, StreamSettings, WebSettings
 from bot.store import tables
 from tests.browser.conftest import Visitor
 from tests.browser.test_rooms import LOUDNESS
@@ -38,6 +38,9 @@ async def bot(tmp_path: Path) -> AsyncIterator[Application]:
     settings = Settings(
         database_url=f"sqlite:///{tmp_path / 'bot.sqlite3'}",
         avatar=AvatarSettings(provider="simulator"),
+        # These look at the picture; for whom a stream opens, and how long it is kept, is not their business.
+        session=SessionSettings(needs_viewer=NeedsViewer.NEVER),
+        stream=StreamSettings(linger=300),
         web=WebSettings(port=0),
     )
     bot = Application(settings, SystemClock(), lambda _: None)
@@ -106,6 +109,7 @@ async def test_a_link_that_is_revoked_ends_the_picture(bot: Application, visit: 
 async def test_the_page_goes_over_to_the_next_stream_by_itself(bot: Application, visit: Visitor) -> None:
     running, link = await opened(bot)
     page = await visit(link)
+    page.expect("404")  # of a player that asks once more, before the page is told of the next stream
     await page.until_playing()
     await page.ask("window.sameDocument = true")
     before = running.view().picture

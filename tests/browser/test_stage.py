@@ -15,7 +15,15 @@ from bot.core.models import Actor, Channel, EndReason
 from bot.relay import Message
 from bot.sessions.registry import StartOptions
 from bot.sessions.session import AvatarSession
-from bot.settings import AvatarSettings, LiveKitSettings, Settings, WebSettings
+from bot.settings import (
+    AvatarSettings,
+    LiveKitSettings,
+    NeedsViewer,
+    SessionSettings,
+    Settings,
+    StreamSettings,
+    WebSettings,
+)
 from tests.browser.conftest import Visitor
 from tests.browser.test_rooms import LOUDNESS
 from tests.browser.visit import PATIENCE
@@ -45,6 +53,9 @@ async def bot(
     settings = Settings(
         database_url=f"sqlite:///{tmp_path / 'bot.sqlite3'}",
         avatar=AvatarSettings(provider=request.param),
+        # These look at the picture; for whom a stream opens, and how long it is kept, is not their business.
+        session=SessionSettings(needs_viewer=NeedsViewer.NEVER),
+        stream=StreamSettings(linger=300),
         livekit=LiveKitSettings(url=livekit_server.url, api_key=SecretStr(key), api_secret=secret),
         web=WebSettings(port=0),
     )

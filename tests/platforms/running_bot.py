@@ -120,10 +120,11 @@ class RunningBot:
 
 def settings_with(environment: dict[str, str]) -> Settings:
     """The settings of a bot whose environment is this and nothing else. Where not said otherwise it speaks to nobody,
-    too: most scenarios are not about who watches."""
+    too, and keeps its streams: most scenarios are about neither."""
     base = {
         "AVATAR_PROVIDER": "heygen-realtime",
         "SESSION_NEEDS_VIEWER": "never",
+        "STREAM_LINGER": "3600",
         "WEB_PORT": "0",
         "LOG_LEVEL": "error",
     }

@@ -127,6 +127,7 @@ class Watched:
             server = WebServer(
                 world.sessions,
                 world.sessions.services.event_bus,
+                world.sessions.services.audiences,
                 links,
                 world.clock,
                 host="127.0.0.1",

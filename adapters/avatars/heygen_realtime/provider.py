@@ -55,6 +55,8 @@ CAPABILITIES = Capabilities(
     # $0.05 a second, by the duration of the stream (self-serve price).
     price_per_minute=Decimal(3),
     billing_step=1.0,
+    # Every second is charged: the pause within a conversation, for less than half of the bill (`make bench-cost`).
+    linger=5.0,
 )
 
 

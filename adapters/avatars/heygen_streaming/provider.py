@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import httpx
 from pydantic import Field, SecretStr
@@ -40,7 +40,11 @@ from bot.core.ports import (
     StreamStatus,
 )
 from bot.settings import HeyGenStreamingOptions, Settings
+from bot.streams.entered_rooms import EnteredRooms
 from bot.streams.page_bridge import PageBridge
+
+if TYPE_CHECKING:
+    from livekit import rtc
 
 CAPABILITIES = Capabilities(
     chat=True,
@@ -64,6 +68,8 @@ CAPABILITIES = Capabilities(
     price_per_minute=None,
     billing_step=1.0,
     billing_minimum=30.0,
+    # The first 30 s are paid for in any case; what is longer than that costs (`make bench-cost`).
+    linger=20.0,
     qualities=("low", "medium", "high"),
     speeds=(0.5, 1.5),
     takes_language=True,
@@ -103,10 +109,11 @@ class HeyGenStreaming(HeyGenAccount):
         clock: Clock,
         *,
         bot: BotTransport | None = None,
+        entered: "EnteredRooms[rtc.Room] | None" = None,
         options: HeyGenStreamingOptions | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """See `HeyGenAccount`. `bot` enters the rooms and shows them to everybody; without it pages watch them.
+        """See `HeyGenAccount`. `bot` enters the rooms, of which `entered` learns; without it pages watch them.
         `options` are what the operator has chosen of v1's own."""
         super().__init__(api_key, api_url, clock, transport=transport)
         self._options = options
@@ -115,17 +122,20 @@ class HeyGenStreaming(HeyGenAccount):
         # How to watch each open stream: only `streaming.new` tells it, and only once.
         self._playbacks: dict[str, Playback] = {}
         self.seats = PageBridge()
+        self.entered = entered if entered is not None else EnteredRooms()
         self.bot = bot
         self._rooms: dict[str, StreamingRoom] = {}
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> Self:
         """See `HeyGenAccount`. Raises `SettingsError` also where there is no way into rooms."""
+        entered: EnteredRooms[rtc.Room] = EnteredRooms()
         return cls(
             cls.key_of(settings),
             settings.heygen.api_url,
             clock,
-            bot=bot_transport_for(settings, clock),
+            bot=bot_transport_for(settings, clock, entered),
+            entered=entered,
             options=settings.heygen_streaming,
         )
 

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import httpx
 from pydantic import SecretStr
@@ -43,7 +43,11 @@ from bot.core.ports import (
     StreamStatus,
 )
 from bot.settings import LiveAvatarOptions, Settings
+from bot.streams.entered_rooms import EnteredRooms
 from bot.streams.page_bridge import PageBridge
+
+if TYPE_CHECKING:
+    from livekit import rtc
 
 CAPABILITIES = Capabilities(
     # With a context alone: without one a question meets silence, and no error (LiveAvatar's guide).
@@ -69,6 +73,8 @@ CAPABILITIES = Capabilities(
     price_per_minute=Decimal("0.24"),
     # The first minute is held back at the start; each further one is charged as it begins.
     billing_step=60.0,
+    # A minute is paid for in any case, and used to its end; much longer, and another one is (`make bench-cost`).
+    linger=30.0,
     qualities=("low", "medium", "high", "very_high"),
     speeds=(0.8, 1.2),
     takes_language=True,
@@ -97,11 +103,14 @@ class LiveAvatar:
         sandbox: bool = False,
         options: LiveAvatarOptions | None = None,
         make_transport: Callable[[PageBridge], RoomTransport] = lambda seats: ChosenTransport(PageTransport(seats)),
+        entered: "EnteredRooms[rtc.Room] | None" = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """`api_url` has no path; `options` are what the operator has chosen of voice and context; `make_transport` is
-        asked for the way into rooms; `transport` replaces the network in tests of single answers."""
+        asked for the way into rooms, and `entered` learns of those that the bot is in; `transport` replaces the network
+        in tests of single answers."""
         self.seats = PageBridge()
+        self.entered = entered if entered is not None else EnteredRooms()
         speed = options.voice_speed if options is not None else None
         self.capabilities = replace(CAPABILITIES, chat=bool(context_id), speed=speed or CAPABILITIES.speed)
         if sandbox:
@@ -122,6 +131,7 @@ class LiveAvatar:
         account = settings.liveavatar
         if account.api_key is None:
             raise SettingsError("LIVEAVATAR_API_KEY is not set; liveavatar needs the API key of a LiveAvatar account")
+        entered: EnteredRooms[rtc.Room] = EnteredRooms()
         return cls(
             account.api_key,
             account.api_url,
@@ -129,7 +139,8 @@ class LiveAvatar:
             context_id=account.context_id,
             sandbox=account.sandbox,
             options=settings.liveavatar_options,
-            make_transport=transport_for(settings, clock),
+            make_transport=transport_for(settings, clock, entered),
+            entered=entered,
         )
 
     async def __aenter__(self) -> Self:

@@ -1,12 +1,14 @@
 """The transport that joins rooms itself, with the `livekit` package, an extra that is imported when first needed.
 
 A room's client token has one identity, so a bot that joins with it takes the only place: viewers then watch what the
-bot republishes (`broadcast/`), never this room.
+bot republishes (`broadcast/`), or what is encoded of the rooms that it is in (`bot.streams.entered_rooms`), never this
+room.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
 from adapters.avatars.rooms.transport import VIEWER
@@ -14,6 +16,7 @@ from adapters.wire.lenient import parse_json
 from bot.core.errors import AvatarAway, Invalid, StreamGone, Transient, Trouble
 from bot.core.models import Playback, RoomAccess
 from bot.core.ports import AvatarSeen
+from bot.streams.entered_rooms import EnteredRooms
 from bot.streams.page_bridge import AVATAR_LIMIT, MessageChannel, RoomMessage, RoomNews
 
 if TYPE_CHECKING:
@@ -39,15 +42,17 @@ Change = Literal[
     "disconnected",
 ]
 
-MISSING = "The bot cannot join rooms: install avatar-relay[livekit], or set AVATAR_CARRIER=page"
+MISSING = "The bot cannot join rooms: install avatar-relay[livekit], or set AVATAR_WATCH=seat"
 
 
 class BotTransport:
     """`RoomTransport` over LiveKit."""
 
-    def __init__(self, make_stage: "MakeStage | None" = None) -> None:
-        """`make_stage` makes what shows a room to everybody; without it nobody can watch."""
+    def __init__(self, make_stage: "MakeStage | None" = None, entered: "EnteredRooms[rtc.Room] | None" = None) -> None:
+        """`make_stage` makes what shows a room to everybody on a LiveKit server. `entered` learns of the rooms, so that
+        they can be shown otherwise. Without either nobody can watch."""
         self._make_stage = make_stage
+        self._entered = entered if entered is not None else EnteredRooms()
 
     async def join(self, upstream_id: str, playback: Playback) -> "BotRoom":
         """Join, and wait until the avatar is there. Raises `Transient`, `AvatarAway` if it does not come, and
@@ -58,7 +63,8 @@ class BotTransport:
             raise Invalid(MISSING) from None
         joined = rtc.Room()
         stage = self._make_stage(upstream_id, joined) if self._make_stage is not None else None
-        room = BotRoom(joined, Playback(hls_url=playback.hls_url, is_broadcast=stage is not None), stage)
+        shown = Playback(hls_url=playback.hls_url, is_broadcast=stage is not None)
+        room = BotRoom(joined, shown, stage, partial(self._entered.leave, upstream_id, joined))
         try:
             async with asyncio.timeout(JOIN_LIMIT):
                 await room.room.connect(playback.livekit_url or "", playback.livekit_token or "")
@@ -67,6 +73,7 @@ class BotTransport:
             # From None: what LiveKit says of a failed connection may quote the address with its token.
             raise Transient(f"the room of {upstream_id} was not entered", may_have_taken_effect=False) from None
         else:
+            self._entered.enter(upstream_id, joined)
             return room
         finally:
             if not room.is_ready:
@@ -76,8 +83,11 @@ class BotTransport:
 class BotRoom:
     """`Room` that the bot is in."""
 
-    def __init__(self, room: "rtc.Room", playback: Playback, stage: "BroadcastRoom | None" = None) -> None:
+    def __init__(
+        self, room: "rtc.Room", playback: Playback, stage: "BroadcastRoom | None", on_leave: Callable[[], None]
+    ) -> None:
         self.playback = playback
+        self._on_leave = on_leave
         self.room = room
         self._stage = stage
         self.is_ready = False
@@ -134,8 +144,9 @@ class BotRoom:
         return self._inbox.messages()
 
     async def leave(self) -> None:
-        """Leave the room, after its broadcast room."""
+        """Leave the room, after whatever shows it."""
         self._is_left = True
+        self._on_leave()
         try:
             if self._stage is not None:
                 await self._stage.close()

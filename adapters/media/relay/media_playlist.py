@@ -21,6 +21,10 @@ from adapters.media.relay.syntax import (
 MAX_SEGMENTS = 32
 """The newest so many are handed on: a playlist that only ever grows costs no more than one with a window."""
 
+MOST_DISCONTINUITIES = 4096
+"""They are counted up to here, and from 0 again: hls.js 1.7.4 makes a list as long as the number, and hangs on a huge
+one. That it starts anew costs a player at most a moment."""
+
 _DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
@@ -161,8 +165,8 @@ class MediaPlaylist:
         yield f"#EXT-X-VERSION:{self._version}"
         yield f"#EXT-X-TARGETDURATION:{self._target}"
         yield f"#EXT-X-MEDIA-SEQUENCE:{self._sequence + len(dropped)}"
-        if discontinuities:
-            yield f"#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities}"
+        if discontinuities % MOST_DISCONTINUITIES:
+            yield f"#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities % MOST_DISCONTINUITIES}"
         if self._are_independent:
             yield "#EXT-X-INDEPENDENT-SEGMENTS"
 

@@ -28,6 +28,13 @@ LAST_WORDS = 2_000
 ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "SYSTEMROOT", "TMPDIR", "TZ")
 """What Python may need of the environment, in which there are also the bot's keys."""
 
+WORKER = "adapters.media.room.worker"
+
+TRIAL = ("-P", "-m", "adapters.media.room.trial")
+
+TRIAL_LIMIT = 30.0
+"""Seconds in which it must start, also on a machine that is busy."""
+
 Listen = Callable[[Head, bytes], None]
 
 
@@ -60,9 +67,8 @@ class EncoderProcess:
         reading, writing = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "adapters.media.room.worker", *self._arguments,
-                stdin=reading, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-                env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+                sys.executable, "-P", "-m", WORKER, *self._arguments,
+                stdin=reading, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=_environment(),
             )  # fmt: skip
         except BaseException:
             os.close(writing)
@@ -97,6 +103,32 @@ class EncoderProcess:
             return "it ended"
         except TimeoutError:
             return f"it said nothing for {SILENCE_LIMIT:g} s"
+
+
+async def try_encoder(arguments: tuple[str, ...] = TRIAL, limit: float = TRIAL_LIMIT) -> str | None:
+    """Have one picture and a moment of silence encoded; None if that works, else why it does not, in a line. `limit`:
+    seconds it may take."""
+    nothing = asyncio.subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments,
+            stdin=nothing, stdout=nothing, stderr=asyncio.subprocess.PIPE, env=_environment(),
+        )  # fmt: skip
+    except OSError as trouble:
+        return f"{type(trouble).__name__}: {trouble}"
+    try:
+        async with asyncio.timeout(limit):
+            words = await _last_words(process.stderr)
+            code = await process.wait()
+    except TimeoutError:
+        return f"it takes more than {limit:g} s"
+    finally:
+        await _end(process)
+    return None if code == 0 else (words.strip().rpartition("\n")[2] or f"it ended with {code}")
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -49,6 +49,8 @@ STEADY = 60.0
 MAX_HEARD = 50
 """Pieces of sound, of 20 ms each, that wait for who listens to the sound alone; older ones are left out."""
 
+WHAT_TO_DO = "see why; if the machine cannot encode at all, set AVATAR_WATCH=seat, or livekit with a server of your own"
+
 Follow = Callable[[MediaSink], Awaitable[None]]
 
 
@@ -165,7 +167,8 @@ class RoomPicture:
                     failures = 0
                 failures += 1
                 if failures > len(PAUSES):
-                    log.error("an encoder is given up for now", stream=self._upstream_id, why=str(trouble))
+                    why = str(trouble)
+                    log.error("an encoder is given up for now", stream=self._upstream_id, why=why, do=WHAT_TO_DO)
                     self._fail("its encoder dies again and again")
                     self._rests_until = self._clock.monotonic() + REST
                     return

@@ -1,5 +1,5 @@
 """`python -m adapters.media.room.trial`: encodes one picture and a moment of silence with what the encoder's process
-uses, and ends with 0 if that works. Run by `adapters.media.room.doctor`, never in the bot's process.
+uses, and ends with 0 if that works. Run by `adapters.media.room.encoder_process`, never in the bot's process.
 """
 
 import sys

@@ -3,14 +3,16 @@
 
 const HLS = "./vendor/hls-1.7.4.min.mjs";
 const NATIVE = "application/vnd.apple.mpegurl";
+const FAILING = 4; // attempts in a row after which it is said that there is no picture
 const STALL_TIMEOUT = 6_000; // ms the video may stand still before the stream is loaded again
 const START_TIMEOUT = 15_000; // ms the first frame may take
 const RETRY_DELAYS = [300, 600, 1200, 2500, 4000]; // ms between attempts; the last one repeats
 const MAX_LATENCY = 12; // seconds behind the live edge; beyond that the player jumps
+const BEHIND = 2; // target durations behind the live edge, where the playlist does not say how far (HOLD-BACK)
 const CONFIG = {
   enableWorker: false, // the policy of the page allows none, and fMP4 needs no transmuxing worth one
   lowLatencyMode: true,
-  liveSyncDurationCount: 2,
+  liveSyncOnStallIncrease: 0.3, // seconds further behind after each stall
   liveDurationInfinity: true,
   maxLiveSyncPlaybackRate: 1.08,
   maxBufferLength: 20,
@@ -37,6 +39,11 @@ export class Player {
     video.addEventListener("error", () => !this.url || this.hls || this.retry());
     document.addEventListener("visibilitychange", () => this.onVisible());
     setInterval(() => this.check(), 1000);
+  }
+
+  // Whether the picture does not come although it was tried again and again.
+  get isFailing() {
+    return this.attempts >= FAILING;
   }
 
   // Play `url`, or nothing.
@@ -86,6 +93,8 @@ export class Player {
       return;
     }
     if (url !== this.url || this.hls) return; // another stream was asked for meanwhile
+    // As a default and not in CONFIG, where it would count for more than what the playlist says.
+    Hls.DefaultConfig.liveSyncDurationCount = BEHIND;
     const hls = new Hls(CONFIG);
     this.hls = hls;
     hls.on(Hls.Events.ERROR, (_, error) => this.onError(error, Hls));
@@ -111,6 +120,7 @@ export class Player {
     if (!url) return;
     const delay = RETRY_DELAYS[Math.min(this.attempts, RETRY_DELAYS.length - 1)];
     this.attempts += 1;
+    if (this.attempts === FAILING) this.changed();
     this.timer = setTimeout(() => this.load(), delay);
   }
 
@@ -124,8 +134,10 @@ export class Player {
   }
 
   onProgress() {
+    const wasFailing = this.isFailing;
     this.lastProgress = performance.now();
     this.attempts = 0;
+    if (wasFailing) this.changed();
   }
 
   // Browsers pause a muted video that nobody sees.

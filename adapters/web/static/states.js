@@ -64,12 +64,13 @@ const STATES = {
   },
 };
 
+const NOT_SERVED = { text: "The bot cannot show it right now. We keep trying; its log says why." };
 const REFUSED = { text: "The avatar service opens no stream right now. We keep trying." };
 
 export const MODES = { repeat: "Repeats what you write", chat: "Answers what you write" };
 
 // Which state a person sees: the end of the link or session first, then the connection, the room, the session.
-export function stateOf({ session, connection, closed, seat, room }) {
+export function stateOf({ session, connection, closed, seat, room, stream }) {
   if (closed === "ended" || session?.phase === "ended") return endedState(session);
   if (closed) return { name: closed, ...STATES[closed] };
   if (connection === "lost") return { name: "lost", ...STATES.lost };
@@ -77,6 +78,7 @@ export function stateOf({ session, connection, closed, seat, room }) {
     const name = roomState(session, seat, room);
     if (name) return { name, ...STATES[name], ...(seat.place === "waiting" && { text: queueText(seat) }) };
   }
+  if (session?.phase === "live" && session.hls_url && stream.isFailing) return { name: "unreachable", ...STATES.unreachable, ...NOT_SERVED };
   const name = session && session.phase in STATES ? session.phase : "connecting";
   return { name, ...STATES[name], ...sleepState(name, session) };
 }

@@ -62,7 +62,7 @@ function onMessage(message) {
 }
 
 function redraw() {
-  const state = stateOf({ session, connection: connection.status, closed, seat, room });
+  const state = stateOf({ session, connection: connection.status, closed, seat, room, stream });
   selectPlayer(isOver(state));
   const isFrozen = isAsleep(state, session) && lastFrame.hasPicture;
   draw({ state, session, player, seat, soundTouched, isFrozen });

@@ -42,7 +42,8 @@ def _picture(settings: Settings, *, shows_hls: bool) -> Check:
     try:
         return passed("picture", plan_watching(settings, shows_hls=shows_hls).told)
     except SettingsError as error:
-        return failed("picture", str(error), "Set AVATAR_WATCH=auto, or choose another AVATAR_PROVIDER.")
+        fix = "Do that, or remove AVATAR_WATCH and AVATAR_CARRIER, so that it is chosen for you."
+        return failed("picture", str(error), fix)
 
 
 async def _account(provider: AvatarProvider) -> Check:

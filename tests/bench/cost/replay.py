@@ -174,8 +174,10 @@ async def _serve_pages(stack: AsyncExitStack, core: Core, links: SignedWatchLink
         host="127.0.0.1",
         port=0,
         media_sources=("https:",),
+        image_sources=("https:",),
         readiness=ready,
         registry=CollectorRegistry(),
+        pictures=core.pictures,
         seats=seats_of(client),
     )
     address = await server.start()

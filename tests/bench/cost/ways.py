@@ -5,18 +5,19 @@ the service is like.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from adapters.avatars.heygen_realtime.provider import CAPABILITIES as REALTIME
+from adapters.avatars.heygen_streaming.provider import CAPABILITIES as STREAMING
+from adapters.avatars.liveavatar.provider import CAPABILITIES as LIVEAVATAR
 from adapters.simulator import SimulatorOptions, SpeechModel
 from bot.core.policy import SessionPolicy
 
-PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
+CAPABILITIES = {"heygen-realtime": REALTIME, "heygen-streaming": STREAMING, "liveavatar": LIVEAVATAR}
+PROVIDERS = tuple(CAPABILITIES)
 
 OPENING = 3.0
 """Seconds to open a stream. v3 was seen to take 2 to 15, LiveAvatar's rooms 2 to 5."""
 
 CHARACTERS_PER_SECOND = 15
-
-LINGER: dict[str, float | None] = {"heygen-realtime": None, "heygen-streaming": None, "liveavatar": None}
-"""Seconds of `STREAM_LINGER` that stand for the defaults, until the program has some."""
 
 NEVER = 86_399.0
 """Seconds, longer than any session."""
@@ -42,7 +43,7 @@ def as_it_was(policy: SessionPolicy, provider: str) -> SessionPolicy:
 def as_it_is(policy: SessionPolicy, provider: str) -> SessionPolicy:
     """The program with nothing set, whose watch page is its own: nothing is said to nobody, and a silent stream is kept
     as long as is best for the provider."""
-    return replace(policy, needs_viewer=True, stream_linger=LINGER[provider])
+    return replace(policy, needs_viewer=True, stream_linger=CAPABILITIES[provider].linger)
 
 
 Way = Callable[[SessionPolicy, str], SessionPolicy]

@@ -259,3 +259,23 @@ async def test_database_that_cannot_be_read_fails(tmp_path: Path, simulator: Sim
     ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, DATABASE_URL=url))
     assert ran.code == 1
     assert found(ran)["database"]["outcome"] == "failure"
+
+
+@pytest.mark.parametrize(
+    ("settings", "outcome", "words"),
+    [
+        ({}, "pass", "everybody watches HLS from the bot, which encodes liveavatar's room"),
+        ({"AVATAR_WATCH": "seat"}, "pass", "one page at a time"),
+        ({"AVATAR_WATCH": "direct"}, "failure", "liveavatar shows no HLS"),
+        ({"AVATAR_WATCH": "hls", "AVATAR_CARRIER": "page"}, "failure", "AVATAR_CARRIER must be bot or auto"),
+    ],
+)
+async def test_how_people_watch_is_told_with_the_reason(
+    tmp_path: Path, simulator: Simulator, settings: dict[str, str], outcome: str, words: str
+) -> None:
+    account = {"LIVEAVATAR_API_URL": simulator.address, "LIVEAVATAR_API_KEY": KEY, "AVATAR_PROVIDER": "liveavatar"}
+    ran = await run(tmp_path, "doctor", "--json", **PORT, **account, **settings)
+    picture = found(ran)["picture"]
+    assert picture["outcome"] == outcome
+    assert words in picture["found"]
+    assert bool(picture["fix"]) == (outcome == "failure")

@@ -21,7 +21,7 @@ from bot.core.errors import (
 )
 from bot.core.models import Playback
 from bot.core.ports import StreamRequest
-from bot.settings import AvatarSettings, LiveAvatarSettings, LiveKitSettings, RoomTransportChoice, Settings
+from bot.settings import AvatarSettings, LiveAvatarSettings, LiveKitSettings, RoomTransportChoice, Settings, WatchChoice
 from tests.harness.clock import ManualClock
 
 KEY = "la-key-0123456789abcdef"
@@ -243,9 +243,9 @@ def test_a_missing_key_is_one_line_that_says_what_to_set() -> None:
         LiveAvatar.from_settings(Settings(), ManualClock())
 
 
-def test_a_bot_in_the_only_place_of_a_room_needs_somewhere_to_show_it() -> None:
+def test_a_bot_that_is_to_broadcast_a_room_needs_a_server_for_it() -> None:
     account = LiveAvatarSettings(api_key=SecretStr(KEY))
-    settings = Settings(avatar=AvatarSettings(carrier=RoomTransportChoice.BOT), liveavatar=account)
+    settings = Settings(avatar=AvatarSettings(watch=WatchChoice.LIVEKIT), liveavatar=account)
     with pytest.raises(SettingsError, match="LIVEKIT_URL"):
         LiveAvatar.from_settings(settings, ManualClock())
 

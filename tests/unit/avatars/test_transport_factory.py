@@ -11,35 +11,41 @@ from pydantic import SecretStr
 from adapters.avatars.rooms.bot_transport import BotTransport
 from adapters.avatars.rooms.broadcast.server import BroadcastServer
 from adapters.avatars.rooms.factory import bot_transport_for
+from bot import watching
 from bot.core.errors import SettingsError
-from bot.settings import AvatarSettings, LiveKitSettings, RoomTransportChoice, Settings
+from bot.settings import AvatarSettings, LiveKitSettings, RoomTransportChoice, Settings, WatchChoice
+from bot.streams.entered_rooms import EnteredRooms
 from tests.harness.clock import ManualClock
 
 SECRET = SecretStr("a secret that is long enough for HS256")
 OWN = LiveKitSettings(url="wss://live.example.com", api_key=SecretStr("key"), api_secret=SECRET)
 
 
-def chosen(choice: RoomTransportChoice, livekit: LiveKitSettings | None = None) -> BotTransport | None:
-    settings = Settings(avatar=AvatarSettings(carrier=choice), livekit=livekit or LiveKitSettings())
-    return bot_transport_for(settings, ManualClock())
+def chosen(
+    carrier: RoomTransportChoice = RoomTransportChoice.AUTO,
+    watch: WatchChoice = WatchChoice.AUTO,
+    livekit: LiveKitSettings | None = None,
+) -> BotTransport | None:
+    settings = Settings(avatar=AvatarSettings(carrier=carrier, watch=watch), livekit=livekit or LiveKitSettings())
+    return bot_transport_for(settings, ManualClock(), EnteredRooms())
 
 
-def test_pages_carry_where_there_is_no_server_of_ones_own() -> None:
-    assert chosen(RoomTransportChoice.AUTO) is None
-
-
-def test_the_bot_enters_where_there_is_one() -> None:
-    assert chosen(RoomTransportChoice.AUTO, OWN) is not None
-    assert chosen(RoomTransportChoice.BOT, OWN) is not None
+def test_the_bot_enters_where_there_is_something_to_show_the_room_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen() is not None
+    monkeypatch.setattr(watching, "can_encode", lambda: False)
+    assert chosen() is None
+    assert chosen(livekit=OWN) is not None
+    assert chosen(RoomTransportChoice.BOT, livekit=OWN) is not None
 
 
 def test_pages_can_be_asked_for_all_the_same() -> None:
-    assert chosen(RoomTransportChoice.PAGE, OWN) is None
+    assert chosen(RoomTransportChoice.PAGE, livekit=OWN) is None
+    assert chosen(watch=WatchChoice.SEAT, livekit=OWN) is None
 
 
 def test_a_bot_that_would_leave_no_place_to_watch_from_is_refused() -> None:
     with pytest.raises(SettingsError, match="LIVEKIT_URL"):
-        chosen(RoomTransportChoice.BOT)
+        chosen(watch=WatchChoice.LIVEKIT)
 
 
 def test_without_the_extra_the_operator_reads_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +54,7 @@ def test_without_the_extra_the_operator_reads_what_to_install(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "livekit", None)
 
     with pytest.raises(SettingsError, match=r"install avatar-relay\[livekit\]"):
-        chosen(RoomTransportChoice.AUTO, OWN)
+        chosen(livekit=OWN)
 
 
 def claims(token: str) -> dict[str, Any]:

@@ -97,6 +97,11 @@ def test_of_a_playlist_that_only_grows_the_newest_segments_are_handed_on() -> No
     assert playlist.edge == 1000
 
 
+def test_a_huge_count_of_discontinuities_is_not_handed_on() -> None:
+    assert "#EXT-X-DISCONTINUITY-SEQUENCE:7\n" in ours(live(f"#EXT-X-DISCONTINUITY-SEQUENCE:{7 + 4096 * 10**9}")).text
+    assert "DISCONTINUITY" not in ours(live(f"#EXT-X-DISCONTINUITY-SEQUENCE:{4096 * 10**9}")).text
+
+
 def test_the_end_is_told() -> None:
     playlist = ours(live("#EXTINF:2,", "1.m4s", "#EXT-X-ENDLIST"))
     assert playlist.is_over

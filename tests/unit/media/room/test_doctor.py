@@ -1,10 +1,12 @@
 """`avatar-relay doctor` on the encoder: it works, it does not, it hangs, it is not installed."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from adapters.media.room import doctor
+from adapters.media.room.encoder_process import try_encoder
 from bot.cli.doctor.check import Check, CheckContext, Outcome
 from bot.core.clock import SystemClock
 from bot.settings import AvatarSettings, Settings, WatchChoice
@@ -17,7 +19,7 @@ async def look(watch: WatchChoice = WatchChoice.AUTO) -> Check:
 
 
 async def test_it_encodes_here() -> None:
-    assert await doctor.trial(doctor.TRIAL) is None
+    assert await try_encoder() is None
     assert (await look()).outcome is Outcome.PASS
 
 
@@ -27,7 +29,8 @@ async def test_it_encodes_here() -> None:
 async def test_one_that_does_not_work_fails_only_who_has_chosen_it(
     monkeypatch: pytest.MonkeyPatch, watch: WatchChoice, outcome: Outcome
 ) -> None:
-    monkeypatch.setattr(doctor, "TRIAL", ("-c", "raise OSError('no libx264')"))
+    broken = partial(try_encoder, ("-c", "raise OSError('no libx264')"))
+    monkeypatch.setattr(doctor, "try_encoder", broken)
     found = await look(watch)
     assert found.outcome is outcome
     assert "OSError: no libx264" in found.found
@@ -35,12 +38,12 @@ async def test_one_that_does_not_work_fails_only_who_has_chosen_it(
 
 
 async def test_one_that_crashes_is_told() -> None:
-    assert await doctor.trial(("-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")) == "it ended with -11"
+    assert await try_encoder(("-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")) == "it ended with -11"
 
 
 async def test_one_that_hangs_is_told_and_ended() -> None:
     before = children()
-    assert await doctor.trial(("-c", "import time; time.sleep(600)"), 0.0) == "no picture after 0 s"
+    assert await try_encoder(("-c", "import time; time.sleep(600)"), 0.0) == "it takes more than 0 s"
     assert children() == before
 
 

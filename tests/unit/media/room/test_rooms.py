@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from livekit import api, rtc
 
-from adapters.media.room import factory
 from adapters.media.room.factory import MISSING, RoomPictures
 from adapters.media.room.source import RoomPicture
+from bot import watching
 from bot.core.clock import SystemClock
 from bot.core.errors import PictureUnavailable
 from bot.core.models import Playback
@@ -191,7 +191,7 @@ async def test_where_the_bot_is_in_no_room_there_is_no_picture() -> None:
 async def test_without_the_extra_it_says_what_is_missing(
     livekit_server: LiveKitServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(factory, "find_spec", lambda name: None if name == "av" else object())
+    monkeypatch.setattr(watching, "find_spec", lambda name: None if name == "av" else object())
     pictures = RoomPictures(SystemClock())
     pictures.enter("s1", rtc.Room())
     with pytest.raises(PictureUnavailable, match=re.escape(MISSING)):
