@@ -105,13 +105,15 @@ class EncoderProcess:
             return f"it said nothing for {SILENCE_LIMIT:g} s"
 
 
-async def try_encoder(arguments: tuple[str, ...] = TRIAL, limit: float = TRIAL_LIMIT) -> str | None:
-    """Have one picture and a moment of silence encoded; None if that works, else why it does not, in a line. `limit`:
-    seconds it may take."""
+async def try_encoder(arguments: tuple[str, ...] = (), limit: float = TRIAL_LIMIT) -> str | None:
+    """Have one picture and a moment of silence encoded; None if that works, else why it does not, in a line.
+
+    `arguments`: what else Python is to run. `limit`: seconds it may take.
+    """
     nothing = asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *arguments,
+            sys.executable, *(arguments or TRIAL),
             stdin=nothing, stdout=nothing, stderr=asyncio.subprocess.PIPE, env=_environment(),
         )  # fmt: skip
     except OSError as trouble:
