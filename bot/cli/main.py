@@ -19,7 +19,8 @@ from bot.cli.runtime import echo, fail, load_settings, read_settings, run_async,
 from bot.cli.setup import setup_app
 from bot.core.clock import SystemClock
 from bot.plugins import load_adapters
-from bot.settings import Settings
+from bot.settings import ENV_FILE, Settings
+from bot.settings.misspelt import misspelt
 
 LiveKitUrl = Annotated[
     str, typer.Option("--livekit", help="Make real rooms on this LiveKit server, such as ws://127.0.0.1:7880.")
@@ -137,6 +138,8 @@ def _livekit_server(url: str, key: str, secret: str) -> LiveKitServer | None:
 
 
 async def _serve(settings: Settings, *, console: bool) -> None:
+    for slip in misspelt(ENV_FILE):
+        echo(f"Settings: {slip}.")
     chats = load_adapters(settings, console=console, echo=echo)
     application = Application(settings, SystemClock(), echo)
     _stop_on_signals(application.ask_to_stop)

@@ -34,7 +34,7 @@ def init(
         bool, typer.Option("--no-input", help="Ask nothing: take every value from the environment.")
     ] = False,
 ) -> None:
-    """Ask for platform, provider, tokens and address, check each as it is given, and write `.env`.
+    """Ask for platform, provider, tokens, address and how people watch, check each as it is given, and write `.env`.
 
     Tokens are not shown as you type. With --no-input nothing is asked: platform and provider are options, the other
     values come from environment variables of their names, never from the command line, where others could read them.
@@ -79,7 +79,7 @@ def doctor(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Check settings, database, disk, web address, chat platforms, avatar service, chat model, LiveKit and clock.
+    """Check settings, database, disk, web address, chat platforms, avatar service, picture, chat model and clock.
 
     Changes nothing, opens no avatar, and asks the chat model one short question. Exits with 1 if something does not
     work. If no bot is running, it listens at WEB_PORT for a moment, to see whether WEB_PUBLIC_URL leads there.

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from bot.app import SHUTDOWN_TIME
 from bot.settings import variables
 from tests.harness.ports import free_port
+from tests.packaging.compose import COMPOSE, filled_in, started_by
 from tests.packaging.conftest import ROOT
 from tests.packaging.dockerfile import Build, Stage, context_of, instructions
 from tests.packaging.started import Started, get
@@ -173,8 +173,6 @@ def test_image_has_the_platforms_and_postgresql(image: Stage, module: str) -> No
 
 # --- compose ---------------------------------------------------------------------------------------------------------
 
-COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
-
 
 @pytest.mark.parametrize("name", ["bot", "bot-postgres"])
 def test_service_is_read_only_but_for_its_volume(name: str) -> None:
@@ -202,9 +200,16 @@ def test_settings_of_a_service_are_settings_of_the_program(name: str) -> None:
 
 
 def test_database_is_started_by_its_profile_alone() -> None:
-    profiles = {name: service.get("profiles") for name, service in COMPOSE["services"].items()}
-    assert profiles == {"bot": None, "bot-postgres": ["postgres"], "database": ["postgres"]}
+    assert started_by("postgres") - started_by() == {"bot-postgres", "database"}
     assert re.fullmatch(r"postgres:\d+\.\d+-\w+", COMPOSE["services"]["database"]["image"])
+
+
+@pytest.mark.parametrize(("chosen", "lock"), [({}, "run"), ({"IMAGE_LOCK": "image"}, "image")])
+def test_service_can_encode_rooms_unless_it_is_built_without(chosen: dict[str, str], lock: str) -> None:
+    asked = filled_in(COMPOSE["services"]["bot"]["build"]["args"]["LOCK"], chosen)
+    assert asked == lock
+    assert (ROOT / f"requirements/{asked}.lock").is_file()
+    assert [rest.partition("=")[0] for rest in words("ARG")] == ["LOCK"]
 
 
 def test_bot_has_the_time_it_needs_to_close_every_avatar() -> None:

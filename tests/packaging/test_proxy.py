@@ -9,7 +9,7 @@ instead.
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,17 +42,17 @@ OF_THIS_MACHINE = """{{
 
 
 @contextmanager
-def caddy(binary: str, folder: Path, bot_port: int) -> Iterator[int]:
-    """Caddy with the site of the documentation; where it listens with HTTPS."""
+def caddy(binary: str, folder: Path, places: Mapping[str, str]) -> Iterator[int]:
+    """Caddy with the site of the documentation that leads to these addresses, each with the one that takes its place
+    here; where it listens with HTTPS."""
     port = free_port()
-    (site,) = re.findall(r"^```caddy\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+    sites = re.findall(r"^```caddy\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+    (site,) = (site for site in sites if set(re.findall(r"127\.0\.0\.1:\d+", site)) == set(places))
     assert HOST in site
-    assert site.count(BOT) == 1
+    for documented, here in places.items():
+        site = site.replace(documented, here)
     file = folder / "Caddyfile"
-    file.write_text(
-        OF_THIS_MACHINE.format(port=port, folder=folder / "caddy") + site.replace(BOT, f"127.0.0.1:{bot_port}"),
-        encoding="utf-8",
-    )
+    file.write_text(OF_THIS_MACHINE.format(port=port, folder=folder / "caddy") + site, encoding="utf-8")
     command = [binary, "run", "--config", str(file), "--adapter", "caddyfile"]
     with Started(command, folder, {"PATH": os.environ["PATH"], "HOME": str(folder)}) as started:
         started.until(lambda output: "serving initial configuration" in output)
@@ -84,7 +84,7 @@ async def test_page_behind_caddy_plays_with_captions_and_the_metrics_stay_inside
 ) -> None:
     chromium, binary = options.program(pytestconfig, "browser"), options.program(pytestconfig, "caddy")
     bot_port = free_port()
-    with caddy(binary, tmp_path, bot_port) as port, bot(tmp_path, bot_port) as link:
+    with caddy(binary, tmp_path, {BOT: f"127.0.0.1:{bot_port}"}) as port, bot(tmp_path, bot_port) as link:
         async with async_playwright() as playwright:
             mapped = f"--host-resolver-rules=MAP {HOST}:443 127.0.0.1:{port}"
             browser = await playwright.chromium.launch(executable_path=chromium, args=[*ARGUMENTS, mapped])

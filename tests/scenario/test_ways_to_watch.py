@@ -121,7 +121,7 @@ async def test_what_cannot_be_is_refused(tmp_path: Path, environment: dict[str, 
 async def test_an_encoder_that_does_not_start_is_told_before_anybody_sees_black(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoder_process, "WORKER", "adapters.media.room.nothing_of_this_name")
+    monkeypatch.setattr(encoder_process, "TRIAL", ("-m", "adapters.media.room.nothing_of_this_name"))
     with pytest.raises(SettingsError, match=r"the encoder does not start \(.*No module named .*AVATAR_WATCH=seat"):
         async with Started(tmp_path, **PROVIDERS["liveavatar"]):
             pass

@@ -115,10 +115,10 @@ def test_settings_of_an_example_exist(page: Path) -> None:
 
 OF_OTHERS = re.compile(
     r"(SIMULATOR|POSTGRES|TELNET|DUPLICATE|PARTICIPANT|ROOM)_\w+|SSL_CERT_FILE"
-    r"|(HTTPS?|ALL|NO)_PROXY"
+    r"|(HTTPS?|ALL|NO)_PROXY|NODE_IP|IMAGE_LOCK"
 )
-"""Names in capitals that are no settings of the bot: of the tests, the simulator, the examples, of LiveKit, and of the
-environment that every program on a machine shares."""
+"""Names in capitals that are no settings of the bot: of the tests, the simulator, the examples, of LiveKit, of
+compose.yaml, and of the environment that every program on a machine shares."""
 
 
 @every_page

@@ -23,7 +23,7 @@ async def examine_livekit(examination: CheckContext) -> AsyncIterator[Check]:
     """Look at the LiveKit server of LIVEKIT_URL."""
     own = examination.settings.livekit
     if own.url is None or own.api_key is None or own.api_secret is None:
-        yield skipped("LiveKit", "LIVEKIT_URL is not set: one viewer at a time watches a room")
+        yield skipped("LiveKit", "LIVEKIT_URL is not set, which AVATAR_WATCH=livekit needs")
         return
     try:
         from livekit import api

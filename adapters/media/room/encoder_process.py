@@ -30,6 +30,8 @@ ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PY
 
 WORKER = "adapters.media.room.worker"
 
+TRIAL = ("-P", "-m", "adapters.media.room.trial")
+
 TRIAL_LIMIT = 30.0
 """Seconds in which it must start, also on a machine that is busy."""
 
@@ -103,22 +105,25 @@ class EncoderProcess:
             return f"it said nothing for {SILENCE_LIMIT:g} s"
 
 
-async def try_encoder() -> str | None:
-    """Start one that has nothing to do, and so ends at once; None if that works, else why it does not, in a line."""
+async def try_encoder(arguments: tuple[str, ...] = (), limit: float = TRIAL_LIMIT) -> str | None:
+    """Have one picture and a moment of silence encoded; None if that works, else why it does not, in a line.
+
+    `arguments`: what else Python is to run. `limit`: seconds it may take.
+    """
     nothing = asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", WORKER,
+            sys.executable, *(arguments or TRIAL),
             stdin=nothing, stdout=nothing, stderr=asyncio.subprocess.PIPE, env=_environment(),
         )  # fmt: skip
     except OSError as trouble:
         return f"{type(trouble).__name__}: {trouble}"
     try:
-        async with asyncio.timeout(TRIAL_LIMIT):
+        async with asyncio.timeout(limit):
             words = await _last_words(process.stderr)
             code = await process.wait()
     except TimeoutError:
-        return f"it takes more than {TRIAL_LIMIT:g} s"
+        return f"it takes more than {limit:g} s"
     finally:
         await _end(process)
     return None if code == 0 else (words.strip().rpartition("\n")[2] or f"it ended with {code}")

@@ -16,6 +16,7 @@ from bot.cli.doctor.public_address import is_bot_running
 from bot.core.bind_errors import explain_bind_error
 from bot.core.errors import StoreError, StoreTooNew
 from bot.settings import ENV_FILE, SIMULATOR, Settings, database_url_or_default
+from bot.settings.misspelt import misspelt
 from bot.settings.proxies import VARIABLES, environment_proxies
 from bot.store import migrate
 from bot.store.lock.instance import owner_of
@@ -32,6 +33,8 @@ async def examine_machine(examination: CheckContext) -> AsyncIterator[Check]:
     """Look at `.env`, the database, the disk, the web server's port and the clock."""
     settings = examination.settings
     yield _settings()
+    for slip in misspelt(ENV_FILE):
+        yield warned("misspelt", str(slip), f"Rename it to {slip.meant}, or remove it.")
     yield await _database(settings)
     yield _disk(settings)
     yield _port(settings, is_running=await is_bot_running(settings))

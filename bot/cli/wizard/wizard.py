@@ -7,9 +7,11 @@ typed unseen and never printed.
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from bot.cli.doctor.check import GROUP, Check, CheckContext, Examine, Outcome, failed
 from bot.cli.doctor.provider import examine_provider
@@ -17,15 +19,17 @@ from bot.cli.doctor.public_address import examine_public_address
 from bot.cli.doctor.report import table
 from bot.cli.wizard.env_file import write_env
 from bot.cli.wizard.questions import Platform, Question, questions
+from bot.cli.wizard.watch import Ask, WatchQuestion
 from bot.core.errors import SettingsError
 from bot.core.ports import Clock, Echo
+from bot.plugins import make_provider, with_simulator
 from bot.settings import SECTIONS, Settings, load
-
-Ask = Callable[[str, bool], str]
-"""Asks a person with these words, unseen where the second argument says so, and returns what was typed."""
 
 OURS: Mapping[str, Examine] = {"provider": examine_provider, "web": examine_public_address}
 """The checks of `questions` that no adapter has."""
+
+NOWHERE = "http://127.0.0.1:9"
+"""An address for a provider that is only looked at."""
 
 TRIES = 3
 """How often a group of questions is asked before the answers are taken as they are."""
@@ -51,12 +55,17 @@ class SetupWizard:
         for check, group in questions(platform, provider):
             if group:
                 await self._go_through(check, group)
+        watch = WatchQuestion(self._echo, self._ask, self._settings_with)
+        self._values |= watch.answers(shows_hls=shows_hls(self._settings_with({}), self._clock))
         try:
             write_env(self._file, self._values)
         except (OSError, ValueError) as error:
             raise SettingsError(f"{self._file} cannot be written: {error}") from error
         self._echo(f"Written to {self._file}, readable by you alone.")
         return load(self._file)
+
+    def _settings_with(self, more: Mapping[str, str]) -> Settings:
+        return settings_of(self._values | dict(more), beside=self._file)
 
     async def _go_through(self, check: str, group: tuple[Question, ...]) -> None:
         is_needed = any(question.is_needed for question in group)
@@ -116,6 +125,16 @@ def settings_of(values: Mapping[str, str], *, beside: Path) -> Settings:
             file.write_bytes(beside.read_bytes())
         write_env(file, values)
         return load(file)
+
+
+def shows_hls(settings: Settings, clock: Clock) -> bool:
+    """Whether the provider's streams can be played by any number of people as they are. Opens nothing, needs no key."""
+    try:
+        provider = make_provider(with_simulator(settings, NOWHERE, SecretStr("none")), clock)
+    except SettingsError:
+        # Only for rooms something else has to be set, or installed.
+        return False
+    return provider.capabilities.many_viewers
 
 
 def _is_set(settings: Settings, variable: str) -> bool:

@@ -79,6 +79,31 @@ async def test_env_file_that_others_may_read_is_a_warning(tmp_path: Path, simula
     assert found(await run(tmp_path, "doctor", "--json", **settings))["settings"]["outcome"] == "pass"
 
 
+async def test_variable_that_is_misspelt_is_a_warning_without_its_value(tmp_path: Path, simulator: Simulator) -> None:
+    (tmp_path / ".env").write_text("AVATAR_WATHC=hush-hush\n")
+    (tmp_path / ".env").chmod(0o600)
+    ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator))
+    assert ran.code == 0, ran.out
+    assert found(ran)["misspelt"] == {
+        "subject": "misspelt",
+        "outcome": "warning",
+        "found": "AVATAR_WATHC is no setting and has no effect: AVATAR_WATCH was probably meant",
+        "fix": "Rename it to AVATAR_WATCH, or remove it.",
+    }
+    assert "hush-hush" not in ran.out + ran.err
+    assert "misspelt" not in found(await run(tmp_path / "..", "doctor", "--json", **of_simulator(simulator)))
+
+
+async def test_bot_says_at_its_start_what_is_misspelt_and_starts(tmp_path: Path) -> None:
+    settings = {"AVATAR_PROVIDER": "simulator", "WEB_PORT": "0", "AVATAR_GREETNIG": "hush-hush", "SESSION_MANAGER": "x"}
+    ran = await run(tmp_path, "run", "--console", **settings)
+    assert ran.code == 0, ran.err
+    assert "Settings: AVATAR_GREETNIG is no setting and has no effect: AVATAR_GREETING was probably meant." in ran.out
+    assert "SESSION_MANAGER" not in ran.out
+    assert "Everything is closed." in ran.out
+    assert "hush-hush" not in ran.out + ran.err
+
+
 async def test_api_that_was_switched_off_is_named_with_what_to_take_instead(tmp_path: Path) -> None:
     async with Simulator(SimulatorOptions(api_key=SecretStr(KEY), v1_sunset=True), SystemClock()) as simulator:
         ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, AVATAR_PROVIDER="heygen-streaming"))

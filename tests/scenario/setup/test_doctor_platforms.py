@@ -107,6 +107,14 @@ async def test_livekit_that_is_right_and_a_key_it_does_not_know(
     assert "a-secret-nobody-knows" not in ran.out + ran.err
 
 
+async def test_encoder_is_tried_and_what_is_missing_for_the_other_ways_is_said(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator))
+    assert found(ran)["encoder"]["outcome"] == "pass"
+    assert found(ran)["LiveKit"]["found"] == "LIVEKIT_URL is not set, which AVATAR_WATCH=livekit needs"
+
+
 async def test_slack_that_is_right(tmp_path: Path, simulator: Simulator, slack: FakeSlack) -> None:
     channel = slack.add_channel("general", [slack.add_user("ana")])
     tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "SLACK_API_URL": slack.api_url}

@@ -58,9 +58,44 @@ async def test_init_shows_the_manifest_before_it_asks_for_what_slack_gives(
         await terminal.answer("LiveAvatar API key:", KEY)
         await terminal.until("credits left")
         await terminal.answer("(empty: later):", "")
+        await terminal.until("Needs and costs nothing")
+        await terminal.answer("(empty: hls):", "")
         assert await terminal.end() == 0
         assert slack.app_token not in terminal.screen
     assert written(tmp_path)["SLACK_APP_TOKEN"] == slack.app_token
+    assert written(tmp_path)["AVATAR_WATCH"] == "hls"
+
+
+async def test_init_makes_the_key_of_a_livekit_server_and_its_address(tmp_path: Path, simulator: Simulator) -> None:
+    port = free_port()
+    arguments = ("--platform", "console", "--provider", "liveavatar")
+    settings = {"LIVEAVATAR_API_URL": simulator.address, "WEB_PORT": str(port)}
+    async with Terminal(tmp_path, "init", *arguments, **settings) as terminal:
+        await terminal.answer("LiveAvatar API key:", KEY)
+        await terminal.answer("(empty: later):", f"http://127.0.0.1:{port}")
+        await terminal.answer("(empty: hls):", "livekit")
+        await terminal.answer(f"(empty: ws://127.0.0.1:{port}):", "")
+        await terminal.answer("(empty: make one):", "")
+        await terminal.until("docker compose --profile livekit up -d")
+        assert await terminal.end() == 0
+        secret = written(tmp_path)["LIVEKIT_API_SECRET"]
+        assert secret not in terminal.screen
+    values = written(tmp_path)
+    assert (values["AVATAR_WATCH"], values["LIVEKIT_URL"]) == ("livekit", f"ws://127.0.0.1:{port}")
+    assert (values["LIVEKIT_API_KEY"], len(secret)) == ("relay", 64)
+    again = await run(tmp_path, "init", "--no-input", *arguments, AVATAR_WATCH="livekit", **settings)
+    assert again.code == 0, again.err
+    assert written(tmp_path)["LIVEKIT_API_SECRET"] == secret, "a key is made once"
+
+
+async def test_init_without_a_person_and_without_an_address_does_not_choose_livekit(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    settings = {"LIVEAVATAR_API_URL": simulator.address, "LIVEAVATAR_API_KEY": KEY, "AVATAR_WATCH": "livekit"}
+    ran = await run(tmp_path, "init", "--no-input", "--platform", "console", "--provider", "liveavatar", **settings)
+    assert ran.code == 2
+    assert "LIVEKIT_URL is not set. livekit needs an address that browsers reach" in ran.err
+    assert not (tmp_path / ".env").exists()
 
 
 async def test_init_asks_three_times_for_what_it_needs(tmp_path: Path) -> None:
