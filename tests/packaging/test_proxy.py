@@ -68,6 +68,8 @@ def bot(folder: Path, port: int) -> Iterator[str]:
         "AVATAR_GREETING": "Good morning, everybody. " * 20,
         "WEB_PORT": str(port),
         "WEB_PUBLIC_URL": f"https://{HOST}",
+        # It speaks before anybody can be seen to watch.
+        "SESSION_NEEDS_VIEWER": "never",
     }
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)} | settings
     with Started([sys.executable, "-m", "bot", "run", "--console"], folder, environment) as started:
