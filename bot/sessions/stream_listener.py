@@ -72,11 +72,15 @@ class StreamListener:
 
     def keep_alive(self) -> None:
         """Reset the provider's idle timer. No message waits for the answer; a keep-alive without one by the time of the
-        next is given up for that."""
+        next is given up for that.
+
+        None is sent for a stream that is only being opened: LiveAvatar does not know it yet and would call it gone,
+        although it is about to speak.
+        """
         if self._keeping_alive is not None:
             self._keeping_alive.cancel()
             self._keeping_alive = None
-        if (stream := self._stream.current) is not None:
+        if (stream := self._stream.current) is not None and self._stream.ready_at is not None:
             name = f"keep {stream.id} alive"
             self._keeping_alive = self._tasks.create_task(self._reset_idle_timer(stream), name=name)
 

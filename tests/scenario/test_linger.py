@@ -547,3 +547,19 @@ async def test_a_slow_close_holds_up_no_command_and_the_next_stream_only_for_a_m
         assert len(world.open_streams) == 2
         await world.pass_time(20)
         assert len(world.open_streams) <= 1
+
+
+async def test_a_keep_alive_while_the_next_stream_is_opened_neither_loses_nor_repeats_anything(
+    tmp_path: Path, provider: str
+) -> None:
+    async with lingering(tmp_path, provider, 5.0) as (world, running):
+        await fall_asleep(world, running)
+        fault(world, "start", effect=Effect.LATENCY, seconds=5)
+        await world.write("one")
+        await world.write("two")
+        await world.pass_time(2)
+        await world.type("/avatar keep")
+        await world.until(lambda: world.ended_as("two", UtteranceState.SPOKEN))
+        assert world.heard == ["one", "two"]
+        assert len(world.simulator.streams()) == 2
+        assert len(world.open_streams) == 1

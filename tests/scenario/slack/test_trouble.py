@@ -49,7 +49,7 @@ async def test_limits_of_slack_are_waited_out_and_nothing_is_lost(slack: SlackDr
     slack.twin.fail_next("chat.postMessage", RateLimited(1))
     slack.twin.fail_next("response_url", RateLimited(1))
     assert "Starting" in await slack.command("/avatar start")
-    await slack.until_read("Interrupt")
+    await slack.until_read("Stop")
     refused = next(request for request in slack.twin.calls("chat.postMessage"))
     posted = slack.twin.calls("chat.postMessage")[1]
     assert posted.time - refused.time >= 1
