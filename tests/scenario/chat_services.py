@@ -85,6 +85,7 @@ class ChatServices:
             "DATABASE_URL": f"sqlite:///{folder / 'bot.sqlite3'}",
             "WEB_PORT": "0",
             "WEB_PUBLIC_URL": PUBLIC,
+            "SESSION_NEEDS_VIEWER": "never",
             "LOG_LEVEL": "debug",
             **self.credentials,
             **others,

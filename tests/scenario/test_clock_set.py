@@ -52,6 +52,7 @@ async def deployment_of(
         "SESSION_IDLE_TIMEOUT": f"{IDLE:g}",
         "SESSION_IDLE_WARNING": "10",
         "SESSION_MAX_DURATION": f"{LONGEST:g}",
+        "STREAM_LINGER": "3600",
     }
     options = SimulatorOptions(auto_viewer=True)
     async with SlackDeployment(fork_server, folder, provider, options, channels=1, **limits, **settings) as deployment:

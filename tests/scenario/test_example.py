@@ -70,6 +70,7 @@ async def adapter(telnet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'bot.sqlite3'}")
     monkeypatch.setenv("WEB_PORT", "0")
     monkeypatch.setenv("AVATAR_GREETING", "Hi.")
+    monkeypatch.setenv("SESSION_NEEDS_VIEWER", "never")
     made: list[ChatAdapter] = []
 
     def make(bot: Any) -> ChatAdapter:

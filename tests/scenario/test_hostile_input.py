@@ -72,9 +72,13 @@ def typed_lines() -> Iterator[bytes]:
         yield before.encode() + text.encode("utf-8", "surrogatepass")
 
 
+WATCHED = {"WEB_PUBLIC_URL": PUBLIC, "SESSION_NEEDS_VIEWER": "never"}
+"""Links lead to a page of ours, which nobody opens here."""
+
+
 def console(folder: Path, service: Service) -> Program:
     settings = service.settings(folder, CHAT_API_URL=f"{service.url}/v1", CHAT_API_KEY=KEY, CHAT_MODEL="simulator")
-    return Program(folder, "run", "--console", **settings | LOGGED | UNLIMITED | {"WEB_PUBLIC_URL": PUBLIC})
+    return Program(folder, "run", "--console", **settings | LOGGED | UNLIMITED | WATCHED)
 
 
 def test_every_line_typed_into_the_console_gets_an_answer(tmp_path: Path, service: Service) -> None:

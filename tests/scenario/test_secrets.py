@@ -98,6 +98,7 @@ def settings_of(gateway: EchoingGateway, folder: Path, provider: str, log_format
         "DATABASE_URL": f"sqlite:///{folder / 'bot.sqlite3'}",
         "WEB_PORT": "0",
         "WEB_PUBLIC_URL": "https://watch.example.com",
+        "SESSION_NEEDS_VIEWER": "never",
         "LOG_LEVEL": "debug",
         "LOG_FORMAT": log_format,
         "ADMIN_USERS": "console:you",

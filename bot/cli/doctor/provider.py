@@ -25,7 +25,9 @@ async def examine_provider(examination: CheckContext) -> AsyncIterator[Check]:
     try:
         provider = make_provider(settings, examination.clock)
     except SettingsError as error:
-        yield failed("avatar service", f"{name}: {error}", "Set it in .env, or choose another AVATAR_PROVIDER.")
+        yield failed(
+            "avatar service", f"{name}: {str(error).rstrip('.')}", "Set it in .env, or choose another AVATAR_PROVIDER."
+        )
         return
     yield _picture(
         settings,

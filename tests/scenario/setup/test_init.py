@@ -94,7 +94,7 @@ async def test_init_without_a_person_and_without_an_address_does_not_choose_live
     settings = {"LIVEAVATAR_API_URL": simulator.address, "LIVEAVATAR_API_KEY": KEY, "AVATAR_WATCH": "livekit"}
     ran = await run(tmp_path, "init", "--no-input", "--platform", "console", "--provider", "liveavatar", **settings)
     assert ran.code == 2
-    assert "LIVEKIT_URL is not set. livekit needs an address that browsers reach" in ran.err
+    assert "AVATAR_WATCH is livekit, and LIVEKIT_URL is not set" in ran.err
     assert not (tmp_path / ".env").exists()
 
 
