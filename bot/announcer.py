@@ -103,7 +103,7 @@ class Announcer:
     def tell_waited_in_vain(self, utterances: Sequence[Utterance], seconds: float, *, is_first: bool) -> None:
         """Tell of messages that are dropped, since they could not be said for so long: each who used a command, and the
         channel where `is_first`, as it reads the same of the next ones on their marks."""
-        people = self._promises.take_expired(utterances, seconds)
+        people = self._promises.words_for_expired(utterances, seconds)
         if people:
             self._event_bus.publish(
                 LeftUnsaid(self._channel, self._session_id, people, may_tell_channel=not self._is_silent)

@@ -31,7 +31,7 @@ class UnsaidPromises:
         if is_left and was_promised and utterance.state in (UtteranceState.DROPPED, UtteranceState.UNKNOWN):
             self._broken.append(utterance)
 
-    def take_expired(self, utterances: Iterable[Utterance], seconds: float) -> tuple[UnsaidWords, ...]:
+    def words_for_expired(self, utterances: Iterable[Utterance], seconds: float) -> tuple[UnsaidWords, ...]:
         """What everybody is told who had read that their words were taken, and whose words are among these: they have
         waited for so many seconds and are about to be dropped."""
         by_author = _by_author(utterance for utterance in utterances if self._is_made(utterance))

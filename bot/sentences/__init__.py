@@ -231,8 +231,8 @@ def is_awake(view: SessionView) -> str:
 def waited_in_vain(names: Sequence[str], seconds: float) -> str:
     """Told to the channel when the first messages are dropped that could not be said for so long."""
     return (
-        f"What waits for {duration(seconds)} without being said is dropped, now from {_people(names)}. "
-        "Open the watch link, and write it again."
+        f"What {_people(names)} wrote could not be said for {duration(seconds)}, so I dropped it, "
+        "as whatever waits that long. Write it again if it still matters."
     )
 
 

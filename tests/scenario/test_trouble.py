@@ -502,7 +502,7 @@ async def test_a_reopening_that_keeps_failing_is_bounded_and_told_and_the_sessio
     await realtime.until(lambda: realtime.ended_as("knock knock", UtteranceState.DROPPED), step=5.0)
     (told,) = [notice for notice in realtime.notices if "cannot wake up now" in notice]
     assert "As many avatars as the account allows are open already." in told
-    assert realtime.notices[-1].startswith("What waits for 10 min without being said is dropped, now from Ana.")
+    assert realtime.notices[-1].startswith("What Ana wrote could not be said for 10 min, so I dropped it")
     rows = [row for row in await realtime.rows(tables.streams) if row.state == StreamState.CLOSED]
     assert len(rows) <= 30
     realtime.simulator.faults.clear()

@@ -274,15 +274,15 @@ async def test_what_has_waited_too_long_is_dropped_and_told(tmp_path: Path, prov
         await world.pass_time(2)
         assert world.ended_as("one", UtteranceState.DROPPED)
         told = (
-            "What waits for 10 min without being said is dropped, now from Ana. "
-            "Open the watch link, and write it again."
+            "What Ana wrote could not be said for 10 min, so I dropped it, as whatever waits that long. "
+            "Write it again if it still matters."
         )
         assert world.notices.count(told) == 1
         assert running.view().queue_length == 1
         await world.pass_time(100)
         assert world.ended_as("two", UtteranceState.DROPPED)
         # The mark of the message says it; a channel whose people write among themselves is told once.
-        assert len([notice for notice in world.notices if "is dropped" in notice]) == 1
+        assert len([notice for notice in world.notices if "so I dropped it" in notice]) == 1
         assert running.view().phase is Phase.WAITING_FOR_TEXT
         assert not running.stop.is_set
         await world.pass_time(310)
@@ -331,7 +331,7 @@ async def test_the_rest_of_a_long_text_waits_no_longer_than_a_message(tmp_path: 
         assert world.states(SPEECH)[-1] is UtteranceState.SPEAKING
         await world.pass_time(20)
         assert world.ended_as(SPEECH, UtteranceState.INTERRUPTED)
-        assert any("without being said is dropped, now from Ana" in notice for notice in world.notices)
+        assert any("What Ana wrote could not be said for" in notice for notice in world.notices)
 
 
 async def test_while_something_is_said_nothing_is_too_old(tmp_path: Path) -> None:
@@ -438,7 +438,7 @@ async def test_what_waits_for_an_account_is_dropped_in_time_and_told_anew_the_ne
                 assert world.ended_as(text, UtteranceState.DROPPED)
                 assert words_of_state(running).startswith("asleep; the next message wakes it")
             assert sum("cannot wake up now" in notice for notice in world.notices) == 2
-            assert sum("without being said is dropped, now from Ana" in notice for notice in world.notices) == 2
+            assert sum("What Ana wrote could not be said for" in notice for notice in world.notices) == 2
             assert world.open_streams == []
 
 
