@@ -25,8 +25,7 @@ class Audience:
     """Everybody who can see or hear one session.
 
     is_required: whether nothing is to be said without one. left_at: when the last left; while nobody has come yet,
-    since when they are waited for. Seconds on the clock. on_change: called when the first comes and when the last
-    leaves.
+    since when they are waited for. Seconds on the clock.
     """
 
     def __init__(self, clock: Clock, *, is_required: bool) -> None:
@@ -34,7 +33,6 @@ class Audience:
         self._there: set[Presence] = set()
         self.is_required = is_required
         self.left_at = clock.monotonic()
-        self.on_change: Callable[[], None] | None = None
         self._followers: list[Callable[[], None]] = []
 
     @property
@@ -75,19 +73,14 @@ class Audience:
         """See `Presence.attend`."""
         if (presence in self._there) is is_there:
             return
-        before = self.is_there
         if is_there:
             self._there.add(presence)
         else:
             self._there.discard(presence)
+        if not self._there:
+            self.left_at = self._clock.monotonic()
         for on_size in self._followers:
             on_size()
-        if self.is_there is before:
-            return
-        if before:
-            self.left_at = self._clock.monotonic()
-        if self.on_change is not None:
-            self.on_change()
 
 
 class Audiences:

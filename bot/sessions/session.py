@@ -206,7 +206,6 @@ class AvatarSession:
             await self._serve_to_the_end()
             await self._close_surely()
         finally:
-            self.audience.on_change = None
             self._timeouts.stop()
             self.mailbox.stop_timers()
             await self._tasks.close()
@@ -242,17 +241,17 @@ class AvatarSession:
             self.listener.listen()
             # Nobody has kept it since the last process ended, and its next keep-alive may come too late.
             self._keep_alive_soon()
-        self.audience.on_change = self.mailbox.wake
         # The wait for the first stream was nobody's silence.
         self.speaker.keep()
         self._timeouts.start_idle()
-        while not self.stop.is_set:
-            await self.speaker.pump()
-            self._show()
-            self._linger.watch()
-            if self.mailbox.is_empty and self.speaker.is_idle:
-                self.idle.set()
-            await self.mailbox.serve()
+        with self.audience.follow(self.mailbox.wake):
+            while not self.stop.is_set:
+                await self.speaker.pump()
+                self._show()
+                self._linger.watch()
+                if self.mailbox.is_empty and self.speaker.is_idle:
+                    self.idle.set()
+                await self.mailbox.serve()
 
     async def _open_first(self) -> None:
         self._show()

@@ -6,15 +6,17 @@ from bot.core.audience import Audiences
 from tests.harness.clock import ManualClock
 
 
-def test_first_who_comes_and_last_who_leaves_are_told() -> None:
-    audience, told = Audiences(ManualClock(), are_required=True).of("one"), []
-    audience.on_change = lambda: told.append(audience.is_there)
+async def test_who_comes_and_who_leaves_is_told_and_with_the_last_one_since_when_nobody_is_there() -> None:
+    clock = ManualClock()
+    audience, told, before = Audiences(clock, are_required=True).of("one"), [], clock.monotonic()
     assert audience.is_missing
-    with audience.join():
+    with audience.follow(lambda: told.append((audience.is_there, audience.left_at))):
         with audience.join():
-            assert not audience.is_missing
-        assert audience.is_there
-    assert told == [True, False]
+            await clock.advance(5)
+            with audience.join():
+                assert not audience.is_missing
+            assert audience.is_there
+        assert told == [(True, before), (True, before), (True, before), (False, clock.monotonic())]
 
 
 def test_nobody_is_missing_where_nobody_is_needed() -> None:
