@@ -20,7 +20,13 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 
 
 def prepare() -> None:
-    """Before the first line: what an old terminal cannot show becomes a question mark instead of an error."""
+    """Before the first line: what an old terminal cannot show becomes a question mark instead of an error, and what was
+    closed leads nowhere, so that no file or socket takes its number; libuv ends the program where one has."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
 

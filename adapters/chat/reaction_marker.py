@@ -2,7 +2,8 @@
 
 A message gets two at most, each put once and none taken away: platforms cannot replace a reaction, and taking one away
 costs as much as putting one. Reactions of a line (a channel, or whatever a platform's limit is for) are put one after
-another. Under load they are left out, those of waiting first, so that nothing else is held up. Knows no platform.
+another, and those of all lines no faster than the platform allows. Under load they are left out, those of waiting
+first, so that nothing else is held up. Knows no platform.
 """
 
 from abc import ABC, abstractmethod
@@ -55,10 +56,13 @@ _Message = tuple[Channel, str]
 class ReactionMarker(ABC):
     """The marks on the messages of one platform."""
 
-    def __init__(self, clock: Clock, per_minute: int) -> None:
-        """`per_minute`: marks of one line at most, of which those that say that a message waits get half."""
+    def __init__(self, clock: Clock, per_minute: int, per_second: int | None = None) -> None:
+        """`per_minute`: marks of one line at most, of which those that say that a message waits get half.
+        `per_second`: marks of all lines together, where the platform counts those, too; more of them wait."""
         self._clock = clock
         self._per_minute = per_minute
+        self._per_second = per_second
+        self._lately: deque[float] = deque()
         self._wanted: dict[Hashable, OrderedDict[_Message, Mark]] = {}
         self._marks: LRUCache[_Message, set[Mark]] = LRUCache(MAX_REMEMBERED)
         self._recent: LRUCache[Hashable, deque[float]] = LRUCache(MAX_REMEMBERED)
@@ -126,10 +130,16 @@ class ReactionMarker(ABC):
         try:
             await self._clock.sleep(LINGER)
             while wanted:
-                message, mark = wanted.popitem(last=False)
+                message, mark = next(iter(wanted.items()))
                 if not self._has_room(line, mark):
                     log.debug("a reaction was left out, as there are too many", channel=str(message[0]))
+                    del wanted[message]
                     continue
+                if (seconds := self._seconds_until_turn()) > 0:
+                    await self._clock.sleep(seconds)
+                    continue
+                del wanted[message]
+                self._count(line)
                 self._marks.setdefault(message, set()).add(mark)
                 try:
                     if not await self._put(*message, mark):
@@ -140,11 +150,26 @@ class ReactionMarker(ABC):
             del self._wanted[line]
 
     def _has_room(self, line: Hashable, mark: Mark) -> bool:
-        """Whether one more mark may be put now; counts it then."""
-        recent, now = self._recent.setdefault(line, deque()), self._clock.monotonic()
-        while recent and recent[0] <= now - _WINDOW:
-            recent.popleft()
-        if len(recent) >= (self._per_minute // 2 if mark is Mark.WAITS else self._per_minute):
-            return False
-        recent.append(now)
-        return True
+        """Whether one more mark may be put in the line now."""
+        recent = self._recent.setdefault(line, deque())
+        _forget_before(recent, self._clock.monotonic() - _WINDOW)
+        return len(recent) < (self._per_minute // 2 if mark is Mark.WAITS else self._per_minute)
+
+    def _seconds_until_turn(self) -> float:
+        """How long until one more mark may be put in any line."""
+        if self._per_second is None:
+            return 0.0
+        now = self._clock.monotonic()
+        _forget_before(self._lately, now - 1.0)
+        return 0.0 if len(self._lately) < self._per_second else self._lately[0] + 1.0 - now
+
+    def _count(self, line: Hashable) -> None:
+        now = self._clock.monotonic()
+        self._recent.setdefault(line, deque()).append(now)
+        if self._per_second is not None:
+            self._lately.append(now)
+
+
+def _forget_before(times: deque[float], earliest: float) -> None:
+    while times and times[0] <= earliest:
+        times.popleft()

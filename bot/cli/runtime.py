@@ -3,7 +3,6 @@
 Exit codes: 0 done, 1 it could not be done, 2 a setting or the database is not right; the output says what.
 """
 
-import asyncio
 import shutil
 import sys
 from collections.abc import Coroutine
@@ -13,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from bot import terminal
+from bot.core import event_loop
 from bot.core.errors import AvatarRelayError, SettingsError, StoreError
 from bot.settings import ENV_FILE, LogLevel, Settings, load
 from bot.telemetry.logs import configure
@@ -23,7 +23,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of line
 def run_async(work: Coroutine[Any, Any, None]) -> None:
     """Run a command's work in a loop of its own; what fails ends with its sentence and its exit code."""
     try:
-        asyncio.run(work)
+        event_loop.run(work)
     except (SettingsError, StoreError) as error:
         fail(str(error))
     except AvatarRelayError as error:

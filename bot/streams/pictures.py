@@ -7,6 +7,7 @@ Knows sources only as `bot.core.pictures` has them, and neither links nor sessio
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 from bot.core.errors import PictureUnavailable
 from bot.core.models import Playback, Stream
@@ -47,7 +48,7 @@ class StreamPictures:
         """The name of a stream's picture, from which nobody learns which stream that is; None if it has none here."""
         if stream is None or playback is None or self._factory_for(playback) is None:
             return None
-        return hashlib.sha256(stream.id.encode()).hexdigest()[:12]
+        return _name_for(stream.id)
 
     async def fetch(
         self, stream: Stream, playback: Playback, name: str, after: PlaylistPosition | None = None
@@ -120,3 +121,8 @@ async def _close_source(picture: _OpenPicture) -> None:
     await cancel_and_wait(picture.opening)
     if picture.source is not None:
         await picture.source.aclose()
+
+
+@lru_cache(maxsize=4096)
+def _name_for(stream_id: str) -> str:
+    return hashlib.sha256(stream_id.encode()).hexdigest()[:12]

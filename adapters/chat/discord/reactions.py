@@ -15,14 +15,18 @@ log = structlog.get_logger(__name__)
 _EMOJI = {Mark.WAITS: "👂", Mark.SPOKEN: "✅", Mark.NOT_SPOKEN: "🔇"}
 
 PER_MINUTE = 60
-"""Marks in one channel. Discord takes four a second there, out of fifty requests a second of the whole bot."""
+"""Marks in one channel; Discord takes four a second there."""
+
+PER_SECOND = 20
+"""Marks in all channels: Discord takes fifty requests a second of a whole bot (docs, rate limits), and answers and
+panels come first."""
 
 
 class Reactions(ReactionMarker):
     """The marks in every channel."""
 
     def __init__(self, connection: DiscordRest, clock: Clock) -> None:
-        super().__init__(clock, PER_MINUTE)
+        super().__init__(clock, PER_MINUTE, PER_SECOND)
         self._connection = connection
 
     def _line_of(self, channel: Channel) -> Channel:

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from bot.app import Application
+from bot.core import event_loop
 from bot.core.clock import SystemClock
 from bot.core.models import Actor, Channel
 from bot.relay import Message
@@ -118,4 +119,4 @@ def say(told: object) -> None:
 if __name__ == "__main__":
     configure(LogLevel.ERROR, LogFormat.TEXT, ())
     with folder() as made:
-        asyncio.run(run(made, sys.argv[1], sys.argv[2], int(sys.argv[3])))
+        event_loop.run(run(made, sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -9,6 +9,7 @@ import discord
 import pytest
 
 from adapters.chat.discord.reactions import PER_MINUTE as DISCORD_PER_MINUTE
+from adapters.chat.discord.reactions import PER_SECOND as DISCORD_PER_SECOND
 from adapters.chat.discord.reactions import Reactions as DiscordReactions
 from adapters.chat.reaction_marker import LINGER, ReactionMarker
 from adapters.chat.slack.client import SlackError
@@ -176,12 +177,12 @@ async def test_burst_is_marked_as_far_as_the_limit_goes_and_its_ends_before_its_
     burst = [a_message(number) for number in range(1, BURST + 1)]
     for message in burst:
         platform.becomes(message, UtteranceState.QUEUED)
-    await platform.pass_time()
+    await platform.pass_time(5.0)
     assert len(platform.requests) == platform.per_minute // 2
     assert all(mark in WAITS for _, mark in platform.requests)
     for message in burst:
         platform.becomes(message, UtteranceState.SPEAKING, UtteranceState.SPOKEN)
-    await platform.pass_time()
+    await platform.pass_time(5.0)
     assert len(platform.requests) == platform.per_minute
     assert all(mark in SPOKEN for _, mark in platform.requests[platform.per_minute // 2 :])
 
@@ -190,6 +191,21 @@ async def test_burst_is_marked_as_far_as_the_limit_goes_and_its_ends_before_its_
     platform.becomes(late, UtteranceState.SPOKEN)
     await platform.pass_time()
     assert are(platform.marks_of(late), SPOKEN)
+
+
+async def test_marks_of_many_channels_come_no_faster_than_discord_allows_a_bot() -> None:
+    platform = Platform("discord", ManualClock())
+    said = [a_message(number) for number in range(1, 3 * DISCORD_PER_SECOND + 1)]
+    for number, message in enumerate(said):
+        channel = Channel("discord", "1", str(number))
+        platform.reactions.show(channel, replace(message, state=UtteranceState.SPOKEN))
+    await platform.pass_time(LINGER)
+    assert len(platform.requests) == DISCORD_PER_SECOND
+    await platform.pass_time(0.9)
+    assert len(platform.requests) == DISCORD_PER_SECOND
+    await platform.pass_time(2.0)
+    assert len(platform.requests) == len(said)
+    await platform.reactions.close()
 
 
 async def test_a_command_has_no_mark(platform: Platform) -> None:
