@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from datetime import datetime
 
 from cachetools import LRUCache
 from itsdangerous import BadData, TimestampSigner
@@ -56,6 +57,7 @@ class SignedWatchLinks:
         self._clock = clock
         self._signer = _Signer(secret.get_secret_value(), clock, max(1, int(lifetime / STAMPS_PER_LIFETIME)))
         self._signed: LRUCache[tuple[str, int], str] = LRUCache(MAX_REMEMBERED_LINKS)
+        self._verified: LRUCache[str, tuple[str, datetime]] = LRUCache(MAX_REMEMBERED_LINKS)
 
     def url(self, link_nonce: str) -> str | None:
         """The link people open, None if the page cannot be reached by others. The same for a tenth of a lifetime."""
@@ -71,11 +73,17 @@ class SignedWatchLinks:
         # base64 decoders skip foreign characters, so variations of a link would be valid as well.
         if len(signed) > MAX_LINK_LENGTH or not _ALPHABET.fullmatch(signed):
             raise LinkInvalid("forged")
-        try:
-            nonce, signed_at = self._signer.unsign(signed, return_timestamp=True)
-            text = nonce.decode("ascii")
-        except (BadData, UnicodeDecodeError):
-            raise LinkInvalid("forged") from None
+        nonce, signed_at = self._verified.get(signed) or self._verify(signed)
         if (self._clock.now() - signed_at).total_seconds() >= self._lifetime:
             raise LinkInvalid("expired")
-        return text
+        return nonce
+
+    def _verify(self, signed: str) -> tuple[str, datetime]:
+        """The nonce and when it was signed (UTC); remembered, since each file of a picture is asked for by its link."""
+        try:
+            nonce, signed_at = self._signer.unsign(signed, return_timestamp=True)
+            verified = nonce.decode("ascii"), signed_at
+        except (BadData, UnicodeDecodeError):
+            raise LinkInvalid("forged") from None
+        self._verified[signed] = verified
+        return verified

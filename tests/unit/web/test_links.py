@@ -64,6 +64,17 @@ async def test_a_link_expires_after_its_lifetime() -> None:
     assert why(made, link) == "expired"
 
 
+async def test_a_link_that_was_read_before_is_read_as_if_it_was_not() -> None:
+    clock = ManualClock()
+    made = links(clock)
+    text = signed(made)
+    assert [made.nonce_of(text) for _ in range(2)] == ["Zm9vYmFyYmF6"] * 2
+    changed = text[:-1] + ("A" if text[-1] != "A" else "B")
+    assert [why(made, changed) for _ in range(2)] == ["forged"] * 2
+    await clock.advance(HOUR)
+    assert why(made, text) == "expired"
+
+
 def test_another_secret_opens_nothing() -> None:
     clock = ManualClock()
     assert why(links(clock, "another secret, as long"), signed(links(clock))) == "forged"
