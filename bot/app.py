@@ -17,7 +17,7 @@ from adapters.avatars.rooms.transport import VIEWER
 from adapters.media.relay import RelayFactory
 from adapters.media.room.encoder_process import try_encoder
 from adapters.media.room.factory import RoomPictures
-from adapters.web import SignedWatchLinks, WebServer
+from adapters.web import Embeds, SignedTickets, SignedWatchLinks, WebServer
 from bot.core.bind_errors import explain_bind_error, is_loopback
 from bot.core.errors import SettingsError, StoreError, StoreUnavailable
 from bot.core.pictures import PictureSourceFactory
@@ -126,7 +126,13 @@ class Application:
         if options.policy.needs_viewer:
             self._echo("Speech: only while somebody watches, and no stream is open before (SESSION_NEEDS_VIEWER).")
         self.bot = Bot(
-            self._core.commands, self._core.relay, self._core.sessions, self._clock, settings, self.ask_to_stop
+            self._core.commands,
+            self._core.relay,
+            self._core.sessions,
+            self._clock,
+            settings,
+            self.ask_to_stop,
+            self._plan.is_embeddable and (settings.web.public_url or "").startswith("https:"),
         )
         self._adapters = [make(self.bot) for make in chats]
         self._platforms = Platforms(self._adapters, self._core.sessions, self._clock, self._echo)
@@ -252,6 +258,12 @@ class Application:
             registry=metrics.registry,
             pictures=self._core.pictures,
             seats=seats_of(self._core.services.provider),
+            embeds=Embeds(
+                self._core.sessions,
+                SignedTickets(web_secret(settings), self._clock),
+                [adapter.embed for adapter in self._adapters if adapter.embed is not None],
+                show_pictures=self.bot.shows_in_frames,
+            ),
         )
         for adapter in self._adapters:
             for route in adapter.routes:

@@ -11,12 +11,15 @@ from typing import Any, Protocol
 
 from bot.commands.parser import ADMIN, AVATAR, Command, CommandContext, parse
 from bot.commands.router import CommandRouter
+from bot.core.embeds import ChannelGrant, EmbedHost, Frame, FrameRequest, Grant, SessionGrant
 from bot.core.errors import (
     AuthenticationFailed,
     AvatarAway,
     AvatarRelayError,
     ConcurrencyReached,
+    EmbedUnavailable,
     Invalid,
+    LinkInvalid,
     NotReady,
     ProviderError,
     QuotaExhausted,
@@ -70,15 +73,22 @@ __all__ = [
     "Capabilities",
     "CatalogueEntry",
     "Channel",
+    "ChannelGrant",
     "ChatAdapter",
     "Clock",
     "Command",
     "CommandContext",
     "ConcurrencyReached",
+    "EmbedHost",
+    "EmbedUnavailable",
+    "Frame",
+    "FrameRequest",
+    "Grant",
     "InitialText",
     "InterruptMethod",
     "Invalid",
     "LeftUnsaid",
+    "LinkInvalid",
     "Message",
     "Mode",
     "NotReady",
@@ -96,6 +106,7 @@ __all__ = [
     "Role",
     "SessionChanged",
     "SessionEvent",
+    "SessionGrant",
     "SessionView",
     "Settings",
     "SettingsError",
@@ -145,6 +156,8 @@ class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
 
     name: str
     routes: Sequence[WebRoute]
+    embed: EmbedHost | None
+    """How its client frames the watch page; None where it cannot."""
 
     @classmethod
     def missing_settings(cls, settings: Settings) -> str | None:
@@ -170,7 +183,8 @@ class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
 class Bot:
     """`commands` answers commands, `relay` takes messages in, `sessions` knows which avatars are where.
 
-    stop: asks the whole program to shut down.
+    stop: asks the whole program to shut down. shows_in_frames: whether people can watch in a frame of a chat client
+    (`bot.core.embeds`): the bot has the picture of every session itself, and an address that the client can reach.
     """
 
     commands: CommandRouter
@@ -179,3 +193,4 @@ class Bot:
     clock: Clock
     settings: Settings
     stop: Callable[[], None]
+    shows_in_frames: bool = False

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from adapters.web.headers import SHARED
+
 _FOLDER = Path(__file__).parent / "static"
 _CONTENT_TYPES = {
     ".css": "text/css",
@@ -49,6 +51,8 @@ class Assets:
 
     async def serve(self, request: web.Request) -> web.Response:
         """`GET /static/{version}/{name}`. A page of another version gets the current file, uncached."""
+        # Anybody may have them. A frame without an origin of its own runs no module that is not shared.
+        request[SHARED] = True
         asset = self._assets.get(request.match_info["name"])
         if asset is None:
             raise web.HTTPNotFound

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from bot.core.embeds import EmbedHost
+
 _OWN_HOST = re.compile(r"[A-Za-z0-9.\-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _SOURCE = re.compile(r"[^\s;,'\"]+")
 
@@ -20,7 +22,16 @@ FIXED = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""The headers that every response has."""
+"""The headers that every response has, but for what is shared and what is framed."""
+
+SHARED = web.RequestKey("shared", bool)
+"""Set on a request whose answer pages of any origin may use: frames in chat clients have none of their own. For files
+that anybody may have, and for those that a ticket in the address opens."""
+
+FRAMED = web.RequestKey("framed", EmbedHost)
+"""Set on a request to the `EmbedHost` in whose client the answer is to be framed."""
+
+_OF_SHARED = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 
 class SecurityHeaders:
@@ -40,9 +51,16 @@ class SecurityHeaders:
 
     async def __call__(self, request: web.Request, response: web.StreamResponse) -> None:
         """Complete the headers of `response`; those its handler has set stay."""
+        if request.get(SHARED):
+            response.headers.update(_OF_SHARED)
         for name, value in FIXED.items():
             response.headers.setdefault(name, value)
-        response.headers.setdefault("Content-Security-Policy", self.policy(request.headers.get("Host", "")))
+        own_host = request.headers.get("Host", "")
+        if (host := request.get(FRAMED)) is not None:
+            # It knows no list of hosts, and browsers go by frame-ancestors where both are there.
+            del response.headers["X-Frame-Options"]
+            response.headers["Content-Security-Policy"] = self.framed_policy(own_host, host)
+        response.headers.setdefault("Content-Security-Policy", self.policy(own_host))
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers["Server"] = "avatar-relay"
 
@@ -56,22 +74,36 @@ class SecurityHeaders:
         """
         own = (f"ws://{own_host}", f"wss://{own_host}") if _OWN_HOST.fullmatch(own_host) else ()
         media = self._media_sources
-        return "; ".join(
-            (
-                "default-src 'none'",
-                "script-src 'self'",
-                "style-src 'self'",
-                _directive("img-src", "'self'", "https:", *self._image_sources),
-                _directive("connect-src", "'self'", *own, *media, *rooms),
-                _directive("media-src", "'self'", "blob:", *media),
-                "worker-src 'none'",
-                "base-uri 'none'",
-                "form-action 'none'",
-                "frame-ancestors 'none'",
-                "require-trusted-types-for 'script'",
-                "trusted-types 'none'",
-            )
+        return _policy(("https:", *self._image_sources), (*own, *media, *rooms), media, ("'none'",))
+
+    def framed_policy(self, own_host: str, host: EmbedHost) -> str:
+        """The policy for a page in a frame of a chat client, which plays what comes from here and nothing else.
+
+        Browsers know the page under an address of the platform's, which is listed for its WebSocket.
+        """
+        names = [own_host, *(urlsplit(origin).netloc for origin in host.origins)]
+        own = tuple(f"wss://{name}" for name in names if _OWN_HOST.fullmatch(name))
+        ancestors = tuple(source for source in host.frame_ancestors if _SOURCE.fullmatch(source)) or ("'none'",)
+        return _policy((), own, (), ancestors)
+
+
+def _policy(images: Sequence[str], connections: Sequence[str], media: Sequence[str], ancestors: Sequence[str]) -> str:
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            _directive("img-src", "'self'", *images),
+            _directive("connect-src", "'self'", *connections),
+            _directive("media-src", "'self'", "blob:", *media),
+            "worker-src 'none'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            _directive("frame-ancestors", *ancestors),
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
         )
+    )
 
 
 def room_sources(url: str) -> tuple[str, ...]:

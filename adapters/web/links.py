@@ -30,7 +30,7 @@ class _Signer(TimestampSigner):
     """The signer of itsdangerous with the injected clock instead of the machine's."""
 
     def __init__(self, secret: str, clock: Clock, step: int) -> None:
-        super().__init__(secret, salt=_SALT, key_derivation="hmac", digest_method=_sha256)
+        super().__init__(secret, salt=_SALT, key_derivation="hmac", digest_method=sha256)
         self._clock = clock
         self._step = step
 
@@ -39,7 +39,8 @@ class _Signer(TimestampSigner):
         return now - now % self._step
 
 
-def _sha256(data: bytes = b"") -> "hashlib._Hash":
+def sha256(data: bytes = b"") -> "hashlib._Hash":
+    """What signs, by HMAC: the default of itsdangerous is SHA-1."""
     return hashlib.sha256(data)
 
 

@@ -2,12 +2,12 @@
 
 from typing import Protocol
 
-from bot.core.models import RoomAccess
+from bot.core.models import Channel, RoomAccess
 from bot.core.views import SessionView
 
 
 class SessionLookup(Protocol):
-    """Finds what a link opens."""
+    """Finds what a link opens, and the links of sessions that are watched without one."""
 
     async def view_by_link(self, link_nonce: str) -> SessionView | None:
         """The session behind the link, also one that has ended; None if the link was revoked or never was.
@@ -20,3 +20,9 @@ class SessionLookup(Protocol):
 
         Raises `bot.core.errors.ProviderError` if that cannot be fetched right now.
         """
+
+    def link_in(self, channel: Channel) -> str | None:
+        """The nonce of the session that is open in a channel; None if there is none."""
+
+    async def link_of(self, session_id: str) -> str | None:
+        """The nonce of a session, also of one that has ended; None if it never was. Raises as `view_by_link` does."""

@@ -1,21 +1,25 @@
-"""The picture, for whoever has a watch link: the files of a stream that the bot serves itself.
+"""The picture, for whoever has a watch link or a ticket: the files of a stream that the bot serves itself.
 
-Decides nothing about what there is to fetch: each request asks anew what its link opens (`PictureSources`), so that it
-ends with the link, the session and the stream.
+Decides nothing about what there is to fetch: each request asks anew what its link or ticket opens (`PictureSources`),
+so that it ends with the link, the session and the stream.
 """
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from aiohttp import ClientConnectionResetError, web
 
+from adapters.web.access import Access, Embeds, LinkAccess
+from adapters.web.headers import SHARED
 from adapters.web.links import SignedWatchLinks
-from bot.core.errors import LinkInvalid, PictureUnavailable
-from bot.core.pictures import PLAYLIST, MediaFile, PictureSources, PlaylistPosition
+from adapters.web.requests import frame_request
+from bot.core.errors import EmbedUnavailable, LinkInvalid, PictureUnavailable
+from bot.core.pictures import MediaFile, PictureSources, PlaylistPosition
 
 ROUTE = "/w/{signed}/media/{picture}/{name}"
+FRAMED_ROUTE = "/embed/{ticket}/media/{picture}/{name}"
 
 PORTION = 64 << 10
 """Bytes that are given to a connection at a time; a larger file waits until it has taken them."""
@@ -32,33 +36,45 @@ _log = structlog.get_logger(__name__)
 
 
 class MediaFiles:
-    """`GET /w/{signed}/media/{picture}/{name}`."""
+    """The files of pictures."""
 
-    def __init__(self, links: SignedWatchLinks, pictures: PictureSources) -> None:
+    def __init__(self, links: SignedWatchLinks, embeds: Embeds, pictures: PictureSources) -> None:
         self._links = links
+        self._embeds = embeds
         self._pictures = pictures
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Answer with the file; 404 if the link opens no such file (any more), 503 if it cannot be had right now."""
+        """`ROUTE`. Answer with the file; 404 if the link opens no such file (any more), 503 if it cannot be had right
+        now."""
+        return await self._serve(request, lambda: LinkAccess(self._links, request.match_info["signed"]))
+
+    async def serve_framed(self, request: web.Request) -> web.StreamResponse:
+        """`FRAMED_ROUTE`, in the same way. A frame without an origin of its own may read it: whoever has the ticket
+        could fetch it anyway."""
+        asked = frame_request(request)
+        request[SHARED] = True
+        return await self._serve(request, lambda: self._embeds.access(request.match_info["ticket"], asked))
+
+    async def _serve(self, request: web.Request, make_access: Callable[[], Access]) -> web.StreamResponse:
         try:
-            nonce = self._links.nonce_of(request.match_info["signed"])
             after = _position(request.query)
+            opened = await make_access().look_up()
         except LinkInvalid as invalid:
             return _told(410 if invalid.why == "expired" else 404)
+        except EmbedUnavailable as failure:
+            _log.warning("picture_not_served", error=str(failure))
+            return _told(503)
         except ValueError:
             return _told(400)
+        if opened.nonce is None:
+            return _told(404)
         picture, name = request.match_info["picture"], request.match_info["name"]
         try:
-            file = await self._pictures.fetch(nonce, picture, name, after)
+            file = await self._pictures.fetch(opened.nonce, picture, name, after)
         except PictureUnavailable as failure:
             _log.debug("picture_not_served", error=str(failure))
             return _told(503)
         return _told(404) if file is None else await _send(request, file)
-
-
-def path_of(signed: str, picture: str) -> str:
-    """Where the picture begins, relative to the page of its link."""
-    return f"{signed}/media/{picture}/{PLAYLIST}"
 
 
 def _position(query: Mapping[str, str]) -> PlaylistPosition | None:

@@ -1,11 +1,14 @@
 """The HTML: the watch page, and the error page with one clear sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 
 from aiohttp import web
+
+PROXY_PREFIX = "/.proxy"
+"""What Discord's proxy once wanted in front of every path, and still takes; pages and files are there as well."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -20,10 +23,22 @@ class Pages:
 
     def watch(self, request: web.Request, rooms: Sequence[str], policy: str) -> web.Response:
         """The watch page; its content comes over its WebSocket. `rooms` is where its `policy` lets it join rooms."""
-        html = self._watch.substitute(assets=self._assets_for(request), rooms=escape(" ".join(rooms)))
-        response = self._html(html, 200)
+        response = self._html(self._filled(request, {}, rooms), 200)
         response.headers["Content-Security-Policy"] = policy
         return response
+
+    def framed(self, request: web.Request, host: str, ticket: str, facts: Mapping[str, str]) -> web.Response:
+        """The same page in a frame of a chat client: `host` is which, `facts` are what its script needs to know."""
+        feed = f"{_up(request)}embed/{ticket}/live"
+        return self._html(self._filled(request, {"embed": host, "feed": feed, **facts}), 200)
+
+    def _filled(self, request: web.Request, data: Mapping[str, str], rooms: Sequence[str] = ()) -> str:
+        return self._watch.substitute(
+            assets=self._assets_for(request),
+            rooms=escape(" ".join(rooms)),
+            data="".join(f' data-{escape(name)}="{escape(value)}"' for name, value in data.items()),
+            sound="Sound on" if data else "Unmute",
+        )
 
     def error(self, request: web.Request, status: int, title: str, text: str) -> web.Response:
         """The error page."""
@@ -31,12 +46,19 @@ class Pages:
         return self._html(html, status)
 
     def _assets_for(self, request: web.Request) -> str:
-        depth = request.rel_url.raw_path.count("/") - 1
-        return f"{'../' * depth or './'}static/{self._version}"
+        return f"{_up(request)}static/{self._version}"
 
     @staticmethod
     def _html(html: str, status: int) -> web.Response:
         return web.Response(text=html, status=status, content_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+def _up(request: web.Request) -> str:
+    """The way from a page to the server's first folder: its own addresses begin with that."""
+    depth = request.rel_url.raw_path.count("/") - 1
+    # What a proxy of Discord's may leave in front is no folder of ours.
+    depth -= request.rel_url.raw_path.startswith(f"{PROXY_PREFIX}/")
+    return "../" * depth or "./"
 
 
 def link_expired(pages: Pages, request: web.Request) -> web.Response:
@@ -60,6 +82,13 @@ def link_unknown(pages: Pages, request: web.Request) -> web.Response:
     """The address was never a link."""
     return pages.error(
         request, 404, "This link does not work", "Part of it may be missing: open it again from the channel."
+    )
+
+
+def frame_over(pages: Pages, request: web.Request) -> web.Response:
+    """A frame in a chat client asks for something that is over, or never was."""
+    return pages.error(
+        request, 410, "This has been closed", "Close it, and open it again from the channel, with the panel's button."
     )
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, Never
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
-from adapters.web.media import path_of
+from adapters.web.access import Access
 from adapters.web.seats import SeatStatus
 from bot.core.models import Mode, RoomAccess, Word
 from bot.core.views import Phase, SessionView
@@ -87,6 +87,12 @@ class Left(_ClientMessage):
     type: Literal["left"]
 
 
+class StartAvatar(_ClientMessage):
+    """Wants an avatar in the channel of the frame, where none is."""
+
+    type: Literal["start"]
+
+
 class Published(_ClientMessage):
     """Has published a `PublishMessage`."""
 
@@ -111,6 +117,7 @@ ClientMessage = (
     | AvatarPresence
     | Playing
     | Left
+    | StartAvatar
     | Published
     | DataReceived
 )
@@ -179,6 +186,29 @@ class SessionMessage(_ServerMessage):
     wakes_in: int | None
     refused: bool
     ended: str | None
+
+
+class FramedSessionMessage(SessionMessage):
+    """The same for a page in a frame, which plays only what comes from here. link: the page of its own, None if there
+    is none. elsewhere: the picture is to be seen on that page alone."""
+
+    link: str | None
+    elsewhere: bool
+
+
+class NobodyMessage(_ServerMessage):
+    """No avatar is in the channel of the frame; the next one that comes is shown. may_start: whether the person in
+    front of it may bring one. told: what came of their wish to."""
+
+    type: Literal["nobody"] = "nobody"
+    may_start: bool
+    told: str | None = None
+
+
+class NextMessage(_ServerMessage):
+    """What follows is about another session than what came before."""
+
+    type: Literal["next"] = "next"
 
 
 class WordsMessage(_ServerMessage):
@@ -254,6 +284,8 @@ class PublishMessage(_ServerMessage):
 
 ServerMessage = (
     SessionMessage
+    | NobodyMessage
+    | NextMessage
     | WordsMessage
     | CutMessage
     | TranscriptMessage
@@ -265,10 +297,9 @@ ServerMessage = (
 )
 
 
-def session_message(view: SessionView, now: datetime, signed: str) -> SessionMessage:
-    """What a viewer may see of `view`. `signed`: of the link that the page was opened with, for the picture's address,
-    which is relative to it."""
-    return SessionMessage(
+def session_message(view: SessionView, now: datetime, access: Access) -> SessionMessage:
+    """What a viewer may see of `view`; `access` is what the page was opened with."""
+    message = SessionMessage(
         now=now.timestamp(),
         phase=view.phase,
         mode=view.mode,
@@ -280,7 +311,7 @@ def session_message(view: SessionView, now: datetime, signed: str) -> SessionMes
         held=view.held,
         speaking=view.speaking,
         ends_at=view.ends_at.timestamp(),
-        hls_url=_web_url(view.hls_url) if view.picture is None else path_of(signed, view.picture),
+        hls_url=_web_url(view.hls_url) if view.picture is None else access.media(view.picture),
         has_room=joins_room(view),
         waking=view.is_waking,
         wakes_in=view.wakes_in,
@@ -288,6 +319,14 @@ def session_message(view: SessionView, now: datetime, signed: str) -> SessionMes
         # The page is not a chat: a command stands there without the marks of code.
         ended=view.ended.replace("`", "") if view.ended else None,
     )
+    return _framed(message, view, access) if access.is_framed else message
+
+
+def _framed(message: SessionMessage, view: SessionView, access: Access) -> FramedSessionMessage:
+    """A client lets its frames reach nothing but this server, and WebRTC nowhere."""
+    served = {"picture": None, "has_room": False, "hls_url": message.hls_url if view.picture else None}
+    link = _web_url(view.watch_url)
+    return FramedSessionMessage(**message.model_dump() | served, link=link, elsewhere=not access.shows_picture)
 
 
 def joins_room(view: SessionView) -> bool:

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -11,19 +13,24 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.log import server_logger
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from pydantic import SecretStr
 
 from adapters.web import media, pages
+from adapters.web.access import Embeds
 from adapters.web.assets import Assets
 from adapters.web.feed import LiveFeed
-from adapters.web.headers import SecurityHeaders, room_sources
+from adapters.web.headers import FRAMED, SecurityHeaders, room_sources
 from adapters.web.health import Health, Readiness
 from adapters.web.links import SignedWatchLinks
 from adapters.web.lookup import SessionLookup
 from adapters.web.media import MediaFiles
-from adapters.web.pages import Pages
+from adapters.web.pages import PROXY_PREFIX, Pages
 from adapters.web.protocol import joins_room
+from adapters.web.requests import frame_request
+from adapters.web.tickets import SignedTickets
 from bot.core.audience import Audiences
-from bot.core.errors import LinkInvalid, ProviderError, StoreError
+from bot.core.embeds import EmbedHost
+from bot.core.errors import EmbedUnavailable, LinkInvalid, ProviderError, StoreError
 from bot.core.events import EventBus
 from bot.core.pictures import PictureSources
 from bot.core.ports import Clock
@@ -71,20 +78,23 @@ class WebServer:
         registry: CollectorRegistry,
         pictures: PictureSources,
         seats: PageBridge | None = None,
+        embeds: Embeds | None = None,
     ) -> None:
         """`port` 0 is any free one. `media_sources` and `image_sources` are CSP source expressions, see
         `SecurityHeaders`. `pictures` are the streams that are served here.
 
         `readiness` says for each part None or a short reason. `seats` is where pages attach that carry a provider's
-        rooms. Raises ValueError for a malformed media source.
+        rooms. `embeds` are the chat clients that can frame the page. Raises ValueError for a malformed media source.
         """
+        # Without platforms no ticket is good, whoever signed it.
+        embeds = embeds or Embeds(lookup, SignedTickets(SecretStr(secrets.token_urlsafe()), clock))
         self._lookup = lookup
         self._links = links
         self._host = host
         self._port = port
         self._assets = Assets()
         self._pages = Pages(self._assets.version)
-        self._feed = LiveFeed(lookup, event_bus, audiences, links, clock, seats or PageBridge())
+        self._feed = LiveFeed(lookup, event_bus, audiences, links, embeds, clock, seats or PageBridge())
         self._health = Health(readiness, registry)
         self._registry = registry
         self._requests = Counter(
@@ -98,7 +108,8 @@ class WebServer:
         self._runner: web.AppRunner | None = None
         self._work: list[asyncio.Task[None]] = []
         self._headers = SecurityHeaders(media_sources, image_sources)
-        self._media = MediaFiles(links, pictures)
+        self._media = MediaFiles(links, embeds, pictures)
+        self._embeds = embeds
         self.app = self._make_app()
 
     async def start(self) -> str:
@@ -120,7 +131,7 @@ class WebServer:
         self._registry.register(self._viewers)
         self._runner = runner
         for part, work in (
-            ("watch links", self._feed.revalidate_links),
+            ("watch links", self._feed.revalidate),
             ("transcripts", self._feed.transcripts.write),
         ):
             supervised = Supervised(part, work, self._feed.clock)
@@ -159,7 +170,12 @@ class WebServer:
         app.router.add_get("/w/{signed}", self._watch)
         app.router.add_get("/w/{signed}/live", self._connect, allow_head=False)
         app.router.add_get(media.ROUTE, self._media.serve, allow_head=False)
-        app.router.add_get("/static/{version}/{name:.+}", self._assets.serve)
+        for prefix in ("", PROXY_PREFIX):
+            app.router.add_get(f"{prefix}/embed/{{ticket}}/live", self._connect_frame, allow_head=False)
+            app.router.add_get(prefix + media.FRAMED_ROUTE, self._media.serve_framed, allow_head=False)
+            app.router.add_get(f"{prefix}/static/{{version}}/{{name:.+}}", self._assets.serve)
+            for host in self._embeds.hosts:
+                app.router.add_get(prefix + host.path, partial(self._frame, host), allow_head=False)
         app.router.add_get("/healthz", self._health.healthz)
         app.router.add_get("/readyz", self._health.readyz)
         app.router.add_get("/metrics", self._health.metrics)
@@ -192,7 +208,27 @@ class WebServer:
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         if not self._feed.is_same_origin(request):
             return pages.wrong_origin(self._pages, request)
-        return await self._feed.serve(request)
+        return await self._feed.serve_link(request)
+
+    async def _connect_frame(self, request: web.Request) -> web.StreamResponse:
+        if not self._feed.is_framed_origin(request):
+            return pages.wrong_origin(self._pages, request)
+        return await self._feed.serve_frame(request)
+
+    async def _frame(self, host: EmbedHost, request: web.Request) -> web.StreamResponse:
+        """The page in a frame of a chat client, or the page that says why not."""
+        request[FRAMED] = host
+        try:
+            if (frame := await host.open(frame_request(request))) is None:
+                del request[FRAMED]
+                return pages.not_found(self._pages, request)
+        except LinkInvalid:
+            return pages.frame_over(self._pages, request)
+        except EmbedUnavailable as error:
+            _log.warning("frame_not_opened", error=str(error))
+            return pages.busy(self._pages, request)
+        ticket = self._embeds.tickets.make(host.name, frame.claim, frame.lifetime)
+        return self._pages.framed(request, host.name, ticket, frame.facts)
 
     async def _close_connections(self, _app: web.Application) -> None:
         await self._feed.close_all()

@@ -16,7 +16,7 @@ from bot.commands.admin import AdminCommands
 from bot.commands.parser import AVATAR, CommandContext, CommandSpec, Handler, Usage
 from bot.commands.start_options import choices, not_offered, offered, one_of, read_wishes
 from bot.core.errors import Refused, StoreError
-from bot.core.models import EndReason, Mode, Role, Session
+from bot.core.models import Actor, Channel, EndReason, Mode, Role, Session
 from bot.core.ports import Capabilities
 from bot.core.views import Reply, Visibility
 from bot.relay import Message, Relay
@@ -82,6 +82,11 @@ class CommandRouter:
     def usages(self) -> dict[tuple[str, str], Usage]:
         """How every command is written, by group and verb."""
         return {key: entry.usage for key, entry in self._table.items()}
+
+    def require(self, actor: Actor, channel: Channel, command: tuple[str, str]) -> Actor:
+        """The actor with the role that counts in a channel. Raises `Refused`, as `run` would answer, where that is not
+        enough for a command (group and verb); for what is done by other means than a command."""
+        return self._permissions.require(actor, self._table[command].role, channel)
 
     async def run(self, ctx: CommandContext) -> Reply | None:
         """Do what was asked. Never raises `Refused`: a refusal is a private reply. None if the same command was

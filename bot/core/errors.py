@@ -8,6 +8,7 @@ AvatarRelayError
 ├── Refused                  a person may not or cannot do this now; the message is the sentence to show
 ├── LinkInvalid              a watch link is forged, expired or revoked
 ├── PictureUnavailable       a part of the avatar's picture cannot be had right now
+├── EmbedUnavailable         a chat platform cannot say right now what a frame in its client may see
 ├── AnswerError              the chat model could not answer, or not to the end; `why` says of which kind it is
 └── ProviderError            an avatar provider refused or failed
     ├── AuthenticationFailed the key is wrong, or may not do this
@@ -95,6 +96,10 @@ class LinkInvalid(AvatarRelayError):
 class PictureUnavailable(AvatarRelayError):
     """A part of the avatar's picture should be there and cannot be had right now. The message is for the log: it names
     no address but a host."""
+
+
+class EmbedUnavailable(AvatarRelayError):
+    """A chat platform cannot say right now what a frame in its client may see. The message is for the log."""
 
 
 class AnswerTrouble(StrEnum):

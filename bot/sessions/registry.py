@@ -250,6 +250,17 @@ class SessionRegistry:
         session = await self.services.store.sessions.by_link(link_nonce)
         return None if session is None else await view_of_row(session, self.services)
 
+    def link_in(self, channel: Channel) -> str | None:
+        """The link of the session that is open in a channel, by its nonce."""
+        running = self.in_channel(channel)
+        return None if running is None else running.session.link_nonce
+
+    async def link_of(self, session_id: str) -> str | None:
+        """The link of a session, whatever became of it, by its nonce; None if it never was."""
+        running = self.with_id(session_id)
+        session = running.session if running else await self.services.store.sessions.get(session_id)
+        return None if session is None else session.link_nonce
+
     async def room_access(self, link_nonce: str) -> RoomAccess | None:
         """How one more page enters the room of the session behind a link; None if there is no room to enter now.
 

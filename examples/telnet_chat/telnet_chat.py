@@ -20,6 +20,7 @@ class TelnetChat:
 
     name = NAME
     routes = ()
+    embed = None
     unhealthy_reason: str | None = "not listening yet"
 
     def __init__(self, bot: facade.Bot) -> None:

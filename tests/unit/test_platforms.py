@@ -23,6 +23,7 @@ class Chat:
     """A platform that does as it is told."""
 
     routes: Sequence[WebRoute] = ()
+    embed = None
     unhealthy_reason: str | None = None
 
     def __init__(self, name: str) -> None:

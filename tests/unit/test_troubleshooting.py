@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from adapters.web.pages import Pages, link_expired, link_revoked, link_unknown
+from adapters.web.pages import Pages, frame_over, link_expired, link_revoked, link_unknown
 from bot import sentences
 from bot.core import errors
 from bot.core.errors import AvatarRelayError, LinkInvalid, ProviderError, RateLimited, Refused, SettingsError, Transient
@@ -99,7 +99,7 @@ def test_every_refusal_is_in_the_troubleshooting(sentence: str) -> None:
     assert sentence in TROUBLESHOOTING
 
 
-@pytest.mark.parametrize("page", [link_expired, link_revoked, link_unknown], ids=lambda page: page.__name__)
+@pytest.mark.parametrize("page", [link_expired, link_revoked, link_unknown, frame_over], ids=lambda page: page.__name__)
 def test_every_page_of_a_bad_link_is_in_the_troubleshooting(page: Callable[[Pages, web.Request], web.Response]) -> None:
     answer = page(Pages("version"), make_mocked_request("GET", "/w/something"))
     title = re.search(r"<h1[^>]*>(.+?)</h1>", answer.text or "")

@@ -50,6 +50,7 @@ class ConsoleAdapter:
 
     name = "console"
     routes: Sequence[WebRoute] = ()
+    embed = None
     unhealthy_reason: str | None = None
 
     @classmethod

@@ -55,6 +55,7 @@ class DiscordAdapter:
 
     name = PLATFORM
     routes: Sequence[WebRoute] = ()
+    embed = None
 
     def __init__(self, bot: Bot) -> None:
         self._bot = bot

@@ -57,6 +57,7 @@ class SlackAdapter:
     """The Slack adapter."""
 
     name = "slack"
+    embed = None
 
     @classmethod
     def missing_settings(cls, settings: Settings) -> str | None:

@@ -44,6 +44,14 @@ export class Captions {
     this.pending = this.pending.filter((word) => word.at <= at);
   }
 
+  // What comes is of another session.
+  clear() {
+    this.pending = [];
+    this.sentence = null;
+    this.list.replaceChildren();
+    this.liveRegion.textContent = "";
+  }
+
   // For an avatar that does not report its words: what it was given to say, as a whole.
   showText(text) {
     this.finishSentence();

@@ -11,6 +11,10 @@ export class LastFrame {
     setInterval(() => isPlaying() && this.keep(), INTERVAL);
   }
 
+  forget() {
+    this.hasPicture = false;
+  }
+
   keep() {
     const { video, canvas } = this;
     if (!video.videoWidth) return;

@@ -22,8 +22,9 @@ export class PictureInPicture {
     for (const event of ["enterpictureinpicture", "leavepictureinpicture"]) video.addEventListener(event, changed);
   }
 
+  // Browsers give the frames of a page no windows, or only if that page allows it, which chat clients do not.
   get isSupported() {
-    return Boolean(window.documentPictureInPicture || (document.pictureInPictureEnabled && this.video.requestPictureInPicture));
+    return window.parent === window && Boolean(window.documentPictureInPicture || (document.pictureInPictureEnabled && this.video.requestPictureInPicture));
   }
 
   get isOpen() {

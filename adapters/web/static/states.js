@@ -58,22 +58,35 @@ const STATES = {
     icon: "link", label: "Link not valid", title: "This link is no longer valid",
     text: "It was replaced or taken back. The watch command in the channel gives you the current one.",
   },
+  nobody: {
+    icon: "waiting", label: "Nobody here", title: "No avatar is in this channel",
+    text: "Type /avatar start in the channel to bring one. It appears here by itself.",
+  },
+  elsewhere: {
+    icon: "viewer", label: "On its own page", title: "The picture is on a page of its own",
+    text: "This bot cannot show it in here. Its page opens in your browser.",
+  },
   lost: {
     icon: "lost", label: "Connection lost", title: "Connection lost",
     text: "Reconnecting automatically…",
   },
 };
 
+const NEXT = "The next avatar of this channel appears here by itself.";
+const CLOSED = { label: "Closed", title: "This has been closed", text: "Close it, and open it again from the channel." };
 const NOT_SERVED = { text: "The bot cannot show it right now. We keep trying; its log says why." };
 const REFUSED = { text: "The avatar service opens no stream right now. We keep trying." };
 
 export const MODES = { repeat: "Repeats what you write", chat: "Answers what you write" };
 
 // Which state a person sees: the end of the link or session first, then the connection, the room, the session.
-export function stateOf({ session, connection, closed, seat, room, stream }) {
+export function stateOf({ session, connection, closed, seat, room, stream, vacancy }) {
+  if (closed && closed !== "ended") return { name: closed, ...STATES[closed], ...(isFramed && CLOSED) };
+  if (connection === "lost" && vacancy) return { name: "lost", ...STATES.lost };
+  if (vacancy) return vacantState(session, vacancy);
   if (closed === "ended" || session?.phase === "ended") return endedState(session);
-  if (closed) return { name: closed, ...STATES[closed] };
   if (connection === "lost") return { name: "lost", ...STATES.lost };
+  if (session?.elsewhere) return { name: "elsewhere", ...STATES.elsewhere };
   if (session?.has_room) {
     const name = roomState(session, seat, room);
     if (name) return { name, ...STATES[name], ...(seat.place === "waiting" && { text: queueText(seat) }) };
@@ -112,7 +125,16 @@ function queueText({ watching, ahead }) {
 export const isAsleep = (state, session) =>
   ["waiting_for_text", "waiting_for_viewer"].includes(state.name) || (state.name === "starting" && session.waking);
 
-export const isOver = (state) => ["ended", "expired", "revoked"].includes(state.name);
+export const isOver = (state) => ["ended", "expired", "revoked", "nobody"].includes(state.name);
+
+const isFramed = "embed" in document.body.dataset;
+
+// Of a frame whose channel has no avatar now, or none any more.
+function vacantState(session, { told }) {
+  if (!session) return { name: "nobody", ...STATES.nobody, ...(told && { text: told }) };
+  const ended = endedState(session);
+  return { ...ended, text: told ?? `${ended.text} ${NEXT}` };
+}
 
 function endedState(session) {
   return { name: "ended", ...STATES.ended, text: session?.ended || STATES.ended.text };

@@ -36,6 +36,13 @@ export class Transcript {
     this.tick();
   }
 
+  clear() {
+    this.pending.clear();
+    this.shown.clear();
+    this.list.replaceChildren();
+    this.latest.hidden = true;
+  }
+
   tick() {
     const now = this.playhead();
     const due = [...this.pending].filter(([key, { at }]) => at <= now || this.shown.has(key));

@@ -7,7 +7,7 @@ const MIN_DELAY_CHANGE = 0.8; // seconds
 
 const $ = (id) => document.getElementById(id);
 
-export function draw({ state, session, player, seat, soundTouched, isFrozen, small }) {
+export function draw({ state, session, player, seat, soundTouched, isFrozen, small, frame, vacancy }) {
   document.body.dataset.state = state.name;
   document.body.toggleAttribute("data-speaking", Boolean(session?.speaking) && state.name === "live");
   const name = session?.avatar || "Avatar";
@@ -18,7 +18,8 @@ export function draw({ state, session, player, seat, soundTouched, isFrozen, sma
   document.title = `${isRequested ? "Somebody asks for your seat" : state.label} · ${name}`;
   $("seat-request").hidden = !isRequested;
   drawCurtain(state, session, player, isFrozen);
-  drawAction(state, seat);
+  drawAction(state, seat, vacancy, session);
+  $("own-page").hidden = !frame || !session?.link || isOver(state);
   drawDetails(state, session);
   drawSound(player, soundTouched);
   drawSmallWindow(small);
@@ -48,6 +49,13 @@ export function drawViewers(count) {
   $("viewers").parentElement.removeAttribute("data-unknown");
 }
 
+// Who is in front of the same frame elsewhere, as the chat client tells the page; our server is not told.
+export function drawPeople(names) {
+  const { parentElement } = $("people");
+  parentElement.hidden = !names.length;
+  setText("people", names.join(", "));
+}
+
 export function drawPreferences() {
   $("captions-switch").setAttribute("aria-pressed", String(preferences.captions === "on"));
   for (const button of document.querySelectorAll("[data-key]")) {
@@ -74,11 +82,13 @@ function drawCurtain(state, session, player, isFrozen) {
 
 const ACTIONS = {
   seat_taken: "Take the seat", seat_lost: "Take the seat", seat_kept: "Take the seat",
-  replaced: "Watch here", lost: "Try now",
+  replaced: "Watch here", lost: "Try now", elsewhere: "Open its page",
 };
 
-function drawAction(state, seat) {
-  const label = ACTIONS[state.name];
+function drawAction(state, seat, vacancy, session) {
+  let label = ACTIONS[state.name];
+  if (vacancy && isOver(state)) label = vacancy.may_start && "Bring an avatar here";
+  if (state.name === "elsewhere" && !session.link) label = null;
   $("action").hidden = !label || (state.name.startsWith("seat_") && !seat.mayAsk);
   if (label) setText("action", label);
 }

@@ -4,6 +4,7 @@
 import { Attention } from "./attention.js";
 import { Captions } from "./captions.js";
 import { Connection } from "./connection.js";
+import { enterFrame } from "./frame.js";
 import { LastFrame } from "./last_frame.js";
 import { PictureInPicture } from "./picture_in_picture.js";
 import { Player } from "./player.js";
@@ -14,7 +15,7 @@ import { SettingsPanel } from "./settings.js";
 import { isAsleep, isOver, stateOf } from "./states.js";
 import { tabMemory } from "./storage.js";
 import { Transcript } from "./transcript.js";
-import { draw, drawPreferences, drawTime, drawViewers } from "./view.js";
+import { draw, drawPeople, drawPreferences, drawTime, drawViewers } from "./view.js";
 
 const NO_WORDS_TIMEOUT = 2_000; // ms after which an utterance without words is shown as a whole
 const MAX_LATENCY = 60; // seconds the video may lag behind the server; beyond that its dates are wrong
@@ -22,7 +23,9 @@ const MAX_LATENCY = 60; // seconds the video may lag behind the server; beyond t
 const $ = (id) => document.getElementById(id);
 const video = $("video");
 
+const frame = enterFrame((people) => drawPeople(people));
 let session = null;
+let vacancy = null; // what a frame's channel without an avatar is like
 let closed = null; // why the connection was closed for good: ended, revoked, expired
 let clockOffset = 0; // seconds the server's clock is ahead of this one
 let speakingSince = 0; // 0 if nobody speaks, or the text is on the page already
@@ -33,6 +36,7 @@ const stream = new Player(video, () => redraw());
 const room = new RoomPlayer(video, { changed: () => redraw(), send: (message) => connection.send(message) });
 const seat = new SeatView();
 let player = stream; // what plays: the stream, or the room
+const feed = feedUrl();
 const captions = new Captions($("captions"), $("announce-speech"), playhead, () => preferences.captions === "on");
 const transcript = new Transcript(
   { scroller: $("transcript"), list: $("transcript-list"), latest: $("transcript-latest") }, playhead,
@@ -40,7 +44,7 @@ const transcript = new Transcript(
 const small = new PictureInPicture(video, $("captions"), { changed: onSmallWindow, onKey });
 const attention = new Attention(video, (message) => connection.send(message));
 const lastFrame = new LastFrame(video, $("last-frame"), () => player.showing);
-const connection = new Connection(feedUrl(), {
+const connection = new Connection(feed, {
   open: () => {
     connection.send({ type: "visit", visitor: visitorKey(), plays: room.showing });
     attention.connected();
@@ -66,7 +70,14 @@ function onMessage(message) {
     if (seat.isWaiting) room.leave();
     redraw();
   }
+  if (message.type === "nobody") {
+    vacancy = message;
+    redraw();
+  }
+  if (message.type === "next") startOver();
   if (message.type === "session") {
+    if (vacancy) attention.connected();
+    vacancy = null;
     if (message.speaking !== session?.speaking) speakingSince = performance.now();
     session = message;
     captions.setLanguage(message.language ?? "");
@@ -74,18 +85,28 @@ function onMessage(message) {
   }
 }
 
+// Another session takes the place of the one that was shown, and nothing of that one is about it.
+function startOver() {
+  session = null;
+  wordsSeen = false;
+  captions.clear();
+  transcript.clear();
+  lastFrame.forget();
+  attention.connected();
+}
+
 function redraw() {
-  const state = stateOf({ session, connection: connection.status, closed, seat, room, stream });
+  const state = stateOf({ session, connection: connection.status, closed, seat, room, stream, vacancy });
   selectPlayer(isOver(state));
   const isFrozen = isAsleep(state, session) && lastFrame.hasPicture;
-  draw({ state, session, player, seat, soundTouched, isFrozen, small });
+  draw({ state, session, player, seat, soundTouched, isFrozen, small, frame, vacancy });
   small.say(player.showing && !isOver(state) ? "" : state.title);
   tick();
 }
 
 // Switch to what there is to play. Leaving and loading end in another redraw, which finds nothing left to do.
 function selectPlayer(over) {
-  const url = over ? null : session?.hls_url ?? null;
+  const url = over || !session?.hls_url ? null : String(new URL(session.hls_url, frame ? feed.href.replace(/^ws/, "http") : location.href));
   const inRoom = !over && Boolean(session?.has_room);
   player = inRoom ? room : stream;
   if (!inRoom && (room.access || seat.place)) {
@@ -129,7 +150,7 @@ function secondsBehind() {
 }
 
 function feedUrl() {
-  const address = new URL(`${location.pathname}/live`, location.href);
+  const address = new URL(frame ? document.body.dataset.feed : `${location.pathname}/live`, location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   return address;
 }
@@ -183,9 +204,12 @@ $("volume").addEventListener("input", (event) => {
 });
 $("action").addEventListener("click", () => {
   if (connection.status === "lost") connection.retry();
+  else if (vacancy) connection.send({ type: "start" });
+  else if (session?.elsewhere) frame.openLink(session.link);
   else if (room.replaced) room.rejoin();
   else connection.send({ type: "ask" });
 });
+$("own-page").addEventListener("click", () => frame.openLink(session.link));
 $("keep").addEventListener("click", () => connection.send({ type: "keep" }));
 $("give").addEventListener("click", () => connection.send({ type: "give" }));
 $("retry").addEventListener("click", () => connection.retry());

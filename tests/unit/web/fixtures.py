@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from adapters.web import SignedWatchLinks, WebServer
+from adapters.web import Embeds, SignedTickets, SignedWatchLinks, WebServer
 from bot.core.audience import Audiences
+from bot.core.embeds import ChannelGrant, EmbedHost, Frame, FrameRequest, Grant
+from bot.core.errors import LinkInvalid
 from bot.core.events import EventBus, SessionChanged, WordsSpoken
 from bot.core.models import Channel, RoomAccess, Word
 from bot.core.pictures import MediaFile, PlaylistPosition
@@ -46,6 +48,7 @@ class MemoryLookup:
         self.views: dict[str, SessionView] = {}
         self.asked = 0
         self.failure: Exception | None = None
+        self.open: dict[Channel, str] = {}
         self.doors: Iterator[RoomAccess] | None = None
         self.closed_door: Exception | None = None
 
@@ -61,6 +64,12 @@ class MemoryLookup:
         if self.doors is None or link_nonce not in self.views:
             return None
         return next(self.doors)
+
+    def link_in(self, channel: Channel) -> str | None:
+        return self.open.get(channel)
+
+    async def link_of(self, session_id: str) -> str | None:
+        return next((nonce for nonce, view in self.views.items() if view.session_id == session_id), None)
 
 
 class MemoryPictures:
@@ -80,13 +89,64 @@ class MemoryPictures:
         return found
 
 
+class MemoryHost:
+    """A platform whose client frames the page at `/frame?of=CLAIM`: it grants what it was told, and counts how often it
+    was asked."""
+
+    name = "example"
+    path = "/frame"
+
+    def __init__(self, *, origins: tuple[str, ...] = ("https://frames.example",)) -> None:
+        self.origins = origins
+        self.frame_ancestors = ("https://client.example", "https://*.client.example")
+        self.grants: dict[str, Grant | Exception] = {"channel": ChannelGrant(CHANNEL)}
+        self.facts = {"client-id": "4711"}
+        self.lifetime = 600.0
+        self.asked: list[FrameRequest] = []
+        self.starters: set[str] = set()
+        self.refusal: str | None = None
+        self.started: list[str] = []
+
+    async def open(self, request: FrameRequest) -> Frame | None:
+        claim = request.query.get("of")
+        if claim is None:
+            return None
+        await self.grant(claim, request)
+        return Frame(claim, self.lifetime, self.facts)
+
+    async def grant(self, claim: str, request: FrameRequest) -> Grant:
+        self.asked.append(request)
+        grant = self.grants.get(claim, LinkInvalid("revoked"))
+        if isinstance(grant, Exception):
+            raise grant
+        return grant
+
+    async def may_start(self, claim: str) -> bool:
+        return claim in self.starters
+
+    async def start(self, claim: str) -> str | None:
+        self.started.append(claim)
+        return self.refusal
+
+
 class Watching:
     """A web server with one session, whose link and events the test holds in its hands."""
 
     def __init__(
-        self, clock: Clock, *, lifetime: float = 3600.0, media_sources: tuple[str, ...] = ("https:",), port: int = 0
+        self,
+        clock: Clock,
+        *,
+        lifetime: float = 3600.0,
+        media_sources: tuple[str, ...] = ("https:",),
+        port: int = 0,
+        hosts: Sequence[EmbedHost] = (),
+        shows_in_frames: bool = True,
     ) -> None:
+        """`hosts`: the platforms whose clients frame the page."""
         self.clock = clock
+        self._hosts = hosts
+        self._shows_in_frames = shows_in_frames
+        self.tickets = SignedTickets(SecretStr("a secret of some length"), clock)
         self.lookup = MemoryLookup()
         self.event_bus = EventBus()
         self.audiences = Audiences(clock, are_required=False)
@@ -102,6 +162,7 @@ class Watching:
         self.base = ""
         self.view = view_of(clock.now() + timedelta(minutes=12))
         self.lookup.views[NONCE] = self.view
+        self.lookup.open[CHANNEL] = NONCE
 
     def make_server(self, port: int = 0) -> WebServer:
         """Another server over the same sessions, as after a restart."""
@@ -119,6 +180,7 @@ class Watching:
             registry=self.registry,
             pictures=self.pictures,
             seats=self.seats,
+            embeds=Embeds(self.lookup, self.tickets, self._hosts, show_pictures=self._shows_in_frames),
         )
 
     async def start(self) -> None:
@@ -160,6 +222,17 @@ class Watching:
         start = (at or self.clock.now()).timestamp()
         words = tuple(Word(word, start + n * pace, start + (n + 1) * pace) for n, word in enumerate(text.split()))
         self.event_bus.publish(WordsSpoken(self.view.session_id, words))
+
+    def next_session(self, nonce: str, **changes: object) -> None:
+        """Another session is in the channel now."""
+        self.view = view_of(self.clock.now() + timedelta(minutes=12), session_id=f"session of {nonce}", **changes)
+        self.lookup.views[nonce] = self.view
+        self.lookup.open[CHANNEL] = nonce
+
+    def leave_channel(self) -> None:
+        """No session is in the channel any more; the last one is over."""
+        self.change(phase=Phase.ENDED, ended="Stopped with `/avatar stop`.")
+        del self.lookup.open[CHANNEL]
 
     def revoke(self) -> None:
         """The link opens nothing any more."""
