@@ -167,9 +167,9 @@ class WebServer:
         app = web.Application(middlewares=[self._answer])
         app.on_response_prepare.append(self._headers)
         app.on_shutdown.append(self._close_connections)
+        app.router.add_get(media.ROUTE, self._media.serve, allow_head=False)  # first, as it is asked for most
         app.router.add_get("/w/{signed}", self._watch)
         app.router.add_get("/w/{signed}/live", self._connect, allow_head=False)
-        app.router.add_get(media.ROUTE, self._media.serve, allow_head=False)
         for prefix in ("", PROXY_PREFIX):
             app.router.add_get(f"{prefix}/embed/{{ticket}}/live", self._connect_frame, allow_head=False)
             app.router.add_get(prefix + media.FRAMED_ROUTE, self._media.serve_framed, allow_head=False)
