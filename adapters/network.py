@@ -7,7 +7,7 @@ a `.netrc` in the place of our keys, knows no `wss`, and leaves `ALL_PROXY` out.
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -20,6 +20,10 @@ from bot.core.errors import Trouble
 from bot.settings.proxies import Proxy, environment_proxies
 
 _NEEDS_LOGIN = 407
+
+SENT_WITHIN = 2.0
+"""Seconds after which Linux drops what a provider's machine has not acknowledged, and ends the connection. Without that
+a text could arrive, by repetition, long after another process has taken its session over (`bot.cluster.membership`)."""
 
 
 class ProxyTrouble(aiohttp.ClientConnectionError):
@@ -67,9 +71,14 @@ def http_client(
 
 
 def http_transport(
-    limits: httpx.Limits, socket_factory: aiohttp.SocketFactoryType | None = None
+    limits: httpx.Limits,
+    socket_factory: aiohttp.SocketFactoryType | None = None,
+    before_body: Callable[[], None] | None = None,
 ) -> httpx.AsyncBaseTransport:
     """The connections alone, for whoever needs nothing of a client: no cookies, redirects or logins.
+
+    before_body: called right before the body of a request leaves; where it raises, the request does not go out, and
+    fails as a connection that broke.
 
     socket_factory: makes each socket, and may refuse to by an `OSError`, once it is known which address it is for;
     where a proxy leads there, that is the proxy's.
@@ -82,10 +91,30 @@ def http_transport(
                 keepalive_timeout=limits.keepalive_expiry or 15.0,
                 ssl=trust(),
                 socket_factory=socket_factory,
-            )
+            ),
+            trace_configs=[] if before_body is None else [_trace(before_body)],
         )
 
     return AiohttpTransport(verify=trust(), client=connect)
+
+
+def prompt_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that delivers what it is given within `SENT_WITHIN`, or never; for a `socket_factory`."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    if hasattr(socket, "TCP_USER_TIMEOUT") and family in (socket.AF_INET, socket.AF_INET6):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SENT_WITHIN * 1000))
+    return made
+
+
+def _trace(before_body: Callable[[], None]) -> aiohttp.TraceConfig:
+    # aiohttp awaits this before it writes a part of the body (`aiohttp.http_writer.StreamWriter.write`).
+    async def on_chunk(*_: object) -> None:
+        before_body()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_chunk_sent.append(on_chunk)
+    return trace
 
 
 def is_proxied(url: str) -> bool:

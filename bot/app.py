@@ -18,8 +18,10 @@ from adapters.media.relay import RelayFactory
 from adapters.media.room.encoder_process import try_encoder
 from adapters.media.room.factory import RoomPictures
 from adapters.web import Embeds, SignedTickets, SignedWatchLinks, WebServer
+from bot.cluster.fenced import fence
+from bot.cluster.membership import Membership
 from bot.core.bind_errors import explain_bind_error, is_loopback
-from bot.core.errors import SettingsError, StoreError, StoreUnavailable
+from bot.core.errors import OwnershipLost, SettingsError, StoreError
 from bot.core.pictures import PictureSourceFactory
 from bot.core.ports import AvatarProvider, ChatModel, Clock, Echo
 from bot.core.tasks import cancel_and_wait
@@ -86,13 +88,21 @@ class Application:
         self._adapters: list[ChatAdapter] = []
         self._platforms: Platforms
         self._parts: list[Supervised] = []
+        self._is_started = False
 
     async def start(self, chats: Sequence[Callable[[Bot], ChatAdapter]]) -> None:
-        """Build everything. Raises `SettingsError` and `StoreError` with a sentence for the operator."""
+        """Build everything, on PostgreSQL after every other process on the database has gone; where this one is asked
+        to stop before, nothing is built. Raises `SettingsError` and `StoreError` with a sentence for the operator."""
         url = database_url_or_default(self._settings)
-        self._lock = await self._stack.enter_async_context(InstanceLock(url, self._clock, stopping=self._stopping))
+        if parse_url(url).is_sqlite:
+            await self._stack.enter_async_context(InstanceLock(url, self._clock, stopping=self._stopping))
         await migrate.upgrade(url)
-        store = await self._stack.enter_async_context(await Store.open(url, self._clock))
+        self._membership = await self._stack.enter_async_context(Membership(url, self._clock))
+        if not await self._membership.until_active(self._stopping, self._echo):
+            return
+        store = await self._stack.enter_async_context(
+            await Store.open(url, self._clock, member=self._membership.member)
+        )
         if self._simulator_options is None:
             self._echo(f"Database: {str(parse_url(url)).removeprefix('the database ')}.")
         settings = await self._with_simulator(self._settings)
@@ -100,6 +110,7 @@ class Application:
         if self._settings.avatar.provider == SIMULATOR:
             # What it opens has nothing to do with the real service behind the same client, and ends with this process.
             provider.name = SIMULATOR
+        fence(provider, self._membership.may_act)
         chat_model = await self._enter_chat_model(settings)
         has_watch_page = settings.web.public_url is not None or self._is_demo_page(settings)
         options = options_from(settings, provider.capabilities, has_watch_page=has_watch_page)
@@ -139,20 +150,23 @@ class Application:
         self._parts = [
             Supervised("sweeper", self._core.jobs.run, self._clock),
             Supervised("catalogue", self._core.services.catalogue.refresh_forever, self._clock),
-            # It ends only with the loss of the database to another process: then every stream is that one's business.
-            Supervised("ownership", self._lock.hold, self._clock, may_end_program=StoreUnavailable),
+            # It ends only where another process has ended this one: then every stream is that one's business.
+            Supervised("membership", self._membership.hold, self._clock, may_end_program=OwnershipLost),
         ]
         await self._start_web(store, settings)
         # From here on, so that the platforms are told also of sessions that end while they are still entered.
         self._subscription = self._stack.enter_context(self._core.services.event_bus.subscribe(backlog=SHOWN_BACKLOG))
         await self._recover()
+        self._is_started = True
 
     async def serve(self) -> None:
         """Run the chat platforms and the periodic jobs until `ask_to_stop`, then close every session.
 
         Raises `SettingsError` if the last chat platform can only be helped by the operator; the sessions are closed
-        then. Raises `StoreUnavailable` if another process has taken the database over; the sessions are left to it.
+        then. Raises `OwnershipLost` if another process has taken the database over; the sessions are left to it.
         """
+        if not self._is_started:
+            return
         async with AsyncExitStack() as entered:
             showing: asyncio.Task[None] | None = None
             try:
@@ -175,8 +189,8 @@ class Application:
                     task.cancel()
         except* SettingsError as group:
             raise SettingsError(str(group.exceptions[0])) from group
-        except* StoreUnavailable as group:
-            raise StoreUnavailable(str(group.exceptions[0])) from group
+        except* OwnershipLost as group:
+            raise OwnershipLost(str(group.exceptions[0])) from group
 
     def ask_to_stop(self) -> None:
         """Begin the shutdown; `serve` returns when it is done. Also what a signal does."""
@@ -239,7 +253,7 @@ class Application:
                 log.error("the database is not ready", error=str(error))
                 return {"database": "cannot be reached or written"}
             return {
-                "database": self._lock.unhealthy_reason,
+                "database": self._membership.unhealthy_reason,
                 **self._platforms.unhealthy_reasons,
                 **self._failing_parts(),
             }
@@ -255,6 +269,7 @@ class Application:
             media_sources=() if self._plan.is_served else ("https:", *self._plain_sources),
             image_sources=self._plain_sources,
             readiness=readiness,
+            members=self._membership.told,
             registry=metrics.registry,
             pictures=self._core.pictures,
             seats=seats_of(self._core.services.provider),
@@ -306,7 +321,7 @@ class Application:
             self._echo(f"{unsure} may not have been said before the restart; I do not repeat what was under way.")
 
     async def _close_sessions(self) -> None:
-        if self._lock.is_lost:
+        if self._membership.is_lost:
             left = len(self._core.sessions)
             await self._core.sessions.abandon_all()
             self._echo(f"{count(left, 'session').capitalize()} left to the process that owns the database now.")

@@ -22,9 +22,10 @@ import httpx
 import stamina
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
-from adapters.network import ProxyTrouble, http_transport, told, trouble_of
+from adapters.network import ProxyTrouble, http_transport, prompt_socket, told, trouble_of
 from adapters.wire.lenient import LenientModel, Number, parse_json
-from bot.core.errors import ProviderError, RateLimited, Transient, Trouble
+from bot.core import fence
+from bot.core.errors import NotOurs, ProviderError, RateLimited, Transient, Trouble
 
 Result = TypeVar("Result")
 Model = TypeVar("Model", bound=BaseModel)
@@ -120,7 +121,7 @@ class ProviderHttpClient:
         self.timeout = TIMEOUT
 
     async def __aenter__(self) -> Self:
-        self._pool = self._transport or http_transport(LIMITS)
+        self._pool = self._transport or http_transport(LIMITS, prompt_socket, before_body=fence.check)
         return self
 
     async def __aexit__(
@@ -254,7 +255,7 @@ class ProviderHttpClient:
         )
 
     async def _send(self, request: httpx.Request) -> Answer:
-        failure: Transient
+        failure: ProviderError
         try:
             async with asyncio.timeout(CALL_LIMIT):
                 response = await self._open.handle_async_request(request)
@@ -263,7 +264,9 @@ class ProviderHttpClient:
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as trouble:
-            failure = self._network_failure(trouble)
+            # What was held back fails like a connection that broke, but surely was not sent.
+            is_ours = not fence.was_refused()
+            failure = self._network_failure(trouble) if is_ours else NotOurs(fence.NOT_CONFIRMED)
         # Raised out here so that no request, with its key, hangs on the error as its context.
         raise failure
 

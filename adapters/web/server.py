@@ -20,7 +20,7 @@ from adapters.web.access import Embeds
 from adapters.web.assets import Assets
 from adapters.web.feed import LiveFeed
 from adapters.web.headers import FRAMED, SecurityHeaders, room_sources
-from adapters.web.health import Health, Readiness
+from adapters.web.health import Health, Members, Readiness
 from adapters.web.links import SignedWatchLinks
 from adapters.web.lookup import SessionLookup
 from adapters.web.media import MediaFiles
@@ -79,12 +79,14 @@ class WebServer:
         pictures: PictureSources,
         seats: PageBridge | None = None,
         embeds: Embeds | None = None,
+        members: Members | None = None,
     ) -> None:
         """`port` 0 is any free one. `media_sources` and `image_sources` are CSP source expressions, see
         `SecurityHeaders`. `pictures` are the streams that are served here.
 
-        `readiness` says for each part None or a short reason. `seats` is where pages attach that carry a provider's
-        rooms. `embeds` are the chat clients that can frame the page. Raises ValueError for a malformed media source.
+        `readiness` says for each part None or a short reason, `members` who shares the work. `seats` is where pages
+        attach that carry a provider's rooms. `embeds` are the chat clients that can frame the page. Raises ValueError
+        for a malformed media source.
         """
         # Without platforms no ticket is good, whoever signed it.
         embeds = embeds or Embeds(lookup, SignedTickets(SecretStr(secrets.token_urlsafe()), clock))
@@ -95,7 +97,7 @@ class WebServer:
         self._assets = Assets()
         self._pages = Pages(self._assets.version)
         self._feed = LiveFeed(lookup, event_bus, audiences, links, embeds, clock, seats or PageBridge())
-        self._health = Health(readiness, registry)
+        self._health = Health(readiness, registry, members)
         self._registry = registry
         self._requests = Counter(
             "avatar_relay_web_requests",

@@ -1,6 +1,7 @@
 """Around every command of the shell: settings are read, the log is set up, errors become sentences and exit codes.
 
-Exit codes: 0 done, 1 it could not be done, 2 a setting or the database is not right; the output says what.
+Exit codes: 0 done, 1 it could not be done, 2 a setting or the database is not right, 75 (`EX_TEMPFAIL`) another process
+has taken this one's work over, so that starting again helps; the output says what.
 """
 
 import shutil
@@ -13,17 +14,22 @@ import typer
 
 from bot import terminal
 from bot.core import event_loop
-from bot.core.errors import AvatarRelayError, SettingsError, StoreError
+from bot.core.errors import AvatarRelayError, OwnershipLost, SettingsError, StoreError
 from bot.settings import ENV_FILE, LogLevel, Settings, load
 from bot.telemetry.logs import configure
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")]
+
+TAKEN_OVER = 75
+"""The exit code for a supervisor that must start the program again; `sysexits.h` calls it a temporary failure."""
 
 
 def run_async(work: Coroutine[Any, Any, None]) -> None:
     """Run a command's work in a loop of its own; what fails ends with its sentence and its exit code."""
     try:
         event_loop.run(work)
+    except OwnershipLost as error:
+        fail(str(error), code=TAKEN_OVER)
     except (SettingsError, StoreError) as error:
         fail(str(error))
     except AvatarRelayError as error:

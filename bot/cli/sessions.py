@@ -4,14 +4,16 @@ While a bot runs, the shell asks it through the database; while none runs, the s
 lines through `echo`; decides no exit codes.
 """
 
+import asyncio
 import json
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
 from bot import sentences
+from bot.cluster.membership import LOOKS_TO_END, Membership, living
 from bot.commands.cleanup import UNUSED_AFTER
 from bot.core.billing import StreamSeconds, cost_of, sum_of
 from bot.core.errors import Refused, SettingsError, StoreUnavailable
@@ -33,6 +35,9 @@ WAIT_FOR_BOT = 20.0
 
 BOT_OBEYS_WITHIN = 5.0
 """Seconds for a running bot to begin with a close. Where none has by then, none runs."""
+
+WAIT_FOR_DEAD = LOOKS_TO_END + 4.0
+"""Seconds in which the row of a bot that was killed is surely ended."""
 
 POLL_INTERVAL = 0.25
 OPERATOR = "shell:operator"
@@ -112,7 +117,7 @@ async def clean_up(settings: Settings, clock: Clock, echo: Echo) -> None:
     """Close what nobody uses: with a bot running, sessions silent for a minute; without one, every open session."""
     async with await open_store(settings, clock) as store:
         sessions = await store.sessions.all_open()
-        if await _is_bot_running(settings):
+        if await _is_bot_running(settings, clock):
             sessions = await _unused(store, clock, sessions)
         if not sessions:
             echo("There is nothing to clean up.")
@@ -169,8 +174,11 @@ def _as_json(session: Session) -> dict[str, Any]:
     }
 
 
-async def _is_bot_running(settings: Settings) -> bool:
-    return await owner_of(database_url_or_default(settings)) is not None
+async def _is_bot_running(settings: Settings, clock: Clock) -> bool:
+    url = database_url_or_default(settings)
+    if parse_url(url).is_sqlite:
+        return owner_of(url) is not None
+    return any(process.is_active for process in await living(url, clock))
 
 
 async def _unused(store: Store, clock: Clock, sessions: Sequence[Session]) -> list[Session]:
@@ -189,13 +197,29 @@ async def _close(settings: Settings, clock: Clock, store: Store, sessions: Seque
     for session in sessions:
         entry = AuditEntry(clock.now(), OPERATOR, ADMIN_STOP, str(session.channel), session.id)
         await store.audit.add(entry)
-    if await _is_bot_running(settings):
+    if await _is_bot_running(settings, clock):
         _refuse_what_is_left(await _ask_the_bot(clock, store, sessions, echo))
         return
-    # A bot that starts meanwhile waits until this is done.
-    async with InstanceLock(url, clock, patience=0):
+    async with _instead_of_the_bot(url, clock):
         for name in sorted({session.provider for session in sessions}):
             await _close_at(settings, clock, store, [s for s in sessions if s.provider == name], echo)
+
+
+@asynccontextmanager
+async def _instead_of_the_bot(url: str, clock: Clock) -> AsyncIterator[None]:
+    """Keep bots from the database: one that starts meanwhile waits until the block ends. Raises `StoreUnavailable` if
+    there is one by now."""
+    if parse_url(url).is_sqlite:
+        async with InstanceLock(url, clock, patience=0):
+            yield
+        return
+    async with Membership(url, clock) as membership:
+        # One that was killed still has its row, and is ended first.
+        if not await membership.until_active(asyncio.Event(), patience=WAIT_FOR_DEAD):
+            raise StoreUnavailable(
+                f"{parse_url(url)} has been taken by an avatar-relay that was standing by: run the command again"
+            )
+        yield
 
 
 async def _ask_the_bot(clock: Clock, store: Store, sessions: Sequence[Session], echo: Echo) -> list[Session]:

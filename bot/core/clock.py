@@ -21,6 +21,7 @@ class SystemClock:
         self.speed = speed
         self._wall_start = datetime.now(UTC)
         self._start = time.monotonic()
+        self._up_since = _uptime()
 
     def now(self) -> datetime:
         """The time of day, UTC; at another speed it runs away from the wall clock from the start of the program."""
@@ -32,6 +33,10 @@ class SystemClock:
         """Seconds since this clock was made."""
         return (time.monotonic() - self._start) * self.speed
 
+    def uptime(self) -> float:
+        """Seconds since this clock was made, those included in which the machine was suspended (on Linux)."""
+        return (_uptime() - self._up_since) * self.speed
+
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Run `callback` in the running event loop after `seconds` of this clock."""
         return asyncio.get_running_loop().call_later(seconds / self.speed, callback)
@@ -39,3 +44,8 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds` of this clock."""
         await asyncio.sleep(seconds / self.speed)
+
+
+def _uptime() -> float:
+    # `time.monotonic` stands still while Linux is suspended. Elsewhere there is no such clock, or it goes on anyway.
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

@@ -4,6 +4,7 @@ AvatarRelayError
 ├── SettingsError            a setting is wrong or missing; the program says so and exits 2
 ├── StoreError
 │   ├── StoreUnavailable     the database cannot be reached, written, or is held by another process
+│   │   └── OwnershipLost    another process goes on with what this one had; the program ends, and exits 75
 │   └── StoreTooNew          a newer avatar-relay has already migrated it
 ├── Refused                  a person may not or cannot do this now; the message is the sentence to show
 ├── LinkInvalid              a watch link is forged, expired or revoked
@@ -17,6 +18,7 @@ AvatarRelayError
     ├── RateLimited          too many requests; `retry_after` seconds
     ├── NotReady             the stream cannot take this yet (no viewer, still connecting)
     │   └── AvatarAway       somebody is in the avatar's room, and the avatar is not
+    ├── NotOurs              this process may not act now: nobody has confirmed that it still owns what it has
     ├── StreamGone           the stream is closed, finished or unknown
     ├── Sunset               the provider has switched this API off permanently
     ├── Invalid              the provider does not accept a value; `parameter` where it says which
@@ -69,6 +71,10 @@ class StoreError(AvatarRelayError):
 
 class StoreUnavailable(StoreError):
     """The database cannot be reached or written, or another process holds it."""
+
+
+class OwnershipLost(StoreUnavailable):
+    """Another process has taken over what this one owned: it may touch neither rows nor streams any more."""
 
 
 class StoreTooNew(StoreError):
@@ -177,6 +183,11 @@ class NotReady(ProviderError):
 
 class AvatarAway(NotReady):
     """Somebody is in the avatar's room to speak to it, and it is not there, or not there yet."""
+
+
+class NotOurs(ProviderError):
+    """This process may not act, as nothing has confirmed in time that it still owns its sessions
+    (`bot.cluster.membership`). The request surely was not sent."""
 
 
 class StreamGone(ProviderError):

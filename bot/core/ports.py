@@ -34,6 +34,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that never go backwards, from an arbitrary start."""
 
+    def uptime(self) -> float:
+        """The same, and they go on while the machine is suspended: for how long ago something was for others."""
+
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Run `callback` in the event loop after `seconds`."""
 

@@ -11,6 +11,7 @@ from bot.core.errors import (
     AvatarRelayError,
     ConcurrencyReached,
     Invalid,
+    NotOurs,
     NotReady,
     ProviderError,
     QuotaExhausted,
@@ -114,6 +115,8 @@ def _what_happened(error: AvatarRelayError) -> str:
             return f"The avatar service asks us to slow down. Try again in {duration(max(1.0, seconds))}."
         case AvatarAway():
             return "The avatar did not come into its room, so its stream was closed. Try again in a minute."
+        case NotOurs():
+            return "The bot has lost touch with its database for a moment. Try again in a few seconds."
         case NotReady():
             return "The avatar is not ready yet. Try again in a few seconds."
         case StreamGone():

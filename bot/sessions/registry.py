@@ -279,13 +279,13 @@ class SessionRegistry:
     # --- after a restart ---------------------------------------------------------------------------------------------
 
     async def recover(self) -> Recovery:
-        """Look after everything an earlier process left open (rules 2 and 7).
+        """Take every open session that no process owns, and look after what an earlier one left open (rules 2 and 7).
 
         Streams the provider still has open are adopted where their session was live, closed otherwise. What was in
         flight becomes unknown and is not said again; what was queued is said.
         """
         store = self.services.store
-        sessions = [s for s in await store.sessions.all_open() if s.provider == self.services.provider.name]
+        sessions = await store.sessions.claim(self.services.provider.name)
         in_flight = await store.utterances.mark_in_flight_unknown([session.id for session in sessions])
         chosen = await store.channels.chosen_idle_timeouts()
         streams = await recover_streams(self.services, await store.streams.unsettled(), {s.id: s for s in sessions})

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bot.core.errors import (
     AvatarAway,
     ConcurrencyReached,
+    NotOurs,
     NotReady,
     ProviderError,
     QuotaExhausted,
@@ -27,6 +28,9 @@ VIEWER_POLL_INTERVAL = 2.0
 FULL_BACKOFF = (5.0, 5.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds between attempts to open a stream while the account is full, also with an earlier stream of the session; the
 last one repeats. Our choice: a slot is free 0.8 s to 20 s after a stop (`bot.streams.streams.OPEN_BACKOFF`)."""
+
+OURS_AGAIN_POLL_INTERVAL = 0.5
+"""Seconds between attempts while this process may not act: the next beat says that it may, or ends it."""
 
 CREDIT_POLL_INTERVAL = 60.0
 """Seconds between attempts to open a stream while the account has no credit: somebody has to buy some. Our choice."""
@@ -64,6 +68,8 @@ def decide(
     stream that cannot be opened is bounded by `bot.speaking.expiry`. `refusals`: how often that was tried in vain."""
     may_try = attempts < len(BACKOFF)
     match error:
+        case NotOurs():
+            return RetryAfter(OURS_AGAIN_POLL_INTERVAL, counts=False)
         case NotReady() if is_open:
             return RetryAfter(VIEWER_POLL_INTERVAL, counts=False, waits_for_viewer=not isinstance(error, AvatarAway))
         case ConcurrencyReached():

@@ -7,17 +7,29 @@ and only SQLite itself works in the threads of aiosqlite. Everything raised here
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.errors import StoreUnavailable
+from bot.core.errors import OwnershipLost, StoreError, StoreUnavailable
 from bot.store.engine import READERS, WRITES, create_engine
 from bot.store.errors import CLOSED, driver_errors, translate_error
 from bot.store.url import DatabaseUrl
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """The process of a cluster that a store belongs to. `on_fenced` is called when the database says that it is none
+    any more."""
+
+    id: str
+    on_fenced: Callable[[], None]
+
+
 Work = Callable[[Connection], T]
 Begin = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 """Begins a transaction and commits it at the end of the block; raises only `StoreError` for database trouble."""
@@ -26,19 +38,20 @@ Begin = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 class Connections:
     """Made by `open`, which must be followed by `close`."""
 
-    def __init__(self, address: DatabaseUrl) -> None:
+    def __init__(self, address: DatabaseUrl, member: Member | None = None) -> None:
         self._address = address
-        self._engine = create_engine(address)
+        self._member = member
+        self._engine = create_engine(address, process=None if member is None else member.id)
         self._free = asyncio.Semaphore(READERS)
         self._reads: set[asyncio.Task[Any]] = set()
         self._kept: AsyncConnection | None = None
         self._closed = False
 
     @classmethod
-    async def open(cls, address: DatabaseUrl) -> "Connections":
+    async def open(cls, address: DatabaseUrl, member: Member | None = None) -> "Connections":
         """Make the SQLite file where it is missing. Connects when first asked. Raises `StoreUnavailable`."""
         await asyncio.to_thread(address.create_file)
-        return cls(address)
+        return cls(address, member)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` beside the writes of others; what it writes is not kept.
@@ -58,7 +71,7 @@ class Connections:
             async with self._free, self._engine.connect() as connection:
                 return await connection.run_sync(work)
         except driver_errors() as error:
-            raise translate_error(error, self._address) from None
+            raise self._translated(error) from None
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -80,7 +93,13 @@ class Connections:
             async with self._kept.begin():
                 yield self._kept
         except driver_errors() as error:
-            raise translate_error(error, self._address) from None
+            raise self._translated(error) from None
+
+    def _translated(self, error: Exception) -> StoreError:
+        translated = translate_error(error, self._address)
+        if isinstance(translated, OwnershipLost) and self._member is not None:
+            self._member.on_fenced()
+        return translated
 
     async def close(self) -> None:
         """Wait for what is being read, and give the connections back. Nothing may be being written."""

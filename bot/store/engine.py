@@ -18,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from bot.core.errors import StoreUnavailable
 from bot.store.driver import on_driver
 from bot.store.errors import BUSY_TIMEOUT
+from bot.store.tables import PROCESS_SETTING
 from bot.store.url import DatabaseUrl
 
 READERS = 4
@@ -26,6 +27,10 @@ READERS = 4
 STATEMENT_TIMEOUT = 30.0
 """Seconds for one statement on PostgreSQL."""
 
+IDLE_IN_TRANSACTION = "2s"
+"""How long a process of a cluster may leave a transaction open without a word, on PostgreSQL: one that was stopped in
+the middle would keep others from taking over."""
+
 _BEGUN_BY_DRIVER = ("INSERT", "UPDATE", "DELETE")
 
 WRITES = "writes"
@@ -33,9 +38,10 @@ WRITES = "writes"
 reads first and wants to write later fails with SQLITE_BUSY, without waiting, when another process wrote in between."""
 
 
-def create_engine(address: DatabaseUrl, *, foreign_keys: bool = True) -> AsyncEngine:
+def create_engine(address: DatabaseUrl, *, foreign_keys: bool = True, process: str | None = None) -> AsyncEngine:
     """An engine that connects when it is first used. PostgreSQL's connections are checked each time they are taken from
     the pool, so that a restarted server is noticed. `foreign_keys` is for SQLite, PostgreSQL always minds them.
+    process: the member whose writes these are, so that PostgreSQL refuses them once it is none (`bot.store.tables`).
 
     Raises `StoreUnavailable` if the driver of PostgreSQL is not installed.
     """
@@ -43,7 +49,7 @@ def create_engine(address: DatabaseUrl, *, foreign_keys: bool = True) -> AsyncEn
         return _sqlite(address, foreign_keys)
     if find_spec("asyncpg") is None:
         raise StoreUnavailable(f"{address} needs a driver that is not installed: pip install 'avatar-relay[postgres]'")
-    return create_async_engine(
+    engine = create_async_engine(
         address.url,
         pool_size=READERS + 1,
         max_overflow=0,
@@ -51,6 +57,26 @@ def create_engine(address: DatabaseUrl, *, foreign_keys: bool = True) -> AsyncEn
         hide_parameters=True,
         connect_args={**address.arguments, "command_timeout": STATEMENT_TIMEOUT},
     )
+    if process is not None:
+        _name_process(engine, process)
+    return engine
+
+
+def _name_process(engine: AsyncEngine, process: str) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        # Statements and no parameters of the start, which pgbouncer refuses; outside of a transaction, so that no
+        # rollback takes them back.
+        async def tell(driver: Any) -> None:
+            await driver.execute(
+                "SELECT set_config($1, $2, false), set_config('idle_in_transaction_session_timeout', $3, false)",
+                PROCESS_SETTING,
+                process,
+                IDLE_IN_TRANSACTION,
+            )
+
+        run_async: Callable[..., None] = getattr(connection, "run_async")  # noqa: B009 - of an `AdaptedConnection`
+        run_async(tell)
 
 
 def _sqlite(address: DatabaseUrl, foreign_keys: bool) -> AsyncEngine:

@@ -11,8 +11,9 @@ import sys
 
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from bot.core.errors import StoreError, StoreUnavailable
+from bot.core.errors import OwnershipLost, StoreError, StoreUnavailable
 from bot.store import libpq
+from bot.store.tables import FENCED_STATE
 from bot.store.url import DatabaseUrl
 from bot.telemetry.redaction import Redactor
 
@@ -35,6 +36,7 @@ _SQLITE = {
 _POSTGRESQL = {
     "08": "lost the connection: check the server and the network",
     "25": "cannot be written: it is read-only",
+    "25P03": "ended a transaction that was left open: this process was stopped, or has too much to do",
     "28000": "does not let this user in: check the user and sslmode in DATABASE_URL, and the server's pg_hba.conf",
     "28": "does not accept this user and password: check DATABASE_URL",
     "3D": "does not exist: create it, or check DATABASE_URL",
@@ -47,6 +49,7 @@ _CLOSED_BY_DRIVER = ("connection closed", "no active connection")
 """What aiosqlite says where its connection is closed."""
 
 CLOSED = "the database is closed: the program is shutting down"
+TAKEN_OVER = "belongs to another avatar-relay now, which goes on with the avatars"
 NO_TABLES = "has no tables of this version: run `avatar-relay db upgrade`"
 
 
@@ -68,6 +71,8 @@ def translate_error(error: Exception, address: DatabaseUrl) -> StoreError:
     Raise it `from None`: after its first line PostgreSQL repeats the value of a key, and a link nonce is a secret.
     """
     cause = error.orig if isinstance(error, StatementError) and error.orig is not None else error
+    if getattr(cause, "sqlstate", None) == FENCED_STATE:
+        return OwnershipLost(f"{address} {TAKEN_OVER}")
     words = _words(error, cause, address)
     if words is not None:
         return StoreUnavailable(f"{address} {words}")

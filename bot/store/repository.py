@@ -27,10 +27,14 @@ Transaction = Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]]
 class Repository:
     """Made by `bot.store.store.Store`, which opens and closes what it works with."""
 
-    def __init__(self, connections: Connections, writer: GroupCommitWriter, clock: Clock) -> None:
+    def __init__(
+        self, connections: Connections, writer: GroupCommitWriter, clock: Clock, process: str | None = None
+    ) -> None:
+        """process: the member of a cluster whose repository it is, where it is one's."""
         self._connections = connections
         self._writer = writer
         self._clock = clock
+        self._process = process
 
 
 def reads(statement: Statement[Owner, P, T]) -> Transaction[Owner, P, T]:

@@ -49,8 +49,8 @@ def audit_row(entry: AuditEntry) -> dict[str, object]:
 
 
 def read_session(row: Sequence[Any]) -> Session:
-    """A session from all columns of its row."""
-    session_id, platform, workspace, channel, *rest = row
+    """A session from all columns of its row, without the process it is at."""
+    session_id, platform, workspace, channel, *rest, _owner = row
     return Session(session_id, Channel(platform, workspace, channel), *rest)
 
 

@@ -4,7 +4,9 @@ A `Repository`. What belongs to a session is elsewhere: its streams in `bot.stor
 `bot.store.utterances`.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -31,7 +33,7 @@ class SessionRepository(Repository):
             index_elements=one_open_session_per_channel.columns, index_where=session_is_open
         )
         for _ in range(ATTEMPTS):
-            if connection.execute(unless_open, session_row(session)).rowcount:
+            if connection.execute(unless_open, session_row(session) | {"owner": self._process}).rowcount:
                 return session
             if (occupant := _running_in(connection, session.channel)) is not None:
                 return occupant
@@ -59,10 +61,24 @@ class SessionRepository(Repository):
         if state is SessionState.CLOSED:
             closed_at = closed_at or self._clock.now()
         given = {"live_at": live_at, "closed_at": closed_at, "end_reason": end_reason, "end_detail": end_detail}
-        changes = {name: value for name, value in given.items() if value is not None}
+        changes: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+        if state is SessionState.CLOSED:
+            changes["owner"] = None
         earlier = _ORDER[: _ORDER.index(state)]
         update = sessions.update().where(sessions.c.id == session_id, sessions.c.state.in_(earlier))
         return connection.execute(update.values(state=state, **changes)).rowcount > 0
+
+    @writes
+    def claim(self, connection: Connection, provider: str) -> list[Session]:
+        """Make every open session of `provider` that no process owns this process's, and return them, oldest first. Of
+        two that claim at once each gets what the other does not. A store of no process gets them and leaves them."""
+        free = sa.select(sessions.c.id).where(
+            session_is_open, sessions.c.owner.is_(None), sessions.c.provider == provider
+        )
+        # SQLite has one writer anyway, and no such words.
+        free = free.with_for_update(skip_locked=True)
+        update = sessions.update().where(sessions.c.id.in_(free)).values(owner=self._process).returning(*sessions.c)
+        return _oldest_first(connection.execute(update).all())
 
     @writes
     def set_mode(self, connection: Connection, session_id: str, mode: Mode) -> bool:
@@ -102,8 +118,11 @@ class SessionRepository(Repository):
     @reads
     def all_open(self, connection: Connection) -> list[Session]:
         """Every session that is not closed, oldest first."""
-        rows = connection.execute(sa.select(sessions).where(session_is_open)).all()
-        return sorted(map(read_session, rows), key=lambda session: (session.created_at, session.id))
+        return _oldest_first(connection.execute(sa.select(sessions).where(session_is_open)).all())
+
+
+def _oldest_first(rows: Sequence[Sequence[Any]]) -> list[Session]:
+    return sorted(map(read_session, rows), key=lambda session: (session.created_at, session.id))
 
 
 def _change_open(connection: Connection, session_id: str, **changes: object) -> bool:

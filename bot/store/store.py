@@ -16,7 +16,7 @@ from bot.store import tables
 from bot.store.audit import AuditRepository
 from bot.store.blocks import BlockRepository
 from bot.store.channels import ChannelRepository
-from bot.store.connections import Begin, Connections
+from bot.store.connections import Begin, Connections, Member
 from bot.store.installations import InstallationRepository
 from bot.store.panels import PanelRepository
 from bot.store.sessions import SessionRepository
@@ -29,10 +29,12 @@ from bot.store.writer import GroupCommitWriter
 class Store:
     """The open database. Made by `open`; `close` it, or use it as an async context manager."""
 
-    def __init__(self, connections: Connections, clock: Clock, wrap_begin: Callable[[Begin], Begin]) -> None:
+    def __init__(
+        self, connections: Connections, clock: Clock, wrap_begin: Callable[[Begin], Begin], process: str | None = None
+    ) -> None:
         self._connections = connections
         self._writer = writer = GroupCommitWriter(wrap_begin(connections.begin), clock)
-        self.sessions = SessionRepository(connections, writer, clock)
+        self.sessions = SessionRepository(connections, writer, clock, process)
         self.streams = StreamRepository(connections, writer, clock)
         self.utterances = UtteranceRepository(connections, writer, clock)
         self.channels = ChannelRepository(connections, writer, clock)
@@ -42,14 +44,22 @@ class Store:
         self.audit = AuditRepository(connections, writer, clock)
 
     @classmethod
-    async def open(cls, url: str, clock: Clock, *, wrap_begin: Callable[[Begin], Begin] = lambda begin: begin) -> Self:
+    async def open(
+        cls,
+        url: str,
+        clock: Clock,
+        *,
+        member: Member | None = None,
+        wrap_begin: Callable[[Begin], Begin] = lambda begin: begin,
+    ) -> Self:
         """Open the database at `url`, which `bot.store.migrate.upgrade` has brought up to date.
 
-        `wrap_begin` gets what begins a transaction that writes and returns what to begin one with: tests stand there.
-        Raises `StoreUnavailable`.
+        member: the process whose sessions are written; who has none (the shell) owns none. `wrap_begin` gets what
+        begins a transaction that writes and returns what to begin one with: tests stand there. Raises
+        `StoreUnavailable`.
         """
-        connections = await Connections.open(parse_url(url))
-        store = cls(connections, clock, wrap_begin)
+        connections = await Connections.open(parse_url(url), member)
+        store = cls(connections, clock, wrap_begin, None if member is None else member.id)
         try:
             await store.check()
         except BaseException:

@@ -92,6 +92,24 @@ def _tell_postgresql(_: sa.MetaData, connection: Connection, **__: Any) -> None:
             index.dialect_kwargs["postgresql_where"] = index.info[_WHERE]
 
 
+processes = sa.Table(
+    "processes",
+    metadata,
+    sa.Column("id", _key(), primary_key=True),
+    sa.Column("beat", sa.BigInteger, nullable=False),
+    sa.Column("host", sa.String, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("version", sa.String, nullable=False),
+    sa.Column("is_active", sa.Boolean, nullable=False),
+    sa.Column("is_leaving", sa.Boolean, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+)
+"""The processes that share the database (`bot.cluster.membership`). An id never comes back: it is new at each start."""
+
+_partial_index(
+    "uq_one_active_process", processes.c.is_active, unique=True, where=sa.literal_column("is_active", sa.Boolean)
+)
+
 sessions = sa.Table(
     "sessions",
     metadata,
@@ -116,6 +134,8 @@ sessions = sa.Table(
     sa.Column("stop_requested_by", sa.String),
     sa.Column("speed", sa.Float),
     sa.Column("language", sa.String),
+    # Last, and no field of `Session`: which process it is at is nothing that a session knows.
+    sa.Column("owner", _key(), sa.ForeignKey("processes.id", ondelete="SET NULL"), index=True),
 )
 
 session_is_open = sa.type_coerce(sessions.c.state, sa.String) != sa.literal_column(f"'{SessionState.CLOSED.value}'")
@@ -250,3 +270,49 @@ audit = sa.Table(
     sa.Column("session_id", _key()),
     sa.Column("detail", sa.Text),
 )
+
+FENCED = (sessions, streams, utterances, processed_events)
+"""What was accepted. On PostgreSQL nothing in it is written by a process whose row is gone: its statement fails with
+`FENCED_STATE`. A condition in the statement would not be enough: at READ COMMITTED it could be decided before another
+process takes over, and be committed after that one has read. The row is locked, so the delete waits for whoever
+writes, and whoever writes for the delete. Connections that name no process (the shell) are not looked at."""
+
+FENCED_STATE = "RL001"
+"""The SQLSTATE of that refusal."""
+
+PROCESS_SETTING = "relay.process"
+"""The setting of a connection that names the process it belongs to."""
+
+_STILL_A_MEMBER = f"""
+CREATE OR REPLACE FUNCTION still_a_member() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  me text := current_setting('{PROCESS_SETTING}', true);
+BEGIN
+  IF me <> '' THEN
+    PERFORM 1 FROM processes WHERE id = me FOR KEY SHARE;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'this process no longer owns anything' USING ERRCODE = '{FENCED_STATE}';
+    END IF;
+  END IF;
+  RETURN NULL;
+END
+$$
+"""
+
+
+@sa.event.listens_for(metadata, "after_create")
+def _fence(_: sa.MetaData, connection: Connection, **__: Any) -> None:
+    if connection.dialect.name != "postgresql":
+        return
+    connection.exec_driver_sql(_STILL_A_MEMBER)
+    for table in FENCED:
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER still_a_member BEFORE INSERT OR UPDATE OR DELETE ON {table.name} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION still_a_member()"
+        )
+
+
+@sa.event.listens_for(metadata, "after_drop")
+def _unfence(_: sa.MetaData, connection: Connection, **__: Any) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("DROP FUNCTION IF EXISTS still_a_member()")

@@ -220,6 +220,6 @@ def _tell_error(on_error: Callable[[BaseException], None], outcome: asyncio.Futu
 def _fail_all(batch: Sequence[_Request], error: StoreUnavailable) -> None:
     # An error of its own for each: a raised exception collects the traceback of whoever awaits it.
     for request in batch:
-        copy = StoreUnavailable(*error.args)
+        copy = type(error)(*error.args)
         copy.__cause__ = error
         request.fail(copy)

@@ -13,7 +13,7 @@ import structlog
 from bot.announcer import Announcer
 from bot.core import ids
 from bot.core.backoff import Backoff
-from bot.core.errors import ConcurrencyReached, ProviderError, StoreError, StreamGone, Transient
+from bot.core.errors import ConcurrencyReached, NotOurs, ProviderError, StoreError, StreamGone, Transient
 from bot.core.models import Playback, Stream, StreamState
 from bot.core.ports import AvatarProvider, Clock, StreamRequest
 from bot.core.tasks import TaskSet, cancel_and_wait
@@ -344,7 +344,7 @@ async def open_with_retry(open_stream: Callable[[], Awaitable[None]], clock: Clo
     for pause in OPEN_BACKOFF:
         try:
             await open_stream()
-        except (ConcurrencyReached, StreamGone):
+        except (ConcurrencyReached, NotOurs, StreamGone):
             await clock.sleep(pause)
         else:
             return

@@ -66,3 +66,10 @@ restarts = Counter(
     ["part"],
     registry=registry,
 )
+
+beat_seconds = Gauge(
+    "avatar_relay_beat_seconds",
+    "Seconds since the last beat that the database acknowledged was sent",
+    registry=registry,
+)
+takeovers = Counter("avatar_relay_takeovers", "Dead processes that this one has ended", registry=registry)

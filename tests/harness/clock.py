@@ -24,6 +24,7 @@ class ManualClock:
         self._start = start
         self._elapsed = 0.0
         self._set_by = timedelta()
+        self._suspended = 0.0
         self._order = itertools.count()
         self._timers: list[tuple[float, int, _Timer]] = []
 
@@ -32,6 +33,14 @@ class ManualClock:
 
     def monotonic(self) -> float:
         return self._elapsed
+
+    def uptime(self) -> float:
+        return self._elapsed + self._suspended
+
+    def suspend(self, seconds: float) -> None:
+        """Suspend the machine: no timer runs, and nothing but the uptime and the time of day goes on."""
+        self._suspended += seconds
+        self.jump(seconds)
 
     @property
     def due(self) -> list[float]:
@@ -118,6 +127,9 @@ class ClockElsewhere:
     def monotonic(self) -> float:
         return self._host.monotonic() + self._slept
 
+    def uptime(self) -> float:
+        return self.monotonic()
+
     def call_later(self, seconds: float, callback: Callable[[], None]) -> _Elsewhere:
         timer = _Elsewhere(self.monotonic() + max(0.0, seconds), callback)
         self._timers = [other for other in self._timers if other.callback is not None]
@@ -143,7 +155,7 @@ class ClockElsewhere:
             self._run(first)
             await settle()
         self._slept = until - self._host.monotonic()
-        self._host.jump(seconds)
+        self._host.suspend(seconds)
         for timer in self._timers:
             self._set(timer)
 

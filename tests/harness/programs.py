@@ -34,10 +34,13 @@ class Program:
         *arguments: str,
         stdin: int | BinaryIO = subprocess.PIPE,
         redirected: str | None = None,
+        changed: str | None = None,
         **settings: str,
     ) -> None:
-        """`redirected` is what a shell is told behind the command, such as `<&-`."""
-        command = [sys.executable, "-W", "default::ResourceWarning", "-m", "bot", *arguments]
+        """`redirected` is what a shell is told behind the command, such as `<&-`. `changed`: Python that runs first,
+        for a program with something broken on purpose."""
+        started = ["-m", "bot"] if changed is None else ["-c", f"{changed}\nfrom bot.cli.main import main\nmain()"]
+        command = [sys.executable, "-W", "default::ResourceWarning", *started, *arguments]
         if redirected is not None:
             command = ["/bin/sh", "-c", f'exec "$@" {redirected}', "sh", *command]
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from bot.app import Application, WebServer
-from bot.core.errors import SettingsError, StoreUnavailable
+from bot.core.errors import OwnershipLost, SettingsError
 from bot.sessions.jobs import LEARN_BLOCKS_EVERY
 from bot.streams.page_bridge import seats_of
 from bot.supervision import RESTART_DELAYS
@@ -63,6 +63,9 @@ class Served:
         async with aiohttp.ClientSession() as client, client.get(f"{address}/readyz") as answer:
             told = await answer.json()
         assert answer.status == (200 if told["ready"] else 503)
+        (member,) = told["members"]
+        assert (member["is_active"], member["is_this"]) == (True, True)
+        assert "host" not in member
         return dict(told["parts"])
 
 
@@ -102,23 +105,30 @@ async def test_readiness_names_a_round_that_starts_again(served: Served, monkeyp
     assert await served.ready() == ALL_IS_WELL
 
 
-async def test_ownership_that_fails_unforeseen_starts_again_and_its_loss_ends_the_program(
+async def test_a_membership_that_fails_unforeseen_starts_again_and_its_loss_ends_the_program(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ownership = served.application._lock
-    failures: list[Exception] = [KeyError("a mistake of ours"), StoreUnavailable("another avatar-relay has it")]
+    membership = served.application._membership
+    failures: list[Exception] = [KeyError("a mistake of ours")]
 
-    async def lost() -> str:
-        raise failures.pop(0)
+    async def until_lost() -> None:
+        if failures:
+            raise failures.pop()
+        await membership._lost.wait()
 
-    monkeypatch.setattr(ownership._lock, "lost", lost)
-    part = next(part for part in served.application._parts if part.part == "ownership")
+    monkeypatch.setattr(membership, "_until_lost", until_lost)
+    part = next(part for part in served.application._parts if part.part == "membership")
     part_again = asyncio.create_task(part.run())
     await served.clock.advance(0)
     assert not part_again.done()
     await served.clock.advance(RESTART_DELAYS[0])
-    with pytest.raises(StoreUnavailable):
+    assert not part_again.done()
+    membership.member.on_fenced()
+    with pytest.raises(OwnershipLost):
         await part_again
+    with pytest.raises(OwnershipLost):
+        await served.serving
+    assert "No sessions left to the process that owns the database now." in served.told
 
 
 async def test_the_program_goes_on_until_no_platform_is_left(served: Served) -> None:

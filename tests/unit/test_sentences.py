@@ -20,6 +20,7 @@ FAILURES = [
     errors.QuotaExhausted(SECRET),
     errors.ConcurrencyReached(SECRET),
     errors.RateLimited(SECRET, retry_after=7),
+    errors.NotOurs(SECRET),
     errors.NotReady(SECRET),
     errors.AvatarAway(SECRET),
     errors.StreamGone(SECRET),

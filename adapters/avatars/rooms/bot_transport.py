@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from adapters.avatars.rooms.transport import VIEWER
 from adapters.wire.lenient import parse_json
+from bot.core import fence
 from bot.core.errors import AvatarAway, Invalid, StreamGone, Transient, Trouble
 from bot.core.models import Playback, RoomAccess
 from bot.core.ports import AvatarSeen
@@ -129,6 +130,7 @@ class BotRoom:
         if not self._has_avatar():
             raise AvatarAway("the avatar is not in its room")
         payload = json.dumps(message.data, ensure_ascii=False)
+        fence.check()
         try:
             async with asyncio.timeout(SEND_LIMIT):
                 await self.room.local_participant.publish_data(payload, reliable=True, topic=message.topic)

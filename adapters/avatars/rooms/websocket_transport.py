@@ -16,6 +16,7 @@ import aiohttp
 
 from adapters import network
 from adapters.wire.lenient import LenientModel, Text, parse_json
+from bot.core import fence
 from bot.core.errors import AvatarAway, StreamGone, Transient, Trouble
 from bot.core.models import Playback, RoomAccess
 from bot.core.ports import AvatarSeen
@@ -98,6 +99,7 @@ class WebSocketRoom:
         if not self._avatar_is_here:
             raise AvatarAway("the avatar is not in its room")
         frame = json.dumps({"topic": message.topic, "data": message.data}, ensure_ascii=False)
+        fence.check()
         try:
             async with asyncio.timeout(CONNECT_LIMIT):
                 await self._socket.send_str(frame)

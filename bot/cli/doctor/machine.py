@@ -13,13 +13,16 @@ import httpx
 from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped, warned
 from bot.cli.doctor.http import client_for
 from bot.cli.doctor.public_address import is_bot_running
+from bot.cluster.membership import SHORT_ID, living
 from bot.core.bind_errors import explain_bind_error
 from bot.core.errors import StoreError, StoreTooNew
+from bot.core.ports import Clock
 from bot.settings import ENV_FILE, SIMULATOR, Settings, database_url_or_default
 from bot.settings.misspelt import misspelt
 from bot.settings.proxies import VARIABLES, environment_proxies
 from bot.store import migrate
 from bot.store.lock.instance import owner_of
+from bot.store.processes import Process, members_of
 from bot.store.url import parse_url
 
 LITTLE_SPACE = 200 * 1024 * 1024
@@ -35,7 +38,7 @@ async def examine_machine(examination: CheckContext) -> AsyncIterator[Check]:
     yield _settings()
     for slip in misspelt(ENV_FILE):
         yield warned("misspelt", str(slip), f"Rename it to {slip.meant}, or remove it.")
-    yield await _database(settings)
+    yield await _database(settings, examination.clock)
     yield _disk(settings)
     yield _port(settings, is_running=await is_bot_running(settings))
     yield _proxies()
@@ -58,7 +61,7 @@ def _settings() -> Check:
     return passed("settings", "read from .env and the environment")
 
 
-async def _database(settings: Settings) -> Check:
+async def _database(settings: Settings, clock: Clock) -> Check:
     url = database_url_or_default(settings)
     address = parse_url(url)
     try:
@@ -74,10 +77,24 @@ async def _database(settings: Settings) -> Check:
     except StoreError:
         return warned("database", f"{address} is of an older version", "The next start upgrades it; back it up before.")
     try:
-        owner = await owner_of(url)
+        users = await _users(url, clock)
     except StoreError as error:
         return failed("database", str(error), "Check DATABASE_URL, and whether the database is up.")
-    return passed("database", f"{address}: up to date{f', in use by {owner}' if owner else ''}")
+    return passed("database", f"{address}: up to date{', in use by ' if users else ''}{', '.join(users)}")
+
+
+async def _users(url: str, clock: Clock) -> list[str]:
+    """Who runs on the database, in words."""
+    if parse_url(url).is_sqlite:
+        owner = owner_of(url)
+        return [] if owner is None else [owner]
+    beating = {process.id for process in await living(url, clock)}
+    return [_told(process, is_alive=process.id in beating) for process in await members_of(parse_url(url))]
+
+
+def _told(process: Process, *, is_alive: bool) -> str:
+    role = "active" if process.is_active else "stands by"
+    return f"{process} ({process.id[:SHORT_ID]}, {role if is_alive else 'does not answer'}, {process.version})"
 
 
 def _disk(settings: Settings) -> Check:

@@ -1,1 +1,1 @@
-"""One bot per database: the lock of the file, the lock of PostgreSQL."""
+"""One bot per SQLite file: its lock."""

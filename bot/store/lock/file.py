@@ -1,6 +1,5 @@
 """The lock of a SQLite database: one of the operating system beside the file, released however the process ends."""
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -44,8 +43,11 @@ class FileLock:
         self._address = address
         self._descriptor: int | None = None
 
-    async def take(self) -> str | None:
-        """See `bot.store.lock.instance.Lock`."""
+    def take(self) -> str | None:
+        """Try once. None if it is ours now, otherwise who has it, in words that begin with `process`.
+
+        Raises `StoreUnavailable` if it cannot be told.
+        """
         lock = _lock_file(self._address)
         self._address.create_file()
         descriptor = _open(lock, self._address)
@@ -57,18 +59,13 @@ class FileLock:
         self._descriptor = descriptor
         return None
 
-    async def give_back(self) -> None:
-        """See `bot.store.lock.instance.Lock`."""
+    def give_back(self) -> None:
+        """Let others have it; nothing where it is not ours."""
         if self._descriptor is None:
             return
         _write(self._descriptor, "")
         os.close(self._descriptor)
         self._descriptor = None
-
-    async def lost(self) -> str:
-        """See `bot.store.lock.instance.Lock`. The system takes no lock away from an open file: this never returns."""
-        never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        return await never
 
 
 def file_holder(address: DatabaseUrl) -> int | None:

@@ -71,6 +71,9 @@ class PageClock:
     def monotonic(self) -> float:
         return self._clock.monotonic()
 
+    def uptime(self) -> float:
+        return self._clock.uptime()
+
     def call_later(self, seconds: float, callback: Any) -> Timer:
         return self._clock.call_later(seconds, callback)
 

@@ -47,6 +47,18 @@ def shape_of(connection: Connection) -> dict[str, Any]:
             ),
         }
         for table in (*metadata.tables, "alembic_version")
+    } | {"fence": fence_of(connection)}
+
+
+def fence_of(connection: Connection) -> dict[str, Any]:
+    """The triggers on PostgreSQL, by their table, and what they run."""
+    if connection.dialect.name != "postgresql":
+        return {}
+    triggers = sa.text("SELECT tgrelid::regclass::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal")
+    functions = sa.text("SELECT proname, prosrc FROM pg_proc WHERE pronamespace = current_schema()::regnamespace")
+    return {
+        "triggers": sorted(map(tuple, connection.execute(triggers))),
+        "functions": sorted(map(tuple, connection.execute(functions))),
     }
 
 
@@ -146,6 +158,17 @@ async def test_the_steps_make_what_an_empty_database_gets_down_to_checks_and_con
     assert "opening" in str(said["sessions"]["checks"])
     assert "closed" in str(said["sessions"]["indexes"])
     assert await migrate.current(empty_url) == migrate.head()
+    if "triggers" in said["fence"]:
+        fenced = sorted(table.name for table in tables.FENCED)
+        assert [table for table, _ in said["fence"]["triggers"]] == fenced
+
+
+async def test_no_fence_is_left_of_a_downgrade(empty_url: str) -> None:
+    await migrate.upgrade(empty_url)
+    await migrate.downgrade(empty_url, "0004")
+    left = await migrate.over_connection(empty_url, fence_of)
+    assert not any(left.values())
+    assert await migrate.upgrade(empty_url) == migrate.head()
 
 
 async def test_a_database_of_a_newer_program_is_refused_and_not_touched(empty_url: str) -> None:

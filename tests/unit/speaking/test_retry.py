@@ -6,6 +6,7 @@ from bot.core.errors import (
     AvatarAway,
     ConcurrencyReached,
     Invalid,
+    NotOurs,
     NotReady,
     ProviderError,
     QuotaExhausted,
@@ -19,12 +20,19 @@ from bot.speaking.retry import (
     CREDIT_POLL_INTERVAL,
     FULL_BACKOFF,
     MAX_RATE_LIMIT_WAIT,
+    OURS_AGAIN_POLL_INTERVAL,
     GiveUp,
     RetryAfter,
     decide,
 )
 
 ENOUGH = len(BACKOFF)
+
+
+@pytest.mark.parametrize("attempts", [0, 1, ENOUGH, 99])
+def test_a_text_waits_for_as_long_as_this_process_may_not_act(attempts: int) -> None:
+    for is_open in (True, False):
+        assert decide(NotOurs(""), attempts, is_open=is_open) == RetryAfter(OURS_AGAIN_POLL_INTERVAL, counts=False)
 
 
 @pytest.mark.parametrize("attempts", [0, 1, ENOUGH, 99])

@@ -141,7 +141,7 @@ async def test_what_the_version_before_wrote_is_read_and_written_alike(url: str,
     before = {
         "sessions": (
             "s1", "slack", "T1", "C1", "liveavatar", "live", "repeat", "ava", "", "low", "n", "U1", "Ana",
-            "2026-01-01 12:00:00.000000", "2026-01-01 12:00:01.500000", None, None, None, None, None, None,
+            "2026-01-01 12:00:00.000000", "2026-01-01 12:00:01.500000", None, None, None, None, None, None, None,
         ),
         "utterances": (
             "u1", "s1", "repeat", "Hello.", "U1", "Ana", "sending", "2026-01-01 12:00:02.000001", "M1", None, None,

@@ -22,7 +22,7 @@ from bot.settings import load
 from bot.store import migrate
 from bot.store.keepalive import keep_alive
 from bot.store.libpq import DEFAULT_TIMEOUT, PARAMETERS, asyncpg_arguments
-from bot.store.lock.instance import owner_of
+from bot.store.processes import members_of
 from bot.store.url import parse_url
 
 BASE = "postgresql://ada:s3cret@db.example.org/relay"
@@ -268,7 +268,7 @@ def test_a_real_server_takes_the_usual_parameters_from_every_way_in(
 
     assert asyncio.run(look()) == ["a bot", "29s"]
     assert asyncio.run(migrate.upgrade(url)) == asyncio.run(migrate.current(url))
-    assert asyncio.run(owner_of(url)) is None
+    assert asyncio.run(members_of(parse_url(url))) == []
 
 
 @pytest.mark.parametrize(

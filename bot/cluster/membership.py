@@ -1,0 +1,310 @@
+"""Who is alive of the processes that share a database, which of them acts, and until when this one may.
+
+Each has a row. On PostgreSQL it beats it once a second, and looks at the beats of the others: one that stands still for
+`LOOKS_TO_END` looks is dead, and its row is deleted, which frees its sessions and refuses its writes
+(`bot.store.tables`). No two clocks are compared:
+
+The last beat of a process that was acknowledged was sent at S. It acts until S + 4 s (`MAY_ACT_FOR`), and its kernel
+drops what it has sent by then within 2 s more (`adapters.network.SENT_WITHIN`). Whoever takes over saw that beat after
+S, and six looks, a second apart, later it deletes the row: not before S + 6 s.
+
+One process is active and has the sessions, the others stand by. On SQLite nobody has to look: whoever holds the lock of
+the file (`bot.store.lock`) knows that every earlier process is dead.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from math import inf
+from types import TracebackType
+
+import structlog
+
+from bot.core.errors import OwnershipLost, StoreError
+from bot.core.ports import Clock, Echo
+from bot.core.tasks import cancel_and_wait
+from bot.store.connections import Member
+from bot.store.errors import TAKEN_OVER
+from bot.store.processes import Process, ProcessRows
+from bot.store.url import parse_url
+from bot.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+BEAT_EVERY = 1.0
+"""Seconds between the end of a beat and the next one."""
+
+MAY_ACT_FOR = 4.0
+"""Seconds that a process may act after it has sent a beat that was acknowledged."""
+
+LOOKS_TO_END = 6
+"""Looks at a beat that does not change, after which its process is dead."""
+
+POLL_EVERY = 0.1
+"""Seconds between looks at whether a process that stands by has become the active one."""
+
+SHORT_ID = 8
+"""Characters of an id that tell members apart."""
+
+NOT_CERTAIN = "has not answered for some seconds: nothing is said until it does"
+"""What `/readyz` tells of the database while this process may not act."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    beat: int
+    unchanged: int = 0
+
+
+class Looks:
+    """How often each of the others was seen with an unchanged beat, one look after the other."""
+
+    def __init__(self) -> None:
+        self._watched: dict[str, _Watched] = {}
+
+    def forget(self) -> None:
+        """A look failed, or goes over a new connection: a database that was away proves nobody dead."""
+        self._watched.clear()
+
+    def dead(self, others: list[Process]) -> list[Process]:
+        """Take a look, and return who is dead by now."""
+        seen = {}
+        for process in others:
+            before = self._watched.get(process.id)
+            unchanged = before.unchanged + 1 if before is not None and before.beat == process.beat else 0
+            seen[process.id] = _Watched(process.beat, unchanged)
+        self._watched = seen
+        return [process for process in others if seen[process.id].unchanged >= LOOKS_TO_END]
+
+
+class Membership:
+    """This process among those that share the database of `url`, inside an `async with` block.
+
+    On SQLite whoever enters it holds the lock of the file. Entering raises `StoreError` where the database does not
+    take the row. others: who else has a row, as of the last look. is_active: the sessions are this process's business.
+    is_lost: another one has ended it; neither rows nor streams may be touched any more.
+    """
+
+    def __init__(self, url: str, clock: Clock, rows: ProcessRows | None = None) -> None:
+        """`rows` are those of `url`, where they are not to be read and written in the usual way."""
+        self._address = parse_url(url)
+        self._clock = clock
+        self._rows = rows or ProcessRows(self._address)
+        self._is_alone = self._address.is_sqlite
+        self.process = Process(
+            secrets.token_hex(8),
+            0,
+            socket.gethostname(),
+            os.getpid(),
+            _version(),
+            is_active=self._is_alone,
+            is_leaving=False,
+            started_at=clock.now(),
+        )
+        self.member = Member(self.process.id, self._lose)
+        self.others: list[Process] = []
+        self.is_active = self._is_alone
+        self._wants_to_act = False
+        self._looks = Looks()
+        self._last_sent: float | None = None
+        self._may_act_until = inf if self._is_alone else -inf
+        self._lost = asyncio.Event()
+        self._beating: asyncio.Task[None] | None = None
+        self._taking: asyncio.Task[None] | None = None
+        self._told = ""
+
+    async def __aenter__(self) -> "Membership":
+        try:
+            await self._rows.join(self.process, alone=self._is_alone)
+        except BaseException:
+            await self._rows.close()
+            raise
+        if not self._is_alone:
+            metrics.beat_seconds.set_function(self._since_beat)
+            self._beating = self._begin()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._beating is not None:
+            await cancel_and_wait(self._beating)
+            await cancel_and_wait(self._taking)
+            metrics.beat_seconds.set_function(_no_beat)
+        self._may_act_until = -inf
+        try:
+            if not self.is_lost:
+                await self._rows.leave(self.process.id)
+        except StoreError as trouble:
+            log.error("this process could not leave; the others see in some seconds that it ended", error=str(trouble))
+        finally:
+            await self._rows.close()
+
+    def told(self) -> list[dict[str, object]]:
+        """The members as of the last look, this one first, for whoever may not know their machines."""
+        mine = {"id": self.process.id[:SHORT_ID], "is_active": self.is_active, "is_this": True}
+        others = [{"id": other.id[:SHORT_ID], "is_active": other.is_active, "is_this": False} for other in self.others]
+        return [mine, *others]
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another process has ended this one."""
+        return self._lost.is_set()
+
+    @property
+    def unhealthy_reason(self) -> str | None:
+        """Why this process may not act now, for `/readyz`; None if it may."""
+        return None if self.may_act() else NOT_CERTAIN
+
+    def may_act(self) -> bool:
+        """Whether nobody else can be at this process's sessions now, so that it may speak to the provider."""
+        return not self.is_lost and self._clock.uptime() < self._may_act_until
+
+    async def until_active(self, stopping: asyncio.Event, echo: Echo | None = None, *, patience: float = inf) -> bool:
+        """Stand by until no other process is active. False once `stopping` is set, or after `patience` seconds.
+
+        `echo` is told for whom it waits. Raises `OwnershipLost` if another process has ended this one meanwhile.
+        """
+        self._wants_to_act = True
+        until = self._clock.monotonic() + patience
+        told = echo is None
+        while not self.is_active:
+            if self.is_lost:
+                raise self._error()
+            if stopping.is_set() or self._clock.monotonic() >= until:
+                self._wants_to_act = False
+                return False
+            active = next((other for other in self.others if other.is_active), None)
+            if not told and echo is not None and active is not None:
+                echo(f"Standing by: {active} is the bot on this database; I take over when it is gone.")
+                told = True
+            await self._clock.sleep(POLL_EVERY)
+        return True
+
+    async def hold(self) -> None:
+        """See to the beats, until cancelled. Raises `OwnershipLost` once another process has ended this one, and
+        whatever else ends the beats; called again it begins them anew."""
+        if self._is_alone:
+            await self._until_lost()
+            raise self._error()
+        if self._beating is None or self._beating.done():
+            self._beating = self._begin()
+        over = asyncio.create_task(self._until_lost(), name="membership lost")
+        try:
+            await asyncio.wait({self._beating, over}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel_and_wait(over)
+        if self.is_lost:
+            raise self._error()
+        await self._beating
+
+    async def _until_lost(self) -> None:
+        await self._lost.wait()
+
+    def _begin(self) -> asyncio.Task[None]:
+        return asyncio.create_task(self._beat_forever(), name="beat")
+
+    async def _beat_forever(self) -> None:
+        while not self.is_lost:
+            await self._beat()
+            if not self.is_lost:
+                await self._clock.sleep(BEAT_EVERY)
+
+    async def _beat(self) -> None:
+        # Before it is sent: how long the answer takes must not lengthen the time to act.
+        sent = self._clock.uptime()
+        try:
+            rows, is_first = await self._rows.beat(self.process.id)
+        except StoreError as error:
+            self._looks.forget()
+            if self._told != str(error):
+                self._told = str(error)
+                log.error("the beat was not taken", error=self._told)
+            return
+        self._told = ""
+        if all(row.id != self.process.id for row in rows):
+            self._lose()
+            return
+        self._last_sent, self._may_act_until = sent, sent + MAY_ACT_FOR
+        self.others = [row for row in rows if row.id != self.process.id]
+        if is_first:
+            self._looks.forget()
+        dead = self._looks.dead(self.others)
+        if self._taking is not None and self._taking.done():
+            taken, self._taking = self._taking, None
+            taken.result()
+        if self._taking is None and (dead or self._may_become_active):
+            # Beside the beats: the end of a process waits for its transactions.
+            self._taking = asyncio.create_task(self._take_over(dead), name="take over")
+
+    @property
+    def _may_become_active(self) -> bool:
+        return self._wants_to_act and not self.is_active and not any(other.is_active for other in self.others)
+
+    async def _take_over(self, dead: list[Process]) -> None:
+        for process in dead:
+            await self._end(process)
+        if self._may_become_active:
+            await self._activate()
+
+    async def _end(self, dead: Process) -> None:
+        try:
+            if await self._rows.end(dead):
+                log.warning("another process is dead: its sessions are free", process=str(dead))
+                metrics.takeovers.inc()
+                self.others = [other for other in self.others if other.id != dead.id]
+        except StoreError as error:
+            log.error("a dead process could not be ended yet", process=str(dead), error=str(error))
+
+    async def _activate(self) -> None:
+        try:
+            self.is_active = await self._rows.activate(self.process.id)
+        except StoreError as error:
+            log.error("the sessions could not be taken over yet", error=str(error))
+
+    def _lose(self) -> None:
+        if not self.is_lost:
+            log.error("another process has ended this one: its sessions are left to it")
+        self._may_act_until = -inf
+        self._lost.set()
+
+    def _error(self) -> OwnershipLost:
+        return OwnershipLost(f"{self._address} {TAKEN_OVER}")
+
+    def _since_beat(self) -> float:
+        return 0.0 if self._last_sent is None else self._clock.uptime() - self._last_sent
+
+
+def _no_beat() -> float:
+    return 0.0
+
+
+def _version() -> str:
+    try:
+        return version("avatar-relay")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+WATCH_FOR = 3.0
+"""Seconds within which a process that lives has beaten."""
+
+
+async def living(url: str, clock: Clock) -> list[Process]:
+    """The processes at the database of `url` that beat, on PostgreSQL: looks at them until all have, or for
+    `WATCH_FOR`. Raises `StoreError`."""
+    rows = ProcessRows(parse_url(url))
+    try:
+        first = {process.id: process.beat for process in await rows.everybody()}
+        until = clock.monotonic() + WATCH_FOR
+        while True:
+            now = await rows.everybody() if first else []
+            beating = [process for process in now if first.get(process.id) != process.beat]
+            if len(beating) == len(now) or clock.monotonic() >= until:
+                return beating
+            await clock.sleep(POLL_EVERY)
+    finally:
+        await rows.close()

@@ -1,0 +1,44 @@
+"""What `doctor` says of the processes on a PostgreSQL database."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bot.cli.doctor.machine import _database
+from bot.cli.sessions import _is_bot_running
+from bot.cluster.membership import Membership
+from bot.core.clock import SystemClock
+from bot.settings import load
+from bot.store import migrate
+from bot.store.processes import ProcessRows
+from bot.store.url import parse_url
+
+pytestmark = pytest.mark.postgres
+
+
+async def test_doctor_and_the_shell_know_who_lives(
+    new_postgres_url: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = await asyncio.to_thread(new_postgres_url)
+    await migrate.upgrade(url)
+    monkeypatch.setenv("DATABASE_URL", url)
+    settings, clock = load(None), SystemClock()
+    assert (await _database(settings, clock)).found.endswith(": up to date")
+    assert not await _is_bot_running(settings, clock)
+    rows = ProcessRows(parse_url(url))
+    async with Membership(url, clock) as bot, Membership(url, clock) as another:
+        assert await bot.until_active(asyncio.Event())
+        dead = replace(another.process, id="dead", pid=1, host="elsewhere", version="0.0")
+        await rows.join(dead)
+        found = (await _database(settings, clock)).found
+        assert f"{bot.process} ({bot.process.id[:8]}, active, " in found
+        assert f"{another.process} ({another.process.id[:8]}, stands by, " in found
+        assert "process 1 on elsewhere (dead, does not answer, 0.0)" in found
+        assert await _is_bot_running(settings, clock)
+        assert bot.told()[0] == {"id": bot.process.id[:8], "is_active": True, "is_this": True}
+    # A row alone is no bot.
+    await rows.activate("dead")
+    assert not await _is_bot_running(settings, clock)
+    await rows.close()
