@@ -132,6 +132,12 @@ class ProcessRows:
             raise _TakenByAnother(f"{self._address} has another active process") from None
         except driver_errors() as error:
             raise translate_error(error, self._address) from None
+        finally:
+            if self._address.is_sqlite:
+                # None stays open while somebody else here opens and closes the file (`DatabaseUrl.create_file`): that
+                # would end the locks of this process on it (https://www.sqlite.org/howtocorrupt.html, 2.2), and the
+                # next program to leave the database would take its WAL away.
+                await self._engine.dispose()
 
     async def _drop_kept(self) -> None:
         connection, self._kept = self._kept, None
