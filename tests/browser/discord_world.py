@@ -68,7 +68,6 @@ class DiscordWorld:
     """The client and the proxy. `target` is where the bot's web server is, without a last slash."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
         self.target = ""
         self.application_id = 0
         self.participants = '[{"id": "1", "username": "ana", "global_name": "Ana", "bot": false}]'
@@ -78,6 +77,9 @@ class DiscordWorld:
         """Whether connections break off, and no request comes through."""
         self.strips_prefix = True
         """Whether `/.proxy` is taken off before the request goes on."""
+        self.loses: tuple[str, ...] = ()
+        """Headers of answers that do not come through."""
+        self.certificate = _certificate(folder)
         self.astray: list[str] = []
         """Requests that went to neither."""
         self.port = 0
@@ -90,7 +92,7 @@ class DiscordWorld:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(_certificate(self._folder))
+        context.load_cert_chain(self.certificate)
         site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=context)
         await site.start()
         self.port = self._runner.addresses[0][1]
@@ -114,7 +116,7 @@ class DiscordWorld:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if request.host == "discord.com":
             return self._client(request)
-        if request.host == self.origin.removeprefix("https://"):
+        if request.host in (self.origin.removeprefix("https://"), MAPPED):
             return await self._pass_on(request)
         self.astray.append(f"{request.host}{request.path}")
         return web.Response(status=404)
@@ -148,7 +150,10 @@ class DiscordWorld:
         for name, value in answer.headers.items():
             if name == "Content-Security-Policy":
                 response.headers[name] = value
-        response.headers.add("Content-Security-Policy", self._policy)
+        if request.host != MAPPED:
+            response.headers.add("Content-Security-Policy", self._policy)
+        for name in self.loses:
+            response.headers.popall(name, None)
         return response
 
     @property
@@ -191,6 +196,7 @@ class DiscordWorld:
         return socket
 
 
+_NAMES = ("discord.com", "*.discordsays.com", MAPPED)
 _HOP = {"Content-Length", "Transfer-Encoding", "Connection", "Date", "Server", "Content-Security-Policy"}
 
 
@@ -207,6 +213,7 @@ def _certificate(folder: Path) -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName(list(map(x509.DNSName, _NAMES))), critical=False)
         .sign(key, hashes.SHA256())
     )
     path = folder / "discord.pem"
