@@ -52,13 +52,19 @@ def key(twin: FakeDiscord) -> Ed25519PrivateKey:
     return twin.enable_activities()
 
 
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """More settings of the bot."""
+    return {}
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def chat(
-    tmp_path: Path, world: DiscordWorld, twin: FakeDiscord, key: Ed25519PrivateKey
+    tmp_path: Path, world: DiscordWorld, twin: FakeDiscord, key: Ed25519PrivateKey, environment: dict[str, str]
 ) -> AsyncIterator[DiscordDriver]:
     """The bot on the local Discord, behind the proxy."""
     # The clock of the browser is not ours to speed up.
-    async with DiscordDriver(tmp_path, twin=twin, speed=1.0) as chat:
+    async with DiscordDriver(tmp_path, twin=twin, environment=environment, speed=1.0) as chat:
         world.target, world.application_id = address_of(chat), twin.application_id
         world.headers, world.is_cut, world.strips_prefix = {}, False, True
         world.astray.clear()
@@ -298,3 +304,19 @@ async def test_picture_alone_where_discord_makes_the_frame_small(chat: DiscordDr
     assert await visit.ask("document.querySelector('.screen').getBoundingClientRect().top") < 1
     await visit.page.evaluate("() => window.tell('ACTIVITY_LAYOUT_MODE_UPDATE', { layout_mode: 0 })")
     await visit.until("getComputedStyle(document.querySelector('header')).display !== 'none'")
+
+
+@pytest.mark.parametrize("environment", [{"AVATAR_WATCH": "direct"}])
+async def test_bot_that_has_no_picture_of_its_own_says_where_it_is(
+    chat: DiscordDriver, launch: Visitor, pictures: Path
+) -> None:
+    await bring_avatar(chat)
+    # Its panel has no button; Discord itself offers the Activity all the same.
+    assert "Watch here" not in await chat.panel()
+    visit = await launch(chat.twin.activities.launch(chat.channel, chat.people[ANA]).id)
+    await visit.until_state("elsewhere")
+    assert "This bot cannot show it in here" in await visit.text()
+    await visit.picture(pictures, "discord-frame-elsewhere")
+    await visit.frame.get_by_role("button", name="Open its page").click()
+    await visit.page.wait_for_function("() => window.opened.length === 1")
+    assert (await visit.page.evaluate("() => window.opened"))[0].startswith("https://watch.example.com/w/")

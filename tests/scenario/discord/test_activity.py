@@ -284,6 +284,32 @@ async def test_two_hundred_launches_in_one_channel_are_one_question(
     assert live.twin.count("GET", INSTANCE) == 1
 
 
+async def test_fifty_viewers_of_one_session_are_few_questions_and_one_picture(
+    open_chat: Open, twin: FakeDiscord, key: Ed25519PrivateKey
+) -> None:
+    live = await open_chat(twin=twin, speed=1.0)
+    await bring_avatar(live)
+    async with AsyncExitStack() as stack:
+        people = [twin.add_user(f"viewer {number}", guild=live.guild) for number in range(50)]
+        instance = None
+        for person in people:
+            instance = twin.activities.launch(live.channel, person)
+        frames = [await stack.enter_async_context(framed(live, instance)) for _ in people]
+        await asyncio.gather(*(frame.connect() for frame in frames))
+        sessions = await asyncio.gather(*(frame.until(phase="live") for frame in frames))
+        await live.write("hello to all of you")
+        words = await asyncio.gather(*(frame.hear("words") for frame in frames))
+        assert all(heard["words"][0]["text"] for heard in words)
+        files = await asyncio.gather(
+            *(frame.fetch(session["hls_url"]) for frame, session in zip(frames, sessions, strict=True))
+        )
+        assert {status for status, _ in files} == {200}
+        counts = await asyncio.gather(*(frame.hear("viewers") for frame in frames[:1]))
+        assert counts[0]["count"] <= 50
+    # One for all when they come, and one every few seconds while they stay.
+    assert twin.count("GET", INSTANCE) < 10
+
+
 # --- what a frame is not shown ---------------------------------------------------------------------------------------
 
 
