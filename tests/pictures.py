@@ -68,7 +68,11 @@ STATES = {
 }
 """States of the watch page that the documentation shows: the name of the picture, and that of the screenshot."""
 
+FRAMES = tuple(f"discord-frame-{name}" for name in ("live", "phone", "nobody", "start", "ended", "over", "elsewhere"))
+"""The page inside Discord: the names of pictures, and of the screenshots that they are."""
+
 SCREENSHOTS = (
+    "tests/browser/test_discord.py",
     "tests/browser/test_states.py",
     "tests/browser/test_page.py::test_everything_can_be_read_in_light_and_dark[desktop]",
     "tests/browser/test_rooms.py::test_every_state_of_the_seat_can_be_read_in_light_and_dark[desktop]",
@@ -233,6 +237,8 @@ async def take_states(folder: Path) -> None:
         assert await tests.wait() == 0, "the tests that take the screenshots failed"
         for name, screenshot in STATES.items():
             shutil.copy(Path(taken) / f"{screenshot}-desktop-dark.png", folder / f"page-{name}.png")
+        for name in FRAMES:
+            shutil.copy(Path(taken) / f"{name}.png", folder / f"{name}.png")
 
 
 @asynccontextmanager

@@ -57,6 +57,8 @@ async def _hold_interview(interview: SetupWizard, platform: Platform, provider: 
     settings = await interview.hold(platform, provider)
     if platform is Platform.DISCORD and settings.discord.token is not None:
         echo(f"Invite the bot to your server: {setup_text('discord-invite')(settings)}")
+        if (settings.web.public_url or "").startswith("https:"):
+            typer.echo(setup_text("discord-activity")(settings))
     console = " --console" if platform is Platform.CONSOLE else ""
     echo(f"Start the bot with: avatar-relay run{console}")
 
@@ -128,6 +130,12 @@ def voices(containing: Containing = "", *, as_json: AsJson = False) -> None:
 def discord_invite() -> None:
     """Print the link that invites the bot to a Discord server, with exactly the permissions it uses."""
     echo(_words("discord-invite"))
+
+
+@setup_app.command(short_help="Print how people watch inside Discord.")
+def discord_activity() -> None:
+    """Print what to switch on in Discord's portal so that people watch inside Discord, with your own values."""
+    typer.echo(_words("discord-activity"))
 
 
 @setup_app.command(short_help="Print the manifest of the Slack app.")

@@ -170,6 +170,8 @@ class DiscordSettings(Section):
     guild_ids: Annotated[tuple[int, ...], NoDecode, BeforeValidator(separate_words)] = Field(
         default=(), description="ids of servers, numbers separated by commas"
     )
+    activity: bool = Field(default=True, description="true or false")
+    activity_signed: bool = Field(default=False, description="true or false")
 
 
 class SlackSettings(Section):

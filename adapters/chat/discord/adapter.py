@@ -14,10 +14,12 @@ import discord
 import structlog
 
 from adapters.chat.discord import missing_settings, strings
+from adapters.chat.discord.activity import Activity
 from adapters.chat.discord.client import EventHandlers, RelayClient
 from adapters.chat.discord.command_sync import CommandSync
 from adapters.chat.discord.converters import PLATFORM
 from adapters.chat.discord.errors import in_words, told
+from adapters.chat.discord.frames import DiscordFrames
 from adapters.chat.discord.interactions import Interactions
 from adapters.chat.discord.lifecycle import GuildLifecycle
 from adapters.chat.discord.log_filters import shortened
@@ -31,7 +33,7 @@ from bot.core.backoff import Backoff
 from bot.core.errors import SettingsError
 from bot.core.events import LeftUnsaid, Notice, SessionChanged, SessionEvent, UtteranceChanged
 from bot.core.tasks import cancel_and_wait
-from bot.facade import Bot, WebRoute
+from bot.facade import Bot, EmbedHost, WebRoute
 from bot.settings import Settings
 from bot.terminal import write_line
 
@@ -55,7 +57,6 @@ class DiscordAdapter:
 
     name = PLATFORM
     routes: Sequence[WebRoute] = ()
-    embed = None
 
     def __init__(self, bot: Bot) -> None:
         self._bot = bot
@@ -63,9 +64,12 @@ class DiscordAdapter:
         outbox, reactions = Outbox(self._connection), Reactions(self._connection, bot.clock)
         self._outbox = outbox
         self._reactions = reactions
-        self._panels = Panels(bot, self._connection)
+        self._activity = Activity(bot)
+        self._frames = DiscordFrames(bot, self._activity, self._connection)
+        self.embed: EmbedHost | None = self._frames
+        self._panels = Panels(bot, self._connection, self._activity)
         self._notices = Notices(bot, outbox)
-        self._interactions = Interactions(bot, outbox)
+        self._interactions = Interactions(bot, outbox, self._activity)
         self._messages = Messages(bot, outbox, reactions)
         self._lifecycle = GuildLifecycle(bot)
         self._commands = CommandSync(bot.clock, bot.settings.discord.guild_ids)
@@ -104,6 +108,7 @@ class DiscordAdapter:
                     await self._all_shown()
         for part in (self._interactions, self._messages, self._lifecycle, self._panels, self._outbox, self._reactions):
             await part.close()
+        await self._frames.close()
         await self._disconnect()
 
     async def _all_shown(self) -> None:
@@ -175,6 +180,7 @@ class DiscordAdapter:
         listeners = EventHandlers(self._interactions, self._messages, self._panels, self._lifecycle, self._commands)
         client = self._client = RelayClient(self._bot, listeners)
         await self._log_in(client)
+        self._activity.learn(client)
         link = invite_link(application_of(client))
         self._connection.open(client)
         registering = asyncio.create_task(self._commands.run(client, client.tree), name="discord commands")

@@ -51,12 +51,12 @@ class AvatarCommandTree(app_commands.CommandTree["RelayClient"]):
     """The command tree, with a sentence for what it cannot make sense of."""
 
     async def interaction_check(self, interaction: discord.Interaction["RelayClient"], /) -> bool:
-        """Answer commands of a kind that is not made here, such as the entry point of an Activity: discord.py 2.7.1
+        """Answer commands of a kind that is not made here, which is the entry point of an Activity: discord.py 2.7.1
         knows no such kind and stumbles over it."""
         data: Any = interaction.data
         if data.get("type", 1) in OUR_TYPES:
             return True
-        self.client.listeners.interactions.say(interaction, strings.NO_ACTIVITY)
+        self.client.listeners.interactions.enter(interaction)
         return False
 
     async def on_error(

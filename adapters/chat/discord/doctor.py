@@ -3,8 +3,6 @@ and never opens a gateway connection.
 """
 
 import asyncio
-import base64
-import binascii
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -12,6 +10,7 @@ import discord
 
 from adapters.chat.discord import errors as troubles
 from adapters.chat.discord import strings
+from adapters.chat.discord.activity_setup import application_in, examine_activity
 from adapters.chat.discord.permissions import invite_link, missing_in
 from adapters.chat.discord.sync import SyncFailed, ours, registered
 from adapters.network import Connector
@@ -47,6 +46,8 @@ async def examine_discord(examination: CheckContext) -> AsyncIterator[Check]:
         yield passed("Discord token", f"belongs to {application.name}")
         yield _intents(application, settings)
         yield await _commands(client, settings)
+        for check in await examine_activity(application, settings):
+            yield check
         if examination.channel is not None and examination.channel.isdecimal():
             yield await _channel(client, int(examination.channel), settings)
 
@@ -58,17 +59,12 @@ def _unreachable(subject: str, error: Exception) -> Check:
 
 
 def invite(settings: Settings) -> str:
-    """The invite link of the bot whose token is set. Raises `SettingsError` if none is, or it is not a token.
-
-    The first part of a bot's token is the id of its user in base64, which is the application's id for every
-    application made since 2016 (Discord's documentation, "Bot users"); so nobody has to be asked.
-    """
+    """The invite link of the bot whose token is set. Raises `SettingsError` if none is, or it is not a token."""
     if settings.discord.token is None:
         raise SettingsError(strings.TOKEN_MISSING)
-    first = settings.discord.token.get_secret_value().partition(".")[0]
     try:
-        return invite_link(int(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4))))
-    except (binascii.Error, ValueError):
+        return invite_link(application_in(settings.discord.token.get_secret_value()))
+    except ValueError:
         raise SettingsError(strings.TOKEN_REFUSED) from None
 
 

@@ -25,7 +25,10 @@ NOT_A_MEMBER = (
 LOCKED = "This thread is locked, and I may not write in it. Ask a moderator to unlock it, or use another channel."
 CANNOT_SEE = "I cannot see this channel. Mention me in it to add me, if it is a private thread; then try again."
 UNREADABLE = "I cannot read that message. Mention me in it, or leave the mention on when you reply to me."
-NO_ACTIVITY = "I have no activity to launch. Type `/avatar start` in a channel to bring an avatar there."
+NO_ACTIVITY = (
+    "You cannot watch inside Discord here. Type `/avatar start` in a channel to bring an avatar there; its panel has "
+    "the link."
+)
 NOT_MINE = "That button or form no longer works. Use `/avatar help` to see what there is."
 COMMAND_CHANGED = "That command has changed since your Discord loaded it. Reload Discord (Ctrl+R) and try again."
 BROKEN = "Something went wrong. Try again, and tell the operator if it keeps happening."

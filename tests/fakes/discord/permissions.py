@@ -39,6 +39,7 @@ BITS = {
     "create_public_threads": 1 << 35,
     "create_private_threads": 1 << 36,
     "send_messages_in_threads": 1 << 38,
+    "use_embedded_activities": 1 << 39,
     "moderate_members": 1 << 40,
     "use_external_apps": 1 << 50,
 }
@@ -58,6 +59,7 @@ EVERYONE = sum(
         "use_application_commands",
         "create_public_threads",
         "send_messages_in_threads",
+        "use_embedded_activities",
     )
 )
 """What the @everyone role of a new guild here allows: close to Discord's default, without MENTION_EVERYONE."""

@@ -162,7 +162,17 @@ def _command_acts(scope: str) -> dict[tuple[str, str], Any]:
     }
 
 
+def _activity_instance(twin: FakeDiscord, request: Request) -> Answer:
+    if request.id("application_id") != twin.application_id:
+        raise Refused(20012, status=403)
+    shape = twin.activities.shape(request.parameters["instance_id"])
+    if shape is None:
+        raise Refused(0, status=404, message="404: Not Found")
+    return 200, shape
+
+
 ACTS: Acts = {
+    ("GET", "/applications/{application_id}/activity-instances/{instance_id}"): _activity_instance,
     ("GET", "/users/@me"): _me,
     ("GET", "/users/{user_id}"): _user,
     ("GET", "/oauth2/applications/@me"): _application,

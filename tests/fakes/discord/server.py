@@ -11,8 +11,10 @@ from typing import Any, Self
 import discord
 import yarl
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.fakes.discord import rest_application, rest_channels, rest_interactions
+from tests.fakes.discord.activities import EMBEDDED
 from tests.fakes.discord.changes import Changes
 from tests.fakes.discord.faults import Fault, Faults
 from tests.fakes.discord.gateway import Gateway, Identify
@@ -68,6 +70,7 @@ class FakeDiscord(People):
             allowed_intents=allowed_intents,
         )
         self.interactions = Interactions(self.world, self.gateway, self.changes)
+        self.activities = self.interactions.activities
         self.rest = Rest(self, {**rest_application.ACTS, **rest_channels.ACTS, **rest_interactions.ACTS})
         self._runner: web.AppRunner | None = None
         self._port = 0
@@ -124,6 +127,16 @@ class FakeDiscord(People):
         finally:
             discord.http.Route.BASE = route
             discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = gateway
+
+    def enable_activities(self) -> Ed25519PrivateKey:
+        """Switches Activities on in the portal: the application has the flag, and an entry point. Returns the key with
+        which Discord's proxy signs."""
+        self.activities.is_enabled = True
+        self.world.application_flags |= EMBEDDED
+        key = Ed25519PrivateKey.generate()
+        self.world.public_key = key.public_key().public_bytes_raw().hex()
+        self.interactions.commands.enable_activities()
+        return key
 
     # -- gateway ----------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from pydantic import SecretStr
+from yarl import URL
 
 from adapters.web.tickets import MAX_TICKET_LENGTH, SignedTickets
 from bot.core.embeds import ChannelGrant, SessionGrant
@@ -164,6 +165,34 @@ async def test_frames_without_an_origin_may_use_the_scripts_and_their_own_pictur
         async with client.get(watching.base + path, headers={"Origin": "null"}) as response:
             assert response.status == 200, path
             assert response.headers.get("Access-Control-Allow-Origin") == ("*" if is_shared else None)
+
+
+TRICKS = [
+    "/.proxy/w/{signed}",
+    "/.proxy/.proxy/frame?of=channel",
+    "/.proxy/../frame/../w/{signed}/../../metrics",
+    "/.proxy/metrics",
+    "/.proxy/readyz",
+    "/.proxy/healthz",
+    "//frame?of=channel",
+    "/embed/{ticket}",
+    "/embed/{ticket}/live/",
+    "/embed/{ticket}/media/x/../../../healthz",
+    "/embed/{ticket}/media/x/%2e%2e%2f%2e%2e%2fhealthz",
+    "/embed/{ticket}%2flive",
+    "/frame/?of=channel",
+]
+
+
+@pytest.mark.parametrize("path", TRICKS)
+async def test_other_paths_under_the_mapping_lead_nowhere(
+    watching: Watching, client: aiohttp.ClientSession, path: str
+) -> None:
+    ticket = await ticket_of(client, watching)
+    url = URL(watching.base + path.format(signed=watching.signed, ticket=ticket), encoded=True)
+    async with client.get(url) as response:
+        assert response.status == 404
+        assert "data-embed" not in await response.text()
 
 
 # --- the socket ------------------------------------------------------------------------------------------------------
