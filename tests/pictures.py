@@ -162,12 +162,16 @@ body { margin: 0; padding: 20px; background: #fff; color: #1d1c1d;
 def slack_page(view: SessionView) -> str:
     """A panel as Slack shows the blocks that the adapter sends."""
     message = message_of_panel(panel_of(view), view.session_id, CommandRenamer("avatar"))
-    blocks = "".join(_block(block) for block in message["blocks"])
-    body = (
+    return _page(SLACK, slack_message(message["blocks"]))
+
+
+def slack_message(blocks: list[Any]) -> str:
+    """What the app says with these blocks, as Slack shows it."""
+    drawn = "".join(_block(block) for block in blocks)
+    return (
         '<span class="name">avatar-relay</span><span class="app">APP</span>'
-        f'<span class="when">{NOW:%H:%M}</span>{blocks}'
+        f'<span class="when">{NOW:%H:%M}</span>{drawn}'
     )
-    return _page(SLACK, body)
 
 
 def _block(block: Any) -> str:

@@ -59,6 +59,8 @@ async def _hold_interview(interview: SetupWizard, platform: Platform, provider: 
         echo(f"Invite the bot to your server: {setup_text('discord-invite')(settings)}")
         if (settings.web.public_url or "").startswith("https:"):
             typer.echo(setup_text("discord-activity")(settings))
+    if platform is Platform.SLACK and (steps := setup_text("slack-side-pane")(settings)):
+        echo(steps)
     console = " --console" if platform is Platform.CONSOLE else ""
     echo(f"Start the bot with: avatar-relay run{console}")
 
@@ -140,8 +142,14 @@ def discord_activity() -> None:
 
 @setup_app.command(short_help="Print the manifest of the Slack app.")
 def slack_manifest() -> None:
-    """Print the manifest of the Slack app for these settings: paste it where Slack makes a new app from a manifest."""
+    """Print the manifest of the Slack app for these settings: paste it where Slack makes a new app from a manifest.
+
+    What the manifest cannot say goes to the standard error: the steps for watching in the side pane (SLACK_EMBED).
+    """
     typer.echo(_words("slack-manifest"))
+    # Beside it, so that the manifest alone goes where the output is sent.
+    if steps := _words("slack-side-pane"):
+        typer.echo(f"\n{steps}", err=True)
 
 
 def _words(name: str) -> str:

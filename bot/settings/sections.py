@@ -15,6 +15,7 @@ from bot.settings.types import (
     AnswerPlacement,
     AnyCase,
     ChatApiUrl,
+    EmbedChoice,
     HttpUrl,
     Key,
     LiveKitUrl,
@@ -189,6 +190,7 @@ class SlackSettings(Section):
         default="avatar", description="a word of at most 20 small letters, digits, - and _, with or without the slash"
     )
     sockets: int = Field(default=1, ge=1, le=10, description="a whole number from 1 to 10")
+    embed: Annotated[EmbedChoice, AnyCase] = Field(default=EmbedChoice.OFF, description="off or auto")
 
 
 class WebSettings(Section):

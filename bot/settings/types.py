@@ -136,6 +136,13 @@ class NeedsViewer(StrEnum):
     NEVER = "never"
 
 
+class EmbedChoice(StrEnum):
+    """Whether the watch page is offered inside the chat client. AUTO: where it can be, with the link beside it."""
+
+    OFF = "off"
+    AUTO = "auto"
+
+
 class Quality(StrEnum):
     """Picture quality, where the provider has a choice."""
 

@@ -19,7 +19,7 @@ export function draw({ state, session, player, seat, soundTouched, isFrozen, sma
   $("seat-request").hidden = !isRequested;
   drawCurtain(state, session, player, isFrozen);
   drawAction(state, seat, vacancy, session);
-  $("own-page").hidden = !frame || !session?.link || isOver(state);
+  $("own-page").hidden = !frame?.openLink || !session?.link || isOver(state);
   drawDetails(state, session);
   drawSound(player, soundTouched);
   drawSmallWindow(small);
@@ -123,11 +123,16 @@ function drawSound({ video, showing, blocked }, soundTouched) {
   $("volume").value = String(video.muted ? 0 : video.volume);
 }
 
+// A frame may fill the screen only if the page around it lets it. The other is Safari's on a phone, for the video alone.
+function canFill() {
+  return document.fullscreenEnabled || Boolean($("video").webkitSupportsFullscreen);
+}
+
 function drawSmallWindow(small) {
   $("small-window").hidden = !small.isSupported;
   $("small-window").setAttribute("aria-pressed", String(small.isOpen));
   $("elsewhere").hidden = !small.isWindow;
-  $("fullscreen").hidden = small.isWindow;
+  $("fullscreen").hidden = small.isWindow || !canFill();
 }
 
 function queueText({ queue, held }) {

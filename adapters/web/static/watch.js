@@ -171,8 +171,8 @@ function toggleSound() {
 
 function toggleFullScreen() {
   if (document.fullscreenElement) document.exitFullscreen();
-  else if ($("player").requestFullscreen) $("player").requestFullscreen();
-  else video.webkitEnterFullscreen?.();
+  else if (document.fullscreenEnabled) $("player").requestFullscreen();
+  else if (video.webkitSupportsFullscreen) video.webkitEnterFullscreen();
 }
 
 function toggleCaptions() {

@@ -63,6 +63,15 @@ async def test_slack_manifest_follows_the_settings(tmp_path: Path) -> None:
     assert commands == ["/june", "/june-admin"]
 
 
+async def test_slack_manifest_has_the_steps_that_it_cannot_say_beside_it(tmp_path: Path) -> None:
+    ran = await run(tmp_path, "slack-manifest", SLACK_EMBED="auto", WEB_PUBLIC_URL="https://avatar.example.com")
+    assert ran.code == 0, ran.err
+    events = json.loads(ran.out)["settings"]["event_subscriptions"]["bot_events"]
+    assert "entity_details_requested" in events
+    assert "Work Object Previews" in ran.err
+    assert "add avatar.example.com." in ran.err
+
+
 async def test_slack_manifest_for_a_bad_setting_says_so(tmp_path: Path) -> None:
     ran = await run(tmp_path, "slack-manifest", SLACK_COMMAND="two words")
     assert ran.code == 2
