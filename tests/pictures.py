@@ -68,11 +68,15 @@ STATES = {
 }
 """States of the watch page that the documentation shows: the name of the picture, and that of the screenshot."""
 
-FRAMES = tuple(f"discord-frame-{name}" for name in ("live", "phone", "nobody", "start", "ended", "over", "elsewhere"))
-"""The page inside Discord: the names of pictures, and of the screenshots that they are."""
+FRAMES = (
+    *(f"discord-frame-{name}" for name in ("live", "phone", "nobody", "start", "ended", "over", "elsewhere")),
+    *(f"slack-pane-{name}" for name in ("live", "used", "ended")),
+)
+"""The page inside Discord and in Slack's side pane: the names of pictures, and of the screenshots that they are."""
 
 SCREENSHOTS = (
     "tests/browser/test_discord.py",
+    "tests/browser/test_slack_pane.py",
     "tests/browser/test_states.py",
     "tests/browser/test_page.py::test_everything_can_be_read_in_light_and_dark[desktop]",
     "tests/browser/test_rooms.py::test_every_state_of_the_seat_can_be_read_in_light_and_dark[desktop]",
