@@ -36,11 +36,13 @@ class RoomWay(Enum):
 @dataclass(frozen=True, slots=True)
 class WatchPlan:
     """is_served: pages get the picture of a stream with an HLS address from the bot, not from the provider. is_encoded:
-    the bot makes HLS of the rooms that it is in. told: what that means and why, as the rest of a sentence."""
+    the bot makes HLS of the rooms that it is in. has_sound: so it has the avatar's sound, too. told: what that means and
+    why, as the rest of a sentence."""
 
     is_served: bool
     told: str
     is_encoded: bool = False
+    has_sound: bool = False
 
 
 def can_encode() -> bool:
@@ -86,7 +88,7 @@ def plan_watching(
             f"AVATAR_WATCH is {choice.value}, and {provider} shows HLS and no room: it must be auto, hls or direct."
         )
     why = f"AVATAR_WATCH={choice.value}" if shows_hls else "the simulator has no LiveKit server"
-    return WatchPlan(True, f"the bot hands on {provider}'s HLS, fetched once for everybody ({why})")
+    return WatchPlan(True, f"the bot hands on {provider}'s HLS, fetched once for everybody ({why})", has_sound=True)
 
 
 def _plan_rooms(settings: Settings) -> WatchPlan:
@@ -125,9 +127,8 @@ def _plan_encoding(settings: Settings) -> WatchPlan:
     why = f"AVATAR_WATCH={choice.value}"
     if choice is WatchChoice.AUTO:
         why = f"LIVEKIT_URL is not set, and {EXTRA} is installed"
-    return WatchPlan(
-        True, f"everybody watches HLS from the bot, which encodes {provider}'s room ({why})", is_encoded=True
-    )
+    told = f"everybody watches HLS from the bot, which encodes {provider}'s room ({why})"
+    return WatchPlan(True, told, is_encoded=True, has_sound=True)
 
 
 def address_of_provider(settings: Settings) -> str:

@@ -24,6 +24,7 @@ from bot.settings.types import (
     RelayMode,
     RoomTransportChoice,
     Seconds,
+    VoiceChoice,
     WatchChoice,
     address,
     command_word,
@@ -170,6 +171,8 @@ class DiscordSettings(Section):
     guild_ids: Annotated[tuple[int, ...], NoDecode, BeforeValidator(separate_words)] = Field(
         default=(), description="ids of servers, numbers separated by commas"
     )
+    voice: Annotated[VoiceChoice, AnyCase] = Field(default=VoiceChoice.AUTO, description="auto, ask or off")
+    voice_alone: Seconds = seconds(120)
 
 
 class SlackSettings(Section):

@@ -14,7 +14,9 @@ from bot.core.views import Button
 _STYLES = {"stop": discord.ButtonStyle.danger, "keep": discord.ButtonStyle.primary}
 
 
-class SessionButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"avatar:(?P<verb>[a-z]+):(?P<id>\w+)"):
+class SessionButton(
+    discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"avatar:(?P<verb>[a-z]+(?: [a-z]+)?):(?P<id>\w+)"
+):
     """A button of a panel or a notice."""
 
     def __init__(self, button: Button, session_id: str, *, disabled: bool = False) -> None:

@@ -21,6 +21,7 @@ export function draw({ state, session, player, seat, soundTouched, isFrozen, sma
   drawAction(state, seat);
   drawDetails(state, session);
   drawSound(player, soundTouched);
+  drawPlace(session, player, isOver(state));
   drawSmallWindow(small);
   announce(state, player);
 }
@@ -111,6 +112,17 @@ function drawSound({ video, showing, blocked }, soundTouched) {
   $("mute").setAttribute("aria-label", silent ? "Unmute" : "Mute");
   setIcon("mute-icon", silent ? "muted" : "sound");
   $("volume").value = String(video.muted ? 0 : video.volume);
+}
+
+// Where the avatar is heard besides the page: both at once are out of step.
+function drawPlace(session, { video, showing }, over) {
+  const place = over ? null : session?.heard_in ?? null;
+  const isLoud = showing && !video.muted && video.volume > 0;
+  $("place").parentElement.hidden = !place;
+  $("heard-in").hidden = !place || !isLoud;
+  if (!place) return;
+  setText("place", place);
+  setText("heard-in-text", `The avatar speaks in ${place} as well.`);
 }
 
 function drawSmallWindow(small) {

@@ -211,7 +211,7 @@ async def test_its_sound_alone_is_what_arrived(source: RoomPicture, avatar: Avat
     heard: list[bytes] = []
 
     async def listen() -> None:
-        heard.extend([pcm async for pcm in source.listen()])
+        heard.extend([sound.pcm async for sound in source.listen()])
 
     listening = asyncio.create_task(listen())
     await settle()
@@ -228,7 +228,7 @@ async def test_who_listens_too_slowly_loses_the_oldest_and_stops_nobody(source: 
     await settle()
     await avatar.play(3)
     await first
-    rest = [await anext(listening) for _ in range(50)]
+    rest = [(await anext(listening)).pcm for _ in range(50)]
     assert b"".join(rest) == SECOND
     await listening.aclose()
     assert source._listeners == set()
