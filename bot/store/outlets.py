@@ -24,7 +24,7 @@ class OutletRepository(Repository):
     def entered(self, connection: Connection, platform: str) -> dict[str, str]:
         """The places of a platform, by the sessions that are heard there."""
         query = sa.select(outlets.c.session_id, outlets.c.place).where(outlets.c.platform == platform)
-        return dict(row.tuple() for row in connection.execute(query.order_by(outlets.c.session_id)))
+        return {session_id: place for session_id, place in connection.execute(query.order_by(outlets.c.session_id))}
 
     @writes
     def leave(self, connection: Connection, session_id: str) -> None:

@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 CONNECT_LIMIT = 12.0
 """Seconds for Discord's answer and the way to its voice server. A connection takes less than one; without UDP it hangs."""
 
+OUT_LIMIT = 3.0
+"""Seconds for Discord to confirm that the bot is out of a channel."""
+
 HANG_UP_LIMIT = 1.0
 """Seconds for a goodbye."""
 
@@ -169,6 +172,7 @@ class VoiceConnection:
 
     async def _connect(self, channel: VoiceChannel) -> AvatarVoice:
         await self._hang_up()
+        await self._be_out(channel.guild)
         made: list[AvatarVoice] = []
 
         def make(client: discord.Client, connectable: discord.abc.Connectable) -> AvatarVoice:
@@ -188,6 +192,17 @@ class VoiceConnection:
         except (discord.ClientException, aiohttp.ClientError, OSError) as error:
             log.info("a voice channel was not entered", session=self.running.session.id, why=type(error).__name__)
             raise VoiceTrouble(strings.voice_lost(self.name), may_pass=True) from None
+
+    async def _be_out(self, guild: discord.Guild) -> None:
+        """Until Discord has said that the bot is in no voice channel there: discord.py would take that news, of a connection
+        before or of an earlier run of the bot, for the end of the new one."""
+        if guild.me.voice is None:
+            return
+        await guild.change_voice_state(channel=None)
+        began = self._clock.monotonic()
+        while guild.me.voice is not None and self._clock.monotonic() - began < OUT_LIMIT:
+            self._changed.clear()
+            await self._wait(LOOK_EVERY)
 
     def _trouble_of(self, code: int | None) -> VoiceTrouble:
         if code in _TOO_OLD:
