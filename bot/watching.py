@@ -36,8 +36,8 @@ class RoomWay(Enum):
 @dataclass(frozen=True, slots=True)
 class WatchPlan:
     """is_served: pages get the picture of a stream with an HLS address from the bot, not from the provider. is_encoded:
-    the bot makes HLS of the rooms that it is in. has_sound: so it has the avatar's sound, too. told: what that means and
-    why, as the rest of a sentence."""
+    the bot makes HLS of the rooms that it is in. has_sound: so it has the avatar's sound, too. told: what that means
+    and why, as the rest of a sentence."""
 
     is_served: bool
     told: str

@@ -35,7 +35,8 @@ class PlaylistPosition:
 
 
 class PictureSource(Protocol):
-    """The picture of one stream, from its first viewer to 15 s after the last; and its sound alone, over the same input.
+    """The picture of one stream, from its first viewer to 15 s after the last; and its sound alone, over the same
+    input.
 
     There is no signing in or out of the picture: whoever plays fetches a playlist every few seconds, and whoever owns
     the source (`PictureSources`) closes it when nobody has for a while and nobody listens.

@@ -1,7 +1,7 @@
 """The sound of an avatar apart from its picture: what a source gives, and what an outlet takes.
 
-Values and protocols only. There is one form of sound: 16 bit samples, little endian, mono, 48,000 a second, in pieces of
-20 ms. That is what WebRTC brings and what voice channels want.
+Values and protocols only. There is one form of sound: 16 bit samples, little endian, mono, 48,000 a second, in pieces
+of 20 ms. That is what WebRTC brings and what voice channels want.
 """
 
 import array
@@ -15,8 +15,8 @@ FRAME = 0.02
 FRAME_BYTES = round(RATE * FRAME) * 2
 
 QUIET = 64
-"""The largest sample of what counts as silence, of 32,767: 54 dB below the loudest. Our choice; the noise floor that AAC
-leaves of silence is below 20."""
+"""The largest sample of what counts as silence, of 32,767: 54 dB below the loudest. Our choice; the noise floor that
+AAC leaves of silence is below 20."""
 
 
 @dataclass(frozen=True, slots=True)

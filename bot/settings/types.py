@@ -129,8 +129,8 @@ class RelayMode(StrEnum):
 
 
 class VoiceChoice(StrEnum):
-    """Whether an avatar speaks in voice channels. AUTO: by itself in that of the chat it was started in; ASK: when it is
-    asked to; OFF: never."""
+    """Whether an avatar speaks in voice channels. AUTO: by itself in that of the chat it was started in; ASK: when it
+    is asked to; OFF: never."""
 
     AUTO = "auto"
     ASK = "ask"

@@ -24,7 +24,8 @@ class OutletRepository(Repository):
     def entered(self, connection: Connection, platform: str) -> dict[str, str]:
         """The places of a platform, by the sessions that are heard there."""
         query = sa.select(outlets.c.session_id, outlets.c.place).where(outlets.c.platform == platform)
-        return {session_id: place for session_id, place in connection.execute(query.order_by(outlets.c.session_id))}
+        rows = connection.execute(query.order_by(outlets.c.session_id))
+        return {row.session_id: row.place for row in rows}
 
     @writes
     def leave(self, connection: Connection, session_id: str) -> None:

@@ -1,8 +1,8 @@
 """The sound of a session, over all its streams, for everybody who listens: one subscription to the stream's source, and
 only while somebody listens.
 
-An interrupt is heard at once: who listens is told to forget what they hold, and what the source still sends of the speech
-that was cut is left out. Knows no outlet and no source, only `bot.core.sound` and `bot.streams.pictures`.
+An interrupt is heard at once: who listens is told to forget what they hold, and what the source still sends of the
+speech that was cut is left out. Knows no outlet and no source, only `bot.core.sound` and `bot.streams.pictures`.
 """
 
 import asyncio
@@ -35,8 +35,8 @@ ends in no silence."""
 
 
 class CutGate:
-    """What of the sound is left out after an interrupt: all that was made before the provider had it, and then what comes
-    until there is silence."""
+    """What of the sound is left out after an interrupt: all that was made before the provider had it, and then what
+    comes until there is silence."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

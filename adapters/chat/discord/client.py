@@ -274,8 +274,8 @@ def _guarded(event: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def intents_for(relay: RelayMode, *, has_voice: bool = False) -> discord.Intents:
-    """The least that works: servers and messages, and who is in voice channels where the avatar speaks there; the text of
-    all messages only where all are relayed.
+    """The least that works: servers and messages, and who is in voice channels where the avatar speaks there; the text
+    of all messages only where all are relayed.
 
     Mentions of the bot, replies that mention it, and direct messages carry their text without that privileged intent.
     """

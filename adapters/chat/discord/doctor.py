@@ -82,8 +82,8 @@ def _how(error: Exception) -> str:
 
 
 async def _voice(settings: Settings) -> Check:
-    """Whether the avatar can speak in voice channels. Whether UDP gets through cannot be seen from here: Discord names the
-    address only to a bot that joins a channel."""
+    """Whether the avatar can speak in voice channels. Whether UDP gets through cannot be seen from here: Discord names
+    the address only to a bot that joins a channel."""
     subject = "Discord voice"
     if settings.discord.voice is VoiceChoice.OFF:
         return skipped(subject, "DISCORD_VOICE is off")

@@ -51,8 +51,8 @@ def missing_in(granted: discord.Permissions, *, in_thread: bool, opens_threads: 
 def missing_to_speak(granted: discord.Permissions, *, is_stage: bool) -> list[str]:
     """The permissions, as Discord calls them, without which the avatar would not be heard in a voice channel.
 
-    On a stage it asks to speak, or takes the floor where it may mute others (Discord's documentation, Modify Current User
-    Voice State).
+    On a stage it asks to speak, or takes the floor where it may mute others (Discord's documentation, Modify Current
+    User Voice State).
     """
     needed = ["view_channel", "connect", *(() if is_stage else ("speak",))]
     missing = [_TITLES[name] for name in needed if not getattr(granted, name)]

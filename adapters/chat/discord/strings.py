@@ -36,12 +36,12 @@ VOICE_NOT_INSTALLED = (
     "The bot cannot speak in voice channels yet: the operator installs avatar-relay[voice] and starts it again."
 )
 VOICE_TOO_OLD = (
-    "Discord's voice channels are encrypted end to end, which the bot's library does not know yet: the operator installs "
-    "avatar-relay[voice] again and restarts the bot."
+    "Discord's voice channels are encrypted end to end, which the bot's library does not know yet: the operator "
+    "installs avatar-relay[voice] again and restarts the bot."
 )
 OPUS_MISSING = (
-    "The bot cannot encode its voice: libopus is missing. The operator installs it (on Debian: apt install libopus0), or "
-    "avatar-relay[voice], and starts the bot again."
+    "The bot cannot encode its voice: libopus is missing. The operator installs it (on Debian: apt install libopus0), "
+    "or avatar-relay[voice], and starts the bot again."
 )
 
 BOT_REMOVED = "the bot was removed from the server"
@@ -97,8 +97,8 @@ def asked(name: str, question: str) -> str:
 def voice_udp_blocked(name: str) -> str:
     """Discord let the bot into a voice channel, and no sound would get there."""
     return (
-        f"I cannot speak in {name}: UDP to Discord's voice servers does not get through. The operator allows outgoing UDP "
-        "(ports 50000 to 65535). The avatar goes on here."
+        f"I cannot speak in {name}: UDP to Discord's voice servers does not get through. The operator allows outgoing "
+        "UDP (ports 50000 to 65535). The avatar goes on here."
     )
 
 
@@ -112,8 +112,8 @@ def voice_no_answer(name: str) -> str:
 def voice_lost(name: str) -> str:
     """The connection broke again and again."""
     return (
-        f"My connection to {name} broke again and again, so I left it. Try `/avatar voice join` in a minute. The avatar "
-        "goes on here."
+        f"My connection to {name} broke again and again, so I left it. Try `/avatar voice join` in a minute. The "
+        "avatar goes on here."
     )
 
 
@@ -124,7 +124,10 @@ def voice_too_many(name: str) -> str:
 
 def voice_kicked(name: str) -> str:
     """Somebody disconnected the bot."""
-    return f"I was disconnected from {name}, so the avatar is silent there and goes on here. `/avatar voice join` brings it back."
+    return (
+        f"I was disconnected from {name}, so the avatar is silent there and goes on here. `/avatar voice join` brings "
+        "it back."
+    )
 
 
 def voice_channel_deleted(name: str) -> str:
@@ -140,8 +143,8 @@ def voice_moved(name: str) -> str:
 def voice_not_encrypted(name: str) -> str:
     """Discord's encryption did not come about with those who are there."""
     return (
-        f"Discord's encryption did not come about in {name}, so nobody would hear me and I left. Go out of the channel and "
-        "in again, then `/avatar voice join`."
+        f"Discord's encryption did not come about in {name}, so nobody would hear me and I left. Go out of the channel "
+        "and in again, then `/avatar voice join`."
     )
 
 
@@ -153,8 +156,8 @@ def voice_muted(name: str) -> str:
 def stage_asked(name: str) -> str:
     """The bot has asked to speak on a stage."""
     return (
-        f"{name} is a stage, and I have asked to speak. A moderator opens the list of requests there (the raised hand) and "
-        "invites me to speak."
+        f"{name} is a stage, and I have asked to speak. A moderator opens the list of requests there (the raised hand) "
+        "and invites me to speak."
     )
 
 

@@ -124,7 +124,8 @@ class RelaySound:
         return await self._decoder.decode(line, init_body, file.body)
 
     def _begin_of(self, segment: Segment, seen_at: float, length: float) -> float:
-        """When a segment began at the source, seconds on our clock. It was over when it was first seen, at the latest."""
+        """When a segment began at the source, seconds on our clock. It was over when it was first seen, at the
+        latest."""
         latest = seen_at - length
         if segment.date is None:
             return latest

@@ -51,7 +51,8 @@ MAX_HEARD = 50
 """Pieces of sound, of 20 ms each, that wait for who listens to the sound alone; older ones are left out."""
 
 LEAD = 0.06
-"""Seconds by which the sound of a room may be late: WebRTC has evened it out already, and the event loop may be busy."""
+"""Seconds by which the sound of a room may be late: WebRTC has evened it out already, and the event loop may be
+busy."""
 
 UNWATCHED = 15.0
 """Seconds after the last fetch for which a picture is encoded that nobody but listeners want."""

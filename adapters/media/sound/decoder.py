@@ -35,7 +35,7 @@ class SoundLine:
         """The samples of the next segment; none where it has no sound. init: of a fragmented MP4, else empty. Raises
         `Undecodable`."""
         try:
-            with av.open(io.BytesIO(init + segment), format=_container_of(init, segment)) as container:
+            with av.open(io.BytesIO(init + segment), "r", format=_container_of(init, segment)) as container:
                 if not container.streams.audio:
                     return b""
                 stream = container.streams.audio[0]

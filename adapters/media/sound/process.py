@@ -1,5 +1,5 @@
-"""The decoder's process, as the bot sees it: started with the first segment, ended when nobody listens any more, started
-again where it died. One for all sessions: a second of sound takes it about 20 ms.
+"""The decoder's process, as the bot sees it: started with the first segment, ended when nobody listens any more,
+started again where it died. One for all sessions: a second of sound takes it about 20 ms.
 
 It needs nothing of the bot's environment, and gets next to nothing of it.
 """

@@ -7,7 +7,8 @@ import struct
 from typing import Protocol
 
 QUESTION = struct.Struct(">BIII")
-"""What is asked (`DECODE`, `FORGET`), the number of the line of sound, bytes of the init segment, bytes of the segment."""
+"""What is asked (`DECODE`, `FORGET`), the number of the line of sound, bytes of the init segment, bytes of the
+segment."""
 
 ANSWER = struct.Struct(">BI")
 """Whether it worked (1, 0), and bytes of what follows: samples, or why not."""

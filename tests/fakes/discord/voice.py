@@ -445,8 +445,8 @@ class _Udp(asyncio.DatagramProtocol):
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """A server's context for `localhost`, with a certificate that aiohttp trusts from now on; one for the process, since
-    OpenSSL looks issuers up by their names."""
+    """A server's context for `localhost`, with a certificate that aiohttp trusts from now on; one for the process,
+    since OpenSSL looks issuers up by their names."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = dt.datetime.now(dt.UTC)

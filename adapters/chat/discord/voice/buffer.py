@@ -1,5 +1,6 @@
-"""Between the avatar's sound, which comes in the event loop and unevenly, and a player, whose thread wants a piece every
-20 ms and must never wait for one. At most 1.5 s; silence where there is nothing; no click where sound begins or ends.
+"""Between the avatar's sound, which comes in the event loop and unevenly, and a player, whose thread wants a piece
+every 20 ms and must never wait for one. At most 1.5 s; silence where there is nothing; no click where sound begins or
+ends.
 
 Pure but for a lock that is held for microseconds. Knows no Discord.
 """

@@ -1,5 +1,5 @@
-"""discord.py's voice connection, with what it knows and does not tell: whether Discord answered, whether the encryption is
-ready, and how the connection ended. The one place that looks inside the library (2.7.1).
+"""discord.py's voice connection, with what it knows and does not tell: whether Discord answered, whether the encryption
+is ready, and how the connection ended. The one place that looks inside the library (2.7.1).
 """
 
 from typing import TYPE_CHECKING, Any

@@ -28,7 +28,8 @@ from bot.sessions.session import AvatarSession
 log = structlog.get_logger(__name__)
 
 CONNECT_LIMIT = 12.0
-"""Seconds for Discord's answer and the way to its voice server. A connection takes less than one; without UDP it hangs."""
+"""Seconds for Discord's answer and the way to its voice server. A connection takes less than one; without UDP it
+hangs."""
 
 OUT_LIMIT = 3.0
 """Seconds for Discord to confirm that the bot is out of a channel."""
@@ -50,8 +51,8 @@ SETTLE = 0.3
 connection in any order."""
 
 OUT_OF_REACH_LIMIT = 6.0
-"""Seconds for discord.py to go over to another voice server by itself, as when the region is changed. (It cannot resume one
-that has crashed, 4015: 2.7.1 waits for what does not come.)"""
+"""Seconds for discord.py to go over to another voice server by itself, as when the region is changed. (It cannot resume
+one that has crashed, 4015: 2.7.1 waits for what does not come.)"""
 
 GROUP_LIMIT = 15.0
 """Seconds with people in the channel and without encryption, after which it is not waited for any more."""
@@ -88,7 +89,7 @@ class VoiceConnection:
         self._clock = clock
         self._alone_limit = alone_limit
         self._changed = asyncio.Event()
-        self._is_wanted = True
+        self._leaving = asyncio.Event()
         self._voice: AvatarVoice | None = None
         self._can_be_heard = False
         self._told: set[str] = set()
@@ -111,7 +112,7 @@ class VoiceConnection:
 
     def leave(self) -> None:
         """Have it leave, without a word."""
-        self._is_wanted = False
+        self._leaving.set()
         self.hush()
         self._changed.set()
 
@@ -119,7 +120,7 @@ class VoiceConnection:
         """Be there until it leaves. Raises `VoiceTrouble` where the channel is to read why it did."""
         backoff, failures = Backoff(PAUSES), 0
         try:
-            while self._is_wanted:
+            while not self._leaving.is_set():
                 begun = self._clock.monotonic()
                 try:
                     trouble = await self._speak()
@@ -127,7 +128,7 @@ class VoiceConnection:
                     if not error.may_pass:
                         raise
                     trouble = error
-                if not self._is_wanted:
+                if self._leaving.is_set():
                     return
                 if self._clock.monotonic() - begun > STEADY:
                     backoff.reset()
@@ -194,13 +195,13 @@ class VoiceConnection:
             raise VoiceTrouble(strings.voice_lost(self.name), may_pass=True) from None
 
     async def _be_out(self, guild: discord.Guild) -> None:
-        """Until Discord has said that the bot is in no voice channel there: discord.py would take that news, of a connection
-        before or of an earlier run of the bot, for the end of the new one."""
-        if guild.me.voice is None:
+        """Until Discord has said that the bot is in no voice channel there: discord.py would take that news, of a
+        connection before or of an earlier run of the bot, for the end of the new one."""
+        if not _is_in(guild):
             return
         await guild.change_voice_state(channel=None)
         began = self._clock.monotonic()
-        while guild.me.voice is not None and self._clock.monotonic() - began < OUT_LIMIT:
+        while _is_in(guild) and self._clock.monotonic() - began < OUT_LIMIT:
             self._changed.clear()
             await self._wait(LOOK_EVERY)
 
@@ -220,7 +221,7 @@ class VoiceConnection:
         gone_since = unready_since = alone_since = None
         with ExitStack() as stack:
             heard: ExitStack | None = None
-            while self._is_wanted:
+            while not self._leaving.is_set():
                 self._changed.clear()
                 now = self._clock.monotonic()
                 if (trouble := await self._ended(voice)) is not None:
@@ -258,7 +259,7 @@ class VoiceConnection:
         if not self._is_out(voice):
             return None
         await self._wait(SETTLE)
-        if not self._is_wanted or not self._is_out(voice):
+        if self._leaving.is_set() or not self._is_out(voice):
             return None
         if voice.has_broken:
             trouble = self._trouble_of(voice.close_code)
@@ -349,7 +350,8 @@ class VoiceConnection:
             return
 
     async def _hang_up(self) -> None:
-        """Leave the channel, whatever of a connection there is; that it was left is not waited for longer than a little."""
+        """Leave the channel, whatever of a connection there is; that it was left is not waited for longer than a
+        little."""
         self.is_connected = self._can_be_heard = False
         client, self._voice = self._rest.client, None
         guild = client.get_guild(self.guild_id) if client is not None else None
@@ -362,3 +364,8 @@ class VoiceConnection:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             log.info("a voice channel was left without a goodbye", why=type(error).__name__)
             voice.cleanup()
+
+
+def _is_in(guild: discord.Guild) -> bool:
+    """Whether Discord has the bot in a voice channel, as far as it has told."""
+    return guild.me.voice is not None

@@ -1,5 +1,5 @@
-"""The voice channels of every server as outlets of the core (`bot.core.outlets.Outlets`): which session is in which, one
-in a server at a time, and again after a restart.
+"""The voice channels of every server as outlets of the core (`bot.core.outlets.Outlets`): which session is in which,
+one in a server at a time, and again after a restart.
 """
 
 import asyncio

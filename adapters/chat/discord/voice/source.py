@@ -1,5 +1,5 @@
-"""What discord.py's player reads: a buffer without an end, as Opus. It runs in the player's thread, so encoding takes no
-time from the event loop; it never waits and never ends.
+"""What discord.py's player reads: a buffer without an end, as Opus. It runs in the player's thread, so encoding takes
+no time from the event loop; it never waits and never ends.
 """
 
 from collections.abc import Callable
