@@ -42,7 +42,7 @@ def plan(
 )
 def test_hls_is_handed_on_unless_somebody_wants_it_otherwise(choice: WatchChoice, told: str) -> None:
     found = plan(choice, "heygen-realtime", shows_hls=True)
-    assert found == WatchPlan(choice is not WatchChoice.DIRECT, told)
+    assert found == WatchPlan(is_served := choice is not WatchChoice.DIRECT, told, has_sound=is_served)
 
 
 @pytest.mark.parametrize("choice", [WatchChoice.LIVEKIT, WatchChoice.SEAT])

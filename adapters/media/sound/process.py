@@ -72,18 +72,20 @@ class SoundDecoder:
                 async with asyncio.timeout(ANSWER_LIMIT):
                     return await self._ask(line, init, segment)
             except (OSError, asyncio.IncompleteReadError, TimeoutError) as trouble:
-                await self._end()
+                self._end()
                 raise PictureUnavailable(f"the decoder of sound died or hangs ({type(trouble).__name__})") from trouble
             except asyncio.CancelledError:
                 # Its answer would be taken for that to the next question.
-                await self._end()
+                self._end()
                 raise
 
     async def aclose(self) -> None:
         """End the process."""
         self._lines.clear()
-        await self._tasks.close()
-        await self._end()
+        self._end()
+        await self._tasks.drained()
+        self._end()
+        await self._tasks.drained()
 
     async def _ask(self, line: int, init: bytes, segment: bytes) -> bytes:
         if self._process is None:
@@ -108,14 +110,20 @@ class SoundDecoder:
     async def _forget(self, line: int) -> None:
         async with self._turn:
             if not self._lines:
-                await self._end()
+                self._end()
             elif self._process is not None and self._process.stdin is not None:
                 with suppress(OSError):
                     self._process.stdin.write(QUESTION.pack(FORGET, line, 0, 0))
 
-    async def _end(self) -> None:
+    def _end(self) -> None:
+        """Have the process ended; that it has is waited for by a task of its own, whoever is cancelled meanwhile."""
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        if process is not None:
+            self._tasks.create_task(_reap(process), name="end the decoder of sound")
+
+
+async def _reap(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
+    # Reads what is left: a pipe that is full would not be noticed to be closed.
+    await process.communicate()
