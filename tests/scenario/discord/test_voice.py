@@ -4,13 +4,15 @@ encryption, and the simulator's own sound. In real time, since a player has a cl
 
 import asyncio
 import itertools
+import math
+import struct
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
 from adapters.chat.discord.voice import connection
-from bot.core.sound import is_quiet
+from bot.core.sound import RATE, Sound, is_quiet
 from tests.fakes.discord import Channel, FakeDiscord
 from tests.fakes.discord.voice import Packet
 from tests.platforms.discord import TOKEN, DiscordDriver, answer_of, read
@@ -106,6 +108,55 @@ async def test_people_in_the_channel_hear_what_the_avatar_says(voice_chat: Disco
     late = sorted(after - before for before, after in itertools.pairwise(arrivals))
     assert late[len(late) // 2] < 0.04
     assert "Heard in" in await chat.panel()
+
+
+WORDS = [300 + 70 * number for number in range(12)]
+"""Each word is a tone of its own, hertz."""
+
+
+def word(hertz: int, pieces: int = 15) -> list[bytes]:
+    """A tone of 0.3 s, in pieces."""
+    samples = [round(9_000 * math.sin(2 * math.pi * hertz * place / RATE)) for place in range(960 * pieces)]
+    return [struct.pack("<960h", *samples[begin : begin + 960]) for begin in range(0, len(samples), 960)]
+
+
+def words_in(packets: Sequence[Packet]) -> list[tuple[int, int]]:
+    """The words that were heard: the frequency of each, and of how many packets without a gap it was."""
+    found: list[tuple[int, int]] = []
+    for is_loud, group in itertools.groupby(packets, key=lambda one: bool(loud([one]))):
+        together = list(group)
+        if is_loud and len(together) > 5:
+            pcm = b"".join(one.pcm or b"" for one in together[2:-2])
+            samples = struct.unpack(f"<{len(pcm) // 2}h", pcm)
+            rises = sum(before < 0 <= after for before, after in itertools.pairwise(samples))
+            found.append((round(rises / (len(samples) / RATE)), len(together)))
+    return found
+
+
+@pytest.mark.parametrize("comes", ["evenly, as from a room", "in segments, as from HLS"])
+async def test_words_are_heard_in_order_whole_and_with_silence_between(voice_chat: DiscordDriver, comes: str) -> None:
+    chat = voice_chat
+    await bring(chat)
+    await until_loud(chat)
+    await until_silent(chat, 1.5)
+    (running,) = chat.bot.bot.sessions
+    (listener,) = chat.chat._voice._by_session.values()
+    # From here on the sound is the test's.
+    running.stream.sound.end()
+    await until_silent(chat, 1.5)
+    since = len(chat.twin.voice.heard(chat.guild))
+    pieces = [piece for hertz in WORDS for piece in [*word(hertz), *[bytes(1920)] * 10]]
+    size, lead = (1, 0.06) if "evenly" in comes else (48, 0.3)
+    begun = time.monotonic()
+    for place in range(0, len(pieces), size):
+        await asyncio.sleep(max(0.0, begun + place * 0.02 - time.monotonic()))
+        for piece in pieces[place : place + size]:
+            listener.hear(Sound(piece, begun, lead))
+    await until_silent(chat, 1.5)
+    heard = words_in(chat.twin.voice.heard(chat.guild)[since:])
+    assert [min(WORDS, key=lambda hertz: abs(hertz - found)) for found, _ in heard] == WORDS
+    # Of 15 packets each; Opus leads in and out, and no gap is in one (it would be two words).
+    assert all(13 <= length <= 18 for _, length in heard)
 
 
 async def test_an_interrupt_is_heard_at_once(voice_chat: DiscordDriver) -> None:
@@ -453,7 +504,8 @@ async def test_many_joins_and_leaves_leave_nothing_behind(chat: DiscordDriver) -
     await chat.command("/avatar start")
     await chat.until_read("live")
     tasks = len(asyncio.all_tasks())
-    for _ in range(20):
+    # discord.py sends 110 things a minute to the gateway, and each of these is two.
+    for _ in range(40):
         await chat.command("/avatar voice join")
         await chat.twin.until(lambda: chat.twin.voice.channel_of(chat.guild) is not None)
         await chat.command("/avatar voice leave")

@@ -91,13 +91,13 @@ class VoiceBuffer:
         self._least, self._looks, self._surplus = _LIMIT_PIECES, 0, 0
 
     def _leave_out_silence(self) -> None:
-        """Catch up where more waits than has to, in what nobody misses."""
+        """Catch up where more waits than has to, in what nobody misses: half of a pause."""
         self._least = min(self._least, len(self._pieces))
         self._looks += 1
         if self._looks >= _WINDOW_PIECES:
             self._surplus = max(0, self._least - self._lead - _SLACK_PIECES)
             self._least, self._looks = _LIMIT_PIECES, 0
-        while self._surplus and len(self._pieces) > 1 and is_quiet(self._pieces[0]):
+        if self._surplus and len(self._pieces) > 1 and is_quiet(self._pieces[0]):
             self._pieces.popleft()
             self._surplus -= 1
 
