@@ -284,6 +284,8 @@ class CommandRouter:
             ("Waiting", sentences.count(view.queue_length, "message")),
             ("Leaves in", sentences.duration(running.seconds_left)),
         ]
+        if view.heard_in:
+            fields.append(("Heard in", view.heard_in))
         fields.append(("So far", sentences.used(running.stream.account.used, running.cost)))
         return Reply("The avatar in this channel:", Visibility.PRIVATE, tuple(fields), view.watch_url)
 

@@ -4,8 +4,7 @@ Begins with the newest segment. A segment is seen when it is over, so it comes a
 what is given out says when it was made, as far as the playlist or its arrival tells.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,6 +29,9 @@ BATCH = 5
 
 BEHIND = 1.0
 """Seconds of sound that may wait beyond a segment; more is caught up by giving it out sooner."""
+
+SLACK = 0.05
+"""Seconds of that which are left alone; the rest is caught up in pauses."""
 
 OLDEST = 30.0
 """Seconds: the date of a segment that is older than that, or of the future, is by another clock and is not believed."""
@@ -135,21 +137,36 @@ class RelaySound:
 
     async def _evenly(self, pcm: bytes, begin: float) -> AsyncGenerator[Sound, None]:
         now = self._clock.monotonic()
-        length = len(pcm) / FRAME_BYTES * FRAME
         # What comes late begins now; what is too far ahead is given out sooner, and its listener makes up for it.
         self._due = min(max(self._due, now), now + BEHIND)
-        given = 0.0
-        # Of a listener that was hushed meanwhile nothing is known here: `at` tells what is to be left out.
-        for place in range(0, len(pcm), FRAME_BYTES * BATCH):
-            if (wait := self._due + given - AHEAD - self._clock.monotonic()) > 0:
+        pieces = self._caught_up(list(_pieces(pcm, begin)), self._due - now)
+        for place in range(0, len(pieces), BATCH):
+            if (wait := self._due - AHEAD - self._clock.monotonic()) > 0:
                 await self._clock.sleep(wait)
-            for start in range(place, min(place + FRAME_BYTES * BATCH, len(pcm)), FRAME_BYTES):
-                piece = pcm[start : start + FRAME_BYTES]
-                yield Sound(piece.ljust(FRAME_BYTES, b"\0"), begin + start / FRAME_BYTES * FRAME, LEAD)
-            given += BATCH * FRAME
-            # A listener that does nothing but take must not keep the loop.
-            await asyncio.sleep(0)
-        self._due += length
+            batch = pieces[place : place + BATCH]
+            for piece in batch:
+                yield piece
+            self._due += len(batch) * FRAME
+
+    def _caught_up(self, pieces: list[Sound], waiting: float) -> list[Sound]:
+        """The same without some of the silence, where the end of the segment before is still to be given out: it was
+        there for a while when somebody began to listen. Half of a pause stays."""
+        surplus = round((waiting - SLACK) / FRAME)
+        kept: list[Sound] = []
+        was_left_out = False
+        for piece in pieces:
+            was_left_out = surplus > 0 and not was_left_out and piece.is_quiet
+            if was_left_out:
+                surplus -= 1
+            else:
+                kept.append(piece)
+        return kept
+
+
+def _pieces(pcm: bytes, begin: float) -> Iterator[Sound]:
+    for start in range(0, len(pcm), FRAME_BYTES):
+        piece = pcm[start : start + FRAME_BYTES].ljust(FRAME_BYTES, b"\0")
+        yield Sound(piece, begin + start / FRAME_BYTES * FRAME, LEAD)
 
 
 def segments_of(text: str) -> list[Segment]:

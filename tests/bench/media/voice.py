@@ -54,9 +54,10 @@ async def _measure(scale: Scale) -> list[Figure]:
     return figures
 
 
-def _segment(number: int) -> bytes:
+def _segment(number: int, *, pauses: bool = False) -> bytes:
     times = {track: number * duration for track, duration in hls._durations().items()}
-    return hls._prepared(f"talk-{number % hls.TALKS}").placed(number + 1, times)
+    kind = f"idle-{number % hls.IDLES}" if pauses and number % 4 == 0 else f"talk-{number % hls.TALKS}"
+    return hls._prepared(kind).placed(number + 1, times)
 
 
 def _of_encoding(pcm: bytes) -> list[Figure]:
@@ -96,13 +97,14 @@ class _Live:
                 date = (datetime.now(UTC) + timedelta(seconds=begun)).isoformat()
                 lines += [f"#EXT-X-PROGRAM-DATE-TIME:{date}", "#EXTINF:0.96,", f"{number}.m4s"]
             return MediaFile("\n".join(lines).encode(), "", is_immutable=False)
-        body = hls.init_segment() if name == "init.mp4" else _segment(int(name.removesuffix(".m4s")))
+        number = int(name.removesuffix(".m4s")) if name != "init.mp4" else 0
+        body = hls.init_segment() if name == "init.mp4" else _segment(number, pauses=True)
         return MediaFile(body, "", is_immutable=True)
 
 
 async def _of_delay(decoder: SoundDecoder, seconds: float) -> list[Figure]:
     """From the moment a segment can be fetched to the moment its first piece goes to Discord."""
-    live, buffer = _Live(), VoiceBuffer()
+    live, buffer, clock = _Live(), VoiceBuffer(), SystemClock()
     late: list[float] = []
     firsts: dict[int, float] = {}
 
@@ -113,13 +115,13 @@ async def _of_delay(decoder: SoundDecoder, seconds: float) -> list[Figure]:
             await asyncio.sleep(max(0.0, begun + ticks * FRAME - time.monotonic()))
             piece = buffer.take()
             if piece is not None and (over := firsts.pop(id(piece), None)) is not None:
-                late.append(1000 * (time.monotonic() - over))
+                late.append(1000 * (clock.monotonic() - over))
 
     async def listen() -> None:
         number, kept = 0, list[Sound]()
-        async with aclosing(RelaySound(live.fetch, decoder, SystemClock()).listen()) as sounds:
+        async with aclosing(RelaySound(live.fetch, decoder, clock).listen()) as sounds:
             async for sound in sounds:
-                if number % 48 == 5:
+                if number % 10 == 5 and not sound.is_quiet:
                     firsts[id(sound.pcm)] = sound.at + hls.SEGMENT_SECONDS
                     kept.append(sound)
                 number += 1
