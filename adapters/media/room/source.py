@@ -50,7 +50,7 @@ STEADY = 60.0
 MAX_HEARD = 50
 """Pieces of sound, of 20 ms each, that wait for who listens to the sound alone; older ones are left out."""
 
-LEAD = 0.06
+LEAD = 0.1
 """Seconds by which the sound of a room may be late: WebRTC has evened it out already, and the event loop may be
 busy."""
 

@@ -92,6 +92,7 @@ async def test_it_leaves_with_the_session(chat: DiscordDriver) -> None:
     await until_loud(chat)
     await chat.command("/avatar stop")
     await out(chat)
+    await chat.chat._voice._tasks.drained()
     assert await chat.bot.bot.sessions.services.store.outlets.entered("discord") == {}
 
 
