@@ -57,7 +57,7 @@ def word(hertz: int, pieces: int = 15) -> list[bytes]:
 
 
 GAP = 5
-"""Packets of silence that may be within a word: 100 ms, where the machine is so busy that the sound itself came late."""
+"""Packets of silence that may be within a word: 100 ms, where the machine is so busy that the sound came late."""
 
 
 def words_in(packets: Sequence[Packet]) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ player has a clock of its own.
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from adapters.simulator import SimulatorOptions
 from bot.core.sound import is_quiet
 from tests.fakes.discord import Channel, FakeDiscord
 from tests.fakes.discord.voice import Packet
@@ -18,9 +19,13 @@ LONG_WORDS = (
 FAST = {"SESSION_NEEDS_VIEWER": "never", "STREAM_LINGER": "3600"}
 
 
-async def opened(open_chat: Open, *, dave: bool, **environment: str) -> DiscordDriver:
+async def opened(
+    open_chat: Open, *, dave: bool, simulator: SimulatorOptions | None = None, **environment: str
+) -> DiscordDriver:
     twin = FakeDiscord(token=TOKEN, voice=True, dave=dave)
-    driver = await open_chat(twin=twin, speed=1.0, environment={**FAST, "DISCORD_VOICE": "ask", **environment})
+    driver = await open_chat(
+        twin=twin, speed=1.0, simulator=simulator, environment={**FAST, "DISCORD_VOICE": "ask", **environment}
+    )
     driver.lounge = driver.twin.add_channel(driver.guild, "Lounge", kind="voice")  # type: ignore[attr-defined]
     return driver
 
