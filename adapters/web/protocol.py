@@ -185,6 +185,7 @@ class SessionMessage(_ServerMessage):
     waking: bool
     wakes_in: int | None
     refused: bool
+    heard_in: str | None
     ended: str | None
 
 
@@ -316,6 +317,7 @@ def session_message(view: SessionView, now: datetime, access: Access) -> Session
         waking=view.is_waking,
         wakes_in=view.wakes_in,
         refused=view.is_refused,
+        heard_in=view.heard_in,
         # The page is not a chat: a command stands there without the marks of code.
         ended=view.ended.replace("`", "") if view.ended else None,
     )

@@ -47,6 +47,22 @@ from bot.sentences.failures import (
     not_said as not_said,
 )
 from bot.sentences.network import network as network, network_fix as network_fix
+from bot.sentences.voice import (
+    LEAVING_PLACE as LEAVING_PLACE,
+    NO_DECODER as NO_DECODER,
+    NO_OUTLETS as NO_OUTLETS,
+    NO_PLACE as NO_PLACE,
+    NO_SOUND as NO_SOUND,
+    NOT_HEARD as NOT_HEARD,
+    heard_already as heard_already,
+    joining as joining,
+    left_alone as left_alone,
+    no_such_place as no_such_place,
+    place_closed as place_closed,
+    place_forbidden as place_forbidden,
+    place_full as place_full,
+    place_taken as place_taken,
+)
 
 MODES = {
     Mode.REPEAT: "repeat (it says what you write)",

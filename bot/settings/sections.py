@@ -25,6 +25,7 @@ from bot.settings.types import (
     RelayMode,
     RoomTransportChoice,
     Seconds,
+    VoiceChoice,
     WatchChoice,
     address,
     command_word,
@@ -173,6 +174,8 @@ class DiscordSettings(Section):
     )
     activity: bool = Field(default=True, description="true or false")
     activity_signed: bool = Field(default=False, description="true or false")
+    voice: Annotated[VoiceChoice, AnyCase] = Field(default=VoiceChoice.AUTO, description="auto, ask or off")
+    voice_alone: Seconds = seconds(120)
 
 
 class SlackSettings(Section):

@@ -29,6 +29,7 @@ from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.permissions import invite_link
 from adapters.chat.discord.reactions import Reactions
 from adapters.chat.discord.rest import DiscordRest, application_of
+from adapters.chat.discord.voice.outlets import DiscordOutlets
 from bot.core.backoff import Backoff
 from bot.core.errors import SettingsError
 from bot.core.events import LeftUnsaid, Notice, SessionChanged, SessionEvent, UtteranceChanged
@@ -72,6 +73,7 @@ class DiscordAdapter:
         self._interactions = Interactions(bot, outbox, self._activity)
         self._messages = Messages(bot, outbox, reactions)
         self._lifecycle = GuildLifecycle(bot)
+        self._voice = DiscordOutlets(bot, self._connection)
         self._commands = CommandSync(bot.clock, bot.settings.discord.guild_ids)
         self._client: RelayClient | None = None
         self._disconnected_because: str = strings.CONNECTING
@@ -96,12 +98,14 @@ class DiscordAdapter:
         # Process-wide, since discord.py has it nowhere else; one process talks to one Discord.
         discord.http.Route.BASE = self._bot.settings.discord.api_url.rstrip("/")
         self._panels.restore()
+        await self._voice.prepare()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._panels.hurry()
+        await self._voice.close()
         if self._connection.client is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_TIMEOUT):
@@ -120,6 +124,7 @@ class DiscordAdapter:
         match event:
             case SessionChanged(view):
                 self._panels.show(view)
+                self._voice.show(view)
             case Notice():
                 self._notices.show(event)
             case LeftUnsaid():
@@ -177,7 +182,9 @@ class DiscordAdapter:
             await self._bot.clock.sleep(pause)
 
     async def _serve(self) -> None:
-        listeners = EventHandlers(self._interactions, self._messages, self._panels, self._lifecycle, self._commands)
+        listeners = EventHandlers(
+            self._interactions, self._messages, self._panels, self._lifecycle, self._commands, self._voice
+        )
         client = self._client = RelayClient(self._bot, listeners)
         await self._log_in(client)
         self._activity.learn(client)

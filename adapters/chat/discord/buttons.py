@@ -21,7 +21,9 @@ WATCH_HERE = Button("launch", "Watch here")
 """Opens the avatar inside Discord (`adapters.chat.discord.activity`)."""
 
 
-class SessionButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"avatar:(?P<verb>[a-z]+):(?P<id>\w+)"):
+class SessionButton(
+    discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"avatar:(?P<verb>[a-z]+(?: [a-z]+)?):(?P<id>\w+)"
+):
     """A button of a panel or a notice."""
 
     def __init__(self, button: Button, session_id: str, *, disabled: bool = False) -> None:

@@ -22,6 +22,7 @@ export function draw({ state, session, player, seat, soundTouched, isFrozen, sma
   $("own-page").hidden = !frame?.openLink || !session?.link || isOver(state);
   drawDetails(state, session);
   drawSound(player, soundTouched);
+  drawPlace(session, player, isOver(state));
   drawSmallWindow(small);
   announce(state, player);
 }
@@ -126,6 +127,17 @@ function drawSound({ video, showing, blocked }, soundTouched) {
 // A frame may fill the screen only if the page around it lets it. The other is Safari's on a phone, for the video alone.
 function canFill() {
   return document.fullscreenEnabled || Boolean($("video").webkitSupportsFullscreen);
+}
+
+// Where the avatar is heard besides the page: both at once are out of step.
+function drawPlace(session, { video, showing }, over) {
+  const place = over ? null : session?.heard_in ?? null;
+  const isLoud = showing && !video.muted && video.volume > 0;
+  $("place").parentElement.hidden = !place;
+  $("heard-in").hidden = !place || !isLoud;
+  if (!place) return;
+  setText("place", place);
+  setText("heard-in-text", `The avatar speaks in ${place} as well.`);
 }
 
 function drawSmallWindow(small) {

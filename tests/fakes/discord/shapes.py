@@ -113,7 +113,7 @@ def _place(one: Channel) -> dict[str, Any]:
         ],
     }
     if one.type in (2, 13):
-        shape |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None, "video_quality_mode": 1}
+        shape |= {"bitrate": 64000, "user_limit": one.user_limit, "rtc_region": None, "video_quality_mode": 1}
     elif one.type == 15:
         shape |= {"available_tags": [], "default_forum_layout": 0, "default_sort_order": None, "topic": None}
         shape |= {"default_reaction_emoji": None}

@@ -75,6 +75,7 @@ class Channel:
     locked: bool = False
     deleted: bool = False
     without_bot: bool = False
+    user_limit: int = 0
     overwrites: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     @property
