@@ -64,6 +64,10 @@ class EmbedHost(Protocol):
     path: str
     """Where its frames load the page, with variable parts such as `/embed/example/{ticket}`."""
 
+    opens_links: bool
+    """Whether its client opens an address for the page, so that the page is told the watch link. A link outlives the
+    ticket of a frame, so no other page gets it."""
+
     @property
     def frame_ancestors(self) -> Sequence[str]:
         """The hosts of its client, as sources of a Content-Security-Policy; nothing else may frame the page."""

@@ -47,6 +47,7 @@ class DiscordFrames:
 
     name = PLATFORM
     path = "/"
+    opens_links = True
     frame_ancestors: Sequence[str] = CLIENTS
 
     def __init__(self, bot: Bot, activity: Activity, connection: DiscordRest) -> None:

@@ -35,6 +35,7 @@ class SlackFrames:
 
     name = "slack"
     path = FRAME_PATH
+    opens_links = False
 
     def __init__(self, bot: Bot, tickets: Tickets) -> None:
         self._bot = bot

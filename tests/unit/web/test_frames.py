@@ -195,6 +195,14 @@ async def test_other_paths_under_the_mapping_lead_nowhere(
         assert "data-embed" not in await response.text()
 
 
+async def test_frame_that_can_open_no_link_is_told_none(
+    watching: Watching, host: MemoryHost, client: aiohttp.ClientSession
+) -> None:
+    host.opens_links = False
+    async with await connect(client, watching, await ticket_of(client, watching)) as socket:
+        assert (await first(socket))["link"] is None
+
+
 # --- the socket ------------------------------------------------------------------------------------------------------
 
 
