@@ -116,6 +116,13 @@ async def test_who_is_blocked_launches_nothing(live: DiscordDriver, way: Launch)
     assert launched.launched is None
 
 
+async def test_who_is_blocked_does_not_open_the_page_of_an_empty_channel(chat: DiscordDriver) -> None:
+    await chat.command("/avatar-admin block @ben", by=ADA)
+    launched = await enter(chat, by=BEN)
+    assert read(await answer_of(launched)) == BLOCKED
+    assert launched.launched is None
+
+
 async def test_button_of_a_session_that_is_over_says_so(live: DiscordDriver) -> None:
     panel = await live.newest_panel()
     custom_id = panel.button("Watch here")["custom_id"]
