@@ -72,7 +72,7 @@ class CommandRouter:
             _repeatable("wake", "wake it before you write, so that it answers at once", Role.SPEAKER, self._wake),
             _repeatable("keep", "keep it here although nobody writes", Role.SPEAKER, self._keep),
             _repeatable("status", "show how it is doing", Role.VIEWER, self._status),
-            _repeatable("watch", "get the watch link", Role.VIEWER, self._watch),
+            _repeatable("watch", "watch it, or get its link", Role.VIEWER, self._watch),
             *self._voice.entries,
             _repeatable("stop", "send the avatar away", Role.HOST, self._stop),
             _repeatable("help", "show this list", Role.VIEWER, self._help),

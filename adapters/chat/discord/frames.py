@@ -31,7 +31,7 @@ CLIENTS = ("https://discord.com", "https://*.discord.com", "https://discordapp.c
 """Where Discord's clients frame Activities."""
 LIFETIME = 86_400.0
 """Seconds for which one page can go on; what it may see ends with its instance."""
-WATCHED_AGE, CHECKED_AGE = 30.0, 8.0
+WATCHED_AGE, CHECKED_AGE = 30.0, 15.0
 """Seconds: how old what is known of an instance may be, for a file of the picture and for the check of who watches."""
 _MEMBER_AGE = 30.0
 """Seconds for which it is remembered what somebody may do."""

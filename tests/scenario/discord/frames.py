@@ -1,6 +1,7 @@
 """People in front of the application's Activity, for tests without a browser: what a frame asks for and what it reads,
 as Discord's proxy passes it on."""
 
+import asyncio
 import base64
 import json
 import re
@@ -88,12 +89,13 @@ class Framed:
 
     async def hear(self, *kinds: str) -> dict[str, Any]:
         """The next message of these kinds."""
-        while True:
-            message = await self.socket.receive(timeout=PATIENCE)
-            assert message.type is aiohttp.WSMsgType.TEXT, (message, self.socket.close_code)
-            heard: dict[str, Any] = json.loads(message.data)
-            if heard["type"] in (kinds or ("session", "nobody", "next")):
-                return heard
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                message = await self.socket.receive()
+                assert message.type is aiohttp.WSMsgType.TEXT, (message, self.socket.close_code)
+                heard: dict[str, Any] = json.loads(message.data)
+                if heard["type"] in (kinds or ("session", "nobody", "next")):
+                    return heard
 
     async def until(self, **wanted: object) -> dict[str, Any]:
         """The next message that has these values."""
@@ -104,8 +106,9 @@ class Framed:
 
     async def closed(self) -> int | None:
         """Read to the end; the code that it is closed with."""
-        while (await self.socket.receive(timeout=PATIENCE)).type is aiohttp.WSMsgType.TEXT:
-            pass
+        async with asyncio.timeout(PATIENCE):
+            while (await self.socket.receive()).type is aiohttp.WSMsgType.TEXT:
+                pass
         return self.socket.close_code
 
     async def fetch(self, path: str) -> tuple[int, bytes]:

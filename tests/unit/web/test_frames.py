@@ -220,9 +220,17 @@ async def test_frame_is_shown_the_session_of_its_channel_with_nothing_from_elsew
         assert snapshot["link"] == "https://watch.example/w/secret-link"
         watching.change(picture=PICTURE)
         assert (await first(socket))["hls_url"] == f"media/{PICTURE}/{PLAYLIST}"
+
+
+async def test_frame_gets_no_access_to_a_room_and_takes_nobodys_seat(
+    watching: Watching, client: aiohttp.ClientSession
+) -> None:
+    watching.open_room(RoomAccess("upstream-42", "wss://rooms.example", "a-secret-token"))
+    async with await connect(client, watching, await ticket_of(client, watching)) as socket:
+        assert (await first(socket))["has_room"] is False
         await socket.send_json({"type": "visit", "visitor": "a-visitor-of-some-length", "plays": False})
         await settle()
-        assert "door" not in await kinds_until_silence(socket)
+        assert await kinds_until_silence(socket) == []
 
 
 @pytest.mark.parametrize(
