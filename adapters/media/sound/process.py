@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 ANSWER_LIMIT = 10.0
 """Seconds for one segment, the start of the process included, on a machine that is busy."""
 
+END_LIMIT = 2.0
+"""Seconds for the process to be gone after it was killed."""
+
 ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "SYSTEMROOT", "TMPDIR", "TZ")
 """What Python may need of the environment, in which there are also the bot's keys."""
 
@@ -83,9 +86,13 @@ class SoundDecoder:
         """End the process."""
         self._lines.clear()
         self._end()
-        await self._tasks.drained()
+        try:
+            async with asyncio.timeout(END_LIMIT):
+                await self._tasks.drained()
+        except TimeoutError:
+            log.warning("the decoder of sound did not end in time")
         self._end()
-        await self._tasks.drained()
+        await self._tasks.close()
 
     async def _ask(self, line: int, init: bytes, segment: bytes) -> bytes:
         if self._process is None:
