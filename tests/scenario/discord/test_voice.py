@@ -25,7 +25,7 @@ from tests.scenario.discord.voice_scenario import (
 )
 
 
-@pytest.fixture(params=["plain", "encrypted"])
+@pytest.fixture(params=[pytest.param("plain", marks=pytest.mark.slow), "encrypted"])
 def is_encrypted(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "encrypted")
 

@@ -4,6 +4,7 @@ delay than a second and a half."""
 import array
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,6 +87,7 @@ def test_more_than_a_second_and_a_half_is_never_held() -> None:
     assert_smooth(taken)
 
 
+@pytest.mark.slow
 def test_a_source_that_is_faster_makes_no_delay_that_grows() -> None:
     # 200 ppm: an hour of it is 0.72 s.
     buffer = VoiceBuffer()
@@ -104,6 +106,7 @@ def test_a_source_that_is_faster_makes_no_delay_that_grows() -> None:
     assert max(waiting) * FRAME < 0.4
 
 
+@pytest.mark.slow
 def test_a_source_that_is_slower_is_silent_for_a_moment_and_goes_on() -> None:
     buffer = VoiceBuffer()
     given, silent, taken = 0.0, 0, 0
