@@ -22,10 +22,11 @@ OPAQUE = "null"
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What something opens now: the session with this link; none, where a channel has no avatar at the moment. follows:
-    whether the next session of the channel takes its place when it is over."""
+    whether the next session of the channel takes its place when it is over. viewer: see `SessionGrant`."""
 
     nonce: str | None
     follows: bool = False
+    viewer: str | None = None
 
 
 class Access(Protocol):
@@ -166,8 +167,8 @@ class Embeds:
         match await self.host(ticket.host).grant(ticket.claim, request):
             case ChannelGrant(channel):
                 return Opened(self._lookup.link_in(channel), follows=True)
-            case SessionGrant(session_id):
+            case SessionGrant(session_id, viewer):
                 nonce = await self._lookup.link_of(session_id)
                 if nonce is None:
                     raise LinkInvalid("revoked")
-                return Opened(nonce)
+                return Opened(nonce, viewer=viewer)

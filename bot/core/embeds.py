@@ -22,9 +22,10 @@ class ChannelGrant:
 
 @dataclass(frozen=True, slots=True)
 class SessionGrant:
-    """The picture of one session."""
+    """The picture of one session. viewer: what the person is called who sees it, where that is known for certain."""
 
     session_id: str
+    viewer: str | None = None
 
 
 Grant = ChannelGrant | SessionGrant

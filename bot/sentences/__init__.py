@@ -247,7 +247,7 @@ def is_awake(view: SessionView) -> str:
 def waited_in_vain(names: Sequence[str], seconds: float) -> str:
     """Told to the channel when the first messages are dropped that could not be said for so long."""
     return (
-        f"What {_people(names)} wrote could not be said for {duration(seconds)}, so I dropped it, "
+        f"What {people(names)} wrote could not be said for {duration(seconds)}, so I dropped it, "
         "as whatever waits that long. Write it again if it still matters."
     )
 
@@ -300,10 +300,11 @@ def left_unsaid(unsaid: Sequence[str], in_doubt: Sequence[str]) -> str:
 
 def left_unsaid_of(names: Sequence[str]) -> str:
     """Told to the channel where `left_unsaid` does not reach people any more."""
-    return f"Not everything was said: some words that {_people(names)} gave the avatar are missing."
+    return f"Not everything was said: some words that {people(names)} gave the avatar are missing."
 
 
-def _people(names: Sequence[str]) -> str:
+def people(names: Sequence[str]) -> str:
+    """Several people, of whom some are named."""
     more = len(names) - QUOTED
     shown = [*names[:QUOTED], *([count(more, "other")] if more > 0 else [])]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

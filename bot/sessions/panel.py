@@ -56,6 +56,8 @@ def panel_of(view: SessionView) -> Panel:
         ("Waiting", f"{waiting}, held back by an interrupt" if view.held else waiting),
         ("Started by", view.started_by_name),
     )
+    if view.watched_by:
+        fields += (("Watching here", sentences.people(view.watched_by)),)
     if view.heard_in:
         fields += (("Heard in", view.heard_in),)
     if view.price_per_minute:

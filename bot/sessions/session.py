@@ -202,6 +202,7 @@ class AvatarSession:
             is_missed=self.audience.is_missing,
             is_ending=self.stop.is_set,
             heard_in=self.heard_in,
+            watched_by=self.audience.names,
         )
 
     # --- the task ----------------------------------------------------------------------------------------------------

@@ -84,7 +84,8 @@ class SlackAdapter:
         exchanged = InMemory(bot.clock, self._settings.session.max_duration)
         self._tickets = Tickets(web_secret(self._settings), bot.clock, exchanged)
         is_framed = slack.embed is EmbedChoice.AUTO and bot.shows_in_frames
-        self.embed: EmbedHost | None = SlackFrames(bot, self._tickets) if is_framed else None
+        self._people = UserCache(bot.clock)
+        self.embed: EmbedHost | None = SlackFrames(bot, self._tickets, self._people) if is_framed else None
         self._sockets: SocketModeConnections | None = None
         self._is_up = False
 
@@ -122,7 +123,6 @@ class SlackAdapter:
             self._settings.slack, self._session, self._installations, bot.clock, self._lifecycle.token_is_useless
         )
         self._lifecycle.workspaces = self._workspaces
-        self._people = UserCache(bot.clock)
         self._outbox = Outbox(self._outgoing, self._workspaces, self._session, wording)
         self._reactions = Reactions(self._workspaces, bot.clock)
         self._handlers = EventHandlers(

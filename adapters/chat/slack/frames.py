@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from adapters.chat.slack.tickets import Tickets
+from adapters.chat.slack.users import UserCache
 from bot.commands.parser import AVATAR
 from bot.core.embeds import Frame, FrameRequest, SessionGrant
 from bot.core.errors import LinkInvalid, Refused
 from bot.core.models import Actor
-from bot.core.views import Phase
+from bot.core.views import Phase, SessionView
 from bot.facade import Bot
 
 FRAME_PATH = "/slack/pane"
@@ -37,9 +38,10 @@ class SlackFrames:
     path = FRAME_PATH
     opens_links = False
 
-    def __init__(self, bot: Bot, tickets: Tickets) -> None:
+    def __init__(self, bot: Bot, tickets: Tickets, people: UserCache) -> None:
         self._bot = bot
         self._tickets = tickets
+        self._people = people
 
     @property
     def frame_ancestors(self) -> Sequence[str]:
@@ -55,7 +57,7 @@ class SlackFrames:
         """See `EmbedHost`. The ticket is exchanged when the page calls, and what it may see is asked for the first
         time."""
         ticket = self._tickets.read(request.query.get("ticket", ""))
-        if await self._phase(ticket.session_id, ticket.viewer) is Phase.ENDED:
+        if (await self._view(ticket.session_id, ticket.viewer)).phase is Phase.ENDED:
             raise LinkInvalid("revoked")
         page = await self._tickets.page_for(ticket)
         claim = f"{ticket.session_id} {ticket.viewer} {ticket.nonce} {page}"
@@ -64,9 +66,9 @@ class SlackFrames:
     async def grant(self, claim: str, request: FrameRequest) -> SessionGrant:  # noqa: ARG002 - the claim says it all
         """See `EmbedHost`. Of a session that has ended: how it did."""
         session_id, viewer, nonce, page = claim.split(" ")
-        await self._phase(session_id, viewer)
+        view = await self._view(session_id, viewer)
         await self._tickets.call(nonce, page)
-        return SessionGrant(session_id)
+        return SessionGrant(session_id, self._people.known_name(view.channel.workspace, viewer))
 
     async def may_start(self, claim: str) -> bool:  # noqa: ARG002 - a frame shows one session
         """See `EmbedHost`: a pane shows one session, and no other after it."""
@@ -76,8 +78,8 @@ class SlackFrames:
         """See `EmbedHost`."""
         raise LinkInvalid("revoked")
 
-    async def _phase(self, session_id: str, viewer: str) -> Phase:
-        """How the session is doing. Raises `LinkInvalid` where there is none, or the person is blocked there."""
+    async def _view(self, session_id: str, viewer: str) -> SessionView:
+        """The session as it is now. Raises `LinkInvalid` where there is none, or the person is blocked there."""
         view = await self._bot.sessions.view(session_id)
         if view is None or view.channel.platform != "slack":
             raise LinkInvalid("revoked")
@@ -85,4 +87,4 @@ class SlackFrames:
             self._bot.commands.require(Actor("slack", viewer, viewer), view.channel, WATCH)
         except Refused:
             raise LinkInvalid("revoked") from None
-        return view.phase
+        return view

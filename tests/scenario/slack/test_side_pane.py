@@ -119,6 +119,24 @@ async def test_click_gives_a_page_made_for_that_person(slack: SlackDriver, web: 
     assert len(links_for(slack, BEN)) == 1
 
 
+async def test_panel_names_who_watches_in_the_pane_and_the_page_does_not(
+    slack: SlackDriver, web: aiohttp.ClientSession
+) -> None:
+    panel = await started(slack)
+    page = page_of(slack, await clicked(slack, BEN))
+    _, html = await load(web, page)
+    assert "Watching here" not in json.dumps(panel.blocks)
+    async with web.ws_connect(feed_of(page, html), headers={"Origin": "null"}) as socket:
+        said = [await asyncio.wait_for(socket.receive_str(), 10)]
+        await slack.bot.until(lambda: "*Watching here*\\nben" in json.dumps(panel.blocks))
+        # A change that the page is told of as well.
+        await slack.command("/avatar mode chat")
+        while '"chat"' not in said[-1]:
+            said.append(await asyncio.wait_for(socket.receive_str(), 10))
+    assert not any("ben" in text for text in (*said, html))
+    await slack.bot.until(lambda: "Watching here" not in json.dumps(panel.blocks))
+
+
 async def test_page_is_fed_from_a_frame_without_an_origin_and_from_no_other_site(
     slack: SlackDriver, web: aiohttp.ClientSession
 ) -> None:
