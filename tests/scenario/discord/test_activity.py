@@ -281,6 +281,7 @@ async def test_young_instance_is_waited_for(live: DiscordDriver, stack: AsyncExi
     assert live.twin.count("GET", INSTANCE) == 3
 
 
+@pytest.mark.slow
 async def test_two_hundred_launches_in_one_channel_are_one_question(
     open_chat: Open, twin: FakeDiscord, key: Ed25519PrivateKey
 ) -> None:
@@ -304,6 +305,7 @@ async def test_two_hundred_launches_in_one_channel_are_one_question(
     assert live.twin.count("GET", INSTANCE) == 1
 
 
+@pytest.mark.slow
 async def test_fifty_viewers_of_one_session_are_few_questions_and_one_picture(
     open_chat: Open, twin: FakeDiscord, key: Ed25519PrivateKey
 ) -> None:

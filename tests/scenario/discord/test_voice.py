@@ -40,6 +40,7 @@ async def chat(open_chat: Open) -> DiscordDriver:
     return await opened(open_chat, dave=False)
 
 
+@pytest.mark.slow
 async def test_people_in_the_channel_hear_what_the_avatar_says(voice_chat: DiscordDriver) -> None:
     chat = voice_chat
     await bring(chat)
