@@ -7,21 +7,16 @@ is not documented; what it does here was seen: embedded-app-sdk#63, discord-api-
 
 import asyncio
 import contextlib
-import datetime as dt
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from playwright.async_api import Browser, BrowserContext, Frame, Page
 
 from tests.browser.visit import WATCHER, Visit
+from tests.harness.tls import server_context
 
 CLIENT = "https://discord.com"
 MAPPED = "watch.example.com"
@@ -79,7 +74,7 @@ class DiscordWorld:
         """Whether `/.proxy` is taken off before the request goes on."""
         self.loses: tuple[str, ...] = ()
         """Headers of answers that do not come through."""
-        self.certificate = _certificate(folder)
+        self._tls = server_context(folder, _NAMES)
         self.astray: list[str] = []
         """Requests that went to neither."""
         self.port = 0
@@ -91,9 +86,7 @@ class DiscordWorld:
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate)
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=context)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
 
@@ -198,30 +191,6 @@ class DiscordWorld:
 
 _NAMES = ("discord.com", "*.discordsays.com", MAPPED)
 _HOP = {"Content-Length", "Transfer-Encoding", "Connection", "Date", "Server", "Content-Security-Policy"}
-
-
-def _certificate(folder: Path) -> Path:
-    """A key and a certificate that it has signed itself, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "discord.com")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName(list(map(x509.DNSName, _NAMES))), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "discord.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
 
 
 class FramedVisit(Visit):
