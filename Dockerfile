@@ -4,7 +4,7 @@
 
 # The full image, for `strip`; nothing of it but the environment gets into the second stage.
 FROM python:3.12.13-bookworm AS build
-# `image` has Discord, Slack and PostgreSQL; `run` has LiveKit too, and takes 163 MB more: 78 MB of them are PyAV, which encodes rooms.
+# `image` has Discord, Slack and PostgreSQL; `run` has LiveKit and voice too, and takes 163 MB more: 78 MB of them are PyAV, which encodes rooms.
 ARG LOCK=image
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src

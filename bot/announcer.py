@@ -58,6 +58,10 @@ class Announcer:
         log.warning("speech failed", session=self._session_id, reference=reference, error=str(error))
         self.announce(Reply(sentence), NoticeKind.TROUBLE)
 
+    def tell_trouble(self, sentence: str) -> None:
+        """Tell the channel of something that went wrong and is no failure of the session."""
+        self.announce(Reply(sentence), NoticeKind.TROUBLE)
+
     def report_unconfirmed_close(self) -> None:
         """Tell the channel that the provider did not confirm at once that a stream is closed."""
         self.announce(Reply(sentences.close_not_confirmed()), NoticeKind.TROUBLE)

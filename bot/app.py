@@ -17,6 +17,7 @@ from adapters.avatars.rooms.transport import VIEWER
 from adapters.media.relay import RelayFactory
 from adapters.media.room.encoder_process import try_encoder
 from adapters.media.room.factory import RoomPictures
+from adapters.media.sound import can_decode
 from adapters.web import Embeds, SignedTickets, SignedWatchLinks, WebServer
 from bot.cluster.fenced import fence
 from bot.cluster.membership import Membership
@@ -29,7 +30,7 @@ from bot.facade import Bot, ChatAdapter
 from bot.platforms import Platforms
 from bot.plugins import make_provider, with_simulator
 from bot.provider_change import close_left_to_other_providers
-from bot.sentences import DOLLARS_NOT_COUNTED, count
+from bot.sentences import DOLLARS_NOT_COUNTED, NO_DECODER, NO_SOUND, count
 from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
 from bot.store import migrate
 from bot.store.lock.instance import InstanceLock
@@ -132,6 +133,7 @@ class Application:
         self._core = await self._stack.enter_async_context(
             build_core(provider, chat_model, store, self._links, self._clock, options, pictures)
         )
+        self._core.services.outlets.silent_because = self._why_silent
         self._echo_provider()
         self._echo(f"Picture: {self._plan.told}.")
         if options.policy.needs_viewer:
@@ -143,7 +145,7 @@ class Application:
             self._clock,
             settings,
             self.ask_to_stop,
-            self._plan.is_embeddable and (settings.web.public_url or "").startswith("https:"),
+            self._plan.has_media and (settings.web.public_url or "").startswith("https:"),
         )
         self._adapters = [make(self.bot) for make in chats]
         self._platforms = Platforms(self._adapters, self._core.sessions, self._clock, self._echo)
@@ -233,6 +235,14 @@ class Application:
             provider.entered.follower = rooms
             factories.append(rooms)
         return factories
+
+    @property
+    def _why_silent(self) -> str | None:
+        """Why nobody can hear the avatar but on its page; None if they can."""
+        if not self._plan.has_media:
+            return NO_SOUND
+        # A room's sound comes decoded.
+        return None if self._plan.is_encoded or can_decode() else NO_DECODER
 
     def _echo_provider(self) -> None:
         provider = self._core.services.provider

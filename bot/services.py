@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bot.core.audience import Audiences
 from bot.core.errors import Refused
 from bot.core.events import EventBus
+from bot.core.outlets import OutletsByPlatform
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider, ChatModel, Clock, WatchLinks
 from bot.sentences import chat_not_configured
@@ -31,6 +32,7 @@ class Services:
     catalogue: Catalogue
     opening_times: OpeningTimes
     pictures: StreamPictures
+    outlets: OutletsByPlatform
 
     @property
     def can_answer(self) -> bool:

@@ -36,13 +36,13 @@ class RoomWay(Enum):
 @dataclass(frozen=True, slots=True)
 class WatchPlan:
     """is_served: pages get the picture of a stream with an HLS address from the bot, not from the provider. is_encoded:
-    the bot makes HLS of the rooms that it is in. is_embeddable: every picture comes from the bot, so that it can be
-    watched where nothing else can be reached. told: what that means and why, as the rest of a sentence."""
+    the bot makes HLS of the rooms that it is in. has_media: every picture and its sound pass through the bot, so both
+    can be had where nothing else can be reached. told: what that means and why, as the rest of a sentence."""
 
     is_served: bool
     told: str
     is_encoded: bool = False
-    is_embeddable: bool = False
+    has_media: bool = False
 
 
 def can_encode() -> bool:
@@ -88,7 +88,7 @@ def plan_watching(
             f"AVATAR_WATCH is {choice.value}, and {provider} shows HLS and no room: it must be auto, hls or direct."
         )
     why = f"AVATAR_WATCH={choice.value}" if shows_hls else "the simulator has no LiveKit server"
-    return WatchPlan(True, f"the bot hands on {provider}'s HLS, fetched once for everybody ({why})", is_embeddable=True)
+    return WatchPlan(True, f"the bot hands on {provider}'s HLS, fetched once for everybody ({why})", has_media=True)
 
 
 def _plan_rooms(settings: Settings) -> WatchPlan:
@@ -127,12 +127,8 @@ def _plan_encoding(settings: Settings) -> WatchPlan:
     why = f"AVATAR_WATCH={choice.value}"
     if choice is WatchChoice.AUTO:
         why = f"LIVEKIT_URL is not set, and {EXTRA} is installed"
-    return WatchPlan(
-        True,
-        f"everybody watches HLS from the bot, which encodes {provider}'s room ({why})",
-        is_encoded=True,
-        is_embeddable=True,
-    )
+    told = f"everybody watches HLS from the bot, which encodes {provider}'s room ({why})"
+    return WatchPlan(True, told, is_encoded=True, has_media=True)
 
 
 def address_of_provider(settings: Settings) -> str:

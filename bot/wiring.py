@@ -13,6 +13,7 @@ from bot.commands.router import CommandRouter
 from bot.core.audience import Audiences
 from bot.core.errors import SettingsError
 from bot.core.events import EventBus
+from bot.core.outlets import OutletsByPlatform
 from bot.core.pictures import PictureSourceFactory
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider, Capabilities, ChatModel, Clock, WatchLinks
@@ -91,6 +92,7 @@ async def build_core(
         Catalogue(provider, clock),
         OpeningTimes(),
         StreamPictures(picture_factories, clock),
+        OutletsByPlatform(),
     )
     sessions = SessionRegistry(services)
     permissions = Permissions(options.access)

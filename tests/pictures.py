@@ -68,7 +68,15 @@ STATES = {
 }
 """States of the watch page that the documentation shows: the name of the picture, and that of the screenshot."""
 
+FRAMES = (
+    *(f"discord-frame-{name}" for name in ("live", "phone", "nobody", "start", "ended", "over", "elsewhere")),
+    *(f"slack-pane-{name}" for name in ("live", "used", "ended")),
+)
+"""The page inside Discord and in Slack's side pane: the names of pictures, and of the screenshots that they are."""
+
 SCREENSHOTS = (
+    "tests/browser/test_discord.py",
+    "tests/browser/test_slack_pane.py",
     "tests/browser/test_states.py",
     "tests/browser/test_page.py::test_everything_can_be_read_in_light_and_dark[desktop]",
     "tests/browser/test_rooms.py::test_every_state_of_the_seat_can_be_read_in_light_and_dark[desktop]",
@@ -158,12 +166,16 @@ body { margin: 0; padding: 20px; background: #fff; color: #1d1c1d;
 def slack_page(view: SessionView) -> str:
     """A panel as Slack shows the blocks that the adapter sends."""
     message = message_of_panel(panel_of(view), view.session_id, CommandRenamer("avatar"))
-    blocks = "".join(_block(block) for block in message["blocks"])
-    body = (
+    return _page(SLACK, slack_message(message["blocks"]))
+
+
+def slack_message(blocks: list[Any]) -> str:
+    """What the app says with these blocks, as Slack shows it."""
+    drawn = "".join(_block(block) for block in blocks)
+    return (
         '<span class="name">avatar-relay</span><span class="app">APP</span>'
-        f'<span class="when">{NOW:%H:%M}</span>{blocks}'
+        f'<span class="when">{NOW:%H:%M}</span>{drawn}'
     )
-    return _page(SLACK, body)
 
 
 def _block(block: Any) -> str:
@@ -233,6 +245,8 @@ async def take_states(folder: Path) -> None:
         assert await tests.wait() == 0, "the tests that take the screenshots failed"
         for name, screenshot in STATES.items():
             shutil.copy(Path(taken) / f"{screenshot}-desktop-dark.png", folder / f"page-{name}.png")
+        for name in FRAMES:
+            shutil.copy(Path(taken) / f"{name}.png", folder / f"{name}.png")
 
 
 @asynccontextmanager

@@ -22,10 +22,11 @@ OPAQUE = "null"
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What something opens now: the session with this link; none, where a channel has no avatar at the moment. follows:
-    whether the next session of the channel takes its place when it is over."""
+    whether the next session of the channel takes its place when it is over. viewer: see `SessionGrant`."""
 
     nonce: str | None
     follows: bool = False
+    viewer: str | None = None
 
 
 class Access(Protocol):
@@ -43,6 +44,10 @@ class Access(Protocol):
     def shows_picture(self) -> bool:
         """Whether the picture can be seen on this page at all."""
 
+    @property
+    def opens_links(self) -> bool:
+        """Whether the page can open a watch link outside its frame; no other framed page is told one."""
+
     def media(self, picture: str) -> str:
         """Where the playlist of a picture is, relative to the page; in a frame, to the address of its socket."""
 
@@ -55,6 +60,7 @@ class LinkAccess:
 
     is_framed = False
     shows_picture = True
+    opens_links = False
 
     def __init__(self, links: SignedWatchLinks, signed: str) -> None:
         self._links = links
@@ -81,6 +87,7 @@ class TicketAccess:
         self._request = request
         self.key = text
         self.shows_picture = embeds.show_pictures
+        self.opens_links = False
 
     def media(self, picture: str) -> str:
         """See `Access`."""
@@ -95,7 +102,9 @@ class TicketAccess:
         """See `Access`."""
         # What came with a request proves something of that request, and nothing of a look some time later.
         request, self._request = self._request, FrameRequest()
-        return await self._embeds.look_up(self.ticket, request)
+        ticket = self.ticket
+        self.opens_links = self._embeds.host(ticket.host).opens_links
+        return await self._embeds.look_up(ticket, request)
 
     async def may_start(self) -> bool:
         """See `EmbedHost`."""
@@ -158,8 +167,8 @@ class Embeds:
         match await self.host(ticket.host).grant(ticket.claim, request):
             case ChannelGrant(channel):
                 return Opened(self._lookup.link_in(channel), follows=True)
-            case SessionGrant(session_id):
+            case SessionGrant(session_id, viewer):
                 nonce = await self._lookup.link_of(session_id)
                 if nonce is None:
                     raise LinkInvalid("revoked")
-                return Opened(nonce)
+                return Opened(nonce, viewer=viewer)

@@ -147,14 +147,16 @@ class LiveFeed:
                 return Close.REVOKED
             if over is not None:
                 await wire.write([NextMessage()])
-            code = await self._show_session(wire, access, opened.nonce, view)
+            code = await self._show_session(wire, access, opened.nonce, view, opened.viewer)
             if code is not Close.ENDED or not opened.follows:
                 return code
             over = opened.nonce
 
-    async def _show_session(self, wire: Wire, access: Access, nonce: str, view: SessionView) -> Close | None:
+    async def _show_session(
+        self, wire: Wire, access: Access, nonce: str, view: SessionView, viewer: str | None
+    ) -> Close | None:
         audience = self._audiences.of(view.session_id)
-        with self._event_bus.subscribe(view.session_id) as subscription, audience.join() as presence:
+        with self._event_bus.subscribe(view.session_id) as subscription, audience.join(viewer) as presence:
             transcript = self.transcripts.of(view.session_id)
             page = SessionConnection(wire, self.registry, transcript, access, nonce, view, audience, presence)
             self._connections.add(page)

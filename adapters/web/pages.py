@@ -92,6 +92,16 @@ def frame_over(pages: Pages, request: web.Request) -> web.Response:
     )
 
 
+def frame_used(pages: Pages, request: web.Request) -> web.Response:
+    """A frame was made for one person and has loaded before."""
+    return pages.error(
+        request,
+        410,
+        "This view was opened already",
+        "Each view opens once. Refresh this pane for a new one, or open it again from the panel in the channel.",
+    )
+
+
 def not_found(pages: Pages, request: web.Request, status: int = 404) -> web.Response:
     """No route has this path."""
     return pages.error(

@@ -185,12 +185,13 @@ class SessionMessage(_ServerMessage):
     waking: bool
     wakes_in: int | None
     refused: bool
+    heard_in: str | None
     ended: str | None
 
 
 class FramedSessionMessage(SessionMessage):
     """The same for a page in a frame, which plays only what comes from here. link: the page of its own, None if there
-    is none. elsewhere: the picture is to be seen on that page alone."""
+    is none, or it could not be opened. elsewhere: the picture is to be seen on that page alone."""
 
     link: str | None
     elsewhere: bool
@@ -316,6 +317,7 @@ def session_message(view: SessionView, now: datetime, access: Access) -> Session
         waking=view.is_waking,
         wakes_in=view.wakes_in,
         refused=view.is_refused,
+        heard_in=view.heard_in,
         # The page is not a chat: a command stands there without the marks of code.
         ended=view.ended.replace("`", "") if view.ended else None,
     )
@@ -325,7 +327,7 @@ def session_message(view: SessionView, now: datetime, access: Access) -> Session
 def _framed(message: SessionMessage, view: SessionView, access: Access) -> FramedSessionMessage:
     """A client lets its frames reach nothing but this server, and WebRTC nowhere."""
     served = {"picture": None, "has_room": False, "hls_url": message.hls_url if view.picture else None}
-    link = _web_url(view.watch_url)
+    link = _web_url(view.watch_url) if access.opens_links else None
     return FramedSessionMessage(**message.model_dump() | served, link=link, elsewhere=not access.shows_picture)
 
 

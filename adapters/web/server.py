@@ -224,8 +224,9 @@ class WebServer:
             if (frame := await host.open(frame_request(request))) is None:
                 del request[FRAMED]
                 return pages.not_found(self._pages, request)
-        except LinkInvalid:
-            return pages.frame_over(self._pages, request)
+        except LinkInvalid as invalid:
+            make = pages.frame_used if invalid.why == "used" else pages.frame_over
+            return make(self._pages, request)
         except EmbedUnavailable as error:
             _log.warning("frame_not_opened", error=str(error))
             return pages.busy(self._pages, request)

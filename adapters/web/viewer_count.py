@@ -1,5 +1,5 @@
-"""How many watch, as each page is told: at once when it comes, and then when the number is different. Who they are is
-known to nobody.
+"""How many watch, as each page is told: at once when it comes, and then when the number is different. Who they are no
+page is told.
 """
 
 import asyncio

@@ -57,6 +57,10 @@ async def _hold_interview(interview: SetupWizard, platform: Platform, provider: 
     settings = await interview.hold(platform, provider)
     if platform is Platform.DISCORD and settings.discord.token is not None:
         echo(f"Invite the bot to your server: {setup_text('discord-invite')(settings)}")
+        if (settings.web.public_url or "").startswith("https:"):
+            typer.echo(setup_text("discord-activity")(settings))
+    if platform is Platform.SLACK and (steps := setup_text("slack-side-pane")(settings)):
+        echo(steps)
     console = " --console" if platform is Platform.CONSOLE else ""
     echo(f"Start the bot with: avatar-relay run{console}")
 
@@ -130,10 +134,22 @@ def discord_invite() -> None:
     echo(_words("discord-invite"))
 
 
+@setup_app.command(short_help="Print how people watch inside Discord.")
+def discord_activity() -> None:
+    """Print what to switch on in Discord's portal so that people watch inside Discord, with your own values."""
+    typer.echo(_words("discord-activity"))
+
+
 @setup_app.command(short_help="Print the manifest of the Slack app.")
 def slack_manifest() -> None:
-    """Print the manifest of the Slack app for these settings: paste it where Slack makes a new app from a manifest."""
+    """Print the manifest of the Slack app for these settings: paste it where Slack makes a new app from a manifest.
+
+    What the manifest cannot say goes to the standard error: the steps for watching in the side pane (SLACK_EMBED).
+    """
     typer.echo(_words("slack-manifest"))
+    # Beside it, so that the manifest alone goes where the output is sent.
+    if steps := _words("slack-side-pane"):
+        typer.echo(f"\n{steps}", err=True)
 
 
 def _words(name: str) -> str:

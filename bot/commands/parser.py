@@ -63,6 +63,10 @@ def parse(line: str, usages: Mapping[tuple[str, str], Usage], group: str) -> Com
     """
     verb, _, rest = _CONTROL.sub("", line).strip().partition(" ")
     verb = verb.lower() or ("help" if group == AVATAR else "sessions")
+    if any(place == group and name.startswith(f"{verb} ") for place, name in usages):
+        # A verb of two words.
+        second, _, rest = rest.strip().partition(" ")
+        verb = f"{verb} {second.lower()}".rstrip()
     usage = usages.get((group, verb))
     if usage is None:
         known = [name for place, name in usages if place == group]

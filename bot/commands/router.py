@@ -15,6 +15,7 @@ from bot.access.quotas import Quotas
 from bot.commands.admin import AdminCommands
 from bot.commands.parser import AVATAR, CommandContext, CommandSpec, Handler, Usage
 from bot.commands.start_options import choices, not_offered, offered, one_of, read_wishes
+from bot.commands.voice import VoiceCommands
 from bot.core.errors import Refused, StoreError
 from bot.core.models import Actor, Channel, EndReason, Mode, Role, Session
 from bot.core.ports import Capabilities
@@ -53,6 +54,7 @@ class CommandRouter:
         self._permissions = permissions
         self._quotas = quotas
         self._starting = asyncio.Lock()
+        self._voice = VoiceCommands(sessions, permissions)
         entries = [
             CommandSpec(_start_usage(sessions.services.provider.capabilities), Role.HOST, self._start),
             CommandSpec(
@@ -70,7 +72,8 @@ class CommandRouter:
             _repeatable("wake", "wake it before you write, so that it answers at once", Role.SPEAKER, self._wake),
             _repeatable("keep", "keep it here although nobody writes", Role.SPEAKER, self._keep),
             _repeatable("status", "show how it is doing", Role.VIEWER, self._status),
-            _repeatable("watch", "get the watch link", Role.VIEWER, self._watch),
+            _repeatable("watch", "watch it, or get its link", Role.VIEWER, self._watch),
+            *self._voice.entries,
             _repeatable("stop", "send the avatar away", Role.HOST, self._stop),
             _repeatable("help", "show this list", Role.VIEWER, self._help),
             *AdminCommands(sessions, permissions, closer, quotas).entries,
@@ -138,6 +141,7 @@ class CommandRouter:
         ) is Mode.CHAT:
             services.require_answers()
         self._permissions.require_channel(ctx.channel)
+        place = self._voice.check_start(ctx)
         # One after the other, so that no two starts both take the last place that a limit leaves.
         async with self._starting:
             if self._sessions.in_channel(ctx.channel) is None:
@@ -148,6 +152,8 @@ class CommandRouter:
             if session.state.is_open and (running := self._sessions.in_channel(ctx.channel)) and running.stop.is_set:
                 raise Refused(sentences.CLOSING, stage="channel")
             return Reply(sentences.already_running(session.started_by_name), Visibility.PRIVATE, link=link)
+        if place is not None:
+            self._voice.join(session, place)
         running = self._sessions.with_id(session.id)
         policy = running.policy if running else services.policy
         price = services.provider.capabilities.price_per_minute
@@ -283,6 +289,8 @@ class CommandRouter:
             ("Waiting", sentences.count(view.queue_length, "message")),
             ("Leaves in", sentences.duration(running.seconds_left)),
         ]
+        if view.heard_in:
+            fields.append(("Heard in", view.heard_in))
         fields.append(("So far", sentences.used(running.stream.account.used, running.cost)))
         return Reply("The avatar in this channel:", Visibility.PRIVATE, tuple(fields), view.watch_url)
 

@@ -17,8 +17,8 @@ from bot.core.ports import Capabilities
 from bot.sessions.registry import StartOptions
 from bot.settings import Quality
 
-ALWAYS = ("avatar", "voice", "mode", "quality")
-"""Options of every provider; one without a choice of quality has the one it has."""
+ALWAYS = ("avatar", "voice", "mode", "quality", "channel")
+"""Options of every provider; one without a choice of quality has the one it has. `channel`: `bot.commands.voice`."""
 
 STEP = 0.1
 """Between the speeds that are offered; any other within the bounds may be typed."""

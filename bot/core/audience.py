@@ -12,9 +12,10 @@ from bot.core.ports import Clock
 class Presence:
     """One place at which a session can be seen or heard: an open page, a voice channel."""
 
-    def __init__(self, audience: "Audience") -> None:
+    def __init__(self, audience: "Audience", name: str | None) -> None:
         """Made by `Audience.join`."""
         self._audience = audience
+        self.name = name
 
     def attend(self, *, is_there: bool) -> None:
         """Note whether anybody is at this place, such as in front of a page. From the start somebody is."""
@@ -50,10 +51,16 @@ class Audience:
         """Whether nothing may be said now, since nobody would see or hear it."""
         return self.is_required and not self._there
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What those are called of whom that is known, each once."""
+        return tuple(sorted({presence.name for presence in self._there if presence.name is not None}))
+
     @contextmanager
-    def join(self) -> Iterator[Presence]:
-        """A place at which the session can be seen or heard, until the block is left."""
-        presence = Presence(self)
+    def join(self, name: str | None = None) -> Iterator[Presence]:
+        """A place at which the session can be seen or heard, until the block is left. `name`: what the one person there
+        is called, where that is known for certain."""
+        presence = Presence(self, name)
         self.count(presence, is_there=True)
         try:
             yield presence

@@ -22,9 +22,10 @@ class ChannelGrant:
 
 @dataclass(frozen=True, slots=True)
 class SessionGrant:
-    """The picture of one session."""
+    """The picture of one session. viewer: what the person is called who sees it, where that is known for certain."""
 
     session_id: str
+    viewer: str | None = None
 
 
 Grant = ChannelGrant | SessionGrant
@@ -63,6 +64,10 @@ class EmbedHost(Protocol):
 
     path: str
     """Where its frames load the page, with variable parts such as `/embed/example/{ticket}`."""
+
+    opens_links: bool
+    """Whether its client opens an address for the page, so that the page is told the watch link. A link outlives the
+    ticket of a frame, so no other page gets it."""
 
     @property
     def frame_ancestors(self) -> Sequence[str]:

@@ -91,10 +91,10 @@ class Refused(AvatarRelayError):
 
 
 class LinkInvalid(AvatarRelayError):
-    """A watch link does not open anything: forged, expired or revoked."""
+    """A watch link, or a ticket, does not open anything: forged, expired, revoked or used already."""
 
     def __init__(self, why: str) -> None:
-        """`why` is one of `forged`, `expired`, `revoked`."""
+        """`why` is one of `forged`, `expired`, `revoked`, `used`."""
         super().__init__(why)
         self.why = why
 

@@ -4,10 +4,12 @@ Protocols and values only. A source knows neither provider nor platform: it is g
 out HLS (RFC 8216): one playlist of a known name, and whatever that leads to.
 """
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
 from bot.core.models import Playback
+from bot.core.sound import Sound
 
 PLAYLIST = "index.m3u8"
 """The name of the file that every source begins with; a multivariant or a media playlist."""
@@ -33,11 +35,11 @@ class PlaylistPosition:
 
 
 class PictureSource(Protocol):
-    """The picture of one stream, from its first viewer to 15 s after the last.
+    """The picture of one stream, from its first viewer to 15 s after the last; and its sound alone, over the same
+    input.
 
-    There is no signing in or out: whoever plays fetches a playlist every few seconds, and whoever owns the source
-    (`PictureSources`) closes it when nobody has for a while. Later it also gives the sound alone, 48 kHz PCM, for
-    outlets without a picture: that is to be another method here, beside `fetch`, over the same input.
+    There is no signing in or out of the picture: whoever plays fetches a playlist every few seconds, and whoever owns
+    the source (`PictureSources`) closes it when nobody has for a while and nobody listens.
     """
 
     async def fetch(self, name: str, after: PlaylistPosition | None = None) -> MediaFile | None:
@@ -47,6 +49,11 @@ class PictureSource(Protocol):
         without low latency answers at once. Any number may fetch one file at a time; cancelling one disturbs no other.
         Raises `bot.core.errors.PictureUnavailable` if it should be there and cannot be had right now.
         """
+
+    def listen(self) -> AsyncGenerator[Sound, None]:
+        """The sound alone, as it comes, from now on until the source is closed; close the generator to stop. Costs no
+        picture: what is done for viewers alone is not done for it. Raises
+        `bot.core.errors.PictureUnavailable` if it cannot be had right now."""
 
     async def aclose(self) -> None:
         """Stop everything that goes on for it, within a second or two. Also for one that has failed; does not raise."""

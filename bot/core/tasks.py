@@ -74,7 +74,7 @@ class TaskSet:
             report_unexpected("task failed", error, task=task.get_name())
 
 
-async def cancel_and_wait(task: asyncio.Task[None] | None, *, again_after: float | None = None) -> None:
+async def cancel_and_wait(task: asyncio.Task[object] | None, *, again_after: float | None = None) -> None:
     """Cancel a task and wait until it has ended; its own failure has been logged by its owner.
 
     again_after: seconds after which the cancellation is repeated. For the task of a library that may swallow one, as

@@ -33,7 +33,10 @@ class SessionView:
     `is_waking`: it is starting again after it was live. `wakes_in`: seconds that usually takes, while it is asleep
     (`WAITING_FOR_TEXT`) or waking; None where nobody knows yet. `needs_viewer`: nobody watches, and nothing is said
     before somebody does. `is_refused`: it is asleep because the provider opens no stream for what waits.
-    `language`: the code of what it speaks, where that was chosen for the session.
+    `language`: the code of what it speaks, where that was chosen for the session. `heard_in`: the name of a place where
+    it is heard besides the page. `offers_voice`: the channel has such a place, and it is not heard anywhere yet.
+    `watched_by`: the names of those who watch inside the chat, where the platform says for certain who they are; for
+    the panel, which stands in the same chat, and never for the page.
     """
 
     session_id: str
@@ -58,6 +61,9 @@ class SessionView:
     needs_viewer: bool = False
     is_refused: bool = False
     language: str | None = None
+    heard_in: str | None = None
+    watched_by: tuple[str, ...] = ()
+    offers_voice: bool = False
 
 
 class Visibility(StrEnum):

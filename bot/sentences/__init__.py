@@ -47,6 +47,22 @@ from bot.sentences.failures import (
     not_said as not_said,
 )
 from bot.sentences.network import network as network, network_fix as network_fix
+from bot.sentences.voice import (
+    LEAVING_PLACE as LEAVING_PLACE,
+    NO_DECODER as NO_DECODER,
+    NO_OUTLETS as NO_OUTLETS,
+    NO_PLACE as NO_PLACE,
+    NO_SOUND as NO_SOUND,
+    NOT_HEARD as NOT_HEARD,
+    heard_already as heard_already,
+    joining as joining,
+    left_alone as left_alone,
+    no_such_place as no_such_place,
+    place_closed as place_closed,
+    place_forbidden as place_forbidden,
+    place_full as place_full,
+    place_taken as place_taken,
+)
 
 MODES = {
     Mode.REPEAT: "repeat (it says what you write)",
@@ -231,7 +247,7 @@ def is_awake(view: SessionView) -> str:
 def waited_in_vain(names: Sequence[str], seconds: float) -> str:
     """Told to the channel when the first messages are dropped that could not be said for so long."""
     return (
-        f"What {_people(names)} wrote could not be said for {duration(seconds)}, so I dropped it, "
+        f"What {people(names)} wrote could not be said for {duration(seconds)}, so I dropped it, "
         "as whatever waits that long. Write it again if it still matters."
     )
 
@@ -284,10 +300,11 @@ def left_unsaid(unsaid: Sequence[str], in_doubt: Sequence[str]) -> str:
 
 def left_unsaid_of(names: Sequence[str]) -> str:
     """Told to the channel where `left_unsaid` does not reach people any more."""
-    return f"Not everything was said: some words that {_people(names)} gave the avatar are missing."
+    return f"Not everything was said: some words that {people(names)} gave the avatar are missing."
 
 
-def _people(names: Sequence[str]) -> str:
+def people(names: Sequence[str]) -> str:
+    """Several people, of whom some are named."""
     more = len(names) - QUOTED
     shown = [*names[:QUOTED], *([count(more, "other")] if more > 0 else [])]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -14,6 +14,8 @@ INTERRUPT = Button("interrupt", "Interrupt")
 SKIP = Button("skip", "Skip")
 WAKE = Button("wake", "Wake")
 STOP = Button("stop", "Stop")
+JOIN = Button("voice join", "Join voice")
+LEAVE = Button("voice leave", "Leave voice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,10 @@ def panel_of(view: SessionView) -> Panel:
         ("Waiting", f"{waiting}, held back by an interrupt" if view.held else waiting),
         ("Started by", view.started_by_name),
     )
+    if view.watched_by:
+        fields += (("Watching here", sentences.people(view.watched_by)),)
+    if view.heard_in:
+        fields += (("Heard in", view.heard_in),)
     if view.price_per_minute:
         fields += (("Cost", f"up to {sentences.dollars(view.price_per_minute)} a minute"),)
     return Panel(
@@ -68,6 +74,13 @@ def panel_of(view: SessionView) -> Panel:
 
 
 def _buttons(view: SessionView) -> tuple[Button, ...]:
+    """At most five, which is what a row on Discord and an actions block on phones hold."""
+    voice = (LEAVE,) if view.heard_in else (JOIN,) if view.offers_voice else ()
+    *others, last = _speech_buttons(view)
+    return (*others, *voice, last)
+
+
+def _speech_buttons(view: SessionView) -> tuple[Button, ...]:
     if view.phase is not Phase.WAITING_FOR_TEXT or view.queue_length:
         return WATCH, INTERRUPT, SKIP, STOP
     # Whoever has not opened the link yet wakes it by that.

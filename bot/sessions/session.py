@@ -44,7 +44,7 @@ class AvatarSession:
 
     stop: asks it to close, from anywhere and at once. closed: it has; idle: nothing is said or about to be.
     mailbox: work for its task. speaker: what is said. pending: the messages whose rows are being written.
-    audience: who can see or hear it.
+    audience: who can see or hear it. heard_in: the name of the place where it is heard besides the page.
     """
 
     def __init__(self, session: Session, services: Services, idle_timeout: float | None = None) -> None:
@@ -53,6 +53,7 @@ class AvatarSession:
         self._tasks = TaskSet()
         self._is_opening_stream = False
         self._avatar: CatalogueEntry | None = None
+        self.heard_in: str | None = None
         self.policy = services.policy.with_idle_timeout(idle_timeout)
         self.recorder = SessionRecorder(session, services.store)
         self.announcer = Announcer(session.id, session.channel, services.event_bus)
@@ -147,6 +148,13 @@ class AvatarSession:
         await self.recorder.set_mode(mode)
         self._show()
 
+    def set_heard_in(self, name: str | None) -> None:
+        """It is heard at a place of this name besides the page from now on; None if nowhere."""
+        if name != self.heard_in:
+            self.heard_in = name
+            if not self.stop.is_set:
+                self._show()
+
     def set_idle_timeout(self, seconds: float | None) -> None:
         """Change how long the session stays without a message, from now on; None is as the operator has set it."""
         self.policy = self._services.policy.with_idle_timeout(seconds)
@@ -193,6 +201,8 @@ class AvatarSession:
             avatar_is_away=self.listener.avatar_is_away,
             is_missed=self.audience.is_missing,
             is_ending=self.stop.is_set,
+            heard_in=self.heard_in,
+            watched_by=self.audience.names,
         )
 
     # --- the task ----------------------------------------------------------------------------------------------------
@@ -208,6 +218,7 @@ class AvatarSession:
         finally:
             self._timeouts.stop()
             self.mailbox.stop_timers()
+            await self.stream.sound.aclose()
             await self._tasks.close()
 
     async def _serve_to_the_end(self) -> None:
@@ -315,6 +326,7 @@ class AvatarSession:
         """Close everything at the provider, whatever the database says: an open stream costs more than a stale row.
         The recorder is dirty where the rows do not say how it ended."""
         reason, detail = self.stop.why
+        self.stream.sound.cut()
         self._timeouts.stop()
         self.mailbox.stop_timers()
         self.announcer.is_closing = True

@@ -26,9 +26,12 @@ def view_of_running(
     avatar_is_away: bool,
     is_missed: bool,
     is_ending: bool,
+    heard_in: str | None,
+    watched_by: tuple[str, ...],
 ) -> SessionView:
     """A session that this process runs. `waiting` counts utterances that have not begun. `avatar_is_away`: the avatar
-    is missing in its room; `is_missed`: nothing is said, since nobody watches."""
+    is missing in its room; `is_missed`: nothing is said, since nobody watches. `heard_in` and `watched_by` are as in
+    `SessionView`."""
     phase = _phase(session, speaker, stream, is_starting=is_opening_stream or avatar_is_away, is_ending=is_ending)
     is_waking = phase is Phase.STARTING and is_opening_stream and session.state is SessionState.LIVE
     is_asleep = phase is Phase.WAITING_FOR_TEXT
@@ -56,6 +59,9 @@ def view_of_running(
         needs_viewer=is_missed,
         is_refused=is_asleep and speaker.status.is_refused,
         language=session.language,
+        heard_in=heard_in,
+        watched_by=watched_by,
+        offers_voice=heard_in is None and services.outlets.offers_button(session.channel),
     )
 
 

@@ -15,6 +15,7 @@ from bot.settings.types import (
     AnswerPlacement,
     AnyCase,
     ChatApiUrl,
+    EmbedChoice,
     HttpUrl,
     Key,
     LiveKitUrl,
@@ -24,6 +25,7 @@ from bot.settings.types import (
     RelayMode,
     RoomTransportChoice,
     Seconds,
+    VoiceChoice,
     WatchChoice,
     address,
     command_word,
@@ -170,6 +172,10 @@ class DiscordSettings(Section):
     guild_ids: Annotated[tuple[int, ...], NoDecode, BeforeValidator(separate_words)] = Field(
         default=(), description="ids of servers, numbers separated by commas"
     )
+    activity: bool = Field(default=True, description="true or false")
+    activity_signed: bool = Field(default=False, description="true or false")
+    voice: Annotated[VoiceChoice, AnyCase] = Field(default=VoiceChoice.AUTO, description="auto, ask or off")
+    voice_alone: Seconds = seconds(120)
 
 
 class SlackSettings(Section):
@@ -187,6 +193,7 @@ class SlackSettings(Section):
         default="avatar", description="a word of at most 20 small letters, digits, - and _, with or without the slash"
     )
     sockets: int = Field(default=1, ge=1, le=10, description="a whole number from 1 to 10")
+    embed: Annotated[EmbedChoice, AnyCase] = Field(default=EmbedChoice.OFF, description="off or auto")
 
 
 class WebSettings(Section):

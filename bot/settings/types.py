@@ -128,12 +128,28 @@ class RelayMode(StrEnum):
     ALL = "all"
 
 
+class VoiceChoice(StrEnum):
+    """Whether an avatar speaks in voice channels. AUTO: by itself in that of the chat it was started in; ASK: when it
+    is asked to; OFF: never."""
+
+    AUTO = "auto"
+    ASK = "ask"
+    OFF = "off"
+
+
 class NeedsViewer(StrEnum):
     """Whether the avatar speaks, and its stream is opened, only while somebody watches. AUTO: where that is known."""
 
     AUTO = "auto"
     ALWAYS = "always"
     NEVER = "never"
+
+
+class EmbedChoice(StrEnum):
+    """Whether the watch page is offered inside the chat client. AUTO: where it can be, with the link beside it."""
+
+    OFF = "off"
+    AUTO = "auto"
 
 
 class Quality(StrEnum):

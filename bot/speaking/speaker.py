@@ -301,18 +301,24 @@ class Speaker:
     async def _cut(self) -> None:
         silent_at = self._playout.silent_at
         is_talking = self.status.is_talking_on
-        if self.current is not None:
-            await self._chunker.stop(self.current)
-            item = self._fall_silent()
-            await self._states.finish(item, UtteranceState.INTERRUPTED)
-            is_talking = is_talking or item.sent
-        if is_talking:
-            try:
-                await self._sender.interrupt()
-            except ProviderError as error:
-                await self._handle_interrupt_error(error, silent_at)
-            else:
-                self._playout.reset()
+        if is_talking or (self.current is not None and self.current.sent):
+            # Before anything is waited for: who hears the avatar hears it stop at once.
+            self._stream.sound.cut()
+        try:
+            if self.current is not None:
+                await self._chunker.stop(self.current)
+                item = self._fall_silent()
+                await self._states.finish(item, UtteranceState.INTERRUPTED)
+                is_talking = is_talking or item.sent
+            if is_talking:
+                try:
+                    await self._sender.interrupt()
+                except ProviderError as error:
+                    await self._handle_interrupt_error(error, silent_at)
+                else:
+                    self._playout.reset()
+        finally:
+            self._stream.sound.settle()
         await self._settle_ahead()
 
     async def _handle_interrupt_error(self, error: ProviderError, silent_at: float) -> None:

@@ -18,6 +18,7 @@ from bot.store.blocks import BlockRepository
 from bot.store.channels import ChannelRepository
 from bot.store.connections import Begin, Connections, Member
 from bot.store.installations import InstallationRepository
+from bot.store.outlets import OutletRepository
 from bot.store.panels import PanelRepository
 from bot.store.sessions import SessionRepository
 from bot.store.streams import StreamRepository
@@ -38,6 +39,7 @@ class Store:
         self.streams = StreamRepository(connections, writer, clock)
         self.utterances = UtteranceRepository(connections, writer, clock)
         self.channels = ChannelRepository(connections, writer, clock)
+        self.outlets = OutletRepository(connections, writer, clock)
         self.panels = PanelRepository(connections, writer, clock)
         self.blocks = BlockRepository(connections, writer, clock)
         self.installations = InstallationRepository(connections, writer, clock)

@@ -232,6 +232,15 @@ panels = sa.Table(
 )
 """Panels that still have to be drawn: the row goes when a panel has been drawn for the last time."""
 
+outlets = sa.Table(
+    "outlets",
+    metadata,
+    sa.Column("session_id", _key(), sa.ForeignKey("sessions.id"), primary_key=True),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("place", sa.String, nullable=False),
+)
+"""Where a session is heard outside the watch page; the row goes when it leaves there."""
+
 blocks = sa.Table(
     "blocks",
     metadata,

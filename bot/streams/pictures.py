@@ -6,13 +6,15 @@ Knows sources only as `bot.core.pictures` has them, and neither links nor sessio
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from functools import lru_cache
 
 from bot.core.errors import PictureUnavailable
 from bot.core.models import Playback, Stream
 from bot.core.pictures import MediaFile, PictureSource, PictureSourceFactory, PlaylistPosition
 from bot.core.ports import Clock, Timer
+from bot.core.sound import Sound
 from bot.core.tasks import ROUNDING, TaskSet, cancel_and_wait
 from bot.telemetry import metrics
 
@@ -24,10 +26,11 @@ OPEN_AGAIN = 1.0
 
 
 class _OpenPicture:
-    """The source of one stream. opening: ends once `source` or `failure` is there."""
+    """The source of one stream. opening: ends once `source` or `failure` is there. listeners: to its sound."""
 
     def __init__(self, fetched_at: float) -> None:
         self.fetched_at = fetched_at
+        self.listeners = 0
         self.opening: asyncio.Task[None]
         self.source: PictureSource | None = None
         self.failure: PictureUnavailable | None = None
@@ -58,11 +61,24 @@ class StreamPictures:
         if picture is None:
             return None
         picture.fetched_at = self._clock.monotonic()
-        if picture.source is None:
-            await asyncio.wait([picture.opening])
-        if picture.source is None:
-            raise PictureUnavailable(*(picture.failure.args if picture.failure else ("it could not be opened",)))
-        return await picture.source.fetch(name, after)
+        source = await _opened(picture)
+        return await source.fetch(name, after)
+
+    async def listen(self, stream: Stream, playback: Playback) -> AsyncGenerator[Sound, None]:
+        """An open stream's sound, see `PictureSource`; nothing of one that nobody can hear here. Raises
+        `PictureUnavailable`."""
+        picture = self._open.get(stream.id) or self._begin(stream, playback)
+        if picture is None:
+            return
+        picture.listeners += 1
+        try:
+            source = await _opened(picture)
+            async with aclosing(source.listen()) as sounds:
+                async for sound in sounds:
+                    yield sound
+        finally:
+            picture.listeners -= 1
+            picture.fetched_at = self._clock.monotonic()
 
     def end(self, stream: Stream) -> None:
         """The stream is over, and its picture with it."""
@@ -104,6 +120,8 @@ class StreamPictures:
 
     def _close_unwatched(self, stream_id: str) -> None:
         picture = self._open[stream_id]
+        if picture.listeners:
+            picture.fetched_at = self._clock.monotonic()
         left = picture.fetched_at + UNWATCHED_TIMEOUT - self._clock.monotonic()
         if left <= ROUNDING:
             self._close(stream_id)
@@ -115,6 +133,14 @@ class StreamPictures:
             picture.timer.cancel()
             metrics.open_pictures.dec()
             self._tasks.create_task(_close_source(picture), name="close a picture")
+
+
+async def _opened(picture: _OpenPicture) -> PictureSource:
+    if picture.source is None:
+        await asyncio.wait([picture.opening])
+    if picture.source is None:
+        raise PictureUnavailable(*(picture.failure.args if picture.failure else ("it could not be opened",)))
+    return picture.source
 
 
 async def _close_source(picture: _OpenPicture) -> None:

@@ -22,6 +22,7 @@ from bot.store.store import Store
 from bot.streams.accounting import StreamAccount, count_ended
 from bot.streams.opening_times import OpeningTimes
 from bot.streams.pictures import StreamPictures
+from bot.streams.sound import SessionSound
 from bot.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -173,7 +174,7 @@ class StreamCloser:
 class SessionStream:
     """The one open stream of a session, if there is one.
 
-    account: what this one and those before it have used.
+    account: what this one and those before it have used. sound: what they sound like.
     idle_timeout: after how many seconds of silence the provider was asked to end it by itself; None if an earlier
     process asked. charged_since: from when the open one is charged; ready_at: when it could be watched, or was taken
     over. Both are seconds on the clock, None where none is open.
@@ -200,6 +201,7 @@ class SessionStream:
         self._pictures = pictures
         self._is_wanted = True
         self.account = StreamAccount(clock, provider.capabilities)
+        self.sound = SessionSound(pictures, clock)
         self.charged_since: float | None = None
         self.ready_at: float | None = None
         self.current: Stream | None = None
@@ -247,6 +249,8 @@ class SessionStream:
     def adopt(self, stream: Stream, playback: Playback | None) -> None:
         """Take over a stream that an earlier process opened."""
         self.current, self.playback = stream, playback
+        if playback is not None:
+            self.sound.begin(stream, playback)
         self.ready_at = self._clock.monotonic()
         open_before = (self._clock.now() - stream.created_at).total_seconds()
         self._charge(stream, since=self._clock.monotonic() - max(0.0, open_before))
@@ -293,6 +297,7 @@ class SessionStream:
         crash loses the speech of the streams that are open, and no message costs a write for it."""
         stream, self.current, self.playback = self.current, None, None
         self.charged_since = self.ready_at = None
+        self.sound.end()
         if stream is None:
             return None
         metrics.open_streams.dec()
@@ -330,6 +335,7 @@ class SessionStream:
         except ProviderError as error:
             await self.close(f"did not start: {error}")
             raise
+        self.sound.begin(stream, self.playback)
         await self._store.streams.advance(stream.id, StreamState.OPEN, hls_url=self.playback.hls_url)
 
 

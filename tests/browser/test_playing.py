@@ -109,6 +109,22 @@ async def test_sound_comes_with_the_button_and_goes_with_the_keys(
     assert await page.ask("video.volume") == 0.4
 
 
+async def test_a_page_that_sounds_while_the_avatar_is_heard_elsewhere_says_so_and_offers_to_be_silent(
+    watching: Watching, visit: Visitor, hls_url: str
+) -> None:
+    watching.change(hls_url=hls_url, heard_in="Lounge <b>")
+    page = await visit(watching.page)
+    await page.until_playing()
+    assert await page.ask("document.getElementById('heard-in').hidden")
+    assert await page.ask("document.getElementById('place').textContent") == "Lounge <b>"
+    await page.page.get_by_role("button", name="Unmute").click()
+    assert "The avatar speaks in Lounge <b> as well." in await page.ask("document.getElementById('heard-in').innerText")
+    await page.page.get_by_role("button", name="Mute this page").click()
+    assert await page.ask("[video.muted, document.getElementById('heard-in').hidden]") == [True, True]
+    watching.change(hls_url=hls_url, heard_in=None)
+    await page.until("document.getElementById('place').parentElement.hidden")
+
+
 async def test_a_keyboard_is_enough(watching: Watching, visit: Visitor, hls_url: str) -> None:
     watching.change(hls_url=hls_url)
     page = await visit(watching.page)

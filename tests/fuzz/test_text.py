@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from adapters.web import SignedWatchLinks
+from adapters.web import SignedTickets, SignedWatchLinks
 from adapters.web.protocol import parse_message
 from bot.commands.parser import ADMIN, AVATAR, Command, Usage, parse
 from bot.core.errors import LinkInvalid, Refused
@@ -37,6 +37,7 @@ HOSTILE = st.one_of(
 LONGEST_SENTENCE = 1_000
 """Characters of a refusal, whatever it is about: it quotes what was typed only in part."""
 
+TICKETS = SignedTickets(SecretStr("a secret of some length"), ManualClock())
 SIGNED = SignedWatchLinks(SecretStr("a secret of some length"), "https://watch.example", 3600.0, ManualClock())
 
 
@@ -108,6 +109,30 @@ def test_making_speech_of_a_message_takes_work_in_proportion_to_its_length(part:
 @pytest.mark.parametrize("part", repeated, ids=ascii)
 def test_cutting_what_was_not_cleaned_takes_work_in_proportion_to_its_length(part: str) -> None:
     assert grows_linearly(lambda text: split(text, 50), repeated[part])
+
+
+# --- tickets of frames -----------------------------------------------------------------------------------------------
+
+
+def read(ticket: str) -> object:
+    try:
+        return TICKETS.read(ticket)
+    except LinkInvalid:
+        return None
+
+
+@BOUNDS
+@given(HOSTILE)
+@every_text
+def test_no_text_is_taken_for_a_ticket_of_ours(text: str) -> None:
+    assert read(text) is None
+
+
+@BOUNDS
+@given(st.text(st.characters(max_codepoint=127), max_size=300))
+def test_ticket_says_what_was_put_into_it(claim: str) -> None:
+    ticket = TICKETS.read(TICKETS.make("example", claim, 60.0))
+    assert (ticket.host, ticket.claim) == ("example", claim)
 
 
 # --- signed links ----------------------------------------------------------------------------------------------------

@@ -23,17 +23,19 @@ def test_lock_files_pin_the_same_versions(smaller: str, larger: str) -> None:
     assert locked(smaller) - locked(larger) == set()
 
 
-def test_image_leaves_out_livekit_and_what_it_brings() -> None:
+def test_image_leaves_out_livekit_and_voice_and_what_they_bring() -> None:
     left_out = {package.partition("==")[0] for package in locked("run") - locked("image")}
     assert left_out == {
         "aiofiles",
         "av",
+        "davey",
         "livekit",
         "livekit-api",
         "livekit-protocol",
         "numpy",
         "protobuf",
         "pyjwt",
+        "pynacl",
         "types-protobuf",
     }
 

@@ -116,11 +116,11 @@ def test_licences_of_what_is_vendored_travel_with_the_wheel(wheel: Path) -> None
 
 def test_every_extra_is_there_and_all_is_the_sum_of_them(wheel: Path) -> None:
     about = metadata(wheel)
-    assert set(about["Provides-Extra"]) == {"discord", "slack", "postgres", "livekit", "all"}
+    assert set(about["Provides-Extra"]) == {"discord", "slack", "postgres", "livekit", "voice", "all"}
     assert not [
         line
         for line in about["Requires-Dist"]
-        if re.match(r"(asyncpg|av\b|discord|slack|livekit)", line) and "extra" not in line
+        if re.match(r"(asyncpg|av\b|davey|discord|slack|livekit)", line) and "extra" not in line
     ]
     by_extra = {
         extra: {line.partition(";")[0].strip() for line in about["Requires-Dist"] if f"extra == '{extra}'" in line}

@@ -12,7 +12,7 @@ from adapters.chat.slack.adapter import SlackAdapter
 from adapters.chat.slack.manifest import manifest_of
 from tests.fakes.slack import Ephemeral, FakeSlack, Interaction, Message, Timing
 from tests.platforms.platform_driver import ADA, ANA, BEN, PATIENT, UNSAID
-from tests.platforms.running_bot import RunningBot, settings_with
+from tests.platforms.running_bot import SPEED, RunningBot, settings_with
 
 
 class SlackDriver:
@@ -22,11 +22,15 @@ class SlackDriver:
     has_roles = True
     has_buttons = True
 
-    def __init__(self, folder: Path, *, environment: dict[str, str] | None = None, http: bool = False) -> None:
-        """`environment`: further variables of the bot. `http`: signed requests instead of Socket Mode."""
+    def __init__(
+        self, folder: Path, *, environment: dict[str, str] | None = None, http: bool = False, speed: float = SPEED
+    ) -> None:
+        """`environment`: further variables of the bot. `http`: signed requests instead of Socket Mode. `speed` as in
+        `RunningBot`."""
         self._folder = folder
         self._environment = environment or {}
         self._http = http
+        self._speed = speed
         self.twin = FakeSlack(timing=Timing(ack=PATIENT, trigger=PATIENT))
         self.bot: RunningBot
 
@@ -46,7 +50,7 @@ class SlackDriver:
             }
         )
         twin.configure(manifest_of(settings))
-        self.bot = RunningBot(self._folder, SlackAdapter, settings)
+        self.bot = RunningBot(self._folder, SlackAdapter, settings, speed=self._speed)
         await self.bot.prepare()
         await self._start()
         return self

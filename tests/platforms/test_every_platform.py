@@ -236,3 +236,11 @@ async def test_panel_is_right_although_its_session_ended_while_the_bot_was_away(
     await chat.bot.kill()
     await chat.restart()
     await chat.until_read("The bot was restarted while the avatar was starting")
+
+
+async def test_where_there_is_no_voice_channel_the_answer_says_so(chat: Driver) -> None:
+    await begin(chat)
+    answer = await chat.command("/avatar voice join")
+    assert "voice channel" in answer
+    assert "no voice channel" in await chat.command("/avatar voice leave")
+    assert len(chat.bot.bot.sessions) == 1

@@ -148,8 +148,9 @@ ONE_LANGUAGE = "With this avatar service the voice decides the language. Start i
          "high."),
         ("liveavatar", "quality=best", "`best` is not a valid quality. Choose one of: low, medium, high, very_high."),
         ("liveavatar", "tempo=1", "Unknown option `tempo=`. Available: `avatar=`, `voice=`, `mode=`, `quality=`, "
-         "`speed=`, `language=`."),
-        ("heygen-realtime", "tempo=1", "Unknown option `tempo=`. Available: `avatar=`, `voice=`, `mode=`, `quality=`."),
+         "`channel=`, `speed=`, `language=`."),
+        ("heygen-realtime", "tempo=1", "Unknown option `tempo=`. Available: `avatar=`, `voice=`, `mode=`, `quality=`, "
+         "`channel=`."),
     ],
     ids=lambda value: str(value)[:24],
 )  # fmt: skip

@@ -193,7 +193,8 @@ def test_chat_commands_in_the_text_exist(page: Path, table: Mapping[tuple[str, s
         if found := re.fullmatch(rf"/({AVATAR}|{ADMIN}) (.*)", line):
             parse(found[2], usages, found[1])
     for group, verb in re.findall(rf"/({AVATAR}|{ADMIN}) ([a-z]+)\b", page.read_text(encoding="utf-8")):
-        assert (group, verb) in usages, f"/{group} {verb}"
+        # Of a verb of two words the second is looked at above, where it stands in an example.
+        assert any(place == group and name.split()[0] == verb for place, name in usages), f"/{group} {verb}"
 
 
 @every_page

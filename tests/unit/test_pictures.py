@@ -6,7 +6,7 @@ import pytest
 
 from bot.sessions.panel import panel_of
 from tests.pages import ROOT
-from tests.pictures import FOLDER, PANELS, STATES, discord_page, pages, slack_page
+from tests.pictures import FOLDER, FRAMES, PANELS, STATES, discord_page, pages, slack_page
 
 LOOKS = [discord_page, slack_page]
 
@@ -35,7 +35,7 @@ def test_no_markup_of_the_platform_is_left_in_a_picture(draw: object) -> None:
         assert not re.search(r"&lt;|\*|<!date|\\", shown(draw(view)))
 
 
-@pytest.mark.parametrize("name", [*pages(), *(f"page-{state}" for state in STATES)])
+@pytest.mark.parametrize("name", [*pages(), *FRAMES, *(f"page-{state}" for state in STATES)])
 def test_picture_was_taken(name: str) -> None:
     assert (FOLDER / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
@@ -43,5 +43,5 @@ def test_picture_was_taken(name: str) -> None:
 def test_every_picture_is_shown_somewhere_and_was_taken_by_the_script() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
     assert [picture.name for picture in FOLDER.glob("*.png") if f"(pictures/{picture.name})" not in text] == []
-    made = {f"{name}.png" for name in (*pages(), *(f"page-{state}" for state in STATES))}
+    made = {f"{name}.png" for name in (*pages(), *FRAMES, *(f"page-{state}" for state in STATES))}
     assert {picture.name for picture in (ROOT / "docs").rglob("*") if picture.suffix in (".png", ".jpg")} == made

@@ -43,7 +43,7 @@ def plan(
 def test_hls_is_handed_on_unless_somebody_wants_it_otherwise(choice: WatchChoice, told: str) -> None:
     found = plan(choice, "heygen-realtime", shows_hls=True)
     is_served = choice is not WatchChoice.DIRECT
-    assert found == WatchPlan(is_served, told, is_embeddable=is_served)
+    assert found == WatchPlan(is_served, told, has_media=is_served)
 
 
 @pytest.mark.parametrize("choice", [WatchChoice.LIVEKIT, WatchChoice.SEAT])
@@ -57,7 +57,7 @@ def test_who_shows_hls_has_no_room_to_be_in(choice: WatchChoice) -> None:
 @pytest.mark.parametrize("choice", [WatchChoice.AUTO, WatchChoice.HLS, WatchChoice.LIVEKIT, WatchChoice.SEAT])
 def test_a_simulator_without_a_livekit_server_shows_hls_whatever_is_set(choice: WatchChoice) -> None:
     found = plan(choice, "liveavatar", shows_hls=False, is_stand_in=True)
-    assert (found.is_served, found.is_encoded, found.is_embeddable) == (True, False, True)
+    assert (found.is_served, found.is_encoded, found.has_media) == (True, False, True)
     assert found.told.endswith("(the simulator has no LiveKit server)")
 
 
@@ -111,7 +111,7 @@ def test_how_a_room_is_watched_and_the_reason(
     assert way in found.told
     assert why in found.told
     assert found.is_served
-    assert found.is_encoded is found.is_embeddable is (way == "encodes")
+    assert found.is_encoded is found.has_media is (way == "encodes")
 
 
 REFUSED = [

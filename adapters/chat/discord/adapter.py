@@ -14,10 +14,12 @@ import discord
 import structlog
 
 from adapters.chat.discord import missing_settings, strings
+from adapters.chat.discord.activity import Activity
 from adapters.chat.discord.client import EventHandlers, RelayClient
 from adapters.chat.discord.command_sync import CommandSync
 from adapters.chat.discord.converters import PLATFORM
 from adapters.chat.discord.errors import in_words, told
+from adapters.chat.discord.frames import DiscordFrames
 from adapters.chat.discord.interactions import Interactions
 from adapters.chat.discord.lifecycle import GuildLifecycle
 from adapters.chat.discord.log_filters import shortened
@@ -27,11 +29,12 @@ from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.permissions import invite_link
 from adapters.chat.discord.reactions import Reactions
 from adapters.chat.discord.rest import DiscordRest, application_of
+from adapters.chat.discord.voice.outlets import DiscordOutlets
 from bot.core.backoff import Backoff
 from bot.core.errors import SettingsError
 from bot.core.events import LeftUnsaid, Notice, SessionChanged, SessionEvent, UtteranceChanged
 from bot.core.tasks import cancel_and_wait
-from bot.facade import Bot, WebRoute
+from bot.facade import Bot, EmbedHost, WebRoute
 from bot.settings import Settings
 from bot.terminal import write_line
 
@@ -55,7 +58,6 @@ class DiscordAdapter:
 
     name = PLATFORM
     routes: Sequence[WebRoute] = ()
-    embed = None
 
     def __init__(self, bot: Bot) -> None:
         self._bot = bot
@@ -63,11 +65,15 @@ class DiscordAdapter:
         outbox, reactions = Outbox(self._connection), Reactions(self._connection, bot.clock)
         self._outbox = outbox
         self._reactions = reactions
-        self._panels = Panels(bot, self._connection)
+        self._activity = Activity(bot)
+        self._frames = DiscordFrames(bot, self._activity, self._connection)
+        self.embed: EmbedHost | None = self._frames
+        self._panels = Panels(bot, self._connection, self._activity)
         self._notices = Notices(bot, outbox)
-        self._interactions = Interactions(bot, outbox)
+        self._interactions = Interactions(bot, outbox, self._activity)
         self._messages = Messages(bot, outbox, reactions)
         self._lifecycle = GuildLifecycle(bot)
+        self._voice = DiscordOutlets(bot, self._connection)
         self._commands = CommandSync(bot.clock, bot.settings.discord.guild_ids)
         self._client: RelayClient | None = None
         self._disconnected_because: str = strings.CONNECTING
@@ -92,18 +98,21 @@ class DiscordAdapter:
         # Process-wide, since discord.py has it nowhere else; one process talks to one Discord.
         discord.http.Route.BASE = self._bot.settings.discord.api_url.rstrip("/")
         self._panels.restore()
+        await self._voice.prepare()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._panels.hurry()
+        await self._voice.close()
         if self._connection.client is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_TIMEOUT):
                     await self._all_shown()
         for part in (self._interactions, self._messages, self._lifecycle, self._panels, self._outbox, self._reactions):
             await part.close()
+        await self._frames.close()
         await self._disconnect()
 
     async def _all_shown(self) -> None:
@@ -115,6 +124,7 @@ class DiscordAdapter:
         match event:
             case SessionChanged(view):
                 self._panels.show(view)
+                self._voice.show(view)
             case Notice():
                 self._notices.show(event)
             case LeftUnsaid():
@@ -172,9 +182,12 @@ class DiscordAdapter:
             await self._bot.clock.sleep(pause)
 
     async def _serve(self) -> None:
-        listeners = EventHandlers(self._interactions, self._messages, self._panels, self._lifecycle, self._commands)
+        listeners = EventHandlers(
+            self._interactions, self._messages, self._panels, self._lifecycle, self._commands, self._voice
+        )
         client = self._client = RelayClient(self._bot, listeners)
         await self._log_in(client)
+        self._activity.learn(client)
         link = invite_link(application_of(client))
         self._connection.open(client)
         registering = asyncio.create_task(self._commands.run(client, client.tree), name="discord commands")

@@ -11,10 +11,19 @@ from adapters.chat.discord.permissions import INVITE
 from adapters.chat.discord.render import fits_button
 from bot.core.views import Button
 
-_STYLES = {"stop": discord.ButtonStyle.danger, "keep": discord.ButtonStyle.primary}
+_STYLES = {
+    "stop": discord.ButtonStyle.danger,
+    "keep": discord.ButtonStyle.primary,
+    "launch": discord.ButtonStyle.success,
+}
+
+WATCH_HERE = Button("launch", "Watch here")
+"""Opens the avatar inside Discord (`adapters.chat.discord.activity`)."""
 
 
-class SessionButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"avatar:(?P<verb>[a-z]+):(?P<id>\w+)"):
+class SessionButton(
+    discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"avatar:(?P<verb>[a-z]+(?: [a-z]+)?):(?P<id>\w+)"
+):
     """A button of a panel or a notice."""
 
     def __init__(self, button: Button, session_id: str, *, disabled: bool = False) -> None:
@@ -47,10 +56,18 @@ def is_of_a_session(custom_id: str) -> bool:
 
 
 def view_of(
-    buttons: Sequence[Button], session_id: str, link: str | None, *, disabled: bool = False
+    buttons: Sequence[Button],
+    session_id: str,
+    link: str | None,
+    *,
+    disabled: bool = False,
+    offers_activity: bool = False,
 ) -> discord.ui.View | None:
-    """The buttons under a message, None if there are none. A link takes the place of the button for `watch`."""
+    """The buttons under a message, None if there are none. A link takes the place of the button for `watch`, with
+    `offers_activity` beside a button that opens the avatar inside Discord."""
     view = discord.ui.View(timeout=None)
+    if offers_activity:
+        view.add_item(SessionButton(WATCH_HERE, session_id, disabled=disabled))
     if link and fits_button(link):
         label = "Invite me" if link.startswith(INVITE) else "Watch"
         view.add_item(discord.ui.Button(style=discord.ButtonStyle.link, label=label, url=link))

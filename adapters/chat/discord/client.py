@@ -22,6 +22,7 @@ from adapters.chat.discord.lifecycle import GuildLifecycle
 from adapters.chat.discord.messages import Messages
 from adapters.chat.discord.panels import Panels
 from adapters.chat.discord.sync import OUR_TYPES
+from adapters.chat.discord.voice.outlets import DiscordOutlets
 from adapters.network import Connector
 from bot.core.unexpected import report_unexpected
 from bot.facade import Bot
@@ -32,7 +33,7 @@ log = structlog.get_logger(__name__)
 MAX_RATE_LIMIT_WAIT = 60.0
 """Seconds that discord.py itself waits out where Discord limits requests."""
 
-# The bot does not talk in voice channels: what voice would need is not worth a warning.
+# Whether the bot can talk in voice channels is told by `voice.library`, in words of ours.
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 
@@ -45,18 +46,19 @@ class EventHandlers:
     panels: Panels
     lifecycle: GuildLifecycle
     commands: CommandSync
+    voice: DiscordOutlets
 
 
 class AvatarCommandTree(app_commands.CommandTree["RelayClient"]):
     """The command tree, with a sentence for what it cannot make sense of."""
 
     async def interaction_check(self, interaction: discord.Interaction["RelayClient"], /) -> bool:
-        """Answer commands of a kind that is not made here, such as the entry point of an Activity: discord.py 2.7.1
+        """Answer commands of a kind that is not made here, which is the entry point of an Activity: discord.py 2.7.1
         knows no such kind and stumbles over it."""
         data: Any = interaction.data
         if data.get("type", 1) in OUR_TYPES:
             return True
-        self.client.listeners.interactions.say(interaction, strings.NO_ACTIVITY)
+        self.client.listeners.interactions.enter(interaction)
         return False
 
     async def on_error(
@@ -73,13 +75,14 @@ class RelayClient(discord.AutoShardedClient):
 
     def __init__(self, bot: Bot, listeners: EventHandlers) -> None:
         settings = bot.settings
+        has_voice = listeners.voice.unavailable is None
         super().__init__(
-            intents=intents_for(settings.session.relay),
+            intents=intents_for(settings.session.relay, has_voice=has_voice),
             connector=Connector(limit=0),
             allowed_mentions=discord.AllowedMentions.none(),
-            # Nothing is looked up in old messages or among members who are silent.
+            # Nothing is looked up in old messages, or among members but those in voice channels.
             max_messages=None,
-            member_cache_flags=discord.MemberCacheFlags.none(),
+            member_cache_flags=_members_kept(has_voice=has_voice),
             chunk_guilds_at_startup=False,
             # Longer waits come as an error: a request that is cut off within one would hold up all others forever.
             max_ratelimit_timeout=MAX_RATE_LIMIT_WAIT,
@@ -141,6 +144,9 @@ class RelayClient(discord.AutoShardedClient):
         connect, through = self.http.ws_connect, yarl.URL(gateway_url)
 
         async def ws_connect(url: str, *, compress: int = 0) -> Any:
+            if "encoding" not in yarl.URL(url).query:
+                # A voice server, which the gateway has named.
+                return await connect(url, compress=compress)
             return await connect(str(through.with_query(yarl.URL(url).query)), compress=compress)
 
         self.http.ws_connect = ws_connect  # type: ignore[method-assign]
@@ -169,6 +175,7 @@ class RelayClient(discord.AutoShardedClient):
         """All servers are known: look for what was lost while nobody told us. A later time is after a session that
         Discord did not resume, in which a panel may have been deleted."""
         self.listeners.lifecycle.check_channels(self)
+        self.listeners.voice.return_to_places()
         if self.has_been_ready:
             self.listeners.panels.redraw()
         self.has_been_ready = True
@@ -224,6 +231,19 @@ class RelayClient(discord.AutoShardedClient):
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
         """A channel was deleted; its threads are told one by one."""
         self.listeners.lifecycle.channel_gone(channel.id, strings.CHANNEL_DELETED)
+        self.listeners.voice.changed(channel.guild.id)
+
+    async def on_guild_channel_update(
+        self, _before: discord.abc.GuildChannel, channel: discord.abc.GuildChannel
+    ) -> None:
+        """A channel has another name, or somebody else may go there."""
+        self.listeners.voice.changed(channel.guild.id)
+
+    async def on_voice_state_update(
+        self, member: discord.Member, _before: discord.VoiceState, _after: discord.VoiceState
+    ) -> None:
+        """Somebody came into a voice channel, left it, or was muted there."""
+        self.listeners.voice.changed(member.guild.id)
 
     async def on_raw_thread_delete(self, gone: discord.RawThreadDeleteEvent) -> None:
         """A thread was deleted."""
@@ -253,9 +273,22 @@ def _guarded(event: str, parse: Callable[[Any], None]) -> Callable[[Any], None]:
     return guarded
 
 
-def intents_for(relay: RelayMode) -> discord.Intents:
-    """The least that works: servers and messages; the text of all messages only where all are relayed.
+def intents_for(relay: RelayMode, *, has_voice: bool = False) -> discord.Intents:
+    """The least that works: servers and messages, and who is in voice channels where the avatar speaks there; the text
+    of all messages only where all are relayed.
 
     Mentions of the bot, replies that mention it, and direct messages carry their text without that privileged intent.
     """
-    return discord.Intents(guilds=True, guild_messages=True, dm_messages=True, message_content=relay is RelayMode.ALL)
+    return discord.Intents(
+        guilds=True,
+        guild_messages=True,
+        dm_messages=True,
+        voice_states=has_voice,
+        message_content=relay is RelayMode.ALL,
+    )
+
+
+def _members_kept(*, has_voice: bool) -> discord.MemberCacheFlags:
+    flags = discord.MemberCacheFlags.none()
+    flags.voice = has_voice
+    return flags

@@ -22,7 +22,7 @@ from bot.relay import MAX_MESSAGE_LENGTH
 _MAX_CHOICES = 25
 _MAX_CHOICE_LENGTH = 100
 _MAX_TEXT_LENGTH = min(6000, MAX_MESSAGE_LENGTH)
-_GROUPS = {ADMIN: "Look after the avatars of this bot"}
+_GROUPS = {ADMIN: "Look after the avatars of this bot", "voice": "Where the avatar speaks besides the watch page"}
 _OTHER_GROUP = "A live, talking avatar in this channel"
 _OPTIONS = {
     "avatar": "which avatar",
@@ -31,6 +31,7 @@ _OPTIONS = {
     "quality": "quality of the picture",
     "speed": "how fast it speaks, 1.0 is normal",
     "language": "which language it speaks",
+    "channel": "a voice channel: its name, or its link",
     "text": "the words",
     "person": "whom",
     "seconds": "how many seconds, or default",
@@ -52,7 +53,12 @@ def build(tree: app_commands.CommandTree[Any], bot: Bot, interactions: Interacti
     for usage in bot.commands.usages.values():
         if usage.group not in groups:
             groups[usage.group] = _group(usage.group)
-        groups[usage.group].add_command(_command(usage, bot, interactions))
+        first, _, second = usage.verb.partition(" ")
+        if second and f"{usage.group} {first}" not in groups:
+            inner = groups[f"{usage.group} {first}"] = app_commands.Group(name=first, description=_GROUPS[first])
+            groups[usage.group].add_command(inner)
+        group = groups[f"{usage.group} {first}" if second else usage.group]
+        group.add_command(_command(usage, bot, interactions))
 
     async def say_this(interaction: discord.Interaction[Any], message: discord.Message) -> None:
         interactions.say_this(interaction, message)
@@ -60,7 +66,8 @@ def build(tree: app_commands.CommandTree[Any], bot: Bot, interactions: Interacti
     menu = app_commands.ContextMenu(name=strings.SAY_THIS, callback=say_this)
     menu.guild_only = True
     for group in groups.values():
-        tree.add_command(group)
+        if group.parent is None:
+            tree.add_command(group)
     tree.add_command(menu)
 
 
@@ -85,7 +92,7 @@ def _command(usage: Usage, bot: Bot, interactions: Interactions) -> app_commands
     first = inspect.Parameter("interaction", inspect.Parameter.POSITIONAL_ONLY, annotation=discord.Interaction)
     run.__signature__ = inspect.Signature([first, *parameters])  # type: ignore[attr-defined]
     command = app_commands.Command[Any, ..., None](
-        name=usage.verb, description=_sentence(usage.summary), callback=_described(run, names, usage)
+        name=usage.verb.rpartition(" ")[2], description=_sentence(usage.summary), callback=_described(run, names, usage)
     )
     for name in names:
         if (complete := _completion(name, bot)) is not None:

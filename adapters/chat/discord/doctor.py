@@ -3,8 +3,6 @@ and never opens a gateway connection.
 """
 
 import asyncio
-import base64
-import binascii
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -12,13 +10,15 @@ import discord
 
 from adapters.chat.discord import errors as troubles
 from adapters.chat.discord import strings
-from adapters.chat.discord.permissions import invite_link, missing_in
+from adapters.chat.discord.activity_setup import application_in, examine_activity
+from adapters.chat.discord.permissions import invite_link, missing_in, missing_to_speak
 from adapters.chat.discord.sync import SyncFailed, ours, registered
+from adapters.chat.discord.voice import library
 from adapters.network import Connector
 from bot import sentences
 from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped, warned
 from bot.core.errors import SettingsError
-from bot.settings import AnswerPlacement, RelayMode, Settings
+from bot.settings import AnswerPlacement, RelayMode, Settings, VoiceChoice
 
 TIMEOUT = 15.0
 """Seconds for everything that is asked of Discord; discord.py repeats what Discord puts off."""
@@ -31,6 +31,7 @@ async def examine_discord(examination: CheckContext) -> AsyncIterator[Check]:
     if token is None:
         yield skipped("Discord", "DISCORD_TOKEN is not set")
         return
+    yield await _voice(settings)
     # Process-wide, since discord.py has it nowhere else.
     discord.http.Route.BASE = settings.discord.api_url
     async with discord.Client(intents=discord.Intents(guilds=True), connector=Connector(limit=0)) as client:
@@ -47,6 +48,8 @@ async def examine_discord(examination: CheckContext) -> AsyncIterator[Check]:
         yield passed("Discord token", f"belongs to {application.name}")
         yield _intents(application, settings)
         yield await _commands(client, settings)
+        for check in await examine_activity(application, settings):
+            yield check
         if examination.channel is not None and examination.channel.isdecimal():
             yield await _channel(client, int(examination.channel), settings)
 
@@ -58,17 +61,12 @@ def _unreachable(subject: str, error: Exception) -> Check:
 
 
 def invite(settings: Settings) -> str:
-    """The invite link of the bot whose token is set. Raises `SettingsError` if none is, or it is not a token.
-
-    The first part of a bot's token is the id of its user in base64, which is the application's id for every
-    application made since 2016 (Discord's documentation, "Bot users"); so nobody has to be asked.
-    """
+    """The invite link of the bot whose token is set. Raises `SettingsError` if none is, or it is not a token."""
     if settings.discord.token is None:
         raise SettingsError(strings.TOKEN_MISSING)
-    first = settings.discord.token.get_secret_value().partition(".")[0]
     try:
-        return invite_link(int(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4))))
-    except (binascii.Error, ValueError):
+        return invite_link(application_in(settings.discord.token.get_secret_value()))
+    except ValueError:
         raise SettingsError(strings.TOKEN_REFUSED) from None
 
 
@@ -77,6 +75,21 @@ def _how(error: Exception) -> str:
     if isinstance(error, discord.HTTPException) and isinstance(error.response, aiohttp.ClientResponse):
         return f"{error.response.method} {error.response.url.path}: HTTP {error.status}"
     return troubles.told(error)
+
+
+async def _voice(settings: Settings) -> Check:
+    """Whether the avatar can speak in voice channels. Whether UDP gets through cannot be seen from here: Discord names
+    the address only to a bot that joins a channel."""
+    subject = "Discord voice"
+    if settings.discord.voice is VoiceChoice.OFF:
+        return skipped(subject, "DISCORD_VOICE is off")
+    why = await asyncio.to_thread(library.why_unusable)
+    if why == strings.VOICE_NOT_INSTALLED:
+        return skipped(subject, "the extra voice is not installed. Add it with: pip install 'avatar-relay[voice]'")
+    if why is not None:
+        return failed(subject, "the avatar cannot speak in voice channels", why)
+    udp = "outgoing UDP to ports 50000 to 65535 must be allowed, which shows when it joins a channel"
+    return passed(subject, f"libopus is there, and encryption (DAVE {library.dave_version()}); {udp}")
 
 
 def _intents(application: discord.AppInfo, settings: Settings) -> Check:
@@ -132,6 +145,12 @@ async def _channel(client: discord.Client, channel_id: int, settings: Settings) 
     granted = places[channel.parent_id if isinstance(channel, discord.Thread) else channel.id].permissions_for(me)
     opens_threads = settings.session.answers is AnswerPlacement.THREAD
     lacking = missing_in(granted, in_thread=in_thread, opens_threads=opens_threads)
+    if (
+        isinstance(channel, discord.VoiceChannel | discord.StageChannel)
+        and settings.discord.voice is not VoiceChoice.OFF
+    ):
+        is_stage = isinstance(channel, discord.StageChannel)
+        lacking += [each for each in missing_to_speak(granted, is_stage=is_stage) if each not in lacking]
     if lacking:
         return failed(subject, f"the bot lacks {', '.join(lacking)}", "Give them to its role, or in the channel.")
     return passed(subject, f"#{channel.name}: nothing is missing")

@@ -1,4 +1,5 @@
-"""The one place that acknowledges interactions: first a sign that it was heard, then the work, then the answer.
+"""The one place that acknowledges interactions: first a sign that it was heard, then the work, then the answer. But
+for a launch of the Activity, which is a sign of its own: whether there is one is decided first, from what is known.
 
 Discord wants the sign within 3 seconds. Where it came too late (10062) or was given before (40060) the work is done all
 the same, and the answer finds another way. Decides nothing about sessions.
@@ -7,6 +8,7 @@ the same, and the answer finds another way. Decides nothing about sessions.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import discord
@@ -14,6 +16,7 @@ import structlog
 from cachetools import LRUCache
 
 from adapters.chat.discord import strings
+from adapters.chat.discord.activity import Activity
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.converters import actor_of, channel_of, names_in
 from adapters.chat.discord.message_words import words_of
@@ -23,10 +26,10 @@ from adapters.chat.discord.render import pieces_of
 from adapters.chat.discord.rest import TRANSIENT_ERRORS
 from bot import sentences
 from bot.commands.parser import AVATAR, Command, CommandContext
-from bot.core.errors import AvatarRelayError
+from bot.core.errors import AvatarRelayError, Refused
 from bot.core.events import LeftUnsaid
 from bot.core.models import Channel
-from bot.core.tasks import TaskSet
+from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.core.unexpected import report_unexpected
 from bot.core.views import Reply, UnsaidWords, Visibility
 from bot.facade import Bot
@@ -36,10 +39,17 @@ log = structlog.get_logger(__name__)
 
 Interaction = discord.Interaction[Any]
 
+WATCH = (AVATAR, "watch")
+
 PUBLIC = frozenset({(AVATAR, verb) for verb in ("stop", "interrupt", "skip", "clear")})
 """Commands whose answer concerns everybody in the channel. It has to be known before the command has run, since the
 acknowledgement decides who sees the answer."""
 
+LAUNCH = "launch"
+"""The verb of the button that opens the avatar inside Discord."""
+
+_DECISION_TIME = 1.5
+"""Seconds to decide whether there is something to launch, before the interaction is acknowledged in the usual way."""
 _ACKNOWLEDGE_TIME = 5.0
 """Seconds; after 3 Discord takes no acknowledgement any more."""
 _ANSWER_TIME = 60.0
@@ -53,8 +63,9 @@ MAX_REMEMBERED_PEOPLE = 1000
 class Interactions:
     """Answers commands, buttons and the entry of the context menu."""
 
-    def __init__(self, bot: Bot, outbox: Outbox) -> None:
+    def __init__(self, bot: Bot, outbox: Outbox, activity: Activity) -> None:
         self._bot = bot
+        self._activity = activity
         self._outbox = outbox
         self._tasks = TaskSet()
         self._newest: LRUCache[tuple[Channel, int], tuple[float, Interaction, asyncio.Task[None]]]
@@ -63,16 +74,31 @@ class Interactions:
 
     def command(self, interaction: Interaction, command: Command) -> None:
         """Answer a slash command."""
+        if (command.group, command.verb) == WATCH and self._activity.is_offered:
+            self._begin(interaction, lambda: self._run(interaction, command), launches=True)
+            return
         public = (command.group, command.verb) in PUBLIC
         self._begin(interaction, lambda: self._run(interaction, command), public=public)
 
     def press(self, interaction: Interaction, verb: str, session_id: str) -> None:
         """Answer the press of a button."""
+        if verb == LAUNCH:
+            command = Command(*WATCH)
+            work = partial(self._run, interaction, command, session_id=session_id)
+            self._begin(interaction, work, launches=True)
+            return
         command = Command(AVATAR, verb)
         if (AVATAR, verb) not in self._bot.commands.usages:
             self.say(interaction, strings.NOT_MINE)
             return
         self._begin(interaction, lambda: self._run(interaction, command, session_id=session_id), public=False)
+
+    def enter(self, interaction: Interaction) -> None:
+        """Answer the application's entry point, "Launch": the Activity is opened also where no avatar is yet."""
+        if not self._activity.is_offered:
+            self.say(interaction, strings.NO_ACTIVITY)
+            return
+        self._begin(interaction, lambda: self._enter(interaction), launches=True)
 
     def say_this(self, interaction: Interaction, message: discord.Message) -> None:
         """Have the avatar say a message somebody pointed at."""
@@ -102,10 +128,16 @@ class Interactions:
 
     # --- acknowledge, work, answer -----------------------------------------------------------------------------------
 
-    def _begin(self, interaction: Interaction, work: Callable[[], Awaitable[Reply | None]], *, public: bool) -> None:
-        task = self._tasks.create_task(
-            self._serve(interaction, work, public=public), name=f"interaction {interaction.id}"
-        )
+    def _begin(
+        self,
+        interaction: Interaction,
+        work: Callable[[], Awaitable[Reply | None]],
+        *,
+        public: bool = False,
+        launches: bool = False,
+    ) -> None:
+        serving = self._launch(interaction, work) if launches else self._serve(interaction, work, public=public)
+        task = self._tasks.create_task(serving, name=f"interaction {interaction.id}")
         if interaction.guild_id is None or interaction.channel_id is None:
             return
         person = channel_of(interaction.guild_id, interaction.channel_id), interaction.user.id
@@ -115,18 +147,37 @@ class Interactions:
         self, interaction: Interaction, work: Callable[[], Awaitable[Reply | None]], *, public: bool
     ) -> None:
         is_heard = await self._acknowledge(interaction, public=public)
+        reply = await self._reply_of(work)
+        if reply is not None:
+            await self._answer(interaction, reply, public=public, is_heard=is_heard)
+
+    async def _launch(self, interaction: Interaction, work: Callable[[], Awaitable[Reply | None]]) -> None:
+        """Launch the Activity where the answer would be a link; where Discord takes no launch, give the link."""
+        deciding = asyncio.create_task(self._reply_of(work), name=f"decide on {interaction.id}")
         try:
-            reply = Reply(strings.LEAVING, Visibility.PRIVATE) if self.is_leaving else await work()
+            await asyncio.wait({deciding}, timeout=_DECISION_TIME)
+            if deciding.done():
+                reply = deciding.result()
+                if reply is None or (reply.link and not self.is_leaving and await self._activity.launch(interaction)):
+                    return
+            is_heard = await self._acknowledge(interaction, public=False)
+            if (reply := await deciding) is not None:
+                await self._answer(interaction, reply, public=False, is_heard=is_heard)
+        finally:
+            await cancel_and_wait(deciding)
+
+    async def _reply_of(self, work: Callable[[], Awaitable[Reply | None]]) -> Reply | None:
+        """What is to be answered, also where something went wrong."""
+        try:
+            return Reply(strings.LEAVING, Visibility.PRIVATE) if self.is_leaving else await work()
         except AvatarRelayError as error:
             sentence, reference = sentences.failure(error)
             log.error("a command failed", reference=reference, error=str(error))
-            reply = Reply(sentence, Visibility.PRIVATE)
+            return Reply(sentence, Visibility.PRIVATE)
         except Exception as error:  # noqa: BLE001
             # The person must read something, whatever went wrong (rule 10).
             report_unexpected("a command failed: unexpected error", error)
-            reply = Reply(strings.BROKEN, Visibility.PRIVATE)
-        if reply is not None:
-            await self._answer(interaction, reply, public=public, is_heard=is_heard)
+            return Reply(strings.BROKEN, Visibility.PRIVATE)
 
     async def _acknowledge(self, interaction: Interaction, *, public: bool) -> bool:
         """Defer the answer. False if Discord did not take it, so that there is nothing to be edited later."""
@@ -231,6 +282,19 @@ class Interactions:
                 session_id=session_id,
             )
         )
+
+    async def _enter(self, interaction: Interaction) -> Reply | None:
+        """As `/avatar watch`; but where no avatar is there is a page to show, which says how to bring one."""
+        if interaction.guild_id is None or interaction.channel_id is None:
+            return not_a_member(interaction)
+        channel = channel_of(interaction.guild_id, interaction.channel_id)
+        try:
+            self._bot.commands.require(actor_of(interaction.user, interaction.permissions), channel, WATCH)
+        except Refused as refusal:
+            return Reply(str(refusal), Visibility.PRIVATE)
+        if self._bot.sessions.in_channel(channel) is None and await self._activity.launch(interaction):
+            return None
+        return await self._run(interaction, Command(*WATCH))
 
     def _view(self, interaction: Interaction, reply: Reply) -> discord.ui.View | None:
         running = self._bot.sessions.in_channel(channel_of(interaction.guild_id or 0, interaction.channel_id or 0))

@@ -12,7 +12,7 @@ import discord
 
 from adapters.chat.discord.rest import TRANSIENT_ERRORS
 
-_LOGGERS = ("discord.client", "discord.gateway", "discord.shard")
+_LOGGERS = ("discord.client", "discord.gateway", "discord.shard", "discord.voice_state", "discord.player")
 _TELLING_ALL = ("discord.gateway", "discord.http", "discord.webhook.async_")
 """Loggers that tell requests and events whole at DEBUG: people's words, and in addresses the tokens of interactions,
 with which anybody can answer in the bot's name for 15 minutes (docs.discord.com, receiving and responding)."""

@@ -6,6 +6,7 @@ from operator import eq
 import discord
 
 from adapters.chat.discord import strings
+from adapters.chat.discord.activity import Activity
 from adapters.chat.discord.buttons import view_of
 from adapters.chat.discord.closed_threads import may_be_written_in
 from adapters.chat.discord.converters import PLATFORM
@@ -24,12 +25,13 @@ _ERRORS = (discord.HTTPException, *TRANSIENT_ERRORS)
 class Panels(PanelUpdater):
     """The panels in every server. A reference is the id of the message."""
 
-    def __init__(self, bot: Bot, connection: DiscordRest) -> None:
+    def __init__(self, bot: Bot, connection: DiscordRest, activity: Activity) -> None:
         super().__init__(PLATFORM, bot)
         self._connection = connection
+        self._activity = activity
 
     def _looks_of(self, view: SessionView) -> dict[str, object]:
-        buttons = _view_of(view)
+        buttons = self._view_of(view)
         return {"embed": _embed_of(view).to_dict(), "components": buttons.to_components() if buttons else []}
 
     def _is_reference(self, reference: str) -> bool:
@@ -37,7 +39,7 @@ class Panels(PanelUpdater):
 
     async def _post(self, view: SessionView, nonce: int, /) -> str:
         async def post(client: discord.Client) -> int:
-            buttons = _view_of(view) or discord.utils.MISSING
+            buttons = self._view_of(view) or discord.utils.MISSING
             return (await _place_of(view, client).send(embed=_embed_of(view), view=buttons, nonce=nonce)).id
 
         try:
@@ -51,7 +53,7 @@ class Panels(PanelUpdater):
     async def _edit(self, view: SessionView, reference: str) -> None:
         async def edit(client: discord.Client) -> None:
             message = _place_of(view, client).get_partial_message(int(reference))
-            await message.edit(embed=_embed_of(view), view=_view_of(view))
+            await message.edit(embed=_embed_of(view), view=self._view_of(view))
 
         try:
             await self._connection.request("panel", edit)
@@ -60,6 +62,14 @@ class Panels(PanelUpdater):
                 raise _not_drawn(error) from error
             if await self._is_open(view):
                 raise NotDrawn(Drawn.DELETED, str(error)) from error
+
+    def _view_of(self, view: SessionView) -> discord.ui.View | None:
+        """The buttons; of a session that is over they are still there, and cannot be pressed."""
+        panel, offers = panel_of(view), self._activity.is_offered
+        if panel.buttons:
+            return view_of(panel.buttons, view.session_id, panel.link, offers_activity=offers)
+        # A press that was under way is answered only where the message still has the button.
+        return view_of((INTERRUPT, SKIP, STOP), view.session_id, None, disabled=True, offers_activity=offers)
 
     async def _is_open(self, view: SessionView) -> bool:
         try:
@@ -80,11 +90,3 @@ def _place_of(view: SessionView, client: discord.Client) -> discord.PartialMessa
 
 def _embed_of(view: SessionView) -> discord.Embed:
     return embed_of(panel_of(view))
-
-
-def _view_of(view: SessionView) -> discord.ui.View | None:
-    """The buttons; of a session that is over they are still there, and cannot be pressed."""
-    panel = panel_of(view)
-    if panel.buttons:
-        return view_of(panel.buttons, view.session_id, panel.link)
-    return view_of((INTERRUPT, SKIP, STOP), view.session_id, None, disabled=True)

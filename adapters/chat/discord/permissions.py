@@ -10,6 +10,9 @@ _TITLES = {
     "embed_links": "Embed Links",
     "read_message_history": "Read Message History",
     "add_reactions": "Add Reactions",
+    "connect": "Connect",
+    "speak": "Speak",
+    "request_to_speak": "Request to Speak",
 }
 """Names as Discord's own settings show them, by those of discord.py."""
 
@@ -43,3 +46,16 @@ def missing_in(granted: discord.Permissions, *, in_thread: bool, opens_threads: 
     if opens_threads and not in_thread:
         needed += ["create_public_threads", "send_messages_in_threads"]
     return [_TITLES[name] for name in needed if not getattr(granted, name)]
+
+
+def missing_to_speak(granted: discord.Permissions, *, is_stage: bool) -> list[str]:
+    """The permissions, as Discord calls them, without which the avatar would not be heard in a voice channel.
+
+    On a stage it asks to speak, or takes the floor where it may mute others (Discord's documentation, Modify Current
+    User Voice State).
+    """
+    needed = ["view_channel", "connect", *(() if is_stage else ("speak",))]
+    missing = [_TITLES[name] for name in needed if not getattr(granted, name)]
+    if is_stage and not (granted.request_to_speak or granted.mute_members):
+        missing.append(_TITLES["request_to_speak"])
+    return missing

@@ -25,11 +25,27 @@ NOT_A_MEMBER = (
 LOCKED = "This thread is locked, and I may not write in it. Ask a moderator to unlock it, or use another channel."
 CANNOT_SEE = "I cannot see this channel. Mention me in it to add me, if it is a private thread; then try again."
 UNREADABLE = "I cannot read that message. Mention me in it, or leave the mention on when you reply to me."
-NO_ACTIVITY = "I have no activity to launch. Type `/avatar start` in a channel to bring an avatar there."
+NO_ACTIVITY = (
+    "You cannot watch inside Discord here. Type `/avatar start` in a channel to bring an avatar there; its panel has "
+    "the link."
+)
 NOT_MINE = "That button or form no longer works. Use `/avatar help` to see what there is."
 COMMAND_CHANGED = "That command has changed since your Discord loaded it. Reload Discord (Ctrl+R) and try again."
 BROKEN = "Something went wrong. Try again, and tell the operator if it keeps happening."
 SAY_THIS = "Let the avatar say this"
+
+VOICE_OFF = "The operator has switched the avatar's voice in voice channels off (DISCORD_VOICE)."
+VOICE_NOT_INSTALLED = (
+    "The bot cannot speak in voice channels yet: the operator installs avatar-relay[voice] and starts it again."
+)
+VOICE_TOO_OLD = (
+    "Discord's voice channels are encrypted end to end, which the bot's library does not know yet: the operator "
+    "installs avatar-relay[voice] again and restarts the bot."
+)
+OPUS_MISSING = (
+    "The bot cannot encode its voice: libopus is missing. The operator installs it (on Debian: apt install libopus0), "
+    "or avatar-relay[voice], and starts the bot again."
+)
 
 BOT_REMOVED = "the bot was removed from the server"
 CHANNEL_DELETED = "the channel was deleted"
@@ -76,3 +92,80 @@ def answered_late(name: str) -> str:
 def asked(name: str, question: str) -> str:
     """The head of an answer to a question that is no message in the channel."""
     return f"{name} asked: {question}"
+
+
+# --- voice channels --------------------------------------------------------------------------------------------------
+
+
+def voice_udp_blocked(name: str) -> str:
+    """Discord let the bot into a voice channel, and no sound would get there."""
+    return (
+        f"I cannot speak in {name}: UDP to Discord's voice servers does not get through. The operator allows outgoing "
+        "UDP (ports 50000 to 65535). The avatar goes on here."
+    )
+
+
+def voice_no_answer(name: str) -> str:
+    """Discord did not let the bot into a voice channel, nor say why."""
+    return (
+        f"Discord did not let me into {name}. Is it full? Ask again with `/avatar voice join`. The avatar goes on here."
+    )
+
+
+def voice_lost(name: str) -> str:
+    """The connection broke again and again."""
+    return (
+        f"My connection to {name} broke again and again, so I left it. Try `/avatar voice join` in a minute. The "
+        "avatar goes on here."
+    )
+
+
+def voice_too_many(name: str) -> str:
+    """Discord limits how often the bot may connect."""
+    return f"Discord wants me to connect to voice less often, so I left {name}. Try again in a few minutes."
+
+
+def voice_kicked(name: str) -> str:
+    """Somebody disconnected the bot."""
+    return (
+        f"I was disconnected from {name}, so the avatar is silent there and goes on here. `/avatar voice join` brings "
+        "it back."
+    )
+
+
+def voice_channel_deleted(name: str) -> str:
+    """The voice channel is gone."""
+    return f"The voice channel {name} is gone, so the avatar is heard there no more. It goes on here."
+
+
+def voice_moved(name: str) -> str:
+    """A moderator moved the bot."""
+    return f"I was moved to {name}, and speak there now."
+
+
+def voice_not_encrypted(name: str) -> str:
+    """Discord's encryption did not come about with those who are there."""
+    return (
+        f"Discord's encryption did not come about in {name}, so nobody would hear me and I left. Go out of the channel "
+        "and in again, then `/avatar voice join`."
+    )
+
+
+def voice_muted(name: str) -> str:
+    """A moderator muted the bot, or it was moved where it may not speak."""
+    return f"I am muted in {name}: a moderator right-clicks my name there and takes **Server Mute** off."
+
+
+def stage_asked(name: str) -> str:
+    """The bot has asked to speak on a stage."""
+    return (
+        f"{name} is a stage, and I have asked to speak. A moderator opens the list of requests there (the raised hand) "
+        "and invites me to speak."
+    )
+
+
+def stage_closed(name: str) -> str:
+    """The bot could not even ask to speak on a stage."""
+    return (
+        f"{name} is a stage, and I could not ask to speak. A moderator right-clicks my name there: **Invite to Speak**."
+    )

@@ -7,10 +7,10 @@ same.
 
 from importlib.util import find_spec
 
-from adapters.chat.slack.manifest import manifest
+from adapters.chat.slack.manifest import manifest, pane_steps
 from bot.settings import Settings
 
-__all__ = ["manifest", "missing_settings"]
+__all__ = ["manifest", "missing_settings", "pane_steps"]
 
 for _package in ("slack_bolt", "cryptography"):
     if find_spec(_package) is None:

@@ -19,8 +19,10 @@ from adapters.chat.keyed_queue import KeyedTaskQueue
 from adapters.chat.slack import missing_settings
 from adapters.chat.slack.app import App
 from adapters.chat.slack.blocks import CommandRenamer
+from adapters.chat.slack.cards import Cards, card_page
 from adapters.chat.slack.client import quiet_logger, web_client
 from adapters.chat.slack.events import RETRY_HEADER, answered_in, ts_of
+from adapters.chat.slack.frames import SlackFrames
 from adapters.chat.slack.handlers import EventHandlers
 from adapters.chat.slack.home import Home
 from adapters.chat.slack.http_mode import EventsEndpoint, is_slacks
@@ -34,12 +36,15 @@ from adapters.chat.slack.origins import Origins
 from adapters.chat.slack.outbox import Outbox
 from adapters.chat.slack.panels import Panels
 from adapters.chat.slack.reactions import Reactions
+from adapters.chat.slack.side_pane import SidePane
 from adapters.chat.slack.socket_mode import SocketModeConnections
+from adapters.chat.slack.tickets import InMemory, Tickets
 from adapters.chat.slack.users import UserCache
+from adapters.chat.slack.work_object import CARD_PATH
 from adapters.chat.slack.workspaces import Workspaces
 from bot.core.events import LeftUnsaid, Notice, NoticeKind, SessionChanged, SessionEvent, UtteranceChanged
-from bot.facade import Bot, WebRoute
-from bot.settings import AnswerPlacement, Settings, web_secret
+from bot.facade import Bot, EmbedHost, WebRoute
+from bot.settings import AnswerPlacement, EmbedChoice, Settings, web_secret
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +62,6 @@ class SlackAdapter:
     """The Slack adapter."""
 
     name = "slack"
-    embed = None
 
     @classmethod
     def missing_settings(cls, settings: Settings) -> str | None:
@@ -77,6 +81,11 @@ class SlackAdapter:
         if slack.client_id:
             self._installations = Installations(self._store, web_secret(self._settings))
             self._pages = InstallPages(self._settings, self._store, bot.clock)
+        exchanged = InMemory(bot.clock, self._settings.session.max_duration)
+        self._tickets = Tickets(web_secret(self._settings), bot.clock, exchanged)
+        is_framed = slack.embed is EmbedChoice.AUTO and bot.shows_in_frames
+        self._people = UserCache(bot.clock)
+        self.embed: EmbedHost | None = SlackFrames(bot, self._tickets, self._people) if is_framed else None
         self._sockets: SocketModeConnections | None = None
         self._is_up = False
 
@@ -89,6 +98,8 @@ class SlackAdapter:
                 WebRoute("GET", INSTALL_PATH, self._pages.install),
                 WebRoute("GET", REDIRECT_PATH, self._pages.redirect),
             ]
+        if self._settings.slack.embed is EmbedChoice.AUTO:
+            routes.append(WebRoute("GET", CARD_PATH, card_page))
         return routes
 
     @property
@@ -112,13 +123,15 @@ class SlackAdapter:
             self._settings.slack, self._session, self._installations, bot.clock, self._lifecycle.token_is_useless
         )
         self._lifecycle.workspaces = self._workspaces
-        self._people = UserCache(bot.clock)
         self._outbox = Outbox(self._outgoing, self._workspaces, self._session, wording)
         self._reactions = Reactions(self._workspaces, bot.clock)
         self._handlers = EventHandlers(
             bot, self._incoming, self._workspaces, self._people, self._outbox, self._reactions
         )
-        self._panels = Panels(bot, self._outgoing, self._workspaces.find, wording, self._handlers.cannot_show)
+        cards = Cards(self._settings, shows_in_frames=bot.shows_in_frames)
+        self._panels = Panels(bot, self._outgoing, self._workspaces.find, wording, cards, self._handlers.cannot_show)
+        cards.on_give_up = self._panels.redraw
+        self._side_pane = SidePane(bot, cards, self._tickets, self._people, self._outbox, wording)
         self._listeners = Listeners(
             self._settings,
             bot.clock,
@@ -127,6 +140,7 @@ class SlackAdapter:
             self._handlers,
             self._people,
             self._panels,
+            self._side_pane,
             Modals(bot, self._workspaces, self._outbox),
             Home(bot, wording),
             self._lifecycle,
@@ -142,6 +156,7 @@ class SlackAdapter:
         """Say what is still to be said, then disconnect."""
         self._is_up = False
         await self._listeners.close()
+        await self._side_pane.close()
         await self._incoming.close()
         self._panels.hurry()
         try:

@@ -5,6 +5,7 @@ nothing: it asks for a socket's address and does not open it.
 from collections.abc import AsyncIterator
 
 import aiohttp
+import httpx
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
@@ -12,12 +13,14 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from adapters import network
 from adapters.chat.slack import strings
 from adapters.chat.slack.client import refusal_in, web_client
-from adapters.chat.slack.manifest import manifest_of, uses_http
+from adapters.chat.slack.frames import CLIENTS, FRAME_PATH
+from adapters.chat.slack.manifest import NO_PANE_ADDRESS, manifest_of, uses_http
 from adapters.network import told, trouble_of
-from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped
+from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped, warned
+from bot.cli.doctor.http import client_for
 from bot.sentences import network as network_words
 from bot.sentences import network_fix
-from bot.settings import Settings
+from bot.settings import EmbedChoice, Settings
 
 MAX_NAMED = 20
 """Workspaces of an organisation that are named."""
@@ -61,6 +64,8 @@ async def _of_token(examination: CheckContext, session: aiohttp.ClientSession, t
     yield await _connection(settings, session)
     if examination.channel is not None and not examination.channel.isdecimal():
         yield await _channel(bot, examination.channel, str(about.get("user")))
+    if settings.slack.embed is EmbedChoice.AUTO:
+        yield await examine_side_pane(settings)
 
 
 async def _organisation(bot: AsyncWebClient, name: str) -> Check:
@@ -128,3 +133,27 @@ async def _channel(bot: AsyncWebClient, channel: str, name: str) -> Check:
     if not about["channel"].get("is_member"):
         return failed(subject, "the bot is not in it", f"Type `/invite @{name}` there.")
     return passed(subject, f"#{about['channel'].get('name')}: the bot is in it")
+
+
+SIDE_PANE = "Slack side pane"
+ONLY_SLACK_SHOWS = "whether the app's settings allow it, only a click in Slack shows"
+
+
+async def examine_side_pane(settings: Settings) -> Check:
+    """Whether Slack could frame the page, as far as that shows from outside: the address, and the headers there."""
+    public_url = settings.web.public_url
+    if public_url is None or not public_url.startswith("https:"):
+        return failed(SIDE_PANE, NO_PANE_ADDRESS.rstrip("."), "Put HTTPS in front of it (docs/watching.md).")
+    address = f"{public_url.rstrip('/')}{FRAME_PATH}"
+    try:
+        async with client_for(address) as client:
+            answer = await client.get(address)
+    except httpx.HTTPError as error:
+        return failed(SIDE_PANE, f"{address} cannot be reached ({type(error).__name__})", "Check the public address.")
+    policy = answer.headers.get("Content-Security-Policy", "")
+    if not all(client in policy for client in CLIENTS):
+        return skipped(SIDE_PANE, f"{address} is not the page of a bot with SLACK_EMBED=auto, or no bot runs now")
+    if "X-Frame-Options" in answer.headers:
+        fix = "Have the proxy leave X-Frame-Options out under /slack/pane."
+        return warned(SIDE_PANE, f"a proxy adds X-Frame-Options at {address}", fix)
+    return passed(SIDE_PANE, f"{address} lets Slack frame it; {ONLY_SLACK_SHOWS}")

@@ -28,6 +28,7 @@ from adapters.chat.slack.origins import Claim, Origins, author_team, claim_of
 from adapters.chat.slack.outbox import Outbox, ReplyTarget
 from adapters.chat.slack.panels import Panels
 from adapters.chat.slack.rate_limited_log import RateLimitedLog
+from adapters.chat.slack.side_pane import DetailsRequest, SidePane
 from adapters.chat.slack.strings import NOT_INSTALLED
 from adapters.chat.slack.users import UserCache
 from adapters.chat.slack.workspaces import Workspaces
@@ -65,6 +66,7 @@ class Listeners:
         handlers: EventHandlers,
         people: UserCache,
         panels: Panels,
+        side_pane: SidePane,
         modals: Modals,
         home: Home,
         lifecycle: AppLifecycle,
@@ -78,6 +80,7 @@ class Listeners:
         self._handlers = handlers
         self._people = people
         self._panels = panels
+        self._side_pane = side_pane
         self._modals = modals
         self._home = home
         self._lifecycle = lifecycle
@@ -95,6 +98,7 @@ class Listeners:
         app.shortcut(START_HERE)(self._start_here)
         app.view(CALLBACK)(self._submitted)
         app.event("app_home_opened")(self._event(self._home_opened))
+        app.event("entity_details_requested")(self._event(self._details_requested))
         app.event(re.compile(r"subteam_\w+"))(self._event(self._groups_changed))
         app.event(re.compile(r"(channel|group)_(archive|deleted|left)"))(self._event(self._channel_gone))
         app.event("member_left_channel")(self._event(self._member_left))
@@ -249,6 +253,15 @@ class Listeners:
     def _home_opened(self, heard: "Heard") -> None:
         if heard.event.get("tab") == "home":
             self._tasks.create_task(self._home.publish(heard.workspace, str(heard.event["user"])), name="slack home")
+
+    def _details_requested(self, heard: "Heard") -> None:
+        event = heard.event
+        channel = self._origins.channel(heard.workspace, str(event.get("channel") or ""))
+        user, trigger, reference = (event.get(name) for name in ("user", "trigger_id", "external_ref"))
+        if not (isinstance(user, str) and isinstance(trigger, str)):
+            self._log.warning("Slack does not say who clicked a panel's card, or how to answer")
+            return
+        self._side_pane.requested(DetailsRequest(heard.workspace, channel, user, heard.team, trigger, reference))
 
     def _groups_changed(self, heard: "Heard") -> None:
         workspace = heard.workspace

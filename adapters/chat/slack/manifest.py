@@ -4,8 +4,9 @@
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
-from bot.settings import Settings
+from bot.settings import EmbedChoice, Settings
 
 EVENTS_PATH = "/slack/events"
 INSTALL_PATH = "/slack/install"
@@ -53,6 +54,9 @@ EVENTS = (
 )
 """The event subscriptions of the bot."""
 
+EVENTS_OF_SIDE_PANE = ("entity_details_requested",)
+"""Those of an app whose panels open the avatar in Slack's side pane (`SLACK_EMBED`)."""
+
 EVENTS_OF_ORGANISATIONS = ("team_access_granted", "team_access_revoked")
 """Those of an app that can be installed for a whole organisation (Enterprise Grid)."""
 
@@ -61,6 +65,29 @@ def manifest(settings: Settings) -> str:
     """The manifest as JSON text: Socket Mode, or HTTP under `WEB_PUBLIC_URL` where `SLACK_SIGNING_SECRET` is set and
     `SLACK_APP_TOKEN` is not."""
     return json.dumps(manifest_of(settings), indent=2, ensure_ascii=False)
+
+
+PANE_STEPS = """\
+For watching in Slack's side pane the manifest is not all: in the app's settings (api.slack.com/apps)
+1. Work Object Previews: switch it on, and choose the entity type Item.
+2. There, under the domains that may be embedded: add {host}. Without it Slack shows an empty pane and says nothing.
+3. Install App: install it again, so that it hears of clicks (entity_details_requested, which is in the manifest).
+The frame needs no origin of its own: leave that switch off. Whether all is right, only a click in Slack shows."""
+
+HOW_TO_SWITCH_ON = (
+    "To let people watch in Slack's side pane as well, set SLACK_EMBED=auto and print `avatar-relay slack-manifest`."
+)
+NO_PANE_ADDRESS = "SLACK_EMBED is auto, but the side pane needs a WEB_PUBLIC_URL that begins with https://."
+
+
+def pane_steps(settings: Settings) -> str:
+    """What has to be done in the app's settings for the side pane, beside the manifest, whose schema does not know it
+    (slackapi/manifest-schema c50cfa8); empty where nothing is to be said."""
+    host = urlsplit(settings.web.public_url or "")
+    is_possible = host.scheme == "https" and host.hostname is not None
+    if settings.slack.embed is EmbedChoice.OFF:
+        return HOW_TO_SWITCH_ON if is_possible else ""
+    return PANE_STEPS.format(host=host.hostname) if is_possible else NO_PANE_ADDRESS
 
 
 def uses_http(settings: Settings) -> bool:
@@ -73,7 +100,9 @@ def manifest_of(settings: Settings) -> dict[str, Any]:
     http = uses_http(settings)
     address = settings.web.public_url or "https://avatar.example.com"
     # Only an app that others install can be installed for an organisation, and only that hears of its workspaces.
-    events = sorted((*EVENTS, *EVENTS_OF_ORGANISATIONS)) if settings.slack.client_id else list(EVENTS)
+    of_organisations = EVENTS_OF_ORGANISATIONS if settings.slack.client_id else ()
+    of_side_pane = EVENTS_OF_SIDE_PANE if settings.slack.embed is EmbedChoice.AUTO else ()
+    events = sorted((*EVENTS, *of_organisations, *of_side_pane))
     at_us: dict[str, Any] = {"request_url": f"{address.rstrip('/')}{EVENTS_PATH}"} if http else {}
     oauth: dict[str, Any] = {"scopes": {"bot": list(SCOPES)}}
     if settings.slack.client_id:

@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import secrets
 from datetime import timedelta
-from html import escape
 from urllib.parse import urlencode
 
 import aiohttp
@@ -14,6 +13,7 @@ from aiohttp import web
 
 from adapters.chat.slack.client import SlackError, SlackUnavailable, call, web_client
 from adapters.chat.slack.manifest import REDIRECT_PATH, SCOPES
+from adapters.chat.slack.text_page import text_page
 from adapters.chat.slack.workspaces import Workspaces, described
 from bot.core.errors import StoreError
 from bot.core.ports import Clock
@@ -59,7 +59,7 @@ class InstallPages:
             )
         except StoreError as error:
             log.error("an installation could not begin", error=str(error))
-            return _page(TRY_LATER, 503)
+            return text_page(TRY_LATER, 503)
         wish = {"client_id": self._settings.slack.client_id, "scope": ",".join(SCOPES), "state": state}
         if redirect := self._redirect_uri:
             wish["redirect_uri"] = redirect
@@ -77,17 +77,17 @@ class InstallPages:
         try:
             is_ours = bool(state) and hmac.compare_digest(state.encode(), request.cookies.get(COOKIE, "").encode())
             if not is_ours or not await self._store.installations.consume_state(_as_kept(state)):
-                return _page(NOT_YOURS, 400)
+                return text_page(NOT_YOURS, 400)
             if request.query.get("error") or not code:
-                return _page(REFUSED, 400)
+                return text_page(REFUSED, 400)
             done = await self._exchange(code)
         except SlackError as refusal:
             log.warning("an installation was refused", error=refusal.error)
-            return _page(REFUSED, 400)
+            return text_page(REFUSED, 400)
         except (SlackUnavailable, StoreError) as error:
             log.error("an installation failed", error=str(error))
-            return _page(TRY_LATER, 503)
-        answer = _page(done, 200)
+            return text_page(TRY_LATER, 503)
+        answer = text_page(done, 200)
         answer.del_cookie(COOKIE, path=REDIRECT_PATH)
         return answer
 
@@ -127,9 +127,3 @@ class InstallPages:
 def _as_kept(state: str) -> str:
     """A state as the database has it: a copy of the database finishes nobody's installation."""
     return hashlib.sha256(state.encode()).hexdigest()
-
-
-def _page(text: str, status: int) -> web.Response:
-    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-    body = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Avatar</title><p>{escape(text)}</p></html>'
-    return web.Response(text=body, status=status, content_type="text/html", headers=headers)

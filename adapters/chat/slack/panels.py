@@ -11,8 +11,10 @@ from adapters.chat.keyed_queue import KeyedTaskQueue
 from adapters.chat.panel_updater import PanelUpdater
 from adapters.chat.redraw import Drawn, NotDrawn
 from adapters.chat.slack.blocks import CommandRenamer, message_of_panel
+from adapters.chat.slack.cards import Cards
 from adapters.chat.slack.client import SlackError, SlackUnavailable, WorkspaceClient, drawn_after
 from adapters.chat.slack.outbox import QUIET
+from adapters.chat.slack.work_object import with_change_time
 from bot.core.models import Channel
 from bot.core.views import SessionView
 from bot.facade import Bot
@@ -34,14 +36,16 @@ class Panels(PanelUpdater):
         outgoing: KeyedTaskQueue,
         workspace_of: WorkspaceOf,
         wording: CommandRenamer,
+        cards: Cards,
         undrawable: Undrawable,
     ) -> None:
-        """`outgoing`: what goes to a channel, in order. `undrawable` is told why a first panel cannot be posted, once
-        for each session."""
+        """`outgoing`: what goes to a channel, in order. `cards`: what opens the side pane. `undrawable` is told why a
+        first panel cannot be posted, once for each session."""
         super().__init__("slack", bot)
         self._outgoing = outgoing
         self._workspace_of = workspace_of
         self._wording = wording
+        self._cards = cards
         self._undrawable = undrawable
         self._complained: LRUCache[str, bool] = LRUCache(MAX_REMEMBERED_COMPLAINTS)
 
@@ -58,7 +62,9 @@ class Panels(PanelUpdater):
         return _ts_of(panel.reference) if panel and panel.reference else None
 
     def _looks_of(self, view: SessionView) -> dict[str, object]:
-        return message_of_panel(panel_of(view), view.session_id, self._wording)
+        looks = message_of_panel(panel_of(view), view.session_id, self._wording)
+        card = self._cards.metadata_of(view)
+        return looks if card is None else looks | {"metadata": card}
 
     def _is_reference(self, reference: str) -> bool:
         return reference.count("/") == 2
@@ -88,9 +94,15 @@ class Panels(PanelUpdater):
         workspace = await self._workspace_of(view.channel.workspace)
         if workspace is None:
             raise NotDrawn(Drawn.NEVER, "the app is no longer in the workspace")
-        message = {"channel": view.channel.id, **self._looks_of(view), **arguments}
+        looks = with_change_time(self._looks_of(view), self._clock.now().timestamp())
+        if method == "chat.postMessage" and not looks.get("metadata"):
+            # There is nothing yet to be taken away.
+            looks = {name: value for name, value in looks.items() if name != "metadata"}
+        message = {"channel": view.channel.id, **looks, **arguments}
         async with self._outgoing.turn(view.channel):
-            return await workspace.call(method, **message)
+            answer = await workspace.call(method, **message)
+        self._cards.heed(view.channel.workspace, answer)
+        return answer
 
 
 def _reference(channel: Channel, ts: str) -> str:

@@ -53,6 +53,15 @@ NOT_INSTALLED = "The app is no longer installed in this workspace. Ask an admin 
 UNINSTALLED = (
     "The Slack app was removed from its workspace: install it again, then set SLACK_BOT_TOKEN to its new token."
 )
+CARD_TYPE = "Live avatar"
+OPEN_IN_BROWSER = "Open in the browser"
+NO_WAY_IN = "This is not for you"
+NOT_HERE = "The avatar is not here"
+NO_SUCH_AVATAR = "I do not know this avatar any more. Start one with /avatar start."
+OTHER_CHANNEL = "This avatar belongs to another channel. Open it from its panel there."
+PANE_IS_OFF = "The side pane is switched off. Choose Watch in the panel: it opens the avatar in the browser."
+PANE_FAILED = "The side pane did not open the avatar for you. Watch it in the browser instead:"
+CARD_PAGE = "The avatar is watched from its panel in Slack: open it there, or choose Watch."
 SOMEBODY = "somebody"
 SOME_GROUP = "a group"
 

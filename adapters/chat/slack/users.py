@@ -93,6 +93,11 @@ class UserCache:
         """What people call somebody."""
         return (await self.person(workspace, user_id)).name
 
+    def known_name(self, team_id: str, user_id: str) -> str | None:
+        """What somebody is called who was looked up before; nobody is asked."""
+        known = self._people.get((team_id, user_id))
+        return None if known is None else known[1].name
+
     async def group_name(self, workspace: WorkspaceClient, group_id: str) -> str:
         """The handle of a user group."""
         group = (await self.groups(workspace)).get(group_id)

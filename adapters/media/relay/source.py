@@ -7,6 +7,8 @@ so nobody outside decides what is fetched.
 import asyncio
 import hashlib
 import secrets
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from urllib.parse import urlsplit
 
 import structlog
@@ -14,11 +16,14 @@ import structlog
 from adapters.media.relay.files import FileCache
 from adapters.media.relay.live_playlist import LivePlaylist
 from adapters.media.relay.playlist import rewrite
+from adapters.media.relay.sound import RelaySound
 from adapters.media.relay.syntax import Kind, Playlist, PlaylistRefused, Reference
 from adapters.media.relay.upstream import Bounds, Upstream
+from adapters.media.sound import SoundDecoder
 from bot.core.errors import PictureUnavailable
 from bot.core.pictures import PLAYLIST, MediaFile, PlaylistPosition
 from bot.core.ports import Clock
+from bot.core.sound import Sound
 
 PLAYLIST_BOUNDS = Bounds(512 << 10, 5.0)
 """An hour of segments of a second."""
@@ -41,8 +46,10 @@ _log = structlog.get_logger(__name__)
 class HlsRelay:
     """`bot.core.pictures.PictureSource` over a provider's HLS."""
 
-    def __init__(self, url: str, upstream: Upstream, clock: Clock) -> None:
+    def __init__(self, url: str, upstream: Upstream, clock: Clock, decoder: SoundDecoder | None = None) -> None:
+        """`decoder`: for who listens; without one there is a picture alone."""
         self._upstream = upstream
+        self._decoder = decoder
         self._clock = clock
         self._secret = secrets.token_bytes(16)
         self._files = FileCache(upstream, clock)
@@ -58,6 +65,14 @@ class HlsRelay:
         except PictureUnavailable as failure:
             self._tell(failure)
             raise
+
+    async def listen(self) -> AsyncGenerator[Sound, None]:
+        """See `PictureSource`. The same files as for viewers, fetched once for all of them."""
+        if self._decoder is None:
+            raise PictureUnavailable("there is nothing to decode its sound with")
+        async with aclosing(RelaySound(self.fetch, self._decoder, self._clock).listen()) as sounds:
+            async for sound in sounds:
+                yield sound
 
     async def aclose(self) -> None:
         """See `PictureSource`."""

@@ -74,7 +74,8 @@ class RoomPictures:
                 log.error("a room cannot be encoded", stream=upstream_id, do=MISSING)
             raise PictureUnavailable(MISSING)
         source = RoomPicture(upstream_id, partial(self._follow, upstream_id, place), self._clock)
-        source.start()
+        # Whoever opens it to watch fetches at once; who listens needs no encoder.
+        source.start(encodes=False)
         return source
 
     async def _follow(self, upstream_id: str, place: _Place, sink: MediaSink) -> None:

@@ -6,7 +6,7 @@ pictures and sound come from nor how they are encoded.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -19,7 +19,8 @@ from bot.core.backoff import Backoff
 from bot.core.errors import PictureUnavailable
 from bot.core.pictures import PLAYLIST, MediaFile, PlaylistPosition
 from bot.core.ports import Clock
-from bot.core.tasks import TaskSet
+from bot.core.sound import FRAME, Sound
+from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.core.time_limit import time_limit
 from bot.supervision import Supervised
 
@@ -49,6 +50,13 @@ STEADY = 60.0
 MAX_HEARD = 50
 """Pieces of sound, of 20 ms each, that wait for who listens to the sound alone; older ones are left out."""
 
+LEAD = 0.1
+"""Seconds by which the sound of a room may be late: WebRTC has evened it out already, and the event loop may be
+busy."""
+
+UNWATCHED = 15.0
+"""Seconds after the last fetch for which a picture is encoded that nobody but listeners want."""
+
 WHAT_TO_DO = "see why; if the machine cannot encode at all, set AVATAR_WATCH=seat, or livekit with a server of your own"
 
 Follow = Callable[[MediaSink], Awaitable[None]]
@@ -63,32 +71,43 @@ class RoomPicture:
         self._upstream_id = upstream_id
         self._clock = clock
         self._follow = Supervised("picture of a room", lambda: follow(self), clock)
-        # Numbers go on from the time of day: a player that still has a playlist of an earlier source of this stream
-        # reads one that has gone on, and no name ever means something else.
-        begun = int(clock.now().timestamp())
-        self._playlist = LivePlaylist(f"{secrets.token_hex(3)}-", begun)
+        self._playlist = self._new_playlist()
         self._rendered: bytes | None = None
         self._utc = timedelta()
         self._encoder = EncoderProcess(self._made, arguments)
         self._failure: str | None = None
         self._rests_until: float | None = None
         self._changed = asyncio.Event()
-        self._listeners: set[asyncio.Queue[bytes | None]] = set()
+        self._listeners: set[asyncio.Queue[Sound | None]] = set()
+        self._encoding: asyncio.Task[None] | None = None
+        self._fetched_at = 0.0
+        self._is_closed = False
         self._tasks = TaskSet()
 
-    def start(self) -> None:
-        """Begin to encode."""
+    def start(self, *, encodes: bool = True) -> None:
+        """Begin. `encodes`: at once; else with the first fetch, so that who only listens costs no encoder."""
         self._tasks.create_task(self._follow.run(), name=f"tracks of {self._upstream_id}")
-        self._tasks.create_task(self._encode(), name=f"encoder of {self._upstream_id}")
         self._tasks.create_task(self._tell_time(), name=f"time of {self._upstream_id}")
+        if encodes:
+            self._start_encoding()
+
+    def _start_encoding(self) -> None:
+        self._fetched_at = self._clock.monotonic()
+        self._encoding = self._tasks.create_task(self._encode(), name=f"encoder of {self._upstream_id}")
 
     async def aclose(self) -> None:
         """End everything. Harmless when that was done before."""
+        self._is_closed = True
         self._fail("it was closed")
         await self._tasks.close()
         self._rests_until = None
         for listener in self._listeners:
             _push(listener, None)
+
+    def _new_playlist(self) -> LivePlaylist:
+        # Numbers go on from the time of day: a player that still has a playlist of an earlier source of this stream
+        # reads one that has gone on, and no name ever means something else.
+        return LivePlaylist(f"{secrets.token_hex(3)}-", int(self._clock.now().timestamp()))
 
     # --- what goes in ------------------------------------------------------------------------------------------------
 
@@ -103,8 +122,10 @@ class RoomPicture:
         """Of `MediaSink`."""
         head = Head(Kind.SOUND, self._clock.monotonic(), later=later, track=track, length=len(pcm))
         self._encoder.put(head, pcm)
-        for listener in self._listeners:
-            _push(listener, pcm)
+        if self._listeners:
+            piece = Sound(pcm, self._clock.monotonic() - FRAME, LEAD)
+            for listener in self._listeners:
+                _push(listener, piece)
 
     # --- what comes out ----------------------------------------------------------------------------------------------
 
@@ -117,21 +138,25 @@ class RoomPicture:
         body = self._playlist.file(name)
         return None if body is None else MediaFile(body, MEDIA_TYPE, is_immutable=True)
 
-    async def listen(self) -> AsyncIterator[bytes]:
-        """The sound alone, as it comes, until the source is closed: 16 bit samples, mono, 48,000 a second, 20 ms each.
-        Where nothing is heard nothing comes; who does not keep up loses the oldest."""
-        queue: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_HEARD)
+    async def listen(self) -> AsyncGenerator[Sound, None]:
+        """Of `PictureSource`. Where nothing is heard nothing comes; who does not keep up loses the oldest."""
+        if self._is_closed:
+            return
+        queue: asyncio.Queue[Sound | None] = asyncio.Queue(MAX_HEARD)
         self._listeners.add(queue)
         try:
-            while (pcm := await queue.get()) is not None:
-                yield pcm
+            while (piece := await queue.get()) is not None:
+                yield piece
         finally:
             self._listeners.discard(queue)
 
     async def _fetch_playlist(self, after: PlaylistPosition | None) -> MediaFile:
-        if self._rests_until is not None and self._clock.monotonic() >= self._rests_until:
+        self._fetched_at = self._clock.monotonic()
+        if self._rests_until is not None and self._fetched_at >= self._rests_until:
             self._rests_until = self._failure = None
-            self._tasks.create_task(self._encode(), name=f"encoder of {self._upstream_id}")
+            self._start_encoding()
+        elif not self._is_closed and (self._encoding is None or self._encoding.cancelled()):
+            self._start_encoding()
         if self._playlist.is_empty:
             await self._wait(lambda: not self._playlist.is_empty, START_LIMIT)
         if after is not None:
@@ -179,7 +204,20 @@ class RoomPicture:
     async def _tell_time(self) -> None:
         while True:
             await self._clock.sleep(TICK)
-            self._encoder.put(Head(Kind.TICK, self._clock.monotonic()))
+            now = self._clock.monotonic()
+            self._encoder.put(Head(Kind.TICK, now))
+            if self._listeners and self._rests_until is None and now - self._fetched_at > UNWATCHED:
+                # Whoever comes to watch later waits for a new one, as the first viewer did.
+                await self._stop_encoding()
+
+    async def _stop_encoding(self) -> None:
+        if self._encoding is None:
+            return
+        await cancel_and_wait(self._encoding)
+        if self._clock.monotonic() - self._fetched_at > UNWATCHED:
+            self._playlist = self._new_playlist()
+            self._note_change()
+        self._encoding = None
 
     def _made(self, head: Head, body: bytes) -> None:
         """The encoder has made something."""
@@ -202,7 +240,7 @@ class RoomPicture:
         changed.set()
 
 
-def _push(queue: asyncio.Queue[bytes | None], pcm: bytes | None) -> None:
+def _push(queue: asyncio.Queue[Sound | None], piece: Sound | None) -> None:
     if queue.full():
         queue.get_nowait()
-    queue.put_nowait(pcm)
+    queue.put_nowait(piece)

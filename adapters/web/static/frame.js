@@ -2,13 +2,18 @@
 
 import { DiscordClient } from "./discord.js";
 
-const CLIENTS = { discord: DiscordClient };
-
 class PlainFrame {
   openLink(url) {
     open(url, "_blank", "noopener");
   }
 }
+
+// Slack's sandbox lets its frames open no window; the side pane has a button of its own for that.
+class SealedFrame {
+  openLink = null;
+}
+
+const CLIENTS = { discord: DiscordClient, slack: SealedFrame };
 
 // `people(names)` is called whenever others come or go, where the client tells. Null on a page of its own.
 export function enterFrame(people) {

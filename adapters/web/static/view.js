@@ -19,9 +19,10 @@ export function draw({ state, session, player, seat, soundTouched, isFrozen, sma
   $("seat-request").hidden = !isRequested;
   drawCurtain(state, session, player, isFrozen);
   drawAction(state, seat, vacancy, session);
-  $("own-page").hidden = !frame || !session?.link || isOver(state);
+  $("own-page").hidden = !frame?.openLink || !session?.link || isOver(state);
   drawDetails(state, session);
   drawSound(player, soundTouched);
+  drawPlace(session, player, isOver(state));
   drawSmallWindow(small);
   announce(state, player);
 }
@@ -123,11 +124,27 @@ function drawSound({ video, showing, blocked }, soundTouched) {
   $("volume").value = String(video.muted ? 0 : video.volume);
 }
 
+// A frame may fill the screen only if the page around it lets it. The other is Safari's on a phone, for the video alone.
+function canFill() {
+  return document.fullscreenEnabled || Boolean($("video").webkitSupportsFullscreen);
+}
+
+// Where the avatar is heard besides the page: both at once are out of step.
+function drawPlace(session, { video, showing }, over) {
+  const place = over ? null : session?.heard_in ?? null;
+  const isLoud = showing && !video.muted && video.volume > 0;
+  $("place").parentElement.hidden = !place;
+  $("heard-in").hidden = !place || !isLoud;
+  if (!place) return;
+  setText("place", place);
+  setText("heard-in-text", `The avatar speaks in ${place} as well.`);
+}
+
 function drawSmallWindow(small) {
   $("small-window").hidden = !small.isSupported;
   $("small-window").setAttribute("aria-pressed", String(small.isOpen));
   $("elsewhere").hidden = !small.isWindow;
-  $("fullscreen").hidden = small.isWindow;
+  $("fullscreen").hidden = small.isWindow || !canFill();
 }
 
 function queueText({ queue, held }) {

@@ -171,8 +171,8 @@ function toggleSound() {
 
 function toggleFullScreen() {
   if (document.fullscreenElement) document.exitFullscreen();
-  else if ($("player").requestFullscreen) $("player").requestFullscreen();
-  else video.webkitEnterFullscreen?.();
+  else if (document.fullscreenEnabled) $("player").requestFullscreen();
+  else if (video.webkitSupportsFullscreen) video.webkitEnterFullscreen();
 }
 
 function toggleCaptions() {
@@ -194,6 +194,7 @@ video.addEventListener("volumechange", () => {
 $("unmute").addEventListener("click", () => { setSound(false); $("mute").focus(); });
 $("play").addEventListener("click", () => { player.play(); });
 $("mute").addEventListener("click", toggleSound);
+$("mute-here").addEventListener("click", () => setSound(true));
 $("captions-switch").addEventListener("click", toggleCaptions);
 $("small-window").addEventListener("click", () => small.toggle());
 $("bring-back").addEventListener("click", () => { small.close(); $("small-window").focus(); });

@@ -133,6 +133,13 @@ def add_commands(bot: Bot) -> None:
         known = ["apple", "apricot", "pear"]
         return [app_commands.Choice(name=each.title(), value=each) for each in known if each.startswith(typed)]
 
+    @group.command(description="Launches the Activity")
+    async def launch(interaction: discord.Interaction) -> None:
+        try:
+            await interaction.response.launch_activity()
+        except discord.HTTPException as error:
+            bot.errors.append(error)
+
     @group.command(description="Shows a modal")
     async def ask(interaction: discord.Interaction) -> None:
         await interaction.response.send_modal(Question())

@@ -519,3 +519,37 @@ async def test_a_request_that_the_description_does_not_allow_is_noted(
 async def test_waiting_for_what_does_not_happen_fails(twin: FakeDiscord) -> None:
     with pytest.raises(AssertionError, match="did not become true"):
         await twin.until(lambda: False, timeout=0.01)
+
+
+# -- the Activity ---------------------------------------------------------------------------------------------------
+
+INSTANCE = "/applications/{application_id}/activity-instances/{instance_id}"
+
+
+async def test_activity_is_launched_into_one_instance_until_the_last_has_left(
+    twin: FakeDiscord, home: Home, bot: Bot
+) -> None:
+    refused = await twin.slash(home.channel, home.ann, "test launch")
+    await twin.until(lambda: refused.attempts)
+    assert [attempt.code for attempt in refused.attempts] == [50035]
+    twin.enable_activities()
+    launched = await twin.slash(home.channel, home.ann, "test launch")
+    assert (await launched.acknowledged()).kind == "launch"
+    instance = launched.launched
+    assert instance is not None
+    route = discord.http.Route("GET", INSTANCE, application_id=bot.application_id, instance_id=instance.id)
+    shown = await bot.http.request(route)
+    assert shown["location"] == {
+        "id": f"gc-{home.guild.id}-{home.channel.id}",
+        "kind": "gc",
+        "channel_id": str(home.channel.id),
+        "guild_id": str(home.guild.id),
+    }
+    assert shown["users"] == [str(home.ann.id)]
+    private = twin.activities.launch(twin.open_dm(home.ann), home.ann)
+    route = discord.http.Route("GET", INSTANCE, application_id=bot.application_id, instance_id=private.id)
+    assert (await bot.http.request(route))["location"]["kind"] == "pc"
+    twin.activities.leave(private, home.ann)
+    with pytest.raises(discord.NotFound) as gone:
+        await bot.http.request(route)
+    assert (gone.value.status, gone.value.code) == (404, 0)

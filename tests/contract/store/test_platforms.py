@@ -24,6 +24,21 @@ from tests.harness.clock import ManualClock
 MINUTE = timedelta(minutes=1)
 
 
+# --- outlets ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_session_is_heard_at_one_place_at_a_time_until_it_leaves(store: Store) -> None:
+    here, there = [await store.sessions.open(a_session()) for _ in range(2)]
+    await store.outlets.enter(here.id, "discord", "1")
+    await store.outlets.enter(here.id, "discord", "2")
+    await store.outlets.enter(there.id, "other", "3")
+    assert await store.outlets.entered("discord") == {here.id: "2"}
+    await store.outlets.leave(here.id)
+    await store.outlets.leave(here.id)
+    assert await store.outlets.entered("discord") == {}
+    assert await store.outlets.entered("other") == {there.id: "3"}
+
+
 # --- panels ----------------------------------------------------------------------------------------------------------
 
 

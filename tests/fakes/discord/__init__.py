@@ -25,6 +25,7 @@ People (await; returns when the events are written to the sockets):
     write, edit_message, delete_message, bulk_delete, react, unreact, delete_channel, archive_thread, kick_bot,
     guild_outage,
     slash, autocomplete, click, choose, context_menu, submit_modal
+Activities: enable_activities, activities.launch, activities.leave, activities.young; `Interaction.launched`
 Gateway: ready, drop_gateway, request_reconnect, invalidate_session, refuse_identify, silence_gateway,
     identifies, resumes, connected, allowed_intents
 Trouble: fail_next(method, pattern, Fault...), age_interactions, response_deadline
@@ -48,6 +49,7 @@ Facts marked [D] in the modules come from Discord's documentation (docs.discord.
 `discord_openapi.json`, [L] from the source of discord.py 2.7.1.
 """
 
+from tests.fakes.discord.activities import ActivityInstance
 from tests.fakes.discord.commands import CommandHidden
 from tests.fakes.discord.faults import Fault
 from tests.fakes.discord.interactions import Acknowledgement, Attempt, Interaction
@@ -56,6 +58,7 @@ from tests.fakes.discord.state import Channel, Guild, Message, Role, User
 
 __all__ = [
     "Acknowledgement",
+    "ActivityInstance",
     "Attempt",
     "Channel",
     "CommandHidden",

@@ -41,10 +41,14 @@ class Refused(Exception):
         field: of a 50035 the field that is wrong, such as "content" or "components.0".
         reason: of a 50035 what is wrong with the field.
         status: another status than the usual one of the code.
+        message: other words than the usual ones.
     """
 
-    def __init__(self, code: int, *, field: str = "", reason: str = "", status: int | None = None) -> None:
-        usual, self.message = _CODES.get(code, (400, "Refused by the test"))
+    def __init__(
+        self, code: int, *, field: str = "", reason: str = "", status: int | None = None, message: str | None = None
+    ) -> None:
+        usual, words = _CODES.get(code, (400, "Refused by the test"))
+        self.message = message or words
         super().__init__(f"{code} {self.message} {field} {reason}")
         self.code = code
         self.status = status or usual

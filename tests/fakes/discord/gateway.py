@@ -9,7 +9,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.fakes.discord.state import Channel, DiscordState, Guild, Message
 
 PRIVILEGED = 1 << 1 | 1 << 8 | 1 << 15
 GUILDS, GUILD_MEMBERS, GUILD_MESSAGES, GUILD_REACTIONS = 1 << 0, 1 << 1, 1 << 9, 1 << 10
+GUILD_VOICE_STATES = 1 << 7
 DIRECT_MESSAGES, DIRECT_REACTIONS = 1 << 12, 1 << 13
 
 
@@ -66,6 +67,8 @@ class Gateway:
         self.resumes = 0
         self.readies = 0
         self.heartbeats = 0
+        self.on_voice: Callable[[Mapping[str, Any]], None] = lambda _: None
+        self.voice_states: Callable[[Guild], list[dict[str, Any]]] = lambda _: []
         self._sessions: dict[str, Session] = {}
         self._connections: set[Connection] = set()
 
@@ -114,7 +117,9 @@ class Gateway:
                 return self._resume(connection, frame["d"])
             case 8 if session is not None:
                 self._members(session, frame["d"])
-            case 3 | 4:
+            case 4:
+                self.on_voice(frame["d"])
+            case 3:
                 pass
             case 8:
                 connection.close(4003)
@@ -145,11 +150,19 @@ class Gateway:
         self._send(session, "READY", ready)
         for guild in guilds:
             if guild.available:
-                self._send(session, "GUILD_CREATE", shapes.guild(guild, self.world))
+                self._send(session, "GUILD_CREATE", self._guild_shape(session, guild))
         session.started = True
         self.readies += 1
         self.changes.tell()
         return session
+
+    def _guild_shape(self, session: Session, guild: Guild) -> dict[str, Any]:
+        shape = shapes.guild(guild, self.world)
+        if session.intents & GUILD_VOICE_STATES:
+            states = self.voice_states(guild)
+            shape["voice_states"] = [{name: one for name, one in state.items() if name != "member"} for state in states]
+            shape["members"] += [one["member"] for one in states if one["user_id"] != str(self.world.bot.id)]
+        return shape
 
     def _objection(self, asked: Mapping[str, Any]) -> int | None:
         if self.refusals:

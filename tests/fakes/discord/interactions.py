@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from tests.fakes.discord import posts, shapes
+from tests.fakes.discord.activities import Activities, ActivityInstance
 from tests.fakes.discord.changes import Changes
 from tests.fakes.discord.commands import Commands
 from tests.fakes.discord.errors import Refused, invalid
 from tests.fakes.discord.gateway import Gateway
 from tests.fakes.discord.state import EPHEMERAL, LOADING, Channel, DiscordState, Message, User
 
-PONG, MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, CHOICES, MODAL = 1, 4, 5, 6, 7, 8, 9
+PONG, MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, CHOICES, MODAL, LAUNCH = 1, 4, 5, 6, 7, 8, 9, 12
 COMMAND, COMPONENT, AUTOCOMPLETE, SUBMIT = 2, 3, 4, 5
 _ALLOWED = {
-    COMMAND: {MESSAGE, DEFERRED, MODAL},
-    COMPONENT: {MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, MODAL},
+    COMMAND: {MESSAGE, DEFERRED, MODAL, LAUNCH},
+    COMPONENT: {MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, MODAL, LAUNCH},
     AUTOCOMPLETE: {CHOICES},
-    SUBMIT: {MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE},
+    SUBMIT: {MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, LAUNCH},
 }
 _NAMES = {
     MESSAGE: "message",
@@ -32,6 +33,7 @@ _NAMES = {
     UPDATE: "update",
     CHOICES: "choices",
     MODAL: "modal",
+    LAUNCH: "launch",
 }
 Files = list[tuple[str, int]]
 
@@ -48,7 +50,8 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Acknowledgement:
-    """The callback that counted; kind is "message", "deferred", "deferred_update", "update", "choices" or "modal"."""
+    """The callback that counted; kind is "message", "deferred", "deferred_update", "update", "choices", "modal" or
+    "launch"."""
 
     kind: str
     data: Mapping[str, Any]
@@ -76,6 +79,7 @@ class Interaction:
     followups: list[Message] = field(default_factory=list)
     choices: list[dict[str, Any]] = field(default_factory=list)
     modal: dict[str, Any] | None = None
+    launched: ActivityInstance | None = None
 
     @property
     def age(self) -> float:
@@ -112,6 +116,7 @@ class Interactions:
         self.gateway = gateway
         self.changes = changes
         self.commands = Commands(world)
+        self.activities = Activities(world)
         self.response_deadline = 3.0
         self.token_life = 15 * 60.0
         self.all: list[Interaction] = []
@@ -161,6 +166,10 @@ class Interactions:
             self._choose(one, data)
         elif kind == MODAL:
             one.modal = dict(data)
+        elif kind == LAUNCH:
+            if not self.activities.is_enabled:
+                raise invalid("type", "This application has no Activities")
+            one.launched = self.activities.launch(one.channel, one.user)
         elif kind == MESSAGE:
             posts.check(data)
             one.response = self._post(one, data, files)
@@ -186,6 +195,9 @@ class Interactions:
         if one.channel.guild is not None:
             shown["guild_id"] = str(one.channel.guild.id)
         answer: dict[str, Any] = {"interaction": shown}
+        if one.launched is not None:
+            shown["activity_instance_id"] = one.launched.id
+            answer["resource"] = {"type": LAUNCH, "activity_instance": {"id": one.launched.id}}
         if one.response is not None:
             shown |= {
                 "response_message_id": str(one.response.id),

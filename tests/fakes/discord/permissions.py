@@ -32,13 +32,17 @@ BITS = {
     "use_external_emojis": 1 << 18,
     "connect": 1 << 20,
     "speak": 1 << 21,
+    "mute_members": 1 << 22,
+    "move_members": 1 << 24,
     "manage_roles": 1 << 28,
     "manage_webhooks": 1 << 29,
     "use_application_commands": 1 << 31,
+    "request_to_speak": 1 << 32,
     "manage_threads": 1 << 34,
     "create_public_threads": 1 << 35,
     "create_private_threads": 1 << 36,
     "send_messages_in_threads": 1 << 38,
+    "use_embedded_activities": 1 << 39,
     "moderate_members": 1 << 40,
     "use_external_apps": 1 << 50,
 }
@@ -55,9 +59,11 @@ EVERYONE = sum(
         "use_external_emojis",
         "connect",
         "speak",
+        "request_to_speak",
         "use_application_commands",
         "create_public_threads",
         "send_messages_in_threads",
+        "use_embedded_activities",
     )
 )
 """What the @everyone role of a new guild here allows: close to Discord's default, without MENTION_EVERYONE."""

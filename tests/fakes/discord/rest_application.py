@@ -95,6 +95,14 @@ def _roles(twin: FakeDiscord, request: Request) -> Answer:
     return 200, [shapes.role(role, position) for position, role in enumerate(roles)]
 
 
+def _own_voice_state(twin: FakeDiscord, request: Request) -> Answer:
+    guild = guild_of(twin, request)
+    if twin.voice.channel_of(guild) is None:
+        raise Refused(10065)
+    twin.voice.edit_own_state(guild, request.body)
+    return 204, None
+
+
 def _open_dm(twin: FakeDiscord, request: Request) -> Answer:
     user = twin.world.users.get(int(request.body["recipient_id"]))
     if user is None:
@@ -162,7 +170,17 @@ def _command_acts(scope: str) -> dict[tuple[str, str], Any]:
     }
 
 
+def _activity_instance(twin: FakeDiscord, request: Request) -> Answer:
+    if request.id("application_id") != twin.application_id:
+        raise Refused(20012, status=403)
+    shape = twin.activities.shape(request.parameters["instance_id"])
+    if shape is None:
+        raise Refused(0, status=404, message="404: Not Found")
+    return 200, shape
+
+
 ACTS: Acts = {
+    ("GET", "/applications/{application_id}/activity-instances/{instance_id}"): _activity_instance,
     ("GET", "/users/@me"): _me,
     ("GET", "/users/{user_id}"): _user,
     ("GET", "/oauth2/applications/@me"): _application,
@@ -177,6 +195,7 @@ ACTS: Acts = {
     ("GET", "/guilds/{guild_id}/threads/active"): _threads,
     ("GET", "/guilds/{guild_id}/members/{user_id}"): _member,
     ("GET", "/guilds/{guild_id}/roles"): _roles,
+    ("PATCH", "/guilds/{guild_id}/voice-states/@me"): _own_voice_state,
     **_command_acts(""),
     **_command_acts("/guilds/{guild_id}"),
 }

@@ -11,8 +11,10 @@ from typing import Any, Self
 import discord
 import yarl
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.fakes.discord import rest_application, rest_channels, rest_interactions
+from tests.fakes.discord.activities import EMBEDDED
 from tests.fakes.discord.changes import Changes
 from tests.fakes.discord.faults import Fault, Faults
 from tests.fakes.discord.gateway import Gateway, Identify
@@ -21,6 +23,7 @@ from tests.fakes.discord.people import People
 from tests.fakes.discord.rest import Request, Rest
 from tests.fakes.discord.state import Channel, DiscordState, Guild, Message
 from tests.fakes.discord.validation import Validation
+from tests.fakes.discord.voice import Voice
 
 TOKEN = "twin.discord.token"
 
@@ -37,6 +40,7 @@ class FakeDiscord(People):
         strict: fail with AssertionError on exit when a request did not match the OpenAPI file.
         validate: check requests against the OpenAPI file; off where a benchmark measures, a check takes milliseconds.
         check_answers: check the local Discord's own answers too; `validation.mistakes` has what is wrong with them.
+        voice: have a voice server; its voice channels are encrypted end to end where `dave` is set.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class FakeDiscord(People):
         strict: bool = True,
         validate: bool = True,
         check_answers: bool = False,
+        voice: bool = False,
+        dave: bool = False,
     ) -> None:
         self.token = token
         self.shards = shards
@@ -68,7 +74,11 @@ class FakeDiscord(People):
             allowed_intents=allowed_intents,
         )
         self.interactions = Interactions(self.world, self.gateway, self.changes)
+        self.activities = self.interactions.activities
         self.rest = Rest(self, {**rest_application.ACTS, **rest_channels.ACTS, **rest_interactions.ACTS})
+        self._has_voice = voice
+        self.voice = Voice(self.world, self.gateway, self.changes, dave=dave)
+        self.gateway.voice_states = self.voice.shapes_in
         self._runner: web.AppRunner | None = None
         self._port = 0
 
@@ -83,10 +93,14 @@ class FakeDiscord(People):
         await site.start()
         self._port = self._runner.addresses[0][1]
         self.gateway.url = self.gateway_url
+        if self._has_voice:
+            await self.voice.start()
+            self.gateway.on_voice = self.voice.asked
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         await self.gateway.close()
+        await self.voice.stop()
         if self._runner is not None:
             await self._runner.cleanup()
         if kind is None and self.strict:
@@ -124,6 +138,16 @@ class FakeDiscord(People):
         finally:
             discord.http.Route.BASE = route
             discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = gateway
+
+    def enable_activities(self) -> Ed25519PrivateKey:
+        """Switches Activities on in the portal: the application has the flag, and an entry point. Returns the key with
+        which Discord's proxy signs."""
+        self.activities.is_enabled = True
+        self.world.application_flags |= EMBEDDED
+        key = Ed25519PrivateKey.generate()
+        self.world.public_key = key.public_key().public_bytes_raw().hex()
+        self.interactions.commands.enable_activities()
+        return key
 
     # -- gateway ----------------------------------------------------------------------------------------------------
 

@@ -113,7 +113,7 @@ def _place(one: Channel) -> dict[str, Any]:
         ],
     }
     if one.type in (2, 13):
-        shape |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None, "video_quality_mode": 1}
+        shape |= {"bitrate": 64000, "user_limit": one.user_limit, "rtc_region": None, "video_quality_mode": 1}
     elif one.type == 15:
         shape |= {"available_tags": [], "default_forum_layout": 0, "default_sort_order": None, "topic": None}
         shape |= {"default_reaction_emoji": None}
@@ -283,9 +283,9 @@ def application(world: DiscordState, *, public: bool = True) -> dict[str, Any]:
         "bot": user(world.bot),
         "bot_public": public,
         "bot_require_code_grant": False,
-        "verify_key": "0" * 64,
-        "flags": 0,
-        "flags_new": "0",
+        "verify_key": world.public_key,
+        "flags": world.application_flags,
+        "flags_new": str(world.application_flags),
         "redirect_uris": [],
         "interactions_endpoint_url": None,
         "role_connections_verification_url": None,

@@ -75,6 +75,7 @@ class Channel:
     locked: bool = False
     deleted: bool = False
     without_bot: bool = False
+    user_limit: int = 0
     overwrites: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -173,6 +174,9 @@ class DiscordState:
     def __init__(self, *, shards: int = 1) -> None:
         self.shards = shards
         self._last = 0
+        self.application_flags = 0
+        self.public_key = "0" * 64
+        """The application's, for what Discord signs: 32 bytes as hexadecimal digits."""
         self.users: dict[int, User] = {}
         self.guilds: dict[int, Guild] = {}
         self.channels: dict[int, Channel] = {}

@@ -58,6 +58,9 @@ Interactions: each returns an `Interaction`
     (place: a Message, an Ephemeral or a View), await shortcut(message, callback_id, user),
     await global_shortcut(callback_id, user), await submit_view(view, values, user=None), await close_view(view),
     await open_home(user, tab="home") -> Delivery
+    await open_card(message, user, *, seen_in=None) -> Details   a click on the message's Work Object, in the channel it
+                            was forwarded to where that is `seen_in`: .metadata or .error as the app presents it,
+                            .title, .shown, .preview_url (the page in the side pane's frame), .deliveries
     interaction.payload, .trigger_id, .response_url, .ack_payload, .ack_seconds, .attempts, .replies (messages sent by
     the acknowledgement or the response URL)
     await interaction.acknowledged(timeout=30) -> the payload of the acknowledgement (dict, or None)
@@ -70,6 +73,11 @@ Seeing
     have `.open`); requests -> list[Request(method, args, time, team, error)]; calls(method) -> list[Request]
     await until(condition, timeout=30) -> what the condition gave, once it is true; it may look at the app, too
     violations -> list[str]; check() raises AssertionError with them (call it at the end of a test)
+
+Work Objects
+    takes_entities          False: Slack posts messages without their Work Object and warns, `entity.presentDetails` is
+                            `feature_not_enabled`
+    embed_domains           the hosts that the side pane frames; from others it frames nothing and says so to nobody
 
 Trouble
     fail_next(method, how, times=1)   method as in the Web API, or "response_url"; how: `RateLimited(seconds)`,
@@ -89,6 +97,7 @@ OAuth
 """
 
 from tests.fakes.slack.delivery import Delivery, Interaction, Timing
+from tests.fakes.slack.entities import Details
 from tests.fakes.slack.faults import Dropped, Garbage, Held, RateLimited, Refused, ServerError, Slow
 from tests.fakes.slack.http_delivery import Answer
 from tests.fakes.slack.records import Channel, Enterprise, Ephemeral, Message, Request, Team, User, UserGroup, View
@@ -100,6 +109,7 @@ __all__ = [
     "Channel",
     "Connection",
     "Delivery",
+    "Details",
     "Dropped",
     "Enterprise",
     "Ephemeral",

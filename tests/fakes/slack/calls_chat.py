@@ -3,6 +3,7 @@ without a first message is `thread_not_found` is taken over from `conversations.
 
 from tests.fakes.slack.block_kit import with_block_ids
 from tests.fakes.slack.calling import Call, Caller, Refusal
+from tests.fakes.slack.entities import mistakes_in_metadata
 from tests.fakes.slack.records import Channel, Ephemeral, Message, Payload
 from tests.fakes.slack.validation import MOST_TEXT
 
@@ -29,6 +30,24 @@ def _check_words(args: Payload) -> None:
         raise Refusal("msg_too_long")
 
 
+def _warn_of_metadata(caller: Caller, args: Payload) -> Payload:
+    """Slack drops metadata that it does not take, answers `ok` all the same, and warns. An empty object takes it away
+    (`chat.update`)."""
+    metadata = args.get("metadata")
+    if not metadata:
+        return {}
+    mistakes = mistakes_in_metadata(metadata)
+    for mistake in mistakes:
+        caller.twin.violation(f"chat.*: {mistake}")
+    if metadata.get("entities") and not caller.twin.takes_entities:
+        mistakes.append("metadata.entities: Work Objects are off")
+    if not mistakes:
+        return {}
+    del args["metadata"]
+    said = {"messages": [f"[WARN] {mistake}" for mistake in mistakes], "warnings": ["invalid_metadata_schema"]}
+    return {"warning": "invalid_metadata_schema", "response_metadata": said}
+
+
 async def post_message(caller: Caller, args: Payload) -> Payload:
     twin = caller.twin
     channel = _place_to_post(caller, args)
@@ -36,11 +55,12 @@ async def post_message(caller: Caller, args: Payload) -> Payload:
     thread = args.get("thread_ts")
     if thread is not None and thread not in channel.messages:
         raise Refusal("thread_not_found")
+    warning = _warn_of_metadata(caller, args)
     message = Message(twin.new_ts(), channel, caller.team.bot.id, str(args.get("text", "")), thread_ts=thread)
     message.blocks, message.metadata = with_block_ids(args.get("blocks")), args.get("metadata")
     message.bot_id, message.args = caller.team.bot_id, args | {"app_id": twin.app_id}
     twin.say(message)
-    return {"channel": channel.id, "ts": message.ts, "message": message.shown()}
+    return {"channel": channel.id, "ts": message.ts, "message": message.shown()} | warning
 
 
 async def post_ephemeral(caller: Caller, args: Payload) -> Payload:
@@ -62,6 +82,7 @@ async def update(caller: Caller, args: Payload) -> Payload:
     if channel.archived:
         raise Refusal("is_archived")
     _check_words(args)
+    warning = _warn_of_metadata(caller, args)
     before = message.shown()
     message.text = str(args.get("text", message.text))
     if "blocks" in args or "text" in args:
@@ -71,7 +92,8 @@ async def update(caller: Caller, args: Payload) -> Payload:
     message.edits += 1
     message.edited_ts = caller.twin.new_ts()
     caller.twin.changed(message, before)
-    return {"channel": channel.id, "ts": message.ts, "text": message.text, "message": message.shown()}
+    answer = {"channel": channel.id, "ts": message.ts, "text": message.text, "message": message.shown()}
+    return answer | warning
 
 
 async def delete(caller: Caller, args: Payload) -> Payload:

@@ -47,6 +47,17 @@ METHODS: dict[str, Method] = {
         _PAGED | {"channel": "string", "ts": "string", "inclusive": "boolean", "latest": "string", "oldest": "string"},
         ("channel", "ts"),
     ),
+    "entity.presentDetails": Method(
+        "",
+        {
+            "trigger_id": "string",
+            "metadata": "object",
+            "error": "object",
+            "user_auth_required": "boolean",
+            "user_auth_url": "string",
+        },
+        ("trigger_id",),
+    ),
     "oauth.v2.access": Method(
         arguments=_WHO | {"code": "string", "redirect_uri": "string", "grant_type": "string", "refresh_token": "string"}
     ),
@@ -85,6 +96,7 @@ EVENTS: dict[str, str] = {
     "channel_left": "channels:read",
     "channel_rename": "channels:read",
     "channel_unarchive": "channels:read",
+    "entity_details_requested": "",
     "group_archive": "groups:read",
     "group_deleted": "groups:read",
     "group_left": "groups:read",

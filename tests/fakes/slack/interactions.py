@@ -5,8 +5,10 @@ Payloads as in docs.slack.dev, "Reference: interaction payloads" and "slash comm
 import asyncio
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.fakes.slack.delivery import Delivery, Interaction
+from tests.fakes.slack.entities import Details
 from tests.fakes.slack.events import Events
 from tests.fakes.slack.records import Channel, Ephemeral, Message, Payload, Team, User, View
 from tests.fakes.slack.responses import Responses
@@ -126,6 +128,35 @@ class Interactions(Events):
         sent = self.emit(event | {"event_ts": self.new_ts()}, person.team)
         await asyncio.sleep(0)
         return sent
+
+    async def open_card(self, message: Message, user: UserLike, *, seen_in: ChannelLike | None = None) -> Details:
+        """A person clicks a message's Work Object: `entity_details_requested`. `seen_in`: the channel it was forwarded
+        to. LookupError where the message has none."""
+        person = self.user(user)
+        entities = (message.metadata or {}).get("entities") or ()
+        if not entities or message.deleted:
+            raise LookupError("the message has no Work Object")
+        [entity] = entities
+        place = message.channel if seen_in is None else self.channel(seen_in)
+        details = Details(message, person, entity, self.new_trigger(person))
+        self.details[details.trigger_id] = details
+        event: Payload = {
+            "type": "entity_details_requested",
+            "user": person.id,
+            "external_ref": entity["external_ref"],
+            "entity_url": entity["url"],
+            "link": {"url": entity["url"], "domain": urlsplit(entity["url"]).hostname},
+            "app_unfurl_url": entity["url"],
+            "trigger_id": details.trigger_id,
+            "user_locale": person.locale,
+            "channel": place.id,
+            "message_ts": message.ts,
+            "event_ts": self.new_ts(),
+        }
+        hearer = next(iter(self.hearers(message.channel)), message.channel.team)
+        details.deliveries = self.emit(event, hearer, channel=place, author=person.team)
+        await asyncio.sleep(0)
+        return details
 
     async def _interact(
         self,

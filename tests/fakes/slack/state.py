@@ -10,6 +10,7 @@ from typing import TypeVar
 from tests.fakes.slack.catalogue import ALL_SCOPES, EVENTS
 from tests.fakes.slack.clock import Clock
 from tests.fakes.slack.delivery import Delivery, Timing
+from tests.fakes.slack.entities import Details
 from tests.fakes.slack.faults import Fault, Faults
 from tests.fakes.slack.records import (
     Channel,
@@ -59,6 +60,11 @@ class SlackState:
         self.violations: list[str] = []
         self.faults = Faults()
         self.trigger_ids: dict[str, tuple[float, str]] = {}
+        self.takes_entities = True
+        """Whether Work Objects are on, in the app's settings and for the workspace."""
+        self.embed_domains: list[str] | None = None
+        """The hosts that the app's settings allow in the side pane; None allows all."""
+        self.details: dict[str, Details] = {}
         self._bot_name = bot_name
         self._last_ts = 0.0
         self.team = self.add_team("Workspace", installed=True)

@@ -73,8 +73,10 @@ class Arguments:
 
     @staticmethod
     def _without_blocks(variant: Payload) -> Payload:
-        """Blocks and views are judged one by one, for the sake of sentences that say what is wrong."""
-        return variant | {"properties": {k: v for k, v in variant["properties"].items() if k not in ("blocks", "view")}}
+        """Blocks and views are judged one by one, for the sake of sentences that say what is wrong; of metadata Slack
+        only warns."""
+        apart = ("blocks", "view", "metadata")
+        return variant | {"properties": {k: v for k, v in variant["properties"].items() if k not in apart}}
 
     def read(self, raw: Payload) -> Payload:
         """Form and query text as the values that are meant."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.slack import calls_chat, calls_views, calls_workspace
+from tests.fakes.slack import calls_chat, calls_entity, calls_views, calls_workspace
 from tests.fakes.slack.calling import Call, Caller, Refusal
 from tests.fakes.slack.catalogue import KINDS, METHODS, OF_ONE_WORKSPACE, Method
 from tests.fakes.slack.oauth import OAuth
@@ -19,7 +19,7 @@ from tests.fakes.slack.socket_mode import SocketMode
 from tests.fakes.slack.validation import ALL_METHODS, Arguments
 from tests.fakes.slack.web_faults import meet
 
-CALLS: dict[str, Call] = calls_chat.CALLS | calls_views.CALLS | calls_workspace.CALLS
+CALLS: dict[str, Call] = calls_chat.CALLS | calls_entity.CALLS | calls_views.CALLS | calls_workspace.CALLS
 WITHOUT_TOKEN = ("oauth.v2.access",)
 ARGUMENTS: dict[str, Arguments] = {method: Arguments(method) for method in METHODS}
 

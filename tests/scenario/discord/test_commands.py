@@ -66,7 +66,9 @@ async def test_program_tells_how_to_invite_the_bot(chat: DiscordDriver, capsys: 
     assert "connected as Avatar" in told
     assert f"client_id={chat.twin.application_id}" in told
     assert "scope=bot+applications.commands" in told
-    assert f"permissions={(1 << 10) | (1 << 11) | (1 << 38) | (1 << 35) | (1 << 14) | (1 << 16) | (1 << 6)}" in told
+    chat_bits = (1 << 10) | (1 << 11) | (1 << 38) | (1 << 35) | (1 << 14) | (1 << 16) | (1 << 6)
+    voice_bits = (1 << 20) | (1 << 21) | (1 << 32)
+    assert f"permissions={chat_bits | voice_bits}" in told
 
 
 # --- who may ---------------------------------------------------------------------------------------------------------
@@ -153,7 +155,7 @@ async def test_speed_and_language_are_offered_where_the_service_has_them(open_ch
 
 
 async def test_speed_and_language_are_not_offered_where_the_service_has_neither(chat: DiscordDriver) -> None:
-    assert set(start_options(chat)) == {"avatar", "voice", "mode", "quality"}
+    assert set(start_options(chat)) == {"avatar", "voice", "mode", "quality", "channel"}
     assert start_options(chat)["quality"] == ["low", "medium", "high"]
 
 

@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
+from adapters.chat.slack.frames import CLIENTS
 from adapters.chat.slack.manifest import manifest_of
 from adapters.simulator import Simulator
 from tests.fakes.discord import FakeDiscord, Fault
 from tests.fakes.slack import FakeSlack
 from tests.harness.livekit import LiveKitServer
+from tests.harness.tls import TlsFront, server_context
 from tests.platforms.running_bot import settings_with
 from tests.scenario.setup.examined import found, of_simulator
 from tests.scenario.setup.shell import run
@@ -140,6 +143,48 @@ async def test_scope_of_the_manifest_that_slack_did_not_grant_is_named(
     assert ran.code == 1
     assert found(ran)["Slack scopes"]["found"] == "reactions:write missing"
     assert "slack-manifest" in found(ran)["Slack scopes"]["fix"]
+
+
+FRAMED = {"Content-Security-Policy": f"frame-ancestors {' '.join(CLIENTS)}"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "outcome", "said"),
+    [
+        (FRAMED, "pass", "only a click in Slack shows"),
+        (FRAMED | {"X-Frame-Options": "DENY"}, "warning", "a proxy adds X-Frame-Options"),
+        ({"Content-Security-Policy": "frame-ancestors 'none'"}, "skip", "no bot runs now"),
+    ],
+    ids=str,
+)
+async def test_page_of_the_side_pane_is_asked_for_from_outside(
+    tmp_path: Path, simulator: Simulator, slack: FakeSlack, headers: dict[str, str], outcome: str, said: str
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=410, headers=headers)
+
+    application = web.Application()
+    application.router.add_get("/slack/pane", answer)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "SLACK_API_URL": slack.api_url}
+    async with TlsFront(server_context(tmp_path, ["localhost"]), runner.addresses[0][1]) as front:
+        address = {"WEB_PUBLIC_URL": f"https://localhost:{front.port}", "SLACK_EMBED": "auto"}
+        trusted = {"SSL_CERT_FILE": str(tmp_path / "localhost.pem")}
+        ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, **tokens, **address), **trusted)
+    await runner.cleanup()
+    check = found(ran)["Slack side pane"]
+    assert (check["outcome"], said in check["found"]) == (outcome, True), check
+
+
+async def test_side_pane_without_an_address_that_slack_takes_is_told(
+    tmp_path: Path, simulator: Simulator, slack: FakeSlack
+) -> None:
+    tokens = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_APP_TOKEN": slack.app_token, "SLACK_API_URL": slack.api_url}
+    ran = await run(tmp_path, "doctor", "--json", **of_simulator(simulator, **tokens), SLACK_EMBED="auto")
+    assert ran.code == 1
+    assert "https://" in found(ran)["Slack side pane"]["found"]
 
 
 async def test_slack_channel_without_the_bot_says_how_to_invite_it(

@@ -34,11 +34,42 @@ async def test_discord_invite_without_a_token_says_so(tmp_path: Path, token: str
     assert said in ran.err
 
 
+TOKEN = base64.urlsafe_b64encode(b"1234567890123456789").decode().rstrip("=") + ".abcdef.ghijkl"
+
+
+async def test_discord_activity_names_what_to_switch_on_and_map(tmp_path: Path) -> None:
+    given = {"DISCORD_TOKEN": TOKEN, "WEB_PUBLIC_URL": "https://avatar.example.com/some/place"}
+    ran = await run(tmp_path, "discord-activity", **given)
+    assert ran.code == 0, ran.err
+    assert "https://discord.com/developers/applications/1234567890123456789" in ran.out
+    assert "Enable Activities" in ran.out
+    assert "prefix /, target avatar.example.com/some/place" in ran.out
+    assert "fewer than 25 members" in ran.out
+    assert TOKEN not in ran.out
+
+
+@pytest.mark.parametrize("missing", ["DISCORD_TOKEN", "WEB_PUBLIC_URL"])
+async def test_discord_activity_without_what_it_needs_says_so(tmp_path: Path, missing: str) -> None:
+    given = {"DISCORD_TOKEN": TOKEN, "WEB_PUBLIC_URL": "https://avatar.example.com"} | {missing: ""}
+    ran = await run(tmp_path, "discord-activity", **given)
+    assert ran.code == 2
+    assert missing in ran.err
+
+
 async def test_slack_manifest_follows_the_settings(tmp_path: Path) -> None:
     ran = await run(tmp_path, "slack-manifest", SLACK_COMMAND="/june")
     assert ran.code == 0, ran.err
     commands = [command["command"] for command in json.loads(ran.out)["features"]["slash_commands"]]
     assert commands == ["/june", "/june-admin"]
+
+
+async def test_slack_manifest_has_the_steps_that_it_cannot_say_beside_it(tmp_path: Path) -> None:
+    ran = await run(tmp_path, "slack-manifest", SLACK_EMBED="auto", WEB_PUBLIC_URL="https://avatar.example.com")
+    assert ran.code == 0, ran.err
+    events = json.loads(ran.out)["settings"]["event_subscriptions"]["bot_events"]
+    assert "entity_details_requested" in events
+    assert "Work Object Previews" in ran.err
+    assert "add avatar.example.com." in ran.err
 
 
 async def test_slack_manifest_for_a_bad_setting_says_so(tmp_path: Path) -> None:

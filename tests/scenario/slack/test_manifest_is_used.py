@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from adapters.chat.slack.manifest import EVENTS, SAY_THIS, SCOPES
+from adapters.chat.slack.manifest import EVENTS, EVENTS_OF_SIDE_PANE, SAY_THIS, SCOPES
 from tests.platforms.platform_driver import ANA, BEN
 from tests.platforms.slack import SlackDriver
 
@@ -32,3 +32,13 @@ async def test_every_scope_and_event_of_the_manifest_is_used_and_no_other(tmp_pa
         await twin.uninstall()
         assert twin.used_scopes == set(SCOPES)
         assert twin.used_subscriptions == set(EVENTS)
+
+
+async def test_event_of_the_side_pane_is_used_where_it_is_set_up(tmp_path: Path) -> None:
+    async with SlackDriver(tmp_path, environment={"SLACK_EMBED": "auto"}) as slack:
+        await slack.command("/avatar start")
+        await slack.until_read("live")
+        details = await slack.twin.open_card(slack.newest_panel(), slack.people[ANA])
+        await slack.twin.until(lambda: details.is_presented)
+        assert set(EVENTS_OF_SIDE_PANE) <= slack.twin.used_subscriptions <= {*EVENTS, *EVENTS_OF_SIDE_PANE}
+        assert slack.twin.used_scopes <= set(SCOPES)

@@ -50,6 +50,15 @@ def test_a_page_that_nobody_looks_at_or_listens_to_is_nobody() -> None:
     assert audience.is_missing
 
 
+def test_who_is_known_by_name_is_named_once_and_while_there() -> None:
+    audience = Audiences(ManualClock(), are_required=True).of("one")
+    with audience.join("ben"), audience.join("ana") as page, audience.join("ana"), audience.join():
+        assert (audience.size, audience.names) == (4, ("ana", "ben"))
+        page.attend(is_there=False)
+        assert audience.names == ("ana", "ben")
+    assert audience.names == ()
+
+
 def test_who_follows_hears_of_each_who_comes_or_leaves_and_of_nothing_else() -> None:
     audience, told = Audiences(ManualClock(), are_required=True).of("one"), []
     with audience.follow(lambda: told.append(audience.size)), audience.join(), audience.join() as page:

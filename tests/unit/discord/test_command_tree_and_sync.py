@@ -51,7 +51,7 @@ def test_invite_asks_for_no_power_over_others() -> None:
     asked = {name for name, value in invite_permissions() if value}
     assert asked == {
         "read_messages", "send_messages", "send_messages_in_threads", "create_public_threads",
-        "embed_links", "read_message_history", "add_reactions",
+        "embed_links", "read_message_history", "add_reactions", "connect", "speak", "request_to_speak",
     }  # fmt: skip
     assert "client_id=42" in invite_link(42)
 
@@ -76,6 +76,8 @@ def test_missing_permissions_depend_on_the_place(*, in_thread: bool, opens_threa
 
 def test_message_content_is_asked_for_only_where_everything_is_relayed() -> None:
     assert [rule for rule in RelayMode if intents_for(rule).message_content] == [RelayMode.ALL]
+    assert not any(intents_for(rule).voice_states for rule in RelayMode)
+    assert intents_for(RelayMode.MENTIONS, has_voice=True).voice_states
     assert not any(intents_for(rule).members or intents_for(rule).presences for rule in RelayMode)
 
 

@@ -96,6 +96,25 @@ def test_no_address_of_the_provider_is_on_a_panel(view: SessionView) -> None:
     assert "stream.m3u8" not in str(panel_of(view))
 
 
+def test_who_watches_in_the_chat_is_named_and_of_many_only_some() -> None:
+    assert "Watching here" not in dict(panel_of(VIEW).fields)
+    assert dict(panel_of(replace(VIEW, watched_by=("ana", "ben"))).fields)["Watching here"] == "ana and ben"
+    many = tuple(f"person {number}" for number in range(40))
+    assert dict(panel_of(replace(VIEW, watched_by=many)).fields)["Watching here"].endswith(" others")
+
+
 def test_every_button_is_a_command_with_a_label_of_its_own() -> None:
     buttons = (panel.WATCH, panel.INTERRUPT, panel.SKIP, panel.STOP, KEEP)
     assert len({button.verb for button in buttons}) == len({button.label for button in buttons}) == len(buttons)
+
+
+def test_where_it_is_heard_is_told_and_can_be_left() -> None:
+    panel = panel_of(a_session_view(heard_in="Lounge", offers_voice=False))
+    assert ("Heard in", "Lounge") in panel.fields
+    assert [button.verb for button in panel.buttons] == ["watch", "interrupt", "skip", "voice leave", "stop"]
+
+
+def test_a_channel_with_a_voice_of_its_own_has_a_button_for_it() -> None:
+    panel = panel_of(a_session_view(offers_voice=True))
+    assert [button.label for button in panel.buttons] == ["Watch", "Interrupt", "Skip", "Join voice", "Stop"]
+    assert panel_of(a_session_view()).buttons == tuple(one for one in panel.buttons if one.verb != "voice join")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft7Validator
 
-from adapters.chat.slack import manifest
+from adapters.chat.slack import manifest, pane_steps
 from adapters.chat.slack.manifest import SCOPES, manifest_of
 from tests.platforms.running_bot import settings_with
 
@@ -22,6 +22,7 @@ VERSIONS = ("manifest.schema.1.0.0.json", "manifest.schema.2.0.0.json")
         {"SLACK_SIGNING_SECRET": "0123456789abcdef", "WEB_PUBLIC_URL": "https://avatar.example.com/"},
         {"SLACK_SIGNING_SECRET": "0123456789abcdef", "SLACK_CLIENT_ID": "1.2"},
         {"SLACK_COMMAND": "robot"},
+        {"SLACK_EMBED": "auto", "WEB_PUBLIC_URL": "https://avatar.example.com"},
     ],
 )
 def test_the_manifest_is_valid(environment: dict[str, str]) -> None:
@@ -51,6 +52,24 @@ def test_the_command_has_the_configured_name() -> None:
     commands = manifest_of(settings_with({"SLACK_COMMAND": "robot"}))["features"]["slash_commands"]
     assert [command["command"] for command in commands] == ["/robot", "/robot-admin"]
     assert all(command["should_escape"] for command in commands)
+
+
+def test_side_pane_needs_one_event_more_and_no_scope() -> None:
+    plain, with_pane = (manifest_of(settings_with({"SLACK_EMBED": choice})) for choice in ("off", "auto"))
+    events = [made["settings"]["event_subscriptions"]["bot_events"] for made in (plain, with_pane)]
+    assert set(events[1]) - set(events[0]) == {"entity_details_requested"}
+    assert plain["oauth_config"] == with_pane["oauth_config"]
+
+
+def test_steps_that_the_manifest_cannot_say_name_the_host_and_the_type() -> None:
+    address = {"WEB_PUBLIC_URL": "https://avatar.example.com:8443/robin"}
+    steps = pane_steps(settings_with({"SLACK_EMBED": "auto"} | address))
+    assert "Work Object Previews" in steps
+    assert "Item" in steps
+    assert " avatar.example.com." in steps
+    assert "SLACK_EMBED=auto" in pane_steps(settings_with(address))
+    assert pane_steps(settings_with({})) == ""
+    assert "WEB_PUBLIC_URL" in pane_steps(settings_with({"SLACK_EMBED": "auto"}))
 
 
 def test_every_scope_has_a_reason() -> None:

@@ -95,6 +95,7 @@ class MemoryHost:
 
     name = "example"
     path = "/frame"
+    opens_links = True
 
     def __init__(self, *, origins: tuple[str, ...] = ("https://frames.example",)) -> None:
         self.origins = origins

@@ -70,6 +70,7 @@ async def test_a_viewer_gets_the_whole_session_first_and_nothing_that_is_not_the
             "waking": False,
             "wakes_in": None,
             "refused": False,
+            "heard_in": None,
             "ended": None,
         }
 

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from pydantic import SecretStr
+from yarl import URL
 
 from adapters.web.tickets import MAX_TICKET_LENGTH, SignedTickets
 from bot.core.embeds import ChannelGrant, SessionGrant
@@ -166,6 +167,42 @@ async def test_frames_without_an_origin_may_use_the_scripts_and_their_own_pictur
             assert response.headers.get("Access-Control-Allow-Origin") == ("*" if is_shared else None)
 
 
+TRICKS = [
+    "/.proxy/w/{signed}",
+    "/.proxy/.proxy/frame?of=channel",
+    "/.proxy/../frame/../w/{signed}/../../metrics",
+    "/.proxy/metrics",
+    "/.proxy/readyz",
+    "/.proxy/healthz",
+    "//frame?of=channel",
+    "/embed/{ticket}",
+    "/embed/{ticket}/live/",
+    "/embed/{ticket}/media/x/../../../healthz",
+    "/embed/{ticket}/media/x/%2e%2e%2f%2e%2e%2fhealthz",
+    "/embed/{ticket}%2flive",
+    "/frame/?of=channel",
+]
+
+
+@pytest.mark.parametrize("path", TRICKS)
+async def test_other_paths_under_the_mapping_lead_nowhere(
+    watching: Watching, client: aiohttp.ClientSession, path: str
+) -> None:
+    ticket = await ticket_of(client, watching)
+    url = URL(watching.base + path.format(signed=watching.signed, ticket=ticket), encoded=True)
+    async with client.get(url) as response:
+        assert response.status == 404
+        assert "data-embed" not in await response.text()
+
+
+async def test_frame_that_can_open_no_link_is_told_none(
+    watching: Watching, host: MemoryHost, client: aiohttp.ClientSession
+) -> None:
+    host.opens_links = False
+    async with await connect(client, watching, await ticket_of(client, watching)) as socket:
+        assert (await first(socket))["link"] is None
+
+
 # --- the socket ------------------------------------------------------------------------------------------------------
 
 
@@ -183,9 +220,17 @@ async def test_frame_is_shown_the_session_of_its_channel_with_nothing_from_elsew
         assert snapshot["link"] == "https://watch.example/w/secret-link"
         watching.change(picture=PICTURE)
         assert (await first(socket))["hls_url"] == f"media/{PICTURE}/{PLAYLIST}"
+
+
+async def test_frame_gets_no_access_to_a_room_and_takes_nobodys_seat(
+    watching: Watching, client: aiohttp.ClientSession
+) -> None:
+    watching.open_room(RoomAccess("upstream-42", "wss://rooms.example", "a-secret-token"))
+    async with await connect(client, watching, await ticket_of(client, watching)) as socket:
+        assert (await first(socket))["has_room"] is False
         await socket.send_json({"type": "visit", "visitor": "a-visitor-of-some-length", "plays": False})
         await settle()
-        assert "door" not in await kinds_until_silence(socket)
+        assert await kinds_until_silence(socket) == []
 
 
 @pytest.mark.parametrize(

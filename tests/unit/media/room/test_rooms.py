@@ -6,7 +6,7 @@ import statistics
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from bot.core.clock import SystemClock
 from bot.core.errors import PictureUnavailable
 from bot.core.models import Playback
 from bot.core.pictures import PLAYLIST, PictureSource, PlaylistPosition
+from bot.core.sound import FRAME, FRAME_BYTES, Sound
 from tests.harness.livekit import LiveKitServer, livekit_program, livekit_server
 from tests.harness.marked_avatar import MarkedAvatar
 from tests.harness.played import LOUD, Played, played
@@ -142,6 +143,27 @@ async def test_sound_and_picture_of_a_room_are_played_as_they_arrive(livekit_ser
     assert len(result.pictures) > 6 * 15
     assert len(result.offsets) >= 4
     assert abs(statistics.median(result.offsets) - arrivals.offset) < 0.08
+
+
+async def test_who_only_listens_hears_the_room_without_an_encoder(livekit_server: LiveKitServer) -> None:
+    name, pictures = str(uuid.uuid4()), RoomPictures(SystemClock())
+    async with avatar_in(livekit_server, name, 320, 180, 15), bot_in(livekit_server, name) as room:
+        pictures.enter(name, room)
+        source = await pictures.open(name, NOTHING)
+        async with asyncio.timeout(PATIENCE), aclosing(source.listen()) as sounds:
+            heard = [sound async for _, sound in azip(range(200), sounds)]
+        assert source._encoder.pid is None
+        await source.aclose()
+    assert {len(sound.pcm) for sound in heard} == {FRAME_BYTES}
+    # 4 s, with a beep in each.
+    assert any(not sound.is_quiet for sound in heard)
+    took = heard[-1].at - heard[0].at
+    assert abs(took - 199 * FRAME) < 1.0
+
+
+async def azip(numbers: range, sounds: AsyncIterator[Sound]) -> AsyncIterator[tuple[int, Sound]]:
+    for number in numbers:
+        yield number, await anext(sounds)
 
 
 async def test_without_a_sound_track_the_picture_moves_and_it_is_silent(livekit_server: LiveKitServer) -> None:

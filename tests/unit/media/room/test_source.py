@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from adapters.media.room.sink import MediaSink
-from adapters.media.room.source import PAUSES, REST, START_LIMIT, WAIT_LIMIT, RoomPicture
+from adapters.media.room.source import PAUSES, REST, START_LIMIT, UNWATCHED, WAIT_LIMIT, RoomPicture
 from bot.core.errors import PictureUnavailable
 from bot.core.pictures import PLAYLIST, PlaylistPosition
 from tests.harness import marked_avatar
@@ -211,7 +211,7 @@ async def test_its_sound_alone_is_what_arrived(source: RoomPicture, avatar: Avat
     heard: list[bytes] = []
 
     async def listen() -> None:
-        heard.extend([pcm async for pcm in source.listen()])
+        heard.extend([sound.pcm async for sound in source.listen()])
 
     listening = asyncio.create_task(listen())
     await settle()
@@ -228,7 +228,7 @@ async def test_who_listens_too_slowly_loses_the_oldest_and_stops_nobody(source: 
     await settle()
     await avatar.play(3)
     await first
-    rest = [await anext(listening) for _ in range(50)]
+    rest = [(await anext(listening)).pcm for _ in range(50)]
     assert b"".join(rest) == SECOND
     await listening.aclose()
     assert source._listeners == set()
@@ -279,3 +279,29 @@ async def test_a_later_source_of_the_same_stream_goes_on_with_higher_numbers_and
         numbers += [int(name.split("-")[1].removesuffix(".mp4")) for name in found]
         await source.aclose()
     assert numbers == sorted(set(numbers))
+
+
+async def test_who_only_listens_costs_no_encoder(clock: ManualClock, avatar: Avatar) -> None:
+    source = RoomPicture("s1", avatar.follow, clock)
+    source.start(encodes=False)
+    listening = source.listen()
+    first = asyncio.ensure_future(anext(listening))
+    await settle()
+    await avatar.play(1)
+    assert SECOND.startswith((await first).pcm)
+    assert source._encoder.pid is None
+    # Somebody watches as well, and leaves again.
+    asked = asyncio.create_task(source.fetch(PLAYLIST))
+    await until_it_runs(source)
+    await avatar.play(3)
+    assert await asked is not None
+    await clock.advance(2 * UNWATCHED)
+    await until_it_died(source)
+    assert source._playlist.is_empty
+    # And comes again: a picture of now, and not of then.
+    asked = asyncio.create_task(source.fetch(PLAYLIST))
+    await until_it_runs(source)
+    await avatar.play(3)
+    assert await asked is not None
+    await listening.aclose()
+    await source.aclose()
