@@ -9,6 +9,7 @@ AvatarRelayError
 ├── Refused                  a person may not or cannot do this now; the message is the sentence to show
 ├── LinkInvalid              a watch link is forged, expired or revoked
 ├── PictureUnavailable       a part of the avatar's picture cannot be had right now
+├── ProcessUnreachable       another process of the same database does not answer right now
 ├── EmbedUnavailable         a chat platform cannot say right now what a frame in its client may see
 ├── AnswerError              the chat model could not answer, or not to the end; `why` says of which kind it is
 └── ProviderError            an avatar provider refused or failed
@@ -79,6 +80,10 @@ class OwnershipLost(StoreUnavailable):
 
 class StoreTooNew(StoreError):
     """The database was migrated by a newer version of the program."""
+
+
+class ProcessUnreachable(AvatarRelayError):
+    """Another process of the same database gave no answer in time, or could not give one."""
 
 
 class Refused(AvatarRelayError):

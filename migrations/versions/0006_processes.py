@@ -12,7 +12,7 @@ from alembic import op
 from sqlalchemy.types import TypeEngine
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 FOREIGN_KEY = "CONSTRAINT fk_sessions_owner FOREIGN KEY(owner) REFERENCES processes (id) ON DELETE SET NULL"
 """As SQLAlchemy writes it."""
