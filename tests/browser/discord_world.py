@@ -75,6 +75,7 @@ class DiscordWorld:
         self.loses: tuple[str, ...] = ()
         """Headers of answers that do not come through."""
         self._tls = server_context(folder, _NAMES)
+        self.certificate = folder / f"{_NAMES[0]}.pem"
         self.astray: list[str] = []
         """Requests that went to neither."""
         self.port = 0

@@ -99,7 +99,10 @@ class Visit:
             raise
 
     async def until_state(self, name: str) -> None:
+        """Wait until the page is in this state. Before it hears of the end its player may ask for the picture again."""
         await self.until(f"document.body.dataset.state === '{name}'")
+        if name == "ended":
+            self.expect(r"\b404\b")
 
     async def until_playing(self) -> None:
         """Wait until the picture moves."""

@@ -18,7 +18,7 @@ CHUNK = 1 << 16
 
 
 def server_context(folder: Path, names: Sequence[str]) -> ssl.SSLContext:
-    """TLS for these names; key and certificate are left in `folder`."""
+    """TLS for these names; key and certificate are left in `folder`, in a file called after the first name."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = dt.datetime.now(dt.UTC)
