@@ -120,7 +120,8 @@ class Relay:
         `StoreError`."""
         try:
             running, mode, text = self._check(message)
-            return await self._enqueue(message, running, mode, text)
+            with self._sessions.services.precedence.urgent():
+                return await self._enqueue(message, running, mode, text)
         except Ignored as reason:
             return Receipt(ignored=str(reason))
         except Refused as refusal:

@@ -19,6 +19,7 @@ from bot.core.outlets import OutletsByPlatform
 from bot.core.pictures import PictureSourceFactory
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider, Capabilities, ChatModel, Clock, WatchLinks
+from bot.core.precedence import Precedence
 from bot.relay import Relay
 from bot.services import Services
 from bot.sessions.jobs import AUDIT_DAYS, PeriodicJobs
@@ -83,6 +84,7 @@ async def build_core(
     """
     show_counters(provider.name)
     closer = StreamCloser(provider, store, clock)
+    precedence = Precedence(clock)
     services = Services(
         provider,
         chat_model,
@@ -95,9 +97,10 @@ async def build_core(
         options.policy,
         Catalogue(provider, clock),
         OpeningTimes(),
-        StreamPictures(picture_factories, clock),
+        StreamPictures(picture_factories, clock, precedence),
         OutletsByPlatform(),
         cluster or alone(store),
+        precedence,
     )
     sessions = SessionRegistry(services)
     permissions = Permissions(options.access)
