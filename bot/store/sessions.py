@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from bot.core.errors import StoreError
 from bot.core.models import Channel, EndReason, Mode, Session, SessionState
 from bot.store.repository import Repository, reads, writes
-from bot.store.rows import is_channel, read_session, session_row
+from bot.store.rows import in_batches, is_channel, read_session, session_row
 from bot.store.tables import one_open_session_per_channel, session_is_open, sessions
 from bot.store.upsert import insert_into
 
@@ -79,6 +79,13 @@ class SessionRepository(Repository):
         free = free.with_for_update(skip_locked=True)
         update = sessions.update().where(sessions.c.id.in_(free)).values(owner=self._process).returning(*sessions.c)
         return _oldest_first(connection.execute(update).all())
+
+    @writes
+    def release(self, connection: Connection, session_ids: Sequence[str]) -> None:
+        """Leave open sessions of this process to whoever claims them."""
+        for ids in in_batches(session_ids):
+            mine = sessions.c.id.in_(ids), session_is_open, sessions.c.owner == self._process
+            connection.execute(sessions.update().where(*mine).values(owner=None))
 
     @writes
     def set_mode(self, connection: Connection, session_id: str, mode: Mode) -> bool:

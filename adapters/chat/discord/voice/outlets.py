@@ -118,8 +118,7 @@ class DiscordOutlets:
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _guild(self, channel: Channel) -> discord.Guild | None:
-        client = self._rest.client
-        return client.get_guild(int(channel.workspace)) if client is not None else None
+        return self._rest.guild(int(channel.workspace))
 
     async def _run(self, connection: VoiceConnection) -> None:
         running = connection.running
@@ -148,7 +147,12 @@ class DiscordOutlets:
         try:
             for session_id, place in (await self._store.entered(PLATFORM)).items():
                 running = self._bot.sessions.with_id(session_id)
-                if running is None or running.stop.is_set:
+                if running is None:
+                    # At another process it is heard there.
+                    view = await self._bot.sessions.view(session_id)
+                    if view is None or view.phase is Phase.ENDED:
+                        await self._forget(session_id)
+                elif running.stop.is_set:
                     await self._forget(session_id)
                 elif place.isdecimal():
                     self.join(session_id, place)
