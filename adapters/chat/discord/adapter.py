@@ -29,6 +29,7 @@ from adapters.chat.discord.rest import DiscordRest
 from adapters.chat.discord.shards import SharedShards
 from adapters.chat.discord.voice.outlets import DiscordOutlets
 from bot.core.events import LeftUnsaid, Notice, SessionChanged, SessionEvent, UtteranceChanged
+from bot.core.models import Session
 from bot.facade import Bot, EmbedHost, WebRoute
 from bot.settings import Settings
 
@@ -71,7 +72,11 @@ class DiscordAdapter:
         once = OncePerProcess(self._commands, self._activity)
         self._connection = Connection(bot, self._rest, self._make_client, once)
         is_shared = bot.sessions.services.store.is_shared
-        self._shards = SharedShards(bot, self._rest, self._make_client, once) if is_shared else None
+        self._shards: SharedShards | None = None
+        if is_shared:
+            self._shards = SharedShards(bot, self._rest, self._make_client, once, self._let_go)
+            bot.cluster.claims.allow_only(PLATFORM, self._shards.may_own)
+            bot.cluster.claims.when_claimed(PLATFORM, self._go_on)
 
     @classmethod
     def missing_settings(cls, settings: Settings) -> str | None:
@@ -143,7 +148,20 @@ class DiscordAdapter:
         except asyncio.CancelledError:
             # From here on sessions only close; what people still write finds nobody.
             self._interactions.is_leaving = self._messages.is_leaving = True
+            if self._shards is not None:
+                await self._shards.leave()
             raise
+
+    async def _go_on(self, sessions: Sequence[Session]) -> None:
+        """Sessions were claimed that another process had."""
+        for session in sessions:
+            if (running := self._bot.sessions.with_id(session.id)) is not None:
+                self._catch_up.session_adopted(running)
+        self._voice.return_to_places()
+
+    async def _let_go(self, session_id: str) -> None:
+        await self._voice.let_go(session_id)
+        await self._panels.let_go(session_id)
 
     async def _disconnect(self) -> None:
         if self._shards is not None:

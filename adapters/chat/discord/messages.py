@@ -62,6 +62,9 @@ class Messages:
         if message.guild is None:
             self._tasks.create_task(_decline(message), name=f"direct message {message.id}")
             return
+        if self._bot.cluster.directory.owner_of(channel_of(message.guild.id, message.channel.id)) is not None:
+            # Its session is on its way here, and what was written until then is read when it has come (`catch_up`).
+            return
         is_addressed = _addresses(message, me)
         if is_addressed or self._reads_all:
             taking = self._take_in_turn(message, message.guild, me, is_addressed=is_addressed)

@@ -9,7 +9,7 @@ Requests go over a client that is only logged in, since Discord counts them for 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import discord
@@ -41,11 +41,19 @@ class SharedShards:
     """See the module. `run` serves until cancelled; `close` says goodbye."""
 
     def __init__(
-        self, bot: Bot, rest: DiscordRest, make: Callable[[Shard | None], RelayClient], once: OncePerProcess
+        self,
+        bot: Bot,
+        rest: DiscordRest,
+        make: Callable[[Shard | None], RelayClient],
+        once: OncePerProcess,
+        let_go: Callable[[str], Awaitable[None]],
     ) -> None:
+        """`make` makes a client, of a shard or for requests alone. `let_go` has nothing more shown of a session, by its
+        id: another process goes on with it."""
         self._bot = bot
         self._rest = rest
         self._make = make
+        self._let_go = let_go
         self._rows = bot.sessions.services.store.shards
         self._login = Connection(bot, rest, partial(make, None), once, hears=False)
         self._connections: dict[int, Connection] = {}
@@ -78,8 +86,12 @@ class SharedShards:
             raise SettingsError(str(errors.exceptions[0])) from None
 
     async def leave(self) -> None:
-        """Give every shard to the others, which can take them from now on; what they hear comes twice for a moment."""
-        await self._rows.release(PLATFORM, list(self._connections))
+        """Give every shard to the others, which can take them from now on; the goodbyes still go over this process's
+        connections."""
+        try:
+            await self._rows.release(PLATFORM, list(self._connections))
+        except StoreError as error:
+            log.error("the shards of Discord are free when this process has ended", error=str(error))
 
     async def close(self) -> None:
         """Disconnect."""
@@ -147,8 +159,11 @@ class SharedShards:
         self._given_up.add(number)
         try:
             await self._bot.sessions.settle(self._sessions_of(number))
+            released = self._sessions_of(number)
+            for running in released:
+                await self._let_go(running.session.id)
             await self._stop(number)
-            await self._bot.sessions.release(self._sessions_of(number))
+            await self._bot.sessions.release(released)
             await self._rows.release(PLATFORM, [number])
         except StoreError as error:
             # The row is this process's still: it connects the shard again, and tries again later.

@@ -74,7 +74,7 @@ class World:
         """Wait until something is true; tells what the programs said where it never is."""
         try:
             async with asyncio.timeout(PATIENCE):
-                while not condition():
+                while not condition():  # noqa: ASYNC110 - of programs
                     await asyncio.sleep(0.02)
         except TimeoutError:
             told = "\n\n".join(f"{program.output[-2000:]}\n{program.log[-3000:]}" for program in programs)
