@@ -7,6 +7,7 @@ A notification may be lost and an answer may not come: what must not be lost is 
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from bot.core.models import Channel
@@ -60,3 +61,30 @@ class Directory(Protocol):
     async def find(self, channel: Channel) -> str | None:
         """As `owner_of`, asking the database as well where memory knows nothing (about 1 ms)."""
         ...
+
+    def link_in(self, channel: Channel) -> str | None:
+        """The nonce of the watch link of the session that another process has in a channel; None if there is none."""
+        ...
+
+
+class Peers(Protocol):
+    """Which processes live, as of the last look."""
+
+    @property
+    def has_others(self) -> bool:
+        """Whether this process is not the only one."""
+        ...
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is this process that does what one of all is to do. For some seconds two may be, or none is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What a process has of the others."""
+
+    bus: Bus
+    directory: Directory
+    peers: Peers
