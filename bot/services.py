@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bot.core.audience import Audiences
+from bot.core.bus import Cluster
 from bot.core.errors import Refused
 from bot.core.events import EventBus
 from bot.core.outlets import OutletsByPlatform
@@ -18,7 +19,7 @@ from bot.streams.streams import StreamCloser
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What every session shares."""
+    """What every session shares. cluster: the other processes on the database; None where there surely are none."""
 
     provider: AvatarProvider
     chat_model: ChatModel | None
@@ -33,11 +34,17 @@ class Services:
     opening_times: OpeningTimes
     pictures: StreamPictures
     outlets: OutletsByPlatform
+    cluster: Cluster | None = None
 
     @property
     def can_answer(self) -> bool:
         """Whether `chat` works here at all."""
         return self.provider.capabilities.chat or self.chat_model is not None
+
+    @property
+    def does_common_jobs(self) -> bool:
+        """Whether this is the process of all that does what is to be done once."""
+        return self.cluster is None or self.cluster.peers.is_first
 
     def require_answers(self) -> None:
         """Raises `Refused` with a sentence where `chat` does not work here."""

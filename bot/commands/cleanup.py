@@ -4,7 +4,7 @@ Which sessions are in the admin's reach is decided by the caller. Knows the prov
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.core.models import EndReason
@@ -28,21 +28,26 @@ class CleanupReport:
     unowned: int
 
 
-async def clean_up(services: Services, sessions: Iterable[AvatarSession]) -> CleanupReport:
-    """End those that have been silent for a minute with nothing waiting; count streams nobody here owns.
+async def clean_up(services: Services, ending: Awaitable[int]) -> CleanupReport:
+    """Wait until sessions that nobody uses have ended (`end_unused`), and count streams nobody here owns. Raises
+    `StoreError`."""
+    ended = await ending
+    owned_before = await _owned(services)
+    listed = frozenset(stream.upstream_id for stream in await list_open(services.provider) or ())
+    return CleanupReport(ended, len(listed - owned_before - await _owned(services)))
 
-    What the provider does not confirm within `CLOSE_TIMEOUT` is not counted; its channel is told when it is. Raises
-    `StoreError`.
+
+async def end_unused(services: Services, sessions: Iterable[AvatarSession]) -> int:
+    """End those that have been silent for a minute with nothing waiting, and return how many.
+
+    What the provider does not confirm within `CLOSE_TIMEOUT` is not counted; its channel is told when it is.
     """
     now = services.clock.monotonic()
     unused = [running for running in sessions if _is_unused(running, now)]
     for running in unused:
         running.stop.request(EndReason.ADMIN)
     await _wait_for_closes(services, unused)
-    owned_before = await _owned(services)
-    listed = frozenset(stream.upstream_id for stream in await list_open(services.provider) or ())
-    ended = sum(running.closed.is_set() for running in unused)
-    return CleanupReport(ended, len(listed - owned_before - await _owned(services)))
+    return sum(running.closed.is_set() for running in unused)
 
 
 def _is_unused(running: AvatarSession, now: float) -> bool:

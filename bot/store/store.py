@@ -20,8 +20,10 @@ from bot.store.connections import Begin, Connections, Member
 from bot.store.installations import InstallationRepository
 from bot.store.outlets import OutletRepository
 from bot.store.panels import PanelRepository
+from bot.store.rates import RateRepository
 from bot.store.sessions import SessionRepository
 from bot.store.streams import StreamRepository
+from bot.store.tickets import TicketRepository
 from bot.store.url import parse_url
 from bot.store.utterances import UtteranceRepository
 from bot.store.writer import GroupCommitWriter
@@ -42,6 +44,8 @@ class Store:
         self.outlets = OutletRepository(connections, writer, clock)
         self.panels = PanelRepository(connections, writer, clock)
         self.blocks = BlockRepository(connections, writer, clock)
+        self.rates = RateRepository(connections, writer, clock)
+        self.tickets = TicketRepository(connections, writer, clock)
         self.installations = InstallationRepository(connections, writer, clock)
         self.audit = AuditRepository(connections, writer, clock)
 

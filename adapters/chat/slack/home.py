@@ -39,6 +39,8 @@ class Home:
         every channel."""
         views = [running.view() for running in self._bot.sessions]
         views = [view for view in views if view.channel.workspace == workspace.team_id]
+        elsewhere = await self._bot.sessions.elsewhere.overviews(("slack", workspace.team_id))
+        views += [overview.view for overview in elsewhere]
         view = home_view(views, self._bot.settings.session, self._bot.commands.usages.values(), self._wording)
         try:
             await workspace.call("views.publish", user_id=user, view=view)
