@@ -19,7 +19,7 @@ from bot.streams.streams import StreamCloser
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What every session shares. cluster: the other processes on the database; None where there surely are none."""
+    """What every session shares."""
 
     provider: AvatarProvider
     chat_model: ChatModel | None
@@ -34,17 +34,12 @@ class Services:
     opening_times: OpeningTimes
     pictures: StreamPictures
     outlets: OutletsByPlatform
-    cluster: Cluster | None = None
+    cluster: Cluster
 
     @property
     def can_answer(self) -> bool:
         """Whether `chat` works here at all."""
         return self.provider.capabilities.chat or self.chat_model is not None
-
-    @property
-    def does_common_jobs(self) -> bool:
-        """Whether this is the process of all that does what is to be done once."""
-        return self.cluster is None or self.cluster.peers.is_first
 
     def require_answers(self) -> None:
         """Raises `Refused` with a sentence where `chat` does not work here."""

@@ -15,7 +15,7 @@ import structlog
 from bot import sentences
 from bot.access.permissions import EVERYWHERE, Permissions, block_of
 from bot.access.quotas import Quotas
-from bot.commands.cleanup import CLOSE_TIMEOUT, clean_up, end_unused
+from bot.commands.cleanup import CLOSE_TIMEOUT, count_unowned, end_unused
 from bot.commands.parser import ADMIN, CommandContext, CommandSpec, Usage
 from bot.core.billing import StreamSeconds
 from bot.core.errors import ProcessUnreachable, Refused
@@ -52,8 +52,7 @@ class AdminCommands:
         self._permissions = permissions
         self._closer = closer
         self._quotas = quotas
-        if (cluster := sessions.services.cluster) is not None:
-            cluster.bus.handle(CLEAN_UP, self._on_clean_up)
+        sessions.services.cluster.bus.handle(CLEAN_UP, self._on_clean_up)
 
     @property
     def entries(self) -> list[CommandSpec]:
@@ -105,12 +104,13 @@ class AdminCommands:
 
     async def _clean_up(self, ctx: CommandContext) -> Reply:
         services = self._sessions.services
-        report = await clean_up(services, self._end_unused_everywhere(ctx))
-        found = f"closed {sentences.count(report.ended, 'session')}, found {sentences.count(report.unowned, 'stream')}"
+        ended = await self._end_unused_everywhere(ctx)
+        unowned = await count_unowned(services)
+        found = f"closed {sentences.count(ended, 'session')}, found {sentences.count(unowned, 'stream')}"
         await self._sessions.audit(ctx.actor, "cleanup", None, f"{found} that no session owns")
-        unowned = report.unowned if ctx.actor.is_operator else 0
+        shown = unowned if ctx.actor.is_operator else 0
         exclusive_key = services.policy.exclusive_key
-        return Reply(sentences.cleaned_up(report.ended, unowned, exclusive_key=exclusive_key), Visibility.PRIVATE)
+        return Reply(sentences.cleaned_up(ended, shown, exclusive_key=exclusive_key), Visibility.PRIVATE)
 
     async def _end_unused_everywhere(self, ctx: CommandContext) -> int:
         services, reach = self._sessions.services, _reach(ctx)
@@ -120,10 +120,9 @@ class AdminCommands:
 
     async def _end_unused_at(self, owner: str, reach: Workspace | None) -> int:
         """As `end_unused`, by another process; what does not answer has ended none."""
-        if (cluster := self._sessions.services.cluster) is None:
-            return 0
+        bus = self._sessions.services.cluster.bus
         try:
-            return int(await cluster.bus.ask(owner, CLEAN_UP, json.dumps(reach), timeout=CLOSE_TIMEOUT + ANSWER_TIME))
+            return int(await bus.ask(owner, CLEAN_UP, json.dumps(reach), timeout=CLOSE_TIMEOUT + ANSWER_TIME))
         except ProcessUnreachable as error:
             log.warning("another process does not clean up", error=str(error))
             return 0
@@ -183,8 +182,7 @@ class AdminCommands:
     async def _changed_blocks(self) -> None:
         services = self._sessions.services
         self._permissions.set_blocks(await services.store.blocks.everybody())
-        if services.cluster is not None:
-            await services.cluster.bus.shout(BLOCKS, "")
+        await services.cluster.bus.shout(BLOCKS, "")
 
     def _in_reach(self, ctx: CommandContext) -> list[AvatarSession]:
         return [running for running in self._sessions if _is_in_reach(running.session.channel, ctx)]

@@ -11,7 +11,6 @@ from contextlib import suppress
 
 import structlog
 
-from bot.core.bus import Cluster
 from bot.core.errors import ProcessUnreachable
 from bot.core.models import Actor, Channel, Session, SessionState
 from bot.services import Services
@@ -43,17 +42,13 @@ class SessionsElsewhere:
         self._services = services
         self._own_overviews = own_overviews
         self._apply_stop_requests = apply_stop_requests
-        if self._cluster is not None:
-            self._cluster.bus.handle(OVERVIEWS, self._on_overviews)
-            self._cluster.bus.handle(STOPS, self._on_stops)
-
-    @property
-    def _cluster(self) -> Cluster | None:
-        return self._services.cluster
+        self._cluster = services.cluster
+        self._cluster.bus.handle(OVERVIEWS, self._on_overviews)
+        self._cluster.bus.handle(STOPS, self._on_stops)
 
     async def rows(self, workspace: Workspace | None) -> list[tuple[Session, str | None]]:
         """The rows of a workspace's sessions, or of all, each with its owner; oldest first. Raises `StoreError`."""
-        if self._cluster is None or not self._cluster.peers.has_others:
+        if self._cluster.directory.is_alone:
             return []
         rows = await self._services.store.sessions.open_elsewhere()
         return [row for row in rows if workspace in (None, workspace_of(row[0].channel))]
@@ -73,16 +68,13 @@ class SessionsElsewhere:
             is_news = session.state is not SessionState.CLOSING and session.stop_requested_by is None
             if is_news and await self._services.store.sessions.request_stop(session.id, actor.key):
                 stopped.append(session)
-        if self._cluster is not None:
-            ids = {session.id for session in stopped}
-            for owner in {owner for session, owner in rows if owner is not None and session.id in ids}:
-                with suppress(ProcessUnreachable):  # it looks by itself
-                    await self._cluster.bus.tell(owner, STOPS, "")
+        ids = {session.id for session in stopped}
+        for owner in {owner for session, owner in rows if owner is not None and session.id in ids}:
+            with suppress(ProcessUnreachable):  # it looks by itself
+                await self._cluster.bus.tell(owner, STOPS, "")
         return stopped
 
     async def _ask(self, owner: str, workspace: Workspace | None) -> Sequence[SessionOverview]:
-        if self._cluster is None:
-            return ()
         try:
             return load_overviews(await self._cluster.bus.ask(owner, OVERVIEWS, json.dumps(workspace)))
         except ProcessUnreachable as error:

@@ -67,8 +67,7 @@ class PeriodicJobs:
         self._audit_days = audit_days
         self._warned: set[tuple[date, str, str]] = set()
         self._rounds: list[Supervised] = []
-        if (cluster := sessions.services.cluster) is not None:
-            cluster.bus.handle(BLOCKS, self._on_blocks)
+        sessions.services.cluster.bus.handle(BLOCKS, self._on_blocks)
 
     @property
     def unhealthy_reason(self) -> str | None:
@@ -135,7 +134,7 @@ class PeriodicJobs:
 
     async def _forget(self) -> None:
         services = self._sessions.services
-        if not services.does_common_jobs:
+        if not services.cluster.directory.is_first:
             return
         await services.store.utterances.forget_keys(services.clock.now() - REMEMBER_EVENTS)
         await services.store.rates.forget(int(services.clock.now().timestamp() // 60))

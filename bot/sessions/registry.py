@@ -181,7 +181,7 @@ class SessionRegistry:
                 metrics.reconciled.labels(what="ended by the provider").inc()
                 running.mailbox.post(running.listener.stream_ended, stream.id, "not in the provider's list")
                 await self.audit(SYSTEM, "stream ended by the provider", running.session, stream.id)
-        if not self.services.does_common_jobs:
+        if not self.services.cluster.directory.is_first:
             self.unowned.forget()
             return
         for upstream_id in await self.unowned.reconcile(listed):

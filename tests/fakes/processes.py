@@ -3,11 +3,12 @@ see at once. `bot.core.bus` says how the real ones behave."""
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bot.core.bus import ASK_TIMEOUT, Cluster, Handler
+from bot.core.bus import ASK_TIMEOUT, Claimed, Cluster, Handler, MayOwn, Open
 from bot.core.errors import ProcessUnreachable
-from bot.core.models import Channel
+from bot.core.models import Channel, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Processes:
     def join(self, process: str) -> Cluster:
         """One more."""
         bus = self.buses[process] = FakeBus(process, self)
-        return Cluster(bus, FakeDirectory(process, self), FakePeers(process, self))
+        return Cluster(bus, FakeDirectory(process, self), NoClaims(), NoParcels())
 
     def asked(self, kind: str) -> list[str]:
         """The bodies of all messages of a kind."""
@@ -52,6 +53,8 @@ class Processes:
 class FakeBus:
     """`bot.core.bus.Bus` of one of them."""
 
+    is_listening = True
+
     def __init__(self, process: str, everybody: Processes) -> None:
         self.process = process
         self.tasks: set[asyncio.Task[None]] = set()
@@ -59,9 +62,15 @@ class FakeBus:
         self._handlers: dict[str, Handler] = {}
         self._waiting: dict[str, deque[tuple[str, str]]] = {}
 
+    def when_listening(self, then: Callable[[], None]) -> None:
+        then()
+
     def handle(self, kind: str, handler: Handler) -> None:
         assert kind not in self._handlers
         self._handlers[kind] = handler
+
+    def unhandle(self, kind: str) -> None:
+        self._handlers.pop(kind, None)
 
     async def ask(self, process: str, kind: str, body: str, *, timeout: float = ASK_TIMEOUT) -> str:  # noqa: ARG002
         handler = self._way_to(process, kind, body)._handlers.get(kind)
@@ -95,7 +104,8 @@ class FakeBus:
     async def _handle_all(self, sender: str, waiting: deque[tuple[str, str]]) -> None:
         while waiting:
             kind, body = waiting[0]
-            await self._handlers[kind](sender, body)
+            if (handler := self._handlers.get(kind)) is not None:
+                await handler(sender, body)
             waiting.popleft()
 
     def _way_to(self, process: str, kind: str, body: str) -> "FakeBus":
@@ -112,6 +122,18 @@ class FakeDirectory:
         self._process = process
         self._everybody = everybody
 
+    @property
+    def _living(self) -> list[str]:
+        return sorted(name for name in self._everybody.buses if name not in self._everybody.silent)
+
+    @property
+    def is_alone(self) -> bool:
+        return all(name == self._process for name in self._living)
+
+    @property
+    def is_first(self) -> bool:
+        return self._living[:1] == [self._process]
+
     def owner_of(self, channel: Channel) -> str | None:
         return self.owner_of_link(self._everybody.links.get(channel, ""))
 
@@ -119,28 +141,45 @@ class FakeDirectory:
         owner = self._everybody.owners.get(nonce)
         return None if owner == self._process else owner
 
-    async def find(self, channel: Channel) -> str | None:
+    async def find(self, channel: Channel, *, afresh: bool = False) -> str | None:  # noqa: ARG002
         return self.owner_of(channel)
+
+    async def find_link(self, nonce: str, *, afresh: bool = False) -> str | None:  # noqa: ARG002
+        return self.owner_of_link(nonce)
 
     def link_in(self, channel: Channel) -> str | None:
         return None if self.owner_of(channel) is None else self._everybody.links.get(channel)
 
+    def opened(self, session: Session) -> None:
+        self._everybody.owners[session.link_nonce] = self._process
+        self._everybody.links[session.channel] = session.link_nonce
 
-class FakePeers:
-    """`bot.core.bus.Peers` of one of them."""
+    def closed(self, session: Session) -> None:
+        self._everybody.owners.pop(session.link_nonce, None)
+        self._everybody.links.pop(session.channel, None)
 
-    def __init__(self, process: str, everybody: Processes) -> None:
-        self._process = process
-        self._everybody = everybody
 
-    @property
-    def _living(self) -> list[str]:
-        return sorted(name for name in self._everybody.buses if name not in self._everybody.silent)
+class NoClaims:
+    """Every session has an owner."""
 
-    @property
-    def has_others(self) -> bool:
-        return any(name != self._process for name in self._living)
+    def allow_only(self, platform: str, may_own: MayOwn) -> None:
+        pass
 
-    @property
-    def is_first(self) -> bool:
-        return self._living[:1] == [self._process]
+    def when_claimed(self, platform: str, then: Claimed) -> None:
+        pass
+
+    def hurry(self) -> None:
+        pass
+
+
+class NoParcels:
+    """Every owner is there."""
+
+    async def put(self, channel: Channel, kind: str, body: str) -> None:
+        raise AssertionError(f"{kind} was parked")
+
+    def handle(self, kind: str, opener: Open) -> None:
+        pass
+
+    def unhandle(self, kind: str) -> None:
+        pass
