@@ -179,7 +179,7 @@ class LiveFeed:
                     continue
             if opened.nonce is None:
                 return Close.REVOKED
-            owner = self._owner_of(opened.nonce)
+            owner = await self._find_owner(opened.nonce)
             view = None if owner is not None else await self.lookup.view_by_link(opened.nonce)
             if owner is None and view is None:
                 return Close.REVOKED
@@ -212,7 +212,7 @@ class LiveFeed:
     async def rooms(self, nonce: str) -> tuple[str, ...] | None:
         """Where the page of a link may join a room, as sources of a Content-Security-Policy; None where the link opens
         nothing. A page that was loaded before that was known reloads itself. Raises `StoreError`."""
-        owner = self._owner_of(nonce)
+        owner = await self._find_owner(nonce)
         if owner is None or self.pipes is None:
             return await self._rooms_here(nonce)
         try:
@@ -238,8 +238,12 @@ class LiveFeed:
         (nonce,) = load(body)
         return dump(await self._rooms_here(nonce))
 
-    def _owner_of(self, nonce: str) -> str | None:
-        return None if self._directory is None else self._directory.owner_of_link(nonce)
+    async def _find_owner(self, nonce: str) -> str | None:
+        """The other process that owns the session behind a link. Raises `StoreError`."""
+        return None if self._directory is None else await self._directory.find_link(nonce)
+
+    def _is_elsewhere(self, nonce: str) -> bool:
+        return self._directory is not None and self._directory.owner_of_link(nonce) is not None
 
     async def _check_everybody(self) -> None:
         by_key: dict[str, list[SessionConnection]] = {}
@@ -256,8 +260,7 @@ class LiveFeed:
             _log.warning("links_not_checked", error=str(error))
 
     async def _not_good_any_more(self, pages: list[SessionConnection]) -> list[tuple[SessionConnection, Close]]:
-        moved = [page for page in pages if self._owner_of(page.nonce) is not None]
-        if moved:
+        if moved := [page for page in pages if self._is_elsewhere(page.nonce)]:
             return [(page, Close.AWAY) for page in moved]
         try:
             opened = await pages[0].access.look_up()

@@ -92,10 +92,6 @@ class Pipes:
     def __len__(self) -> int:
         return len(self._open)
 
-    def owner_of(self, nonce: str) -> str | None:
-        """The other process that owns the session behind a link."""
-        return self._directory.owner_of_link(nonce)
-
     async def rooms(self, owner: str, nonce: str) -> tuple[str, ...] | None:
         """Where the page of a link may join a room, as sources of a Content-Security-Policy; None where the link opens
         nothing. Raises `ProcessUnreachable`."""
@@ -117,6 +113,7 @@ class Pipes:
         pipe = self._open[page.id] = Pipe(page, owner)
         try:
             if await self._bus.ask(owner, OPEN, dump_page(page)) != TAKEN:
+                await self._look_again(pipe)
                 return Close.AWAY
             pipe.is_taken = True
             return await first_of(
@@ -127,6 +124,7 @@ class Pipes:
             )
         except ProcessUnreachable as error:
             _log.info("the owner of a session does not answer; its page connects again", error=str(error))
+            await self._look_again(pipe)
             return Close.LATER
         finally:
             del self._open[page.id]
@@ -158,7 +156,7 @@ class Pipes:
         """Wait until the page may not go on, or not over this way. Raises as `Access.look_up` does."""
         while True:
             await self._clock.sleep(CHECK_INTERVAL)
-            if self.owner_of(pipe.page.nonce) not in (pipe.owner, None):
+            if self._directory.owner_of_link(pipe.page.nonce) not in (pipe.owner, None):
                 return Close.AWAY
             try:
                 opened = await access.look_up()
@@ -177,6 +175,11 @@ class Pipes:
             return None
 
         return send
+
+    async def _look_again(self, pipe: Pipe) -> None:
+        """Whoever owns it now is to be known when the page comes back."""
+        with suppress(StoreError):
+            await self._directory.find_link(pipe.page.nonce, afresh=True)
 
     async def _leave(self, pipe: Pipe) -> None:
         with suppress(ProcessUnreachable):  # without a pulse it is forgotten there

@@ -9,6 +9,7 @@ import asyncio
 import json
 from base64 import b64decode, b64encode
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bot.core.bus import Bus, Directory
@@ -73,7 +74,7 @@ class ClusterPictures:
         self, link_nonce: str, picture: str, name: str, after: PlaylistPosition | None = None
     ) -> MediaFile | None:
         """See `PictureSources`."""
-        owner = self._directory.owner_of_link(link_nonce)
+        owner = await self._directory.find_link(link_nonce)
         if owner is None:
             return await self._own.fetch(link_nonce, picture, name, after)
         if len(name) > MAX_NAME or len(picture) > MAX_NAME:
@@ -110,6 +111,9 @@ class ClusterPictures:
             question.file, question.failure = _read(answer)
         except ProcessUnreachable as error:
             question.failure = str(error)
+            # Whoever owns it now is to be known when the player comes again.
+            with suppress(StoreError):
+                await self._directory.find_link(key[0], afresh=True)
         finally:
             del self._asked[key]
         if question.file is not None and question.file.is_immutable:

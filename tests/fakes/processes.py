@@ -110,7 +110,7 @@ class FakeBus:
 
     def _way_to(self, process: str, kind: str, body: str) -> "FakeBus":
         self._everybody.sent.append(Sent(self.process, process, kind, body))
-        if process in self._everybody.silent or self.process in self._everybody.silent:
+        if process not in self._everybody.buses or process in self._everybody.silent or self.process in self._everybody.silent:
             raise ProcessUnreachable(f"{process} does not answer")
         return self._everybody.buses[process]
 
