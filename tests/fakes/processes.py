@@ -72,7 +72,7 @@ class FakeBus:
     def unhandle(self, kind: str) -> None:
         self._handlers.pop(kind, None)
 
-    async def ask(self, process: str, kind: str, body: str, *, timeout: float = ASK_TIMEOUT) -> str:  # noqa: ARG002
+    async def ask(self, process: str, kind: str, body: str, *, timeout: float = ASK_TIMEOUT) -> str:
         handler = self._way_to(process, kind, body)._handlers.get(kind)
         if handler is None or kind in self._everybody.lost:
             raise ProcessUnreachable(f"{process} does not answer")
@@ -110,7 +110,11 @@ class FakeBus:
 
     def _way_to(self, process: str, kind: str, body: str) -> "FakeBus":
         self._everybody.sent.append(Sent(self.process, process, kind, body))
-        if process not in self._everybody.buses or process in self._everybody.silent or self.process in self._everybody.silent:
+        if (
+            process not in self._everybody.buses
+            or process in self._everybody.silent
+            or self.process in self._everybody.silent
+        ):
             raise ProcessUnreachable(f"{process} does not answer")
         return self._everybody.buses[process]
 
@@ -141,10 +145,10 @@ class FakeDirectory:
         owner = self._everybody.owners.get(nonce)
         return None if owner == self._process else owner
 
-    async def find(self, channel: Channel, *, afresh: bool = False) -> str | None:  # noqa: ARG002
+    async def find(self, channel: Channel, *, afresh: bool = False) -> str | None:
         return self.owner_of(channel)
 
-    async def find_link(self, nonce: str, *, afresh: bool = False) -> str | None:  # noqa: ARG002
+    async def find_link(self, nonce: str, *, afresh: bool = False) -> str | None:
         return self.owner_of_link(nonce)
 
     def link_in(self, channel: Channel) -> str | None:

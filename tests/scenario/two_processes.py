@@ -80,7 +80,8 @@ class ProgramHere:
     def page_of(self, session: AvatarSession) -> str:
         """The page of a session of whichever process, at this one."""
         link = session.view().watch_url
-        assert link is not None and link.startswith(PUBLIC_URL)
+        assert link is not None
+        assert link.startswith(PUBLIC_URL)
         return self.address + link.removeprefix(PUBLIC_URL)
 
     def session_in(self, channel: Channel = GENERAL) -> AvatarSession:
@@ -185,8 +186,8 @@ class WatchPage:
         return [word["text"] for message in self.heard if message["type"] == "words" for word in message["words"]]
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def until(condition: Callable[[], object], *, within: float = PATIENCE) -> None:
     """Wait until something is true."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - whatever brings it about is no business of the test
             await asyncio.sleep(0.02)

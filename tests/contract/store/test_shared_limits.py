@@ -38,7 +38,7 @@ async def test_workspace_has_no_more_sessions_at_once_than_it_may(store: Store) 
     # Who is there already is told so, whatever the limit is.
     again = replace(third, channel=first.channel)
     assert await store.sessions.open_within(again, 1) == first
-    elsewhere = replace(third, channel=Channel("discord", "another guild", "general"))
+    elsewhere = a_session(channel=Channel("discord", "another guild", "general"))
     assert await store.sessions.open_within(elsewhere, 1) == elsewhere
     other_platform = a_session(channel=Channel("slack", "guild", "general"))
     assert await store.sessions.open_within(other_platform, 1) == other_platform
@@ -55,7 +55,9 @@ async def test_of_many_starts_at_several_processes_as_many_come_about_as_may(clu
     sessions = [
         a_session(channel=Channel("discord", f"guild-{number % 3}", f"channel-{number}")) for number in range(36)
     ]
-    sessions_of = {store: [each for n, each in enumerate(sessions) if n % 9 // 3 == k] for k, store in enumerate(stores)}
+    sessions_of = {
+        store: [each for n, each in enumerate(sessions) if n % 9 // 3 == k] for k, store in enumerate(stores)
+    }
     opened = await asyncio.gather(
         *(
             store.sessions.open_within(session, 4)

@@ -117,7 +117,7 @@ async def test_what_is_kept_is_bounded(two: Two) -> None:
 
 async def test_owner_that_has_it_not_now_or_does_not_answer_makes_the_player_come_again(two: Two) -> None:
     two.of_owner.files[LINK, PICTURE, "late.m4s"] = PictureUnavailable("media.example does not answer in time")
-    with pytest.raises(PictureUnavailable, match="media.example"):
+    with pytest.raises(PictureUnavailable, match=r"media\.example"):
         await two.fetch("late.m4s")
     two.processes.silent.add("owner")
     with pytest.raises(PictureUnavailable, match="owner does not answer"):

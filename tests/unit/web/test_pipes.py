@@ -166,6 +166,7 @@ async def test_page_with_the_seat_publishes_what_the_session_says(both: Both, cl
         door = await ada.next("door")
         await ada.say(type="avatar", room=door["room"], is_here=True)
         await ada.say(type="seated", room=door["room"])
+        await ada.asked_again()
         sending = asyncio.create_task(room.publish(RoomMessage("agent-control", {"text": "Good morning"})))
         publish = await ada.next("publish")
         assert publish["data"] == {"text": "Good morning"}
@@ -359,7 +360,8 @@ async def test_owner_takes_no_page_of_a_session_that_is_not_its_own(both: Both) 
     page = PipedPage("7", NONCE, "", True, True, False, None)
     assert await asking.ask(THIRD, OPEN, dump_page(page)) == "not mine"
     assert await asking.ask(THIRD, PULSE, dump("7")) == dump("7")
-    assert pages == [] and len(piped) == 0
+    assert pages == []
+    assert len(piped) == 0
 
 
 async def test_page_that_is_too_far_behind_is_ended(both: Both) -> None:
