@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 
 from bot.access.permissions import AccessLists, Permissions
 from bot.access.quotas import Limits, Quotas, limits_of
+from bot.cluster.alone import alone
+from bot.cluster.pictures import ClusterPictures
 from bot.commands.router import CommandRouter
 from bot.core.audience import Audiences
+from bot.core.bus import Cluster
 from bot.core.errors import SettingsError
 from bot.core.events import EventBus
 from bot.core.outlets import OutletsByPlatform
-from bot.core.pictures import PictureSourceFactory
+from bot.core.pictures import PictureSourceFactory, PictureSources
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider, Capabilities, ChatModel, Clock, WatchLinks
 from bot.relay import Relay
@@ -57,7 +60,7 @@ class Core:
     relay: Relay
     commands: CommandRouter
     jobs: PeriodicJobs
-    pictures: SessionPictures
+    pictures: PictureSources
 
 
 @asynccontextmanager
@@ -69,10 +72,12 @@ async def build_core(
     clock: Clock,
     options: CoreOptions,
     picture_factories: Sequence[PictureSourceFactory] = (),
+    cluster: Cluster | None = None,
 ) -> AsyncIterator[Core]:
     """Wire the core over what is already open. It has recovered nothing yet (`SessionRegistry.recover`).
 
     picture_factories: what makes pictures that the bot serves itself; none lets pages play what a provider shows.
+    cluster: the other processes on the database; without it there is none.
 
     At the end no task of it is left; sessions that were not shut down stay open at the provider and in the store, for
     the next start. Raises `StoreError` if the list of blocked people cannot be read.
@@ -93,6 +98,7 @@ async def build_core(
         OpeningTimes(),
         StreamPictures(picture_factories, clock),
         OutletsByPlatform(),
+        cluster or alone(store),
     )
     sessions = SessionRegistry(services)
     permissions = Permissions(options.access)
@@ -108,9 +114,12 @@ async def build_core(
     )
     commands = CommandRouter(sessions, relay, permissions, closer, quotas)
     jobs = PeriodicJobs(sessions, permissions, quotas, audit_days=options.audit_days)
+    others = services.cluster
+    pictures = ClusterPictures(SessionPictures(sessions), others.bus, others.directory, clock)
     try:
-        yield Core(services, sessions, permissions, quotas, relay, commands, jobs, SessionPictures(sessions))
+        yield Core(services, sessions, permissions, quotas, relay, commands, jobs, pictures)
     finally:
+        await pictures.aclose()
         await sessions.abandon_all()
         await services.pictures.aclose()
         await closer.stop()

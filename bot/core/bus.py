@@ -71,11 +71,15 @@ class Directory(Protocol):
     """Who owns the open sessions, from memory. Ids of channels hold across the workspaces of their platform, so that of
     a channel is not looked at.
 
-    is_alone: there is no other process; every answer is None.
+    is_alone: there is no other process; every answer is None. is_first: what one process does for all, such as chores,
+    is this one's; it may be another one's a second later.
     """
 
     @property
     def is_alone(self) -> bool: ...
+
+    @property
+    def is_first(self) -> bool: ...
 
     def owner_of(self, channel: Channel) -> str | None:
         """The other process that owns the channel's session, or `NOBODY`; None if it is this one, or there is no
@@ -86,12 +90,13 @@ class Directory(Protocol):
         """The same of the session that a watch link leads to."""
         ...
 
-    async def find(self, channel: Channel) -> str | None:
-        """As `owner_of`, asking the database as well where memory knows nothing (about 1 ms). Raises `StoreError`."""
+    async def find(self, channel: Channel, *, afresh: bool = False) -> str | None:
+        """As `owner_of`, asking the database as well where memory knows nothing (about 1 ms). afresh: whatever memory
+        knows, as when the owner did not answer. Raises `StoreError`."""
         ...
 
-    async def find_link(self, nonce: str) -> str | None:
-        """As `owner_of_link`, asking the database as well where memory knows nothing. Raises `StoreError`."""
+    async def find_link(self, nonce: str, *, afresh: bool = False) -> str | None:
+        """As `find`, of the session that a watch link leads to. Raises `StoreError`."""
         ...
 
     def link_in(self, channel: Channel) -> str | None:
@@ -104,6 +109,10 @@ class Directory(Protocol):
 
     def closed(self, session: Session) -> None:
         """A session of this process is over; the others are told."""
+        ...
+
+    def released(self, session: Session) -> None:
+        """A session of this process is nobody's now; the others are told."""
         ...
 
 
@@ -126,6 +135,10 @@ class Claims(Protocol):
 
     def hurry(self) -> None:
         """More may be owned than a moment ago: claim now, and not with the next beat."""
+        ...
+
+    async def released(self, sessions: Sequence[Session]) -> None:
+        """Sessions of this process have no owner any more in the database: have the others claim them at once."""
         ...
 
 

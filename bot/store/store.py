@@ -20,6 +20,7 @@ from bot.store.connections import Begin, Connections, Member
 from bot.store.installations import InstallationRepository
 from bot.store.outlets import OutletRepository
 from bot.store.panels import PanelRepository
+from bot.store.parcels import ParcelRepository
 from bot.store.rates import RateRepository
 from bot.store.sessions import SessionRepository
 from bot.store.streams import StreamRepository
@@ -42,7 +43,8 @@ class Store:
         self.utterances = UtteranceRepository(connections, writer, clock)
         self.channels = ChannelRepository(connections, writer, clock)
         self.outlets = OutletRepository(connections, writer, clock)
-        self.panels = PanelRepository(connections, writer, clock)
+        self.panels = PanelRepository(connections, writer, clock, process)
+        self.parcels = ParcelRepository(connections, writer, clock, process)
         self.blocks = BlockRepository(connections, writer, clock)
         self.rates = RateRepository(connections, writer, clock)
         self.tickets = TicketRepository(connections, writer, clock)

@@ -3,10 +3,10 @@ see at once. `bot.core.bus` says how the real ones behave."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bot.core.bus import ASK_TIMEOUT, Claimed, Cluster, Handler, MayOwn, Open
+from bot.core.bus import ASK_TIMEOUT, NOBODY, Claimed, Cluster, Handler, MayOwn, Open
 from bot.core.errors import ProcessUnreachable
 from bot.core.models import Channel, Session
 
@@ -154,6 +154,9 @@ class FakeDirectory:
     def link_in(self, channel: Channel) -> str | None:
         return None if self.owner_of(channel) is None else self._everybody.links.get(channel)
 
+    def released(self, session: Session) -> None:
+        self._everybody.owners[session.link_nonce] = NOBODY
+
     def opened(self, session: Session) -> None:
         self._everybody.owners[session.link_nonce] = self._process
         self._everybody.links[session.channel] = session.link_nonce
@@ -173,6 +176,9 @@ class NoClaims:
         pass
 
     def hurry(self) -> None:
+        pass
+
+    async def released(self, sessions: Sequence[Session]) -> None:
         pass
 
 

@@ -32,18 +32,19 @@ from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamVi
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
 from bot.access.permissions import AccessLists
 from bot.access.quotas import Limits
+from bot.cluster.claims import Recovery
 from bot.commands.parser import ADMIN, AVATAR, CommandContext, parse
 from bot.commands.router import CommandRouter
 from bot.core.audience import Audiences, Presence
 from bot.core.errors import Refused, StoreUnavailable, Transient
 from bot.core.events import EventBus, Notice, SessionEvent, UtteranceChanged
 from bot.core.models import Actor, Channel, Role, UtteranceState
+from bot.core.pictures import PictureSources
 from bot.core.policy import SessionPolicy
 from bot.core.tasks import cancel_and_wait
 from bot.core.views import Reply
 from bot.relay import Message, Receipt, Relay
-from bot.sessions.pictures import SessionPictures
-from bot.sessions.registry import Recovery, SessionRegistry
+from bot.sessions.registry import SessionRegistry
 from bot.sessions.session import AvatarSession
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions, RelayMode
 from bot.store.connections import Begin
@@ -180,7 +181,7 @@ class BotHarness:
         self.relay: Relay
         self.commands: CommandRouter
         self.audiences: Audiences
-        self.pictures: SessionPictures
+        self.pictures: PictureSources
         self.recovery = Recovery()
 
     async def __aenter__(self) -> Self:

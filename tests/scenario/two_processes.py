@@ -7,8 +7,10 @@ import re
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
+from unittest.mock import patch
 
 import aiohttp
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from adapters.simulator import Simulator, SimulatorOptions
@@ -22,6 +24,7 @@ from bot.core.views import Reply
 from bot.plugins import with_simulator
 from bot.relay import Message, Receipt
 from bot.sessions.session import AvatarSession
+from bot.telemetry import metrics
 from tests.builders import an_actor
 from tests.harness.watchers import PUBLIC_URL, SECRET
 from tests.platforms.running_bot import settings_with
@@ -44,7 +47,9 @@ class ProgramHere:
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        await self.application.start([])
+        # Of the machine's process there is one registry of metrics, and no two servers count under one name.
+        with patch.object(metrics, "registry", CollectorRegistry()):
+            await self.application.start([])
         self._serving = asyncio.create_task(self.application.serve())
 
     async def stop(self) -> None:

@@ -2,8 +2,6 @@
 page has a ticket. On SQLite one process does the same."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,18 +10,10 @@ import pytest
 from bot.core.models import Channel, SessionState
 from bot.store.store import Store
 from tests.builders import a_session
-from tests.contract.store.test_processes import Cluster
 from tests.harness.clock import ManualClock
+from tests.harness.cluster import Cluster
 
 MINUTE = 29_000_000
-
-
-@pytest.fixture
-async def cluster(url: str) -> AsyncIterator[Cluster]:
-    async with AsyncExitStack() as stack:
-        cluster = Cluster(url, stack)
-        stack.push_async_callback(cluster.rows.close)
-        yield cluster
 
 
 # --- sessions of a workspace -----------------------------------------------------------------------------------------

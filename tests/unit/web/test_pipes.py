@@ -94,7 +94,7 @@ async def test_page_sees_the_session_and_everything_after_it_in_order(
         assert (await hear(socket))["hls_url"] == f"{both.here.signed}/media/0123456789ab/index.m3u8"
         for number in range(40):
             both.owner.speak(f"word{number}")
-        words = []
+        words: list[str] = []
         while len(words) < 40:
             words += [word["text"] for word in (await hear(socket, "words"))["words"]]
         assert words == [f"word{number}" for number in range(40)]
