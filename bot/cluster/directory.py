@@ -268,7 +268,7 @@ class AllHere:
         """No other one owns it."""
         return None
 
-    def link_in(self, channel: Channel) -> str | None:
+    def link_in(self, channel: Channel) -> str | None:  # noqa: ARG002 - there are no others
         """No other one has a session."""
         return None
 
