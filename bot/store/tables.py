@@ -280,11 +280,12 @@ audit = sa.Table(
     sa.Column("detail", sa.Text),
 )
 
-FENCED = (sessions, streams, utterances, processed_events)
-"""What was accepted. On PostgreSQL nothing in it is written by a process whose row is gone: its statement fails with
-`FENCED_STATE`. A condition in the statement would not be enough: at READ COMMITTED it could be decided before another
-process takes over, and be committed after that one has read. The row is locked, so the delete waits for whoever
-writes, and whoever writes for the delete. Connections that name no process (the shell) are not looked at."""
+FENCED = (sessions, streams, utterances, processed_events, panels, outlets)
+"""What was accepted, and where a session is seen and heard. On PostgreSQL nothing in it is written by a process whose
+row is gone: its statement fails with `FENCED_STATE`. A condition in the statement would not be enough: at READ
+COMMITTED it could be decided before another process takes over, and be committed after that one has read. The row is
+locked, so the delete waits for whoever writes, and whoever writes for the delete. Connections that name no process (the
+shell) are not looked at."""
 
 FENCED_STATE = "RL001"
 """The SQLSTATE of that refusal."""
