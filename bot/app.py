@@ -19,7 +19,9 @@ from adapters.media.room.encoder_process import try_encoder
 from adapters.media.room.factory import RoomPictures
 from adapters.media.sound import can_decode
 from adapters.web import Embeds, SignedTickets, SignedWatchLinks, WebServer
+from bot.cluster.claims import Recovery
 from bot.cluster.fenced import fence
+from bot.cluster.joining import joined
 from bot.cluster.membership import Membership
 from bot.core.bind_errors import explain_bind_error, is_loopback
 from bot.core.errors import OwnershipLost, SettingsError, StoreError
@@ -89,23 +91,24 @@ class Application:
         self._adapters: list[ChatAdapter] = []
         self._platforms: Platforms
         self._parts: list[Supervised] = []
-        self._is_started = False
 
     async def start(self, chats: Sequence[Callable[[Bot], ChatAdapter]]) -> None:
-        """Build everything, on PostgreSQL after every other process on the database has gone; where this one is asked
-        to stop before, nothing is built. Raises `SettingsError` and `StoreError` with a sentence for the operator."""
+        """Build everything. Raises `SettingsError` and `StoreError` with a sentence for the operator."""
         url = database_url_or_default(self._settings)
-        if parse_url(url).is_sqlite:
+        address = parse_url(url)
+        if address.is_sqlite:
             await self._stack.enter_async_context(InstanceLock(url, self._clock, stopping=self._stopping))
         await migrate.upgrade(url)
         self._membership = await self._stack.enter_async_context(Membership(url, self._clock))
-        if not await self._membership.until_active(self._stopping, self._echo):
-            return
         store = await self._stack.enter_async_context(
             await Store.open(url, self._clock, member=self._membership.member)
         )
         if self._simulator_options is None:
-            self._echo(f"Database: {str(parse_url(url)).removeprefix('the database ')}.")
+            self._echo(f"Database: {str(address).removeprefix('the database ')}.")
+            self._echo_others()
+        others = await self._stack.enter_async_context(
+            joined(address, self._membership, store, web_secret(self._settings), self._clock)
+        )
         settings = await self._with_simulator(self._settings)
         provider = await self._stack.enter_async_context(make_provider(settings, self._clock))
         if self._settings.avatar.provider == SIMULATOR:
@@ -131,8 +134,11 @@ class Application:
             self._clock,
         )
         self._core = await self._stack.enter_async_context(
-            build_core(provider, chat_model, store, self._links, self._clock, options, pictures)
+            build_core(provider, chat_model, store, self._links, self._clock, options, pictures, others.cluster)
         )
+        self._claims = others.claims
+        self._claims.takes = self._core.sessions
+        self._claims.on_others, self._claims.on_recovery = self._close_left, self._echo_recovery
         self._core.services.outlets.silent_because = self._why_silent
         self._echo_provider()
         self._echo(f"Picture: {self._plan.told}.")
@@ -154,12 +160,12 @@ class Application:
             Supervised("catalogue", self._core.services.catalogue.refresh_forever, self._clock),
             # It ends only where another process has ended this one: then every stream is that one's business.
             Supervised("membership", self._membership.hold, self._clock, may_end_program=OwnershipLost),
+            *others.parts,
         ]
         await self._start_web(store, settings)
         # From here on, so that the platforms are told also of sessions that end while they are still entered.
         self._subscription = self._stack.enter_context(self._core.services.event_bus.subscribe(backlog=SHOWN_BACKLOG))
         await self._recover()
-        self._is_started = True
 
     async def serve(self) -> None:
         """Run the chat platforms and the periodic jobs until `ask_to_stop`, then close every session.
@@ -167,8 +173,6 @@ class Application:
         Raises `SettingsError` if the last chat platform can only be helped by the operator; the sessions are closed
         then. Raises `OwnershipLost` if another process has taken the database over; the sessions are left to it.
         """
-        if not self._is_started:
-            return
         async with AsyncExitStack() as entered:
             showing: asyncio.Task[None] | None = None
             try:
@@ -243,6 +247,11 @@ class Application:
             return NO_SOUND
         # A room's sound comes decoded.
         return None if self._plan.is_encoded or can_decode() else NO_DECODER
+
+    def _echo_others(self) -> None:
+        if others := self._membership.others:
+            known = ", ".join(str(other) for other in others)
+            self._echo(f"Cluster: shares the avatars with {known}; one that has ended is forgotten in some seconds.")
 
     def _echo_provider(self) -> None:
         provider = self._core.services.provider
@@ -322,8 +331,13 @@ class Application:
         return {part: trouble for part, trouble in troubles.items() if trouble is not None}
 
     async def _recover(self) -> None:
+        await self._close_left()
+        await self._claims.claim()
+
+    async def _close_left(self) -> None:
         await close_left_to_other_providers(self._core.services, self._settings, self._stack, self._echo)
-        found = await self._core.sessions.recover()
+
+    def _echo_recovery(self, found: Recovery) -> None:
         if found.adopted or found.closed:
             self._echo(f"Recovered: {count(found.adopted, 'session')} on, {count(found.closed, 'session')} closing.")
         if found.unknown_utterances:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from bot.commands.parser import ADMIN, AVATAR, Command, CommandContext, parse
 from bot.commands.router import CommandRouter
+from bot.core.bus import Cluster
 from bot.core.embeds import ChannelGrant, EmbedHost, Frame, FrameRequest, Grant, SessionGrant
 from bot.core.errors import (
     AuthenticationFailed,
@@ -77,6 +78,7 @@ __all__ = [
     "ChannelGrant",
     "ChatAdapter",
     "Clock",
+    "Cluster",
     "Command",
     "CommandContext",
     "ConcurrencyReached",
@@ -196,3 +198,8 @@ class Bot:
     settings: Settings
     stop: Callable[[], None]
     shows_in_frames: bool = False
+
+    @property
+    def cluster(self) -> Cluster:
+        """The other processes on the same database (`bot.core.bus`)."""
+        return self.sessions.services.cluster

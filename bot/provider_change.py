@@ -1,4 +1,5 @@
-"""What an earlier choice of provider left open is closed there: a session cannot change its provider.
+"""What an earlier choice of provider left open is closed there: a session cannot change its provider. One that another
+process owns is that one's, which may have been started with other settings.
 
 Opens nothing at any provider, and knows none of them by name.
 """
@@ -22,14 +23,19 @@ _WHY = "the provider was changed"
 async def close_left_to_other_providers(
     services: Services, settings: Settings, stack: AsyncExitStack, echo: Echo
 ) -> None:
-    """Close every session and stream in the store that is not of the chosen provider, and echo whose words went unsaid.
+    """Close every session without an owner, and its streams, that is not of the chosen provider, and echo whose words
+    went unsaid.
 
     stack: keeps the clients of those providers, which go on with what is not confirmed, until the program ends.
     settings: with the keys of the real services. Tells the operator of a provider whose key is gone.
     """
     chosen, store = services.provider.name, services.store
-    sessions = [session for session in await store.sessions.all_open() if session.provider != chosen]
+    names = {session.provider for session in await store.sessions.ownerless()} - {chosen}
+    sessions = [session for name in sorted(names) for session in await store.sessions.claim(name)]
     streams = [stream for stream in await store.streams.unsettled() if stream.provider != chosen]
+    if streams:
+        elsewhere = {session.id for session in await store.sessions.owners()} - {session.id for session in sessions}
+        streams = [stream for stream in streams if stream.session_id not in elsewhere]
     for name in sorted({session.provider for session in sessions} | {stream.provider for stream in streams}):
         try:
             closer = await _enter_closer(name, services, settings, stack)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bot.core.audience import Audiences
+from bot.core.bus import Cluster
 from bot.core.errors import Refused
 from bot.core.events import EventBus
 from bot.core.outlets import OutletsByPlatform
@@ -33,6 +34,7 @@ class Services:
     opening_times: OpeningTimes
     pictures: StreamPictures
     outlets: OutletsByPlatform
+    cluster: Cluster
 
     @property
     def can_answer(self) -> bool:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 
 from bot.access.permissions import AccessLists, Permissions
 from bot.access.quotas import Limits, Quotas, limits_of
+from bot.cluster.alone import alone
 from bot.commands.router import CommandRouter
 from bot.core.audience import Audiences
+from bot.core.bus import Cluster
 from bot.core.errors import SettingsError
 from bot.core.events import EventBus
 from bot.core.outlets import OutletsByPlatform
@@ -69,10 +71,12 @@ async def build_core(
     clock: Clock,
     options: CoreOptions,
     picture_factories: Sequence[PictureSourceFactory] = (),
+    cluster: Cluster | None = None,
 ) -> AsyncIterator[Core]:
     """Wire the core over what is already open. It has recovered nothing yet (`SessionRegistry.recover`).
 
     picture_factories: what makes pictures that the bot serves itself; none lets pages play what a provider shows.
+    cluster: the other processes on the database; without it there is none.
 
     At the end no task of it is left; sessions that were not shut down stay open at the provider and in the store, for
     the next start. Raises `StoreError` if the list of blocked people cannot be read.
@@ -93,6 +97,7 @@ async def build_core(
         OpeningTimes(),
         StreamPictures(picture_factories, clock),
         OutletsByPlatform(),
+        cluster or alone(store),
     )
     sessions = SessionRegistry(services)
     permissions = Permissions(options.access)

@@ -34,7 +34,8 @@ not take all of it (docs.slack.dev, rate limits)."""
 class PanelState:
     """One panel: what it should show, what it shows, and where it stands.
 
-    reference: where, in the platform's words; None while that is not known. is_kept: the store knows it.
+    reference: where, in the platform's words; None while that is not known. is_kept: the store knows it. was_sought:
+    the store was asked for it, as another process may have had the session before.
     may_stand: a posting was not answered, so it is not repeated. nonce: the same for each attempt at one posting.
     looks: as it was drawn last. hurry: the next drawing waits no longer. afterwards: called after the last one.
     """
@@ -43,6 +44,7 @@ class PanelState:
         self.view = view
         self.reference = reference
         self.is_kept = reference is not None
+        self.was_sought = False
         self.may_stand = False
         self.nonce = secrets.randbits(62)
         self.looks: dict[str, object] | None = None
@@ -251,6 +253,8 @@ class PanelUpdater(ABC):
 
     async def _put(self, panel: PanelState, view: SessionView) -> None:
         """Edit the message, or post it where there is none. Raises `NotDrawn`, `StoreError`."""
+        if panel.reference is None and not panel.was_sought:
+            await self._seek(panel)
         if panel.reference is not None:
             try:
                 await self._edit(view, panel.reference)
@@ -270,6 +274,12 @@ class PanelUpdater(ABC):
                     # The platform told of it before the answer was lost.
                     raise NotDrawn(Drawn.AGAIN, str(refusal)) from refusal
                 raise
+
+    async def _seek(self, panel: PanelState) -> None:
+        kept = await self._store.panels.of_session(panel.view.session_id)
+        panel.was_sought = True
+        if panel.reference is None and kept is not None and self._is_reference(kept.reference):
+            panel.reference, panel.is_kept = kept.reference, True
 
     async def _forget(self, session_id: str) -> None:
         try:

@@ -4,7 +4,6 @@ While a bot runs, the shell asks it through the database; while none runs, the s
 lines through `echo`; decides no exit codes.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -178,7 +177,7 @@ async def _is_bot_running(settings: Settings, clock: Clock) -> bool:
     url = database_url_or_default(settings)
     if parse_url(url).is_sqlite:
         return owner_of(url) is not None
-    return any(process.is_active for process in await living(url, clock))
+    return any(not process.is_leaving for process in await living(url, clock))
 
 
 async def _unused(store: Store, clock: Clock, sessions: Sequence[Session]) -> list[Session]:
@@ -200,26 +199,27 @@ async def _close(settings: Settings, clock: Clock, store: Store, sessions: Seque
     if await _is_bot_running(settings, clock):
         _refuse_what_is_left(await _ask_the_bot(clock, store, sessions, echo))
         return
-    async with _instead_of_the_bot(url, clock):
-        for name in sorted({session.provider for session in sessions}):
-            await _close_at(settings, clock, store, [s for s in sessions if s.provider == name], echo)
+    async with _instead_of_the_bot(url, clock, sessions) as mine:
+        for name in sorted({session.provider for session in mine}):
+            await _close_at(settings, clock, store, [s for s in mine if s.provider == name], echo)
 
 
 @asynccontextmanager
-async def _instead_of_the_bot(url: str, clock: Clock) -> AsyncIterator[None]:
-    """Keep bots from the database: one that starts meanwhile waits until the block ends. Raises `StoreUnavailable` if
-    there is one by now."""
+async def _instead_of_the_bot(url: str, clock: Clock, sessions: Sequence[Session]) -> AsyncIterator[Sequence[Session]]:
+    """Keep bots from `sessions` until the block ends; gets those that are still open. Raises `StoreUnavailable` if
+    there is a bot by now."""
     if parse_url(url).is_sqlite:
         async with InstanceLock(url, clock, patience=0):
-            yield
+            yield sessions
         return
-    async with Membership(url, clock) as membership:
+    async with Membership(url, clock, takes_sessions=False) as membership:
         # One that was killed still has its row, and is ended first.
-        if not await membership.until_active(asyncio.Event(), patience=WAIT_FOR_DEAD):
-            raise StoreUnavailable(
-                f"{parse_url(url)} has been taken by an avatar-relay that was standing by: run the command again"
-            )
-        yield
+        if not await membership.until_alone(WAIT_FOR_DEAD):
+            raise StoreUnavailable(f"an avatar-relay has started on {parse_url(url)} meanwhile: run the command again")
+        ids, names = [session.id for session in sessions], {session.provider for session in sessions}
+        async with await Store.open(url, clock, member=membership.member) as store:
+            # So a bot that starts meanwhile finds that they belong to somebody.
+            yield [session for name in sorted(names) for session in await store.sessions.claim(name, ids)]
 
 
 async def _ask_the_bot(clock: Clock, store: Store, sessions: Sequence[Session], echo: Echo) -> list[Session]:

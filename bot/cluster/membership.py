@@ -1,4 +1,4 @@
-"""Who is alive of the processes that share a database, which of them acts, and until when this one may.
+"""Who is alive of the processes that share a database, and until when this one may act.
 
 Each has a row. On PostgreSQL it beats it once a second, and looks at the beats of the others: one that stands still for
 `LOOKS_TO_END` looks is dead, and its row is deleted, which frees its sessions and refuses its writes
@@ -8,14 +8,15 @@ The last beat of a process that was acknowledged was sent at S. It acts until S 
 drops what it has sent by then within 2 s more (`adapters.network.SENT_WITHIN`). Whoever takes over saw that beat after
 S, and six looks, a second apart, later it deletes the row: not before S + 6 s.
 
-One process is active and has the sessions, the others stand by. On SQLite nobody has to look: whoever holds the lock of
-the file (`bot.store.lock`) knows that every earlier process is dead.
+All of them act, each for the sessions that it owns (`bot.cluster.claims`). On SQLite nobody has to look: whoever holds
+the lock of the file (`bot.store.lock`) knows that every earlier process is dead.
 """
 
 import asyncio
 import os
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from math import inf
@@ -24,7 +25,7 @@ from types import TracebackType
 import structlog
 
 from bot.core.errors import OwnershipLost, StoreError
-from bot.core.ports import Clock, Echo
+from bot.core.ports import Clock
 from bot.core.tasks import cancel_and_wait
 from bot.store.connections import Member
 from bot.store.errors import TAKEN_OVER
@@ -44,7 +45,7 @@ LOOKS_TO_END = 6
 """Looks at a beat that does not change, after which its process is dead."""
 
 POLL_EVERY = 0.1
-"""Seconds between looks at whether a process that stands by has become the active one."""
+"""Seconds between looks at whether others have gone."""
 
 SHORT_ID = 8
 """Characters of an id that tell members apart."""
@@ -84,30 +85,29 @@ class Membership:
     """This process among those that share the database of `url`, inside an `async with` block.
 
     On SQLite whoever enters it holds the lock of the file. Entering raises `StoreError` where the database does not
-    take the row. others: who else has a row, as of the last look. is_active: the sessions are this process's business.
-    is_lost: another one has ended it; neither rows nor streams may be touched any more.
+    take the row. others: who else has a row, as of the last look. is_lost: another one has ended it; neither rows nor
+    streams may be touched any more. on_gone: called with the id of each of the others that has no row any more.
     """
 
-    def __init__(self, url: str, clock: Clock, rows: ProcessRows | None = None) -> None:
-        """`rows` are those of `url`, where they are not to be read and written in the usual way."""
+    def __init__(self, url: str, clock: Clock, rows: ProcessRows | None = None, *, takes_sessions: bool = True) -> None:
+        """`rows` are those of `url`, where they are not to be read and written in the usual way. takes_sessions: it is
+        a bot; a command of the shell is none."""
         self._address = parse_url(url)
         self._clock = clock
         self._rows = rows or ProcessRows(self._address)
         self._is_alone = self._address.is_sqlite
         self.process = Process(
-            secrets.token_hex(8),
+            secrets.token_hex(16),
             0,
             socket.gethostname(),
             os.getpid(),
             _version(),
-            is_active=self._is_alone,
-            is_leaving=False,
+            is_leaving=not takes_sessions,
             started_at=clock.now(),
         )
         self.member = Member(self.process.id, self._lose)
         self.others: list[Process] = []
-        self.is_active = self._is_alone
-        self._wants_to_act = False
+        self.on_gone: list[Callable[[str], None]] = []
         self._looks = Looks()
         self._last_sent: float | None = None
         self._may_act_until = inf if self._is_alone else -inf
@@ -124,6 +124,8 @@ class Membership:
             raise
         if not self._is_alone:
             metrics.beat_seconds.set_function(self._since_beat)
+            # Now, so that it may act at once and knows the others.
+            await self._beat()
             self._beating = self._begin()
         return self
 
@@ -145,9 +147,18 @@ class Membership:
 
     def told(self) -> list[dict[str, object]]:
         """The members as of the last look, this one first, for whoever may not know their machines."""
-        mine = {"id": self.process.id[:SHORT_ID], "is_active": self.is_active, "is_this": True}
-        others = [{"id": other.id[:SHORT_ID], "is_active": other.is_active, "is_this": False} for other in self.others]
-        return [mine, *others]
+        mine = {"id": self.process.id[:SHORT_ID], "is_this": True}
+        return [mine, *({"id": other.id[:SHORT_ID], "is_this": False} for other in self.others)]
+
+    @property
+    def sharers(self) -> int:
+        """Among how many processes sessions are shared out, this one included."""
+        return 1 + sum(not other.is_leaving for other in self.others)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether what one process does for all is this one's: the one with the smallest id does it."""
+        return all(self.process.id < other.id for other in self.others if not other.is_leaving)
 
     @property
     def is_lost(self) -> bool:
@@ -163,24 +174,15 @@ class Membership:
         """Whether nobody else can be at this process's sessions now, so that it may speak to the provider."""
         return not self.is_lost and self._clock.uptime() < self._may_act_until
 
-    async def until_active(self, stopping: asyncio.Event, echo: Echo | None = None, *, patience: float = inf) -> bool:
-        """Stand by until no other process is active. False once `stopping` is set, or after `patience` seconds.
-
-        `echo` is told for whom it waits. Raises `OwnershipLost` if another process has ended this one meanwhile.
-        """
-        self._wants_to_act = True
+    async def until_alone(self, patience: float) -> bool:
+        """Wait until no other process has a row: those that are dead are ended meanwhile. False if one still has after
+        `patience` seconds. Raises `OwnershipLost` if another process has ended this one meanwhile."""
         until = self._clock.monotonic() + patience
-        told = echo is None
-        while not self.is_active:
+        while self.others or self._last_sent is None:
             if self.is_lost:
                 raise self._error()
-            if stopping.is_set() or self._clock.monotonic() >= until:
-                self._wants_to_act = False
-                return False
-            active = next((other for other in self.others if other.is_active), None)
-            if not told and echo is not None and active is not None:
-                echo(f"Standing by: {active} is the bot on this database; I take over when it is gone.")
-                told = True
+            if self._is_alone or self._clock.monotonic() >= until:
+                return self._is_alone
             await self._clock.sleep(POLL_EVERY)
         return True
 
@@ -208,10 +210,10 @@ class Membership:
         return asyncio.create_task(self._beat_forever(), name="beat")
 
     async def _beat_forever(self) -> None:
+        # A look was just before; two must not follow each other at once.
         while not self.is_lost:
+            await self._clock.sleep(BEAT_EVERY)
             await self._beat()
-            if not self.is_lost:
-                await self._clock.sleep(BEAT_EVERY)
 
     async def _beat(self) -> None:
         # Before it is sent: how long the answer takes must not lengthen the time to act.
@@ -229,41 +231,37 @@ class Membership:
             self._lose()
             return
         self._last_sent, self._may_act_until = sent, sent + MAY_ACT_FOR
-        self.others = [row for row in rows if row.id != self.process.id]
+        self._see([row for row in rows if row.id != self.process.id])
         if is_first:
             self._looks.forget()
         dead = self._looks.dead(self.others)
         if self._taking is not None and self._taking.done():
             taken, self._taking = self._taking, None
             taken.result()
-        if self._taking is None and (dead or self._may_become_active):
+        if self._taking is None and dead:
             # Beside the beats: the end of a process waits for its transactions.
-            self._taking = asyncio.create_task(self._take_over(dead), name="take over")
+            self._taking = asyncio.create_task(self._end_all(dead), name="end dead processes")
 
-    @property
-    def _may_become_active(self) -> bool:
-        return self._wants_to_act and not self.is_active and not any(other.is_active for other in self.others)
+    def _see(self, others: list[Process]) -> None:
+        there = {other.id for other in others}
+        gone = [other.id for other in self.others if other.id not in there]
+        self.others = others
+        for process_id in gone:
+            for hook in self.on_gone:
+                hook(process_id)
 
-    async def _take_over(self, dead: list[Process]) -> None:
+    async def _end_all(self, dead: list[Process]) -> None:
         for process in dead:
             await self._end(process)
-        if self._may_become_active:
-            await self._activate()
 
     async def _end(self, dead: Process) -> None:
         try:
             if await self._rows.end(dead):
                 log.warning("another process is dead: its sessions are free", process=str(dead))
                 metrics.takeovers.inc()
-                self.others = [other for other in self.others if other.id != dead.id]
+                self._see([other for other in self.others if other.id != dead.id])
         except StoreError as error:
             log.error("a dead process could not be ended yet", process=str(dead), error=str(error))
-
-    async def _activate(self) -> None:
-        try:
-            self.is_active = await self._rows.activate(self.process.id)
-        except StoreError as error:
-            log.error("the sessions could not be taken over yet", error=str(error))
 
     def _lose(self) -> None:
         if not self.is_lost:

@@ -5,11 +5,12 @@ about who may do what (`bot.access.permissions`) and says nothing to people (`bo
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
 
+from bot.cluster.claims import Recovery
 from bot.core import ids
 from bot.core.errors import StoreError
 from bot.core.models import (
@@ -56,15 +57,6 @@ class StartOptions:
     language: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """What the start found of the last run."""
-
-    adopted: int = 0
-    closed: int = 0
-    unknown_utterances: int = 0
-
-
 class SessionRegistry:
     """Every open session of this process, by channel and by id."""
 
@@ -75,6 +67,8 @@ class SessionRegistry:
         self._by_id: dict[str, AvatarSession] = {}
         self._by_link: dict[str, AvatarSession] = {}
         self._owed = UnsavedSessions(services.store)
+        self._claimed: dict[str, Session] = {}
+        self._in_flight: dict[str, list[Utterance]] = {}
         self.unowned = OrphanedStreams(
             services.provider, services.store, services.clock, exclusive_key=services.policy.exclusive_key
         )
@@ -84,6 +78,15 @@ class SessionRegistry:
 
     def __iter__(self) -> Iterator[AvatarSession]:
         return iter(tuple(self._by_id.values()))
+
+    @property
+    def provider(self) -> str:
+        """The provider that all of them have."""
+        return self.services.provider.name
+
+    def serves(self, session_id: str) -> bool:
+        """Whether a session runs here."""
+        return session_id in self._by_id
 
     def in_channel(self, channel: Channel) -> AvatarSession | None:
         """The open session of a channel."""
@@ -127,6 +130,7 @@ class SessionRegistry:
         if in_force.id != session.id:
             return in_force, False
         self._run(AvatarSession(session, self.services, chosen.idle_timeout))
+        self.services.cluster.directory.opened(session)
         metrics.sessions_started.inc()
         await self.audit(actor, "start", session)
         return session, True
@@ -215,6 +219,7 @@ class SessionRegistry:
     async def _run_and_forget(self, running: AvatarSession) -> None:
         try:
             await running.run()
+            self.services.cluster.directory.closed(running.session)
         finally:
             session = running.session
             self._by_id.pop(session.id, None)
@@ -278,36 +283,56 @@ class SessionRegistry:
 
     # --- after a restart ---------------------------------------------------------------------------------------------
 
-    async def recover(self) -> Recovery:
-        """Take every open session that no process owns, and look after what an earlier one left open (rules 2 and 7).
+    async def recover(
+        self, among: Sequence[str] | None = None, limit: int | None = None, *, left_behind: bool = True
+    ) -> Recovery:
+        """Claim open sessions that no process owns, and look after what an earlier one left open in them (rules 2, 7):
+        all, or those `among` these ids and `limit` at the most. left_behind: what is still open of sessions that are
+        closed is looked after, too.
 
         Streams the provider still has open are adopted where their session was live, closed otherwise. What was in
         flight becomes unknown and is not said again; what was queued is said.
+
+        Raises `StoreError`. What was claimed until then is gone on with the next time.
         """
         store = self.services.store
-        sessions = await store.sessions.claim(self.services.provider.name)
-        in_flight = await store.utterances.mark_in_flight_unknown([session.id for session in sessions])
+        for session in await store.sessions.claim(self.provider, among, limit):
+            self._claimed[session.id] = session
+        sessions = sorted(self._claimed.values(), key=lambda session: (session.created_at, session.id))
+        claimed = [session.id for session in sessions]
+        if not (sessions or left_behind):
+            return Recovery()
+        for session_id, found_now in (await store.utterances.mark_in_flight_unknown(claimed)).items():
+            self._in_flight.setdefault(session_id, []).extend(found_now)
         chosen = await store.channels.chosen_idle_timeouts()
-        streams = await recover_streams(self.services, await store.streams.unsettled(), {s.id: s for s in sessions})
-        queues = await store.utterances.queued([session.id for session in sessions])
-        uses = await store.streams.usage_of([session.id for session in sessions])
+        unsettled = await store.streams.unsettled_of(claimed)
+        if left_behind:
+            unsettled += await store.streams.left_behind()
+        streams = await recover_streams(self.services, unsettled, self._claimed)
+        queues = await store.utterances.queued(claimed)
+        uses = await store.streams.usage_of(claimed)
         now = self.services.clock.now()
-        adopted = 0
+        adopted, unknown = 0, 0
         for session in sessions:
+            del self._claimed[session.id]
+            in_flight = self._in_flight.pop(session.id, [])
             running = AvatarSession(session, self.services, chosen.get(session.channel))
             if (found := streams.get(session.id)) is not None:
-                running.adopt(*found, in_flight[session.id])
+                running.adopt(*found, in_flight)
             current = running.stream.current
             running.stream.account.restore(
                 (use for use in uses[session.id] if current is None or use.stream_id != current.id), now
             )
-            tell_left(session, in_flight[session.id], UtteranceState.UNKNOWN, self.services.event_bus)
-            adopted += self._resume(running, queues.get(session.id, ()))
-        return Recovery(adopted, len(sessions) - adopted, sum(map(len, in_flight.values())))
+            tell_left(session, in_flight, UtteranceState.UNKNOWN, self.services.event_bus)
+            adopted += self._resume(running, in_flight, queues.get(session.id, ()))
+            unknown += len(in_flight)
+        return Recovery(adopted, len(sessions) - adopted, unknown, sessions)
 
-    def _resume(self, running: AvatarSession, queued: Iterable[Utterance]) -> bool:
+    def _resume(self, running: AvatarSession, in_flight: Iterable[Utterance], queued: Iterable[Utterance]) -> bool:
         """Run a session again. False if it was not live, so that it only closes."""
         session = running.session
+        for utterance in in_flight:
+            ids.continue_after(utterance.id)
         for utterance in queued:
             ids.continue_after(utterance.id)
             running.speaker.enqueue(utterance)

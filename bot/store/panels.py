@@ -5,7 +5,7 @@ from sqlalchemy.engine import Connection
 
 from bot.core.models import PanelMessage
 from bot.store.repository import Repository, reads, writes
-from bot.store.tables import panels
+from bot.store.tables import panels, session_is_open, sessions
 from bot.store.upsert import insert_into
 
 
@@ -23,9 +23,20 @@ class PanelRepository(Repository):
 
     @reads
     def placed_on(self, connection: Connection, platform: str) -> list[PanelMessage]:
-        """Every panel of a platform that has not been drawn for the last time."""
+        """Every panel of a platform that has not been drawn for the last time, but for those that another process may
+        be drawing: of sessions that are open and not this process's."""
         query = sa.select(panels.c.session_id, panels.c.reference).where(panels.c.platform == platform)
+        if self._process is not None:
+            is_mine = sa.or_(sessions.c.owner == self._process, ~session_is_open)
+            query = query.join_from(panels, sessions).where(is_mine)
         return [PanelMessage(*row) for row in connection.execute(query.order_by(panels.c.session_id))]
+
+    @reads
+    def of_session(self, connection: Connection, session_id: str) -> PanelMessage | None:
+        """The panel of a session; None if none was placed yet."""
+        query = sa.select(panels.c.session_id, panels.c.reference).where(panels.c.session_id == session_id)
+        row = connection.execute(query).one_or_none()
+        return None if row is None else PanelMessage(*row)
 
     @writes
     def forget(self, connection: Connection, session_id: str) -> None:

@@ -12,10 +12,8 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.errors import StoreUnavailable
 from bot.store.engine import WRITES, create_engine
 from bot.store.errors import driver_errors, translate_error
 from bot.store.tables import processes
@@ -34,14 +32,13 @@ LOCK_LIMIT = "2500ms"
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that has joined. `is_active`: the sessions are its business; the others stand by."""
+    """A process that has joined. `is_leaving`: it takes no more sessions, as it ends, or is a command of the shell."""
 
     id: str
     beat: int
     host: str
     pid: int
     version: str
-    is_active: bool
     is_leaving: bool
     started_at: datetime
 
@@ -92,17 +89,6 @@ class ProcessRows:
             raise
         return [Process(*row) for row in rows], is_new
 
-    async def activate(self, process_id: str) -> bool:
-        """Make a process the active one, unless another one is. False as well if it is no member."""
-        other = processes.alias()
-        is_taken = sa.select(other.c.id).where(other.c.is_active).exists()
-        update = processes.update().where(processes.c.id == process_id, ~is_taken).values(is_active=True)
-        try:
-            async with self._connected() as connection, _transaction(connection):
-                return (await connection.execute(update)).rowcount > 0
-        except _TakenByAnother:
-            return False
-
     async def end(self, process: Process) -> bool:
         """Delete the row of a process that is dead, if it has not beaten since. From then on it can write nothing, and
         its sessions are free. Waits for its transactions that have begun."""
@@ -110,7 +96,11 @@ class ProcessRows:
         async with self._connected() as connection, _transaction(connection):
             if not self._address.is_sqlite:
                 await connection.execute(_SET, {"name": "lock_timeout", "value": LOCK_LIMIT})
-            return (await connection.execute(processes.delete().where(*condition))).rowcount > 0
+            ended = (await connection.execute(processes.delete().where(*condition))).rowcount > 0
+            if ended and not self._address.is_sqlite:
+                # One that is stopped listens no more, and would keep what is sent to it at the server.
+                await connection.execute(_HANG_UP, {"name": bus_name(process.id)})
+            return ended
 
     async def leave(self, process_id: str) -> None:
         """Delete the row of a process that ends by itself."""
@@ -128,8 +118,6 @@ class ProcessRows:
         try:
             async with asyncio.timeout(STATEMENT_LIMIT), self._engine.connect() as connection:
                 yield connection
-        except IntegrityError:
-            raise _TakenByAnother(f"{self._address} has another active process") from None
         except driver_errors() as error:
             raise translate_error(error, self._address) from None
         finally:
@@ -151,18 +139,20 @@ class ProcessRows:
         await self._open.aclose()
 
 
-class _TakenByAnother(StoreUnavailable):
-    """Two processes wanted to be the active one."""
-
-
 @asynccontextmanager
 async def _transaction(connection: AsyncConnection) -> AsyncIterator[None]:
     async with connection.begin():
         yield
 
 
+def bus_name(process_id: str) -> str:
+    """What the connections of a process's bus (`bot.cluster.bus`) are called at the server."""
+    return f"avatar-relay bus {process_id}"
+
+
 _COLUMNS = tuple(processes.c.keys())
 _SET = sa.text("SELECT set_config(:name, :value, false)")
+_HANG_UP = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name")
 _BEATEN = (
     processes.update()
     .where(processes.c.id == sa.bindparam("me"))

@@ -5,6 +5,7 @@ A `Repository`. What belongs to a session is elsewhere: its streams in `bot.stor
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,13 +15,24 @@ from sqlalchemy.engine import Connection
 from bot.core.errors import StoreError
 from bot.core.models import Channel, EndReason, Mode, Session, SessionState
 from bot.store.repository import Repository, reads, writes
-from bot.store.rows import is_channel, read_session, session_row
-from bot.store.tables import one_open_session_per_channel, session_is_open, sessions
+from bot.store.rows import in_batches, is_channel, read_session, session_row
+from bot.store.tables import one_open_session_per_channel, session_is_open, session_is_ownerless, sessions
 from bot.store.upsert import insert_into
 
 ATTEMPTS = 3
 
 _ORDER = (SessionState.OPENING, SessionState.LIVE, SessionState.CLOSING, SessionState.CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """Whose an open session is. owner: a process; None if nobody's."""
+
+    id: str
+    channel: Channel
+    provider: str
+    link_nonce: str
+    owner: str | None
 
 
 class SessionRepository(Repository):
@@ -69,16 +81,50 @@ class SessionRepository(Repository):
         return connection.execute(update.values(state=state, **changes)).rowcount > 0
 
     @writes
-    def claim(self, connection: Connection, provider: str) -> list[Session]:
-        """Make every open session of `provider` that no process owns this process's, and return them, oldest first. Of
-        two that claim at once each gets what the other does not. A store of no process gets them and leaves them."""
-        free = sa.select(sessions.c.id).where(
-            session_is_open, sessions.c.owner.is_(None), sessions.c.provider == provider
-        )
+    def claim(
+        self, connection: Connection, provider: str, among: Sequence[str] | None = None, limit: int | None = None
+    ) -> list[Session]:
+        """Make open sessions of `provider` that no process owns this process's, and return them, oldest first: all, or
+        those `among` these ids, and `limit` at the most. Of two that claim at once each gets what the other does not. A
+        store of no process gets them and leaves them."""
+        free = sa.select(sessions.c.id).where(session_is_ownerless, sessions.c.provider == provider)
+        free = free.order_by(sessions.c.id)
         # SQLite has one writer anyway, and no such words.
         free = free.with_for_update(skip_locked=True)
-        update = sessions.update().where(sessions.c.id.in_(free)).values(owner=self._process).returning(*sessions.c)
-        return _oldest_first(connection.execute(update).all())
+        ids: list[str] = []
+        for portion in [None] if among is None else in_batches(among):
+            chosen = free if portion is None else free.where(sessions.c.id.in_(portion))
+            ids += connection.execute(chosen if limit is None else chosen.limit(limit - len(ids))).scalars()
+        rows: list[Sequence[Any]] = []
+        for portion in in_batches(ids):
+            update = sessions.update().where(sessions.c.id.in_(portion)).values(owner=self._process)
+            rows += connection.execute(update.returning(*sessions.c)).all()
+        return _oldest_first(rows)
+
+    @reads
+    def ownerless(self, connection: Connection) -> list[OpenSession]:
+        """The open sessions that wait for a process."""
+        return [
+            _read_open(row) for row in connection.execute(_OPEN.where(session_is_ownerless).order_by(sessions.c.id))
+        ]
+
+    @reads
+    def owners(self, connection: Connection) -> list[OpenSession]:
+        """Whose each open session is."""
+        return [_read_open(row) for row in connection.execute(_OPEN.where(session_is_open))]
+
+    @reads
+    def owner_at(self, connection: Connection, platform: str, channel: str) -> OpenSession | None:
+        """Whose the open session of a channel is, whatever its workspace; None if there is none."""
+        is_there = sessions.c.platform == platform, sessions.c.channel == channel
+        row = connection.execute(_OPEN.where(session_is_open, *is_there).limit(1)).first()
+        return None if row is None else _read_open(row)
+
+    @reads
+    def owner_behind(self, connection: Connection, nonce: str) -> OpenSession | None:
+        """Whose the open session is that a watch link names; None if there is none."""
+        row = connection.execute(_OPEN.where(session_is_open, sessions.c.link_nonce == nonce)).first()
+        return None if row is None else _read_open(row)
 
     @writes
     def set_mode(self, connection: Connection, session_id: str, mode: Mode) -> bool:
@@ -119,6 +165,22 @@ class SessionRepository(Repository):
     def all_open(self, connection: Connection) -> list[Session]:
         """Every session that is not closed, oldest first."""
         return _oldest_first(connection.execute(sa.select(sessions).where(session_is_open)).all())
+
+
+_OPEN = sa.select(
+    sessions.c.id,
+    sessions.c.platform,
+    sessions.c.workspace,
+    sessions.c.channel,
+    sessions.c.provider,
+    sessions.c.link_nonce,
+    sessions.c.owner,
+)
+
+
+def _read_open(row: Sequence[Any]) -> OpenSession:
+    session_id, platform, workspace, channel, *rest = row
+    return OpenSession(session_id, Channel(platform, workspace, channel), *rest)
 
 
 def _oldest_first(rows: Sequence[Sequence[Any]]) -> list[Session]:

@@ -20,6 +20,7 @@ from bot.store.connections import Begin, Connections, Member
 from bot.store.installations import InstallationRepository
 from bot.store.outlets import OutletRepository
 from bot.store.panels import PanelRepository
+from bot.store.parcels import ParcelRepository
 from bot.store.sessions import SessionRepository
 from bot.store.streams import StreamRepository
 from bot.store.url import parse_url
@@ -40,7 +41,8 @@ class Store:
         self.utterances = UtteranceRepository(connections, writer, clock)
         self.channels = ChannelRepository(connections, writer, clock)
         self.outlets = OutletRepository(connections, writer, clock)
-        self.panels = PanelRepository(connections, writer, clock)
+        self.panels = PanelRepository(connections, writer, clock, process)
+        self.parcels = ParcelRepository(connections, writer, clock, process)
         self.blocks = BlockRepository(connections, writer, clock)
         self.installations = InstallationRepository(connections, writer, clock)
         self.audit = AuditRepository(connections, writer, clock)

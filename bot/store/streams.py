@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from bot.core.models import Channel, Stream, StreamState, StreamUsage
 from bot.store.repository import Repository, reads, writes
 from bot.store.rows import in_batches, read_stream, stream_row
-from bot.store.tables import sessions, stream_is_unsettled, streams
+from bot.store.tables import session_is_open, sessions, stream_is_unsettled, streams
 
 # A stream given up as lost may still be found at the provider and closed; `closed` is never left.
 _MAY_COME_FROM = {
@@ -84,6 +84,22 @@ class StreamRepository(Repository):
         """Every stream the provider may still hold open (`creating`, `open`, `closing`), oldest first."""
         query = sa.select(streams).where(stream_is_unsettled).order_by(streams.c.created_at, streams.c.id)
         return [read_stream(row) for row in connection.execute(query)]
+
+    @reads
+    def unsettled_of(self, connection: Connection, session_ids: Sequence[str]) -> list[Stream]:
+        """Those of some sessions."""
+        found: list[Stream] = []
+        for ids in in_batches(session_ids):
+            query = sa.select(streams).where(stream_is_unsettled, streams.c.session_id.in_(ids))
+            query = query.order_by(streams.c.created_at, streams.c.id)
+            found += [read_stream(row) for row in connection.execute(query)]
+        return found
+
+    @reads
+    def left_behind(self, connection: Connection) -> list[Stream]:
+        """Those of sessions that are closed, so that no process looks after them with the session."""
+        query = sa.select(streams).join_from(streams, sessions).where(stream_is_unsettled, ~session_is_open)
+        return [read_stream(row) for row in connection.execute(query.order_by(streams.c.created_at, streams.c.id))]
 
     @reads
     def lost(self, connection: Connection, provider: str) -> list[Stream]:

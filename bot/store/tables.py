@@ -100,15 +100,10 @@ processes = sa.Table(
     sa.Column("host", sa.String, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
     sa.Column("version", sa.String, nullable=False),
-    sa.Column("is_active", sa.Boolean, nullable=False),
     sa.Column("is_leaving", sa.Boolean, nullable=False),
     sa.Column("started_at", UtcDateTime, nullable=False),
 )
 """The processes that share the database (`bot.cluster.membership`). An id never comes back: it is new at each start."""
-
-_partial_index(
-    "uq_one_active_process", processes.c.is_active, unique=True, where=sa.literal_column("is_active", sa.Boolean)
-)
 
 sessions = sa.Table(
     "sessions",
@@ -149,6 +144,11 @@ one_open_session_per_channel = _partial_index(
     unique=True,
     where=session_is_open,
 )
+
+session_is_ownerless = sa.and_(session_is_open, sessions.c.owner.is_(None))
+"""No process looks after the session: it waits for one that claims it."""
+
+_partial_index("ix_sessions_ownerless", sessions.c.id, where=session_is_ownerless)
 
 _stop_is_requested = sa.and_(session_is_open, sessions.c.stop_requested_by.is_not(None))
 _partial_index("ix_sessions_stop_requested", sessions.c.id, where=_stop_is_requested)
@@ -240,6 +240,20 @@ outlets = sa.Table(
     sa.Column("place", sa.String, nullable=False),
 )
 """Where a session is heard outside the watch page; the row goes when it leaves there."""
+
+parcels = sa.Table(
+    "parcels",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("workspace", sa.String, nullable=False),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+)
+"""What came in for a session while the process that owned it could not be reached; the row goes when it is handled. Not
+fenced: to keep what somebody wrote is right whoever does it."""
 
 blocks = sa.Table(
     "blocks",

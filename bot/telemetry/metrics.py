@@ -72,4 +72,9 @@ beat_seconds = Gauge(
     "Seconds since the last beat that the database acknowledged was sent",
     registry=registry,
 )
+parked = Counter(
+    "avatar_relay_parked",
+    "Messages kept for the next owner of their session, as the one before could not be reached",
+    registry=registry,
+)
 takeovers = Counter("avatar_relay_takeovers", "Dead processes that this one has ended", registry=registry)

@@ -1,5 +1,5 @@
-"""Which processes share the database, which of them a session belongs to, and on PostgreSQL the fence: what a process
-that is no longer a member would write to accepted work is refused.
+"""Which processes share the database, which of them a session belongs to, what came in while none did, and on
+PostgreSQL the fence: what a process that is no longer a member would write to accepted work is refused.
 
 Written out and not taken from `bot.store.tables`: this step stays what it was when the tables move on.
 """
@@ -45,18 +45,18 @@ def upgrade() -> None:
         sa.Column("host", sa.String, nullable=False),
         sa.Column("pid", sa.Integer, nullable=False),
         sa.Column("version", sa.String, nullable=False),
-        sa.Column("is_active", sa.Boolean, nullable=False),
         sa.Column("is_leaving", sa.Boolean, nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
     )
-    is_active = sa.text("is_active")
-    op.create_index(
-        "uq_one_active_process",
-        "processes",
-        ["is_active"],
-        unique=True,
-        sqlite_where=is_active,
-        postgresql_where=is_active,
+    op.create_table(
+        "parcels",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+        sa.Column("platform", sa.String, nullable=False),
+        sa.Column("workspace", sa.String, nullable=False),
+        sa.Column("channel", sa.String, nullable=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
     )
     op.add_column("sessions", sa.Column("owner", key()))
     is_postgresql = op.get_bind().dialect.name == "postgresql"
@@ -65,6 +65,8 @@ def upgrade() -> None:
     else:
         rebuild_sessions(lambda sql: f"{sql.removesuffix(')').rstrip()}, {FOREIGN_KEY})")
     op.create_index("ix_sessions_owner", "sessions", ["owner"])
+    ownerless = sa.text("state != 'closed' AND owner IS NULL")
+    op.create_index("ix_sessions_ownerless", "sessions", ["id"], sqlite_where=ownerless, postgresql_where=ownerless)
     if is_postgresql:
         op.execute(STILL_A_MEMBER)
         for table in FENCED:
@@ -81,11 +83,13 @@ def downgrade() -> None:
             op.execute(f"DROP TRIGGER still_a_member ON {table}")
         op.execute("DROP FUNCTION still_a_member()")
         op.drop_constraint("fk_sessions_owner", "sessions")
+    op.drop_index("ix_sessions_ownerless", "sessions")
     op.drop_index("ix_sessions_owner", "sessions")
     if op.get_bind().dialect.name == "sqlite":
         rebuild_sessions(without_foreign_key)
     op.drop_column("sessions", "owner")
     op.drop_table("processes")
+    op.drop_table("parcels")
 
 
 def rebuild_sessions(change: Callable[[str], str]) -> None:

@@ -14,9 +14,8 @@ class ProcessTable:
 
     rows: dict[str, Process] = field(default_factory=dict)
     is_away: bool = False
-    ended: list[str] = field(default_factory=list)
-    activated: list[tuple[str, float]] = field(default_factory=list)
-    """Who became active, and at which uptime."""
+    ended: list[tuple[str, float]] = field(default_factory=list)
+    """Who was ended by another one, and at which uptime of that one."""
 
 
 class FakeRows(ProcessRows):
@@ -58,22 +57,13 @@ class FakeRows(ProcessRows):
         await self._answer()
         return before, is_first
 
-    async def activate(self, process_id: str) -> bool:
-        self._must_answer()
-        mine = self.table.rows.get(process_id)
-        if mine is None or any(row.is_active for row in self.table.rows.values()):
-            return False
-        self.table.rows[process_id] = replace(mine, is_active=True)
-        self.table.activated.append((process_id, self.clock.uptime()))
-        return True
-
     async def end(self, process: Process) -> bool:
         self._must_answer()
         row = self.table.rows.get(process.id)
         if row is None or row.beat != process.beat:
             return False
         del self.table.rows[process.id]
-        self.table.ended.append(process.id)
+        self.table.ended.append((process.id, self.clock.uptime()))
         return True
 
     async def leave(self, process_id: str) -> None:

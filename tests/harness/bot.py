@@ -32,6 +32,7 @@ from adapters.simulator import Simulator, SimulatorOptions, SpokenText, StreamVi
 from adapters.simulator.liveavatar.catalogue import DEMO_CONTEXT
 from bot.access.permissions import AccessLists
 from bot.access.quotas import Limits
+from bot.cluster.claims import Recovery
 from bot.commands.parser import ADMIN, AVATAR, CommandContext, parse
 from bot.commands.router import CommandRouter
 from bot.core.audience import Audiences, Presence
@@ -43,7 +44,7 @@ from bot.core.tasks import cancel_and_wait
 from bot.core.views import Reply
 from bot.relay import Message, Receipt, Relay
 from bot.sessions.pictures import SessionPictures
-from bot.sessions.registry import Recovery, SessionRegistry
+from bot.sessions.registry import SessionRegistry
 from bot.sessions.session import AvatarSession
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions, RelayMode
 from bot.store.connections import Begin

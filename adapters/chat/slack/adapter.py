@@ -36,6 +36,7 @@ from adapters.chat.slack.origins import Origins
 from adapters.chat.slack.outbox import Outbox
 from adapters.chat.slack.panels import Panels
 from adapters.chat.slack.reactions import Reactions
+from adapters.chat.slack.routing import Routing
 from adapters.chat.slack.side_pane import SidePane
 from adapters.chat.slack.socket_mode import SocketModeConnections
 from adapters.chat.slack.tickets import InMemory, Tickets
@@ -148,6 +149,7 @@ class SlackAdapter:
         )
         self._app = self._make_app()
         self._listeners.listen(self._app)
+        self._routing = Routing(self._app, bot.cluster, self._outbox)
         return self
 
     async def __aexit__(
@@ -155,6 +157,7 @@ class SlackAdapter:
     ) -> None:
         """Say what is still to be said, then disconnect."""
         self._is_up = False
+        self._routing.end()
         await self._listeners.close()
         await self._side_pane.close()
         await self._incoming.close()
@@ -191,8 +194,9 @@ class SlackAdapter:
         if self._pages:
             self._pages.workspaces, self._pages.session = self._workspaces, self._session
         self._panels.restore()
+        self._routing.begin()
         if self._web is not None:
-            self._web.app = self._app
+            self._web.app = self._routing
             self._is_up = True
             await self._lifecycle.wait_fatal()
             return
@@ -247,7 +251,7 @@ class SlackAdapter:
             log.warning("Slack sent something that cannot be read", kind=str(envelope.get("type")))
             return {}
         headers = {RETRY_HEADER: str(envelope.get("retry_attempt", 0))}
-        answer = await self._app.answer(payload, headers, mode="socket_mode")
+        answer = await self._routing.answer(payload, headers, mode="socket_mode")
         if answer.status >= 500:
             return None
         if answer.status != 200:

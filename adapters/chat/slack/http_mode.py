@@ -5,14 +5,16 @@ one line a minute in the log."""
 
 import hmac
 import json
+from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import parse_qs
 
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
+from slack_bolt.response import BoltResponse
 from slack_sdk.signature import Clock as WallClock
 from slack_sdk.signature import SignatureVerifier
 
-from adapters.chat.slack.app import App
 from adapters.chat.slack.rate_limited_log import RateLimitedLog
 from bot.core.ports import Clock
 
@@ -20,6 +22,13 @@ OLDEST = 300
 """Seconds that a request's timestamp may differ from this machine's clock; as Slack demands it."""
 
 _FORM = "application/x-www-form-urlencoded"
+
+
+class Answers(Protocol):
+    """Who answers what is let in."""
+
+    async def answer(self, body: str, headers: Mapping[str, str]) -> BoltResponse:
+        """As `adapters.chat.slack.app.App.answer`."""
 
 
 class EventsEndpoint:
@@ -30,7 +39,7 @@ class EventsEndpoint:
         self._verifier = SignatureVerifier(signing_secret)
         self._wall_clock = wall_clock or WallClock()
         self._log = RateLimitedLog(clock)
-        self.app: App | None = None
+        self.app: Answers | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""

@@ -93,7 +93,7 @@ async def _users(url: str, clock: Clock) -> list[str]:
 
 
 def _told(process: Process, *, is_alive: bool) -> str:
-    role = "active" if process.is_active else "stands by"
+    role = "a command of the shell" if process.is_leaving else "works"
     return f"{process} ({process.id[:SHORT_ID]}, {role if is_alive else 'does not answer'}, {process.version})"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from bot.store import migrate
 from bot.store.store import Store
 from tests.harness.clock import ManualClock
+from tests.harness.cluster import Cluster
 
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
@@ -51,3 +53,11 @@ def clock() -> ManualClock:
 async def store(url: str, clock: ManualClock) -> AsyncIterator[Store]:
     async with await Store.open(url, clock) as store:
         yield store
+
+
+@pytest.fixture
+async def cluster(url: str) -> AsyncIterator[Cluster]:
+    async with AsyncExitStack() as stack:
+        cluster = Cluster(url, stack)
+        stack.push_async_callback(cluster.rows.close)
+        yield cluster

@@ -1,79 +1,24 @@
 """Who owns a session, who may claim it, and that a process which is none any more writes nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.errors import OwnershipLost, StoreError
 from bot.core.models import PanelMessage, SessionState, StreamState, UtteranceState
 from bot.store import migrate, tables
-from bot.store.connections import Member
-from bot.store.processes import Process, ProcessRows, members_of
+from bot.store.processes import members_of
 from bot.store.store import Store
 from bot.store.url import parse_url
 from tests.builders import NOON, a_session, a_stream, an_utterance
-from tests.harness.clock import ManualClock
+from tests.harness.cluster import Cluster, a_process
 from tests.harness.write_faults import WriteFaults
 
 PROVIDER = a_session().provider
 RL001 = "belongs to another avatar-relay now"
-
-
-def a_process(name: str, **changes: object) -> Process:
-    process = Process(name, 0, "host", 4711, "1.0", is_active=False, is_leaving=False, started_at=NOON)
-    return replace(process, **changes)  # type: ignore[arg-type]  # the fields of a process
-
-
-class Cluster:
-    """Processes at one database, each with a store of its own."""
-
-    def __init__(self, url: str, stack: AsyncExitStack) -> None:
-        self.url = url
-        self.rows = ProcessRows(parse_url(url))
-        self.fenced: list[str] = []
-        self._stack = stack
-
-    @property
-    def is_sqlite(self) -> bool:
-        return parse_url(self.url).is_sqlite
-
-    async def store_of(self, name: str, faults: WriteFaults | None = None) -> Store:
-        """The store of a process that has just joined."""
-        await self.rows.join(a_process(name))
-        member = Member(name, lambda: self.fenced.append(name))
-        wrap = (faults or WriteFaults()).wrap
-        return await self._stack.enter_async_context(
-            await Store.open(self.url, ManualClock(), member=member, wrap_begin=wrap)
-        )
-
-    async def shell(self) -> Store:
-        """The store of somebody who is no member."""
-        return await self._stack.enter_async_context(await Store.open(self.url, ManualClock()))
-
-    async def end(self, name: str) -> bool:
-        (process,) = [process for process in await self.rows.everybody() if process.id == name]
-        return await self.rows.end(process)
-
-    async def owners(self) -> dict[str, str | None]:
-        def read(connection: Connection) -> dict[str, str | None]:
-            query = sa.select(tables.sessions.c.id, tables.sessions.c.owner)
-            return dict(tuple(row) for row in connection.execute(query))
-
-        return await migrate.over_connection(self.url, read)
-
-
-@pytest.fixture
-async def cluster(url: str) -> AsyncIterator[Cluster]:
-    async with AsyncExitStack() as stack:
-        cluster = Cluster(url, stack)
-        stack.push_async_callback(cluster.rows.close)
-        yield cluster
 
 
 # --- rows of processes -----------------------------------------------------------------------------------------------
@@ -86,17 +31,6 @@ async def test_whoever_joins_is_seen_until_it_leaves(cluster: Cluster) -> None:
     assert await cluster.rows.everybody() == [first, second]
     await cluster.rows.leave("a")
     assert await members_of(parse_url(cluster.url)) == [second]
-
-
-async def test_only_one_is_active_however_many_want_to_be(cluster: Cluster) -> None:
-    for name in "abc":
-        await cluster.rows.join(a_process(name))
-    assert sorted(await asyncio.gather(*(cluster.rows.activate(name) for name in "abc"))) == [False, False, True]
-    (active,) = [process for process in await cluster.rows.everybody() if process.is_active]
-    assert not await cluster.rows.activate(next(name for name in "abc" if name != active.id))
-    await cluster.rows.leave(active.id)
-    assert not await cluster.rows.activate(active.id)
-    assert await cluster.rows.activate(next(name for name in "abc" if name != active.id))
 
 
 async def test_a_process_that_has_beaten_meanwhile_is_not_ended(cluster: Cluster) -> None:
@@ -122,8 +56,8 @@ async def test_a_beat_counts_and_shows_everybody_as_they_were(cluster: Cluster) 
 async def test_whoever_is_alone_takes_the_place_of_all_before(cluster: Cluster) -> None:
     store = await cluster.store_of("dead")
     session = await store.sessions.open(a_session())
-    await cluster.rows.join(a_process("a", is_active=True), alone=True)
-    assert await cluster.rows.everybody() == [a_process("a", is_active=True)]
+    await cluster.rows.join(a_process("a", is_leaving=True), alone=True)
+    assert await cluster.rows.everybody() == [a_process("a", is_leaving=True)]
     assert await cluster.owners() == {session.id: None}
 
 
@@ -170,6 +104,42 @@ async def test_of_two_that_claim_at_once_each_gets_what_the_other_does_not(clust
     owners = await cluster.owners()
     for name, sessions in zip("abc", claimed, strict=True):
         assert {session.id for session in sessions} == {each for each, owner in owners.items() if owner == name}
+
+
+async def test_no_more_are_claimed_than_asked_for_also_by_several_at_once(cluster: Cluster) -> None:
+    shell = await cluster.shell()
+    free = [await shell.sessions.open(a_session()) for _ in range(30)]
+    stores = [await cluster.store_of(name) for name in "abc"]
+    claimed = await asyncio.gather(*(store.sessions.claim(PROVIDER, None, 10) for store in stores))
+    assert [len(sessions) for sessions in claimed] == [10, 10, 10]
+    assert sorted(each.id for sessions in claimed for each in sessions) == sorted(session.id for session in free)
+
+
+async def test_only_what_is_named_is_claimed(cluster: Cluster) -> None:
+    shell = await cluster.shell()
+    free = sorted([await shell.sessions.open(a_session()) for _ in range(6)], key=lambda session: session.id)
+    store = await cluster.store_of("a")
+    named = [session.id for session in free[1:5]]
+    assert await store.sessions.claim(PROVIDER, []) == []
+    assert sorted(each.id for each in await store.sessions.claim(PROVIDER, named, 3)) == named[:3]
+    assert [each.id for each in await store.sessions.claim(PROVIDER, named)] == named[3:]
+    assert sorted(each.id for each in await store.sessions.ownerless()) == [free[0].id, free[5].id]
+
+
+async def test_whose_a_session_is_can_be_looked_up(cluster: Cluster) -> None:
+    store, shell = await cluster.store_of("a"), await cluster.shell()
+    mine, free = await store.sessions.open(a_session()), await shell.sessions.open(a_session())
+    closed = await store.sessions.open(a_session())
+    await store.sessions.advance(closed.id, SessionState.CLOSED)
+    owners = {each.id: (each.owner, each.channel) for each in await shell.sessions.owners()}
+    assert owners == {mine.id: ("a", mine.channel), free.id: (None, free.channel)}
+    assert [each.id for each in await shell.sessions.ownerless()] == [free.id]
+    found = await shell.sessions.owner_at(mine.channel.platform, mine.channel.id)
+    assert found is not None
+    assert (found.id, found.owner, found.provider) == (mine.id, "a", PROVIDER)
+    assert await shell.sessions.owner_behind(mine.link_nonce) == found
+    assert await shell.sessions.owner_at(closed.channel.platform, closed.channel.id) is None
+    assert await shell.sessions.owner_behind(closed.link_nonce) is None
 
 
 async def test_what_is_claimed_comes_in_its_order(cluster: Cluster) -> None:

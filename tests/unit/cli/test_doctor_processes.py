@@ -28,17 +28,15 @@ async def test_doctor_and_the_shell_know_who_lives(
     assert (await _database(settings, clock)).found.endswith(": up to date")
     assert not await _is_bot_running(settings, clock)
     rows = ProcessRows(parse_url(url))
-    async with Membership(url, clock) as bot, Membership(url, clock) as another:
-        assert await bot.until_active(asyncio.Event())
-        dead = replace(another.process, id="dead", pid=1, host="elsewhere", version="0.0")
+    async with Membership(url, clock) as bot, Membership(url, clock, takes_sessions=False) as shell:
+        dead = replace(shell.process, id="dead", pid=1, host="elsewhere", version="0.0")
         await rows.join(dead)
         found = (await _database(settings, clock)).found
-        assert f"{bot.process} ({bot.process.id[:8]}, active, " in found
-        assert f"{another.process} ({another.process.id[:8]}, stands by, " in found
+        assert f"{bot.process} ({bot.process.id[:8]}, works, " in found
+        assert f"{shell.process} ({shell.process.id[:8]}, a command of the shell, " in found
         assert "process 1 on elsewhere (dead, does not answer, 0.0)" in found
         assert await _is_bot_running(settings, clock)
-        assert bot.told()[0] == {"id": bot.process.id[:8], "is_active": True, "is_this": True}
+        assert bot.told()[0] == {"id": bot.process.id[:8], "is_this": True}
     # A row alone is no bot.
-    await rows.activate("dead")
     assert not await _is_bot_running(settings, clock)
     await rows.close()

@@ -1,4 +1,4 @@
-"""Who acts, until when, and who is dead: on a clock that the test moves, over a table in memory."""
+"""Who may act until when, and who is dead: on a clock that the test moves, over a table in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ import pytest
 
 from adapters.network import SENT_WITHIN
 from bot.cluster.membership import BEAT_EVERY, LOOKS_TO_END, MAY_ACT_FOR, Looks, Membership
-from bot.core.errors import OwnershipLost
+from bot.core.errors import OwnershipLost, StoreUnavailable
 from bot.core.tasks import cancel_and_wait
 from bot.store.processes import Process
 from bot.telemetry import metrics
@@ -37,12 +37,13 @@ class Cluster:
         await self.clock.advance(0)
         return membership, rows
 
-    async def active(self) -> tuple[Membership, FakeRows]:
-        membership, rows = await self.joined()
-        wish = asyncio.create_task(membership.until_active(asyncio.Event()))
-        await self.clock.advance(2 * BEAT_EVERY)
-        assert wish.done()
-        return membership, rows
+    async def ended_at(self, membership: Membership) -> float:
+        """When another process ended this one, at which the clock stands then."""
+        for _ in range(100):
+            await self.clock.advance(BEAT_EVERY / 10)
+            if membership.process.id not in self.table.rows:
+                return self.clock.uptime()
+        raise AssertionError("nobody has ended it")
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ async def cluster() -> AsyncIterator[Cluster]:
 
 
 async def test_a_process_acts_until_four_seconds_after_its_last_confirmed_beat(cluster: Cluster) -> None:
-    membership, rows = await cluster.active()
+    membership, rows = await cluster.joined()
     assert membership.may_act()
     await cluster.clock.advance(60)
     assert membership.may_act()
@@ -74,7 +75,7 @@ async def test_a_process_acts_until_four_seconds_after_its_last_confirmed_beat(c
 
 
 async def test_the_time_to_act_begins_when_a_beat_is_sent_and_not_with_its_answer(cluster: Cluster) -> None:
-    membership, rows = await cluster.active()
+    membership, rows = await cluster.joined()
     rows.takes = 3.0
     await cluster.clock.advance(BEAT_EVERY)  # this one is sent now
     sent = cluster.clock.uptime()
@@ -86,20 +87,20 @@ async def test_the_time_to_act_begins_when_a_beat_is_sent_and_not_with_its_answe
 
 
 async def test_a_suspended_machine_has_no_time_to_act_left_when_it_wakes_up(cluster: Cluster) -> None:
-    membership, _ = await cluster.active()
+    membership, _ = await cluster.joined()
     cluster.clock.suspend(MAY_ACT_FOR)
     assert not membership.may_act()
 
 
 async def test_the_time_of_day_does_not_matter(cluster: Cluster) -> None:
-    membership, _ = await cluster.active()
+    membership, _ = await cluster.joined()
     for seconds in (7200.0, -7200.0):
         cluster.clock.jump(seconds)
         assert membership.may_act()
 
 
 async def test_how_old_the_beat_is_is_told(cluster: Cluster) -> None:
-    _, rows = await cluster.active()
+    _, rows = await cluster.joined()
     rows.is_cut = True
     before = metrics.registry.get_sample_value("avatar_relay_beat_seconds")
     await cluster.clock.advance(3)
@@ -113,7 +114,7 @@ async def test_how_old_the_beat_is_is_told(cluster: Cluster) -> None:
 
 
 def a_process(name: str, beat: int) -> Process:
-    return Process(name, beat, "host", 1, "0", is_active=True, is_leaving=False, started_at=NOON)
+    return Process(name, beat, "host", 1, "0", is_leaving=False, started_at=NOON)
 
 
 def test_a_beat_that_stands_still_for_six_looks_is_a_dead_process() -> None:
@@ -152,20 +153,57 @@ def test_a_newcomer_is_not_dead_at_the_first_look() -> None:
 # --- takeovers -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_process_that_is_cut_off_is_replaced_after_it_has_fallen_silent(cluster: Cluster) -> None:
-    first, rows = await cluster.active()
+async def test_whoever_joins_may_act_at_once_and_knows_the_others(cluster: Cluster) -> None:
+    first, _ = await cluster.joined()
     second, _ = await cluster.joined()
-    wish = asyncio.create_task(second.until_active(asyncio.Event()))
+    assert first.may_act()
+    assert second.may_act()
+    assert [other.id for other in second.others] == [first.process.id]
+    await cluster.clock.advance(BEAT_EVERY)
+    assert [other.id for other in first.others] == [second.process.id]
+    assert (first.sharers, second.sharers) == (2, 2)
+    assert [first.is_first, second.is_first].count(True) == 1
+
+
+async def test_a_command_of_the_shell_takes_no_share(cluster: Cluster) -> None:
+    bot, _ = await cluster.joined()
+    shell = Membership(URL, cluster.clock, FakeRows(cluster.table, cluster.clock), takes_sessions=False)
+    async with shell:
+        await cluster.clock.advance(BEAT_EVERY)
+        assert [other.id for other in bot.others] == [shell.process.id]
+        assert bot.sharers == 1
+        assert bot.is_first
+
+
+async def test_a_process_that_cannot_beat_at_first_may_not_act_until_it_can(cluster: Cluster) -> None:
+    membership, rows = cluster.process()
+    beat, rows.beat = rows.beat, failing  # type: ignore[method-assign]
+    async with membership:
+        assert not membership.may_act()
+        rows.beat = beat  # type: ignore[method-assign]
+        await cluster.clock.advance(BEAT_EVERY)
+        assert membership.may_act()
+
+
+async def failing(_: str) -> tuple[list[Process], bool]:
+    raise StoreUnavailable("the database does not answer")
+
+
+async def test_a_process_that_is_cut_off_is_ended_after_it_has_fallen_silent(cluster: Cluster) -> None:
+    first, rows = await cluster.joined()
+    second, _ = await cluster.joined()
+    gone: list[str] = []
+    second.on_gone.append(gone.append)
     await cluster.clock.advance(30)
-    assert not wish.done()
+    assert cluster.table.ended == []
     rows.is_cut = True
     silent_from = first._may_act_until
-    await cluster.clock.advance(8)
-    assert wish.done()
-    name, taken_at = cluster.table.activated[-1]
-    assert name == second.process.id
+    ended_at = await cluster.ended_at(first)
     # What its kernel still had to deliver is dropped by then.
-    assert silent_from + SENT_WITHIN <= taken_at <= silent_from + SENT_WITHIN + 2 * BEAT_EVERY
+    assert silent_from + SENT_WITHIN <= ended_at <= silent_from + SENT_WITHIN + 2 * BEAT_EVERY
+    assert gone == [first.process.id]
+    assert second.others == []
+    assert second.may_act()
     rows.is_cut = False
     await cluster.clock.advance(BEAT_EVERY)
     assert first.is_lost
@@ -174,74 +212,66 @@ async def test_a_process_that_is_cut_off_is_replaced_after_it_has_fallen_silent(
         await first.hold()
 
 
-async def test_of_two_that_stand_by_one_takes_over_and_the_other_one_goes_on_waiting(cluster: Cluster) -> None:
-    told: list[str] = []
-    _, rows = await cluster.active()
-    waiting = [(await cluster.joined())[0] for _ in range(2)]
-    wishes = [asyncio.create_task(each.until_active(asyncio.Event(), told.append)) for each in waiting]
-    await cluster.clock.advance(5)
-    assert len(told) == 2
-    assert all(line.startswith("Standing by: process ") for line in told)
+async def test_of_two_that_see_a_dead_process_one_ends_it_and_both_are_told(cluster: Cluster) -> None:
+    first, rows = await cluster.joined()
+    others = [(await cluster.joined())[0] for _ in range(2)]
+    gone: list[str] = []
+    for other in others:
+        other.on_gone.append(gone.append)
     rows.is_cut = True
     await cluster.clock.advance(20)
-    assert sorted(each.is_active for each in waiting) == [False, True]
-    assert len(cluster.table.ended) == 1
-    for wish in wishes:
-        wish.cancel()
-    await asyncio.wait(wishes)
+    assert [process_id for process_id, _ in cluster.table.ended] == [first.process.id]
+    assert gone == [first.process.id] * 2
+    assert all(other.may_act() and len(other.others) == 1 for other in others)
 
 
-async def test_whoever_leaves_is_replaced_at_the_next_look(cluster: Cluster) -> None:
+async def test_whoever_leaves_is_gone_at_the_next_look(cluster: Cluster) -> None:
+    second, _ = await cluster.joined()
+    gone: list[str] = []
+    second.on_gone.append(gone.append)
     first, _ = cluster.process()
     async with first:
-        wish = asyncio.create_task(first.until_active(asyncio.Event()))
-        await cluster.clock.advance(2 * BEAT_EVERY)
-        assert wish.done()
-        second, _ = await cluster.joined()
-        waiting = asyncio.create_task(second.until_active(asyncio.Event()))
         await cluster.clock.advance(5)
     assert not first.may_act()
-    await cluster.clock.advance(2 * BEAT_EVERY)
-    assert waiting.done()
+    await cluster.clock.advance(BEAT_EVERY)
+    assert gone == [first.process.id]
     assert cluster.table.ended == []
 
 
 async def test_a_database_that_was_away_proves_nobody_dead(cluster: Cluster) -> None:
-    first, _ = await cluster.active()
+    first, _ = await cluster.joined()
     second, _ = await cluster.joined()
-    wish = asyncio.create_task(second.until_active(asyncio.Event()))
     for seconds in (2, 5, 60):
         cluster.table.is_away = True
         await cluster.clock.advance(seconds)
         cluster.table.is_away = False
         await cluster.clock.advance(10)
         assert first.may_act()
-        assert first.is_active
+        assert second.may_act()
     assert cluster.table.ended == []
-    wish.cancel()
-    await asyncio.wait([wish])
 
 
-async def test_whoever_waits_is_asked_to_stop_or_loses_patience(cluster: Cluster) -> None:
-    await cluster.active()
+async def test_whoever_waits_to_be_alone_ends_the_dead_and_loses_patience_with_the_living(cluster: Cluster) -> None:
+    dead, rows = await cluster.joined()
+    rows.is_cut = True
     second, _ = await cluster.joined()
-    stopping = asyncio.Event()
-    stopped = asyncio.create_task(second.until_active(stopping))
-    await cluster.clock.advance(30)
-    assert not stopped.done()
-    stopping.set()
-    await cluster.clock.advance(1)
-    assert await stopped is False
-    impatient = asyncio.create_task(second.until_active(asyncio.Event(), patience=10.0))
+    waiting = asyncio.create_task(second.until_alone(10.0))
+    await cluster.clock.advance(9)
+    assert waiting.done()
+    assert await waiting
+    assert [process_id for process_id, _ in cluster.table.ended] == [dead.process.id]
+    await cluster.joined()
+    await cluster.clock.advance(BEAT_EVERY)
+    waiting = asyncio.create_task(second.until_alone(10.0))
     await cluster.clock.advance(11)
-    assert await impatient is False
+    assert await waiting is False
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
 async def test_what_the_database_refuses_ends_the_ownership_at_once(cluster: Cluster) -> None:
-    membership, _ = await cluster.active()
+    membership, _ = await cluster.joined()
     holding = asyncio.create_task(membership.hold())
     await cluster.clock.advance(0)
     membership.member.on_fenced()
@@ -255,7 +285,7 @@ async def test_what_the_database_refuses_ends_the_ownership_at_once(cluster: Clu
 async def test_beats_that_fail_unforeseen_are_told_and_begun_anew(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    membership, rows = await cluster.active()
+    membership, rows = await cluster.joined()
 
     async def beat(_: str) -> tuple[list[Process], bool]:
         raise KeyError("a mistake of ours")

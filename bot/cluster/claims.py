@@ -1,0 +1,205 @@
+"""Sessions that no process owns find one: every process claims its share at each beat, and takes them up.
+
+What taking up is, is not known here (`bot.sessions.registry` recovers them). Whoever claims a session has it alone: the
+database gives each to one (`bot.store.sessions.SessionRepository.claim`).
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from bot.cluster.membership import BEAT_EVERY
+from bot.cluster.parcels import SessionParcels
+from bot.core.bus import Bus, Claimed, Directory, MayOwn
+from bot.core.errors import StoreError
+from bot.core.models import Session
+from bot.core.ports import Clock
+from bot.core.time_limit import time_limit
+from bot.core.unexpected import report_unexpected
+from bot.store.rows import IDS_AT_ONCE
+from bot.store.sessions import OpenSession
+from bot.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+AT_LEAST = 100
+"""Sessions that a process may claim at a beat however few it has; else as many as it has. Where all have too much to
+do, a process that falls behind must not bury the next one under its sessions."""
+
+ORPHANS = "claims.orphans"
+"""The kind of message that tells of sessions that have become free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What became of sessions that were claimed: those that go on, those that only close, and what was in flight."""
+
+    adopted: int = 0
+    closed: int = 0
+    unknown_utterances: int = 0
+    sessions: Sequence[Session] = field(default=(), repr=False)
+
+
+class Shares(Protocol):
+    """Who shares the work, as `bot.cluster.membership.Membership` knows it."""
+
+    @property
+    def sharers(self) -> int: ...
+
+    @property
+    def is_first(self) -> bool: ...
+
+    def may_act(self) -> bool: ...
+
+
+class Takes(Protocol):
+    """Whose sessions they become."""
+
+    @property
+    def provider(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def serves(self, session_id: str) -> bool: ...
+
+    async def recover(
+        self, among: Sequence[str] | None = None, limit: int | None = None, *, left_behind: bool = True
+    ) -> Recovery:
+        """Claim, and go on with what was claimed. left_behind: streams of closed sessions are looked after, too."""
+        ...
+
+
+def share_of(free: int, sharers: int, own: int) -> int | None:
+    """How many of `free` sessions a process claims that has `own`, among `sharers` processes; None for all of them."""
+    if sharers == 1:
+        return None
+    return min(math.ceil(free / sharers), max(own, AT_LEAST))
+
+
+class SessionClaims:
+    """Claims for one process. `takes` and what it calls have to be set before it claims anything.
+
+    on_others: called where a session of another provider than this process's has no owner. on_recovery: told what
+    became of sessions that were claimed.
+    """
+
+    takes: Takes
+    on_others: Callable[[], Awaitable[None]]
+    on_recovery: Callable[[Recovery], None]
+
+    def __init__(
+        self, store: Store, shares: Shares, directory: Directory, parcels: SessionParcels, bus: Bus, clock: Clock
+    ) -> None:
+        self._store = store
+        self._shares = shares
+        self._directory = directory
+        self._parcels = parcels
+        self._bus = bus
+        self._clock = clock
+        self._allowed: dict[str, MayOwn] = {}
+        self._hooks: dict[str, Claimed] = {}
+        self._is_due = asyncio.Event()
+        self._has_ended = True
+        self._others_seen: frozenset[str] = frozenset()
+        bus.handle(ORPHANS, self._hear)
+
+    # --- what others use ---------------------------------------------------------------------------------------------
+
+    def allow_only(self, platform: str, may_own: MayOwn) -> None:
+        """Have sessions of a platform claimed only where `may_own` says so."""
+        self._allowed[platform] = may_own
+
+    def when_claimed(self, platform: str, then: Claimed) -> None:
+        """Await `then` with the sessions of a platform that have just been claimed."""
+        self._hooks[platform] = then
+
+    def hurry(self) -> None:
+        """Claim now."""
+        self._is_due.set()
+
+    async def released(self, sessions: Sequence[Session]) -> None:
+        """Sessions of this process have no owner any more: the others may claim them at once."""
+        for session in sessions:
+            self._directory.released(session)
+        await self._bus.shout(ORPHANS, "")
+
+    # --- claiming ----------------------------------------------------------------------------------------------------
+
+    def process_gone(self, _process_id: str) -> None:
+        """A process has ended, so its sessions are free."""
+        self._has_ended = True
+        self._is_due.set()
+
+    async def run(self) -> None:
+        """Claim at every beat, until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with time_limit(self._clock, BEAT_EVERY):
+                    await self._is_due.wait()
+            self._is_due.clear()
+            try:
+                await self.claim()
+                await self._parcels.open_waiting(homeless=self._directory.is_first)
+            except StoreError as error:
+                log.error("sessions that nobody owns could not be taken up; trying again", error=str(error))
+
+    async def claim(self) -> Recovery:
+        """Claim a share of what is free, and take it up. Raises `StoreError`; what was claimed is taken up with the
+        next one then."""
+        if not self._shares.may_act():
+            return Recovery()
+        free = await self._store.sessions.ownerless()
+        await self._look_at_others([session.id for session in free if session.provider != self.takes.provider])
+        own = [session for session in free if session.provider == self.takes.provider]
+        mine = [session.id for session in own if self._may_own(session)]
+        # Mostly all: then the database chooses, and no list is too long for it.
+        among = None if len(mine) == len(own) else mine[:IDS_AT_ONCE]
+        left_behind, self._has_ended = self._has_ended and self._shares.is_first, False
+        share = share_of(len(mine), self._shares.sharers, len(self.takes))
+        try:
+            # With nothing to claim, too: what an earlier claim could not finish is taken up.
+            recovery = await self.takes.recover(among, share, left_behind=left_behind)
+        except BaseException:
+            self._has_ended |= left_behind
+            raise
+        if recovery.sessions:
+            log.info("sessions that nobody owned are this process's", sessions=len(recovery.sessions))
+            self.on_recovery(recovery)
+            await self._follow(recovery.sessions)
+        return recovery
+
+    def _may_own(self, session: OpenSession) -> bool:
+        may_own = self._allowed.get(session.channel.platform)
+        return may_own is None or may_own(session.channel)
+
+    async def _look_at_others(self, ids: Sequence[str]) -> None:
+        """Once for each: who cannot help will not be able to a second later."""
+        if not self._others_seen.issuperset(ids):
+            self._others_seen = frozenset(ids)
+            await self.on_others()
+
+    async def _follow(self, claimed: Sequence[Session]) -> None:
+        for platform, hook in self._hooks.items():
+            if its := [session for session in claimed if session.channel.platform == platform]:
+                try:
+                    await hook(its)
+                except Exception as error:  # noqa: BLE001 - one platform's trouble is not another one's
+                    report_unexpected("a platform could not go on with sessions: unexpected error", error)
+        # What came in while nobody had them goes before what comes in from now on.
+        try:
+            await self._parcels.open_waiting(homeless=False)
+        except StoreError as error:
+            log.error("what was kept for sessions could not be handled; trying again", error=str(error))
+        for session in claimed:
+            # Not one that has closed meanwhile.
+            if self.takes.serves(session.id):
+                self._directory.opened(session)
+
+    async def _hear(self, _sender: str, _body: str) -> str:
+        self.hurry()
+        return ""

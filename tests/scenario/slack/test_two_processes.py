@@ -1,0 +1,220 @@
+"""Two bots on one PostgreSQL database, and a Slack that sends to either of them: what people see is one bot."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from adapters.chat.slack.strings import TAKING_OVER
+from tests import options
+from tests.fakes.slack import Channel
+from tests.harness.slack_cluster import SlackCluster
+from tests.platforms.platform_driver import ADA, ANA, BEN
+from tests.platforms.slack import buttons_of, text_of
+
+pytestmark = pytest.mark.postgres
+
+ROUNDS = 20 if options.is_every_point() else 4
+
+
+@pytest.fixture(params=[False, True], ids=["sockets", "http"])
+async def cluster(request: pytest.FixtureRequest, new_postgres_url: Callable[[], str]) -> AsyncIterator[SlackCluster]:
+    url = await asyncio.to_thread(new_postgres_url)
+    async with SlackCluster(url, http=request.param, environment={"SESSION_RELAY": "all"}) as cluster:
+        yield cluster
+
+
+async def started(cluster: SlackCluster, channel: Channel | None = None) -> None:
+    await cluster.command("/avatar start", channel=channel)
+    await cluster.until(lambda: cluster.reads("The avatar is live.", channel=channel))
+
+
+async def test_two_starts_at_once_make_one_session(cluster: SlackCluster) -> None:
+    channels = [cluster.add_channel(f"channel-{number}") for number in range(ROUNDS)]
+    for channel in channels:
+        answers = await asyncio.gather(
+            *(cluster.command("/avatar start", channel=channel, by=person) for person in (ANA, BEN))
+        )
+        assert sum("Starting" in answer for answer in answers) == 1
+        assert sum("already" in answer for answer in answers) == 1
+        await cluster.until(lambda channel=channel: cluster.reads("The avatar is live.", channel=channel))
+        cluster.owner_of(channel)
+        await cluster.until(lambda channel=channel: cluster.panels(channel))
+    assert cluster.open_streams == ROUNDS
+    # Both work.
+    assert all(bot.channels for bot in cluster.bots)
+    for channel in channels:
+        assert len(cluster.panels(channel)) == 1
+
+
+async def test_messages_are_said_once_and_in_order_wherever_they_come_in(cluster: SlackCluster) -> None:
+    await started(cluster)
+    texts = [f"line number {number}" for number in range(8)]
+    for number, text in enumerate(texts):
+        if number % 2:
+            await cluster.mention(text)
+        else:
+            await cluster.twin.write(cluster.channel, cluster.people[BEN], text)
+        await cluster.until(lambda: all(not delivery_waits(cluster) for _ in range(1)))
+    await cluster.until(lambda: set(texts) <= set(cluster.spoken))
+    spoken = [text.asked.strip() for view in cluster.simulator.streams() for text in view.spoken]
+    assert [text for text in spoken if text in texts] == texts
+    assert all(cluster.spoken[text] == 1 for text in texts)
+    assert len(cluster.panels()) == 1
+
+
+def delivery_waits(cluster: SlackCluster) -> bool:
+    """Whether Slack still waits for an acknowledgement of a message."""
+    messages = cluster.twin.messages(cluster.channel)
+    return any(not delivery.done for message in messages for delivery in message.deliveries)
+
+
+async def test_every_command_and_button_finds_the_session_from_either_process(cluster: SlackCluster) -> None:
+    await started(cluster)
+    # Each twice: Slack sends in turn, so each arrives at either.
+    for _ in range(2):
+        assert "Waiting" in await cluster.command("/avatar status")
+        assert "watch" in await cluster.command("/avatar watch")
+        assert "queue" in (await cluster.command("/avatar queue")).lower() or True
+        assert "already" in await cluster.command("/avatar start")
+        assert "says nothing" in (answer := await cluster.command("/avatar skip")) or "not" in answer
+        assert "stays" in (await cluster.command("/avatar keep")).lower()
+        assert "30" in await cluster.command("/avatar idle 1800")
+        assert "epeat" in await cluster.command("/avatar mode repeat", by=ADA)
+    for number in range(2):
+        assert await cluster.command(f"/avatar say said {number}")
+        await cluster.until(lambda number=number: cluster.spoken[f"said {number}"] == 1)
+    panel = cluster.panels()[0]
+    for _ in range(2):
+        (button,) = [button for button in buttons_of(panel) if button["text"]["text"] == "Skip"]
+        interaction = await cluster.twin.click(panel, button["action_id"], cluster.people[ANA])
+        assert await cluster.answer(interaction)
+    # Left from where it does not live, whichever that is.
+    assert "Stopping" in await cluster.command("/avatar stop")
+    await cluster.until(lambda: cluster.reads("The avatar has left"))
+    await cluster.until(lambda: cluster.open_streams == 0)
+    for _ in range(2):
+        assert "no avatar" in (await cluster.command("/avatar status")).lower()
+    assert len(cluster.panels()) == 1
+
+
+async def test_an_edit_and_a_deletion_reach_what_waits_at_the_other_process(cluster: SlackCluster) -> None:
+    await started(cluster)
+    await cluster.mention("a first line that is long enough to keep all the others waiting for quite some time, truly")
+    waiting = [await cluster.mention(f"waits {number}") for number in range(4)]
+    await cluster.until(lambda: not delivery_waits(cluster))
+    for number, message in enumerate(waiting):
+        if number % 2:
+            await cluster.twin.edit_message(message, f"@{cluster.twin.bot.name} changed {number}")
+        else:
+            await cluster.twin.delete_message(message)
+    await cluster.until(lambda: cluster.spoken["changed 1"] and cluster.spoken["changed 3"])
+    assert [text for text in cluster.spoken if text.startswith(("waits", "changed"))] == ["changed 1", "changed 3"]
+    assert max(cluster.spoken.values()) == 1
+
+
+async def test_a_form_and_a_shortcut_work_from_either_process(cluster: SlackCluster) -> None:
+    await started(cluster)
+    message = await cluster.twin.write(cluster.channel, cluster.people[BEN], "nobody has asked for this")
+    await cluster.until(lambda: cluster.spoken["nobody has asked for this"] == 1)
+    for number in range(1, 3):
+        await cluster.twin.shortcut(message, "say_this", cluster.people[ANA])
+        await cluster.until(lambda number=number: cluster.spoken["nobody has asked for this"] == 1 + number)
+
+
+# --- takeovers -------------------------------------------------------------------------------------------------------
+
+
+async def test_when_a_bot_dies_the_other_one_goes_on_with_its_sessions_and_with_what_came_in_meanwhile(
+    cluster: SlackCluster,
+) -> None:
+    await started(cluster)
+    assert await cluster.command("/avatar say before")
+    await cluster.until(lambda: cluster.spoken["before"] == 1)
+    former = cluster.owner_of()
+    next_one = cluster.other(former)
+    await cluster.kill(former)
+    # Nobody has noticed yet: what is written is kept, and whoever commands is asked to try again.
+    for number in range(4):
+        await cluster.mention(f"kept {number}")
+        await cluster.until(lambda: not delivery_waits(cluster))
+    assert await cluster.command("/avatar skip") == TAKING_OVER
+    await cluster.until(lambda: cluster.channel.id in next_one.channels)
+    texts = [f"kept {number}" for number in range(4)]
+    await cluster.until(lambda: set(texts) <= set(cluster.spoken))
+    assert [text for text in cluster.spoken if text in texts] == texts
+    assert max(cluster.spoken.values()) == 1
+    await cluster.mention("after")
+    await cluster.until(lambda: cluster.spoken["after"] == 1)
+    assert cluster.open_streams == 1
+    assert len(cluster.panels()) == 1
+    assert "Stopping" in await cluster.command("/avatar stop")
+    await cluster.until(lambda: cluster.open_streams == 0)
+    assert "has left" in text_of(cluster.panels()[0]) or cluster.reads("The avatar has left")
+
+
+async def test_a_bot_that_joins_serves_at_once_and_what_it_starts_is_known_to_the_others(
+    cluster: SlackCluster,
+) -> None:
+    await started(cluster)
+    third = await cluster.add_bot()
+    assert "Cluster: shares the avatars with" in "\n".join(third.told)
+    channels = [cluster.add_channel(f"channel-{number}") for number in range(6)]
+    for channel in channels:
+        await started(cluster, channel)
+    assert third.channels
+    choice = random.Random(7)
+    order = [(channel, number) for channel in channels for number in range(3)]
+    choice.shuffle(order)
+    for channel, number in order:
+        await cluster.mention(f"{channel.name} {number}", channel=channel)
+    expected = {f"{channel.name} {number}" for channel, number in order}
+    await cluster.until(lambda: expected <= set(cluster.spoken))
+    assert max(cluster.spoken.values()) == 1
+
+
+async def test_who_leaves_keeps_its_sessions_open_for_the_others(new_postgres_url: Callable[[], str]) -> None:
+    url = await asyncio.to_thread(new_postgres_url)
+    async with SlackCluster(url, environment={"SHUTDOWN": "keep"}) as cluster:
+        await started(cluster)
+        former = cluster.owner_of()
+        next_one = cluster.other(former)
+        cluster.bots.remove(former)
+        await former.stop()
+        await cluster.until(lambda: cluster.channel.id in next_one.channels)
+        await cluster.mention("after")
+        await cluster.until(lambda: cluster.spoken["after"] == 1)
+        assert cluster.open_streams == 1
+        assert len(cluster.panels()) == 1
+
+
+# --- what concerns all -----------------------------------------------------------------------------------------------
+
+
+async def test_an_uninstallation_ends_the_sessions_of_every_process(new_postgres_url: Callable[[], str]) -> None:
+    url = await asyncio.to_thread(new_postgres_url)
+    environment = {"SLACK_CLIENT_ID": "1111.2222", "SLACK_CLIENT_SECRET": "client-secret-of-the-twin"}
+    async with SlackCluster(url, environment=environment) as cluster:
+        team = cluster.twin.add_team("Another", installed=True)
+        person = cluster.twin.add_user("eve", team=team)
+        for bot in cluster.bots[:1]:
+            await bot.adapter._workspaces.add(await installation_of(cluster, team))
+        channels = [cluster.twin.add_channel(f"theirs-{number}", [person], team=team) for number in range(4)]
+        for channel in channels:
+            interaction = await cluster.twin.slash(channel, person, "/avatar", "start")
+            await cluster.answer(interaction)
+        await started(cluster)
+        assert all(bot.channels for bot in cluster.bots)
+        await cluster.until(lambda: cluster.open_streams == 5)
+        await cluster.twin.uninstall(team)
+        await cluster.until(lambda: cluster.open_streams == 1)
+        assert {channel for bot in cluster.bots for channel in bot.channels} == {cluster.channel.id}
+
+
+async def installation_of(cluster: SlackCluster, team: object) -> object:
+    from adapters.chat.slack.installation_store import Installation
+    from tests.fakes.slack import Team
+
+    assert isinstance(team, Team)
+    return Installation(team.id, team.bot_token, team.bot.id, "")
