@@ -102,6 +102,7 @@ processes = sa.Table(
     sa.Column("version", sa.String, nullable=False),
     sa.Column("is_leaving", sa.Boolean, nullable=False),
     sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("proof", sa.String, nullable=False),
 )
 """The processes that share the database (`bot.cluster.membership`). An id never comes back: it is new at each start."""
 

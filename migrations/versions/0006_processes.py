@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("version", sa.String, nullable=False),
         sa.Column("is_leaving", sa.Boolean, nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("proof", sa.String, nullable=False),
     )
     op.create_table(
         "parcels",

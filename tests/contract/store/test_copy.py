@@ -22,6 +22,7 @@ from bot.store.tables import metadata
 from bot.store.url import DatabaseUrl, parse_url
 from tests.builders import NOON
 from tests.harness.clock import ManualClock
+from tests.harness.cluster import a_process
 
 WAYS = [
     "sqlite to sqlite",
@@ -191,7 +192,7 @@ async def test_a_process_that_has_joined_or_beaten_meanwhile_is_noticed(
     if address.is_sqlite:
         pytest.skip("the lock of the file keeps processes away")
     seen = await databases.dead()
-    joined = Process("joined", 7, "host", 4711, "1.0", is_active=False, is_leaving=False, started_at=NOON)
+    joined = a_process("joined", beat=7)
     rows = ProcessRows(address)
     await rows.join(joined)
     await rows.close()

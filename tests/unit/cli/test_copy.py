@@ -12,11 +12,12 @@ from bot.cluster.membership import Membership
 from bot.core.clock import SystemClock
 from bot.store import migrate
 from bot.store.lock.file import FileLock
-from bot.store.processes import Process, ProcessRows, members_of
+from bot.store.processes import ProcessRows, members_of
 from bot.store.store import Store
 from bot.store.url import parse_url
-from tests.builders import NOON, a_session
+from tests.builders import a_session
 from tests.harness.clock import ManualClock
+from tests.harness.cluster import a_process
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
@@ -129,7 +130,7 @@ def test_a_bot_on_postgresql_is_in_the_way_and_a_dead_one_is_not(
 
     async def with_a_dead_one() -> Result:
         rows = ProcessRows(parse_url(postgresql))
-        await rows.join(Process("dead", 3, "host", 4711, "1.0", is_active=True, is_leaving=False, started_at=NOON))
+        await rows.join(a_process("dead", beat=3))
         await rows.close()
         return await asyncio.to_thread(call, *way)
 
