@@ -19,6 +19,7 @@ from adapters.media.room.encoder_process import try_encoder
 from adapters.media.room.factory import RoomPictures
 from adapters.media.sound import can_decode
 from adapters.web import Embeds, SignedTickets, SignedWatchLinks, WebServer
+from bot.cluster.admission import refuse_company, refuse_strangers
 from bot.cluster.claims import Recovery
 from bot.cluster.fenced import fence
 from bot.cluster.joining import joined
@@ -64,6 +65,9 @@ ENCODER_DOES_NOT_START = (
     f"{EXTRA} again, or set AVATAR_WATCH=seat for one page at a time."
 )
 
+SIMULATOR_INSIDE = "AVATAR_PROVIDER=simulator has its avatars inside one process"
+"""Why a process has to be alone on its database."""
+
 LINK_OUTLIVES_SESSION = 3600.0
 """Seconds that a watch link still shows why its session ended."""
 
@@ -72,14 +76,23 @@ class Application:
     """One running bot. `start`, then `serve`, and `stop` in any case."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, echo: Echo, *, simulator: "SimulatorOptions | None" = None
+        self,
+        settings: Settings,
+        clock: Clock,
+        echo: Echo,
+        *,
+        simulator: "SimulatorOptions | None" = None,
+        alone_because: str | None = None,
     ) -> None:
         """`echo` gets the lines for whoever started the program. `simulator` is for `AVATAR_PROVIDER=simulator`, or
-        runs one for the provider in `settings`, whose addresses and keys then point at it."""
+        runs one for the provider in `settings`, whose addresses and keys then point at it. alone_because: why no other
+        process may share the database, as the beginning of a sentence."""
         self._settings = settings
         self._clock = clock
         self._echo = echo
         self._simulator_options = simulator
+        has_simulator = simulator is not None or settings.avatar.provider == SIMULATOR
+        self._alone_because = alone_because or (SIMULATOR_INSIDE if has_simulator else None)
         self._stack = AsyncExitStack()
         self._stopping = asyncio.Event()
         # From https besides; over plain http only from a service that is itself addressed so, on a machine nearby.
@@ -100,16 +113,18 @@ class Application:
         if address.is_sqlite:
             await self._stack.enter_async_context(InstanceLock(url, self._clock, stopping=self._stopping))
         await migrate.upgrade(url)
-        self._membership = await self._stack.enter_async_context(Membership(url, self._clock))
+        secret = web_secret(self._settings)
+        self._membership = await self._stack.enter_async_context(Membership(url, self._clock, secret=secret))
+        await refuse_strangers(url, self._membership, secret, self._clock)
+        if self._alone_because is not None:
+            await refuse_company(url, self._membership, self._alone_because, self._clock)
         store = await self._stack.enter_async_context(
             await Store.open(url, self._clock, member=self._membership.member)
         )
         if self._simulator_options is None:
             self._echo(f"Database: {str(address).removeprefix('the database ')}.")
             self._echo_others()
-        others = await self._stack.enter_async_context(
-            joined(address, self._membership, store, web_secret(self._settings), self._clock)
-        )
+        others = await self._stack.enter_async_context(joined(address, self._membership, store, secret, self._clock))
         settings = await self._with_simulator(self._settings)
         provider = await self._stack.enter_async_context(make_provider(settings, self._clock))
         if self._settings.avatar.provider == SIMULATOR:

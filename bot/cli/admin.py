@@ -18,6 +18,7 @@ from bot.access.permissions import EVERYWHERE
 from bot.access.quotas import Quotas, limits_of
 from bot.cli import admin as shell_admin
 from bot.cli import sessions as shell
+from bot.cli.copy import copy_database
 from bot.cli.runtime import AsJson, echo, load_settings, run_async
 from bot.cli.sessions import OPERATOR, capabilities_of, open_store, used_as_json
 from bot.core.clock import SystemClock
@@ -125,6 +126,19 @@ def db_upgrade() -> None:
 def db_current() -> None:
     """Print which revision the database has, and which is the newest."""
     run_async(shell.show_revision(load_settings(), echo))
+
+
+@db_app.command("copy", short_help="Copy everything into another, empty database.")
+def db_copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="Its address, written as DATABASE_URL is.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="The same of the empty one, which need not exist yet.")],
+) -> None:
+    """Copy all that a database holds into another, empty one, such as from SQLite to PostgreSQL.
+
+    Stop the bot first. What is interrupted copies nothing. On PostgreSQL the database itself has to be there. A
+    password can be left out of the address and be in PGPASSWORD or ~/.pgpass.
+    """
+    run_async(copy_database(load_settings(), SystemClock(), echo, source, target))
 
 
 async def show_usage(settings: Settings, clock: Clock, echo: Echo, *, as_json: bool) -> None:

@@ -141,7 +141,8 @@ async def _serve(settings: Settings, *, console: bool) -> None:
     for slip in misspelt(ENV_FILE):
         echo(f"Settings: {slip}.")
     chats = load_adapters(settings, console=console, echo=echo)
-    application = Application(settings, SystemClock(), echo)
+    alone_because = "--console is at one process alone" if console else None
+    application = Application(settings, SystemClock(), echo, alone_because=alone_because)
     _stop_on_signals(application.ask_to_stop)
     try:
         await application.start(chats)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from pydantic import SecretStr
 
 from bot import terminal
 from bot.core import event_loop
@@ -59,9 +60,9 @@ def read_settings(env_file: Path | None) -> Settings:
         fail(str(error))
 
 
-def set_up_log(settings: Settings) -> None:
-    """Log as the settings say, and mask every secret among them."""
-    configure(settings.log_level, settings.log_format, settings.secrets())
+def set_up_log(settings: Settings, *secrets: SecretStr) -> None:
+    """Log as the settings say, and mask every secret among them and the other `secrets`."""
+    configure(settings.log_level, settings.log_format, (*settings.secrets(), *secrets))
 
 
 def echo(line: str) -> None:

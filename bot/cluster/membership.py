@@ -13,6 +13,8 @@ the lock of the file (`bot.store.lock`) knows that every earlier process is dead
 """
 
 import asyncio
+import hashlib
+import hmac
 import os
 import secrets
 import socket
@@ -23,6 +25,7 @@ from math import inf
 from types import TracebackType
 
 import structlog
+from pydantic import SecretStr
 
 from bot.core.errors import OwnershipLost, StoreError
 from bot.core.ports import Clock
@@ -89,21 +92,31 @@ class Membership:
     streams may be touched any more. on_gone: called with the id of each of the others that has no row any more.
     """
 
-    def __init__(self, url: str, clock: Clock, rows: ProcessRows | None = None, *, takes_sessions: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        rows: ProcessRows | None = None,
+        *,
+        takes_sessions: bool = True,
+        secret: SecretStr | None = None,
+    ) -> None:
         """`rows` are those of `url`, where they are not to be read and written in the usual way. takes_sessions: it is
-        a bot; a command of the shell is none."""
+        a bot; a command of the shell is none. secret: what all of them have to share (`bot.cluster.admission`)."""
         self._address = parse_url(url)
         self._clock = clock
         self._rows = rows or ProcessRows(self._address)
         self._is_alone = self._address.is_sqlite
+        process_id = secrets.token_hex(16)
         self.process = Process(
-            secrets.token_hex(16),
+            process_id,
             0,
             socket.gethostname(),
             os.getpid(),
             _version(),
             is_leaving=not takes_sessions,
             started_at=clock.now(),
+            proof="" if secret is None else proof_of(secret, process_id),
         )
         self.member = Member(self.process.id, self._lose)
         self.others: list[Process] = []
@@ -284,6 +297,11 @@ class Membership:
 
     def _since_beat(self) -> float:
         return 0.0 if self._last_sent is None else self._clock.uptime() - self._last_sent
+
+
+def proof_of(secret: SecretStr, process_id: str) -> str:
+    """What a process writes into its row to show that it has a secret: it tells nothing of the secret itself."""
+    return hmac.new(secret.get_secret_value().encode(), f"process {process_id}".encode(), hashlib.sha256).hexdigest()
 
 
 def _no_beat() -> float:

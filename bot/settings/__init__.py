@@ -100,6 +100,9 @@ __all__ = [
 ENV_FILE = Path(".env")
 """Settings of the folder that the program is started in."""
 
+WEB_SECRET_FILE = "web-secret"  # noqa: S105 - a name
+"""The name of the file that keeps the random secret of watch links, where `WEB_SECRET` is not set."""
+
 _PROGRAM = "avatar-relay"
 
 
@@ -247,7 +250,7 @@ def web_secret(settings: Settings) -> SecretStr:
     address = parse_url(database_url_or_default(settings))
     folder = address.file.parent if address.file else _data_folder()
     try:
-        return kept_secret(folder / "web-secret")
+        return kept_secret(folder / WEB_SECRET_FILE)
     except OSError as error:
         why = (error.strerror or "unknown trouble").lower()
         raise SettingsError(
@@ -255,7 +258,8 @@ def web_secret(settings: Settings) -> SecretStr:
         ) from error
     except ValueError as error:
         raise SettingsError(
-            f"WEB_SECRET is not set and {folder / 'web-secret'} holds none: set it, or delete the file for a new one."
+            f"WEB_SECRET is not set and {folder / WEB_SECRET_FILE} holds none: set it, or delete the file for a new "
+            "one."
         ) from error
 
 

@@ -32,7 +32,8 @@ LOCK_LIMIT = "2500ms"
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that has joined. `is_leaving`: it takes no more sessions, as it ends, or is a command of the shell."""
+    """A process that has joined. `is_leaving`: it takes no more sessions, as it ends, or is a command of the shell.
+    `proof`: that it has the secret which all have to share (`bot.cluster.admission`); empty where nobody asks."""
 
     id: str
     beat: int
@@ -41,6 +42,7 @@ class Process:
     version: str
     is_leaving: bool
     started_at: datetime
+    proof: str = ""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"

@@ -102,6 +102,7 @@ processes = sa.Table(
     sa.Column("version", sa.String, nullable=False),
     sa.Column("is_leaving", sa.Boolean, nullable=False),
     sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("proof", sa.String, nullable=False),
 )
 """The processes that share the database (`bot.cluster.membership`). An id never comes back: it is new at each start."""
 
@@ -332,11 +333,12 @@ audit = sa.Table(
     sa.Column("detail", sa.Text),
 )
 
-FENCED = (sessions, streams, utterances, processed_events)
-"""What was accepted. On PostgreSQL nothing in it is written by a process whose row is gone: its statement fails with
-`FENCED_STATE`. A condition in the statement would not be enough: at READ COMMITTED it could be decided before another
-process takes over, and be committed after that one has read. The row is locked, so the delete waits for whoever
-writes, and whoever writes for the delete. Connections that name no process (the shell) are not looked at."""
+FENCED = (sessions, streams, utterances, processed_events, panels, outlets)
+"""What was accepted, and where a session is seen and heard. On PostgreSQL nothing in it is written by a process whose
+row is gone: its statement fails with `FENCED_STATE`. A condition in the statement would not be enough: at READ
+COMMITTED it could be decided before another process takes over, and be committed after that one has read. The row is
+locked, so the delete waits for whoever writes, and whoever writes for the delete. Connections that name no process (the
+shell) are not looked at."""
 
 FENCED_STATE = "RL001"
 """The SQLSTATE of that refusal."""

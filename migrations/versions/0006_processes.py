@@ -17,7 +17,7 @@ down_revision = "0005"
 FOREIGN_KEY = "CONSTRAINT fk_sessions_owner FOREIGN KEY(owner) REFERENCES processes (id) ON DELETE SET NULL"
 """As SQLAlchemy writes it."""
 
-FENCED = ("sessions", "streams", "utterances", "processed_events")
+FENCED = ("sessions", "streams", "utterances", "processed_events", "panels", "outlets")
 
 STILL_A_MEMBER = """
 CREATE OR REPLACE FUNCTION still_a_member() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("version", sa.String, nullable=False),
         sa.Column("is_leaving", sa.Boolean, nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("proof", sa.String, nullable=False),
     )
     op.create_table(
         "parcels",

@@ -61,6 +61,11 @@ class Started:
                     assert data, f"it ended: {self.output}"
                     self.output += data.decode(errors="replace")
 
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        self._process.kill()
+        self._process.wait(PATIENCE)
+
     def terminate(self) -> int:
         """SIGTERM, as `docker stop` and systemd send it; returns the exit code."""
         self._process.send_signal(signal.SIGTERM)

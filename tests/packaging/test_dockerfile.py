@@ -174,7 +174,7 @@ def test_image_has_the_platforms_and_postgresql(image: Stage, module: str) -> No
 # --- compose ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["bot", "bot-postgres"])
+@pytest.mark.parametrize("name", ["bot", "bot-postgres", "bot-1"])
 def test_service_is_read_only_but_for_its_volume(name: str) -> None:
     service = COMPOSE["services"][name]
     assert service["read_only"] is True
@@ -194,7 +194,7 @@ def test_service_listens_where_its_port_is_published_and_to_this_machine_alone(n
     assert inside == service["environment"]["WEB_PORT"] == words("EXPOSE")[0]
 
 
-@pytest.mark.parametrize("name", ["bot", "bot-postgres"])
+@pytest.mark.parametrize("name", ["bot", "bot-postgres", "bot-1"])
 def test_settings_of_a_service_are_settings_of_the_program(name: str) -> None:
     assert set(COMPOSE["services"][name]["environment"]) <= {name for name, _, _ in variables()}
 
@@ -202,6 +202,20 @@ def test_settings_of_a_service_are_settings_of_the_program(name: str) -> None:
 def test_database_is_started_by_its_profile_alone() -> None:
     assert started_by("postgres") - started_by() == {"bot-postgres", "database"}
     assert re.fullmatch(r"postgres:\d+\.\d+-\w+", COMPOSE["services"]["database"]["image"])
+
+
+def test_several_bots_are_started_with_their_database_and_their_proxy_by_their_profile_alone() -> None:
+    assert started_by("cluster") - started_by() == {"bot-1", "bot-2", "database", "proxy"}
+    assert COMPOSE["services"]["bot-1"] == COMPOSE["services"]["bot-2"]
+    assert COMPOSE["services"]["proxy"]["depends_on"] == ["bot-1", "bot-2"]
+    assert re.fullmatch(r"caddy:\d+\.\d+\.\d+-\w+", COMPOSE["services"]["proxy"]["image"])
+
+
+def test_nobody_reaches_several_bots_but_through_the_proxy_which_knows_all_of_them() -> None:
+    assert COMPOSE["services"]["bot-1"]["ports"] == []
+    port = COMPOSE["services"]["bot-1"]["environment"]["WEB_PORT"]
+    site = (ROOT / "deploy/caddy/Caddyfile").read_text(encoding="utf-8")
+    assert re.findall(r"bot-\d:\d+", site) == [f"bot-1:{port}", f"bot-2:{port}"]
 
 
 @pytest.mark.parametrize(("chosen", "lock"), [({}, "run"), ({"IMAGE_LOCK": "image"}, "image")])

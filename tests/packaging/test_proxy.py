@@ -1,27 +1,33 @@
 """The Caddy site of docs/watching.md as it stands there, in front of the program: the page and its WebSocket reach a
-browser over HTTPS, the stream beside it plays, and the metrics stay inside.
+browser over HTTPS, the stream beside it plays, and the metrics stay inside. And that of compose.yaml, before two.
 
 Caddy's own certificates take the place of those it would get for a real name; ports are ones that are free here.
 Without `caddy` on the PATH the test is left out with a line that says so, unless `--require=caddy` asks for a failure
 instead.
 """
 
+import asyncio
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from playwright.async_api import async_playwright
 
+from adapters.chat.slack.manifest import manifest_of
 from tests import options
 from tests.browser.conftest import ARGUMENTS
 from tests.browser.visit import Visit
+from tests.fakes.slack import FakeSlack
 from tests.harness.ports import free_port
 from tests.packaging.conftest import ROOT
 from tests.packaging.started import Started
+from tests.platforms.running_bot import settings_with
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -45,16 +51,25 @@ OF_THIS_MACHINE = """{{
 def caddy(binary: str, folder: Path, places: Mapping[str, str]) -> Iterator[int]:
     """Caddy with the site of the documentation that leads to these addresses, each with the one that takes its place
     here; where it listens with HTTPS."""
-    port = free_port()
     sites = re.findall(r"^```caddy\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
     (site,) = (site for site in sites if set(re.findall(r"127\.0\.0\.1:\d+", site)) == set(places))
     assert HOST in site
+    with serving(binary, folder, site, places) as port:
+        yield port
+
+
+@contextmanager
+def serving(binary: str, folder: Path, site: str, places: Mapping[str, str], **environment: str) -> Iterator[int]:
+    """Caddy with a site, its addresses replaced by those that take their place here."""
+    port = free_port()
     for documented, here in places.items():
+        assert documented in site
         site = site.replace(documented, here)
     file = folder / "Caddyfile"
     file.write_text(OF_THIS_MACHINE.format(port=port, folder=folder / "caddy") + site, encoding="utf-8")
     command = [binary, "run", "--config", str(file), "--adapter", "caddyfile"]
-    with Started(command, folder, {"PATH": os.environ["PATH"], "HOME": str(folder)}) as started:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)} | environment
+    with Started(command, folder, environment) as started:
         started.until(lambda output: "serving initial configuration" in output)
         yield port
         assert started.terminate() == 0
@@ -102,3 +117,45 @@ async def test_page_behind_caddy_plays_with_captions_and_the_metrics_stay_inside
             await visit.close()
             await browser.close()
         assert visit.unexpected() == []
+
+
+@pytest.mark.postgres
+async def test_pages_of_several_bots_are_there_while_one_of_them_is(
+    pytestconfig: pytest.Config, tmp_path: Path, new_postgres_url: Callable[[], str]
+) -> None:
+    binary = options.program(pytestconfig, "caddy")
+    ports, url = [free_port(), free_port()], await asyncio.to_thread(new_postgres_url)
+    site = (ROOT / "deploy/caddy/Caddyfile").read_text(encoding="utf-8")
+    places = {f"bot-{number}:8080": f"127.0.0.1:{port}" for number, port in enumerate(ports, 1)}
+    async with FakeSlack() as slack:
+        slack.configure(manifest_of(settings_with({"SLACK_BOT_TOKEN": slack.bot_token})))
+        with ExitStack() as stack:
+            bots = []
+            for port in ports:
+                settings = {
+                    "HEYGEN_API_KEY": "a-key",
+                    "HEYGEN_API_URL": "http://127.0.0.1:9",
+                    "SLACK_API_URL": slack.api_url,
+                    "SLACK_BOT_TOKEN": slack.bot_token,
+                    "SLACK_APP_TOKEN": slack.app_token,
+                    "DATABASE_URL": url,
+                    "WEB_SECRET": "0123456789abcdef" * 2,
+                    "WEB_PUBLIC_URL": f"https://{HOST}",
+                    "WEB_PORT": str(port),
+                    "LOG_LEVEL": "error",
+                }
+                environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)} | settings
+                started = stack.enter_context(Started([sys.executable, "-m", "bot", "run"], tmp_path, environment))
+                await asyncio.to_thread(started.until, lambda output: "Web: " in output)
+                bots.append(started)
+            port = stack.enter_context(serving(binary, tmp_path, site, places, WEB_PUBLIC_URL=f"https://{HOST}"))
+
+            async def asked(path: str) -> int:
+                return (await client.get(f"https://127.0.0.1:{port}{path}", **of_host)).status_code
+
+            of_host: dict[str, Any] = {"headers": {"Host": HOST}, "extensions": {"sni_hostname": HOST}}
+            async with httpx.AsyncClient(verify=False) as client:  # noqa: S501 - Caddy's own certificate
+                assert [await asked("/healthz") for _ in range(4)] == [200] * 4
+                assert await asked("/metrics") == 404
+                bots[0].kill()
+                assert [await asked("/healthz") for _ in range(8)] == [200] * 8

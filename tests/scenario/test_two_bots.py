@@ -1,8 +1,5 @@
-"""Two programs on one PostgreSQL database: one is the bot, the other stands by and goes on where the first one died,
-was stopped or was cut off; what the first one does then comes to nothing.
-
-Every program reaches the avatar service through a proxy of its own, which notes what it asks for: so it is known who
-said what, and when. `broken` are programs without one of the fences; they must show what it is for.
+"""Programs with a console on a PostgreSQL database: who may join whom, one whose database goes away and comes back, and
+the shell beside them. `test_failures_of_processes` has several that work.
 """
 
 import asyncio
@@ -19,52 +16,14 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from tests import options
 from tests.harness.fault_proxy import FaultProxy
 from tests.harness.programs import Program, Service, run, wait_until
 from tests.harness.tcp_proxy import TcpProxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
-ROUNDS = 20 if options.is_every_point() else 2
-
-TEXT = "POST /v3/*/text"
-"""The call that has a text said."""
-
-LONG = " ".join(
-    f"This is sentence {number} of a message that takes a minute and more to be said." for number in range(30)
-)
-"""Goes out in pieces, one every few seconds: when the bot goes on after a stop, the next one is due."""
-
-TAKEN_OVER = 75
-"""The exit code of a bot whose place another one has taken."""
-
-WITHOUT_DEADLINE = "import bot.cluster.membership as membership\nmembership.MAY_ACT_FOR = 1e9"
-WITHOUT_LAST_LOOK = "import bot.core.fence as fence\nfence.check = lambda: None"
-
-STOPS = "import os, pathlib, signal\ndef stop():\n" + (
-    "    if (wish := pathlib.Path('stop')).exists():\n"
-    "        wish.unlink()\n"
-    "        os.kill(os.getpid(), signal.SIGSTOP)\n"
-)
-STOPS_BEFORE_SENDING = STOPS + (
-    "import adapters.network as network\n"
-    "connect = network.Connector.connect\n"
-    "async def stopping(self, req, traces, timeout):\n"
-    "    if req.url.path.endswith('/text'):\n"
-    "        stop()\n"
-    "    return await connect(self, req, traces, timeout)\n"
-    "network.Connector.connect = stopping\n"
-)
-STOPS_BEFORE_COMMIT = STOPS + (
-    "import bot.store.writer as writer\n"
-    "write_all = writer.write_all\n"
-    "def stopping(connection, writes):\n"
-    "    results = write_all(connection, writes)\n"
-    "    stop()\n"
-    "    return results\n"
-    "writer.write_all = stopping\n"
-)
+SLACK = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "SLACK_API_URL": "http://127.0.0.1:9/api/"}
+"""For a program without a console, which does not get as far as to use it."""
 
 
 @dataclass
@@ -93,9 +52,10 @@ class Place:
     def over(self, wire: TcpProxy) -> str:
         return f"postgresql://postgres@127.0.0.1:{wire.port}{urlsplit(self.url).path}"
 
-    def bot(self, provider: FaultProxy, *, changed: str | None = None, **settings: str) -> Program:
+    def bot(self, provider: FaultProxy, *, console: bool = True, **settings: str) -> Program:
         settings = self.settings(HEYGEN_API_URL=provider.url, **settings)
-        return self.stack.enter_context(Program(self.folder, "run", "--console", changed=changed, **settings))
+        arguments = ("run", "--console") if console else ("run",)
+        return self.stack.enter_context(Program(self.folder, *arguments, **settings))
 
     def texts_with(self, words: str) -> list[str]:
         """What the service was given to say, as often as it was given."""
@@ -119,150 +79,45 @@ def place(tmp_path: Path, service: Service, new_postgres_url: Callable[[], str])
         yield Place(tmp_path, service, new_postgres_url(), stack, len(service.streams))
 
 
-def stands_by(program: Program, other: Program) -> None:
-    program.until(f"Standing by: process {other.pid} on {socket.gethostname()} is the bot on this database; ")
-
-
-def in_a_line(place: Place, first: Program, provider: FaultProxy) -> None:
-    """Have `first` say a long message, with another one behind it."""
-    first.type("/avatar start")
-    first.until("The avatar is live.")
-    first.type(LONG, "and then this")
-    provider.wait_for(TEXT, 1)
-    wait_until(lambda: place.rows("SELECT 1 FROM utterances WHERE state = 'queued'") != [])
-
-
-def takes_over(second: Program) -> None:
-    second.until("Recovered: 1 session on, no sessions closing.")
-    second.until("1 message may not have been said before the restart")
-
-
-def ends_as_a_former_one(first: Program) -> None:
-    assert first.end() == TAKEN_OVER
-    assert "belongs to another avatar-relay now, which goes on with the avatars." in first.errors
-    assert "1 session left to the process that owns the database now." in first.output
-
-
-def test_a_second_bot_stands_by_until_the_first_one_ends(place: Place) -> None:
+def test_who_has_to_be_alone_or_has_another_secret_is_refused(place: Place) -> None:
     provider = place.provider()
     bot = place.bot(provider)
     bot.type("/avatar start")
     bot.until("The avatar is live.")
+    where = f"process {bot.pid} on {socket.gethostname()}"
     second = place.bot(provider)
-    stands_by(second, bot)
-    third = place.bot(provider)
-    stands_by(third, bot)
-    third.send(signal.SIGTERM)
-    assert third.end() == 0
-    assert "Web: " not in second.output
+    assert second.end() == 2
+    assert f"--console is at one process alone, and {where} runs on the PostgreSQL database relay_" in second.errors
+    simulated = place.bot(provider, console=False, AVATAR_PROVIDER="simulator", **SLACK)
+    assert simulated.end() == 2
+    assert f"has its avatars inside one process, and {where} runs on the PostgreSQL" in simulated.errors
+    stranger = place.bot(provider, console=False, WEB_SECRET="another secret, long enough", **SLACK)
+    assert stranger.end() == 2
+    assert f"WEB_SECRET is not the one of {where}, which runs on the PostgreSQL database relay_" in stranger.errors
+    assert place.rows("SELECT pid FROM processes") == [(bot.pid,)]
     bot.type("hello")
     bot.until("  said: hello")
-    assert place.service.open_streams == 1
     bot.close_input()
     assert bot.end() == 0
     assert bot.errors == ""
     assert place.service.open_streams == 0
-    second.until("Web: ")
-    second.type("/avatar start", "my turn")
-    second.until("  said: my turn")
-    second.close_input()
-    assert second.end() == 0
-    assert place.rows("SELECT * FROM processes") == []
-    assert second.errors == ""
 
 
-@pytest.mark.parametrize("round_", range(ROUNDS))
-@pytest.mark.parametrize("failure", ["kill", "stop", "swallow", "reset"])
-def test_a_bot_that_stands_by_goes_on_and_the_first_one_says_nothing_more(
-    place: Place, failure: str, round_: int
-) -> None:
-    mine, others, wire = place.provider(), place.provider(), place.wire()
-    first = place.bot(mine, DATABASE_URL=place.over(wire))
-    in_a_line(place, first, mine)
-    second = place.bot(others)
-    stands_by(second, first)
-    time.sleep(round_ * 0.37)
-    match failure:
-        case "kill":
-            first.send(signal.SIGKILL)
-        case "stop":
-            first.send(signal.SIGSTOP)
-        case "swallow":
-            wire.swallow()
-        case _:
-            wire.reset()
-    takes_over(second)
-    said_before = place.texts_with("sentence")
-    if failure != "kill":
-        first.send(signal.SIGCONT)
-        if failure != "stop":
-            # Cut off, and the next piece is due: it would be said now.
-            time.sleep(PIECE_IS_DUE)
-            wire.heal()
-        ends_as_a_former_one(first)
-    second.until("  said: and then this")
-    second.type("and mine")
-    second.until("  said: and mine")
-    assert place.texts_with("sentence") == said_before
-    assert len(place.texts_with("and then this")) == len(place.texts_with("and mine")) == 1
-    assert place.service.open_streams == 1
-    second.close_input()
-    assert second.end() == 0
+def test_a_bot_that_was_killed_is_in_nobodys_way(place: Place) -> None:
+    provider = place.provider()
+    bot = place.bot(provider)
+    bot.type("/avatar start")
+    bot.until("The avatar is live.")
+    bot.send(signal.SIGKILL)
+    bot.end()
+    # Though it had another secret.
+    heir = place.bot(provider, WEB_SECRET="another secret, long enough")
+    heir.until("Recovered: 1 session on, no sessions closing.")
+    heir.type("hello")
+    heir.until("  said: hello")
+    heir.close_input()
+    assert heir.end() == 0
     assert place.service.open_streams == 0
-    assert place.rows("SELECT count(*) FROM utterances WHERE state = 'unknown'") == [(1,)]
-    assert place.rows("SELECT count(*) FROM sessions WHERE owner IS NOT NULL OR state <> 'closed'") == [(0,)]
-
-
-PIECE_IS_DUE = 12.0
-"""Seconds within which a bot that says a long message sends the next piece of it: one is at most so long."""
-
-
-def test_without_the_deadline_a_bot_that_is_cut_off_says_more_after_the_takeover(place: Place) -> None:
-    """The test above proves something only if this one is so."""
-    mine, wire = place.provider(), place.wire()
-    first = place.bot(mine, changed=WITHOUT_DEADLINE, DATABASE_URL=place.over(wire))
-    in_a_line(place, first, mine)
-    second = place.bot(place.provider())
-    stands_by(second, first)
-    wire.swallow()
-    takes_over(second)
-    said_before = len(place.texts_with("sentence"))
-    wait_until(lambda: len(place.texts_with("sentence")) > said_before)
-
-
-@pytest.mark.parametrize("looks_again", [True, False])
-def test_a_bot_that_is_stopped_between_its_decision_and_the_request_sends_nothing_when_it_goes_on(
-    place: Place, looks_again: bool
-) -> None:
-    """Where it does not look again right before it sends, it does: so this is what the second look is for."""
-    mine = place.provider()
-    changed = STOPS_BEFORE_SENDING if looks_again else WITHOUT_LAST_LOOK + "\n" + STOPS_BEFORE_SENDING
-    first = place.bot(mine, changed=changed)
-    in_a_line(place, first, mine)
-    second = place.bot(place.provider())
-    stands_by(second, first)
-    (place.folder / "stop").touch()
-    takes_over(second)
-    said_before = len(place.texts_with("sentence"))
-    first.send(signal.SIGCONT)
-    ends_as_a_former_one(first)
-    assert len(place.texts_with("sentence")) == said_before + (0 if looks_again else 1)
-
-
-def test_a_bot_that_is_stopped_inside_a_transaction_is_replaced_and_its_write_does_not_come_about(place: Place) -> None:
-    mine = place.provider()
-    first = place.bot(mine, changed=STOPS_BEFORE_COMMIT)
-    in_a_line(place, first, mine)
-    second = place.bot(place.provider())
-    stands_by(second, first)
-    (place.folder / "stop").touch()
-    first.type("nobody has taken this")
-    takes_over(second)
-    first.send(signal.SIGCONT)
-    ends_as_a_former_one(first)
-    second.until("  said: and then this")
-    assert place.rows("SELECT count(*) FROM utterances WHERE text = 'nobody has taken this'") == [(0,)]
-    assert place.texts_with("nobody has taken this") == []
 
 
 def test_a_bot_alone_goes_on_when_its_database_answers_again(place: Place) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.errors import OwnershipLost, StoreError
-from bot.core.models import SessionState, StreamState, UtteranceState
+from bot.core.models import PanelMessage, SessionState, StreamState, UtteranceState
 from bot.store import migrate, tables
 from bot.store.processes import members_of
 from bot.store.store import Store
@@ -182,6 +182,10 @@ async def test_a_process_that_was_ended_writes_nothing_to_what_was_accepted(clus
         lambda store: store.utterances.advance(utterance_id, UtteranceState.SENDING),
         lambda store: store.utterances.accept(["another key"], None),
         lambda store: store.utterances.forget_keys(NOON),
+        lambda store: store.panels.place("slack", PanelMessage(session_id, "somewhere")),
+        lambda store: store.panels.forget(session_id),
+        lambda store: store.outlets.enter(session_id, "discord", "elsewhere"),
+        lambda store: store.outlets.leave(session_id),
     ]
     for number, write in enumerate(refused, 1):
         with pytest.raises(OwnershipLost, match=RL001):
@@ -217,6 +221,8 @@ async def test_without_its_trigger_a_table_would_take_the_writes_of_a_process_th
             "streams": lambda store: store.streams.advance(stream_id, StreamState.CLOSED, detail="too late"),
             "utterances": lambda store: store.utterances.advance(utterance_id, UtteranceState.SENDING),
             "processed_events": lambda store: store.utterances.accept(["another key"], None),
+            "panels": lambda store: store.panels.place("slack", PanelMessage(session_id, "somewhere")),
+            "outlets": lambda store: store.outlets.enter(session_id, "discord", "elsewhere"),
         }
         for name, write in writes.items():
             if name == table:

@@ -1,0 +1,386 @@
+"""Several programs on one PostgreSQL database, between a local Slack and the avatar service, while people write: who
+said what and when, and whether that was right.
+
+Each program reaches the service through a `Witness` of its own, and the database through a wire that can be cut. The
+database notes when a session gets an owner. Knows no failure; those are the business of the tests.
+"""
+
+import asyncio
+import json
+import re
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
+from aiohttp import web
+from pydantic import SecretStr
+
+from adapters.chat.slack.manifest import manifest_of
+from adapters.simulator import Simulator, SimulatorOptions
+from bot.core.clock import SystemClock
+from bot.core.models import UtteranceState
+from bot.store import migrate
+from tests.fakes.slack import Channel, FakeSlack, Message, Timing
+from tests.harness.programs import KEY, Service
+from tests.harness.tcp_proxy import TcpProxy
+from tests.platforms.platform_driver import PATIENT
+from tests.platforms.running_bot import settings_with
+from tests.scenario.echoing_gateway import _passed
+from tests.scenario.setup.shell import environment
+
+PATIENCE = 60.0
+"""Seconds of real time that something may take to come true; only a failing test waits so long."""
+
+LABEL = re.compile(r"message (\d+) part (\d+)", re.IGNORECASE)
+
+NOT_SPOKEN = "x"
+"""The mark of a message that was not said, or perhaps not."""
+
+ACK = 3.0
+RETRIES = (0.1, 0.5, 1.0, *(2.0,) * 30)
+"""Slack's own pauses are minutes; nothing of what is tested depends on them."""
+
+NOTES = """
+CREATE TABLE noted (at double precision NOT NULL, session text NOT NULL, process text NOT NULL);
+CREATE TABLE noted_processes (id text PRIMARY KEY, pid integer NOT NULL);
+CREATE FUNCTION note_owner() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO noted VALUES (extract(epoch FROM clock_timestamp()), NEW.id, NEW.owner);
+  RETURN NULL;
+END $$;
+CREATE FUNCTION note_process() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO noted_processes VALUES (NEW.id, NEW.pid);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER note_first AFTER INSERT ON sessions FOR EACH ROW
+  WHEN (NEW.owner IS NOT NULL) EXECUTE FUNCTION note_owner();
+CREATE TRIGGER note_next AFTER UPDATE OF owner ON sessions FOR EACH ROW
+  WHEN (NEW.owner IS NOT NULL AND NEW.owner IS DISTINCT FROM OLD.owner) EXECUTE FUNCTION note_owner();
+CREATE TRIGGER note_process AFTER INSERT ON processes FOR EACH ROW EXECUTE FUNCTION note_process();
+"""
+"""Who got which session when, and which program a process was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A text that has reached the service whole. at: seconds since 1970. is_taken: it was not refused."""
+
+    at: float
+    program: str
+    stream: str
+    text: str
+    is_taken: bool
+
+
+class Witness:
+    """Stands between one program and the avatar service, and notes each text."""
+
+    def __init__(self, program: str, service: str, noted: list[Piece]) -> None:
+        self._program, self._service, self._noted = program, service, noted
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        self._client = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+        app = web.Application(client_max_size=1 << 25)
+        app.router.add_route("*", "/{rest:.*}", self._pass_on)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+        await self._runner.cleanup()
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        at = time.time()
+        path = request.raw_path
+        async with self._client.request(
+            request.method, self._service + path, headers=_passed(request.headers), data=body, allow_redirects=False
+        ) as answer:
+            if request.method == "POST" and path.endswith("/text"):
+                stream = path.split("/")[-2]
+                text = str(json.loads(body).get("text", ""))
+                self._noted.append(Piece(at, self._program, stream, text, answer.status < 300))
+            passed = web.StreamResponse(status=answer.status, headers=_passed(answer.headers))
+            with suppress(ConnectionError):
+                await passed.prepare(request)
+                async for chunk in answer.content.iter_any():
+                    await passed.write(chunk)
+            return passed
+
+
+class Member:
+    """A program with its own folder, witness and wire, from `async with` to its end."""
+
+    def __init__(self, name: str, folder: Path, settings: dict[str, str], wire: TcpProxy, changed: str | None) -> None:
+        self.name, self.wire = name, wire
+        self.folder = folder
+        self._settings, self._changed = settings, changed
+        self._process: asyncio.subprocess.Process
+
+    async def __aenter__(self) -> Self:
+        self.folder.mkdir()
+        changed = f"{self._changed}\nfrom bot.cli.main import main\nmain()"
+        started = ["-m", "bot"] if self._changed is None else ["-c", changed]
+        with (self.folder / "out").open("wb") as out, (self.folder / "err").open("wb") as err:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *started,
+                "run",
+                cwd=self.folder,
+                env=environment(self.folder, self._settings),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        return (self.folder / "out").read_text(encoding="utf-8")
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "err").read_text(encoding="utf-8")
+
+    @property
+    def is_there(self) -> bool:
+        return self._process.returncode is None
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def end(self) -> int:
+        """Wait for it to end by itself, and return its exit code."""
+        async with asyncio.timeout(PATIENCE):
+            code = await self._process.wait()
+        assert "Traceback" not in self.log, self.log
+        return code
+
+    async def until(self, text: str) -> None:
+        """Wait until it has printed something."""
+        async with asyncio.timeout(PATIENCE):
+            while text not in self.output:
+                assert self.is_there, self.log[-4000:]
+                await asyncio.sleep(0.02)
+
+
+class Cluster:
+    """Everything but the programs, which `start` starts. channels: with everybody in them."""
+
+    def __init__(self, folder: Path, url: str, *, channels: int, seed: int) -> None:
+        self.url = url
+        self.pieces: list[Piece] = []
+        self.messages: list[Message] = []
+        self.chance = Random(seed)
+        self.simulator = Simulator(SimulatorOptions(api_key=SecretStr(KEY), v3_concurrency=50), SystemClock())
+        self.slack = FakeSlack(timing=Timing(ack=ACK, trigger=PATIENT, retries=RETRIES), validate=False)
+        self.ana = self.slack.add_user("ana")
+        self.channels = [self.slack.add_channel(f"channel-{number}", [self.ana]) for number in range(channels)]
+        self._folder = folder
+        self._stack = AsyncExitStack()
+        self._talking: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await migrate.upgrade(self.url)
+        await self.execute(NOTES)
+        await self._stack.enter_async_context(self.simulator)
+        await self._stack.enter_async_context(self.slack)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._talking is not None:
+            self._talking.cancel()
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def start(self, name: str, *, changed: str | None = None, **others: str) -> Member:
+        """Start a program, and wait until it has joined."""
+        address = urlsplit(self.url)
+        folder = parse_qs(address.query)["host"][0]
+        wire = self._stack.enter_context(TcpProxy(path=f"{folder}/.s.PGSQL.5432"))
+        witness = await self._stack.enter_async_context(Witness(name, self.simulator.address, self.pieces))
+        settings = Service(witness.url).settings(
+            self._folder,
+            DATABASE_URL=f"postgresql://postgres@127.0.0.1:{wire.port}{address.path}",
+            WEB_SECRET="0123456789abcdef" * 2,
+            AVATAR_PROVIDER="heygen-realtime",
+            AVATAR_GREETING="",
+            SESSION_NEEDS_VIEWER="never",
+            SESSION_IDLE_TIMEOUT="900",
+            STREAM_LINGER="900",
+            USER_RATE="0",
+            QUEUE_LIMIT="200",
+            SLACK_API_URL=self.slack.api_url,
+            SLACK_BOT_TOKEN=self.slack.bot_token,
+            SLACK_APP_TOKEN=self.slack.app_token,
+            **others,
+        )
+        self.slack.configure(manifest_of(settings_with(settings)))
+        member = Member(name, self._folder / name, settings, wire, changed)
+        await self._stack.enter_async_context(member)
+        async with asyncio.timeout(PATIENCE):
+            while "Web: " not in member.output and "Standing by: " not in member.output:
+                assert member.is_there, member.log[-4000:]
+                await asyncio.sleep(0.02)
+        return member
+
+    # --- what people do ----------------------------------------------------------------------------------------------
+
+    async def start_avatars(self) -> None:
+        """Have one in every channel."""
+        await self.slack.until(lambda: self.slack.connections)
+        for channel in self.channels:
+            await self.slack.slash(channel, self.ana, "/avatar", "start")
+        await self.until_rows("SELECT count(*) FROM sessions WHERE state = 'live'", number=len(self.channels))
+
+    async def write(self, channel: Channel, *, parts: int = 1) -> Message:
+        """Somebody writes a message of so many sentences."""
+        number = len(self.messages)
+        text = " ".join(
+            f"Message {number} part {part}"
+            + (" is one of several sentences that take the avatar their time to be said aloud." if parts > 1 else ".")
+            for part in range(parts)
+        )
+        message = await self.slack.write(channel, self.ana, f"@{self.slack.bot.name} {text}")
+        self.messages.append(message)
+        return message
+
+    def talk(self, *, every: float = 0.6) -> None:
+        """People write short messages somewhere from now on, until `fall_silent`."""
+
+        async def talking() -> None:
+            while True:
+                await self.write(self.chance.choice(self.channels[1:]))
+                await asyncio.sleep(self.chance.uniform(0.5, 1.5) * every)
+
+        self._talking = asyncio.create_task(talking(), name="people talk")
+
+    async def fall_silent(self) -> None:
+        """Nobody writes any more."""
+        assert self._talking is not None
+        self._talking.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._talking
+        self._talking = None
+
+    # --- what there is -----------------------------------------------------------------------------------------------
+
+    async def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """What the database says."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            return [tuple(row) for row in await connection.fetch(query, *values)]
+        finally:
+            await connection.close()
+
+    async def execute(self, statements: str) -> None:
+        """Change the database."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            await connection.execute(statements)
+        finally:
+            await connection.close()
+
+    async def until_rows(self, query: str, *values: object, number: int, patience: float = PATIENCE) -> None:
+        """Wait until a query gives this one number."""
+        async with asyncio.timeout(patience):
+            while await self.query(query, *values) != [(number,)]:  # noqa: ASYNC110 - a database that others change
+                await asyncio.sleep(0.1)
+
+    async def until_owned_by(self, member: Member) -> None:
+        """Wait until a program has every session."""
+        owned = "SELECT count(*) FROM sessions JOIN processes p ON p.id = owner WHERE state <> 'closed' AND p.pid = $1"
+        await self.until_rows(owned, member.pid, number=len(self.channels))
+
+    async def until_settled(self, *, patience: float = PATIENCE) -> None:
+        """Wait until every message has come in, and to its end."""
+        settled = "SELECT count(DISTINCT text) FROM utterances WHERE state = ANY($1)"
+        final = [state.value for state in UtteranceState if state.is_final]
+        await self.until_rows(settled, final, number=len(self.messages), patience=patience)
+
+    # --- what never happens ------------------------------------------------------------------------------------------
+
+    async def violations(self, members: Sequence[Member]) -> list[str]:
+        """What must not be so, once nobody writes any more: in words."""
+        found = [*await self._of_messages(), *self._said_twice(), *await self._said_by_a_former_owner(members)]
+        channels = await self.query("SELECT channel, count(*) FROM sessions WHERE state <> 'closed' GROUP BY channel")
+        found += [f"{number} sessions in {channel}" for channel, number in channels if number > 1]
+        rows = {row[0] for row in await self.query("SELECT upstream_id FROM streams WHERE state = 'open'")}
+        open_now = {stream.id for stream in self.simulator.streams() if stream.ended is None}
+        if rows != open_now:
+            found.append(f"open in the database: {sorted(rows)}, open at the service: {sorted(open_now)}")
+        return found
+
+    async def _of_messages(self) -> list[str]:
+        """Each message was taken once, and was said whole or is told to be in doubt."""
+        rows = await self.query("SELECT text, state FROM utterances")
+        taken = Counter(_number(text) for text, _ in rows)
+        states = {_number(text): state for text, state in rows}
+        said = Counter(label for piece in self.pieces if piece.is_taken for label in LABEL.findall(piece.text))
+        found = []
+        for number, message in enumerate(self.messages):
+            labels = LABEL.findall(message.text)
+            state = states.get(number)
+            if taken[number] != 1:
+                found.append(f"message {number} was taken {taken[number]} times")
+            elif state == UtteranceState.SPOKEN:
+                missing = [part for _, part in labels if not said[str(number), part]]
+                found += [f"message {number}: part {part} was not said" for part in missing]
+            elif state == UtteranceState.UNKNOWN:
+                if NOT_SPOKEN not in message.reactions:
+                    found.append(f"message {number} may not have been said, and nobody is told")
+            else:
+                found.append(f"message {number} ended as {state}")
+        return found
+
+    def _said_twice(self) -> list[str]:
+        said = Counter(label for piece in self.pieces if piece.is_taken for label in LABEL.findall(piece.text))
+        return [f"message {number} part {part} was said {n} times" for (number, part), n in said.items() if n > 1]
+
+    async def _said_by_a_former_owner(self, members: Sequence[Member]) -> list[str]:
+        names = {member.pid: member.name for member in members}
+        processes = await self.query("SELECT id, pid FROM noted_processes")
+        programs = {process: names[pid] for process, pid in processes if pid in names}
+        sessions = dict(await self.query("SELECT upstream_id, session_id FROM streams WHERE upstream_id IS NOT NULL"))
+        claims: dict[str, list[tuple[float, str]]] = {}
+        for at, session, process in await self.query("SELECT at, session, process FROM noted ORDER BY at"):
+            claims.setdefault(session, []).append((at, programs.get(process, process)))
+        found = []
+        for piece in self.pieces:
+            owners = [owner for at, owner in claims.get(sessions.get(piece.stream, ""), ()) if at <= piece.at]
+            if owners and owners[-1] != piece.program:
+                late = piece.at - max(at for at, owner in claims[sessions[piece.stream]] if at <= piece.at)
+                found.append(f"{piece.program} said {piece.text[:30]!r} {late:.2f} s after {owners[-1]} had taken over")
+        return found
+
+
+def _number(text: str) -> int:
+    found = LABEL.search(text)
+    return int(found[1]) if found is not None else -1
