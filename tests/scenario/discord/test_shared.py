@@ -175,4 +175,12 @@ async def test_rolling_deploy_loses_nothing(world: World) -> None:
         await talking
     await world.until(lambda: len(world.spoken) >= len(texts), programs)
     assert sorted(world.spoken) == sorted(texts)
+    assert len(world.avatars.streams()) == 2
+    for channel in world.channels:
+        told = [message for message in world.discord.messages(channel) if message.author is world.discord.bot]
+        assert len([message for message in told if message.embeds]) == 1
+        assert [message.text for message in told if not message.embeds] == []
+        written = [m for m in world.discord.messages(channel) if m.author is world.person]
+        assert not any(message.reacted("🔇") for message in written)
     assert world.discord.early_identifies == 0
+    print(len(world.discord.identifies), len(texts))
