@@ -148,7 +148,9 @@ async def test_two_processes_share_the_servers_and_one_goes_on_alone(world: Worl
 
 
 async def test_rolling_deploy_loses_nothing(world: World) -> None:
-    programs = await share(world, SHUTDOWN="keep")
+    """Each process is stopped in the middle of a line, with others behind it."""
+    settings = {"SHUTDOWN": "keep", "USER_RATE": "0", "QUEUE_LIMIT": "200"}
+    programs = await share(world, **settings)
     for channel in world.channels:
         await world.bring_avatar(channel)
     texts: list[str] = []
@@ -157,16 +159,16 @@ async def test_rolling_deploy_loses_nothing(world: World) -> None:
     async def talk() -> None:
         while not is_over:
             for number, channel in enumerate(world.channels):
-                texts.append(f"line {len(texts)} in {number}")
+                texts.append(f"line {len(texts)} in {number}, which takes a little longer to say than others do")
                 await world.write(channel, texts[-1])
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(3.0)
 
     talking = asyncio.create_task(talk())
     try:
         for _generation in range(2):
             for _each in range(2):
                 old = programs.pop(0)
-                programs.append(await world.start(SHUTDOWN="keep"))
+                programs.append(await world.start(**settings))
                 await world.until(lambda: "Discord: " in programs[-1].output, programs)
                 assert await old.stop() == 0, old.log
                 await world.until(lambda: world.discord.connected == 2, [old, *programs])
@@ -175,4 +177,12 @@ async def test_rolling_deploy_loses_nothing(world: World) -> None:
         await talking
     await world.until(lambda: len(world.spoken) >= len(texts), programs)
     assert sorted(world.spoken) == sorted(texts)
+    assert len(world.avatars.streams()) == 2
+    for channel in world.channels:
+        told = [message for message in world.discord.messages(channel) if message.author is world.discord.bot]
+        assert len([message for message in told if message.embeds]) == 1
+        assert [message.text for message in told if not message.embeds] == []
+        written = [m for m in world.discord.messages(channel) if m.author is world.person]
+        assert not any(message.reacted("🔇") for message in written)
     assert world.discord.early_identifies == 0
+    assert len(world.discord.identifies) <= 2 + 4 * 2
