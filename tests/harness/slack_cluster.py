@@ -7,14 +7,17 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
+from unittest.mock import patch
 
 import aiohttp
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from adapters.chat.slack.adapter import SlackAdapter
 from adapters.chat.slack.manifest import manifest_of
 from adapters.simulator import Simulator, SimulatorOptions
+from adapters.web import WebServer
 from bot.app import Application
 from bot.core.clock import SystemClock
 from bot.plugins import with_simulator
@@ -32,6 +35,10 @@ PATIENCE = 40.0
 """Seconds of real time that something may take to come true; only a failing test waits so long."""
 
 
+def _web_server(*arguments: Any, **named: Any) -> WebServer:
+    return WebServer(*arguments, **(named | {"registry": CollectorRegistry()}))
+
+
 class ClusterBot:
     """One of the bots."""
 
@@ -41,7 +48,9 @@ class ClusterBot:
         self.serving: asyncio.Task[None]
 
     async def start(self) -> None:
-        await self.application.start([SlackAdapter])
+        # The metrics of a process are there once.
+        with patch("bot.app.WebServer", _web_server):
+            await self.application.start([SlackAdapter])
         self.serving = asyncio.create_task(self.application.serve())
 
     @property
