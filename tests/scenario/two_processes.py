@@ -26,6 +26,7 @@ from bot.relay import Message, Receipt
 from bot.sessions.session import AvatarSession
 from bot.telemetry import metrics
 from tests.builders import an_actor
+from tests.harness.livekit import LiveKitServer
 from tests.harness.watchers import PUBLIC_URL, SECRET
 from tests.platforms.running_bot import settings_with
 
@@ -109,9 +110,12 @@ class ProgramHere:
 class TwoPrograms:
     """Both, and the simulator."""
 
-    def __init__(self, url: str, **environment: str) -> None:
+    def __init__(self, url: str, livekit: LiveKitServer | None = None, **environment: str) -> None:
         self.clock = SystemClock()
-        self.simulator = Simulator(SimulatorOptions(api_key=SecretStr(KEY), auto_viewer=True), self.clock)
+        options = SimulatorOptions(api_key=SecretStr(KEY), auto_viewer=True)
+        if livekit is not None:
+            options = options.with_livekit(livekit.url, livekit.api_key, SecretStr(livekit.api_secret))
+        self.simulator = Simulator(options, self.clock)
         shared = {
             "DATABASE_URL": url,
             "WEB_PUBLIC_URL": PUBLIC_URL,
