@@ -42,6 +42,9 @@ from tests.scenario.setup.shell import environment
 PATIENCE = 60.0
 """Seconds of real time that something may take to come true; only a failing test waits so long."""
 
+STREAMS = "/v3/avatar-realtime"
+"""Where a stream is created, with its first words; further ones go to `/STREAM/text` below it."""
+
 LABEL = re.compile(r"message (\d+) part (\d+)", re.IGNORECASE)
 
 NOT_SPOKEN = "x"
@@ -113,13 +116,19 @@ class Witness:
         async with self._client.request(
             request.method, self._service + path, headers=_passed(request.headers), data=body, allow_redirects=False
         ) as answer:
-            if request.method == "POST" and path.endswith("/text"):
-                stream = path.split("/")[-2]
-                text = str(json.loads(body).get("text", ""))
-                self._noted.append(Piece(at, self._program, stream, text, answer.status < 300))
+            if request.method == "POST" and path.startswith(STREAMS):
+                said = json.loads(body)
+                is_taken, stream = answer.status < 300, path.removeprefix(f"{STREAMS}/").partition("/")[0]
+                if path == STREAMS and is_taken:
+                    stream = (await answer.json())["data"]["stream_id"]
+                text = str(said.get("delta") or said.get("text") or "")
+                self._noted.append(Piece(at, self._program, stream, text, is_taken))
             passed = web.StreamResponse(status=answer.status, headers=_passed(answer.headers))
             with suppress(ConnectionError):
                 await passed.prepare(request)
+                if answer.closed:
+                    # Read above.
+                    await passed.write(await answer.read())
                 async for chunk in answer.content.iter_any():
                     await passed.write(chunk)
             return passed
