@@ -102,7 +102,9 @@ class SlackCluster:
         """`url` is a database without tables. `http`: signed requests, which a balancer hands out in turn, instead of
         sockets. `environment`: further variables of the bots."""
         self.clock = SystemClock(SPEED)
-        self.simulator = Simulator(SimulatorOptions(api_key=SecretStr(KEY), auto_viewer=True), self.clock)
+        self.simulator = Simulator(
+            SimulatorOptions(api_key=SecretStr(KEY), auto_viewer=True, v3_concurrency=100), self.clock
+        )
         self.twin = FakeSlack(timing=Timing(ack=PATIENT, trigger=PATIENT))
         self.bots: list[ClusterBot] = []
         self._url, self._number, self._http, self._environment = url, bots, http, environment or {}
