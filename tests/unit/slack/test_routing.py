@@ -350,6 +350,15 @@ async def test_what_is_handed_to_a_process_that_does_not_own_it_is_refused(proce
     assert (len(b.app.asked), len(c.app.asked)) == (0, 1)
 
 
+async def test_an_owner_that_cannot_store_a_message_has_it_kept_for_the_next_one(processes: Processes) -> None:
+    """As one whose place another one has taken, and which does not know it yet."""
+    a, b = await processes.process("a"), await processes.process("b")
+    a.owners.known = a.owners.true = "b"
+    b.app.status = 503
+    assert (await a.take(event("message"))).status == 200
+    assert len(a.kept.parcels) == 1
+
+
 async def test_what_concerns_all_is_heard_by_all_and_once(processes: Processes) -> None:
     everybody = [await processes.process(name) for name in "abc"]
     uninstalled = {"type": "event_callback", "team_id": "T1", "event": {"type": "app_uninstalled"}}
