@@ -156,13 +156,19 @@ async def test_rolling_deploy_loses_nothing(world: World) -> None:
     texts: list[str] = []
     is_over = False
 
+    async def say() -> None:
+        for number, channel in enumerate(world.channels):
+            texts.append(f"line {len(texts)} in {number}, which takes a little longer to say than others do")
+            await world.write(channel, texts[-1])
+
     async def talk() -> None:
         while not is_over:
-            for number, channel in enumerate(world.channels):
-                texts.append(f"line {len(texts)} in {number}, which takes a little longer to say than others do")
-                await world.write(channel, texts[-1])
+            await say()
             await asyncio.sleep(3.0)
 
+    # More than can be said while sessions are handed over.
+    for _ in range(8):
+        await say()
     talking = asyncio.create_task(talk())
     try:
         for _generation in range(2):
