@@ -1,7 +1,8 @@
 """Several bots in this process that share a PostgreSQL database, a local Slack and an avatar service: the real
-composition roots, each with a web server and sockets to Slack of its own. Slack sends to them in turn."""
+composition roots, each with a web server and sockets to Slack of its own. Slack sends to any of them."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -99,15 +100,18 @@ class SlackCluster:
     def __init__(
         self, url: str, *, bots: int = 2, http: bool = False, environment: dict[str, str] | None = None
     ) -> None:
-        """`url` is a database without tables. `http`: signed requests, which a balancer hands out in turn, instead of
-        sockets. `environment`: further variables of the bots."""
+        """`url` is a database without tables. `http`: signed requests, which a balancer hands out, instead of sockets.
+        `environment`: further variables of the bots."""
         self.clock = SystemClock(SPEED)
-        self.simulator = Simulator(SimulatorOptions(api_key=SecretStr(KEY), auto_viewer=True), self.clock)
+        self.simulator = Simulator(
+            SimulatorOptions(api_key=SecretStr(KEY), auto_viewer=True, v3_concurrency=100), self.clock
+        )
         self.twin = FakeSlack(timing=Timing(ack=PATIENT, trigger=PATIENT))
         self.bots: list[ClusterBot] = []
         self._url, self._number, self._http, self._environment = url, bots, http, environment or {}
         self._stack = AsyncExitStack()
-        self._turn = 0
+        self._choice = random.Random(19)
+        self.twin.socket.choose = self._choice.choice
 
     async def __aenter__(self) -> Self:
         await self.simulator.start()
@@ -188,8 +192,7 @@ class SlackCluster:
         self.twin.request_url = f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events"
 
     async def _hand_out(self, request: web.Request) -> web.Response:
-        self._turn += 1
-        bot = self.bots[self._turn % len(self.bots)]
+        bot = self._choice.choice(self.bots)
         headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
         async with self._client.post(
             f"{bot.address}/slack/events", data=await request.read(), headers=headers

@@ -1,5 +1,5 @@
-"""Two programs on one PostgreSQL database: one is the bot, the other stands by and goes on where the first one died,
-was stopped or was cut off; what the first one does then comes to nothing.
+"""Two programs on one PostgreSQL database: where one dies, is stopped or is cut off, the other one goes on with its
+session; what the first one does then comes to nothing.
 
 Every program reaches the avatar service through a proxy of its own, which notes what it asks for: so it is known who
 said what, and when. `broken` are programs without one of the fences; they must show what it is for.
@@ -119,8 +119,9 @@ def place(tmp_path: Path, service: Service, new_postgres_url: Callable[[], str])
         yield Place(tmp_path, service, new_postgres_url(), stack, len(service.streams))
 
 
-def stands_by(program: Program, other: Program) -> None:
-    program.until(f"Standing by: process {other.pid} on {socket.gethostname()} is the bot on this database; ")
+def joins(program: Program, other: Program) -> None:
+    program.until(f"Cluster: shares the avatars with process {other.pid} on {socket.gethostname()}; ")
+    program.until("Web: ")
 
 
 def in_a_line(place: Place, first: Program, provider: FaultProxy) -> None:
@@ -143,26 +144,23 @@ def ends_as_a_former_one(first: Program) -> None:
     assert "1 session left to the process that owns the database now." in first.output
 
 
-def test_a_second_bot_stands_by_until_the_first_one_ends(place: Place) -> None:
+def test_a_second_bot_works_beside_the_first_one_and_takes_nothing_of_it(place: Place) -> None:
     provider = place.provider()
     bot = place.bot(provider)
     bot.type("/avatar start")
     bot.until("The avatar is live.")
     second = place.bot(provider)
-    stands_by(second, bot)
-    third = place.bot(provider)
-    stands_by(third, bot)
-    third.send(signal.SIGTERM)
-    assert third.end() == 0
-    assert "Web: " not in second.output
+    joins(second, bot)
     bot.type("hello")
     bot.until("  said: hello")
+    second.type("/avatar start")
+    second.until("already")
     assert place.service.open_streams == 1
     bot.close_input()
     assert bot.end() == 0
     assert bot.errors == ""
     assert place.service.open_streams == 0
-    second.until("Web: ")
+    assert "Recovered" not in second.output
     second.type("/avatar start", "my turn")
     second.until("  said: my turn")
     second.close_input()
@@ -173,14 +171,12 @@ def test_a_second_bot_stands_by_until_the_first_one_ends(place: Place) -> None:
 
 @pytest.mark.parametrize("round_", range(ROUNDS))
 @pytest.mark.parametrize("failure", ["kill", "stop", "swallow", "reset"])
-def test_a_bot_that_stands_by_goes_on_and_the_first_one_says_nothing_more(
-    place: Place, failure: str, round_: int
-) -> None:
+def test_the_other_bot_goes_on_and_the_first_one_says_nothing_more(place: Place, failure: str, round_: int) -> None:
     mine, others, wire = place.provider(), place.provider(), place.wire()
     first = place.bot(mine, DATABASE_URL=place.over(wire))
     in_a_line(place, first, mine)
     second = place.bot(others)
-    stands_by(second, first)
+    joins(second, first)
     time.sleep(round_ * 0.37)
     match failure:
         case "kill":
@@ -223,7 +219,7 @@ def test_without_the_deadline_a_bot_that_is_cut_off_says_more_after_the_takeover
     first = place.bot(mine, changed=WITHOUT_DEADLINE, DATABASE_URL=place.over(wire))
     in_a_line(place, first, mine)
     second = place.bot(place.provider())
-    stands_by(second, first)
+    joins(second, first)
     wire.swallow()
     takes_over(second)
     said_before = len(place.texts_with("sentence"))
@@ -240,7 +236,7 @@ def test_a_bot_that_is_stopped_between_its_decision_and_the_request_sends_nothin
     first = place.bot(mine, changed=changed)
     in_a_line(place, first, mine)
     second = place.bot(place.provider())
-    stands_by(second, first)
+    joins(second, first)
     (place.folder / "stop").touch()
     takes_over(second)
     said_before = len(place.texts_with("sentence"))
@@ -254,7 +250,7 @@ def test_a_bot_that_is_stopped_inside_a_transaction_is_replaced_and_its_write_do
     first = place.bot(mine, changed=STOPS_BEFORE_COMMIT)
     in_a_line(place, first, mine)
     second = place.bot(place.provider())
-    stands_by(second, first)
+    joins(second, first)
     (place.folder / "stop").touch()
     first.type("nobody has taken this")
     takes_over(second)
