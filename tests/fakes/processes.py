@@ -23,15 +23,19 @@ class Sent:
 
 @dataclass
 class Processes:
-    """All of them. silent: those that do not answer. lost: kinds of which nothing arrives. owners, links: the sessions,
-    by the nonce of their links and by their channels."""
+    """All of them. silent: those that do not answer. lost: kinds of which nothing arrives. in_time: what is told and
+    shouted waits for this. owners, links: the sessions, by the nonce of their links and by their channels."""
 
     buses: dict[str, "FakeBus"] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
+    in_time: asyncio.Event = field(default_factory=asyncio.Event)
     sent: list[Sent] = field(default_factory=list)
     owners: dict[str, str] = field(default_factory=dict)
     links: dict[Channel, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.in_time.set()
 
     def join(self, process: str) -> Cluster:
         """One more."""
@@ -103,6 +107,7 @@ class FakeBus:
 
     async def _handle_all(self, sender: str, waiting: deque[tuple[str, str]]) -> None:
         while waiting:
+            await self._everybody.in_time.wait()
             kind, body = waiting[0]
             if (handler := self._handlers.get(kind)) is not None:
                 await handler(sender, body)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from adapters.web.connection import VIEWER_LIMITS, Wire
 from adapters.web.pipe_messages import (
     LEFT,
     MAX_WAITING,
@@ -207,17 +208,42 @@ async def test_page_that_says_what_it_may_not_is_closed(
         assert await end_of(socket) == code
 
 
-async def test_page_that_says_too_much_is_closed_by_when_it_said_it_and_not_by_when_it_was_heard(
-    both: Both, client: aiohttp.ClientSession
+@pytest.mark.parametrize(("apart", "code"), [(0.25, None), (0.15, Close.MISBEHAVED)])
+async def test_page_says_too_much_by_when_it_said_it_and_not_by_when_it_is_heard(
+    both: Both, apart: float, code: Close | None
 ) -> None:
+    socket = PipedSocket(both.processes.buses[OWNER], HERE, "7")
+    for number in range(40):
+        socket.hear(number + 1, number * apart, '{"type":"hello"}')
+    socket.end()
+    heard = []
+
+    async def handle(message: object) -> Close | None:
+        heard.append(message)
+        return None
+
+    assert await Wire(socket, both.clock, lambda: socket.heard_at).read(handle) is code
+    assert len(heard) == (40 if code is None else VIEWER_LIMITS.per_second)
+
+
+async def test_page_is_not_blamed_for_what_is_late(both: Both, client: aiohttp.ClientSession) -> None:
     async with page_at(client, both.here) as socket:
         await hear(socket)
-        for _ in range(3):
+        both.processes.in_time.clear()
+        for second in range(3):
             for _ in range(4):
                 await socket.send_json({"type": "attention", "is_there": True})
-            await eventually(lambda: len(both.processes.asked(SAID)) % 4 == 0)
+            await eventually(lambda said=4 * (second + 1): len(both.processes.asked(SAID)) == said)
             await both.clock.advance(1.0)
-        for _ in range(6):
+        await socket.send_json({"type": "hello"})
+        both.processes.in_time.set()
+        await hear(socket, "session")
+
+
+async def test_page_that_says_too_much_is_closed(both: Both, client: aiohttp.ClientSession) -> None:
+    async with page_at(client, both.here) as socket:
+        await hear(socket)
+        for _ in range(VIEWER_LIMITS.per_second + 1):
             await socket.send_json({"type": "attention", "is_there": True})
         assert await end_of(socket) == Close.MISBEHAVED
 
@@ -270,6 +296,15 @@ async def test_page_connects_again_when_its_session_has_another_owner(
         await both.clock.advance(CHECK_INTERVAL)
         assert await end_of(remote) == Close.AWAY
         assert await end_of(local) == Close.AWAY
+
+
+async def test_page_does_not_wait_for_a_former_owner_to_send_it_away(both: Both, client: aiohttp.ClientSession) -> None:
+    async with page_at(client, both.here) as socket:
+        await hear(socket)
+        both.processes.silent.add(OWNER)
+        both.processes.owners[NONCE] = THIRD
+        await both.clock.advance(CHECK_INTERVAL)
+        assert await end_of(socket) == Close.AWAY
 
 
 async def test_page_connects_again_when_the_owner_is_not_heard(both: Both, client: aiohttp.ClientSession) -> None:
