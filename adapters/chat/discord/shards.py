@@ -90,7 +90,7 @@ class SharedShards:
             raise SettingsError(str(errors.exceptions[0])) from None
 
     async def leave(self) -> None:
-        """Leave every shard to the others, which can take them from now on. What is connected stays so, for goodbyes."""
+        """Leave every shard to the others, which can take them from now on. Goodbyes go over what is connected."""
         try:
             await self._rows.withdraw(PLATFORM)
         except StoreError as error:
