@@ -108,7 +108,8 @@ class SlackCluster:
         )
         self.twin = FakeSlack(timing=Timing(ack=PATIENT, trigger=PATIENT))
         self.bots: list[ClusterBot] = []
-        self._url, self._number, self._http, self._environment = url, bots, http, environment or {}
+        self.url = url
+        self._number, self._http, self._environment = bots, http, environment or {}
         self._stack = AsyncExitStack()
         self._choice = random.Random(19)
         self.twin.socket.choose = self._choice.choice
@@ -116,7 +117,7 @@ class SlackCluster:
     async def __aenter__(self) -> Self:
         await self.simulator.start()
         self._stack.push_async_callback(self.simulator.stop)
-        await migrate.upgrade(self._url)
+        await migrate.upgrade(self.url)
         twin = await self._stack.enter_async_context(self.twin)
         self.people = {name: twin.add_user(name, is_admin=name == ADA) for name in (ANA, BEN, ADA)}
         self.channel = self.add_channel("general")
@@ -132,7 +133,7 @@ class SlackCluster:
             }
         )
         twin.configure(manifest_of(settings))
-        settings = settings.model_copy(update={"database_url": self._url})
+        settings = settings.model_copy(update={"database_url": self.url})
         self._settings = with_simulator(settings, self.simulator.address, SecretStr(KEY))
         for _ in range(self._number):
             await self.add_bot()

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from adapters.chat.slack.installation_store import Installation
@@ -121,6 +122,23 @@ async def test_a_form_and_a_shortcut_work_from_either_process(cluster: SlackClus
     for number in range(1, 3):
         await cluster.twin.shortcut(message, "say_this", cluster.people[ANA])
         await cluster.until(lambda number=number: cluster.spoken["nobody has asked for this"] == 1 + number)
+
+
+async def test_messages_are_said_while_the_bus_is_cut_off_again_and_again(
+    cluster: SlackCluster,
+) -> None:
+    await started(cluster)
+    texts = [f"line number {number}" for number in range(6)]
+    connection = await asyncpg.connect(cluster.url)
+    for text in texts:
+        await connection.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name LIKE 'avatar-relay bus %'"
+        )
+        await cluster.mention(text)
+    await connection.close()
+    await cluster.until(lambda: set(texts) <= set(cluster.spoken))
+    assert all(cluster.spoken[text] == 1 for text in texts)
 
 
 # --- takeovers -------------------------------------------------------------------------------------------------------
