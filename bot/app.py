@@ -297,7 +297,9 @@ class Application:
                 SignedTickets(web_secret(settings), self._clock),
                 [adapter.embed for adapter in self._adapters if adapter.embed is not None],
                 show_pictures=self.bot.shows_in_frames,
+                directory=self.bot.cluster.directory,
             ),
+            cluster=self.bot.cluster,
         )
         for adapter in self._adapters:
             for route in adapter.routes:

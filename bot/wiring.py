@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from bot.access.permissions import AccessLists, Permissions
 from bot.access.quotas import Limits, Quotas, limits_of
 from bot.cluster.alone import alone
+from bot.cluster.pictures import ClusterPictures
 from bot.commands.router import CommandRouter
 from bot.core.audience import Audiences
 from bot.core.bus import Cluster
 from bot.core.errors import SettingsError
 from bot.core.events import EventBus
 from bot.core.outlets import OutletsByPlatform
-from bot.core.pictures import PictureSourceFactory
+from bot.core.pictures import PictureSourceFactory, PictureSources
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider, Capabilities, ChatModel, Clock, WatchLinks
 from bot.relay import Relay
@@ -59,7 +60,7 @@ class Core:
     relay: Relay
     commands: CommandRouter
     jobs: PeriodicJobs
-    pictures: SessionPictures
+    pictures: PictureSources
 
 
 @asynccontextmanager
@@ -113,9 +114,12 @@ async def build_core(
     )
     commands = CommandRouter(sessions, relay, permissions, closer, quotas)
     jobs = PeriodicJobs(sessions, permissions, quotas, audit_days=options.audit_days)
+    others = services.cluster
+    pictures = ClusterPictures(SessionPictures(sessions), others.bus, others.directory, clock)
     try:
-        yield Core(services, sessions, permissions, quotas, relay, commands, jobs, SessionPictures(sessions))
+        yield Core(services, sessions, permissions, quotas, relay, commands, jobs, pictures)
     finally:
+        await pictures.aclose()
         await sessions.abandon_all()
         await services.pictures.aclose()
         await closer.stop()
