@@ -111,6 +111,7 @@ class Relay:
         self._permissions = permissions
         self._clock = clock
         self._rule = rule
+        self._most = user_rate, user_characters
         self._rate = RateLimiter(clock, user_rate, sentences.too_fast)
         self._characters = RateLimiter(clock, user_characters, sentences.too_much)
         self._seen: FIFOCache[str, None] = FIFOCache(KEY_CACHE_SIZE)
@@ -120,6 +121,9 @@ class Relay:
         `StoreError`."""
         try:
             running, mode, text = self._check(message)
+            if self._counts_together:
+                await self._check_rate_together(message, text)
+                self._check_queue(running)
             return await self._enqueue(message, running, mode, text)
         except Ignored as reason:
             return Receipt(ignored=str(reason))
@@ -144,7 +148,8 @@ class Relay:
         mode = self._check_mode(message, running)
         text = self._check_clean(message)
         self._check_queue(running)
-        self._check_rate(message, text)
+        if not self._counts_together:
+            self._check_rate(message, text)
         return running, mode, text
 
     async def edit(self, channel: Channel, message_id: str, text: str, names: Mapping[str, str]) -> None:
@@ -160,18 +165,22 @@ class Relay:
         before = next((waits for waits in running.speaker.queued() if waits.message_id == message_id), None)
         if before is None:
             return
-        if speakable and self._may_edit(before, channel, speakable):
+        if speakable and await self._may_edit(before, channel, speakable):
             running.mailbox.post(running.speaker.edit, message_id, speakable)
         else:
             running.mailbox.post(running.speaker.queue.delete, message_id)
 
-    def _may_edit(self, before: Utterance, channel: Channel, text: str) -> bool:
+    async def _may_edit(self, before: Utterance, channel: Channel, text: str) -> bool:
         author = Actor(channel.platform, before.author.partition(":")[2], before.author_name)
         author = self._permissions.recognise(author, channel)
         if author.role is Role.BLOCKED:
             return False
         try:
-            self._characters.count(author.key, max(0, len(text) - len(before.text)))
+            more = max(0, len(text) - len(before.text))
+            if self._counts_together:
+                await self._count_together(author, 0, more, (0, self._most[1]))
+            else:
+                self._characters.count(author.key, more)
         except Refused as refusal:
             metrics.refusals.labels(stage=refusal.stage).inc()
             return False
@@ -227,6 +236,25 @@ class Relay:
         if self._permissions.recognise(message.actor, message.channel).role is not Role.ADMIN:
             self._rate.count(message.actor.key)
             self._characters.count(message.actor.key, len(text))
+
+    @property
+    def _counts_together(self) -> bool:
+        """Whether there is a limit of what a person sends, and other processes that take it in as well."""
+        return any(self._most) and not self._sessions.services.cluster.directory.is_alone
+
+    async def _check_rate_together(self, message: Message, text: str) -> None:
+        """As `_check_rate`, with what the person has sent to other processes. Everybody's message waits for a write, so
+        that none overtakes another one."""
+        is_admin = self._permissions.recognise(message.actor, message.channel).role is Role.ADMIN
+        await self._count_together(message.actor, 1, len(text), (0, 0) if is_admin else self._most)
+
+    async def _count_together(self, author: Actor, messages: int, characters: int, most: tuple[int, int]) -> None:
+        minute = int(self._clock.now().timestamp() // MINUTE)
+        rates = self._sessions.services.store.rates
+        exceeded = await rates.count(author.key, minute, (messages, characters), most)
+        if exceeded is not None:
+            told = sentences.too_fast(most[0]) if exceeded == "messages" else sentences.too_much(most[1])
+            raise Refused(told, stage="rate")
 
     def _check_clean(self, message: Message) -> str:
         if len(message.text) > MAX_MESSAGE_LENGTH:

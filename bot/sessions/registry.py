@@ -12,7 +12,7 @@ import structlog
 
 from bot.cluster.claims import Recovery
 from bot.core import ids
-from bot.core.errors import StoreError
+from bot.core.errors import Refused, StoreError
 from bot.core.models import (
     Actor,
     AuditEntry,
@@ -27,9 +27,11 @@ from bot.core.models import (
 )
 from bot.core.tasks import TaskSet
 from bot.core.views import SessionView
-from bot.sentences import restarted
+from bot.sentences import restarted, too_many_sessions
 from bot.services import Services
+from bot.sessions.elsewhere import SessionsElsewhere
 from bot.sessions.orphans import OrphanedStreams, list_open
+from bot.sessions.overview import SessionOverview, overview_of
 from bot.sessions.record import UnsavedSessions
 from bot.sessions.recovery import recover_streams
 from bot.sessions.session import AvatarSession
@@ -72,6 +74,10 @@ class SessionRegistry:
         self.unowned = OrphanedStreams(
             services.provider, services.store, services.clock, exclusive_key=services.policy.exclusive_key
         )
+        self.elsewhere = SessionsElsewhere(services, self._overviews, self.apply_stop_requests)
+
+    def _overviews(self) -> list[SessionOverview]:
+        return [overview_of(running) for running in self]
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -102,10 +108,13 @@ class SessionRegistry:
 
     # --- start and stop ----------------------------------------------------------------------------------------------
 
-    async def start(self, channel: Channel, actor: Actor, wishes: StartOptions) -> tuple[Session, bool]:
+    async def start(
+        self, channel: Channel, actor: Actor, wishes: StartOptions, *, at_once: int | None = None
+    ) -> tuple[Session, bool]:
         """Open a session in a channel: the session in force, and whether it is new (rule 1).
 
-        Returns once the row is written; the stream opens in the session's own task.
+        Returns once the row is written; the stream opens in the session's own task. Raises `Refused` where the
+        workspace has `at_once` sessions already.
         """
         policy, clock, store = self.services.policy, self.services.clock, self.services.store
         await self.flush_unsaved()
@@ -126,7 +135,12 @@ class SessionRegistry:
             speed=wishes.speed,
             language=wishes.language,
         )
-        in_force = await store.sessions.open(session)
+        if at_once is None:
+            in_force = await store.sessions.open(session)
+        elif (within := await store.sessions.open_within(session, at_once)) is not None:
+            in_force = within
+        else:
+            raise Refused(too_many_sessions(at_once), stage="limit")
         if in_force.id != session.id:
             return in_force, False
         self._run(AvatarSession(session, self.services, chosen.idle_timeout))
@@ -159,7 +173,8 @@ class SessionRegistry:
 
     async def reconcile(self) -> None:
         """Compare the rows with what the provider has open, and fix the difference: streams it has ended by itself
-        without saying so, and streams it has open that no row owns (`bot.sessions.orphans`)."""
+        without saying so, of the sessions here; and streams it has open that no row owns (`bot.sessions.orphans`),
+        which one process of all looks after."""
         before = {running: running.stream.current for running in self}
         listed = await list_open(self.services.provider)
         if listed is None:
@@ -170,6 +185,9 @@ class SessionRegistry:
                 metrics.reconciled.labels(what="ended by the provider").inc()
                 running.mailbox.post(running.listener.stream_ended, stream.id, "not in the provider's list")
                 await self.audit(SYSTEM, "stream ended by the provider", running.session, stream.id)
+        if not self.services.cluster.directory.is_first:
+            self.unowned.forget()
+            return
         for upstream_id in await self.unowned.reconcile(listed):
             await self.audit(SYSTEM, "closed a stream that no session owns", None, upstream_id)
 

@@ -281,6 +281,25 @@ oauth_states = sa.Table(
     sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 
+rates = sa.Table(
+    "rates",
+    metadata,
+    sa.Column("person", _key(), primary_key=True),
+    sa.Column("minute", sa.BigInteger, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False),
+    sa.Column("characters", sa.Integer, nullable=False),
+)
+"""What people have sent within one minute since 1970. Only where there is a limit, and several processes count it."""
+
+tickets = sa.Table(
+    "tickets",
+    metadata,
+    sa.Column("nonce", _key(), primary_key=True),
+    sa.Column("page", sa.String, nullable=False),
+    sa.Column("taken_at", UtcDateTime, nullable=False, index=True),
+)
+"""Which page has a ticket that is good for one."""
+
 # No foreign key: who did what is kept whatever becomes of the session, and writing it down must not fail.
 audit = sa.Table(
     "audit",
