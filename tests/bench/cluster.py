@@ -38,7 +38,8 @@ TAKEOVER = Bound(10, of_ratio=False)
 PATIENCE = 120.0
 """Seconds that something may take; only a benchmark that fails waits so long."""
 
-SECRET = {"WEB_SECRET": "0123456789abcdef" * 2}
+SETTINGS = {"WEB_SECRET": "0123456789abcdef" * 2, "STREAM_LINGER": "3600"}
+"""Nobody's stream is let go meanwhile: to open another one takes longer than all that is measured."""
 
 
 @dataclass
@@ -89,7 +90,7 @@ def _query(url: str, query: str, *values: object) -> list[tuple[Any, ...]]:
 def _programs(place: Surroundings, url: str, number: int) -> Iterator[list[Program]]:
     with ExitStack() as stack:
         yield [
-            stack.enter_context(place.bot(stack.enter_context(folder()), DATABASE_URL=url, **SECRET))
+            stack.enter_context(place.bot(stack.enter_context(folder()), DATABASE_URL=url, **SETTINGS))
             for _ in range(number)
         ]
 
@@ -149,7 +150,9 @@ def _take_round(place: Surroundings, programs: Sequence[Program], scale: Scale, 
 def _takeover(scale: Scale, databases: _Databases) -> list[Figure]:
     url = databases.new()
     with surroundings("slack", scale.sessions) as place, ExitStack() as stack, _programs(place, url, 1) as (first,):
-        place.start_avatars()
+        place.platform.order("start_avatars")
+        live = "SELECT count(*) FROM sessions WHERE state = 'live'"
+        _until(lambda: _query(url, live) == [(scale.sessions,)], time.perf_counter())
         (second,) = stack.enter_context(_programs(place, url, 1))
         before = resident_megabytes(second.pid) if ON_LINUX else 0.0
         first.send(signal.SIGKILL)
@@ -170,6 +173,6 @@ def _takeover(scale: Scale, databases: _Databases) -> list[Figure]:
 def _until(is_so: Callable[[], bool], since: float) -> float:
     while not is_so():
         if time.perf_counter() > since + PATIENCE:
-            raise TimeoutError("the sessions were not taken over")
+            raise TimeoutError("it did not come about")
         time.sleep(0.05)
     return time.perf_counter() - since
