@@ -72,7 +72,7 @@ class PostgresBus:
         channels = (channel_of(process), self._group)
         self._listener, self._notifier = (wire or _to_postgresql)(address, name, channels, self._heard)
         self._numbers = count(1)
-        self._asked: dict[int, asyncio.Future[str]] = {}
+        self._asked: dict[int, tuple[str, asyncio.Future[str]]] = {}
         self._waiting: list[_Parcel] = []
         self._is_due = asyncio.Event()
         self._hooks: list[Callable[[], None]] = []
@@ -100,9 +100,7 @@ class PostgresBus:
         for parcel in self._waiting:
             _fail(parcel, "the program is ending")
         self._waiting.clear()
-        for question in self._asked.values():
-            if not question.done():
-                question.set_exception(ProcessUnreachable("the program is ending"))
+        self._give_up(list(self._asked.values()), "the program is ending")
         self._listener.close()
         self._notifier.close()
 
@@ -133,7 +131,7 @@ class PostgresBus:
             return await self._inbox.answer(process, kind, body)
         number = next(self._numbers)
         question: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._asked[number] = question
+        self._asked[number] = process, question
         try:
             async with time_limit(self._clock, timeout):
                 await self._hand_over(process, Message(Verb.ASK, self.process, number, kind, body))
@@ -160,6 +158,15 @@ class PostgresBus:
             await self._put(self._group, message)
         except ProcessUnreachable as error:
             log.warning("the other processes could not be told", kind=kind, error=str(error))
+
+    def process_gone(self, process: str) -> None:
+        """A process has ended: nobody waits for its answers any longer."""
+        self._give_up([asked for asked in self._asked.values() if asked[0] == process], "it has ended")
+
+    def _give_up(self, asked: Sequence[tuple[str, asyncio.Future[str]]], why: str) -> None:
+        for _, question in asked:
+            if not question.done():
+                question.set_exception(ProcessUnreachable(f"another process gave no answer: {why}"))
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
@@ -259,7 +266,7 @@ class PostgresBus:
                 self._take_answer(message)
 
     def _take_answer(self, message: Message) -> None:
-        question = self._asked.get(int(message.kind))
+        _, question = self._asked.get(int(message.kind), (None, None))
         if question is None or question.done():
             return
         if message.verb is Verb.ANSWER:

@@ -199,6 +199,8 @@ class SessionClaims:
             # Not one that has closed meanwhile.
             if self.takes.serves(session.id):
                 self._directory.opened(session)
+        # What was kept in these very moments.
+        self.hurry()
 
     async def _hear(self, _sender: str, _body: str) -> str:
         self.hurry()

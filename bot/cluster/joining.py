@@ -51,8 +51,9 @@ async def joined(
             store, bus, clock, is_alone=lambda: not membership.others, is_first=lambda: membership.is_first
         )
         claims = SessionClaims(store, membership, among_others, parcels, bus, clock)
-        # The directory first: what nobody owns any more is asked of nobody, until it is claimed.
-        membership.on_gone += [among_others.process_gone, claims.process_gone]
+        # The directory first: what nobody owns any more is asked of nobody, until it is claimed. Then who waits for an
+        # answer hears of it, before anything later comes in: what is kept is kept in its order.
+        membership.on_gone += [among_others.process_gone, bus.process_gone, claims.process_gone]
         # What others say to each other is told by memory alone, so that has to be full before anything comes in.
         await among_others.read()
         parts = (

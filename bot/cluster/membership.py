@@ -132,13 +132,14 @@ class Membership:
     async def __aenter__(self) -> "Membership":
         try:
             await self._rows.join(self.process, alone=self._is_alone)
+            if not self._is_alone:
+                # Now, so that it may act at once and knows the others.
+                await self._beat()
         except BaseException:
             await self._rows.close()
             raise
         if not self._is_alone:
             metrics.beat_seconds.set_function(self._since_beat)
-            # Now, so that it may act at once and knows the others.
-            await self._beat()
             self._beating = self._begin()
         return self
 

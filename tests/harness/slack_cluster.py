@@ -1,20 +1,24 @@
 """Several bots in this process that share a PostgreSQL database, a local Slack and an avatar service: the real
-composition roots, each with a web server and sockets to Slack of its own. Slack sends to them in turn."""
+composition roots, each with a web server and sockets to Slack of its own. Slack sends to any of them."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
+from unittest.mock import patch
 
 import aiohttp
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from adapters.chat.slack.adapter import SlackAdapter
 from adapters.chat.slack.manifest import manifest_of
 from adapters.simulator import Simulator, SimulatorOptions
+from adapters.web import WebServer
 from bot.app import Application
 from bot.core.clock import SystemClock
 from bot.plugins import with_simulator
@@ -32,6 +36,10 @@ PATIENCE = 40.0
 """Seconds of real time that something may take to come true; only a failing test waits so long."""
 
 
+def _web_server(*arguments: Any, **named: Any) -> WebServer:
+    return WebServer(*arguments, **(named | {"registry": CollectorRegistry()}))
+
+
 class ClusterBot:
     """One of the bots."""
 
@@ -41,7 +49,9 @@ class ClusterBot:
         self.serving: asyncio.Task[None]
 
     async def start(self) -> None:
-        await self.application.start([SlackAdapter])
+        # The metrics of a process are there once.
+        with patch("bot.app.WebServer", _web_server):
+            await self.application.start([SlackAdapter])
         self.serving = asyncio.create_task(self.application.serve())
 
     @property
@@ -90,20 +100,24 @@ class SlackCluster:
     def __init__(
         self, url: str, *, bots: int = 2, http: bool = False, environment: dict[str, str] | None = None
     ) -> None:
-        """`url` is a database without tables. `http`: signed requests, which a balancer hands out in turn, instead of
-        sockets. `environment`: further variables of the bots."""
+        """`url` is a database without tables. `http`: signed requests, which a balancer hands out, instead of sockets.
+        `environment`: further variables of the bots."""
         self.clock = SystemClock(SPEED)
-        self.simulator = Simulator(SimulatorOptions(api_key=SecretStr(KEY), auto_viewer=True), self.clock)
+        self.simulator = Simulator(
+            SimulatorOptions(api_key=SecretStr(KEY), auto_viewer=True, v3_concurrency=100), self.clock
+        )
         self.twin = FakeSlack(timing=Timing(ack=PATIENT, trigger=PATIENT))
         self.bots: list[ClusterBot] = []
-        self._url, self._number, self._http, self._environment = url, bots, http, environment or {}
+        self.url = url
+        self._number, self._http, self._environment = bots, http, environment or {}
         self._stack = AsyncExitStack()
-        self._turn = 0
+        self._choice = random.Random(19)
+        self.twin.socket.choose = self._choice.choice
 
     async def __aenter__(self) -> Self:
         await self.simulator.start()
         self._stack.push_async_callback(self.simulator.stop)
-        await migrate.upgrade(self._url)
+        await migrate.upgrade(self.url)
         twin = await self._stack.enter_async_context(self.twin)
         self.people = {name: twin.add_user(name, is_admin=name == ADA) for name in (ANA, BEN, ADA)}
         self.channel = self.add_channel("general")
@@ -119,7 +133,7 @@ class SlackCluster:
             }
         )
         twin.configure(manifest_of(settings))
-        settings = settings.model_copy(update={"database_url": self._url})
+        settings = settings.model_copy(update={"database_url": self.url})
         self._settings = with_simulator(settings, self.simulator.address, SecretStr(KEY))
         for _ in range(self._number):
             await self.add_bot()
@@ -179,8 +193,7 @@ class SlackCluster:
         self.twin.request_url = f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events"
 
     async def _hand_out(self, request: web.Request) -> web.Response:
-        self._turn += 1
-        bot = self.bots[self._turn % len(self.bots)]
+        bot = self._choice.choice(self.bots)
         headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
         async with self._client.post(
             f"{bot.address}/slack/events", data=await request.read(), headers=headers

@@ -40,6 +40,9 @@ ATTEMPTS = 2
 _HANDED_ON = (RETRY_HEADER, "content-type")
 """Headers that matter behind the check of the signature, which is made where a request arrives."""
 
+_NOT_STORED = 503
+"""The status of `adapters.chat.slack.app.failed` where another delivery may fare better."""
+
 _CONCERN_ALL = ("app_uninstalled", "tokens_revoked", "team_access_granted", "team_access_revoked")
 _GROUPS = "subteam_"
 
@@ -95,7 +98,9 @@ class Routing:
         except StoreError as error:
             log.warning("who owns a session could not be found out", error=str(error))
             # An event comes again; who gave a command is told of the database.
-            return BoltResponse(status=503) if "event" in payload else await self._app.answer(body, headers, mode=mode)
+            if "event" in payload:
+                return BoltResponse(status=_NOT_STORED)
+            return await self._app.answer(body, headers, mode=mode)
 
     async def _owner(self, channel: Channel, payload: Payload) -> str | None:
         """Who else owns the channel's session. What people say to each other does not cost a look at the database."""
@@ -111,7 +116,7 @@ class Routing:
             return BoltResponse(status=200)
         if "event" in payload:
             # Slack brings it again.
-            return BoltResponse(status=503)
+            return BoltResponse(status=_NOT_STORED)
         user = payload.get("user_id") or _part(payload, "user").get("id")
         asker = ReplyTarget(channel, str(user), response_url=payload.get("response_url"))
         self._outbox.reply_ephemeral(asker, Reply(TAKING_OVER, Visibility.PRIVATE))
@@ -125,6 +130,9 @@ class Routing:
         if place is not None and self._cluster.directory.owner_of(Channel("slack", "", place)) is not None:
             raise ProcessUnreachable("the session is another process's by now")
         response = await self._app.answer(body, headers, mode=mode)
+        if response.status == _NOT_STORED:
+            # It may be this process alone that cannot: another one takes its place, or keeps what came.
+            raise ProcessUnreachable("it could not be stored here")
         return json.dumps({"status": response.status, "body": response.body, "headers": response.headers})
 
     async def _take_news(self, _sender: str, packed: str) -> str:

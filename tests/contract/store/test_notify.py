@@ -11,8 +11,9 @@ from bot.cluster.bus import PostgresBus
 from bot.core.clock import SystemClock
 from bot.core.errors import ProcessUnreachable, StoreUnavailable
 from bot.store.notify import MAX_PAYLOAD, Listener, Notifier
-from bot.store.processes import bus_name
+from bot.store.processes import ProcessRows, bus_name
 from bot.store.url import DatabaseUrl, parse_url
+from tests.harness.cluster import a_process
 
 pytestmark = pytest.mark.postgres
 
@@ -111,6 +112,19 @@ async def test_a_listener_whose_backend_is_ended_listens_again(
             break
         else:
             raise AssertionError("it is not heard any more")
+
+
+async def test_a_process_that_is_ended_hears_no_more(buses: Callable[[str], PostgresBus], address: DatabaseUrl) -> None:
+    """One that is stopped would keep at the server what is sent to it."""
+    rows = ProcessRows(address)
+    dead, living = a_process("dead"), a_process("living")
+    await rows.join(dead)
+    await rows.join(living)
+    async with buses("dead") as bus, buses("living") as other:
+        assert await rows.end(dead)
+        await until(lambda: not bus.is_listening)
+        assert other.is_listening
+    await rows.close()
 
 
 async def test_a_process_without_a_listener_is_unreachable(buses: Callable[[str], PostgresBus]) -> None:

@@ -6,6 +6,7 @@ what the ping carried, which slack_sdk relies on."""
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -88,6 +89,7 @@ class SocketMode:
         self._envelopes: dict[str, tuple[Delivery, float]] = {}
         self._turn = 0
         self.sockets: list[Connection] = []
+        self.choose: Callable[[list[Connection]], Connection] | None = None
         self.base = ""
 
     def new_url(self) -> str:
@@ -171,10 +173,12 @@ class SocketMode:
         return True
 
     def _next(self) -> Connection | None:
-        """The sockets take turns."""
+        """The sockets take turns, unless a test chooses."""
         ready = [connection for connection in self.sockets if connection.open]
         if not ready:
             return None
+        if self.choose is not None:
+            return self.choose(ready)
         self._turn += 1
         return ready[self._turn % len(ready)]
 

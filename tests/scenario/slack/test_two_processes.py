@@ -4,14 +4,17 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
+from adapters.chat.slack.installation_store import Installation
 from adapters.chat.slack.strings import TAKING_OVER
+from bot import sentences
 from tests import options
 from tests.fakes.slack import Channel
 from tests.harness.slack_cluster import SlackCluster
-from tests.platforms.platform_driver import ADA, ANA, BEN
-from tests.platforms.slack import buttons_of, text_of
+from tests.platforms.platform_driver import ANA, BEN
+from tests.platforms.slack import buttons_of
 
 pytestmark = pytest.mark.postgres
 
@@ -27,7 +30,7 @@ async def cluster(request: pytest.FixtureRequest, new_postgres_url: Callable[[],
 
 async def started(cluster: SlackCluster, channel: Channel | None = None) -> None:
     await cluster.command("/avatar start", channel=channel)
-    await cluster.until(lambda: cluster.reads("The avatar is live.", channel=channel))
+    await cluster.until(lambda: cluster.reads(": live", channel=channel))
 
 
 async def test_two_starts_at_once_make_one_session(cluster: SlackCluster) -> None:
@@ -38,7 +41,7 @@ async def test_two_starts_at_once_make_one_session(cluster: SlackCluster) -> Non
         )
         assert sum("Starting" in answer for answer in answers) == 1
         assert sum("already" in answer for answer in answers) == 1
-        await cluster.until(lambda channel=channel: cluster.reads("The avatar is live.", channel=channel))
+        await cluster.until(lambda channel=channel: cluster.reads(": live", channel=channel))
         cluster.owner_of(channel)
         await cluster.until(lambda channel=channel: cluster.panels(channel))
     assert cluster.open_streams == ROUNDS
@@ -56,7 +59,7 @@ async def test_messages_are_said_once_and_in_order_wherever_they_come_in(cluster
             await cluster.mention(text)
         else:
             await cluster.twin.write(cluster.channel, cluster.people[BEN], text)
-        await cluster.until(lambda: all(not delivery_waits(cluster) for _ in range(1)))
+        await cluster.until(lambda: not delivery_waits(cluster))
     await cluster.until(lambda: set(texts) <= set(cluster.spoken))
     spoken = [text.asked.strip() for view in cluster.simulator.streams() for text in view.spoken]
     assert [text for text in spoken if text in texts] == texts
@@ -76,12 +79,10 @@ async def test_every_command_and_button_finds_the_session_from_either_process(cl
     for _ in range(2):
         assert "Waiting" in await cluster.command("/avatar status")
         assert "watch" in await cluster.command("/avatar watch")
-        assert "queue" in (await cluster.command("/avatar queue")).lower() or True
         assert "already" in await cluster.command("/avatar start")
-        assert "says nothing" in (answer := await cluster.command("/avatar skip")) or "not" in answer
-        assert "stays" in (await cluster.command("/avatar keep")).lower()
-        assert "30" in await cluster.command("/avatar idle 1800")
-        assert "epeat" in await cluster.command("/avatar mode repeat", by=ADA)
+        for verb in ("queue", "skip", "interrupt", "clear", "keep", "wake", "idle", "mode repeat", "help"):
+            # Whatever it is, it is about an avatar that is there.
+            assert sentences.NO_SESSION not in await cluster.command(f"/avatar {verb}")
     for number in range(2):
         assert await cluster.command(f"/avatar say said {number}")
         await cluster.until(lambda number=number: cluster.spoken[f"said {number}"] == 1)
@@ -95,7 +96,7 @@ async def test_every_command_and_button_finds_the_session_from_either_process(cl
     await cluster.until(lambda: cluster.reads("The avatar has left"))
     await cluster.until(lambda: cluster.open_streams == 0)
     for _ in range(2):
-        assert "no avatar" in (await cluster.command("/avatar status")).lower()
+        assert await cluster.command("/avatar status") == sentences.NO_SESSION
     assert len(cluster.panels()) == 1
 
 
@@ -123,6 +124,23 @@ async def test_a_form_and_a_shortcut_work_from_either_process(cluster: SlackClus
         await cluster.until(lambda number=number: cluster.spoken["nobody has asked for this"] == 1 + number)
 
 
+async def test_messages_are_said_while_the_bus_is_cut_off_again_and_again(
+    cluster: SlackCluster,
+) -> None:
+    await started(cluster)
+    texts = [f"line number {number}" for number in range(6)]
+    connection = await asyncpg.connect(cluster.url)
+    for text in texts:
+        await connection.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name LIKE 'avatar-relay bus %'"
+        )
+        await cluster.mention(text)
+    await connection.close()
+    await cluster.until(lambda: set(texts) <= set(cluster.spoken))
+    assert all(cluster.spoken[text] == 1 for text in texts)
+
+
 # --- takeovers -------------------------------------------------------------------------------------------------------
 
 
@@ -136,10 +154,14 @@ async def test_when_a_bot_dies_the_other_one_goes_on_with_its_sessions_and_with_
     next_one = cluster.other(former)
     await cluster.kill(former)
     # Nobody has noticed yet: what is written is kept, and whoever commands is asked to try again.
+    skipping = await cluster.type("/avatar skip")
     for number in range(4):
         await cluster.mention(f"kept {number}")
-        await cluster.until(lambda: not delivery_waits(cluster))
-    assert await cluster.command("/avatar skip") == TAKING_OVER
+        # Requests that are sent together may arrive in any order.
+        await asyncio.sleep(0.1)
+    assert await cluster.answer(skipping) == TAKING_OVER
+    await cluster.until(lambda: not delivery_waits(cluster))
+    assert next_one.channels == set()
     await cluster.until(lambda: cluster.channel.id in next_one.channels)
     texts = [f"kept {number}" for number in range(4)]
     await cluster.until(lambda: set(texts) <= set(cluster.spoken))
@@ -151,22 +173,20 @@ async def test_when_a_bot_dies_the_other_one_goes_on_with_its_sessions_and_with_
     assert len(cluster.panels()) == 1
     assert "Stopping" in await cluster.command("/avatar stop")
     await cluster.until(lambda: cluster.open_streams == 0)
-    assert "has left" in text_of(cluster.panels()[0]) or cluster.reads("The avatar has left")
+    await cluster.until(lambda: cluster.reads("The avatar has left"))
 
 
 async def test_a_bot_that_joins_serves_at_once_and_what_it_starts_is_known_to_the_others(
     cluster: SlackCluster,
 ) -> None:
-    await started(cluster)
     third = await cluster.add_bot()
     assert "Cluster: shares the avatars with" in "\n".join(third.told)
-    channels = [cluster.add_channel(f"channel-{number}") for number in range(6)]
-    for channel in channels:
-        await started(cluster, channel)
-    assert third.channels
-    choice = random.Random(7)
+    channels: list[Channel] = []
+    while not all(bot.channels for bot in cluster.bots):
+        channels.append(cluster.add_channel(f"channel-{len(channels)}"))
+        await started(cluster, channels[-1])
     order = [(channel, number) for channel in channels for number in range(3)]
-    choice.shuffle(order)
+    random.Random(7).shuffle(order)
     for channel, number in order:
         await cluster.mention(f"{channel.name} {number}", channel=channel)
     expected = {f"{channel.name} {number}" for channel, number in order}
@@ -198,23 +218,15 @@ async def test_an_uninstallation_ends_the_sessions_of_every_process(new_postgres
     async with SlackCluster(url, environment=environment) as cluster:
         team = cluster.twin.add_team("Another", installed=True)
         person = cluster.twin.add_user("eve", team=team)
-        for bot in cluster.bots[:1]:
-            await bot.adapter._workspaces.add(await installation_of(cluster, team))
-        channels = [cluster.twin.add_channel(f"theirs-{number}", [person], team=team) for number in range(4)]
-        for channel in channels:
-            interaction = await cluster.twin.slash(channel, person, "/avatar", "start")
-            await cluster.answer(interaction)
+        installation = Installation(team.id, team.bot_token, team.bot.id, team.bot_id)
+        await cluster.bots[0].adapter._workspaces.add(installation)
+        theirs = 0
+        while not all(bot.channels for bot in cluster.bots):
+            channel = cluster.twin.add_channel(f"theirs-{theirs}", [person], team=team)
+            theirs += 1
+            assert "Starting" in await cluster.answer(await cluster.twin.slash(channel, person, "/avatar", "start"))
         await started(cluster)
-        assert all(bot.channels for bot in cluster.bots)
-        await cluster.until(lambda: cluster.open_streams == 5)
+        await cluster.until(lambda: cluster.open_streams == theirs + 1)
         await cluster.twin.uninstall(team)
         await cluster.until(lambda: cluster.open_streams == 1)
-        assert {channel for bot in cluster.bots for channel in bot.channels} == {cluster.channel.id}
-
-
-async def installation_of(cluster: SlackCluster, team: object) -> object:
-    from adapters.chat.slack.installation_store import Installation
-    from tests.fakes.slack import Team
-
-    assert isinstance(team, Team)
-    return Installation(team.id, team.bot_token, team.bot.id, "")
+        await cluster.until(lambda: {place for bot in cluster.bots for place in bot.channels} == {cluster.channel.id})

@@ -87,6 +87,20 @@ async def test_a_process_that_is_not_there_is_unreachable_after_the_time_for_an_
         await asking
 
 
+async def test_a_process_that_has_ended_is_waited_for_no_longer(buses: Buses) -> None:
+    a = await buses.bus("a")
+    asking, another = [asyncio.create_task(a.ask(process, "greet", "hello")) for process in ("gone", "slow")]
+    await settle()
+    a.process_gone("gone")
+    await settle()
+    with pytest.raises(ProcessUnreachable, match="it has ended"):
+        await asking
+    assert not another.done()
+    await buses.clock.advance(ASK_TIMEOUT)
+    with pytest.raises(ProcessUnreachable):
+        await another
+
+
 async def test_nobody_is_unreachable_at_once(buses: Buses) -> None:
     a = await buses.bus("a")
     with pytest.raises(ProcessUnreachable):
