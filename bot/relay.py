@@ -6,15 +6,16 @@ with a sentence, which only reads who addressed the avatar: of a message among p
 that it was not taken. Knows no platform: adapters say who wrote, where, and whether the avatar was addressed."""
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import structlog
 from cachetools import FIFOCache
 
 from bot import sentences
 from bot.access.permissions import Permissions
 from bot.core import ids
-from bot.core.errors import Refused
+from bot.core.errors import Refused, StoreError
 from bot.core.models import Actor, Channel, Mode, Role, Utterance, UtteranceState
 from bot.core.ports import Clock
 from bot.core.views import Reply
@@ -24,6 +25,8 @@ from bot.settings import RelayMode
 from bot.store.audit import REFUSED
 from bot.telemetry import metrics
 from bot.text import make_speakable
+
+log = structlog.get_logger(__name__)
 
 MAX_MESSAGE_LENGTH = 4000
 """Characters of one message: what Discord and Slack let a person write at once (2,000 to 4,000); about four minutes of
@@ -111,6 +114,7 @@ class Relay:
         self._permissions = permissions
         self._clock = clock
         self._rule = rule
+        self._most = user_rate, user_characters
         self._rate = RateLimiter(clock, user_rate, sentences.too_fast)
         self._characters = RateLimiter(clock, user_characters, sentences.too_much)
         self._seen: FIFOCache[str, None] = FIFOCache(KEY_CACHE_SIZE)
@@ -120,13 +124,18 @@ class Relay:
         `StoreError`."""
         try:
             running, mode, text = self._check(message)
-            return await self._enqueue(message, running, mode, text)
+            with self._sessions.services.precedence.urgent():
+                if self._counts_together:
+                    await self._check_rate_together(message, text)
+                    self._check_queue(running)
+                return await self._enqueue(message, running, mode, text)
         except Ignored as reason:
             return Receipt(ignored=str(reason))
         except Refused as refusal:
             # Slack brings one message as two events: what the first was refused for may be over when the second comes,
             # and the message would be said behind later ones, although its author has read that it is not.
             self._remember(message.keys)
+            await self._note_refused(message)
             metrics.refusals.labels(stage=refusal.stage).inc()
             # Where it came as a command, the table of commands writes it down.
             if refusal.stage == "permission" and message.mode is None:
@@ -134,6 +143,21 @@ class Relay:
             if message.addressed or message.mode is not None:
                 raise
             return Receipt(ignored=str(refusal), is_missed=refusal.stage not in _NOT_MISSED)
+
+    async def unheard(self, keys: Sequence[str]) -> set[str]:
+        """Those of the de-duplication keys whose messages were neither taken nor refused, by this process or another.
+        Raises `StoreError`."""
+        new = [key for key in keys if key not in self._seen]
+        return set(new) - await self._sessions.services.store.utterances.seen_of(new) if new else set()
+
+    async def _note_refused(self, message: Message) -> None:
+        """Who has read that a message is not said does not hear it after all, from a process that reads it again."""
+        if not message.keys or self._sessions.in_channel(message.channel) is None:
+            return
+        try:
+            await self._sessions.services.store.utterances.accept(message.keys, None)
+        except StoreError as error:
+            log.warning("that a message was refused could not be written", error=str(error))
 
     def _check(self, message: Message) -> tuple[AvatarSession, Mode, str]:
         """The session that says a message, how, and what. Raises `Ignored`, `Refused`."""
@@ -144,7 +168,8 @@ class Relay:
         mode = self._check_mode(message, running)
         text = self._check_clean(message)
         self._check_queue(running)
-        self._check_rate(message, text)
+        if not self._counts_together:
+            self._check_rate(message, text)
         return running, mode, text
 
     async def edit(self, channel: Channel, message_id: str, text: str, names: Mapping[str, str]) -> None:
@@ -160,18 +185,22 @@ class Relay:
         before = next((waits for waits in running.speaker.queued() if waits.message_id == message_id), None)
         if before is None:
             return
-        if speakable and self._may_edit(before, channel, speakable):
+        if speakable and await self._may_edit(before, channel, speakable):
             running.mailbox.post(running.speaker.edit, message_id, speakable)
         else:
             running.mailbox.post(running.speaker.queue.delete, message_id)
 
-    def _may_edit(self, before: Utterance, channel: Channel, text: str) -> bool:
+    async def _may_edit(self, before: Utterance, channel: Channel, text: str) -> bool:
         author = Actor(channel.platform, before.author.partition(":")[2], before.author_name)
         author = self._permissions.recognise(author, channel)
         if author.role is Role.BLOCKED:
             return False
         try:
-            self._characters.count(author.key, max(0, len(text) - len(before.text)))
+            more = max(0, len(text) - len(before.text))
+            if self._counts_together:
+                await self._count_together(author, 0, more, (0, self._most[1]))
+            else:
+                self._characters.count(author.key, more)
         except Refused as refusal:
             metrics.refusals.labels(stage=refusal.stage).inc()
             return False
@@ -227,6 +256,25 @@ class Relay:
         if self._permissions.recognise(message.actor, message.channel).role is not Role.ADMIN:
             self._rate.count(message.actor.key)
             self._characters.count(message.actor.key, len(text))
+
+    @property
+    def _counts_together(self) -> bool:
+        """Whether there is a limit of what a person sends, and other processes that take it in as well."""
+        return any(self._most) and not self._sessions.services.cluster.directory.is_alone
+
+    async def _check_rate_together(self, message: Message, text: str) -> None:
+        """As `_check_rate`, with what the person has sent to other processes. Everybody's message waits for a write, so
+        that none overtakes another one."""
+        is_admin = self._permissions.recognise(message.actor, message.channel).role is Role.ADMIN
+        await self._count_together(message.actor, 1, len(text), (0, 0) if is_admin else self._most)
+
+    async def _count_together(self, author: Actor, messages: int, characters: int, most: tuple[int, int]) -> None:
+        minute = int(self._clock.now().timestamp() // MINUTE)
+        rates = self._sessions.services.store.rates
+        exceeded = await rates.count(author.key, minute, (messages, characters), most)
+        if exceeded is not None:
+            told = sentences.too_fast(most[0]) if exceeded == "messages" else sentences.too_much(most[1])
+            raise Refused(told, stage="rate")
 
     def _check_clean(self, message: Message) -> str:
         if len(message.text) > MAX_MESSAGE_LENGTH:

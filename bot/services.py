@@ -9,6 +9,7 @@ from bot.core.events import EventBus
 from bot.core.outlets import OutletsByPlatform
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider, ChatModel, Clock, WatchLinks
+from bot.core.precedence import Precedence
 from bot.sentences import chat_not_configured
 from bot.store.store import Store
 from bot.streams.catalogue import Catalogue
@@ -35,6 +36,7 @@ class Services:
     pictures: StreamPictures
     outlets: OutletsByPlatform
     cluster: Cluster
+    precedence: Precedence
 
     @property
     def can_answer(self) -> bool:

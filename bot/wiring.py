@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 from bot.access.permissions import AccessLists, Permissions
 from bot.access.quotas import Limits, Quotas, limits_of
 from bot.cluster.alone import alone
+from bot.cluster.pictures import ClusterPictures
 from bot.commands.router import CommandRouter
 from bot.core.audience import Audiences
 from bot.core.bus import Cluster
 from bot.core.errors import SettingsError
 from bot.core.events import EventBus
 from bot.core.outlets import OutletsByPlatform
-from bot.core.pictures import PictureSourceFactory
+from bot.core.pictures import PictureSourceFactory, PictureSources
 from bot.core.policy import SessionPolicy
 from bot.core.ports import AvatarProvider, Capabilities, ChatModel, Clock, WatchLinks
+from bot.core.precedence import Precedence
 from bot.relay import Relay
 from bot.services import Services
 from bot.sessions.jobs import AUDIT_DAYS, PeriodicJobs
@@ -59,7 +61,7 @@ class Core:
     relay: Relay
     commands: CommandRouter
     jobs: PeriodicJobs
-    pictures: SessionPictures
+    pictures: PictureSources
 
 
 @asynccontextmanager
@@ -83,6 +85,7 @@ async def build_core(
     """
     show_counters(provider.name)
     closer = StreamCloser(provider, store, clock)
+    precedence = Precedence(clock)
     services = Services(
         provider,
         chat_model,
@@ -95,9 +98,10 @@ async def build_core(
         options.policy,
         Catalogue(provider, clock),
         OpeningTimes(),
-        StreamPictures(picture_factories, clock),
+        StreamPictures(picture_factories, clock, precedence),
         OutletsByPlatform(),
         cluster or alone(store),
+        precedence,
     )
     sessions = SessionRegistry(services)
     permissions = Permissions(options.access)
@@ -113,9 +117,12 @@ async def build_core(
     )
     commands = CommandRouter(sessions, relay, permissions, closer, quotas)
     jobs = PeriodicJobs(sessions, permissions, quotas, audit_days=options.audit_days)
+    others = services.cluster
+    pictures = ClusterPictures(SessionPictures(sessions), others.bus, others.directory, clock)
     try:
-        yield Core(services, sessions, permissions, quotas, relay, commands, jobs, SessionPictures(sessions))
+        yield Core(services, sessions, permissions, quotas, relay, commands, jobs, pictures)
     finally:
+        await pictures.aclose()
         await sessions.abandon_all()
         await services.pictures.aclose()
         await closer.stop()

@@ -11,6 +11,7 @@ from typing import Protocol
 from adapters.web.links import SignedWatchLinks
 from adapters.web.lookup import SessionLookup
 from adapters.web.tickets import SignedTickets, Ticket
+from bot.core.bus import Directory
 from bot.core.embeds import ChannelGrant, EmbedHost, FrameRequest, SessionGrant
 from bot.core.errors import LinkInvalid
 from bot.core.pictures import PLAYLIST
@@ -48,6 +49,10 @@ class Access(Protocol):
     def opens_links(self) -> bool:
         """Whether the page can open a watch link outside its frame; no other framed page is told one."""
 
+    @property
+    def media_prefix(self) -> str:
+        """What the addresses of its picture begin with."""
+
     def media(self, picture: str) -> str:
         """Where the playlist of a picture is, relative to the page; in a frame, to the address of its socket."""
 
@@ -65,10 +70,11 @@ class LinkAccess:
     def __init__(self, links: SignedWatchLinks, signed: str) -> None:
         self._links = links
         self.key = signed
+        self.media_prefix = f"{signed}/"
 
     def media(self, picture: str) -> str:
         """See `Access`."""
-        return f"{self.key}/media/{picture}/{PLAYLIST}"
+        return f"{self.media_prefix}media/{picture}/{PLAYLIST}"
 
     async def look_up(self) -> Opened:
         """See `Access`."""
@@ -79,6 +85,7 @@ class TicketAccess:
     """A ticket of a frame."""
 
     is_framed = True
+    media_prefix = ""
 
     def __init__(self, embeds: "Embeds", text: str, request: FrameRequest) -> None:
         """`request` is the one that the ticket came with."""
@@ -127,10 +134,13 @@ class Embeds:
         hosts: Sequence[EmbedHost] = (),
         *,
         show_pictures: bool = True,
+        directory: Directory | None = None,
     ) -> None:
-        """`show_pictures`: whether this server has the picture of every session, so that frames can play it."""
+        """`show_pictures`: whether this server has the picture of every session, so that frames can play it.
+        `directory` knows the sessions of other processes, where there may be any."""
         self.show_pictures = show_pictures
         self._lookup = lookup
+        self._directory = directory
         self.tickets = tickets
         self._hosts: Mapping[str, EmbedHost] = {host.name: host for host in hosts}
 
@@ -166,7 +176,10 @@ class Embeds:
         """What a ticket opens now. Raises `LinkInvalid`, `EmbedUnavailable`, `StoreError`."""
         match await self.host(ticket.host).grant(ticket.claim, request):
             case ChannelGrant(channel):
-                return Opened(self._lookup.link_in(channel), follows=True)
+                nonce = self._lookup.link_in(channel)
+                if nonce is None and self._directory is not None:
+                    nonce = self._directory.link_in(channel)
+                return Opened(nonce, follows=True)
             case SessionGrant(session_id, viewer):
                 nonce = await self._lookup.link_of(session_id)
                 if nonce is None:

@@ -5,10 +5,11 @@ that the connection is alive, two tell what was said and how many watch, and its
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType
 
 from adapters.web.access import Access
 from adapters.web.protocol import (
@@ -51,17 +52,46 @@ CARRIER_LIMITS = MessageLimits(16 * 1024, 100)
 """For a page that reports what the avatar says in the room."""
 
 
+class Frame(Protocol):
+    """One message of a page, as aiohttp has it."""
+
+    @property
+    def type(self) -> WSMsgType:
+        """What kind it is."""
+
+    @property
+    def data(self) -> Any:
+        """What it says."""
+
+
+class PageSocket(Protocol):
+    """What a page's messages come and go over: its WebSocket, or the way to the process where that ends
+    (`adapters.web.piped`)."""
+
+    async def send_str(self, data: str) -> None:
+        """Send a message. Raises `ClientConnectionResetError` where the page has gone."""
+
+    def __aiter__(self) -> AsyncIterator[Frame]:
+        """What the page sends, until it leaves."""
+
+
 class Wire:
     """The socket of a page: messages out and in, whatever they are about."""
 
-    def __init__(self, socket: web.WebSocketResponse, clock: Clock) -> None:
+    def __init__(self, socket: PageSocket, clock: Clock, heard_at: Callable[[], float] | None = None) -> None:
+        """heard_at: when the latest message of the page was received (monotonic seconds), where that is not now."""
         self._socket = socket
         self._clock = clock
+        self._heard_at = heard_at or clock.monotonic
 
     async def write(self, messages: Sequence[ServerMessage]) -> None:
         """Send messages, in order."""
         for message in messages:
             await self._socket.send_str(encode(message))
+
+    async def write_text(self, text: str) -> None:
+        """Send a message that another process has made."""
+        await self._socket.send_str(text)
 
     async def read(
         self,
@@ -69,10 +99,23 @@ class Wire:
         limits: Callable[[], MessageLimits] = lambda: VIEWER_LIMITS,
     ) -> Close | None:
         """Hand on what the page says, until it leaves (None), says what it may not, or `handle` wants it closed."""
-        second, count = self._clock.monotonic(), 0
+
+        async def parse(text: str) -> Close | None:
+            message = parse_message(text)
+            return Close.MISBEHAVED if message is None else await handle(message)
+
+        return await self.read_text(parse, limits)
+
+    async def read_text(
+        self,
+        handle: Callable[[str], Coroutine[object, object, Close | None]],
+        limits: Callable[[], MessageLimits],
+    ) -> Close | None:
+        """As `read`, without a look at what it means."""
+        second, count = self._heard_at(), 0
         async for frame in self._socket:
-            if self._clock.monotonic() - second >= 1.0:
-                second, count = self._clock.monotonic(), 0
+            if self._heard_at() - second >= 1.0:
+                second, count = self._heard_at(), 0
             count += 1
             if frame.type is WSMsgType.ERROR:
                 return None
@@ -80,10 +123,7 @@ class Wire:
                 return Close.MISBEHAVED
             if len(frame.data.encode()) > limits().max_size:
                 return Close.TOO_LONG
-            message = parse_message(frame.data)
-            if message is None:
-                return Close.MISBEHAVED
-            if (code := await handle(message)) is not None:
+            if (code := await handle(frame.data)) is not None:
                 return code
         return None
 

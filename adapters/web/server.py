@@ -19,23 +19,22 @@ from adapters.web import media, pages
 from adapters.web.access import Embeds
 from adapters.web.assets import Assets
 from adapters.web.feed import LiveFeed
-from adapters.web.headers import FRAMED, SecurityHeaders, room_sources
+from adapters.web.headers import FRAMED, SecurityHeaders
 from adapters.web.health import Health, Members, Readiness
 from adapters.web.links import SignedWatchLinks
 from adapters.web.lookup import SessionLookup
 from adapters.web.media import MediaFiles
 from adapters.web.pages import PROXY_PREFIX, Pages
-from adapters.web.protocol import joins_room
 from adapters.web.requests import frame_request
 from adapters.web.tickets import SignedTickets
 from bot.core.audience import Audiences
+from bot.core.bus import Cluster
 from bot.core.embeds import EmbedHost
-from bot.core.errors import EmbedUnavailable, LinkInvalid, ProviderError, StoreError
+from bot.core.errors import EmbedUnavailable, LinkInvalid, StoreError
 from bot.core.events import EventBus
 from bot.core.pictures import PictureSources
 from bot.core.ports import Clock
 from bot.core.unexpected import report_unexpected
-from bot.core.views import SessionView
 from bot.streams.page_bridge import PageBridge
 from bot.supervision import Supervised
 
@@ -80,23 +79,23 @@ class WebServer:
         seats: PageBridge | None = None,
         embeds: Embeds | None = None,
         members: Members | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         """`port` 0 is any free one. `media_sources` and `image_sources` are CSP source expressions, see
         `SecurityHeaders`. `pictures` are the streams that are served here.
 
         `readiness` says for each part None or a short reason, `members` who shares the work. `seats` is where pages
-        attach that carry a provider's rooms. `embeds` are the chat clients that can frame the page. Raises ValueError
-        for a malformed media source.
+        attach that carry a provider's rooms. `embeds` are the chat clients that can frame the page. `cluster`: the
+        other processes that pages come to, and sessions belong to. Raises ValueError for a malformed media source.
         """
         # Without platforms no ticket is good, whoever signed it.
         embeds = embeds or Embeds(lookup, SignedTickets(SecretStr(secrets.token_urlsafe()), clock))
-        self._lookup = lookup
         self._links = links
         self._host = host
         self._port = port
         self._assets = Assets()
         self._pages = Pages(self._assets.version)
-        self._feed = LiveFeed(lookup, event_bus, audiences, links, embeds, clock, seats or PageBridge())
+        self._feed = LiveFeed(lookup, event_bus, audiences, links, embeds, clock, seats or PageBridge(), cluster)
         self._health = Health(readiness, registry, members)
         self._registry = registry
         self._requests = Counter(
@@ -132,10 +131,7 @@ class WebServer:
         self._registry.register(self._requests)
         self._registry.register(self._viewers)
         self._runner = runner
-        for part, work in (
-            ("watch links", self._feed.revalidate),
-            ("transcripts", self._feed.transcripts.write),
-        ):
+        for part, work in self._feed.jobs:
             supervised = Supervised(part, work, self._feed.clock)
             self._work.append(asyncio.create_task(supervised.run(), name=part))
         host, port = runner.addresses[0][:2]
@@ -189,23 +185,11 @@ class WebServer:
         except LinkInvalid as invalid:
             make = pages.link_expired if invalid.why == "expired" else pages.link_unknown
             return make(self._pages, request)
-        view = await self._lookup.view_by_link(nonce)
-        if view is None:
+        rooms = await self._feed.rooms(nonce)
+        if rooms is None:
             return pages.link_revoked(self._pages, request)
-        rooms = await self._rooms_for(nonce, view)
         policy = self._headers.policy(request.headers.get("Host", ""), rooms)
         return self._pages.watch(request, rooms, policy)
-
-    async def _rooms_for(self, nonce: str, view: SessionView) -> tuple[str, ...]:
-        """Where the page may join a room. A page that was loaded before that was known reloads itself."""
-        if not joins_room(view):
-            return ()
-        try:
-            access = await self._lookup.room_access(nonce)
-        except ProviderError as error:
-            _log.warning("room_not_looked_up", error=str(error))
-            return ()
-        return () if access is None else room_sources(access.url)
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         if not self._feed.is_same_origin(request):

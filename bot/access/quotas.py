@@ -6,7 +6,7 @@ people is done by whoever asks.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC
 from decimal import Decimal
@@ -115,16 +115,8 @@ class Quotas:
             used = float(cost / limits.workspace_dollars)
             yield LimitUsage(sentences.dollars_in_workspace(limits.workspace_dollars), used)
 
-    async def check_quota(self, channel: Channel, occupied: Iterable[Channel]) -> None:
-        """Raises `Refused` if no further session may be opened in a channel. `occupied`: channels with a session."""
-        at_once = self.limits.workspace_sessions
-        if at_once is not None:
-            others = sum(
-                (other.platform, other.workspace) == (channel.platform, channel.workspace) and other != channel
-                for other in occupied
-            )
-            if others >= at_once:
-                raise Refused(sentences.too_many_sessions(at_once), stage="limit")
+    async def check_day(self, channel: Channel) -> None:
+        """Raises `Refused` if one of the day's limits leaves nothing for a channel."""
         if not self.limits.watches_a_day:
             return
         for share in self.shares(channel, await self.spent()):

@@ -101,6 +101,11 @@ class SessionDirectory:
             return self._told(known)
         return self._learn(known, await self._store.sessions.owner_behind(nonce))
 
+    def link_in(self, channel: Channel) -> str | None:
+        """The nonce of the link of the session that another process has in a channel; None if none has one."""
+        entry = self._by_place.get((channel.platform, channel.id))
+        return None if entry is None or self._told(entry) is None else entry.nonce
+
     def opened(self, session: Session) -> None:
         """This process serves a session from now on."""
         entry = _Entry(
@@ -261,6 +266,10 @@ class AllHere:
 
     async def find_link(self, nonce: str, *, afresh: bool = False) -> str | None:  # noqa: ARG002
         """No other one owns it."""
+        return None
+
+    def link_in(self, channel: Channel) -> str | None:  # noqa: ARG002 - there are no others
+        """No other one has a session."""
         return None
 
     def opened(self, session: Session) -> None:

@@ -5,7 +5,6 @@ Which sessions are in the admin's reach is decided by the caller. Knows the prov
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from bot.core.models import EndReason
 from bot.core.tasks import cancel_and_wait
@@ -20,29 +19,24 @@ CLOSE_TIMEOUT = 10.0
 """Seconds a clean-up waits for the provider before it answers the admin."""
 
 
-@dataclass(frozen=True, slots=True)
-class CleanupReport:
-    """What a clean-up did: sessions ended, and streams the provider has open that no session here owns."""
+async def end_unused(services: Services, sessions: Iterable[AvatarSession]) -> int:
+    """End those of the sessions that have been silent for a minute with nothing waiting, and return how many.
 
-    ended: int
-    unowned: int
-
-
-async def clean_up(services: Services, sessions: Iterable[AvatarSession]) -> CleanupReport:
-    """End those that have been silent for a minute with nothing waiting; count streams nobody here owns.
-
-    What the provider does not confirm within `CLOSE_TIMEOUT` is not counted; its channel is told when it is. Raises
-    `StoreError`.
+    What the provider does not confirm within `CLOSE_TIMEOUT` is not counted; its channel is told when it is.
     """
     now = services.clock.monotonic()
     unused = [running for running in sessions if _is_unused(running, now)]
     for running in unused:
         running.stop.request(EndReason.ADMIN)
     await _wait_for_closes(services, unused)
+    return sum(running.closed.is_set() for running in unused)
+
+
+async def count_unowned(services: Services) -> int:
+    """How many streams the provider has open that no session here owns. Raises `StoreError`."""
     owned_before = await _owned(services)
     listed = frozenset(stream.upstream_id for stream in await list_open(services.provider) or ())
-    ended = sum(running.closed.is_set() for running in unused)
-    return CleanupReport(ended, len(listed - owned_before - await _owned(services)))
+    return len(listed - owned_before - await _owned(services))
 
 
 def _is_unused(running: AvatarSession, now: float) -> bool:

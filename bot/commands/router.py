@@ -145,8 +145,9 @@ class CommandRouter:
         # One after the other, so that no two starts both take the last place that a limit leaves.
         async with self._starting:
             if self._sessions.in_channel(ctx.channel) is None:
-                await self._quotas.check_quota(ctx.channel, (running.session.channel for running in self._sessions))
-            session, is_new = await self._sessions.start(ctx.channel, ctx.actor, wishes)
+                await self._quotas.check_day(ctx.channel)
+            at_once = self._quotas.limits.workspace_sessions
+            session, is_new = await self._sessions.start(ctx.channel, ctx.actor, wishes, at_once=at_once)
         link = self._link(session)
         if not is_new:
             if session.state.is_open and (running := self._sessions.in_channel(ctx.channel)) and running.stop.is_set:

@@ -99,6 +99,10 @@ class Directory(Protocol):
         """As `find`, of the session that a watch link leads to. Raises `StoreError`."""
         ...
 
+    def link_in(self, channel: Channel) -> str | None:
+        """The nonce of the link of the session that another process has in a channel; None if none has one."""
+        ...
+
     def opened(self, session: Session) -> None:
         """This process serves a session from now on; the others are told."""
         ...

@@ -38,6 +38,11 @@ FORGET_EVERY = 3600.0
 REMEMBER_EVENTS = timedelta(days=1)
 """How long a delivery is remembered; Slack repeats one for about 5 minutes, a backlog after an outage for hours."""
 
+REMEMBER_TICKETS = timedelta(days=2)
+"""How long it is remembered which page has a ticket: longer than any page of one can go on."""
+
+BLOCKS = "blocks"
+"""What processes tell each other when somebody was blocked, or is no longer."""
 
 LEARN_BLOCKS_EVERY = 5.0
 """Seconds: how long `avatar-relay people block` may take to be noticed."""
@@ -62,6 +67,7 @@ class PeriodicJobs:
         self._audit_days = audit_days
         self._warned: set[tuple[date, str, str]] = set()
         self._rounds: list[Supervised] = []
+        sessions.services.cluster.bus.handle(BLOCKS, self._on_blocks)
 
     @property
     def unhealthy_reason(self) -> str | None:
@@ -98,6 +104,10 @@ class PeriodicJobs:
             except StoreError as error:
                 log.error("a round could not be finished; the next one tries again", error=str(error))
 
+    async def _on_blocks(self, _process: str, _body: str) -> str:
+        await self._learn_blocks()
+        return ""
+
     async def _learn_blocks(self) -> None:
         self._permissions.set_blocks(await self._sessions.services.store.blocks.everybody())
 
@@ -124,6 +134,10 @@ class PeriodicJobs:
 
     async def _forget(self) -> None:
         services = self._sessions.services
+        if not services.cluster.directory.is_first:
+            return
         await services.store.utterances.forget_keys(services.clock.now() - REMEMBER_EVENTS)
+        await services.store.rates.forget(int(services.clock.now().timestamp() // 60))
+        await services.store.tickets.forget(services.clock.now() - REMEMBER_TICKETS)
         if self._audit_days:
             await services.store.audit.forget(services.clock.now() - timedelta(days=self._audit_days))

@@ -83,6 +83,12 @@ class OrphanedStreams:
         """How many there were at the last look."""
         return len(self._seen)
 
+    def forget(self) -> None:
+        """Another process looks after them."""
+        if self._seen:
+            self._seen = frozenset()
+            metrics.unowned_streams.set(0)
+
     async def reconcile(self, listed: Sequence[OpenStream]) -> list[str]:
         """Take note of who is unowned among the provider's open streams, and close those that are surely ours, at the
         second look.

@@ -21,6 +21,8 @@ from bot.store.upsert import insert_into
 
 ATTEMPTS = 3
 
+_LOCK_WORKSPACE = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+
 _ORDER = (SessionState.OPENING, SessionState.LIVE, SessionState.CLOSING, SessionState.CLOSED)
 
 
@@ -41,6 +43,25 @@ class SessionRepository(Repository):
     @writes
     def open(self, connection: Connection, session: Session) -> Session:
         """Insert the session, or return the one that already occupies its channel (rule 1)."""
+        return self._open(connection, session)
+
+    @writes
+    def open_within(self, connection: Connection, session: Session, at_once: int) -> Session | None:
+        """As `open`; None, and nothing changes, if the workspace has `at_once` open sessions already. Of several
+        processes that start one there each sees what the others have started."""
+        if (occupant := _running_in(connection, session.channel)) is not None:
+            return occupant
+        channel = session.channel
+        if connection.dialect.name == "postgresql":
+            # Until this transaction is over. SQLite has one writer anyway.
+            connection.execute(_LOCK_WORKSPACE, {"name": f"avatar-relay {channel.platform} {channel.workspace}"})
+        here = sa.and_(sessions.c.platform == channel.platform, sessions.c.workspace == channel.workspace)
+        query = sa.select(sa.func.count()).select_from(sessions).where(session_is_open, here)
+        if connection.execute(query).scalar_one() >= at_once:
+            return _running_in(connection, channel)
+        return self._open(connection, session)
+
+    def _open(self, connection: Connection, session: Session) -> Session:
         unless_open = insert_into(connection.dialect.name, sessions).on_conflict_do_nothing(
             index_elements=one_open_session_per_channel.columns, index_where=session_is_open
         )
@@ -127,6 +148,13 @@ class SessionRepository(Repository):
         return None if row is None else _read_open(row)
 
     @writes
+    def release(self, connection: Connection, session_ids: Sequence[str]) -> None:
+        """Leave open sessions of this process to whoever claims them."""
+        for ids in in_batches(session_ids):
+            mine = sessions.c.id.in_(ids), session_is_open, sessions.c.owner == self._process
+            connection.execute(sessions.update().where(*mine).values(owner=None))
+
+    @writes
     def set_mode(self, connection: Connection, session_id: str, mode: Mode) -> bool:
         """Change the mode of an open session. False if it is closed or unknown."""
         return _change_open(connection, session_id, mode=mode)
@@ -145,6 +173,14 @@ class SessionRepository(Repository):
             .order_by(sessions.c.id)
         )
         return [(session_id, by) for session_id, by in connection.execute(query)]
+
+    @reads
+    def open_elsewhere(self, connection: Connection) -> list[tuple[Session, str | None]]:
+        """Every open session that is not this process's, with the process whose it is, where it is one's; oldest
+        first."""
+        rows = connection.execute(sa.select(sessions).where(session_is_open)).all()
+        owners = {row.id: row.owner for row in rows}
+        return [(each, owners[each.id]) for each in _oldest_first(rows) if owners[each.id] != self._process]
 
     @reads
     def running_in(self, connection: Connection, channel: Channel) -> Session | None:

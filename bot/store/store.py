@@ -21,8 +21,11 @@ from bot.store.installations import InstallationRepository
 from bot.store.outlets import OutletRepository
 from bot.store.panels import PanelRepository
 from bot.store.parcels import ParcelRepository
+from bot.store.rates import RateRepository
 from bot.store.sessions import SessionRepository
+from bot.store.shards import ShardRepository
 from bot.store.streams import StreamRepository
+from bot.store.tickets import TicketRepository
 from bot.store.url import parse_url
 from bot.store.utterances import UtteranceRepository
 from bot.store.writer import GroupCommitWriter
@@ -44,8 +47,13 @@ class Store:
         self.panels = PanelRepository(connections, writer, clock, process)
         self.parcels = ParcelRepository(connections, writer, clock, process)
         self.blocks = BlockRepository(connections, writer, clock)
+        self.rates = RateRepository(connections, writer, clock)
+        self.tickets = TicketRepository(connections, writer, clock)
         self.installations = InstallationRepository(connections, writer, clock)
         self.audit = AuditRepository(connections, writer, clock)
+        self.shards = ShardRepository(connections, writer, clock, process)
+        self.is_shared = not connections.is_sqlite
+        """Whether other processes may work on the same database."""
 
     @classmethod
     async def open(

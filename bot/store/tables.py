@@ -282,6 +282,44 @@ oauth_states = sa.Table(
     sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 
+shards = sa.Table(
+    "shards",
+    metadata,
+    sa.Column("platform", sa.String, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("of", sa.Integer, nullable=False),
+    sa.Column("owner", _key(), sa.ForeignKey("processes.id", ondelete="SET NULL"), index=True),
+)
+"""The parts that a platform splits its connection into, and which process has each (`bot.store.shards`)."""
+
+shard_tickets = sa.Table(
+    "shard_tickets",
+    metadata,
+    sa.Column("platform", sa.String, primary_key=True),
+    sa.Column("bucket", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("next_at", UtcDateTime, nullable=False),
+)
+"""When the next process may introduce a shard of a bucket to the platform, which takes one at a time."""
+
+rates = sa.Table(
+    "rates",
+    metadata,
+    sa.Column("person", _key(), primary_key=True),
+    sa.Column("minute", sa.BigInteger, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False),
+    sa.Column("characters", sa.Integer, nullable=False),
+)
+"""What people have sent within one minute since 1970. Only where there is a limit, and several processes count it."""
+
+tickets = sa.Table(
+    "tickets",
+    metadata,
+    sa.Column("nonce", _key(), primary_key=True),
+    sa.Column("page", sa.String, nullable=False),
+    sa.Column("taken_at", UtcDateTime, nullable=False, index=True),
+)
+"""Which page has a ticket that is good for one."""
+
 # No foreign key: who did what is kept whatever becomes of the session, and writing it down must not fail.
 audit = sa.Table(
     "audit",

@@ -14,6 +14,7 @@ from bot.core.errors import PictureUnavailable
 from bot.core.models import Playback, Stream
 from bot.core.pictures import MediaFile, PictureSource, PictureSourceFactory, PlaylistPosition
 from bot.core.ports import Clock, Timer
+from bot.core.precedence import Precedence
 from bot.core.sound import Sound
 from bot.core.tasks import ROUNDING, TaskSet, cancel_and_wait
 from bot.telemetry import metrics
@@ -40,9 +41,10 @@ class _OpenPicture:
 class StreamPictures:
     """See the module."""
 
-    def __init__(self, factories: Sequence[PictureSourceFactory], clock: Clock) -> None:
+    def __init__(self, factories: Sequence[PictureSourceFactory], clock: Clock, precedence: Precedence) -> None:
         """`factories`: the kinds of sources there are; the first that can show a stream does."""
         self._factories = factories
+        self._precedence = precedence
         self._clock = clock
         self._tasks = TaskSet()
         self._open: dict[str, _OpenPicture] = {}
@@ -62,6 +64,7 @@ class StreamPictures:
             return None
         picture.fetched_at = self._clock.monotonic()
         source = await _opened(picture)
+        await self._precedence.give_way()
         return await source.fetch(name, after)
 
     async def listen(self, stream: Stream, playback: Playback) -> AsyncGenerator[Sound, None]:

@@ -22,7 +22,7 @@ from bot.core.models import EndReason
 from bot.relay import Message
 from bot.sessions.registry import StartOptions
 from bot.sessions.session import AvatarSession
-from bot.settings import AvatarSettings, Settings, WebSettings
+from bot.settings import AvatarSettings, Settings, StreamSettings, WebSettings
 from bot.streams.pictures import UNWATCHED_TIMEOUT
 from tests.browser.conftest import Visitor
 from tests.browser.test_relay import CHANNEL, HOST, LOUDNESS_OF_STREAM, REVOKED_WITHIN, STORY, note, revoke
@@ -48,6 +48,7 @@ async def bot(
     settings = Settings(
         database_url=f"sqlite:///{tmp_path / 'bot.sqlite3'}",
         avatar=AvatarSettings(provider=request.param),
+        stream=StreamSettings(linger=3600.0),  # a busy machine's browsers are slower than the avatar
         web=WebSettings(port=0),
     )
     key, secret = livekit_server.api_key, SecretStr(livekit_server.api_secret)

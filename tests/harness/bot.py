@@ -39,11 +39,11 @@ from bot.core.audience import Audiences, Presence
 from bot.core.errors import Refused, StoreUnavailable, Transient
 from bot.core.events import EventBus, Notice, SessionEvent, UtteranceChanged
 from bot.core.models import Actor, Channel, Role, UtteranceState
+from bot.core.pictures import PictureSources
 from bot.core.policy import SessionPolicy
 from bot.core.tasks import cancel_and_wait
 from bot.core.views import Reply
 from bot.relay import Message, Receipt, Relay
-from bot.sessions.pictures import SessionPictures
 from bot.sessions.registry import SessionRegistry
 from bot.sessions.session import AvatarSession
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions, RelayMode
@@ -181,7 +181,7 @@ class BotHarness:
         self.relay: Relay
         self.commands: CommandRouter
         self.audiences: Audiences
-        self.pictures: SessionPictures
+        self.pictures: PictureSources
         self.recovery = Recovery()
 
     async def __aenter__(self) -> Self:

@@ -71,6 +71,16 @@ async def states(world: BotHarness) -> dict[str, UtteranceState]:
     return {row.text: UtteranceState(row.state) for row in found}
 
 
+async def test_the_files_of_pictures_give_way_until_its_row_is_written(world: BotHarness) -> None:
+    writing = asyncio.create_task(write(world, "Hello"))
+    await asyncio.sleep(0)
+    giving_way = asyncio.create_task(world.relay._sessions.services.precedence.give_way())
+    await asyncio.sleep(0)
+    assert not giving_way.done()
+    await writing
+    await giving_way
+
+
 # --- how many --------------------------------------------------------------------------------------------------------
 
 

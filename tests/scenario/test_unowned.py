@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -218,3 +219,19 @@ async def test_a_stream_that_a_row_names_is_ours_and_closed_although_others_use_
     await shared.pass_time(TWO_LOOKS)
     assert [view.id for view in shared.open_streams] == [stranger]
     assert await closed_by_us(shared) == [stream.upstream_id]
+
+
+async def test_one_process_of_all_looks_after_them(exclusive: BotHarness) -> None:
+    directory: Any = exclusive.sessions.services.cluster.directory
+    directory.is_first = False
+    await open_by_somebody_else(exclusive)
+    await exclusive.pass_time(3 * TWO_LOOKS)
+    assert len(exclusive.open_streams) == 1
+    assert exclusive.sessions.unowned.count == 0
+    directory.is_first = True
+    await exclusive.pass_time(TWO_LOOKS)
+    assert exclusive.open_streams == []
+    directory.is_first = False
+    await open_by_somebody_else(exclusive)
+    await exclusive.pass_time(3 * TWO_LOOKS)
+    assert len(exclusive.open_streams) == 1

@@ -39,7 +39,7 @@ from adapters.chat.slack.reactions import Reactions
 from adapters.chat.slack.routing import Routing
 from adapters.chat.slack.side_pane import SidePane
 from adapters.chat.slack.socket_mode import SocketModeConnections
-from adapters.chat.slack.tickets import InMemory, Tickets
+from adapters.chat.slack.tickets import Tickets
 from adapters.chat.slack.users import UserCache
 from adapters.chat.slack.work_object import CARD_PATH
 from adapters.chat.slack.workspaces import Workspaces
@@ -82,8 +82,7 @@ class SlackAdapter:
         if slack.client_id:
             self._installations = Installations(self._store, web_secret(self._settings))
             self._pages = InstallPages(self._settings, self._store, bot.clock)
-        exchanged = InMemory(bot.clock, self._settings.session.max_duration)
-        self._tickets = Tickets(web_secret(self._settings), bot.clock, exchanged)
+        self._tickets = Tickets(web_secret(self._settings), bot.clock, self._store.tickets, bot.cluster.bus)
         is_framed = slack.embed is EmbedChoice.AUTO and bot.shows_in_frames
         self._people = UserCache(bot.clock)
         self.embed: EmbedHost | None = SlackFrames(bot, self._tickets, self._people) if is_framed else None
@@ -160,6 +159,7 @@ class SlackAdapter:
         self._routing.end()
         await self._listeners.close()
         await self._side_pane.close()
+        self._tickets.close()
         await self._incoming.close()
         self._panels.hurry()
         try:

@@ -10,6 +10,7 @@ from adapters.chat.slack.client import SlackError, SlackUnavailable, WorkspaceCl
 from adapters.chat.slack.mrkdwn import escape
 from bot import sentences
 from bot.commands.parser import AVATAR, Usage
+from bot.core.errors import StoreError
 from bot.core.views import SessionView
 from bot.facade import Bot
 from bot.settings import RelayMode, SessionSettings
@@ -39,6 +40,12 @@ class Home:
         every channel."""
         views = [running.view() for running in self._bot.sessions]
         views = [view for view in views if view.channel.workspace == workspace.team_id]
+        try:
+            elsewhere = await self._bot.sessions.elsewhere.overviews(("slack", workspace.team_id))
+        except StoreError as error:
+            log.error("the App Home shows the avatars of this process alone", error=str(error))
+        else:
+            views += [overview.view for overview in elsewhere]
         view = home_view(views, self._bot.settings.session, self._bot.commands.usages.values(), self._wording)
         try:
             await workspace.call("views.publish", user_id=user, view=view)

@@ -8,12 +8,14 @@ An owner that does not answer is looked up again and asked once more; then a mes
 whoever gave a command is asked to give it again: a skip that comes seconds later would cut the wrong line.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
 import structlog
+from cachetools import FIFOCache
 from slack_bolt.response import BoltResponse
 
 from adapters.chat.slack.app import MESSAGES, App
@@ -37,6 +39,9 @@ TO_ALL = "slack.everywhere"
 
 ATTEMPTS = 2
 
+ANSWERS_KEPT = 256
+"""What was answered for others lately: an owner that was slow is asked the same again within two seconds."""
+
 _HANDED_ON = (RETRY_HEADER, "content-type")
 """Headers that matter behind the check of the signature, which is made where a request arrives."""
 
@@ -45,6 +50,14 @@ _NOT_STORED = 503
 
 _CONCERN_ALL = ("app_uninstalled", "tokens_revoked", "team_access_granted", "team_access_revoked")
 _GROUPS = "subteam_"
+
+
+class _Answer:
+    """What was answered, once it is there; `text` stays None where there was none."""
+
+    def __init__(self) -> None:
+        self.is_there = asyncio.Event()
+        self.text: str | None = None
 
 
 class Routing:
@@ -56,6 +69,7 @@ class Routing:
         self._cluster = cluster
         self._outbox = outbox
         self._has_begun = False
+        self._answers: FIFOCache[str, _Answer] = FIFOCache(ANSWERS_KEPT)
 
     def begin(self) -> None:
         """Answer also what other processes hand on."""
@@ -125,6 +139,19 @@ class Routing:
     # --- for other processes -----------------------------------------------------------------------------------------
 
     async def _answer_for_another(self, _sender: str, packed: str) -> str:
+        # Who had no answer in time asks again, and a command must not be carried out twice for that.
+        if (begun := self._answers.get(packed)) is not None:
+            await begun.is_there.wait()
+            if begun.text is not None:
+                return begun.text
+        begun = self._answers[packed] = _Answer()
+        try:
+            begun.text = await self._answer_as_owner(packed)
+            return begun.text
+        finally:
+            begun.is_there.set()
+
+    async def _answer_as_owner(self, packed: str) -> str:
         body, headers, mode = _contents(packed)
         place = place_of(payload_of(body))
         if place is not None and self._cluster.directory.owner_of(Channel("slack", "", place)) is not None:

@@ -10,16 +10,17 @@ made for, so that somebody who is blocked meanwhile does not get in.
 import asyncio
 import hashlib
 import re
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from weakref import WeakValueDictionary
 
+from cachetools import LRUCache
 from itsdangerous import BadData, URLSafeSerializer
 from pydantic import SecretStr
 
 from bot.core import ids
+from bot.core.bus import Bus
 from bot.core.errors import LinkInvalid
 from bot.core.ports import Clock
 
@@ -30,7 +31,10 @@ MAX_TICKET_LENGTH = 400
 """Characters of a ticket; a real one has about 130, a longer one is not read."""
 
 MAX_REMEMBERED = 50_000
-"""Exchanged tickets that are remembered at once: 13 a second for an hour. While there are more, none is exchanged."""
+"""Exchanged tickets that are in memory at once: 13 a second for an hour. Of others the database is asked each time."""
+
+CALLED = "slack.ticket_called"
+"""What processes tell each other once the page of a ticket has called."""
 
 _SALT = b"avatar-relay.slack-ticket.v1"
 _ALPHABET = re.compile(r"[A-Za-z0-9_.-]+")
@@ -47,44 +51,13 @@ class Ticket:
 
 
 class ExchangedTickets(Protocol):
-    """Remembers which page has which ticket. Whichever processes take tickets must ask the same one: `InMemory` is for
-    a bot of one process; a table with the nonce as its key would do for several."""
+    """Remembers which page has which ticket: `bot.store.tickets`, which all processes share."""
 
     async def holder(self, nonce: str) -> str | None:
         """The page that has a ticket; None while none has. Raises `StoreError`."""
 
     async def take(self, nonce: str, page: str) -> bool:
         """Give a ticket to a page, unless another has it. Of two at once one gets it. Raises `StoreError`."""
-
-
-class InMemory:
-    """`ExchangedTickets` of one process. A restart forgets them: the next page that calls has the ticket then."""
-
-    def __init__(self, clock: Clock, lifetime: float) -> None:
-        """`lifetime`: seconds for which a ticket is remembered, as long as a page of it can go on."""
-        self._clock = clock
-        self._lifetime = lifetime
-        self._holders: OrderedDict[str, tuple[str, float]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._holders)
-
-    async def holder(self, nonce: str) -> str | None:
-        """See `ExchangedTickets`."""
-        page, _ = self._holders.get(nonce, (None, 0.0))
-        return page
-
-    async def take(self, nonce: str, page: str) -> bool:
-        """See `ExchangedTickets`."""
-        if (holder := await self.holder(nonce)) is not None:
-            return holder == page
-        now = self._clock.monotonic()
-        while self._holders and next(iter(self._holders.values()))[1] <= now:
-            self._holders.popitem(last=False)
-        if len(self._holders) >= MAX_REMEMBERED:
-            return False
-        self._holders[nonce] = page, now + self._lifetime
-        return True
 
 
 class IssuedTicket:
@@ -99,10 +72,15 @@ class IssuedTicket:
 class Tickets:
     """Makes tickets and exchanges them."""
 
-    def __init__(self, secret: SecretStr, clock: Clock, exchanged: ExchangedTickets) -> None:
-        """`secret`: `WEB_SECRET`; tickets are signed with a key of their own that is made of it."""
+    def __init__(self, secret: SecretStr, clock: Clock, exchanged: ExchangedTickets, bus: Bus) -> None:
+        """`secret`: `WEB_SECRET`; tickets are signed with a key of their own that is made of it. `bus`: a ticket that
+        was made by one process may be exchanged at another."""
         self._clock = clock
         self._exchanged = exchanged
+        self._bus = bus
+        bus.handle(CALLED, self._on_called)
+        # Once a page has a ticket, it has it for ever.
+        self._holders: LRUCache[str, str] = LRUCache(MAX_REMEMBERED)
         self._issued: WeakValueDictionary[str, IssuedTicket] = WeakValueDictionary()
         kinds = {"key_derivation": "hmac", "digest_method": _sha256}
         self._serializer = URLSafeSerializer(secret.get_secret_value(), salt=_SALT, signer_kwargs=kinds)
@@ -138,10 +116,28 @@ class Tickets:
 
     async def call(self, nonce: str, page: str) -> None:
         """A page calls with its ticket. Raises `LinkInvalid` with `used` if another did before, and `StoreError`."""
-        if not await self._exchanged.take(nonce, page):
+        if (holder := self._holders.get(nonce)) is None:
+            if not await self._exchanged.take(nonce, page):
+                raise LinkInvalid("used")
+            self._holders[nonce] = page
+            await self._tell_issuer(nonce)
+        elif holder != page:
             raise LinkInvalid("used")
+
+    def close(self) -> None:
+        """Hear of no exchange any more."""
+        self._bus.unhandle(CALLED)
+
+    async def _tell_issuer(self, nonce: str) -> None:
         if (issued := self._issued.get(nonce)) is not None:
             issued.opened.set()
+        else:
+            await self._bus.shout(CALLED, nonce)
+
+    async def _on_called(self, _process: str, nonce: str) -> str:
+        if (issued := self._issued.get(nonce)) is not None:
+            issued.opened.set()
+        return ""
 
 
 def _sha256(data: bytes = b"") -> "hashlib._Hash":

@@ -277,10 +277,12 @@ async def test_two_servers_at_once_hear_their_own(chat: DiscordDriver) -> None:
     await answer_of(await chat.slash("/avatar voice join", by=BEN, channel=text))
     await chat.bot.until(lambda: all(running.audience.is_there for running in chat.bot.bot.sessions))
     # Both say their greeting.
+    for running in chat.bot.bot.sessions:
+        await running.idle.wait()
     await until_silent(chat, 1.5)
     here, there = len(chat.twin.voice.heard(chat.guild)), len(chat.twin.voice.heard(other))
     await chat.twin.write(text, chat.people[BEN], "Only for this server.", mentions=[chat.twin.bot])
-    await chat.twin.until(lambda: loud(chat.twin.voice.heard(other)[there:]))
+    await chat.twin.until(lambda: loud(chat.twin.voice.heard(other)[there:]), timeout=30.0)
     assert not loud(chat.twin.voice.heard(chat.guild)[here:])
 
 

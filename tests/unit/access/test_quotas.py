@@ -162,7 +162,7 @@ async def test_limits_in_dollars_count_what_is_billed_and_limits_in_minutes_what
     asked = Quotas(store, clock, limits, LIVEAVATAR)
     assert [share.used for share in asked.shares(HERE, await asked.spent())] == [0.5, 0.25, 0.72, 1.0]
     with pytest.raises(Refused, match=r"Today's limit is used up: \$0\.72 a day in this workspace"):
-        await asked.check_quota(NEXT_DOOR, [])
+        await asked.check_day(NEXT_DOOR)
 
 
 async def test_a_day_has_the_speech_of_the_streams_that_closed_and_of_those_the_caller_knows(
@@ -181,7 +181,7 @@ async def test_limits_in_dollars_have_no_share_where_no_price_is_known(store: St
     await use(store, HERE, NOON - timedelta(hours=3), NOON)
     asked = budget(store, clock, None, channel_dollars=Decimal(1), workspace_dollars=Decimal(1))
     assert list(asked.shares(HERE, await asked.spent())) == []
-    await asked.check_quota(HERE, [])
+    await asked.check_day(HERE)
 
 
 @pytest.mark.parametrize("seconds", [59, 60])
@@ -191,27 +191,16 @@ async def test_a_limit_is_used_up_at_the_last_second_and_not_before(
     await use(store, HERE, NOON - timedelta(seconds=seconds), NOON)
     asked = budget(store, clock, channel_minutes=1.0)
     if seconds < 60:
-        await asked.check_quota(HERE, [])
+        await asked.check_day(HERE)
     else:
         with pytest.raises(Refused, match="Today's limit is used up: 1 minute a day in this channel") as refused:
-            await asked.check_quota(HERE, [])
+            await asked.check_day(HERE)
         assert refused.value.stage == "limit"
-
-
-async def test_sessions_at_once_count_in_the_own_workspace_and_not_the_own_channel(
-    store: Store, clock: ManualClock
-) -> None:
-    asked = budget(store, clock, workspace_sessions=1)
-    await asked.check_quota(HERE, [])
-    await asked.check_quota(HERE, [HERE, ELSEWHERE, OTHER_PLATFORM])
-    with pytest.raises(Refused, match="1 avatar is in this workspace already") as refused:
-        await asked.check_quota(HERE, [NEXT_DOOR])
-    assert refused.value.stage == "limit"
 
 
 async def test_no_limits_let_everybody_in(store: Store, clock: ManualClock) -> None:
     await use(store, HERE, NOON - timedelta(hours=12), NOON)
-    await budget(store, clock, Decimal(3)).check_quota(HERE, [NEXT_DOOR] * 100)
+    await budget(store, clock, Decimal(3)).check_day(HERE)
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from adapters.chat.slack import tickets as module
-from adapters.chat.slack.tickets import LIFETIME, MAX_TICKET_LENGTH, InMemory, Tickets
+from adapters.chat.slack.tickets import LIFETIME, MAX_TICKET_LENGTH, Tickets
 from bot.core.errors import LinkInvalid
-from tests.harness.clock import ManualClock
+from tests.fakes.processes import Processes
+from tests.harness.clock import ManualClock, settle
 
 SECRET = SecretStr("secret-of-the-web-server")
 HOUR = 3600.0
 
 
+class MemoryTickets:
+    """`ExchangedTickets` that all processes of a test share. asked: how often it was."""
+
+    def __init__(self) -> None:
+        self.holders: dict[str, str] = {}
+        self.asked = 0
+
+    async def holder(self, nonce: str) -> str | None:
+        self.asked += 1
+        return self.holders.get(nonce)
+
+    async def take(self, nonce: str, page: str) -> bool:
+        self.asked += 1
+        return self.holders.setdefault(nonce, page) == page
+
+
 def tickets_of(clock: ManualClock, secret: SecretStr = SECRET) -> Tickets:
-    return Tickets(secret, clock, InMemory(clock, HOUR))
+    return Tickets(secret, clock, MemoryTickets(), Processes().join("alone").bus)
 
 
 @pytest.fixture
@@ -101,25 +117,33 @@ def test_real_ticket_is_short_enough_to_be_read(tickets: Tickets) -> None:
     assert len(text) < MAX_TICKET_LENGTH / 2
 
 
-async def called(tickets: Tickets) -> str:
-    """The nonce of a ticket with which a page has called."""
-    ticket = tickets.read(tickets.issue("k3v9qa", "U0123").text)
-    await tickets.call(ticket.nonce, await tickets.page_for(ticket))
-    return ticket.nonce
-
-
-async def test_what_is_remembered_is_bounded_and_forgotten_in_time(
-    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MAX_REMEMBERED", 3)
-    memory = InMemory(clock, HOUR)
-    crowded = Tickets(SECRET, clock, memory)
-    first, _, _ = [await called(crowded) for _ in range(3)]
-    # Rather nobody than somebody twice.
+async def test_page_has_its_ticket_at_every_process_and_whoever_made_it_hears_of_the_call(clock: ManualClock) -> None:
+    processes, exchanged = Processes(), MemoryTickets()
+    making, here, there = [
+        Tickets(SECRET, clock, exchanged, processes.join(name).bus) for name in ("making", "here", "there")
+    ]
+    issued = making.issue("k3v9qa", "U0123")
+    ticket = here.read(issued.text)
+    first, second = await here.page_for(ticket), await there.page_for(ticket)
+    await there.call(ticket.nonce, second)
+    await settle()
+    assert issued.opened.is_set()
     with pytest.raises(LinkInvalid, match="used"):
-        await called(crowded)
-    await clock.advance(HOUR - 1)
-    assert await memory.holder(first) is not None
-    await clock.advance(1)
-    await called(crowded)
-    assert len(memory) == 1
+        await here.call(ticket.nonce, first)
+    assert await refusal(here, issued.text) == "used"
+    await here.call(ticket.nonce, second)
+    await processes.close()
+
+
+async def test_database_is_not_asked_again_for_a_page_that_has_its_ticket(clock: ManualClock) -> None:
+    exchanged = MemoryTickets()
+    tickets = Tickets(SECRET, clock, exchanged, Processes().join("alone").bus)
+    ticket = tickets.read(tickets.issue("k3v9qa", "U0123").text)
+    page = await tickets.page_for(ticket)
+    await tickets.call(ticket.nonce, page)
+    before = exchanged.asked
+    for _ in range(10):
+        await tickets.call(ticket.nonce, page)
+        with pytest.raises(LinkInvalid, match="used"):
+            await tickets.call(ticket.nonce, "another page")
+    assert exchanged.asked == before

@@ -10,6 +10,7 @@ import pytest_asyncio
 from bot.core.errors import PictureUnavailable
 from bot.core.models import Playback, Stream, StreamState
 from bot.core.pictures import PLAYLIST, MediaFile, PlaylistPosition
+from bot.core.precedence import Precedence
 from bot.streams.pictures import OPEN_AGAIN, UNWATCHED_TIMEOUT, StreamPictures
 from tests.harness.clock import ManualClock, settle
 
@@ -62,9 +63,14 @@ def factory() -> Factory:
     return Factory()
 
 
+@pytest.fixture
+def precedence(clock: ManualClock) -> Precedence:
+    return Precedence(clock)
+
+
 @pytest_asyncio.fixture
-async def pictures(factory: Factory, clock: ManualClock) -> AsyncIterator[StreamPictures]:
-    pictures = StreamPictures([factory], clock)
+async def pictures(factory: Factory, clock: ManualClock, precedence: Precedence) -> AsyncIterator[StreamPictures]:
+    pictures = StreamPictures([factory], clock, precedence)
     yield pictures
     await pictures.aclose()
     assert clock.due == []
@@ -109,6 +115,16 @@ async def test_it_is_closed_a_while_after_the_last_fetch(
     assert source.is_closed
     await pictures.fetch(stream, HLS, PLAYLIST)
     assert len(factory.opened) == 2
+
+
+async def test_a_message_on_its_way_goes_first(
+    pictures: StreamPictures, stream: Stream, precedence: Precedence
+) -> None:
+    with precedence.urgent():
+        fetching = asyncio.create_task(pictures.fetch(stream, HLS, PLAYLIST))
+        await settle()
+        assert not fetching.done()
+    assert await fetching == FILE
 
 
 async def test_it_is_closed_with_its_stream(pictures: StreamPictures, factory: Factory, stream: Stream) -> None:

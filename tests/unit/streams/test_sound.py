@@ -10,6 +10,7 @@ import pytest_asyncio
 from bot.core.errors import PictureUnavailable
 from bot.core.models import Playback, Stream, StreamState
 from bot.core.pictures import MediaFile, PlaylistPosition
+from bot.core.precedence import Precedence
 from bot.core.sound import FRAME, FRAME_BYTES, Sound
 from bot.streams.pictures import UNWATCHED_TIMEOUT, StreamPictures
 from bot.streams.sound import AFTERMATH, LISTEN_AGAIN, UNSETTLED_LIMIT, SessionSound
@@ -94,7 +95,7 @@ def factory() -> Factory:
 
 @pytest_asyncio.fixture
 async def pictures(factory: Factory, clock: ManualClock) -> AsyncIterator[StreamPictures]:
-    pictures = StreamPictures([factory], clock)
+    pictures = StreamPictures([factory], clock, Precedence(clock))
     yield pictures
     await pictures.aclose()
 

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from adapters.web import Embeds, SignedTickets, SignedWatchLinks, WebServer
 from bot.core.audience import Audiences
+from bot.core.bus import Cluster
 from bot.core.embeds import ChannelGrant, EmbedHost, Frame, FrameRequest, Grant
 from bot.core.errors import LinkInvalid
 from bot.core.events import EventBus, SessionChanged, WordsSpoken
@@ -142,9 +143,11 @@ class Watching:
         port: int = 0,
         hosts: Sequence[EmbedHost] = (),
         shows_in_frames: bool = True,
+        cluster: Cluster | None = None,
     ) -> None:
-        """`hosts`: the platforms whose clients frame the page."""
+        """`hosts`: the platforms whose clients frame the page. `cluster`: the other processes."""
         self.clock = clock
+        self._cluster = cluster
         self._hosts = hosts
         self._shows_in_frames = shows_in_frames
         self.tickets = SignedTickets(SecretStr("a secret of some length"), clock)
@@ -181,7 +184,14 @@ class Watching:
             registry=self.registry,
             pictures=self.pictures,
             seats=self.seats,
-            embeds=Embeds(self.lookup, self.tickets, self._hosts, show_pictures=self._shows_in_frames),
+            embeds=Embeds(
+                self.lookup,
+                self.tickets,
+                self._hosts,
+                show_pictures=self._shows_in_frames,
+                directory=self._cluster.directory if self._cluster else None,
+            ),
+            cluster=self._cluster,
         )
 
     async def start(self) -> None:

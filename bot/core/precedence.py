@@ -1,0 +1,55 @@
+"""What is urgent goes first: a message on its way to the provider before the files of a picture, which may be some
+milliseconds late without anybody noticing.
+
+Both need the one event loop. A hundred viewers ask for 200 files a second; without precedence the slowest messages wait
+for several of them (docs/watching.md has the figures). What gives way waits for `PATIENCE` at most, so that nothing
+stops where something is always urgent.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bot.core.ports import Clock
+
+PATIENCE = 0.025
+"""Seconds for which something gives way."""
+
+
+class Precedence:
+    """Who goes first in this process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._urgent = 0
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    @contextmanager
+    def urgent(self) -> Iterator[None]:
+        """Have others give way while the block runs."""
+        self._urgent += 1
+        try:
+            yield
+        finally:
+            self._urgent -= 1
+            if not self._urgent:
+                for waiting in self._waiting:
+                    _end(waiting)
+
+    async def give_way(self) -> None:
+        """Wait until nothing is urgent, or for `PATIENCE`."""
+        if not self._urgent:
+            return
+        waiting = asyncio.get_running_loop().create_future()
+        timer = self._clock.call_later(PATIENCE, lambda: _end(waiting))
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        finally:
+            self._waiting.discard(waiting)
+            timer.cancel()
+
+
+def _end(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)
