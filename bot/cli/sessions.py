@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from bot import sentences
-from bot.cluster.membership import LOOKS_TO_END, Membership, living
+from bot.cluster.membership import LOOKS_TO_END, SHORT_ID, Membership, living
 from bot.commands.cleanup import UNUSED_AFTER
 from bot.core.billing import StreamSeconds, cost_of, sum_of
 from bot.core.errors import Refused, SettingsError, StoreUnavailable
@@ -24,6 +24,7 @@ from bot.settings import SIMULATOR, Settings, database_url_or_default
 from bot.store import migrate
 from bot.store.audit import ADMIN_STOP
 from bot.store.lock.instance import InstanceLock, owner_of
+from bot.store.processes import Process, members_of
 from bot.store.store import Store
 from bot.store.url import parse_url
 from bot.streams.streams import StreamCloser
@@ -46,12 +47,19 @@ async def list_sessions(settings: Settings, clock: Clock, echo: Echo, *, as_json
     """Print every open session, one line each."""
     async with await open_store(settings, clock) as store:
         sessions = await store.sessions.all_open()
+        owners = {session.id: session.owner for session in await store.sessions.owners()}
         uses = await store.streams.usage_of([session.id for session in sessions])
+    address = parse_url(database_url_or_default(settings))
+    processes = {} if address.is_sqlite else {process.id: process for process in await members_of(address)}
+    at = {session.id: processes.get(owners.get(session.id) or "") for session in sessions}
     able = {name: capabilities_of(settings, clock, name) for name in {session.provider for session in sessions}}
     used = {s.id: sum_of(uses[s.id], able[s.provider], clock.now()) for s in sessions}
     costs = {s.id: _cost(able[s.provider], used[s.id]) for s in sessions}
     if as_json:
-        rows = [_as_json(session) | used_as_json(used[session.id], costs[session.id]) for session in sessions]
+        rows = [
+            _as_json(session) | used_as_json(used[session.id], costs[session.id]) | {"process": _named(at[session.id])}
+            for session in sessions
+        ]
         echo(json.dumps(rows, indent=2))
         return
     echo(f"{sentences.count(len(sessions), 'open session').capitalize()}.")
@@ -60,9 +68,14 @@ async def list_sessions(settings: Settings, clock: Clock, echo: Echo, *, as_json
         by, channel = printable(session.started_by_name), printable(str(session.channel))
         spent = sentences.used(used[session.id], costs[session.id])
         state, provider = session.state.value, session.provider
-        echo(f"  {session.id}  {state:<8} {channel}  {provider}, by {by}, since {since}, {spent}")
+        where = f", at {at[session.id] or 'no process now'}" if processes else ""
+        echo(f"  {session.id}  {state:<8} {channel}  {provider}, by {by}, since {since}, {spent}{where}")
     if any(use.closed_at is None for of_session in uses.values() for use in of_session):
         echo(sentences.SPEECH_NOT_COUNTED)
+
+
+def _named(process: Process | None) -> str | None:
+    return None if process is None else process.id[:SHORT_ID]
 
 
 def capabilities_of(settings: Settings, clock: Clock, name: str | None = None) -> Capabilities | None:

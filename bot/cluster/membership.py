@@ -270,6 +270,7 @@ class Membership:
         there = {other.id for other in others}
         gone = [other.id for other in self.others if other.id not in there]
         self.others = others
+        metrics.processes.set(self.sharers)
         for process_id in gone:
             for hook in self.on_gone:
                 hook(process_id)

@@ -77,4 +77,6 @@ parked = Counter(
     "Messages kept for the next owner of their session, as the one before could not be reached",
     registry=registry,
 )
+processes = Gauge("avatar_relay_processes", "Processes on the database, this one included", registry=registry)
+processes.set(1)
 takeovers = Counter("avatar_relay_takeovers", "Dead processes that this one has ended", registry=registry)

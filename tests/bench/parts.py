@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from tests.bench.cluster import measure_cluster
+from tests.bench.cluster import takeover, two_beside_one
 from tests.bench.figures import Bound, Figure
 from tests.bench.flood import survive_kill
 from tests.bench.processes import ON_LINUX, Child, folder, surroundings
@@ -75,7 +75,8 @@ PARTS = {
     "slack": Part("from a Slack event to the provider's request, beside bare bolt", partial(measure, "Slack")),
     "discord": Part("the same on Discord, beside bare discord.py", partial(measure, "Discord")),
     "postgres": Part("the same on Slack, with PostgreSQL (left out where the machine has none)", on_postgres),
-    "cluster": Part("two processes on one PostgreSQL database beside one, and one that is killed", measure_cluster),
+    "cluster": Part("two processes on one PostgreSQL database, beside one", two_beside_one),
+    "takeover": Part("1,000 sessions of one of two processes, which is killed", takeover),
     "kill": Part("a bot that is killed in a flood of messages", survive_kill),
     "slack-commands": Part("Slack commands while the provider is slow", partial(acknowledgements, "Slack")),
     "discord-commands": Part("Discord commands while the provider is slow", partial(acknowledgements, "Discord")),

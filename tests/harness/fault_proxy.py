@@ -39,7 +39,9 @@ class FaultProxy:
     """A local address in front of the server at `url`. Every request gets a connection of its own, so that each can be
     refused."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, host: str = "127.0.0.1") -> None:
+        """`host`: the address of this machine to listen at."""
+        self._own_host = host
         self._host, self._port = urlsplit(url).hostname, urlsplit(url).port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -65,7 +67,7 @@ class FaultProxy:
     @property
     def url(self) -> str:
         """The address of the proxy, which stays the same."""
-        return f"http://127.0.0.1:{self._own_port}"
+        return f"http://{self._own_host}:{self._own_port}"
 
     def requests_of(self, call: str) -> int:
         """How many requests have matched `METHOD PATH` so far."""
@@ -104,7 +106,7 @@ class FaultProxy:
     async def _open(self) -> None:
         self._last = None
         if self._server is None:
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._own_port)
+            self._server = await asyncio.start_server(self._accept, self._own_host, self._own_port)
             self._own_port = self._server.sockets[0].getsockname()[1]
 
     async def _shut(self) -> None:

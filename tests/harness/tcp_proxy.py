@@ -16,7 +16,9 @@ PATIENCE = 30.0
 class TcpProxy:
     """Passes on what it gets between its own port and the server at a socket of this machine, or at a port of it."""
 
-    def __init__(self, *, path: str | None = None, port: int | None = None) -> None:
+    def __init__(self, *, path: str | None = None, port: int | None = None, host: str = "127.0.0.1") -> None:
+        """`host`: the address of this machine to listen at."""
+        self._host = host
         self._path, self._server_port = path, port
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -61,7 +63,7 @@ class TcpProxy:
     async def _open(self) -> None:
         self._passes = asyncio.Event()
         self._passes.set()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, self._host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:

