@@ -33,6 +33,7 @@ from bot.platforms import Platforms
 from bot.plugins import make_provider, with_simulator
 from bot.provider_change import close_left_to_other_providers
 from bot.sentences import DOLLARS_NOT_COUNTED, NO_DECODER, NO_SOUND, count
+from bot.sessions.session import AvatarSession
 from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
 from bot.store import migrate
 from bot.store.lock.instance import InstanceLock
@@ -191,6 +192,9 @@ class Application:
                 tasks = self._platforms.start(group)
                 tasks += [group.create_task(part.run(), name=part.part) for part in self._parts]
                 await self._stopping.wait()
+                self._core.sessions.is_leaving = True
+                # Before the platforms let go of what they have, so that the others know whose it is to be.
+                await self._membership.announce_leaving()
                 for task in tasks:
                     task.cancel()
         except* SettingsError as group:
@@ -344,11 +348,29 @@ class Application:
             unsure = count(found.unknown_utterances, "message").capitalize()
             self._echo(f"{unsure} may not have been said before the restart; I do not repeat what was under way.")
 
+    async def _hand_over(self) -> None:
+        """Let the other processes go on with the sessions: each is theirs once nothing is being said in it."""
+        sessions = self._core.sessions
+        given = len(sessions)
+        await asyncio.gather(*(self._hand_over_one(running) for running in sessions))
+        await sessions.abandon_all()
+        self._echo(f"{count(given, 'session').capitalize()} handed over to the other processes (SHUTDOWN=keep).")
+
+    async def _hand_over_one(self, running: AvatarSession) -> None:
+        try:
+            await self._core.sessions.settle([running])
+            await self._core.sessions.release([running])
+        except StoreError as error:
+            log.error("a session could not be handed over; it is taken when this process has ended", error=str(error))
+
     async def _close_sessions(self) -> None:
         if self._membership.is_lost:
             left = len(self._core.sessions)
             await self._core.sessions.abandon_all()
             self._echo(f"{count(left, 'session').capitalize()} left to the process that owns the database now.")
+            return
+        if self._settings.shutdown is Shutdown.KEEP and self._membership.sharers > 1:
+            await self._hand_over()
             return
         if self._settings.shutdown is Shutdown.KEEP:
             # The next process adopts them; what a provider ends meanwhile, it ends by the limits it was given.

@@ -17,7 +17,7 @@ from adapters.chat.redraw import RETRY_DELAYS, Drawn, NotDrawn
 from bot.core.backoff import Backoff
 from bot.core.errors import StoreError
 from bot.core.models import PanelMessage
-from bot.core.tasks import TaskSet
+from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.core.unexpected import report_unexpected
 from bot.core.views import SessionView
 from bot.facade import Bot
@@ -37,7 +37,8 @@ class PanelState:
     reference: where, in the platform's words; None while that is not known. is_kept: the store knows it. was_sought:
     the store was asked for it, as another process may have had the session before.
     may_stand: a posting was not answered, so it is not repeated. nonce: the same for each attempt at one posting.
-    looks: as it was drawn last. hurry: the next drawing waits no longer. afterwards: called after the last one.
+    keeping: the task that draws it. looks: as it was drawn last. hurry: the next drawing waits no longer. afterwards:
+    called after the last one.
     """
 
     def __init__(self, view: SessionView, reference: str | None = None) -> None:
@@ -51,6 +52,7 @@ class PanelState:
         self.backoff = Backoff(RETRY_DELAYS)
         self.changed, self.is_right, self.hurry = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.afterwards: list[Callable[[], None]] = []
+        self.keeping: asyncio.Task[None] | None = None
         self.change()
 
     def change(self) -> None:
@@ -121,6 +123,12 @@ class PanelUpdater(ABC):
             panel.looks = None
             panel.change()
 
+    async def let_go(self, session_id: str) -> None:
+        """Draw the panel of a session no more: another process does."""
+        panel = self._panels.get(session_id)
+        if panel is not None:
+            await cancel_and_wait(panel.keeping)
+
     def after_the_last(self, session_id: str, follow: Callable[[], None]) -> None:
         """Call `follow` once the panel has been drawn for the last time, so that it is right when people read on; or
         once that has failed for now."""
@@ -183,7 +191,7 @@ class PanelUpdater(ABC):
         self._panels[session_id] = panel
         if self._is_leaving:
             panel.hurry.set()
-        self._tasks.create_task(self._keep(panel), name=f"{self._platform} panel {session_id}")
+        panel.keeping = self._tasks.create_task(self._keep(panel), name=f"{self._platform} panel {session_id}")
 
     async def _keep(self, panel: PanelState) -> None:
         try:

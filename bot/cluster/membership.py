@@ -156,6 +156,16 @@ class Membership:
         """Among how many processes sessions are shared out, this one included."""
         return 1 + sum(not other.is_leaving for other in self.others)
 
+    async def announce_leaving(self) -> None:
+        """Tell the others that this process ends, so that they share out what it had among themselves. A database in
+        trouble is logged and no reason to fail."""
+        if self._is_alone or self.is_lost:
+            return
+        try:
+            await self._rows.announce_leaving(self.process.id)
+        except StoreError as trouble:
+            log.error("the others could not be told that this process ends", error=str(trouble))
+
     @property
     def is_first(self) -> bool:
         """Whether what one process does for all is this one's: the one with the smallest id does it."""

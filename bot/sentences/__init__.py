@@ -83,6 +83,7 @@ REFUSED = "asleep; the avatar service opens no stream now, I keep trying"
 
 UNNAMED_AVATAR = "the avatar"
 NO_SESSION = "No avatar is in this channel. Start one with `/avatar start`."
+RESTARTING = "The bot is just being restarted. Try again in ten seconds."
 CLOSING = "The avatar is just leaving this channel. Try again in a few seconds."
 NOTHING_SAID = "The avatar is not saying anything right now."
 EMPTY_TEXT = "There is nothing in that message that can be spoken. Write some words."

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import structlog
 
+from bot import sentences
 from bot.cluster.claims import Recovery
 from bot.core import ids
-from bot.core.errors import StoreError
+from bot.core.errors import Refused, StoreError
 from bot.core.models import (
     Actor,
     AuditEntry,
@@ -25,7 +26,7 @@ from bot.core.models import (
     Utterance,
     UtteranceState,
 )
-from bot.core.tasks import TaskSet
+from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.core.views import SessionView
 from bot.sentences import restarted
 from bot.services import Services
@@ -57,12 +58,18 @@ class StartOptions:
     language: str | None = None
 
 
+SETTLE_TIME = 20.0
+"""Seconds for what is being said when sessions go to another process: most messages are said within that."""
+
+
 class SessionRegistry:
-    """Every open session of this process, by channel and by id."""
+    """Every open session of this process, by channel and by id. is_leaving: none is opened any more."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
+        self.is_leaving = False
         self._tasks = TaskSet()
+        self._serving: dict[str, asyncio.Task[None]] = {}
         self._by_channel: dict[Channel, AvatarSession] = {}
         self._by_id: dict[str, AvatarSession] = {}
         self._by_link: dict[str, AvatarSession] = {}
@@ -105,9 +112,12 @@ class SessionRegistry:
     async def start(self, channel: Channel, actor: Actor, wishes: StartOptions) -> tuple[Session, bool]:
         """Open a session in a channel: the session in force, and whether it is new (rule 1).
 
-        Returns once the row is written; the stream opens in the session's own task.
+        Returns once the row is written; the stream opens in the session's own task. Raises `Refused` while the process
+        leaves its sessions to others, and `StoreError`.
         """
         policy, clock, store = self.services.policy, self.services.clock, self.services.store
+        if self.is_leaving:
+            raise Refused(sentences.RESTARTING, stage="session")
         await self.flush_unsaved()
         chosen = await store.channels.settings(channel)
         session = Session(
@@ -204,6 +214,24 @@ class SessionRegistry:
         except StoreError as error:
             log.error("what was spoken could not be written", error=str(error))
 
+    async def settle(self, sessions: Iterable[AvatarSession]) -> None:
+        """Have what is being said in some sessions said to the end, for `SETTLE_TIME` at most, and begin nothing: what
+        waits, and what still comes, is for the process that goes on with them."""
+        await asyncio.gather(*(running.settle(SETTLE_TIME) for running in sessions))
+
+    async def release(self, sessions: Iterable[AvatarSession]) -> None:
+        """Leave sessions as they are to whoever claims them; those that are closing are closed to the end here. Raises
+        `StoreError`: they are served nowhere then, until this process ends."""
+        released = [running for running in sessions if not running.stop.is_set and self.serves(running.session.id)]
+        streams = {stream.id for running in released if (stream := running.stream.current) is not None}
+        spoken = {stream: seconds for stream, seconds in self.spoken.items() if stream in streams}
+        rows = [running.session for running in released]
+        for running in released:
+            await cancel_and_wait(self._serving[running.session.id])
+        await self.services.store.streams.note_spoken(spoken)
+        await self.services.store.sessions.release([session.id for session in rows])
+        await self.services.cluster.claims.released(rows)
+
     async def abandon_all(self) -> None:
         """Give up whatever still runs; the rows tell the next start what to look after."""
         await self._tasks.close()
@@ -214,7 +242,8 @@ class SessionRegistry:
         self._by_id[session.id] = running
         self._by_link[session.link_nonce] = running
         metrics.open_sessions.set(len(self._by_id))
-        self._tasks.create_task(self._run_and_forget(running), name=f"session {session.id}")
+        serving = self._tasks.create_task(self._run_and_forget(running), name=f"session {session.id}")
+        self._serving[session.id] = serving
 
     async def _run_and_forget(self, running: AvatarSession) -> None:
         try:
@@ -222,6 +251,7 @@ class SessionRegistry:
             self.services.cluster.directory.closed(running.session)
         finally:
             session = running.session
+            self._serving.pop(session.id, None)
             self._by_id.pop(session.id, None)
             self._by_link.pop(session.link_nonce, None)
             if self._by_channel.get(session.channel) is running:

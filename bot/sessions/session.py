@@ -7,6 +7,7 @@ waited out first (rule 2). Knows no platform and no vendor.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
@@ -21,6 +22,7 @@ from bot.core.mailbox import Mailbox
 from bot.core.models import EndReason, Mode, Playback, Session, SessionState, Stream, Utterance
 from bot.core.ports import CatalogueEntry, InitialText
 from bot.core.tasks import TaskSet
+from bot.core.time_limit import time_limit
 from bot.core.unexpected import report_unexpected
 from bot.core.views import Phase, Reply, SessionView
 from bot.services import Services
@@ -129,7 +131,7 @@ class AvatarSession:
         return (
             self.is_live
             and self.idle.is_set()
-            and not (self.stop.is_set or self.pending)
+            and not (self.stop.is_set or self.pending or self.speaker.is_held)
             and self.speaker.status.may_begin_at_once(mode)
         )
 
@@ -137,6 +139,17 @@ class AvatarSession:
         """Go on with a stream that an earlier process opened, and with `in_flight` left in it. Before `run`."""
         self.stream.adopt(stream, playback)
         self.speaker.adopt(in_flight)
+
+    async def settle(self, seconds: float) -> None:
+        """Let another process go on: begin nothing any more, and return when nothing is being said, or the session is
+        over, or after `seconds`."""
+        self.speaker.hold()
+        # So that it is said anew whether there is nothing to do.
+        self.mailbox.wake()
+        with suppress(TimeoutError):
+            async with time_limit(self._services.clock, seconds):
+                await self.idle.wait()
+                await self.pending.wait_persisted()
 
     def lose_channel(self, why: str) -> None:
         """Close the session, and say nothing in its channel any more: that is gone, or to stay as closed as it is."""

@@ -39,7 +39,10 @@ NEXT_WORDS = 30.0
 
 
 class SpeechScheduler:
-    """Takes items from the queue into the playout when their turn has come."""
+    """Takes items from the queue into the playout when their turn has come.
+
+    is_held: nothing begins any more, as another process is to say what waits; what is being said is said to the end.
+    """
 
     def __init__(
         self,
@@ -62,11 +65,12 @@ class SpeechScheduler:
         self._chunker = chunker
         self._states = states
         self._audience = audience
+        self.is_held = False
 
     async def next(self) -> SpeechItem | None:
         """The item whose next piece goes out now; None where none may until the task is woken. Raises `StoreError`."""
         item = self._playout.current
-        if self._audience.is_missing:
+        if self._audience.is_missing or (self.is_held and (item is None or not item.sent)):
             if item is not None and not item.sent:
                 self._put_back(item)
             return None
@@ -126,7 +130,7 @@ class SpeechScheduler:
         return self._has_headroom(CHUNK_BUFFER) if self._capabilities.appends else not self._playout.is_talking
 
     def _may_send_ahead(self, current: SpeechItem) -> bool:
-        following, is_free = self._queue.first, self._playout.ahead is None
+        following, is_free = self._queue.first, self._playout.ahead is None and not self.is_held
         if not (self._capabilities.sends_ahead and current.is_complete and is_free) or following is None:
             return False
         return not self._chunker.needs_answer(following.utterance.mode) and self._has_headroom(SEND_AHEAD)

@@ -146,6 +146,10 @@ class Speaker:
         await self._return_to_queue()
         await self.queue.edit(message_id, text)
 
+    def hold(self) -> None:
+        """Begin nothing any more: another process is to say what waits."""
+        self._scheduler.is_held = True
+
     def keep(self) -> None:
         """Count as activity that somebody wants the avatar to stay."""
         self.status.wanted_at = self._clock.monotonic()
@@ -211,7 +215,12 @@ class Speaker:
     @property
     def is_idle(self) -> bool:
         """Nothing is being said and nothing is about to be."""
-        return self.current is None and (not self.queue or self.status.is_paused)
+        return self.current is None and (not self.queue or self.status.is_paused or self.is_held)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing begins any more here."""
+        return self._scheduler.is_held
 
     # --- what becomes of the stream -----------------------------------------------------------------------------------
 

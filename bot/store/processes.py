@@ -102,6 +102,12 @@ class ProcessRows:
                 await connection.execute(_HANG_UP, {"name": bus_name(process.id)})
             return ended
 
+    async def announce_leaving(self, process_id: str) -> None:
+        """Note that a process takes no more sessions, as it ends."""
+        async with self._connected() as connection, _transaction(connection):
+            update = processes.update().where(processes.c.id == process_id)
+            await connection.execute(update.values(is_leaving=True))
+
     async def leave(self, process_id: str) -> None:
         """Delete the row of a process that ends by itself."""
         async with self._connected() as connection, _transaction(connection):

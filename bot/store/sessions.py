@@ -127,6 +127,13 @@ class SessionRepository(Repository):
         return None if row is None else _read_open(row)
 
     @writes
+    def release(self, connection: Connection, session_ids: Sequence[str]) -> None:
+        """Leave open sessions of this process to whoever claims them."""
+        for ids in in_batches(session_ids):
+            mine = sessions.c.id.in_(ids), session_is_open, sessions.c.owner == self._process
+            connection.execute(sessions.update().where(*mine).values(owner=None))
+
+    @writes
     def set_mode(self, connection: Connection, session_id: str, mode: Mode) -> bool:
         """Change the mode of an open session. False if it is closed or unknown."""
         return _change_open(connection, session_id, mode=mode)
