@@ -6,15 +6,16 @@ with a sentence, which only reads who addressed the avatar: of a message among p
 that it was not taken. Knows no platform: adapters say who wrote, where, and whether the avatar was addressed."""
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import structlog
 from cachetools import FIFOCache
 
 from bot import sentences
 from bot.access.permissions import Permissions
 from bot.core import ids
-from bot.core.errors import Refused
+from bot.core.errors import Refused, StoreError
 from bot.core.models import Actor, Channel, Mode, Role, Utterance, UtteranceState
 from bot.core.ports import Clock
 from bot.core.views import Reply
@@ -24,6 +25,8 @@ from bot.settings import RelayMode
 from bot.store.audit import REFUSED
 from bot.telemetry import metrics
 from bot.text import make_speakable
+
+log = structlog.get_logger(__name__)
 
 MAX_MESSAGE_LENGTH = 4000
 """Characters of one message: what Discord and Slack let a person write at once (2,000 to 4,000); about four minutes of
@@ -127,6 +130,7 @@ class Relay:
             # Slack brings one message as two events: what the first was refused for may be over when the second comes,
             # and the message would be said behind later ones, although its author has read that it is not.
             self._remember(message.keys)
+            await self._note_refused(message)
             metrics.refusals.labels(stage=refusal.stage).inc()
             # Where it came as a command, the table of commands writes it down.
             if refusal.stage == "permission" and message.mode is None:
@@ -134,6 +138,21 @@ class Relay:
             if message.addressed or message.mode is not None:
                 raise
             return Receipt(ignored=str(refusal), is_missed=refusal.stage not in _NOT_MISSED)
+
+    async def unheard(self, keys: Sequence[str]) -> set[str]:
+        """Those of the de-duplication keys whose messages were neither taken nor refused, by this process or another.
+        Raises `StoreError`."""
+        new = [key for key in keys if key not in self._seen]
+        return set(new) - await self._sessions.services.store.utterances.seen_of(new) if new else set()
+
+    async def _note_refused(self, message: Message) -> None:
+        """Who has read that a message is not said does not hear it after all, from a process that reads it again."""
+        if not message.keys or self._sessions.in_channel(message.channel) is None:
+            return
+        try:
+            await self._sessions.services.store.utterances.accept(message.keys, None)
+        except StoreError as error:
+            log.warning("that a message was refused could not be written", error=str(error))
 
     def _check(self, message: Message) -> tuple[AvatarSession, Mode, str]:
         """The session that says a message, how, and what. Raises `Ignored`, `Refused`."""

@@ -28,6 +28,7 @@ from bot.settings.types import (
     VoiceChoice,
     WatchChoice,
     address,
+    auto_is_zero,
     command_word,
     key,
     platform_ids,
@@ -176,6 +177,9 @@ class DiscordSettings(Section):
     activity_signed: bool = Field(default=False, description="true or false")
     voice: Annotated[VoiceChoice, AnyCase] = Field(default=VoiceChoice.AUTO, description="auto, ask or off")
     voice_alone: Seconds = seconds(120)
+    shards: Annotated[int, BeforeValidator(auto_is_zero)] = Field(
+        default=0, ge=0, le=16_384, description="auto, or a whole number from 0 to 16384"
+    )
 
 
 class SlackSettings(Section):

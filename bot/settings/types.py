@@ -59,6 +59,10 @@ def lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def auto_is_zero(value: object) -> object:
+    return 0 if lower(value) == "auto" else value
+
+
 def actor_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
     for key in keys:
         platform, _, user = key.partition(":")

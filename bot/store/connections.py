@@ -53,6 +53,11 @@ class Connections:
         await asyncio.to_thread(address.create_file)
         return cls(address, member)
 
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file, which one process has for itself."""
+        return self._address.is_sqlite
+
     async def read(self, work: Work[T]) -> T:
         """Run `work` beside the writes of others; what it writes is not kept.
 

@@ -22,6 +22,7 @@ from bot.store.outlets import OutletRepository
 from bot.store.panels import PanelRepository
 from bot.store.parcels import ParcelRepository
 from bot.store.sessions import SessionRepository
+from bot.store.shards import ShardRepository
 from bot.store.streams import StreamRepository
 from bot.store.url import parse_url
 from bot.store.utterances import UtteranceRepository
@@ -46,6 +47,9 @@ class Store:
         self.blocks = BlockRepository(connections, writer, clock)
         self.installations = InstallationRepository(connections, writer, clock)
         self.audit = AuditRepository(connections, writer, clock)
+        self.shards = ShardRepository(connections, writer, clock, process)
+        self.is_shared = not connections.is_sqlite
+        """Whether other processes may work on the same database."""
 
     @classmethod
     async def open(

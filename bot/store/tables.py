@@ -281,6 +281,33 @@ oauth_states = sa.Table(
     sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 
+shards = sa.Table(
+    "shards",
+    metadata,
+    sa.Column("platform", sa.String, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("of", sa.Integer, nullable=False),
+    sa.Column("owner", _key(), sa.ForeignKey("processes.id", ondelete="SET NULL"), index=True),
+)
+"""The parts that a platform splits its connection into, and which process has each (`bot.store.shards`)."""
+
+shard_sharers = sa.Table(
+    "shard_sharers",
+    metadata,
+    sa.Column("platform", sa.String, primary_key=True),
+    sa.Column("process", _key(), sa.ForeignKey("processes.id", ondelete="CASCADE"), primary_key=True),
+)
+"""The processes that can connect shards of a platform: it may be that not all have the platform, or reach it."""
+
+shard_tickets = sa.Table(
+    "shard_tickets",
+    metadata,
+    sa.Column("platform", sa.String, primary_key=True),
+    sa.Column("bucket", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("next_at", UtcDateTime, nullable=False),
+)
+"""When the next process may introduce a shard of a bucket to the platform, which takes one at a time."""
+
 # No foreign key: who did what is kept whatever becomes of the session, and writing it down must not fail.
 audit = sa.Table(
     "audit",

@@ -46,6 +46,23 @@ class UtteranceRepository(Repository):
         return connection.execute(query).first() is not None
 
     @reads
+    def seen_of(self, connection: Connection, keys: Sequence[str]) -> set[str]:
+        """Those of the de-duplication keys that were recorded before."""
+        seen: set[str] = set()
+        for some in in_batches(keys):
+            query = sa.select(processed_events.c.key).where(processed_events.c.key.in_(some))
+            seen.update(connection.execute(query).scalars())
+        return seen
+
+    @reads
+    def last_message_id(self, connection: Connection, session_id: str) -> str | None:
+        """The platform's id of the message that a session took last; None if it took none, but commands."""
+        query = sa.select(utterances.c.message_id).where(
+            utterances.c.session_id == session_id, utterances.c.message_id.is_not(None)
+        )
+        return connection.execute(query.order_by(utterances.c.id.desc()).limit(1)).scalar()
+
+    @reads
     def queued(self, connection: Connection, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:
         """The queue of each of the sessions, oldest first; an empty list where nothing waits."""
         return _unfinished(connection, session_ids, _IS_QUEUED)

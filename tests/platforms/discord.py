@@ -93,8 +93,9 @@ class DiscordDriver:
     @property
     def client(self) -> RelayClient:
         """The discord.py client of the bot that runs now."""
-        assert self.chat._client is not None
-        return self.chat._client
+        client = self.chat._connection.client
+        assert client is not None
+        return client
 
     async def connect(self) -> None:
         """Start the bot and wait until it hears the channel."""

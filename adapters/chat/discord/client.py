@@ -4,7 +4,7 @@ and any number of shards, can use it.
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from discord import app_commands
 
 from adapters.chat.discord import strings
 from adapters.chat.discord.buttons import SessionButton, is_of_a_session
+from adapters.chat.discord.catch_up import CatchUp
 from adapters.chat.discord.command_sync import CommandSync
 from adapters.chat.discord.command_tree import build
 from adapters.chat.discord.interactions import Interactions
@@ -33,6 +34,17 @@ log = structlog.get_logger(__name__)
 MAX_RATE_LIMIT_WAIT = 60.0
 """Seconds that discord.py itself waits out where Discord limits requests."""
 
+SHARD_CONNECT_TIME = 180.0
+"""Seconds that discord.py gives a shard to connect (its default)."""
+INTRODUCE_EVERY = 5.5
+"""Seconds between two shards of a bucket: Discord takes one IDENTIFY in 5 s, and two ways may differ by a little."""
+
+
+def shard_of(guild_id: int, count: int) -> int:
+    """The shard that hears of a server (Discord's documentation, "Sharding")."""
+    return (guild_id >> 22) % count
+
+
 # Whether the bot can talk in voice channels is told by `voice.library`, in words of ours.
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
@@ -47,6 +59,7 @@ class EventHandlers:
     lifecycle: GuildLifecycle
     commands: CommandSync
     voice: DiscordOutlets
+    catch_up: CatchUp
 
 
 class AvatarCommandTree(app_commands.CommandTree["RelayClient"]):
@@ -70,10 +83,20 @@ class AvatarCommandTree(app_commands.CommandTree["RelayClient"]):
             self.client.listeners.interactions.say(interaction, strings.COMMAND_CHANGED)
 
 
-class RelayClient(discord.AutoShardedClient):
-    """A client for one connection, with as many shards as Discord asks for; after a failure there is a new one."""
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One shard of so many. introduce: waits until it may be introduced to Discord (IDENTIFY)."""
 
-    def __init__(self, bot: Bot, listeners: EventHandlers) -> None:
+    number: int
+    of: int
+    introduce: Callable[[int], Awaitable[None]]
+
+
+class RelayClient(discord.AutoShardedClient):
+    """A client for one connection; after a failure there is a new one."""
+
+    def __init__(self, bot: Bot, listeners: EventHandlers, shard: Shard | None = None) -> None:
+        """shard: the one it connects; without, as many as Discord asks for."""
         settings = bot.settings
         has_voice = listeners.voice.unavailable is None
         super().__init__(
@@ -87,6 +110,10 @@ class RelayClient(discord.AutoShardedClient):
             # Longer waits come as an error: a request that is cut off within one would hold up all others forever.
             max_ratelimit_timeout=MAX_RATE_LIMIT_WAIT,
         )
+        self._shard = shard
+        if shard is not None:
+            self.shard_count, self.shard_ids = shard.of, [shard.number]
+            self.shard_connect_timeout = SHARD_CONNECT_TIME + shard.of * INTRODUCE_EVERY
         self.listeners = listeners
         self._guild_ids = settings.discord.guild_ids
         self.tree = AvatarCommandTree(
@@ -155,8 +182,20 @@ class RelayClient(discord.AutoShardedClient):
 
     @property
     def hears_everything(self) -> bool:
-        """Whether every shard is connected."""
-        return bool(self._connected_shards) and len(self._connected_shards) == self.shard_count
+        """Whether every shard of this client is connected."""
+        count = self.shard_count if self._shard is None else 1
+        return bool(self._connected_shards) and len(self._connected_shards) == count
+
+    def hears(self, guild_id: int) -> bool:
+        """Whether Discord tells this client what happens in a server."""
+        return self._shard is None or shard_of(guild_id, self._shard.of) == self._shard.number
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """Wait until Discord takes another shard. discord.py calls it before each IDENTIFY."""
+        if self._shard is None:
+            await super().before_identify_hook(shard_id, initial=initial)
+        else:
+            await self._shard.introduce(self._shard.number)
 
     async def on_shard_connect(self, shard_id: int) -> None:
         """A shard has a new session and receives events from now on."""
@@ -174,7 +213,7 @@ class RelayClient(discord.AutoShardedClient):
     async def on_ready(self) -> None:
         """All servers are known: look for what was lost while nobody told us. A later time is after a session that
         Discord did not resume, in which a panel may have been deleted."""
-        self.listeners.lifecycle.check_channels(self)
+        self.listeners.lifecycle.check_channels(self, self.hears)
         self.listeners.voice.return_to_places()
         if self.has_been_ready:
             self.listeners.panels.redraw()
@@ -218,6 +257,10 @@ class RelayClient(discord.AutoShardedClient):
         self.listeners.messages.deleted(gone.guild_id, gone.channel_id, gone.message_ids)
 
     # --- lifecycle ---------------------------------------------------------------------------------------------------
+
+    async def on_guild_available(self, guild: discord.Guild) -> None:
+        """A server is there, after READY or an outage: something may have been written meanwhile."""
+        self.listeners.catch_up.server_available(guild)
 
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """The bot was added to a server: one of `DISCORD_GUILD_IDS` may not have taken the commands before."""

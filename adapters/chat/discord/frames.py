@@ -146,11 +146,10 @@ class DiscordFrames:
     async def _starter(self, claim: str) -> tuple[Actor, Channel] | None:
         """Who is in front of a frame, and where, if they may bring an avatar there and the bot can."""
         instance_id, person = json.loads(claim)
-        client = self._connection.client
-        if person is None or client is None or not self._activity.is_offered:
+        if person is None or not self._activity.is_offered:
             return None
         channel = (await self._instances.look_up(instance_id, max_age=WATCHED_AGE)).channel
-        guild = client.get_guild(int(channel.workspace)) if channel.workspace else None
+        guild = self._connection.guild(int(channel.workspace)) if channel.workspace else None
         place = guild.get_channel_or_thread(int(channel.id)) if guild is not None else None
         if guild is None or place is None or not self._is_open(place):
             return None

@@ -267,6 +267,9 @@ class Interactions:
     ) -> Reply | None:
         if interaction.guild_id is None or interaction.channel_id is None:
             return not_a_member(interaction)
+        channel = channel_of(interaction.guild_id, interaction.channel_id)
+        if command.group == AVATAR and self._bot.cluster.directory.owner_of(channel) is not None:
+            return Reply(strings.TAKING_OVER, Visibility.PRIVATE)
         if (command.group, command.verb) == (AVATAR, "start"):
             opens_threads = self._bot.settings.session.answers is AnswerPlacement.THREAD
             if (refusal := await obstacle(interaction, opens_threads=opens_threads)) is not None:
@@ -274,7 +277,7 @@ class Interactions:
         return await self._bot.commands.run(
             CommandContext(
                 command,
-                channel_of(interaction.guild_id, interaction.channel_id),
+                channel,
                 actor_of(interaction.user, interaction.permissions),
                 keys=(f"discord:interaction:{interaction.id}",),
                 message_id=str(message.id) if message else None,

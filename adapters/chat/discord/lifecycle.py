@@ -39,9 +39,9 @@ class GuildLifecycle:
         if (why := why_closed(thread)) is not None:
             self.channel_gone(thread.id, why)
 
-    def check_channels(self, client: discord.Client) -> None:
-        """After a fresh connection: end what was lost while nobody told us."""
-        self._tasks.create_task(self._check(client), name="look for lost channels")
+    def check_channels(self, client: discord.Client, hears: Callable[[int], bool]) -> None:
+        """After a fresh connection: end what was lost while nobody told us, in the servers that `client` hears of."""
+        self._tasks.create_task(self._check(client, hears), name="look for lost channels")
 
     async def close(self) -> None:
         """Stop looking."""
@@ -53,10 +53,10 @@ class GuildLifecycle:
             name="leave channels",
         )
 
-    async def _check(self, client: discord.Client) -> None:
+    async def _check(self, client: discord.Client, hears: Callable[[int], bool]) -> None:
         channels = [running.session.channel for running in self._bot.sessions]
         for channel in channels:
-            if channel.platform != PLATFORM:
+            if channel.platform != PLATFORM or not hears(int(channel.workspace)):
                 continue
             try:
                 why = await _why_gone(client, channel)

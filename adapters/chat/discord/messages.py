@@ -5,6 +5,10 @@ itself writes are none of our business. Without the Message Content intent Disco
 mention the bot.
 """
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import discord
 import structlog
 from cachetools import LRUCache
@@ -33,6 +37,11 @@ _SAME_REFUSAL = 30.0
 _MAX_REMEMBERED_REFUSALS = 1000
 
 
+def key_of(message: discord.Message) -> str:
+    """What tells a message from every other one."""
+    return f"discord:message:{message.id}"
+
+
 class Messages:
     """Takes in what people write."""
 
@@ -43,17 +52,23 @@ class Messages:
         self._tasks = TaskSet()
         self._refusals: LRUCache[tuple[Channel, int, str], float] = LRUCache(_MAX_REMEMBERED_REFUSALS)
         self._reads_all = bot.settings.session.relay is RelayMode.ALL
+        self._held_up: dict[Channel, asyncio.Event] = {}
         self.is_leaving = False
 
     def written(self, message: discord.Message, me: discord.ClientUser) -> None:
         """Somebody wrote a message."""
-        if message.author.bot or message.webhook_id is not None or message.type not in _BY_PEOPLE or self.is_leaving:
+        if not _is_by_a_person(message) or self.is_leaving:
             return
-        is_addressed = _addresses(message, me)
         if message.guild is None:
             self._tasks.create_task(_decline(message), name=f"direct message {message.id}")
-        elif is_addressed or self._reads_all:
-            self._tasks.create_task(self._take(message, me, is_addressed=is_addressed), name=f"message {message.id}")
+            return
+        if self._bot.cluster.directory.owner_of(channel_of(message.guild.id, message.channel.id)) is not None:
+            # Its session is on its way here, and what was written until then is read when it has come (`catch_up`).
+            return
+        is_addressed = _addresses(message, me)
+        if is_addressed or self._reads_all:
+            taking = self._take_in_turn(message, message.guild, me, is_addressed=is_addressed)
+            self._tasks.create_task(taking, name=f"message {message.id}")
 
     def edited(self, message: discord.Message, me: discord.ClientUser) -> None:
         """Somebody changed a message; Discord also says so when it only adds the preview of a link."""
@@ -75,7 +90,41 @@ class Messages:
         """Give up what has not been taken."""
         await self._tasks.close()
 
+    # --- what comes late (`catch_up`) --------------------------------------------------------------------------------
+
+    def is_meant(self, message: discord.Message, me: discord.ClientUser) -> bool:
+        """Whether a message of a server would be taken, did it come now."""
+        return _is_by_a_person(message) and (self._reads_all or _addresses(message, me))
+
+    @contextmanager
+    def held_up(self, channel: Channel) -> Iterator[None]:
+        """Have what comes from the channel inside the block wait for its end, in its order."""
+        over = self._held_up[channel] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._held_up[channel]
+            over.set()
+
+    async def take_late(self, message: discord.Message, me: discord.ClientUser, *, is_stale: bool) -> None:
+        """Take a message that was written before. is_stale: it comes too late, and is marked as not spoken."""
+        assert message.guild is not None  # noqa: S101 - what was read is a server's
+        if is_stale:
+            self._mark_not_spoken(channel_of(message.guild.id, message.channel.id), message)
+        elif not self.is_leaving:
+            await self._take(message, me, is_addressed=_addresses(message, me))
+
+    async def _turn(self, channel: Channel) -> None:
+        while (over := self._held_up.get(channel)) is not None:
+            await over.wait()
+
     # --- one message -------------------------------------------------------------------------------------------------
+
+    async def _take_in_turn(
+        self, message: discord.Message, guild: discord.Guild, me: discord.ClientUser, *, is_addressed: bool
+    ) -> None:
+        await self._turn(channel_of(guild.id, message.channel.id))
+        await self._take(message, me, is_addressed=is_addressed)
 
     async def _take(self, message: discord.Message, me: discord.ClientUser, *, is_addressed: bool) -> None:
         assert message.guild is not None  # noqa: S101 - direct messages went another way
@@ -90,7 +139,7 @@ class Messages:
                     channel,
                     actor_of(message.author, rights),
                     text,
-                    keys=(f"discord:message:{message.id}",),
+                    keys=(key_of(message),),
                     message_id=str(message.id),
                     addressed=is_addressed,
                     names=names_in(text, message.guild, message.mentions),
@@ -119,6 +168,7 @@ class Messages:
             self._mark_not_spoken(channel, message)
 
     async def _change(self, channel: Channel, message: discord.Message, me: discord.ClientUser) -> None:
+        await self._turn(channel)
         if not message.content and not self._can_read(message, me):
             # What it says now cannot be read, and what its author took back must not be said.
             await self._bot.relay.delete(channel, str(message.id))
@@ -128,6 +178,7 @@ class Messages:
         await self._bot.relay.edit(channel, str(message.id), text, names)
 
     async def _withdraw(self, channel: Channel, message_ids: set[int]) -> None:
+        await self._turn(channel)
         for message_id in sorted(message_ids):
             self._reactions.forget(channel, str(message_id))
             await self._bot.relay.delete(channel, str(message_id))
@@ -151,6 +202,10 @@ class Messages:
 
 
 _NONE = discord.Permissions.none()
+
+
+def _is_by_a_person(message: discord.Message) -> bool:
+    return not message.author.bot and message.webhook_id is None and message.type in _BY_PEOPLE
 
 
 def _addresses(message: discord.Message, me: discord.ClientUser) -> bool:

@@ -114,7 +114,7 @@ class Outbox:
             return True
 
         try:
-            return await self._connection.request("thread", create)
+            return await self._connection.request("thread", create, knows=int(channel.workspace))
         except discord.HTTPException as error:
             if error.code == _THREAD_EXISTS:
                 return True

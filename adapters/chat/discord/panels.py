@@ -73,7 +73,9 @@ class Panels(PanelUpdater):
 
     async def _is_open(self, view: SessionView) -> bool:
         try:
-            return await self._connection.request("channel", partial(may_be_written_in, channel=view.channel))
+            return await self._connection.request(
+                "channel", partial(may_be_written_in, channel=view.channel), knows=int(view.channel.workspace)
+            )
         except _ERRORS as error:
             raise _not_drawn(error) from error
 

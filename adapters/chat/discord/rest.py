@@ -1,6 +1,9 @@
-"""The way to Discord's REST API for whoever has something to post: waits for the login, repeats what may be.
+"""The way to Discord's REST API for whoever has something to post: waits for the login, repeats what may be; and to
+what discord.py knows of a server.
 
-There may be several clients one after another (a new one after each failed connection); nobody else keeps one.
+There are clients one after another (a new one after each failed connection), and beside each other where processes
+share the shards (`shards`): the first that is logged in makes the requests, so that one client counts what Discord lets
+a bot do. Each knows the servers of its own shards alone. Nobody else keeps one.
 """
 
 import asyncio
@@ -42,37 +45,51 @@ _FIRST_PAUSE = 1.0
 
 
 class DiscordRest:
-    """Holds the client that is logged in."""
+    """Holds the clients that are logged in."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._client: discord.Client | None = None
+        self._clients: list[discord.Client] = []
         self._logged_in = asyncio.Event()
 
     def open(self, client: discord.Client) -> None:
         """A client has logged in."""
-        self._client = client
+        self._clients.append(client)
         self._logged_in.set()
 
-    def close(self) -> None:
-        """The client is no longer of use."""
-        self._client = None
-        self._logged_in.clear()
+    def close(self, client: discord.Client) -> None:
+        """A client is no longer of use."""
+        if client in self._clients:
+            self._clients.remove(client)
+        if not self._clients:
+            self._logged_in.clear()
 
     @property
     def client(self) -> discord.Client | None:
-        """The client, while one is logged in."""
-        return self._client
+        """The client that makes requests, while one is logged in."""
+        return self._clients[0] if self._clients else None
 
-    async def request(self, what: str, work: Callable[[discord.Client], Awaitable[T]]) -> T:
+    def client_of(self, guild_id: int) -> discord.Client | None:
+        """The client that knows a server; None if none here does."""
+        return next((client for client in self._clients if client.get_guild(guild_id) is not None), None)
+
+    def guild(self, guild_id: int) -> discord.Guild | None:
+        """What discord.py knows of a server; None if nothing."""
+        client = self.client_of(guild_id)
+        return None if client is None else client.get_guild(guild_id)
+
+    async def request(
+        self, what: str, work: Callable[[discord.Client], Awaitable[T]], *, knows: int | None = None
+    ) -> T:
         """Make a request that does no harm when it is made twice (an edit, a reaction, a message with its own nonce).
 
-        Waits for the login, and repeats it a few times on passing trouble. Raises what discord.py raises.
+        Waits for the login, and repeats it a few times on passing trouble. knows: a server, where `work` looks at what
+        the client knows of it. Raises what discord.py raises.
         """
         pause = _FIRST_PAUSE
         for attempt in range(1, _TRIES + 1):
             await self._logged_in.wait()
-            client = self._client
+            client = (self.client_of(knows) if knows is not None else None) or self.client
             if client is None:
                 continue
             try:
@@ -80,7 +97,7 @@ class DiscordRest:
                     return await work(client)
             except RuntimeError:
                 # aiohttp's word for a session that was closed, as the client's is when it reconnects.
-                if client is self._client:
+                if client in self._clients:
                     raise
                 continue
             except (discord.HTTPException, *TRANSIENT_ERRORS) as error:

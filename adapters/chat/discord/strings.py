@@ -12,10 +12,15 @@ INTENT_MISSING = (
     "SESSION_RELAY=all needs every message, which Discord does not give to this bot: switch on Message Content Intent "
     f"on the Bot page of {PORTAL}, or set SESSION_RELAY=mentions."
 )
+NO_HISTORY = (
+    "what was written in a channel while the bot was away is not said: it lacks the permission Read Message History "
+    "there"
+)
 DISCONNECTED = "the connection to Discord is down; reconnecting"
 CONNECTING = "the bot is still connecting to Discord"
 REGISTERING = "the commands are still being registered with Discord"
 
+TAKING_OVER = "Another machine is taking over the avatar in this channel. Try again in ten seconds."
 LEAVING = "The bot is shutting down. Try again in a minute."
 ONLY_IN_SERVERS = "I bring an avatar into the channels of a server. Invite me to one and type `/avatar start` there."
 NOT_A_MEMBER = (
@@ -72,6 +77,28 @@ def missing_permissions(names: Sequence[str]) -> str:
 def connected(name: str, servers: int, link: str) -> str:
     """The line for whoever started the program."""
     return f"Discord: connected as {name}, in {servers} {'server' if servers == 1 else 'servers'}. Invite it: {link}"
+
+
+def logged_in(name: str, link: str) -> str:
+    """The line for whoever started the program, where processes share the connection."""
+    return f"Discord: logged in as {name}. Invite it: {link}"
+
+
+def shards_here(numbers: Sequence[int], count: int) -> str:
+    """Which shards a process has."""
+    if not numbers:
+        return f"Discord: none of {count} shards is here."
+    if len(numbers) == 1:
+        return f"Discord: shard {numbers[0]} of {count} is here."
+    return f"Discord: shards {', '.join(map(str, numbers))} of {count} are here."
+
+
+def other_shards(count: int, wanted: int) -> str:
+    """The line for the operator where the number of shards has changed."""
+    return (
+        f"Discord's servers are split among {count} shards, and should be among {wanted}: stop every process and start "
+        "them again to change that"
+    )
 
 
 def not_in_server(guild_id: int, link: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.core.errors import StoreError
-from bot.core.models import Utterance, UtteranceState
+from bot.core.models import Channel, Utterance, UtteranceState
 from bot.store.rows import read_utterance
 from bot.store.store import Store
 from bot.store.tables import utterances as utterances_table
@@ -52,6 +52,21 @@ async def test_whether_any_key_was_recorded_can_be_looked_up(store: Store) -> No
     await store.utterances.accept(["message-1"], None)
     assert await store.utterances.was_seen(["event-1", "message-1"])
     assert not await store.utterances.was_seen(["event-1"])
+
+
+async def test_which_keys_were_recorded_can_be_looked_up(store: Store) -> None:
+    await store.utterances.accept(["message-1", "message-3"], None)
+    assert await store.utterances.seen_of(["message-1", "message-2", "message-3"]) == {"message-1", "message-3"}
+    assert await store.utterances.seen_of([]) == set()
+
+
+async def test_last_message_is_the_one_that_was_accepted_last_and_commands_are_none(store: Store) -> None:
+    session, other = [await store.sessions.open(a_session(channel=Channel("p", "w", name))) for name in "ab"]
+    assert await store.utterances.last_message_id(session.id) is None
+    for message_id in ("9", "10", None):
+        await store.utterances.accept((), an_utterance(session, message_id=message_id))
+    await store.utterances.accept((), an_utterance(other, message_id="11"))
+    assert await store.utterances.last_message_id(session.id) == "10"
 
 
 async def test_without_keys_everything_is_accepted(store: Store) -> None:

@@ -67,7 +67,12 @@ class Gateway:
         self.resumes = 0
         self.readies = 0
         self.heartbeats = 0
+        self.early = 0
+        """IDENTIFYs that came too early after another one of their bucket."""
         self.on_voice: Callable[[Mapping[str, Any]], None] = lambda _: None
+        self.identify_interval = 0.0
+        self.max_concurrency = 1
+        self._last_of_bucket: dict[int, float] = {}
         self.voice_states: Callable[[Guild], list[dict[str, Any]]] = lambda _: []
         self._sessions: dict[str, Session] = {}
         self._connections: set[Connection] = set()
@@ -129,8 +134,14 @@ class Gateway:
 
     def _identify(self, connection: Connection, asked: Mapping[str, Any]) -> Session | None:
         number, count = asked.get("shard", (0, 1))
-        code = self._objection(asked)
-        self.identifies.append(Identify((number, count), asked["intents"], code, time.monotonic()))
+        now = time.monotonic()
+        if (code := self._objection(asked)) is None and self._is_too_early(number, now):
+            # [D] more than one IDENTIFY of a bucket within 5 s: INVALID_SESSION.
+            self.early += 1
+            self.changes.tell()
+            connection.send({"op": 9, "d": False})
+            return None
+        self.identifies.append(Identify((number, count), asked["intents"], code, now))
         self.changes.tell()
         if code is not None:
             connection.close(code)
@@ -155,6 +166,11 @@ class Gateway:
         self.readies += 1
         self.changes.tell()
         return session
+
+    def _is_too_early(self, number: int, now: float) -> bool:
+        bucket = number % self.max_concurrency
+        last, self._last_of_bucket[bucket] = self._last_of_bucket.get(bucket), now
+        return last is not None and now - last < self.identify_interval
 
     def _guild_shape(self, session: Session, guild: Guild) -> dict[str, Any]:
         shape = shapes.guild(guild, self.world)

@@ -50,7 +50,8 @@ def _gateway(twin: FakeDiscord, request: Request) -> Answer:
 
 
 def _bot_gateway(twin: FakeDiscord, request: Request) -> Answer:
-    limit = {"total": 1000, "remaining": 999, "reset_after": 14_400_000, "max_concurrency": 1}
+    limit = {"total": 1000, "remaining": 999, "reset_after": 14_400_000}
+    limit["max_concurrency"] = twin.gateway.max_concurrency
     return 200, {"url": twin.gateway_url, "shards": twin.shards, "session_start_limit": limit}
 
 

@@ -161,6 +161,16 @@ class FakeDiscord(People):
         """Every IDENTIFY accepted or refused: shard, intents, close code (None when accepted), time."""
         return self.gateway.identifies
 
+    def limit_identifies(self, interval: float, *, max_concurrency: int = 1) -> None:
+        """Takes one IDENTIFY of a bucket (shard % `max_concurrency`) in `interval` seconds [D: 5]; one that comes too
+        early is answered with INVALID_SESSION, and counted in `early_identifies`."""
+        self.gateway.identify_interval, self.gateway.max_concurrency = interval, max_concurrency
+
+    @property
+    def early_identifies(self) -> int:
+        """IDENTIFYs that came too early."""
+        return self.gateway.early
+
     @property
     def resumes(self) -> int:
         """How many RESUMEs succeeded."""

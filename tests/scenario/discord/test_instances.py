@@ -126,7 +126,8 @@ async def test_outage_opens_nothing_that_was_not_known(
 async def test_without_a_connection_nothing_can_be_known(
     connection: DiscordRest, looked_up: Instances, running: ActivityInstance
 ) -> None:
-    connection.close()
+    assert connection.client is not None
+    connection.close(connection.client)
     with pytest.raises(EmbedUnavailable):
         await looked_up.look_up(running.id, max_age=8)
 

@@ -124,7 +124,7 @@ async def test_command_that_is_left_in_the_other_scope_is_understood(chat: Disco
 async def connect_anyway(chat: DiscordDriver) -> None:
     """Start the bot and wait until it hears the channel, whatever became of its commands."""
     await chat.bot.start()
-    await chat.bot.until(lambda: chat.chat._client is not None and chat.chat._client.hears_everything)
+    await chat.bot.until(lambda: chat.chat._connection.client is not None and chat.client.hears_everything)
 
 
 FAULTS = {

@@ -162,8 +162,7 @@ class VoiceConnection:
             self._can_be_heard = False
 
     def _channel(self) -> VoiceChannel:
-        client = self._rest.client
-        guild = client.get_guild(self.guild_id) if client is not None else None
+        guild = self._rest.guild(self.guild_id)
         if guild is None or guild.unavailable:
             raise VoiceTrouble(strings.voice_lost(self.name), may_pass=True)
         channel = with_id(guild, self.channel_id)
@@ -266,8 +265,7 @@ class VoiceConnection:
             if not trouble.may_pass:
                 raise trouble
             return trouble
-        client = self._rest.client
-        guild = client.get_guild(self.guild_id) if client is not None else None
+        guild = self._rest.guild(self.guild_id)
         if guild is None or guild is not voice.guild:
             return VoiceTrouble(strings.voice_lost(self.name), may_pass=True)
         if with_id(guild, self.channel_id) is None:
@@ -353,8 +351,7 @@ class VoiceConnection:
         """Leave the channel, whatever of a connection there is; that it was left is not waited for longer than a
         little."""
         self.is_connected = self._can_be_heard = False
-        client, self._voice = self._rest.client, None
-        guild = client.get_guild(self.guild_id) if client is not None else None
+        guild, self._voice = self._rest.guild(self.guild_id), None
         voice = guild.voice_client if guild is not None else None
         if voice is None:
             return

@@ -16,7 +16,7 @@ from adapters.chat.discord.voice.places import as_place, find, with_id
 from bot.core.errors import StoreError
 from bot.core.models import Actor, Channel
 from bot.core.outlets import Place
-from bot.core.tasks import TaskSet
+from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.core.unexpected import report_unexpected
 from bot.core.views import Phase, SessionView
 from bot.facade import Bot
@@ -35,6 +35,7 @@ class DiscordOutlets:
         self._store = bot.sessions.services.store.outlets
         self._why: str | None = strings.VOICE_OFF if self._choice is VoiceChoice.OFF else strings.VOICE_NOT_INSTALLED
         self._by_session: dict[str, VoiceConnection] = {}
+        self._serving: dict[str, asyncio.Task[None]] = {}
         self._tasks = TaskSet()
         self._is_closing = False
 
@@ -83,7 +84,8 @@ class DiscordOutlets:
         limit = self._bot.settings.discord.voice_alone
         connection = VoiceConnection(running, channel, self._rest, self._bot.clock, limit)
         self._by_session[session_id] = connection
-        self._tasks.create_task(self._run(connection), name=f"voice of {session_id}")
+        serving = self._tasks.create_task(self._run(connection), name=f"voice of {session_id}")
+        self._serving[session_id] = serving
 
     def leave(self, session_id: str) -> bool:
         """See `Outlets`."""
@@ -91,6 +93,11 @@ class DiscordOutlets:
         if connection is not None:
             connection.leave()
         return connection is not None
+
+    async def let_go(self, session_id: str) -> None:
+        """Leave the place of a session to another process, which is to go there."""
+        if session_id in self._by_session:
+            await cancel_and_wait(self._serving[session_id])
 
     # --- what happens on Discord -------------------------------------------------------------------------------------
 
@@ -118,8 +125,7 @@ class DiscordOutlets:
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _guild(self, channel: Channel) -> discord.Guild | None:
-        client = self._rest.client
-        return client.get_guild(int(channel.workspace)) if client is not None else None
+        return self._rest.guild(int(channel.workspace))
 
     async def _run(self, connection: VoiceConnection) -> None:
         running = connection.running
@@ -135,6 +141,7 @@ class DiscordOutlets:
             running.announcer.tell_trouble(strings.voice_lost(connection.name))
         finally:
             self._by_session.pop(running.session.id, None)
+            self._serving.pop(running.session.id, None)
             running.set_heard_in(None)
         await self._forget(running.session.id)
 
@@ -148,7 +155,12 @@ class DiscordOutlets:
         try:
             for session_id, place in (await self._store.entered(PLATFORM)).items():
                 running = self._bot.sessions.with_id(session_id)
-                if running is None or running.stop.is_set:
+                if running is None:
+                    # At another process it is heard there.
+                    view = await self._bot.sessions.view(session_id)
+                    if view is None or view.phase is Phase.ENDED:
+                        await self._forget(session_id)
+                elif running.stop.is_set:
                     await self._forget(session_id)
                 elif place.isdecimal():
                     self.join(session_id, place)
