@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+import aiohttp
 import discord
 import structlog
 
@@ -35,8 +36,10 @@ LOOK_EVERY = 1.0
 """Seconds between looks at who has which shard: a dead process's are taken within that."""
 GIVE_UP_AFTER = 60.0
 """Seconds without a connection after which a process leaves its shards to others."""
+GREETING_TIME = 10.0
+"""Seconds within which the gateway greets whoever connects."""
 RETRY_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds before Discord is asked again how many shards it recommends."""
+"""Seconds before Discord is asked again how many shards it recommends, or whether its gateway answers."""
 
 
 class SharedShards:
@@ -65,6 +68,7 @@ class SharedShards:
         self._down_since: float | None = None
         self._of = 0
         self._buckets = 1
+        self._gateway = ""
         self._told: set[str] = set()
 
     @property
@@ -109,7 +113,10 @@ class SharedShards:
             count = await self._count()
             await self._join()
             await self._share(count, group)
+            self._down_since = None
             log.warning("Discord cannot be reached from here: its servers are left to the other processes for now")
+            await self._until_greeted()
+            log.info("Discord can be reached again")
 
     async def _join(self) -> None:
         while True:
@@ -166,12 +173,30 @@ class SharedShards:
             try:
                 # Waits for the login.
                 asked = await self._rest.request("shards", lambda client: client.http.get_bot_gateway())
-                recommended, _, limits = asked
+                recommended, self._gateway, limits = asked
                 self._buckets = max(1, limits["max_concurrency"])
                 return max(recommended, self._bot.settings.discord.shards)
             except (discord.HTTPException, discord.GatewayNotFound, *TRANSIENT_ERRORS) as error:
                 log.warning("Discord did not say how many shards it recommends", error=str(error) or repr(error))
             await self._bot.clock.sleep(backoff.next())
+
+    async def _until_greeted(self) -> None:
+        """Wait until the gateway greets whoever connects to it. Nothing is introduced to it."""
+        backoff = Backoff(RETRY_DELAYS)
+        while True:
+            await self._bot.clock.sleep(backoff.next())
+            try:
+                async with asyncio.timeout(GREETING_TIME):
+                    socket = await self._rest.request(
+                        "gateway", lambda client: client.http.ws_connect(f"{self._gateway}?v=10&encoding=json")
+                    )
+                    try:
+                        if (await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+                            return
+                    finally:
+                        await socket.close()
+            except (discord.HTTPException, *TRANSIENT_ERRORS) as error:
+                log.info("the gateway of Discord does not answer", error=str(error) or repr(error))
 
     async def _have(self, found: Shards, group: asyncio.TaskGroup) -> None:
         self._of = found.of

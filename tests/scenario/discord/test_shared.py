@@ -169,6 +169,7 @@ async def test_process_that_is_cut_off_from_discord_leaves_its_servers_to_the_ot
         await world.write(world.channels[shard], "two")
         await world.until(lambda: world.spoken == ["one", "two"], programs)
         assert world.asked.count("two") == 1
+        assert shards_of(through) == set()
         await asyncio.to_thread(wire.heal)
         await world.until(lambda: sorted(map(len, map(shards_of, programs))) == [1, 1], programs)
 
