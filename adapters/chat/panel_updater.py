@@ -45,7 +45,7 @@ class PanelState:
         self.view = view
         self.reference = reference
         self.is_kept = reference is not None
-        self.was_sought = False
+        self.was_sought = reference is not None
         self.may_stand = False
         self.nonce = secrets.randbits(62)
         self.looks: dict[str, object] | None = None

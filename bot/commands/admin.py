@@ -134,7 +134,7 @@ class AdminCommands:
         return str(await end_unused(self._sessions.services, mine))
 
     async def _usage(self, ctx: CommandContext) -> Reply:
-        spent = await self._quotas.spent(self._sessions.spoken)
+        spent = await self._quotas.spent(self._sessions.spoken | await self._sessions.elsewhere.spoken())
         by_channel = {c: seconds for c, seconds in spent.by_channel.items() if _is_in_reach(c, ctx)}
         fields = [
             (str(channel), sentences.used(seconds, self._quotas.cost(seconds.billed)))

@@ -6,7 +6,7 @@ owner finds within a second, and a hint. What may be seen or stopped by whom is 
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 
 import structlog
@@ -16,7 +16,7 @@ from bot.core.models import Actor, Channel, Session, SessionState
 from bot.services import Services
 from bot.sessions.overview import SessionOverview, dump_overviews, load_overviews, overview_of_row
 
-OVERVIEWS, STOPS = "sessions.overviews", "sessions.stops"
+OVERVIEWS, SPOKEN, STOPS = "sessions.overviews", "sessions.spoken", "sessions.stops"
 
 Workspace = tuple[str, str]
 """Platform and workspace."""
@@ -36,14 +36,18 @@ class SessionsElsewhere:
         self,
         services: Services,
         own_overviews: Callable[[], Sequence[SessionOverview]],
+        own_spoken: Callable[[], Mapping[str, float]],
         apply_stop_requests: Callable[[], Coroutine[object, object, None]],
     ) -> None:
-        """`own_overviews`: of the sessions of this process. `apply_stop_requests` ends those that are to be stopped."""
+        """`own_overviews`, `own_spoken`: of the sessions of this process. `apply_stop_requests` ends those that are to
+        be stopped."""
         self._services = services
         self._own_overviews = own_overviews
+        self._own_spoken = own_spoken
         self._apply_stop_requests = apply_stop_requests
         self._cluster = services.cluster
         self._cluster.bus.handle(OVERVIEWS, self._on_overviews)
+        self._cluster.bus.handle(SPOKEN, self._on_spoken)
         self._cluster.bus.handle(STOPS, self._on_stops)
 
     async def rows(self, workspace: Workspace | None) -> list[tuple[Session, str | None]]:
@@ -57,9 +61,17 @@ class SessionsElsewhere:
         """What is to be seen of a workspace's sessions, or of all. Raises `StoreError`."""
         rows = await self.rows(workspace)
         owners = sorted({owner for _, owner in rows if owner is not None})
-        answers = await asyncio.gather(*(self._ask(owner, workspace) for owner in owners))
-        told = {overview.view.session_id: overview for answer in answers for overview in answer}
+        answers = await asyncio.gather(*(self._ask(owner, OVERVIEWS, json.dumps(workspace)) for owner in owners))
+        known = [overview for answer in answers if answer for overview in load_overviews(answer)]
+        told = {overview.view.session_id: overview for overview in known}
         return [told.get(session.id) or await overview_of_row(session, self._services) for session, _ in rows]
+
+    async def spoken(self) -> dict[str, float]:
+        """Seconds of speech in the streams of others that are open now, by their ids; not of who does not answer.
+        Raises `StoreError`."""
+        owners = {owner for _, owner in await self.rows(None) if owner is not None}
+        answers = await asyncio.gather(*(self._ask(owner, SPOKEN, "") for owner in owners))
+        return {stream: seconds for answer in answers if answer for stream, seconds in json.loads(answer).items()}
 
     async def stop(self, rows: Sequence[tuple[Session, str | None]], actor: Actor) -> list[Session]:
         """Have sessions end, and return those of which that is news. Raises `StoreError`."""
@@ -74,18 +86,21 @@ class SessionsElsewhere:
                 await self._cluster.bus.tell(owner, STOPS, "")
         return stopped
 
-    async def _ask(self, owner: str, workspace: Workspace | None) -> Sequence[SessionOverview]:
+    async def _ask(self, owner: str, kind: str, body: str) -> str | None:
         try:
-            return load_overviews(await self._cluster.bus.ask(owner, OVERVIEWS, json.dumps(workspace)))
+            return await self._cluster.bus.ask(owner, kind, body)
         except ProcessUnreachable as error:
             _log.info("what another process knows of its sessions is not shown", error=str(error))
-            return ()
+            return None
 
     async def _on_overviews(self, _process: str, body: str) -> str:
         asked = json.loads(body)
         workspace = None if asked is None else (asked[0], asked[1])
         own = self._own_overviews()
         return dump_overviews([each for each in own if workspace in (None, workspace_of(each.view.channel))])
+
+    async def _on_spoken(self, _process: str, _body: str) -> str:
+        return json.dumps(dict(self._own_spoken()))
 
     async def _on_stops(self, _process: str, _body: str) -> str:
         await self._apply_stop_requests()

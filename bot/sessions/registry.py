@@ -81,7 +81,7 @@ class SessionRegistry:
         self.unowned = OrphanedStreams(
             services.provider, services.store, services.clock, exclusive_key=services.policy.exclusive_key
         )
-        self.elsewhere = SessionsElsewhere(services, self._overviews, self.apply_stop_requests)
+        self.elsewhere = SessionsElsewhere(services, self._overviews, lambda: self.spoken, self.apply_stop_requests)
 
     def _overviews(self) -> list[SessionOverview]:
         return [overview_of(running) for running in self]

@@ -13,19 +13,24 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bot.store.repository import Repository, reads, writes
-from bot.store.tables import processes, shard_tickets, shards
+from bot.store.tables import processes, shard_sharers, shard_tickets, shards
 from bot.store.upsert import insert_into
 
 
 @dataclass(frozen=True, slots=True)
 class Shards:
     """The shards of a platform as one process sees them. of: how many there are, 0 before anybody has made them.
-    mine: those it has; free: those nobody has. share: how many each process is to have, at most."""
+    mine: those it has; free: those nobody has. sharers: how many processes can connect some, this one included."""
 
     of: int
     mine: frozenset[int]
     free: frozenset[int]
-    share: int
+    sharers: int = 1
+
+    @property
+    def share(self) -> int:
+        """How many each process is to have, at most."""
+        return share_of(self.of, self.sharers)
 
     @property
     def wanted(self) -> int:
@@ -50,6 +55,12 @@ class ShardRepository(Repository):
     def look(self, connection: Connection, platform: str) -> Shards:
         """How the shards are shared now."""
         return self._shards(connection, platform)
+
+    @writes
+    def join(self, connection: Connection, platform: str) -> None:
+        """Share them from now on."""
+        join = insert_into(connection.dialect.name, shard_sharers).on_conflict_do_nothing()
+        connection.execute(join, {"platform": platform, "process": self._process})
 
     @writes
     def claim(self, connection: Connection, platform: str, count: int) -> Shards:
@@ -85,6 +96,14 @@ class ShardRepository(Repository):
         connection.execute(shards.update().where(*mine).values(owner=None))
 
     @writes
+    def withdraw(self, connection: Connection, platform: str) -> None:
+        """Leave every shard, and share them no more."""
+        mine = shards.c.platform == platform, shards.c.owner == self._process
+        connection.execute(shards.update().where(*mine).values(owner=None))
+        me = shard_sharers.c.platform == platform, shard_sharers.c.process == self._process
+        connection.execute(shard_sharers.delete().where(*me))
+
+    @writes
     def take_ticket(self, connection: Connection, platform: str, bucket: int, every: float) -> float:
         """The right to introduce one shard of a bucket, and seconds until it is good: one every `every` seconds, over
         all processes. By the clock of the database where processes share one."""
@@ -108,12 +127,13 @@ class ShardRepository(Repository):
 
     def _shards(self, connection: Connection, platform: str) -> Shards:
         rows = self._rows(connection, platform)
-        alive = sa.select(sa.func.count()).select_from(processes).where(~processes.c.is_leaving)
+        sharers = sa.select(sa.func.count()).select_from(shard_sharers.join(processes))
+        sharers = sharers.where(shard_sharers.c.platform == platform, ~processes.c.is_leaving)
         return Shards(
             len(rows),
             frozenset(number for number, owner in rows if owner is not None and owner == self._process),
             frozenset(number for number, owner in rows if owner is None),
-            share_of(len(rows), connection.execute(alive).scalar_one()),
+            connection.execute(sharers).scalar_one(),
         )
 
     def _rows(self, connection: Connection, platform: str) -> list[tuple[int, str | None]]:

@@ -292,6 +292,14 @@ shards = sa.Table(
 )
 """The parts that a platform splits its connection into, and which process has each (`bot.store.shards`)."""
 
+shard_sharers = sa.Table(
+    "shard_sharers",
+    metadata,
+    sa.Column("platform", sa.String, primary_key=True),
+    sa.Column("process", _key(), sa.ForeignKey("processes.id", ondelete="CASCADE"), primary_key=True),
+)
+"""The processes that can connect shards of a platform: it may be that not all have the platform, or reach it."""
+
 shard_tickets = sa.Table(
     "shard_tickets",
     metadata,

@@ -19,6 +19,16 @@ def upgrade() -> None:
     )
     op.create_index("ix_shards_owner", "shards", ["owner"])
     op.create_table(
+        "shard_sharers",
+        sa.Column("platform", sa.String, primary_key=True),
+        sa.Column(
+            "process",
+            key(),
+            sa.ForeignKey("processes.id", name="fk_shard_sharers_process", ondelete="CASCADE"),
+            primary_key=True,
+        ),
+    )
+    op.create_table(
         "shard_tickets",
         sa.Column("platform", sa.String, primary_key=True),
         sa.Column("bucket", sa.Integer, primary_key=True, autoincrement=False),
@@ -29,6 +39,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take them away."""
     op.drop_table("shard_tickets")
+    op.drop_table("shard_sharers")
     op.drop_index("ix_shards_owner", "shards")
     op.drop_table("shards")
 

@@ -152,12 +152,13 @@ class SlackCluster:
         finally:
             await self._stack.aclose()
 
-    async def add_bot(self) -> ClusterBot:
-        """One more bot, which hears Slack."""
+    async def add_bot(self, *, hears: bool = True) -> ClusterBot:
+        """One more bot, which hears Slack, or not with all it has."""
         bot = ClusterBot(self._settings, self.clock)
         await bot.start()
         self.bots.append(bot)
-        await self.until(lambda: bot.adapter.unhealthy_reason is None)
+        if hears:
+            await self.until(lambda: bot.adapter.unhealthy_reason is None)
         await self.until(
             lambda: all(len(one.application._membership.others) == len(self.bots) - 1 for one in self.bots)
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from urllib.parse import urljoin
@@ -262,6 +263,16 @@ async def test_admin_sees_and_stops_the_sessions_of_both_processes_from_either(t
     await until(lambda: len(two.second.application.bot.sessions) == 1)
     await two.first.type("/avatar-admin stop-all", ADA)
     await until(lambda: two.open_streams == 0)
+
+
+async def test_usage_counts_what_is_said_at_the_other_process(two: TwoPrograms) -> None:
+    await live(two)
+    await two.first.write(STORY)
+    await until(lambda: STORY in two.said)
+    await until(lambda: any(seconds > 3 for seconds in two.first.application.bot.sessions.spoken.values()))
+    replies = [await each.type("/avatar-admin usage", ADMIN) for each in (two.first, two.second)]
+    at_first, at_second = [re.findall(r"spoken ([^,]*)", reply.fields[0][1]) for reply in replies]
+    assert at_first == at_second != ["0 s"]
 
 
 async def test_clean_up_ends_what_is_silent_at_either_process(

@@ -2,14 +2,14 @@
 
 Discord splits the servers among shards (`client.shard_of`), and the processes split the shards: each claims free ones
 up to its share, has a client for each, and owns the sessions of their servers, so no event has to travel. The rows of a
-process that has ended are free, and the others claim them; one that has more than its share, as it was there first,
-hands over. What was missed meanwhile is read up (`catch_up`).
+process that has ended are free, and the others claim them; one that has more than its share, as it was there first, or
+that does not reach Discord, hands over. What was missed meanwhile is read up (`catch_up`).
 
 Requests go over a client that is only logged in, since Discord counts them for the whole bot, and shards come and go.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import discord
@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 1.0
 """Seconds between looks at who has which shard: a dead process's are taken within that."""
+GIVE_UP_AFTER = 60.0
+"""Seconds without a connection after which a process leaves its shards to others."""
 RETRY_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before Discord is asked again how many shards it recommends."""
 
@@ -59,6 +61,8 @@ class SharedShards:
         self._connections: dict[int, Connection] = {}
         self._serving: dict[int, asyncio.Task[None]] = {}
         self._given_up: set[int] = set()
+        self._waiting: set[int] = set()
+        self._down_since: float | None = None
         self._of = 0
         self._buckets = 1
         self._told: set[str] = set()
@@ -86,10 +90,9 @@ class SharedShards:
             raise SettingsError(str(errors.exceptions[0])) from None
 
     async def leave(self) -> None:
-        """Give every shard to the others, which can take them from now on; the goodbyes still go over this process's
-        connections."""
+        """Leave every shard to the others, which can take them from now on. Goodbyes go over what is connected."""
         try:
-            await self._rows.release(PLATFORM, list(self._connections))
+            await self._rows.withdraw(PLATFORM)
         except StoreError as error:
             log.error("the shards of Discord are free when this process has ended", error=str(error))
 
@@ -102,7 +105,28 @@ class SharedShards:
     # --- which are ours ----------------------------------------------------------------------------------------------
 
     async def _keep_share(self, group: asyncio.TaskGroup) -> None:
-        count = await self._count()
+        while True:
+            count = await self._count()
+            await self._join()
+            await self._share(count, group)
+            log.warning("Discord cannot be reached from here: its servers are left to the other processes for now")
+
+    async def _join(self) -> None:
+        while True:
+            try:
+                await self._rows.join(PLATFORM)
+            except StoreError as error:
+                self._tell(f"the shards of Discord cannot be shared yet: {error}")
+                await self._bot.clock.sleep(LOOK_EVERY)
+            else:
+                break
+        if not self._bot.cluster.directory.is_alone:
+            # Those that are started together know of each other then, and none has to hand over.
+            await self._bot.clock.sleep(LOOK_EVERY)
+
+    async def _share(self, count: int, group: asyncio.TaskGroup) -> None:
+        """Have this process's share of so many shards. Returns once it has left them to the others, as it could not
+        connect them for `GIVE_UP_AFTER`."""
         is_first = True
         while True:
             try:
@@ -117,9 +141,23 @@ class SharedShards:
                 is_first = False
                 self._told.clear()
                 await self._have(found, group)
+                if found.sharers > 1 and self._is_cut_off() and await self._hand_over(list(self._connections)):
+                    await self.leave()
+                    return
                 if found.surplus:
-                    await self._hand_over_one()
+                    await self._hand_over([self._least_used()])
             await self._bot.clock.sleep(LOOK_EVERY)
+
+    def _is_cut_off(self) -> bool:
+        """Whether a shard has been without a connection for too long. To wait for its turn is no trouble."""
+        down = [
+            number
+            for number, connection in self._connections.items()
+            if connection.unhealthy_reason is not None and number not in self._waiting
+        ]
+        now = self._bot.clock.monotonic()
+        self._down_since = (now if self._down_since is None else self._down_since) if down else None
+        return self._down_since is not None and now - self._down_since >= GIVE_UP_AFTER
 
     async def _count(self) -> int:
         """How many shards there should be: as Discord recommends, or more where the operator wants that."""
@@ -151,27 +189,30 @@ class SharedShards:
             write_line(line)
             self._bot.cluster.claims.hurry()
 
-    async def _hand_over_one(self) -> None:
-        """Let another process have the shard with the fewest sessions. What is being said is said to the end before,
-        over the connection there is."""
-        of_shard = {number: self._sessions_of(number) for number in self._connections}
-        number = min(of_shard, key=lambda number: (len(of_shard[number]), -number))
-        self._given_up.add(number)
+    def _least_used(self) -> int:
+        return min(self._connections, key=lambda number: (len(self._sessions_of(number)), -number))
+
+    async def _hand_over(self, numbers: Sequence[int]) -> bool:
+        """Let other processes have shards, and their sessions. What is being said is said to the end before, over the
+        connections there are. False if the database did not take it; then it is tried again."""
+        self._given_up.update(numbers)
         try:
-            await self._bot.sessions.settle(self._sessions_of(number))
-            released = self._sessions_of(number)
+            await self._bot.sessions.settle([running for number in numbers for running in self._sessions_of(number)])
+            released = [running for number in numbers for running in self._sessions_of(number)]
             for running in released:
                 await self._let_go(running.session.id)
-            await self._stop(number)
+            for number in numbers:
+                await self._stop(number)
             await self._bot.sessions.release(released)
-            await self._rows.release(PLATFORM, [number])
+            await self._rows.release(PLATFORM, numbers)
         except StoreError as error:
-            # The row is this process's still: it connects the shard again, and tries again later.
-            self._tell(f"a shard of Discord could not be handed over: {error}")
-        else:
-            write_line(strings.shards_here(sorted(self._connections), self._of))
+            # The rows are this process's still: it connects the shards again.
+            self._tell(f"shards of Discord could not be handed over: {error}")
+            return False
         finally:
-            self._given_up.discard(number)
+            self._given_up.difference_update(numbers)
+        write_line(strings.shards_here(sorted(self._connections), self._of))
+        return True
 
     def _sessions_of(self, number: int) -> list[AvatarSession]:
         return [
@@ -188,15 +229,20 @@ class SharedShards:
 
     async def _introduce(self, number: int) -> None:
         """Wait until Discord takes a shard: one of a bucket at a time, over all processes."""
+        self._waiting.add(number)
+        try:
+            await self._bot.clock.sleep(await self._ticket(number))
+        finally:
+            self._waiting.discard(number)
+
+    async def _ticket(self, number: int) -> float:
+        """Seconds until the turn of a shard comes."""
         while True:
             try:
-                wait = await self._rows.take_ticket(PLATFORM, number % self._buckets, INTRODUCE_EVERY)
+                return await self._rows.take_ticket(PLATFORM, number % self._buckets, INTRODUCE_EVERY)
             except StoreError as error:
                 log.warning("a shard cannot be introduced to Discord yet", shard=number, error=str(error))
-                await self._bot.clock.sleep(INTRODUCE_EVERY)
-            else:
-                await self._bot.clock.sleep(max(0.0, wait))
-                return
+            await self._bot.clock.sleep(INTRODUCE_EVERY)
 
     def _tell(self, trouble: str) -> None:
         if trouble not in self._told:

@@ -72,6 +72,10 @@ class Installations:
         ids = filter(is_organisation, await self._store.installations.workspaces("slack"))
         return [found for team_id in ids if (found := await self.read(team_id)) is not None]
 
-    async def forget(self, team_id: str) -> None:
-        """The app was removed from a workspace. Raises `StoreError`."""
+    async def forget(self, team_id: str, token: str | None = None) -> bool:
+        """The app was removed from a workspace; or `token` no longer works: then an installation with another token,
+        which another process was told of, stays. False if it does. Raises `StoreError`."""
+        if token is not None and (kept := await self.read(team_id)) is not None and kept.token != token:
+            return False
         await self._store.installations.forget("slack", team_id)
+        return True

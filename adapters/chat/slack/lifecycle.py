@@ -39,13 +39,15 @@ class AppLifecycle:
         except StoreError as error:
             log.error("leaving a channel could not be written down", error=str(error))
 
-    async def leave_installation(self, workspace: WorkspaceClient) -> None:
-        """The app was uninstalled, or its tokens were revoked; with an organisation's, in all of its workspaces."""
+    async def leave_installation(self, workspace: WorkspaceClient, token: str | None = None) -> None:
+        """The app was uninstalled, or its tokens were revoked; with an organisation's, in all of its workspaces. token:
+        the one that no longer works, where Slack did not say more."""
         is_own = self._is_own(workspace)
         installed = workspace.organisation or workspace.team_id
         teams = {installed, workspace.team_id, *self.workspaces.teams(installed)}
         try:
-            await self.workspaces.remove(installed)
+            if not await self.workspaces.remove(installed, token):
+                return
             await self._leave_teams(teams)
         except StoreError as error:
             log.error("an uninstallation could not be written down", error=str(error))
@@ -77,7 +79,7 @@ class AppLifecycle:
         if self._is_own(workspace):
             self._fail(bot_token_trouble(error) or UNINSTALLED)
         else:
-            self._tasks.create_task(self.leave_installation(workspace), name="slack token useless")
+            self._tasks.create_task(self.leave_installation(workspace, workspace.token), name="slack token useless")
 
     async def close(self) -> None:
         """End what is still under way."""

@@ -43,6 +43,9 @@ BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 CONNECTING = 10.0
 """Seconds of real time a connection may take to come about."""
 
+TOO_MANY = "too_many_websockets"
+"""Why Slack closes the eleventh socket of an app at once, whichever processes have the others."""
+
 _SPOKEN = {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG}
 
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
@@ -193,7 +196,11 @@ class SocketModeConnection:
         if kind == "hello":
             self._ready.set()
         elif kind == "disconnect":
-            log.info("Slack asks for another connection", reason=str(message.get("reason")))
+            reason = str(message.get("reason"))
+            if reason == TOO_MANY:
+                log.warning("Slack takes ten sockets for an app: have fewer processes, or fewer SLACK_SOCKETS in each")
+            else:
+                log.info("Slack asks for another connection", reason=reason)
             self._replace.set()
         elif message.get("envelope_id"):
             self._acknowledging.create_task(self._answer(message), name="slack envelope")

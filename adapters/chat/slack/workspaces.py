@@ -124,11 +124,11 @@ class Workspaces:
         self._forget(installation.team_id)
         self._know(installation, is_kept=True)
 
-    async def remove(self, team_id: str) -> None:
-        """The app is no longer installed in a workspace or an organisation. Raises `StoreError`."""
+    async def remove(self, team_id: str, token: str | None = None) -> bool:
+        """The app is no longer installed in a workspace or an organisation; or `token` no longer works. False if it has
+        been installed anew meanwhile. Raises `StoreError`."""
         self._forget(team_id)
-        if self._installations is not None:
-            await self._installations.forget(team_id)
+        return self._installations is None or await self._installations.forget(team_id, token)
 
     async def admit(self, organisation: str, teams: Iterable[str]) -> None:
         """An organisation has given the app to some of its workspaces. Raises `StoreError`."""

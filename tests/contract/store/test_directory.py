@@ -217,11 +217,12 @@ async def test_the_sessions_of_a_process_that_has_gone_are_nobodys_until_they_ar
     async def claimed(sessions: Sequence[Session]) -> None:
         # What comes in now still waits for what was kept before.
         told.append(b.directory.owner_of(sessions[0].channel))
+        told.append(await b.directory.find(sessions[0].channel, afresh=True))
 
     b.claims.when_claimed(session.channel.platform, claimed)
     assert [each.id for each in (await b.claims.claim()).sessions] == [session.id]
     await settle()
-    assert told == [NOBODY]
+    assert told == [NOBODY, NOBODY]
     assert b.directory.owner_of(session.channel) is None
     assert c.directory.owner_of(session.channel) == "b"
 

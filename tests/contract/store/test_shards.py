@@ -7,7 +7,15 @@ from contextlib import AsyncExitStack
 import pytest
 
 from bot.store.shards import Shards, share_of
-from tests.harness.cluster import Cluster, a_process
+from bot.store.store import Store
+from tests.harness.cluster import Cluster
+
+
+async def sharer(members: Cluster, name: str) -> Store:
+    """The store of a process that shares Discord's shards."""
+    store = await members.store_of(name)
+    await store.shards.join("discord")
+    return store
 
 
 @pytest.fixture
@@ -39,14 +47,14 @@ def test_what_a_process_may_take_and_what_others_wait_for(shards: Shards, wanted
 
 
 async def test_one_process_has_every_shard(members: Cluster) -> None:
-    one = await members.store_of("one")
-    assert await one.shards.look("discord") == Shards(0, frozenset(), frozenset(), 0)
-    assert await one.shards.claim("discord", 3) == Shards(3, frozenset({0, 1, 2}), frozenset(), 3)
-    assert await one.shards.look("elsewhere") == Shards(0, frozenset(), frozenset(), 0)
+    one = await sharer(members, "one")
+    assert await one.shards.look("discord") == Shards(0, frozenset(), frozenset(), 1)
+    assert await one.shards.claim("discord", 3) == Shards(3, frozenset({0, 1, 2}), frozenset(), 1)
+    assert (await one.shards.look("elsewhere")).of == 0
 
 
 async def test_two_at_once_share_them_and_what_one_releases_the_other_takes(members: Cluster) -> None:
-    one, two = await members.store_of("one"), await members.store_of("two")
+    one, two = await sharer(members, "one"), await sharer(members, "two")
     await asyncio.gather(one.shards.claim("discord", 5), two.shards.claim("discord", 5))
     first, second = await one.shards.claim("discord", 5), await two.shards.claim("discord", 5)
     assert not first.mine & second.mine
@@ -57,7 +65,7 @@ async def test_two_at_once_share_them_and_what_one_releases_the_other_takes(memb
 
 
 async def test_shards_of_a_process_that_has_ended_are_free(members: Cluster) -> None:
-    one, two = await members.store_of("one"), await members.store_of("two")
+    one, two = await sharer(members, "one"), await sharer(members, "two")
     await one.shards.claim("discord", 2)
     await two.shards.claim("discord", 2)
     assert (await two.shards.look("discord")).wanted == 0
@@ -66,14 +74,21 @@ async def test_shards_of_a_process_that_has_ended_are_free(members: Cluster) -> 
     assert (await two.shards.claim("discord", 2)).mine == {0, 1}
 
 
-async def test_who_leaves_counts_no_more(members: Cluster) -> None:
-    one = await members.store_of("one")
-    await members.rows.join(a_process("two", is_leaving=True))
+async def test_who_leaves_or_has_no_part_in_them_does_not_count(members: Cluster) -> None:
+    one, two = await sharer(members, "one"), await sharer(members, "two")
+    await members.store_of("three")
+    await two.shards.claim("discord", 2)
+    await two.shards.withdraw("discord")
     assert (await one.shards.claim("discord", 2)).mine == {0, 1}
+    await two.shards.join("discord")
+    assert (await two.shards.claim("discord", 2)).wanted == 0
+    assert (await one.shards.look("discord")).surplus == 1
+    await members.rows.announce_leaving("two")
+    assert (await one.shards.look("discord")).surplus == 0
 
 
 async def test_their_number_remains_while_anybody_has_one(members: Cluster) -> None:
-    one, two = await members.store_of("one"), await members.store_of("two")
+    one, two = await sharer(members, "one"), await sharer(members, "two")
     await one.shards.claim("discord", 2)
     assert (await two.shards.claim("discord", 4)).of == 2
     await one.shards.release("discord", [0])
@@ -83,7 +98,7 @@ async def test_their_number_remains_while_anybody_has_one(members: Cluster) -> N
 
 
 async def test_tickets_of_a_bucket_are_so_many_seconds_apart(members: Cluster) -> None:
-    one, two = await members.store_of("one"), await members.store_of("two")
+    one, two = await sharer(members, "one"), await sharer(members, "two")
     assert await one.shards.take_ticket("discord", 0, 100.0) == 0.0
     assert await two.shards.take_ticket("discord", 0, 100.0) == pytest.approx(100.0, abs=10)
     assert await one.shards.take_ticket("discord", 0, 100.0) == pytest.approx(200.0, abs=10)

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from adapters.chat.discord.shards import GIVE_UP_AFTER
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
 from tests.fakes.discord import Channel, FakeDiscord, User
+from tests.harness.tcp_proxy import TcpProxy
 from tests.platforms.discord import answer_of, read
 from tests.scenario.chat_services import ServedProgram
 from tests.scenario.setup.shell import PATIENCE
@@ -70,10 +72,12 @@ class World:
         }
         return await self._stack.enter_async_context(ServedProgram(folder, needed | settings))
 
-    async def until(self, condition: Callable[[], object], programs: list[ServedProgram]) -> None:
+    async def until(
+        self, condition: Callable[[], object], programs: list[ServedProgram], *, patience: float = PATIENCE
+    ) -> None:
         """Wait until something is true; tells what the programs said where it never is."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 while not condition():  # noqa: ASYNC110 - of programs
                     await asyncio.sleep(0.02)
         except TimeoutError:
@@ -147,6 +151,30 @@ async def test_two_processes_share_the_servers_and_one_goes_on_alone(world: Worl
     assert await first.stop() == 0
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+async def test_process_that_is_cut_off_from_discord_leaves_its_servers_to_the_other(world: World) -> None:
+    with TcpProxy(port=int(world.discord.gateway_url.split(":")[-1].split("/")[0])) as wire:
+        through = await world.start(DISCORD_GATEWAY_URL=f"ws://127.0.0.1:{wire.port}/gateway")
+        other = await world.start()
+        programs = [through, other]
+        await world.until(lambda: list(map(len, map(shards_of, programs))) == [1, 1], programs)
+        await world.until(lambda: world.discord.connected == 2, programs)
+        (shard,) = shards_of(through)
+        await world.bring_avatar(world.channels[shard])
+        await world.write(world.channels[shard], "one")
+        await world.until(lambda: world.spoken == ["one"], programs)
+        await asyncio.to_thread(wire.reset)
+        await world.until(lambda: shards_of(other) == {0, 1}, programs, patience=GIVE_UP_AFTER + PATIENCE)
+        await world.write(world.channels[shard], "two")
+        await world.until(lambda: world.spoken == ["one", "two"], programs)
+        assert world.asked.count("two") == 1
+        await asyncio.to_thread(wire.heal)
+        await world.until(lambda: sorted(map(len, map(shards_of, programs))) == [1, 1], programs)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 async def test_rolling_deploy_loses_nothing(world: World) -> None:
     """Each process is stopped in the middle of a line, with others behind it."""
     settings = {"SHUTDOWN": "keep", "USER_RATE": "0", "QUEUE_LIMIT": "200"}

@@ -165,7 +165,7 @@ CALLS = {
     "adapters/chat/slack/client.py": {"AsyncWebClient"},
     "adapters/chat/slack/adapter.py": {"AsyncWebClient"},
     "adapters/chat/slack/outbox.py": {"AsyncWebhookClient"},
-    "adapters/network.py": {"AsyncClient", "ClientSession"},
+    "adapters/network.py": {"AsyncClient", "ClientSession", "socket"},
     "bot/cli/doctor/http.py": {"AsyncClient"},
     "bot/cli/doctor/machine.py": {"socket"},
     "bot/store/engine.py": {"create_async_engine"},

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.chat.slack.installation_store import Installation
 from adapters.chat.slack.strings import TAKING_OVER
@@ -102,7 +103,9 @@ async def test_every_command_and_button_finds_the_session_from_either_process(cl
 
 async def test_an_edit_and_a_deletion_reach_what_waits_at_the_other_process(cluster: SlackCluster) -> None:
     await started(cluster)
-    await cluster.mention("a first line that is long enough to keep all the others waiting for quite some time, truly")
+    await cluster.mention(
+        " ".join(f"This is sentence {number} of a message that takes its time." for number in range(60))
+    )
     waiting = [await cluster.mention(f"waits {number}") for number in range(4)]
     await cluster.until(lambda: not delivery_waits(cluster))
     for number, message in enumerate(waiting):
@@ -110,6 +113,8 @@ async def test_an_edit_and_a_deletion_reach_what_waits_at_the_other_process(clus
             await cluster.twin.edit_message(message, f"@{cluster.twin.bot.name} changed {number}")
         else:
             await cluster.twin.delete_message(message)
+    await cluster.until(lambda: all(delivery.done for message in waiting for delivery in message.deliveries))
+    assert await cluster.command("/avatar skip")
     await cluster.until(lambda: cluster.spoken["changed 1"] and cluster.spoken["changed 3"])
     assert [text for text in cluster.spoken if text.startswith(("waits", "changed"))] == ["changed 1", "changed 3"]
     assert max(cluster.spoken.values()) == 1
@@ -122,6 +127,21 @@ async def test_a_form_and_a_shortcut_work_from_either_process(cluster: SlackClus
     for number in range(1, 3):
         await cluster.twin.shortcut(message, "say_this", cluster.people[ANA])
         await cluster.until(lambda number=number: cluster.spoken["nobody has asked for this"] == 1 + number)
+
+
+async def test_a_window_brings_one_avatar_whichever_process_opened_it(cluster: SlackCluster) -> None:
+    for number in range(3):
+        channel = cluster.add_channel(f"window-{number}")
+        await cluster.type("/avatar start choose", channel=channel)
+        view = await cluster.twin.until(lambda: next((view for view in cluster.twin.views if view.open), None))
+        if number:
+            # Somebody was quicker, at either process.
+            await started(cluster, channel)
+        await (await cluster.twin.submit_view(view, {"mode": "repeat"})).acknowledged()
+        answer = "already" if number else "Starting the avatar"
+        await cluster.until(lambda answer=answer, channel=channel: cluster.reads(answer, channel=channel))
+        cluster.owner_of(channel)
+    await cluster.until(lambda: cluster.open_streams == 3)
 
 
 async def test_messages_are_said_while_the_bus_is_cut_off_again_and_again(
@@ -230,3 +250,14 @@ async def test_an_uninstallation_ends_the_sessions_of_every_process(new_postgres
         await cluster.twin.uninstall(team)
         await cluster.until(lambda: cluster.open_streams == 1)
         await cluster.until(lambda: {place for bot in cluster.bots for place in bot.channels} == {cluster.channel.id})
+
+
+async def test_more_sockets_than_slack_takes_are_told_to_the_operator(new_postgres_url: Callable[[], str]) -> None:
+    url = await asyncio.to_thread(new_postgres_url)
+    async with SlackCluster(url, bots=1, environment={"SLACK_SOCKETS": "6"}) as cluster:
+        await cluster.until(lambda: len(cluster.twin.connections) == 6)
+        with capture_logs() as log:
+            second = await cluster.add_bot(hears=False)
+            await cluster.until(lambda: len(cluster.twin.connections) == 10)
+            await cluster.until(lambda: any("takes ten sockets" in str(line["event"]) for line in log))
+        assert second.adapter.unhealthy_reason == "not connected to Slack"

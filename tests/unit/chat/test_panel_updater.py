@@ -38,6 +38,9 @@ class Panels(PanelUpdater):
     async def place(self, _platform: str, panel: PanelMessage) -> None:
         self.kept[panel.session_id] = panel.reference
 
+    async def of_session(self, session_id: str) -> PanelMessage | None:
+        return PanelMessage(session_id, self.kept[session_id]) if session_id in self.kept else None
+
     async def forget(self, session_id: str) -> None:
         self.kept.pop(session_id, None)
 
@@ -143,6 +146,21 @@ async def test_panel_that_was_deleted_is_posted_anew(panels: Panels, clock: Manu
     await clock.advance(0)
     assert [what for what, _ in panels.requests] == ["post", "edit 1", "post"]
     assert len(set(panels.nonces)) == 2
+
+
+async def test_panel_of_a_session_that_another_process_had_is_found_and_not_posted_again(
+    panels: Panels, clock: ManualClock
+) -> None:
+    panels.kept[VIEW.session_id] = "7"
+    panels.show(VIEW)
+    await clock.advance(0)
+    assert [what for what, _ in panels.requests] == ["edit 7"]
+    # It is gone there, and what the store has of it is old.
+    panels.refusals = [Drawn.DELETED, Drawn.AGAIN]
+    await clock.advance(UPDATE_INTERVAL)
+    panels.show(waiting(1))
+    await clock.advance(RETRY_DELAYS[0])
+    assert [what for what, _ in panels.requests] == ["edit 7", "edit 7", "post", "post"]
 
 
 async def test_posting_in_doubt_is_not_repeated_and_people_hear_of_the_end(panels: Panels, clock: ManualClock) -> None:

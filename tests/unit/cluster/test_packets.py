@@ -48,6 +48,11 @@ def test_a_message_without_one_of_its_pieces_is_dropped_and_the_next_one_arrives
         assert put_together(assembler, left + follows) == [a_message("y" * 20_000, number=2)]
 
 
+def test_no_message_is_made_of_pieces_of_two() -> None:
+    first, second = payloads_of(a_message("x" * 20_000, number=1)), payloads_of(a_message("y" * 20_000, number=2))
+    assert put_together(Assembler(), [first[0], *second[1:]]) == []
+
+
 def test_pieces_of_several_senders_may_come_in_between() -> None:
     mine = payloads_of(a_message("x" * 10_000))
     other = payloads_of(Message(Verb.TELL, "e" * 32, 7, "kind", "y" * 10_000))

@@ -27,6 +27,10 @@ class Shelf:
         assert platform == "slack"
         return self.kept.get(workspace)
 
+    async def forget(self, platform: str, workspace: str) -> None:
+        assert platform == "slack"
+        self.kept.pop(workspace, None)
+
     async def workspaces(self, platform: str) -> list[str]:
         assert platform == "slack"
         return sorted(self.kept)
@@ -69,3 +73,17 @@ async def test_what_cannot_be_read_is_no_installation(sealed: str) -> None:
     ours = installations(shelf)
     shelf.kept["T1"] = ours._cipher.encrypt(sealed)
     assert await ours.read("T1") is None
+
+
+async def test_a_token_that_no_longer_works_takes_no_newer_installation_away() -> None:
+    """Another process may have been told of that one."""
+    shelf = Shelf()
+    kept = installations(shelf)
+    await kept.keep(NORTH)
+    assert not await kept.forget("T1", "xoxb-of-before")
+    assert await kept.read("T1") == NORTH
+    assert await kept.forget("T1", NORTH.token)
+    assert await kept.read("T1") is None
+    await kept.keep(NORTH)
+    assert await kept.forget("T1")
+    assert shelf.kept == {}
