@@ -201,6 +201,7 @@ async def test_a_stream_is_opened_for_it_after_its_row(tmp_path: Path) -> None:
         assert "creating" in [row.state for row in await world.rows(tables.streams)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", ["heygen-streaming", "liveavatar"])
 async def test_what_waits_for_a_stream_to_be_opened_is_said_after_a_crash(provider: str, tmp_path: Path) -> None:
     """On the providers whose streams are opened without words: it takes seconds, and nobody was given the text."""

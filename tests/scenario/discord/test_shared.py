@@ -20,7 +20,7 @@ from tests.platforms.discord import answer_of, read
 from tests.scenario.chat_services import ServedProgram
 from tests.scenario.setup.shell import PATIENCE
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 TOKEN = "twin.discord.token"
 KEY = "simulator-key-0123456789"

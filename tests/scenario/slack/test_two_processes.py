@@ -22,7 +22,7 @@ pytestmark = pytest.mark.postgres
 ROUNDS = 20 if options.is_every_point() else 4
 
 
-@pytest.fixture(params=[False, True], ids=["sockets", "http"])
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=["sockets", "http"])
 async def cluster(request: pytest.FixtureRequest, new_postgres_url: Callable[[], str]) -> AsyncIterator[SlackCluster]:
     url = await asyncio.to_thread(new_postgres_url)
     async with SlackCluster(url, http=request.param, environment={"SESSION_RELAY": "all"}) as cluster:

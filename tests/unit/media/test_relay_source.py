@@ -112,6 +112,7 @@ async def test_a_segment_is_there_for_a_while_after_the_window_and_then_forgotte
     assert await relay.fetch(first) is None
 
 
+@pytest.mark.slow
 async def test_memory_is_bounded_over_an_hour(relay: HlsRelay, provider: Provider, clock: ManualClock) -> None:
     for second in range(0, 3600, 5):
         provider.files.clear()

@@ -81,6 +81,7 @@ def test_sound_that_comes_too_late_is_cut_and_the_rest_is_in_its_place() -> None
     assert edges(line.take(2.0)) == [0.5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drift", [-400e-6, 400e-6])
 def test_drift_is_stretched_away_without_a_hole(drift: float) -> None:
     line = SoundTimeline(0.0)
