@@ -19,7 +19,7 @@ from bot.store.processes import Process
 from bot.store.tables import metadata, processes
 from bot.store.url import DatabaseUrl
 
-OF_PROCESSES = ("processes", "shards", "shard_tickets")
+OF_PROCESSES = ("processes", "shards", "shard_sharers", "shard_tickets")
 """Tables that say who runs now. Those of the target are its own."""
 
 ROWS_AT_ONCE = 1000
