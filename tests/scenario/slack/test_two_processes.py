@@ -106,8 +106,12 @@ async def test_an_edit_and_a_deletion_reach_what_waits_at_the_other_process(clus
     await cluster.mention(
         " ".join(f"This is sentence {number} of a message that takes its time." for number in range(60))
     )
-    waiting = [await cluster.mention(f"waits {number}") for number in range(4)]
+    # One after the other: what is sent together may arrive in any order.
     await cluster.until(lambda: not delivery_waits(cluster))
+    waiting = []
+    for number in range(4):
+        waiting.append(await cluster.mention(f"waits {number}"))
+        await cluster.until(lambda: not delivery_waits(cluster))
     for number, message in enumerate(waiting):
         if number % 2:
             await cluster.twin.edit_message(message, f"@{cluster.twin.bot.name} changed {number}")
