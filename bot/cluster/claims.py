@@ -174,7 +174,9 @@ class SessionClaims:
         return recovery
 
     def _may_own(self, session: OpenSession) -> bool:
-        may_own = self._allowed.get(session.channel.platform)
+        # Where nobody else lives they are this process's, whether it reaches the platform or not: their streams cost
+        # money.
+        may_own = None if self._shares.sharers == 1 else self._allowed.get(session.channel.platform)
         return may_own is None or may_own(session.channel)
 
     async def _look_at_others(self, ids: Sequence[str]) -> None:

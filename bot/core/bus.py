@@ -125,7 +125,7 @@ class Claims(Protocol):
 
     def allow_only(self, platform: str, may_own: MayOwn) -> None:
         """Have sessions of a platform claimed only where `may_own` says of their channel that they belong here; where
-        nobody says so, all may be."""
+        nobody says so, and where there is no other process, all may be."""
         ...
 
     def when_claimed(self, platform: str, then: Claimed) -> None:

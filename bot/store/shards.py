@@ -33,6 +33,11 @@ class Shards:
         return share_of(self.of, self.sharers)
 
     @property
+    def elsewhere(self) -> frozenset[int]:
+        """Those that other processes have."""
+        return frozenset(range(self.of)) - self.mine - self.free
+
+    @property
     def wanted(self) -> int:
         """How many more it may take."""
         return max(0, min(self.share - len(self.mine), len(self.free)))

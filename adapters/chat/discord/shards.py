@@ -153,6 +153,9 @@ class SharedShards:
                     return
                 if found.surplus:
                     await self._hand_over([self._least_used()])
+                # Claimed while this process was alone.
+                if misplaced := [number for number in found.elsewhere if self._sessions_of(number)]:
+                    await self._hand_over(misplaced)
             await self._bot.clock.sleep(LOOK_EVERY)
 
     def _is_cut_off(self) -> bool:
@@ -226,7 +229,7 @@ class SharedShards:
             released = [running for number in numbers for running in self._sessions_of(number)]
             for running in released:
                 await self._let_go(running.session.id)
-            for number in numbers:
+            for number in self._connections.keys() & set(numbers):
                 await self._stop(number)
             await self._bot.sessions.release(released)
             await self._rows.release(PLATFORM, numbers)

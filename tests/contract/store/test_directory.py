@@ -290,13 +290,25 @@ async def test_what_an_adapter_does_not_allow_is_left_to_another_process(members
     sessions = [await shell.sessions.open(a_session()) for _ in range(6)]
     platform = sessions[0].channel.platform
     a, b = await members.joined("a"), await members.joined("b")
-    a.shares.sharers = b.shares.sharers = 1
     a.claims.allow_only(platform, lambda channel: channel == sessions[2].channel)
     b.claims.allow_only(platform, lambda channel: channel != sessions[2].channel)
-    await a.claims.claim()
+    for _ in sessions:
+        await a.claims.claim()
+        await b.claims.claim()
     assert set(a.keeper.sessions) == {sessions[2].id}
-    await b.claims.claim()
     assert set(b.keeper.sessions) == {session.id for session in sessions} - {sessions[2].id}
+
+
+async def test_a_process_that_is_alone_takes_up_what_costs_money_whatever_its_adapters_reach(members: Members) -> None:
+    shell = await members.cluster.shell()
+    session = await shell.sessions.open(a_session())
+    a = await members.joined("a")
+    a.claims.allow_only(session.channel.platform, lambda _: False)
+    await a.claims.claim()
+    assert len(a.keeper) == 0
+    a.shares.sharers = 1
+    await a.claims.claim()
+    assert set(a.keeper.sessions) == {session.id}
 
 
 async def test_who_may_not_act_claims_nothing(members: Members) -> None:

@@ -46,6 +46,11 @@ def test_what_a_process_may_take_and_what_others_wait_for(shards: Shards, wanted
     assert (shards.wanted, shards.surplus) == (wanted, surplus)
 
 
+def test_what_others_have_is_neither_free_nor_ones_own() -> None:
+    assert Shards(4, frozenset({0}), frozenset({3}), 2).elsewhere == {1, 2}
+    assert Shards(0, frozenset(), frozenset(), 0).elsewhere == frozenset()
+
+
 async def test_one_process_has_every_shard(members: Cluster) -> None:
     one = await sharer(members, "one")
     assert await one.shards.look("discord") == Shards(0, frozenset(), frozenset(), 1)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -172,6 +173,31 @@ async def test_process_that_is_cut_off_from_discord_leaves_its_servers_to_the_ot
         assert shards_of(through) == set()
         await asyncio.to_thread(wire.heal)
         await world.until(lambda: sorted(map(len, map(shards_of, programs))) == [1, 1], programs)
+
+
+async def test_process_that_is_alone_takes_up_what_costs_money_before_it_reaches_discord(world: World) -> None:
+    former = await world.start()
+    await world.until(lambda: world.discord.connected == 2, [former])
+    for channel in world.channels:
+        await world.bring_avatar(channel)
+    former._process.send_signal(signal.SIGKILL)
+    await world.discord.until(lambda: world.discord.connected == 0)
+    port = urlsplit(world.discord.api_url).port
+    assert port is not None
+    with TcpProxy(port=port) as wire:
+        wire.swallow()
+        through = world.discord.api_url.replace(str(port), str(wire.port))
+        alone = await world.start(DISCORD_API_URL=through)
+        await world.until(lambda: "Recovered: 2 sessions on" in alone.output, [alone])
+        other = await world.start()
+        await world.until(lambda: shards_of(other) == {0, 1}, [alone, other])
+        # Both are at a process that has none of the shards, until it can tell.
+        await asyncio.to_thread(wire.heal)
+        await world.until(lambda: len(shards_of(alone)) == 1, [alone, other])
+        for channel, text in zip(world.channels, ("one", "two"), strict=True):
+            await world.write(channel, text)
+        await world.until(lambda: sorted(world.spoken) == ["one", "two"], [alone, other])
+        assert sorted(world.asked.count(text) for text in ("one", "two")) == [1, 1]
 
 
 @pytest.mark.slow
