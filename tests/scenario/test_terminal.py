@@ -22,6 +22,8 @@ import pytest
 from tests.harness.page_thread import handshake
 from tests.harness.programs import PATIENCE, Service
 
+pytestmark = pytest.mark.slow
+
 CTRL_C, CTRL_D, TAB, ENTER, UP = "\x03", "\x04", "\t", "\r", "\x1b[A"
 WHERE = b"\x1b[6n"
 """The question where the cursor is, which every real terminal answers; without an answer there is no status line."""

@@ -265,6 +265,7 @@ async def test_admin_sees_and_stops_the_sessions_of_both_processes_from_either(t
     await until(lambda: two.open_streams == 0)
 
 
+@pytest.mark.slow
 async def test_usage_counts_what_is_said_at_the_other_process(two: TwoPrograms) -> None:
     await live(two)
     await two.first.write(STORY)

@@ -41,6 +41,7 @@ async def test_invalid_session_is_begun_anew_and_the_panel_is_right(live: Discor
     assert len(live.panels()) == 1
 
 
+@pytest.mark.slow
 async def test_readiness_knows_that_the_connection_is_down(live: DiscordDriver) -> None:
     live.twin.refuse_identify(4000, times=1)
     await live.twin.invalidate_session()
@@ -92,6 +93,7 @@ async def test_api_that_is_not_discord_is_one_sentence(open_chat: Open) -> None:
     chat.bot._application = None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "told"),
     [

@@ -56,6 +56,7 @@ async def until_forgotten(slack: SlackDriver) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "times"), PASSING, ids=str)
 async def test_last_drawing_is_tried_until_slack_takes_it(
     slack: SlackDriver, monkeypatch: pytest.MonkeyPatch, fault: Fault, times: int

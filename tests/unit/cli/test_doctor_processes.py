@@ -18,7 +18,7 @@ from bot.store.store import Store
 from bot.store.url import parse_url
 from tests.builders import a_session
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
 async def test_doctor_and_the_shell_know_who_lives(
