@@ -269,7 +269,7 @@ class Interactions:
             return not_a_member(interaction)
         channel = channel_of(interaction.guild_id, interaction.channel_id)
         if command.group == AVATAR and self._bot.cluster.directory.owner_of(channel) is not None:
-            return Reply(strings.TAKING_OVER, Visibility.PRIVATE)
+            return Reply(sentences.TAKING_OVER, Visibility.PRIVATE)
         if (command.group, command.verb) == (AVATAR, "start"):
             opens_threads = self._bot.settings.session.answers is AnswerPlacement.THREAD
             if (refusal := await obstacle(interaction, opens_threads=opens_threads)) is not None:

@@ -20,7 +20,6 @@ DISCONNECTED = "the connection to Discord is down; reconnecting"
 CONNECTING = "the bot is still connecting to Discord"
 REGISTERING = "the commands are still being registered with Discord"
 
-TAKING_OVER = "Another machine is taking over the avatar in this channel. Try again in ten seconds."
 LEAVING = "The bot is shutting down. Try again in a minute."
 ONLY_IN_SERVERS = "I bring an avatar into the channels of a server. Invite me to one and type `/avatar start` there."
 NOT_A_MEMBER = (

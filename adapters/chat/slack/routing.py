@@ -21,7 +21,7 @@ from slack_bolt.response import BoltResponse
 from adapters.chat.slack.app import MESSAGES, App
 from adapters.chat.slack.events import RETRY_HEADER
 from adapters.chat.slack.outbox import Outbox, ReplyTarget
-from adapters.chat.slack.strings import TAKING_OVER
+from bot import sentences
 from bot.core.bus import Cluster
 from bot.core.errors import ProcessUnreachable, StoreError
 from bot.core.models import Channel
@@ -133,7 +133,7 @@ class Routing:
             return BoltResponse(status=_NOT_STORED)
         user = payload.get("user_id") or _part(payload, "user").get("id")
         asker = ReplyTarget(channel, str(user), response_url=payload.get("response_url"))
-        self._outbox.reply_ephemeral(asker, Reply(TAKING_OVER, Visibility.PRIVATE))
+        self._outbox.reply_ephemeral(asker, Reply(sentences.TAKING_OVER, Visibility.PRIVATE))
         return BoltResponse(status=200)
 
     # --- for other processes -----------------------------------------------------------------------------------------

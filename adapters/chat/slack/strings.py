@@ -42,7 +42,6 @@ _PLACE["restricted_action_read_only_channel"] = _PLACE["restricted_action"]
 _PLACE["invalid_auth"] = _PLACE["token_revoked"] = _PLACE["account_inactive"]
 
 DIRECT_MESSAGE = "The avatar needs a channel, so that others can watch and write too. Use `/avatar start` in one."
-TAKING_OVER = "Another machine is taking over the avatar in this channel. Try again in ten seconds."
 NOT_RELAYED = "That was not said: SESSION_RELAY is off. Use `/avatar say TEXT` or `/avatar ask TEXT`."
 MODAL_TOO_LATE = "Slack did not open the window in time. Try again, or type `/avatar start`."
 IN_DOUBT = (

@@ -9,7 +9,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from adapters.chat.slack.installation_store import Installation
-from adapters.chat.slack.strings import TAKING_OVER
 from bot import sentences
 from tests import options
 from tests.fakes.slack import Channel
@@ -186,7 +185,7 @@ async def test_when_a_bot_dies_the_other_one_goes_on_with_its_sessions_and_with_
         await cluster.mention(f"kept {number}")
         # Requests that are sent together may arrive in any order.
         await asyncio.sleep(0.1)
-    assert await cluster.answer(skipping) == TAKING_OVER
+    assert await cluster.answer(skipping) == sentences.TAKING_OVER
     await cluster.until(lambda: not delivery_waits(cluster))
     assert next_one.channels == set()
     await cluster.until(lambda: cluster.channel.id in next_one.channels)

@@ -15,7 +15,7 @@ from slack_bolt.response import BoltResponse
 from adapters.chat.slack.app import App
 from adapters.chat.slack.outbox import Outbox, ReplyTarget
 from adapters.chat.slack.routing import TO_OWNER, Routing, concerns_all, payload_of, place_of
-from adapters.chat.slack.strings import TAKING_OVER
+from bot import sentences
 from bot.cluster.alone import NoClaims
 from bot.cluster.bus import PostgresBus
 from bot.core.bus import ASK_TIMEOUT, NOBODY, Cluster, Open
@@ -319,7 +319,7 @@ async def test_whoever_commands_during_a_takeover_is_asked_to_try_again(
     a.owners.known = a.owners.true = NOBODY
     assert (await a.take(payload)).status == 200
     ((asker, text),) = a.outbox.told
-    assert (asker.user, asker.response_url, text) == ("U1", "https://back", TAKING_OVER)
+    assert (asker.user, asker.response_url, text) == ("U1", "https://back", sentences.TAKING_OVER)
     assert (a.kept.parcels, a.app.asked) == ([], [])
 
 
