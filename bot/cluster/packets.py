@@ -40,12 +40,20 @@ class Message:
 def payloads_of(message: Message) -> list[str]:
     """The payloads of a message, in order."""
     body, form = message.body, "text"
-    # PostgreSQL's text has no zero byte, and UTF-8 none of these.
-    if "\0" in body or any("\ud800" <= character <= "\udfff" for character in body):
+    # PostgreSQL's text has no zero byte.
+    if "\0" in body or not _is_utf8(body):
         body, form = json.dumps(body), "json"
     pieces = _cut(body)
     head = f"{FORM} {message.verb} {message.sender} {message.number} {message.kind} {form} {len(pieces)}"
     return [f"{head} {index}\n{piece}" for index, piece in enumerate(pieces)]
+
+
+def _is_utf8(body: str) -> bool:
+    """Whether it can be told in UTF-8, which has no halves of surrogate pairs."""
+    try:
+        return body.isascii() or bool(body.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _cut(body: str) -> list[str]:

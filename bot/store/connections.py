@@ -88,7 +88,7 @@ class Connections:
             raise StoreUnavailable(CLOSED)
         try:
             if not self._address.is_sqlite:
-                # The pool looks whether the server still is there.
+                # The pool looks whether the connection is still open.
                 async with self._engine.begin() as connection:
                     yield connection
                 return

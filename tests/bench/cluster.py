@@ -31,8 +31,12 @@ SHARE = 0.2
 UNHURRIED = 0.2
 """Of the usual rate of messages, so that two that have a fifth of a core each are not waited for."""
 
+_PROCESSES = 2
+
 RATIO = Bound(1.7, at_least=True)
-CPU = Bound(1 / 0.85)
+CPU = Bound(1.15)
+HANDED_ON = Bound(3, of_ratio=False)
+ACKNOWLEDGED = Bound(100, of_ratio=False)
 TAKEOVER = Bound(10, of_ratio=False)
 
 PATIENCE = 300.0
@@ -56,6 +60,13 @@ def two_beside_one(scale: Scale) -> list[Figure]:
     """What two processes do beside one, where there is a PostgreSQL."""
     with running_postgres() as server:
         return [] if server is None else _two_beside_one(scale, _Databases(server.get_uri()))
+
+
+def handing_on(scale: Scale) -> list[Figure]:
+    """What it costs that something comes in at the process that does not own its channel, where there is a
+    PostgreSQL."""
+    with running_postgres() as server:
+        return [] if server is None else _handing_on(scale, _Databases(server.get_uri()))
 
 
 def takeover(scale: Scale) -> list[Figure]:
@@ -105,12 +116,12 @@ def _two_beside_one(scale: Scale, databases: _Databases) -> list[Figure]:
     one, two = Measured(), Measured()
     with ExitStack() as stack:
         sides = []
-        for number in (1, 2):
-            place = stack.enter_context(surroundings("slack", scale.channels))
+        for number in (1, _PROCESSES):
+            place = stack.enter_context(surroundings("slack", _PROCESSES * scale.at_once))
             # Around the programs: a group has to be empty when it goes.
             holds = [stack.enter_context(cpu_share(SHARE)) for _ in range(number)]
             programs = stack.enter_context(_programs(place, databases.new(), number))
-            place.start_avatars()
+            place.start_avatars(number)
             for hold, program in zip(holds, programs, strict=True):
                 if hold is not None:
                     hold(program.pid)
@@ -135,9 +146,11 @@ def _two_beside_one(scale: Scale, databases: _Databases) -> list[Figure]:
 
 
 def _take_round(place: Surroundings, programs: Sequence[Program], scale: Scale, measured: Measured) -> None:
-    messages = scale.at_once * scale.each
+    # As many for one as for two, and enough that both always have something to do.
+    channels = _PROCESSES * scale.at_once
+    messages = channels * scale.each
     used = sum(cpu_seconds(program.pid) for program in programs) if ON_LINUX else 0.0
-    measured.rate.append(place.platform.order("closed_loop", channels=scale.at_once, each=scale.each))
+    measured.rate.append(place.platform.order("closed_loop", channels=channels, each=scale.each))
     time.sleep(SETTLE)
     if ON_LINUX:
         measured.cpu.append((sum(cpu_seconds(program.pid) for program in programs) - used) / messages * 1000)
@@ -147,13 +160,43 @@ def _take_round(place: Surroundings, programs: Sequence[Program], scale: Scale, 
     time.sleep(SETTLE)
 
 
+# --- one of two gets everything ------------------------------------------------------------------------------------
+
+
+def _handing_on(scale: Scale, databases: _Databases) -> list[Figure]:
+    url = databases.new()
+    with surroundings("slack", scale.commands) as place, ExitStack() as stack, _programs(place, url, 1):
+        place.start_avatars()
+        stack.enter_context(_programs(place, url, 1))
+        owner, other = [], []
+        for number in range(1 + scale.rounds):
+            for bot, measured in enumerate((owner, other)):
+                place.platform.order("deliver_to", bot=bot)
+                took = place.platform.order("steady", messages=scale.messages, rate=scale.rate)
+                if number > 0:  # the first one warms up
+                    measured.append(took)
+                time.sleep(SETTLE)
+        acknowledged = [place.platform.order("acknowledgements", command="status") for _ in range(scale.rounds)]
+    title = "at the wrong process"
+    p50, p99 = ([[took[len(took) * part // 100] for took in side] for side in (other, owner)] for part in (50, 99))
+    more = [there - here for there, here in zip(*p50, strict=True)]
+    commands = f"{scale.commands} commands at once {title}, acknowledged"
+    return [
+        Figure(f"{title}: event to request, p50", "ms", *p50),
+        Figure(f"{title}: event to request, p50, more than at the owner", "ms", more, bound=HANDED_ON),
+        Figure(f"{title}: event to request, p99", "ms", *p99),
+        Figure(f"{commands}, p50", "ms", [took[len(took) // 2] for took in acknowledged]),
+        Figure(f"{commands}, p99", "ms", [took[len(took) * 99 // 100] for took in acknowledged], bound=ACKNOWLEDGED),
+    ]
+
+
 # --- one of two is killed --------------------------------------------------------------------------------------------
 
 
 def _takeover(scale: Scale, databases: _Databases) -> list[Figure]:
     url = databases.new()
     with surroundings("slack", scale.sessions) as place, ExitStack() as stack, _programs(place, url, 1) as (first,):
-        place.platform.order("start_avatars")
+        place.platform.order("start_avatars", bots=1)
         live = "SELECT count(*) FROM sessions WHERE state = 'live'"
         _until(lambda: _query(url, live) == [(scale.sessions,)], time.perf_counter())
         (second,) = stack.enter_context(_programs(place, url, 1))

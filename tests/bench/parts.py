@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from tests.bench.cluster import takeover, two_beside_one
+from tests.bench.cluster import handing_on, takeover, two_beside_one
 from tests.bench.figures import Bound, Figure
 from tests.bench.flood import survive_kill
 from tests.bench.processes import ON_LINUX, Child, folder, surroundings
@@ -26,7 +26,7 @@ def acknowledgements(name: str, scale: Scale) -> list[Figure]:
     """How soon a platform hears that a command has come, while the provider keeps everybody waiting."""
     with surroundings(name.lower(), scale.commands) as place, folder() as where, place.bot(where):
         place.service.break_with(effect="latency", path="/v*", seconds=SLOW, times=None)
-        took = place.platform.order("acknowledgements")
+        took = place.platform.order("acknowledgements", command="start")
         if place.service.open_streams:
             raise RuntimeError("the provider was not slow")
     title = f"{name}: {scale.commands} commands at once, acknowledged"
@@ -76,6 +76,7 @@ PARTS = {
     "discord": Part("the same on Discord, beside bare discord.py", partial(measure, "Discord")),
     "postgres": Part("the same on Slack, with PostgreSQL (left out where the machine has none)", on_postgres),
     "cluster": Part("two processes on one PostgreSQL database, beside one", two_beside_one),
+    "handing-on": Part("messages and commands that come in at the wrong one of two processes", handing_on),
     "takeover": Part("1,000 sessions of one of two processes, which is killed", takeover),
     "kill": Part("a bot that is killed in a flood of messages", survive_kill),
     "slack-commands": Part("Slack commands while the provider is slow", partial(acknowledgements, "Slack")),

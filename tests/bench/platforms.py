@@ -37,11 +37,15 @@ class Platform(Protocol):
     async def connected(self) -> None:
         """Wait until a bot is there."""
 
-    async def start(self, channel: int) -> Any:
-        """Somebody types `/avatar start`; returns the interaction."""
+    async def type(self, channel: int, command: str) -> Any:
+        """Somebody types `/avatar` and a word, such as `start`; returns the interaction."""
 
     async def write(self, channel: int, text: str) -> Any:
         """Somebody writes a message that mentions the bot; returns it."""
+
+    async def deliver_to(self, bot: int | None) -> None:
+        """From now on, send everything to one of the bots, counted in the order in which they came, once it is there;
+        or to each in turn."""
 
     def send_again(self) -> None:
         """From now on, send every second what the bot has not acknowledged."""
@@ -64,11 +68,18 @@ class LocalSlack:
     async def connected(self) -> None:
         await self._fake.until(lambda: self._fake.connections)
 
-    async def start(self, channel: int) -> Any:
-        return await self._fake.slash(self._channels[channel], self._ana, "/avatar", "start")
+    async def type(self, channel: int, command: str) -> Any:
+        return await self._fake.slash(self._channels[channel], self._ana, "/avatar", command)
 
     async def write(self, channel: int, text: str) -> Any:
         return await self._fake.write(self._channels[channel], self._ana, f"@{self._fake.bot.name} {text}")
+
+    async def deliver_to(self, bot: int | None) -> None:
+        if bot is None:
+            self._fake.socket.choose = None
+            return
+        await self._fake.until(lambda: len(self._fake.connections) > bot)
+        self._fake.socket.choose = lambda ready: ready[bot]
 
     def send_again(self) -> None:
         # Within Slack's own three seconds, after which a bot no longer acknowledges; more often than Slack does.
@@ -92,15 +103,18 @@ class LocalDiscord:
     async def connected(self) -> None:
         await self._fake.until(lambda: self._fake.connected)
 
-    async def start(self, channel: int) -> Any:
+    async def type(self, channel: int, command: str) -> Any:
         commands, guild = self._fake.interactions.commands, self._channels[channel].guild
         assert guild is not None
         # The bot registers them once it is connected.
         await self._fake.until(lambda: commands.all(None) or commands.all(guild.id))
-        return await self._fake.slash(self._channels[channel], self._ana, "avatar start", anyway=True)
+        return await self._fake.slash(self._channels[channel], self._ana, f"avatar {command}", anyway=True)
 
     async def write(self, channel: int, text: str) -> Any:
         return await self._fake.write(self._channels[channel], self._ana, text, mentions=[self._fake.bot])
+
+    async def deliver_to(self, bot: int | None) -> None:
+        raise NotImplementedError("a guild's events come to whoever has its shard")
 
     def send_again(self) -> None:
         raise NotImplementedError("a gateway's events are not acknowledged")
@@ -178,15 +192,24 @@ class People:
         """Wait until the bot is there."""
         await self._platform.connected()
 
-    async def start_avatars(self) -> None:
-        """Start an avatar in every channel."""
+    async def start_avatars(self, bots: int) -> None:
+        """Start an avatar in every channel, so that each of several bots has as many."""
         for channel in range(self._channels):
-            await (await self._platform.start(channel)).acknowledged()
+            if bots > 1:
+                await self._platform.deliver_to(channel % bots)
+            await (await self._platform.type(channel, "start")).acknowledged()
+        if bots > 1:
+            await self._platform.deliver_to(None)
 
-    async def acknowledgements(self) -> list[float]:
-        """Type `/avatar start` in every channel at once. Milliseconds until each was acknowledged, the least first."""
+    async def deliver_to(self, bot: int) -> None:
+        """Have everything come to one of several bots, counted in the order in which they came."""
+        await self._platform.deliver_to(bot)
+
+    async def acknowledgements(self, command: str) -> list[float]:
+        """Type a command, such as `start` of `/avatar start`, in every channel at once. Milliseconds until each was
+        acknowledged, the least first."""
         freeze_heap()
-        asked = await asyncio.gather(*(self._platform.start(channel) for channel in range(self._channels)))
+        asked = await asyncio.gather(*(self._platform.type(channel, command) for channel in range(self._channels)))
         for one in asked:
             await one.acknowledged()
         return sorted((one.ack_seconds or 0.0) * 1000 for one in asked)
@@ -252,6 +275,7 @@ def freeze_heap() -> None:
 ORDERS = (
     "connected",
     "start_avatars",
+    "deliver_to",
     "acknowledgements",
     "steady",
     "closed_loop",

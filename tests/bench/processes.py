@@ -77,9 +77,9 @@ class Surroundings:
     access: dict[str, str]
     channels: int
 
-    def start_avatars(self) -> None:
-        """Have one in every channel."""
-        self.platform.order("start_avatars")
+    def start_avatars(self, bots: int = 1) -> None:
+        """Have one in every channel; each of several bots gets as many."""
+        self.platform.order("start_avatars", bots=bots)
         wait_until(lambda: self.service.open_streams == self.channels)
 
     @contextmanager

@@ -19,7 +19,9 @@ def test_every_part_finds_figures(name: str) -> None:
     assert figures
     for figure in figures:
         assert all(value > 0 and math.isfinite(value) for value in figure.bare), figure
-        assert all(value >= 0 and math.isfinite(value) for value in figure.ours), figure
+        # A difference of two that are next to nothing may be on either side of it.
+        may_be_less = "more than" in figure.name
+        assert all(math.isfinite(value) and (value >= 0 or may_be_less) for value in figure.ours), figure
 
 
 @pytest.mark.parametrize("name", media.PARTS)

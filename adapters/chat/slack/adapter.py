@@ -148,7 +148,7 @@ class SlackAdapter:
         )
         self._app = self._make_app()
         self._listeners.listen(self._app)
-        self._routing = Routing(self._app, bot.cluster, self._outbox)
+        self._routing = Routing(self._app, bot.cluster, self._outbox, bot.settings.session.relay)
         return self
 
     async def __aexit__(

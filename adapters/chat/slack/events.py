@@ -12,7 +12,9 @@ from cachetools import LRUCache
 
 from adapters.chat.slack.client import WorkspaceClient
 from adapters.chat.slack.message_words import own_words, shared_words
+from adapters.chat.slack.mrkdwn import mentions
 from bot.core.models import Channel
+from bot.settings import RelayMode
 
 
 def message_id_of(message: Mapping[str, Any]) -> str:
@@ -46,6 +48,10 @@ MAX_REMEMBERED_EDITS = 1000
 RETRY_HEADER = "x-slack-retry-num"
 
 
+_EDITS = ("message_changed", "message_deleted")
+_SPOKEN = (None, "thread_broadcast", "file_share", "me_message", "message_share")
+"""Subtypes of message events in which a person says something; the others tell of joins, topics and the like."""
+
 Stored = asyncio.Future[bool]
 """Whether what an event causes is stored."""
 
@@ -66,6 +72,22 @@ def delivery_of(body: Mapping[str, Any], headers: Mapping[str, str]) -> EventDel
     """The delivery that a request is; in Socket Mode its headers are made from the envelope."""
     number = headers.get(RETRY_HEADER, "")
     return EventDelivery(str(body.get("event_id", "")), number.isdecimal() and int(number) >= LAST_RETRY)
+
+
+def is_of_a_person(message: Mapping[str, Any], bot_user: str) -> bool:
+    """Whether somebody wrote it: no app, not ourselves, and not Slack."""
+    user = message.get("user")
+    is_app = message.get("bot_id") or message.get("subtype") == "bot_message" or message.get("app_id")
+    return bool(user) and user not in (bot_user, "USLACKBOT") and not is_app
+
+
+def is_left_out(event: Mapping[str, Any], bot_user: str, relay: RelayMode) -> bool:
+    """Whether an event tells of what a person wrote, or did, that asks nothing of the avatar. What mentions the bot
+    comes as `app_mention` too, and is taken in there."""
+    subtype = event.get("subtype")
+    if event.get("type") != "message" or subtype in _EDITS or not is_of_a_person(event, bot_user):
+        return False
+    return subtype not in _SPOKEN or relay is not RelayMode.ALL or mentions(str(event.get("text", "")), bot_user)
 
 
 class RecentEdits:

@@ -13,11 +13,10 @@ from typing import Any
 import structlog
 from slack_bolt.async_app import AsyncAck
 
-from adapters.chat.slack import mrkdwn
 from adapters.chat.slack.app import App, failed
 from adapters.chat.slack.blocks import PRESSED
 from adapters.chat.slack.client import WorkspaceClient
-from adapters.chat.slack.events import EventDelivery, NotPersisted, Stored, slack_message
+from adapters.chat.slack.events import EventDelivery, NotPersisted, Stored, is_left_out, is_of_a_person, slack_message
 from adapters.chat.slack.handlers import CommandRequest, EventHandlers
 from adapters.chat.slack.home import Home
 from adapters.chat.slack.lifecycle import AppLifecycle
@@ -37,7 +36,7 @@ from bot.core.models import Channel
 from bot.core.ports import Clock
 from bot.core.tasks import TaskSet
 from bot.core.views import Reply, Visibility
-from bot.settings import RelayMode, Settings
+from bot.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -49,9 +48,6 @@ _FAREWELLS = ("app_uninstalled", "tokens_revoked")
 
 STORED_WITHIN = 2.0
 """Seconds of real time after which an event that is not stored is left to be delivered again; Slack waits 3 s."""
-
-_SPOKEN_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message", "message_share")
-"""Subtypes of message events in which a person says something; the others tell of joins, topics and the like."""
 
 
 class Listeners:
@@ -209,15 +205,10 @@ class Listeners:
         if subtype == "message_deleted":
             previous = event.get("previous_message")
             return self._handlers.on_delete(channel, previous) if previous else None
-        if not _is_of_a_person(event, workspace):
+        if not is_of_a_person(event, workspace.bot_user):
             self._find_panel(workspace, channel, event)
             return None
-        if event["type"] == "message" and (
-            subtype not in _SPOKEN_SUBTYPES
-            or self._settings.session.relay is not RelayMode.ALL
-            # It comes as `app_mention` too, and is taken in there.
-            or mrkdwn.mentions(str(event.get("text", "")), workspace.bot_user)
-        ):
+        if is_left_out(event, workspace.bot_user, self._settings.session.relay):
             return None
         return self._handlers.on_message(slack_message(workspace, channel, event, delivery, heard.team))
 
@@ -227,7 +218,7 @@ class Listeners:
     def _edited(self, workspace: WorkspaceClient, channel: Channel, event: Payload) -> Stored | None:
         message, before = event.get("message", {}), event.get("previous_message", {})
         # Slack also calls it a change when a link gets its preview, or a thread its first answer.
-        if not _is_of_a_person(message, workspace) or words_of(message) == words_of(before):
+        if not is_of_a_person(message, workspace.bot_user) or words_of(message) == words_of(before):
             return None
         return self._handlers.on_edit(workspace, channel, message)
 
@@ -313,10 +304,3 @@ def _interaction_keys(body: Payload) -> tuple[str, ...]:
     """Slack makes one trigger id for each thing a person does, however often it is delivered."""
     trigger = body.get("trigger_id")
     return (f"slack:trigger:{trigger}",) if trigger else ()
-
-
-def _is_of_a_person(message: Payload, workspace: WorkspaceClient) -> bool:
-    """Whether somebody wrote it: no app, not ourselves, and not Slack."""
-    user = message.get("user")
-    is_app = message.get("bot_id") or message.get("subtype") == "bot_message" or message.get("app_id")
-    return bool(user) and user not in (workspace.bot_user, "USLACKBOT") and not is_app

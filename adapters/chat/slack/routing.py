@@ -2,7 +2,8 @@
 
 Slack spreads what it sends over all sockets, and a balancer its requests, so most of it arrives at the wrong process.
 All memory of a channel (the order of its messages, edits that came before their message) is then in one place, the
-owner's. Where nobody owns it, this process handles it itself: a start makes it the owner.
+owner's. Where nobody owns it, this process handles it itself: a start makes it the owner. So it does with what people
+say to each other where the avatar is not to say it, which is most of what comes.
 
 An owner that does not answer is looked up again and asked once more; then a message is kept for the next owner, and
 whoever gave a command is asked to give it again: a skip that comes seconds later would cut the wrong line.
@@ -19,13 +20,14 @@ from cachetools import FIFOCache
 from slack_bolt.response import BoltResponse
 
 from adapters.chat.slack.app import MESSAGES, App
-from adapters.chat.slack.events import RETRY_HEADER
+from adapters.chat.slack.events import RETRY_HEADER, is_left_out
 from adapters.chat.slack.outbox import Outbox, ReplyTarget
 from bot import sentences
 from bot.core.bus import Cluster
 from bot.core.errors import ProcessUnreachable, StoreError
 from bot.core.models import Channel
 from bot.core.views import Reply, Visibility
+from bot.settings import RelayMode
 
 log = structlog.get_logger(__name__)
 
@@ -64,10 +66,11 @@ class Routing:
     """Answers what Slack sends, here or at its owner. `begin` once this process can answer for others, `end` when it
     no longer can."""
 
-    def __init__(self, app: App, cluster: Cluster, outbox: Outbox) -> None:
+    def __init__(self, app: App, cluster: Cluster, outbox: Outbox, relay: RelayMode) -> None:
         self._app = app
         self._cluster = cluster
         self._outbox = outbox
+        self._relay = relay
         self._has_begun = False
         self._answers: FIFOCache[str, _Answer] = FIFOCache(ANSWERS_KEPT)
 
@@ -95,7 +98,7 @@ class Routing:
         if concerns_all(payload):
             await self._cluster.bus.shout(TO_ALL, _packed(body, headers, mode))
         place = place_of(payload)
-        if place is None:
+        if place is None or is_left_out(_part(payload, "event"), _bot_of(payload), self._relay):
             return await self._app.answer(body, headers, mode=mode)
         channel = Channel("slack", _team_of(payload), place)
         try:
@@ -214,6 +217,15 @@ def _type_of_event(payload: Payload) -> str:
 def _team_of(payload: Payload) -> str:
     team = payload.get("team_id") or _part(payload, "team").get("id")
     return team if isinstance(team, str) else ""
+
+
+def _bot_of(payload: Payload) -> str:
+    """The user that the app is, where the event says for whom it comes; else nobody's id."""
+    authorizations = payload.get("authorizations")
+    for one in authorizations if isinstance(authorizations, list) else ():
+        if isinstance(one, Mapping) and one.get("is_bot") is True:
+            return str(one.get("user_id"))
+    return ""
 
 
 def _part(payload: Payload, name: str) -> Payload:

@@ -14,6 +14,7 @@ from bot.cluster.bus import LoopBack
 from bot.cluster.directory import AllHere
 from bot.core.bus import Cluster
 from bot.core.errors import ProcessUnreachable, StoreUnavailable
+from bot.settings import RelayMode
 from tests.harness.clock import settle
 
 SKIP = json.dumps({"body": "command=%2Favatar&text=skip&trigger_id=1", "headers": {}, "mode": "http"})
@@ -52,7 +53,7 @@ def app() -> App:
 async def bus(app: App) -> AsyncIterator[LoopBack]:
     async with LoopBack("owner") as bus:
         cluster: Any = Cluster(bus, AllHere(), NoClaims(), NoParcels())  # type: ignore[arg-type]
-        routing = Routing(app, cluster, None)  # type: ignore[arg-type]
+        routing = Routing(app, cluster, None, RelayMode.ALL)  # type: ignore[arg-type]
         routing.begin()
         yield bus
         routing.end()

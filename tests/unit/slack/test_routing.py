@@ -22,12 +22,14 @@ from bot.core.bus import ASK_TIMEOUT, NOBODY, Cluster, Open
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.models import Channel, Session
 from bot.core.views import Reply
+from bot.settings import RelayMode
 from bot.store.url import parse_url
 from tests.fakes.notifications import NotifyingServer
 from tests.harness.clock import ManualClock, settle
 
 ADDRESS = parse_url("postgresql://relay@nowhere/relay")
 PLACE = "C012"
+OURS = {"team_id": "T1", "user_id": "UBOT", "is_bot": True}
 
 
 def event(kind: str = "message", **inner: object) -> dict[str, Any]:
@@ -189,10 +191,10 @@ class Told(Outbox):
 class Process:
     """One process with its routing."""
 
-    def __init__(self, name: str, bus: PostgresBus) -> None:
+    def __init__(self, name: str, bus: PostgresBus, relay: RelayMode) -> None:
         self.app, self.owners, self.kept, self.outbox = Answering(name), Owners(), Kept(), Told()
         self.bus = bus
-        self.routing = Routing(self.app, Cluster(bus, self.owners, NoClaims(), self.kept), self.outbox)
+        self.routing = Routing(self.app, Cluster(bus, self.owners, NoClaims(), self.kept), self.outbox, relay)
         self.routing.begin()
 
     async def take(self, payload: dict[str, Any] | str, **headers: str) -> BoltResponse:
@@ -203,9 +205,9 @@ class Processes:
     def __init__(self, stack: AsyncExitStack) -> None:
         self.clock, self.server, self._stack = ManualClock(), NotifyingServer(), stack
 
-    async def process(self, name: str) -> Process:
+    async def process(self, name: str, relay: RelayMode = RelayMode.ALL) -> Process:
         bus = PostgresBus(ADDRESS, name, "all", self.clock, self.server.wire)
-        return Process(name, await self._stack.enter_async_context(bus))
+        return Process(name, await self._stack.enter_async_context(bus), relay)
 
     async def after(self, waiting: "asyncio.Task[BoltResponse]", questions: int) -> BoltResponse:
         """What comes of it after so many questions that nobody answered."""
@@ -261,6 +263,33 @@ async def test_what_is_asked_of_the_avatar_is_looked_up_and_what_people_say_to_e
     a.bus._is_listening = False
     await a.take(event("message"))
     assert (a.owners.looks, len(b.app.asked)) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("relay", "payload", "is_handed_on"),
+    [
+        (RelayMode.MENTIONS, event(user="U1", text="hello"), False),
+        (RelayMode.OFF, event(user="U1", text="hello"), False),
+        (RelayMode.ALL, event(user="U1", text="hello"), True),
+        (RelayMode.ALL, event(user="U1", text="hello", subtype="channel_topic"), False),
+        (RelayMode.ALL, event(user="U1", text="<@UBOT> hello") | {"authorizations": [OURS]}, False),
+        (RelayMode.ALL, event(user="U1", text="<@UANA> hello") | {"authorizations": [OURS]}, True),
+        (RelayMode.ALL, event(user="U1", text="<@UBOT> hello") | {"authorizations": 7}, True),
+        (RelayMode.ALL, event(user="U1", text="<@UBOT> hello") | {"authorizations": [7, {"user_id": "UBOT"}]}, True),
+        (RelayMode.MENTIONS, event("app_mention", user="U1", text="<@UBOT> hello"), True),
+        # Panels are found by what the bot itself posts.
+        (RelayMode.MENTIONS, event(user="UBOT", bot_id="B1", text="panel"), True),
+        (RelayMode.MENTIONS, event(user="U1", subtype="message_changed", message={"text": "new"}), True),
+        (RelayMode.MENTIONS, event(user="U1", subtype="message_deleted", previous_message={}), True),
+    ],
+)
+async def test_what_people_say_to_each_other_goes_to_the_owner_where_the_avatar_says_it(
+    processes: Processes, relay: RelayMode, payload: dict[str, Any], is_handed_on: bool
+) -> None:
+    a, b = await processes.process("a", relay), await processes.process("b", relay)
+    a.owners.known = "b"
+    assert json.loads((await a.take(payload)).body) == {"by": "b" if is_handed_on else "a"}
+    assert len(b.app.asked) == is_handed_on
 
 
 async def test_an_owner_that_does_not_answer_is_looked_up_again(processes: Processes) -> None:
