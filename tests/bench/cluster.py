@@ -9,14 +9,16 @@ processor time of a message is compared.
 import asyncio
 import signal
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
+from bot.cluster.membership import BEAT_EVERY
 from tests.bench.cpu_share import cpu_share
 from tests.bench.figures import Bound, Figure
 from tests.bench.processes import ON_LINUX, Surroundings, cpu_seconds, folder, resident_megabytes, surroundings
@@ -37,7 +39,11 @@ RATIO = Bound(1.7, at_least=True)
 CPU = Bound(1.15)
 HANDED_ON = Bound(3, of_ratio=False)
 ACKNOWLEDGED = Bound(100, of_ratio=False)
+BEAT = Bound(1, of_ratio=False)
 TAKEOVER = Bound(10, of_ratio=False)
+
+BUSY_FOR = 20.0
+"""Seconds of messages while the beats are watched."""
 
 PATIENCE = 300.0
 """Seconds that something may take; only a benchmark that fails waits so long."""
@@ -193,6 +199,42 @@ def _handing_on(scale: Scale, databases: _Databases) -> list[Figure]:
 # --- one of two is killed --------------------------------------------------------------------------------------------
 
 
+class _Beats:
+    """Watches the rows of the processes: how long after it was due the latest beat came, seconds."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._is_over = threading.Event()
+        self._worst: list[float] = []
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._watch()))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    @property
+    def latest(self) -> float:
+        return max(self._worst)
+
+    async def _watch(self) -> None:
+        connection = await asyncpg.connect(self._url)
+        seen: dict[str, tuple[int, float]] = {}
+        try:
+            while not self._is_over.is_set():
+                for process, beat in await connection.fetch("SELECT id, beat FROM processes"):
+                    number, since = seen.setdefault(process, (beat, time.perf_counter()))
+                    if number != beat:
+                        seen[process] = beat, time.perf_counter()
+                        self._worst.append(seen[process][1] - since - BEAT_EVERY)
+                await asyncio.sleep(0.01)
+        finally:
+            await connection.close()
+
+
 def _takeover(scale: Scale, databases: _Databases) -> list[Figure]:
     url = databases.new()
     with surroundings("slack", scale.sessions) as place, ExitStack() as stack, _programs(place, url, 1) as (first,):
@@ -200,6 +242,8 @@ def _takeover(scale: Scale, databases: _Databases) -> list[Figure]:
         live = "SELECT count(*) FROM sessions WHERE state = 'live'"
         _until(lambda: _query(url, live) == [(scale.sessions,)], time.perf_counter())
         (second,) = stack.enter_context(_programs(place, url, 1))
+        with _Beats(url) as beats:
+            place.platform.order("steady", messages=round(BUSY_FOR * scale.rate), rate=scale.rate)
         before = resident_megabytes(second.pid) if ON_LINUX else 0.0
         first.send(signal.SIGKILL)
         killed = time.perf_counter()
@@ -210,7 +254,12 @@ def _takeover(scale: Scale, databases: _Databases) -> list[Figure]:
         place.platform.order("steady", messages=min(scale.messages, scale.sessions), rate=scale.rate)
         more = resident_megabytes(second.pid) - before if ON_LINUX else 0.0
     title = f"{scale.sessions} sessions of a process that is killed"
-    figures = [Figure(f"{title}: taken over", "s", [took], bound=TAKEOVER)]
+    figures = [
+        Figure(
+            f"{scale.sessions} sessions, {scale.rate:g} messages/s: latest beat", "s late", [beats.latest], bound=BEAT
+        ),
+        Figure(f"{title}: taken over", "s", [took], bound=TAKEOVER),
+    ]
     if ON_LINUX:
         figures.append(Figure(f"{title}: memory of the other one, more than before", "MB", [more]))
     return figures
