@@ -13,6 +13,7 @@ from adapters.simulator import Simulator, SimulatorOptions
 from bot.app import Application
 from bot.core.clock import SystemClock
 from bot.core.tasks import cancel_and_wait
+from bot.core.views import SessionView
 from bot.facade import Bot, ChatAdapter
 from bot.plugins import with_simulator
 from bot.settings import Settings, load
@@ -103,6 +104,11 @@ class RunningBot:
         """What the avatars have said to the end, in order, greetings left out."""
         texts = [text for view in self.simulator.streams() for text in view.spoken if text.state == "spoken"]
         return [text.asked.strip() for text in texts if text.asked.strip() != self._settings.avatar.greeting]
+
+    @property
+    def views(self) -> list[SessionView]:
+        """What may be shown of the sessions that run."""
+        return [] if self._application is None else [one.view() for one in self._application.bot.sessions]
 
     @property
     def open_streams(self) -> int:

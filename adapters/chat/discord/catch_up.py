@@ -4,9 +4,12 @@ just come.
 Discord repeats what happened to a connection that resumes, and nothing to a new one: after a restart, an outage, or
 where another process was the bot, the messages of that time are read by REST. What was taken or refused before is known
 by its key (`bot.relay.Relay.unheard`), so to read too much does no harm.
+
+What still waits to be said is read once more, since its author, or a moderator, may have changed or deleted it.
 """
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 
 import discord
@@ -86,7 +89,11 @@ class CatchUp:
         channel = running.session.channel
         try:
             async with asyncio.timeout(READ_TIME):
-                missed = await self._missed(running)
+                place = self._place(running)
+                if place is None:
+                    return
+                await self._reconsider(running, place)
+                missed = await self._missed(running, place)
         except (discord.HTTPException, StoreError, RuntimeError, *TRANSIENT_ERRORS) as error:
             # RuntimeError: aiohttp's, where the client was closed meanwhile.
             why = str(error) or repr(error)
@@ -94,34 +101,46 @@ class CatchUp:
             return
         if missed:
             log.info("what was written meanwhile is handed in", channel=str(channel), messages=len(missed))
-        client = self._rest.client_of(int(channel.workspace))
-        if client is None or client.user is None:
-            return
         oldest = self._bot.clock.now() - timedelta(seconds=min(MAX_AGE, self._bot.settings.queue_max_age))
         for message in missed:
-            await self._messages.take_late(message, client.user, is_stale=message.created_at < oldest)
+            await self._messages.take_late(message, place.me, is_stale=message.created_at < oldest)
 
-    async def _missed(self, running: AvatarSession) -> list[discord.Message]:
-        """What people wrote to the avatar since the last message that is known of, the oldest first. Raises what
-        discord.py and the store raise."""
+    def _place(self, running: AvatarSession) -> "_Place | None":
+        """Where its channel is read; None where it cannot be."""
         channel = running.session.channel
         client = self._rest.client_of(int(channel.workspace))
         guild = client.get_guild(int(channel.workspace)) if client is not None else None
         if client is None or client.user is None or guild is None or guild.unavailable:
-            return []
+            return None
         if not _may_read(guild, int(channel.id)):
             log.warning(strings.NO_HISTORY, channel=str(channel))
-            return []
-        me, since = client.user, await self._last_known(running)
-        place = client.get_partial_messageable(int(channel.id), guild_id=guild.id)
-        read = [message async for message in place.history(limit=AT_MOST, after=discord.Object(since))]
+            return None
+        return _Place(guild, client.user, client.get_partial_messageable(int(channel.id), guild_id=guild.id))
+
+    async def _reconsider(self, running: AvatarSession, place: "_Place") -> None:
+        """Have what waits said as it reads now, and not at all where it is gone. Raises what discord.py raises."""
+        ids = {utterance.message_id for utterance in running.speaker.queued()}
+        waiting = {int(message_id) for message_id in ids if message_id is not None and message_id.isdecimal()}
+        if not waiting:
+            return
+        there = {message.id: message for message in await place.read(after=min(waiting) - 1)}
+        # What is behind the last that was read may be there.
+        gone = {one for one in waiting - there.keys() if len(there) < AT_MOST or one < max(there)}
+        await self._messages.withdraw_late(running.session.channel, gone)
+        for message_id in sorted(waiting & there.keys()):
+            await self._messages.change_late(there[message_id], place.me)
+
+    async def _missed(self, running: AvatarSession, place: "_Place") -> list[discord.Message]:
+        """What people wrote to the avatar since the last message that is known of, the oldest first. Raises what
+        discord.py and the store raise."""
+        since = await self._last_known(running)
+        read = await place.read(after=since)
         if len(read) == AT_MOST:
             # What people wrote among themselves is in it: the newest is what was missed, not what follows the last.
-            newest = [message async for message in place.history(limit=AT_MOST)]
-            read = [message for message in reversed(newest) if message.id > since]
-        ours = {key_of(message): message for message in read if self._messages.is_meant(message, me)}
+            read = [message for message in reversed(await place.read()) if message.id > since]
+        ours = {key_of(message): message for message in read if self._messages.is_meant(message, place.me)}
         unheard = await self._bot.relay.unheard(list(ours))
-        return await _with_members(guild, [message for key, message in ours.items() if key in unheard])
+        return await _with_members(place.guild, [message for key, message in ours.items() if key in unheard])
 
     async def _last_known(self, running: AvatarSession) -> int:
         """Which message is surely older than all that was missed: the start of the session, or a little before what it
@@ -132,6 +151,21 @@ class CatchUp:
             return begun
         before = discord.utils.snowflake_time(int(last)) - OVERLAP
         return max(begun, discord.utils.time_snowflake(before))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A channel that can be read."""
+
+    guild: discord.Guild
+    me: discord.ClientUser
+    channel: discord.PartialMessageable
+
+    async def read(self, after: int | None = None) -> list[discord.Message]:
+        """`AT_MOST` messages: the first ones after an id, the oldest first; without it the newest, the newest first.
+        Raises what discord.py raises."""
+        since = None if after is None else discord.Object(after)
+        return [message async for message in self.channel.history(limit=AT_MOST, after=since)]
 
 
 def _may_read(guild: discord.Guild, channel_id: int) -> bool:

@@ -76,7 +76,7 @@ class Messages:
             return
         channel = channel_of(message.guild.id, message.channel.id)
         if self._bot.sessions.in_channel(channel) is not None:
-            self._tasks.create_task(self._change(channel, message, me), name=f"edit of {message.id}")
+            self._tasks.create_task(self._change_in_turn(channel, message, me), name=f"edit of {message.id}")
 
     def deleted(self, guild_id: int | None, channel_id: int, message_ids: set[int]) -> None:
         """Messages were deleted, one or many at once."""
@@ -84,7 +84,7 @@ class Messages:
             return
         channel = channel_of(guild_id, channel_id)
         if self._bot.sessions.in_channel(channel) is not None:
-            self._tasks.create_task(self._withdraw(channel, message_ids), name=f"deletion in {channel}")
+            self._tasks.create_task(self._withdraw_in_turn(channel, message_ids), name=f"deletion in {channel}")
 
     async def close(self) -> None:
         """Give up what has not been taken."""
@@ -113,6 +113,16 @@ class Messages:
             self._mark_not_spoken(channel_of(message.guild.id, message.channel.id), message)
         elif not self.is_leaving:
             await self._take(message, me, is_addressed=_addresses(message, me))
+
+    async def change_late(self, message: discord.Message, me: discord.ClientUser) -> None:
+        """A message that waits to be said may have been changed meanwhile."""
+        assert message.guild is not None  # noqa: S101 - what was read is a server's
+        if message.edited_at is not None:
+            await self._change(channel_of(message.guild.id, message.channel.id), message, me)
+
+    async def withdraw_late(self, channel: Channel, message_ids: set[int]) -> None:
+        """Messages that wait to be said were deleted meanwhile."""
+        await self._withdraw(channel, message_ids)
 
     async def _turn(self, channel: Channel) -> None:
         while (over := self._held_up.get(channel)) is not None:
@@ -167,8 +177,11 @@ class Messages:
         else:
             self._mark_not_spoken(channel, message)
 
-    async def _change(self, channel: Channel, message: discord.Message, me: discord.ClientUser) -> None:
+    async def _change_in_turn(self, channel: Channel, message: discord.Message, me: discord.ClientUser) -> None:
         await self._turn(channel)
+        await self._change(channel, message, me)
+
+    async def _change(self, channel: Channel, message: discord.Message, me: discord.ClientUser) -> None:
         if not message.content and not self._can_read(message, me):
             # What it says now cannot be read, and what its author took back must not be said.
             await self._bot.relay.delete(channel, str(message.id))
@@ -177,8 +190,11 @@ class Messages:
         names = names_in(text, message.guild, message.mentions)
         await self._bot.relay.edit(channel, str(message.id), text, names)
 
-    async def _withdraw(self, channel: Channel, message_ids: set[int]) -> None:
+    async def _withdraw_in_turn(self, channel: Channel, message_ids: set[int]) -> None:
         await self._turn(channel)
+        await self._withdraw(channel, message_ids)
+
+    async def _withdraw(self, channel: Channel, message_ids: set[int]) -> None:
         for message_id in sorted(message_ids):
             self._reactions.forget(channel, str(message_id))
             await self._bot.relay.delete(channel, str(message_id))

@@ -52,6 +52,25 @@ async def test_what_was_written_during_a_restart_is_said_once_and_in_order(live:
     assert reads(live.twin) == 2
 
 
+async def test_what_waits_is_said_as_it_reads_after_a_restart_and_not_at_all_where_it_is_gone(
+    live: DiscordDriver,
+) -> None:
+    # It is being said until all of it has happened.
+    await live.write("A long one. " + "It goes on and on, so that what follows has to wait for it. " * 4)
+    texts = "an insult", f"<@{live.twin.bot.id}> a slip", "kept"
+    insult, slip, _ = [
+        await live.twin.write(live.channel, live.people[BEN], text, mentions=[live.twin.bot]) for text in texts
+    ]
+    await live.bot.until(lambda: [view.queue_length for view in live.bot.views] == [3])
+    await live.bot.kill()
+    await live.twin.delete_message(insult)
+    await live.twin.edit_message(slip, f"<@{live.twin.bot.id}> no slip")
+    await live.connect()
+    await live.write("two")
+    await live.bot.until(lambda: "two" in live.bot.spoken)
+    assert live.bot.spoken[-3:] == ["no slip", "kept", "two"]
+
+
 async def test_what_comes_while_the_channel_is_read_is_said_behind_it(live: DiscordDriver) -> None:
     await live.bot.kill()
     await live.write("two")
