@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from bot.cluster.bus import LoopBack
 from bot.cluster.directory import AllHere
+from bot.cluster.loop_back import LoopBack
 from bot.cluster.parcels import SessionParcels
 from bot.core.bus import Claimed, Cluster, MayOwn
 from bot.core.models import Session

@@ -32,10 +32,14 @@ class Bus(Protocol):
     Bodies are text of any length (what is long goes in pieces). Of one sender they arrive in the order of sending. A
     `kind` names who handles it, such as "slack.envelope"; it has no spaces.
 
-    is_listening: what others send is heard; while it is not, news are missed.
+    is_listening: what others send is heard; while it is not, news are missed. unhealthy_reason: why it has not been for
+    some seconds, for `/readyz`; None while all is well.
     """
 
     process: str
+
+    @property
+    def unhealthy_reason(self) -> str | None: ...
 
     @property
     def is_listening(self) -> bool: ...
@@ -54,8 +58,8 @@ class Bus(Protocol):
         ...
 
     async def ask(self, process: str, kind: str, body: str, *, timeout: float = ASK_TIMEOUT) -> str:
-        """The other's answer. Raises `ProcessUnreachable` if none comes in time, or nobody there knows the kind, or
-        its handler failed."""
+        """The other's answer. Raises `ProcessUnreachable` if it cannot be sent, or nobody there knows the kind, or its
+        handler failed; `ProcessSilent` if no answer comes in time."""
         ...
 
     async def tell(self, process: str, kind: str, body: str) -> None:
@@ -142,8 +146,9 @@ class Claims(Protocol):
         ...
 
 
-Open = Callable[[str], Awaitable[None]]
-"""Handles the body of a parcel. Raises `StoreError` if it could not: it is handled again."""
+Open = Callable[[str, float | None], Awaitable[None]]
+"""Handles the body of a parcel. What gets seconds besides has waited so long, which is too long: it is not carried out,
+and whose it was is told. Raises `StoreError` if it could not: it is handled again."""
 
 
 class Parcels(Protocol):

@@ -124,12 +124,6 @@ class ShardRepository(Repository):
         connection.execute(shard_tickets.update().where(*row).values(next_at=mine + timedelta(seconds=every)))
         return (mine - now).total_seconds()
 
-    def _now(self, connection: Connection) -> datetime:
-        if connection.dialect.name == "sqlite":
-            return self._clock.now()
-        now: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
-        return now
-
     def _shards(self, connection: Connection, platform: str) -> Shards:
         rows = self._rows(connection, platform)
         sharers = sa.select(sa.func.count()).select_from(shard_sharers.join(processes))

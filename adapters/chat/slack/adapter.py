@@ -148,7 +148,7 @@ class SlackAdapter:
         )
         self._app = self._make_app()
         self._listeners.listen(self._app)
-        self._routing = Routing(self._app, bot.cluster, self._outbox)
+        self._routing = Routing(self._app, bot.cluster, self._outbox, bot.clock)
         return self
 
     async def __aexit__(
@@ -164,6 +164,7 @@ class SlackAdapter:
         self._panels.hurry()
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT):
+        await self._routing.close()
                 await self._panels.drained()
                 await self._outgoing.idle()
                 await self._reactions.drained()
