@@ -122,6 +122,9 @@ class Directory(Protocol):
 
 MayOwn = Callable[[Channel], bool]
 Claimed = Callable[[Sequence[Session]], Awaitable[None]]
+Ended = Callable[[], Awaitable[None]]
+LetGo = Callable[[str], Awaitable[None]]
+"""Gets the id of a session."""
 
 
 class Claims(Protocol):
@@ -137,12 +140,26 @@ class Claims(Protocol):
         parked for them is handled afterwards. What it raises is logged."""
         ...
 
+    def when_ended(self, platform: str, then: Ended) -> None:
+        """Await `then` once a process has ended, where this one looks after what it may have left of sessions that are
+        over, so that nobody claims them. What it raises is logged."""
+        ...
+
+    def before_release(self, platform: str, then: LetGo) -> None:
+        """Await `then` with each session of a platform that is about to be released to the other processes: from then
+        on nothing is shown of it here, nor heard. What it raises is logged."""
+        ...
+
     def hurry(self) -> None:
         """More may be owned than a moment ago: claim now, and not with the next beat."""
         ...
 
-    async def released(self, sessions: Sequence[Session]) -> None:
-        """Sessions of this process have no owner any more in the database: have the others claim them at once."""
+    async def let_go(self, sessions: Sequence[Session]) -> None:
+        """Sessions that run here no more are about to be released: `before_release`."""
+        ...
+
+    async def released(self) -> None:
+        """Sessions have no owner any more in the database: have the others claim them at once."""
         ...
 
 

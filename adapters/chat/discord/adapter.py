@@ -74,9 +74,11 @@ class DiscordAdapter:
         is_shared = bot.sessions.services.store.is_shared
         self._shards: SharedShards | None = None
         if is_shared:
-            self._shards = SharedShards(bot, self._rest, self._make_client, once, self._let_go)
+            self._shards = SharedShards(bot, self._rest, self._make_client, once)
             bot.cluster.claims.allow_only(PLATFORM, self._shards.may_own)
             bot.cluster.claims.when_claimed(PLATFORM, self._go_on)
+            bot.cluster.claims.when_ended(PLATFORM, self._take_up_left)
+            bot.cluster.claims.before_release(PLATFORM, self._let_go)
 
     @classmethod
     def missing_settings(cls, settings: Settings) -> str | None:
@@ -158,8 +160,12 @@ class DiscordAdapter:
             if (running := self._bot.sessions.with_id(session.id)) is not None:
                 self._catch_up.session_adopted(running)
         self._voice.return_to_places()
+        self._panels.take_up_left(session.id for session in sessions)
 
     async def _let_go(self, session_id: str) -> None:
+    async def _take_up_left(self) -> None:
+        self._panels.take_up_left()
+
         await self._voice.let_go(session_id)
         await self._panels.let_go(session_id)
 

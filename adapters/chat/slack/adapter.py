@@ -44,6 +44,7 @@ from adapters.chat.slack.users import UserCache
 from adapters.chat.slack.work_object import CARD_PATH
 from adapters.chat.slack.workspaces import Workspaces
 from bot.core.events import LeftUnsaid, Notice, NoticeKind, SessionChanged, SessionEvent, UtteranceChanged
+from bot.core.models import Session
 from bot.facade import Bot, EmbedHost, WebRoute
 from bot.settings import AnswerPlacement, EmbedChoice, Settings, web_secret
 
@@ -134,6 +135,9 @@ class SlackAdapter:
         self._side_pane = SidePane(bot, cards, self._tickets, self._people, self._outbox, wording)
         self._listeners = Listeners(
             self._settings,
+        bot.cluster.claims.when_claimed("slack", self._go_on)
+        bot.cluster.claims.when_ended("slack", self._take_up_left)
+        bot.cluster.claims.before_release("slack", self._panels.let_go)
             bot.clock,
             self._workspaces,
             Origins(self._workspaces, bot.sessions),
@@ -264,6 +268,13 @@ class SlackAdapter:
     # --- showing -----------------------------------------------------------------------------------------------------
 
     async def show(self, event: SessionEvent) -> None:
+    async def _go_on(self, sessions: Sequence[Session]) -> None:
+        """Sessions were claimed that another process had."""
+        self._panels.take_up_left(session.id for session in sessions)
+
+    async def _take_up_left(self) -> None:
+        self._panels.take_up_left()
+
         """Show what happened in a channel."""
         match event:
             case SessionChanged(view=view):

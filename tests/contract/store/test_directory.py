@@ -1,7 +1,7 @@
 """Whose a session is, as every process has it in memory, and who claims it: over real rows and a bus in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -366,14 +366,45 @@ async def test_sessions_of_another_provider_are_told_of_once(members: Members) -
     assert len(a.keeper) == 0
 
 
+async def test_one_process_looks_after_what_one_that_has_ended_left_of_what_nobody_claims(members: Members) -> None:
+    a, b = await members.joined("a"), await members.joined("b")
+    b.shares.is_first = False
+    looked: list[str] = []
+
+    def note(name: str) -> Callable[[], Awaitable[None]]:
+        async def then() -> None:
+            looked.append(name)
+
+        return then
+
+    for member in (a, b):
+        await member.claims.claim()
+        member.claims.when_ended("test", note(member.name))
+    assert looked == []
+    for member in (b, a):
+        member.claims.process_gone("c")
+        await member.claims.claim()
+        await member.claims.claim()
+    assert looked == ["a"]
+
+
 async def test_sessions_that_are_released_are_claimed_by_another_process_at_once(members: Members) -> None:
     a, b = await members.joined("a"), await members.joined("b")
     session = await a.open()
     claiming = asyncio.create_task(b.claims.run())
     await settle()
-    await members.cluster.release(session.id)
-    await a.claims.released([session])
+    let_go: list[str] = []
+
+    async def note(session_id: str) -> None:
+        let_go.append(session_id)
+
+    a.claims.before_release(session.channel.platform, note)
+    a.directory.released(session)
     assert a.directory.owner_of(session.channel) == NOBODY
+    await a.claims.let_go([session])
+    assert let_go == [session.id]
+    await members.cluster.release(session.id)
+    await a.claims.released()
     # No time passes.
     await _until(lambda: b.keeper.serves(session.id) and a.directory.owner_of(session.channel) == "b")
     await cancel_and_wait(claiming)
