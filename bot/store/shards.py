@@ -61,6 +61,11 @@ class ShardRepository(Repository):
         """How the shards are shared now."""
         return self._shards(connection, platform)
 
+    @reads
+    def owners(self, connection: Connection, platform: str) -> dict[int, str | None]:
+        """Which process has each shard; None for one that is free."""
+        return dict(self._rows(connection, platform))
+
     @writes
     def join(self, connection: Connection, platform: str) -> None:
         """Share them from now on."""

@@ -95,6 +95,7 @@ class DiscordAdapter:
         # Process-wide, since discord.py has it nowhere else; one process talks to one Discord.
         discord.http.Route.BASE = self._bot.settings.discord.api_url.rstrip("/")
         self._panels.restore()
+        self._frames.begin()
         await self._voice.prepare()
         return self
 
@@ -159,13 +160,13 @@ class DiscordAdapter:
         for session in sessions:
             if (running := self._bot.sessions.with_id(session.id)) is not None:
                 self._catch_up.session_adopted(running)
-        self._voice.return_to_places()
         self._panels.take_up_left(session.id for session in sessions)
+        self._voice.return_to_places()
 
-    async def _let_go(self, session_id: str) -> None:
     async def _take_up_left(self) -> None:
         self._panels.take_up_left()
 
+    async def _let_go(self, session_id: str) -> None:
         await self._voice.let_go(session_id)
         await self._panels.let_go(session_id)
 
