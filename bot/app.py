@@ -27,6 +27,7 @@ from bot.cluster.membership import Membership
 from bot.core.bind_errors import explain_bind_error, is_loopback
 from bot.core.errors import OwnershipLost, SettingsError, StoreError
 from bot.core.pictures import PictureSourceFactory
+from bot.core.policy import LATE_AFTER
 from bot.core.ports import AvatarProvider, ChatModel, Clock, Echo
 from bot.core.tasks import cancel_and_wait
 from bot.facade import Bot, ChatAdapter
@@ -124,7 +125,10 @@ class Application:
         if self._simulator_options is None:
             self._echo(f"Database: {str(address).removeprefix('the database ')}.")
             self._echo_others()
-        others = await self._stack.enter_async_context(joined(address, self._membership, store, secret, self._clock))
+        late_after = min(LATE_AFTER, self._settings.queue_max_age)
+        others = await self._stack.enter_async_context(
+            joined(address, self._membership, store, secret, self._clock, late_after=late_after)
+        )
         settings = await self._with_simulator(self._settings)
         provider = await self._stack.enter_async_context(make_provider(settings, self._clock))
         if self._settings.avatar.provider == SIMULATOR:
@@ -348,7 +352,10 @@ class Application:
     def _failing_parts(self) -> dict[str, str]:
         """Parts that are not told of while they work. Without the catalogue everything works but the choice."""
         troubles = {part.part: part.unhealthy_reason for part in self._parts if part.part != "catalogue"}
-        troubles |= {"sweeper": troubles["sweeper"] or self._core.jobs.unhealthy_reason}
+        troubles |= {
+            "sweeper": troubles["sweeper"] or self._core.jobs.unhealthy_reason,
+            "bus": self.bot.cluster.bus.unhealthy_reason,
+        }
         return {part: trouble for part, trouble in troubles.items() if trouble is not None}
 
     async def _recover(self) -> None:

@@ -9,9 +9,10 @@ posts and edits, and says what a refusal means.
 import asyncio
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
+from cachetools import FIFOCache
 
 from adapters.chat.redraw import RETRY_DELAYS, Drawn, NotDrawn
 from bot.core.backoff import Backoff
@@ -29,6 +30,10 @@ UPDATE_INTERVAL = 2.0
 """Seconds between two drawings of a panel, its last one excepted. Discord lets a bot edit about five times in five
 seconds, for everything in a channel together; Slack lets about one message a second into a channel, and the panel must
 not take all of it (docs.slack.dev, rate limits)."""
+
+
+MAX_LEFT = 10_000
+"""Sessions that went to other processes of which that is remembered."""
 
 
 class PanelState:
@@ -76,6 +81,7 @@ class PanelUpdater(ABC):
         self._sessions = bot.sessions
         self._store = bot.sessions.services.store
         self._panels: dict[str, PanelState] = {}
+        self._left: FIFOCache[str, None] = FIFOCache(MAX_LEFT)
         self._tasks = TaskSet()
         self._is_leaving = False
         self._restoring: asyncio.Task[None] | None = None
@@ -104,6 +110,9 @@ class PanelUpdater(ABC):
     def show(self, view: SessionView) -> None:
         """Draw a session's panel as it is now, soon; posts it where there is none yet."""
         panel = self._panels.get(view.session_id)
+        if view.session_id in self._left:
+            # Told before it was left, and heard of afterwards.
+            return
         if panel is not None:
             panel.view = view
             panel.change()
@@ -117,6 +126,14 @@ class PanelUpdater(ABC):
         if self._restoring is None:
             self._restoring = self._tasks.create_task(self._restore(), name=f"{self._platform} panels of earlier runs")
 
+    def take_up_left(self, claimed: Iterable[str] = ()) -> None:
+        """Take up the panels that another process has left: of sessions that are this one's now, by their ids, and of
+        those that ended before it had drawn them for the last time. Nobody else draws them any more."""
+        for session_id in claimed:
+            self._left.pop(session_id, None)
+        if self._restoring is not None:
+            self._tasks.create_task(self._restore(), name=f"{self._platform} panels of another process")
+
     def redraw(self) -> None:
         """Draw every panel once more, whatever was drawn before."""
         for panel in self._panels.values():
@@ -125,6 +142,7 @@ class PanelUpdater(ABC):
 
     async def let_go(self, session_id: str) -> None:
         """Draw the panel of a session no more: another process does."""
+        self._left[session_id] = None
         panel = self._panels.get(session_id)
         if panel is not None:
             await cancel_and_wait(panel.keeping)

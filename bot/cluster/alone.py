@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from bot.cluster.bus import LoopBack
 from bot.cluster.directory import AllHere
+from bot.cluster.loop_back import LoopBack
 from bot.cluster.parcels import SessionParcels
-from bot.core.bus import Claimed, Cluster, MayOwn
+from bot.core.bus import Claimed, Cluster, Ended, LetGo, MayOwn
 from bot.core.models import Session
 from bot.store.store import Store
 
@@ -19,10 +19,19 @@ class NoClaims:
     def when_claimed(self, platform: str, then: Claimed) -> None:
         """There is nobody whose sessions could be claimed."""
 
+    def when_ended(self, platform: str, then: Ended) -> None:
+        """There is nobody who could have left something."""
+
+    def before_release(self, platform: str, then: LetGo) -> None:
+        """There is nobody whom sessions could be left to."""
+
     def hurry(self) -> None:
         """Nothing is left to be claimed."""
 
-    async def released(self, sessions: Sequence[Session]) -> None:
+    async def let_go(self, sessions: Sequence[Session]) -> None:
+        """There is nobody whom they could be left to."""
+
+    async def released(self) -> None:
         """There is nobody who could claim them."""
 
 

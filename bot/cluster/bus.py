@@ -1,7 +1,10 @@
-"""The bus of a process: `PostgresBus` over LISTEN and NOTIFY, and `LoopBack` where a process is alone with its file.
+"""The bus of one of several processes, over LISTEN and NOTIFY; one that is alone has `bot.cluster.loop_back`.
 
 One connection listens, another one sends whatever waits with one statement. Each process listens to a channel of its
 own and to one of all; both names are too long to guess, since PostgreSQL lets everybody listen who may connect.
+
+That a connection stands does not mean that anything arrives over it (a pooler may have taken the LISTEN away), so each
+process also sends to itself, and counts as deaf where that does not come back.
 """
 
 import asyncio
@@ -17,7 +20,7 @@ from bot.cluster.inbox import Inbox
 from bot.cluster.packets import Assembler, Message, Verb, payloads_of
 from bot.core.backoff import Backoff
 from bot.core.bus import ASK_TIMEOUT, NOBODY, Handler
-from bot.core.errors import ProcessUnreachable, StoreError
+from bot.core.errors import ProcessSilent, ProcessUnreachable, StoreError, StoreUnavailable
 from bot.core.ports import Clock
 from bot.core.tasks import cancel_and_wait
 from bot.core.time_limit import time_limit
@@ -25,11 +28,22 @@ from bot.store.notify import Listener, Notifier
 from bot.store.processes import bus_name
 from bot.store.url import DatabaseUrl
 from bot.supervision import Supervised
+from bot.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
 CHECK_EVERY = 2.0
-"""Seconds between looks at whether the listening connection still is one."""
+"""Seconds between looks at whether the listening connection still is one, and between echoes."""
+
+DEAF_AFTER = 7.0
+"""Seconds without a word, its own echoes included, after which a process counts as one that hears nothing: three
+echoes are missing then."""
+
+ECHO = "bus.echo"
+"""The kind of what a process sends to itself."""
+
+DEAF = "hears nothing from the other processes: what comes in here for their avatars waits"
+"""What `/readyz` tells of such a process."""
 
 RECONNECT = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds before each further attempt to listen again."""
@@ -76,7 +90,8 @@ class PostgresBus:
         self._waiting: list[_Parcel] = []
         self._is_due = asyncio.Event()
         self._hooks: list[Callable[[], None]] = []
-        self._is_listening = False
+        self._is_connected = False
+        self._heard_at = clock.monotonic()
         self._is_closed = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -88,12 +103,14 @@ class PostgresBus:
         for name, work in (("bus: hearing", self._listen), ("bus: sending", self._send)):
             part = Supervised(name, work, self._clock)
             self._tasks.append(asyncio.create_task(part.run(), name=part.part))
+        metrics.bus_seconds.set_function(self._since_heard)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_closed = True
+        metrics.bus_seconds.set_function(_alone)
         await self._inbox.close()
         for task in self._tasks:
             await cancel_and_wait(task)
@@ -109,12 +126,25 @@ class PostgresBus:
     @property
     def is_listening(self) -> bool:
         """Whether what others send is heard."""
-        return self._is_listening
+        return self._is_connected and not self._is_deaf
+
+    @property
+    def unhealthy_reason(self) -> str | None:
+        """Why this process and the others do not hear each other, for `/readyz`; None while they do, and in the first
+        seconds."""
+        return DEAF if self._is_deaf else None
+
+    @property
+    def _is_deaf(self) -> bool:
+        return self._since_heard() >= DEAF_AFTER
+
+    def _since_heard(self) -> float:
+        return self._clock.monotonic() - self._heard_at
 
     def when_listening(self, then: Callable[[], None]) -> None:
         """Call `then` whenever listening begins, and now if it has."""
         self._hooks.append(then)
-        if self._is_listening:
+        if self._is_connected:
             then()
 
     def handle(self, kind: str, handler: Handler) -> None:
@@ -137,7 +167,7 @@ class PostgresBus:
                 await self._hand_over(process, Message(Verb.ASK, self.process, number, kind, body))
                 return await question
         except TimeoutError:
-            raise ProcessUnreachable(f"another process did not answer {kind} within {timeout:g} s") from None
+            raise ProcessSilent(f"another process did not answer {kind} within {timeout:g} s") from None
         finally:
             del self._asked[number]
             if question.done() and not question.cancelled():
@@ -166,7 +196,7 @@ class PostgresBus:
     def _give_up(self, asked: Sequence[tuple[str, asyncio.Future[str]]], why: str) -> None:
         for _, question in asked:
             if not question.done():
-                question.set_exception(ProcessUnreachable(f"another process gave no answer: {why}"))
+                question.set_exception(ProcessSilent(f"another process gave no answer: {why}"))
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
@@ -178,10 +208,17 @@ class PostgresBus:
     async def _put(self, channel: str, message: Message) -> None:
         if self._is_closed:
             raise ProcessUnreachable("the program is ending")
+        await self._enqueue(channel, message)
+
+    def _post(self, process: str, message: Message, then: Callable[[asyncio.Future[None]], None]) -> None:
+        """Send what nobody waits for: who asked gives up by itself. `then` has to look at what became of it."""
+        self._enqueue(channel_of(process), message).add_done_callback(then)
+
+    def _enqueue(self, channel: str, message: Message) -> asyncio.Future[None]:
         parcel = _Parcel(channel, payloads_of(message), asyncio.get_running_loop().create_future())
         self._waiting.append(parcel)
         self._is_due.set()
-        await parcel.sent
+        return parcel.sent
 
     async def _send(self) -> None:
         while True:
@@ -222,34 +259,45 @@ class PostgresBus:
         backoff = Backoff(RECONNECT)
         while True:
             try:
-                if not self._is_listening:
+                if not self._is_connected:
                     await self._begin_to_listen()
-                    backoff.reset()
+                    if not self._is_deaf:
+                        backoff.reset()
                 await self._until_lost()
             except StoreError as error:
                 log.warning("what other processes send is not heard", error=str(error))
             finally:
-                self._is_listening = False
+                self._is_connected = False
                 self._assembler.forget()
             await self._clock.sleep(backoff.next())
 
     async def _begin_to_listen(self) -> None:
         await self._listener.listen()
-        self._is_listening = True
+        self._is_connected = True
         for hook in self._hooks:
             hook()
 
     async def _until_lost(self) -> None:
-        """Raises `StoreError` if the connection turns out to be dead."""
+        """Until the connection is lost, or nothing has come over it for too long. Raises `StoreError` if it turns out
+        to be dead."""
+        began = self._clock.monotonic()
         while not self._listener.is_lost.is_set():
+            self._send_echo()
             try:
                 async with time_limit(self._clock, CHECK_EVERY):
                     await self._listener.is_lost.wait()
             except TimeoutError:
                 await self._listener.check()
+            if self._clock.monotonic() - max(began, self._heard_at) >= DEAF_AFTER:
+                self._listener.close()
+                raise StoreUnavailable("nothing comes over the connection that listens")
         log.warning("the connection that hears what other processes send was lost")
 
+    def _send_echo(self) -> None:
+        self._post(self.process, Message(Verb.TELL, self.process, next(self._numbers), ECHO, ""), _miss)
+
     def _heard(self, payload: str) -> None:
+        self._heard_at = self._clock.monotonic()
         try:
             message = self._assembler.take(payload)
         except ValueError as error:
@@ -277,12 +325,9 @@ class PostgresBus:
     def _reply_to(self, asked: Message) -> Callable[[str | None, str], None]:
         def reply(answer: str | None, why: str) -> None:
             verb, body = (Verb.REFUSE, why) if answer is None else (Verb.ANSWER, answer)
-            message = Message(verb, self.process, next(self._numbers), str(asked.number), body)
-            parcel = _Parcel(channel_of(asked.sender), payloads_of(message), asyncio.get_running_loop().create_future())
-            # Nobody waits: who asked gives up by itself.
-            parcel.sent.add_done_callback(_look_at)
-            self._waiting.append(parcel)
-            self._is_due.set()
+            self._post(
+                asked.sender, Message(verb, self.process, next(self._numbers), str(asked.number), body), _look_at
+            )
 
         return reply
 
@@ -297,56 +342,19 @@ def _to_postgresql(
     return Listener(address, name, channels, on_payload), Notifier(address, name)
 
 
-class LoopBack:
-    """The bus of a process that is alone: nobody else is told, or can be asked."""
-
-    is_listening = True
-
-    def __init__(self, process: str) -> None:
-        self.process = process
-        self._inbox = Inbox()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._inbox.close()
-
-    def when_listening(self, then: Callable[[], None]) -> None:
-        """Call `then`, once: nothing is ever missed."""
-        then()
-
-    def handle(self, kind: str, handler: Handler) -> None:
-        """Have this kind handled."""
-        self._inbox.handle(kind, handler)
-
-    def unhandle(self, kind: str) -> None:
-        """Refuse this kind from now on."""
-        self._inbox.unhandle(kind)
-
-    async def ask(self, process: str, kind: str, body: str, *, timeout: float = ASK_TIMEOUT) -> str:  # noqa: ARG002 - it is here
-        """The answer of this very process. Raises `ProcessUnreachable` for every other one, too."""
-        self._must_be_me(process)
-        return await self._inbox.answer(process, kind, body)
-
-    async def tell(self, process: str, kind: str, body: str) -> None:
-        """Tell this very process. Raises `ProcessUnreachable` for every other one."""
-        self._must_be_me(process)
-        self._inbox.take_news(process, kind, body)
-
-    async def shout(self, kind: str, body: str) -> None:
-        """Nobody else is there."""
-
-    def _must_be_me(self, process: str) -> None:
-        if process != self.process:
-            raise ProcessUnreachable("there is no other process")
-
-
 def _fail(parcel: _Parcel, why: str) -> None:
     if not parcel.sent.done():
         parcel.sent.set_exception(ProcessUnreachable(f"another process could not be sent anything: {why}"))
+
+
+def _alone() -> float:
+    return 0.0
+
+
+def _miss(echo: asyncio.Future[None]) -> None:
+    """That it does not come back says enough."""
+    if not echo.cancelled():
+        echo.exception()
 
 
 def _look_at(sent: asyncio.Future[None]) -> None:

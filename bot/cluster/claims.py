@@ -15,7 +15,7 @@ import structlog
 
 from bot.cluster.membership import BEAT_EVERY
 from bot.cluster.parcels import SessionParcels
-from bot.core.bus import Bus, Claimed, Directory, MayOwn
+from bot.core.bus import Bus, Claimed, Directory, Ended, LetGo, MayOwn
 from bot.core.errors import StoreError
 from bot.core.models import Session
 from bot.core.ports import Clock
@@ -103,6 +103,8 @@ class SessionClaims:
         self._clock = clock
         self._allowed: dict[str, MayOwn] = {}
         self._hooks: dict[str, Claimed] = {}
+        self._end_hooks: dict[str, Ended] = {}
+        self._release_hooks: dict[str, LetGo] = {}
         self._is_due = asyncio.Event()
         self._has_ended = True
         self._others_seen: frozenset[str] = frozenset()
@@ -118,14 +120,30 @@ class SessionClaims:
         """Await `then` with the sessions of a platform that have just been claimed."""
         self._hooks[platform] = then
 
+    def when_ended(self, platform: str, then: Ended) -> None:
+        """Await `then` where this process looks after what one that has ended left of sessions that are over."""
+        self._end_hooks[platform] = then
+
+    def before_release(self, platform: str, then: LetGo) -> None:
+        """Await `then` with each session of a platform that is about to be released."""
+        self._release_hooks[platform] = then
+
     def hurry(self) -> None:
         """Claim now."""
         self._is_due.set()
 
-    async def released(self, sessions: Sequence[Session]) -> None:
-        """Sessions of this process have no owner any more: the others may claim them at once."""
+    async def let_go(self, sessions: Sequence[Session]) -> None:
+        """Have nothing more shown of sessions, nor heard, before another process may go on with them: two that do would
+        get in each other's way."""
         for session in sessions:
-            self._directory.released(session)
+            if (let_go := self._release_hooks.get(session.channel.platform)) is not None:
+                try:
+                    await let_go(session.id)
+                except Exception as error:  # noqa: BLE001 - one platform's trouble keeps no session from the others
+                    report_unexpected("a platform could not let go of a session: unexpected error", error)
+
+    async def released(self) -> None:
+        """Sessions have no owner any more: the others may claim them at once."""
         await self._bus.shout(ORPHANS, "")
 
     # --- claiming ----------------------------------------------------------------------------------------------------
@@ -171,6 +189,8 @@ class SessionClaims:
             log.info("sessions that nobody owned are this process's", sessions=len(recovery.sessions))
             self.on_recovery(recovery)
             await self._follow(recovery.sessions)
+        if left_behind:
+            await self._look_after_ended()
         return recovery
 
     def _may_own(self, session: OpenSession) -> bool:
@@ -203,6 +223,13 @@ class SessionClaims:
                 self._directory.opened(session)
         # What was kept in these very moments.
         self.hurry()
+
+    async def _look_after_ended(self) -> None:
+        for hook in self._end_hooks.values():
+            try:
+                await hook()
+            except Exception as error:  # noqa: BLE001 - one platform's trouble is not another one's
+                report_unexpected("a platform could not look after what was left: unexpected error", error)
 
     async def _hear(self, _sender: str, _body: str) -> str:
         self.hurry()

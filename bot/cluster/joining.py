@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from bot.cluster.bus import LoopBack, PostgresBus
+from bot.cluster.bus import PostgresBus
 from bot.cluster.claims import SessionClaims
 from bot.cluster.directory import AllHere, SessionDirectory
+from bot.cluster.loop_back import LoopBack
 from bot.cluster.membership import Membership
 from bot.cluster.parcels import SessionParcels
 from bot.core.bus import Cluster
+from bot.core.policy import LATE_AFTER
 from bot.core.ports import Clock
 from bot.store.store import Store
 from bot.store.url import DatabaseUrl
@@ -34,11 +36,18 @@ class Joined:
 
 @asynccontextmanager
 async def joined(
-    address: DatabaseUrl, membership: Membership, store: Store, secret: SecretStr, clock: Clock
+    address: DatabaseUrl,
+    membership: Membership,
+    store: Store,
+    secret: SecretStr,
+    clock: Clock,
+    *,
+    late_after: float = LATE_AFTER,
 ) -> AsyncIterator[Joined]:
     """What a member of the database at `address` has of the others, until the block ends. secret: the one that all of
-    them share (`bot.settings.web_secret`)."""
-    parcels = SessionParcels(store)
+    them share (`bot.settings.web_secret`). late_after: seconds after which what was kept for a session is not carried
+    out any more."""
+    parcels = SessionParcels(store, late_after)
     process = membership.process.id
     if address.is_sqlite:
         async with LoopBack(process) as loop_back:

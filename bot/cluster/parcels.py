@@ -1,6 +1,7 @@
 """What came in for a session whose owner could not be reached: kept as rows, and handled by its next owner in order.
 
-Knows no platform: what a parcel is, and what opens it, is said by who puts it.
+What has waited too long is not carried out: its opener is told so, and tells whose it was. Knows no platform: what a
+parcel is, and what opens it, is said by who puts it.
 """
 
 import structlog
@@ -8,6 +9,7 @@ import structlog
 from bot.core.bus import Open
 from bot.core.errors import StoreError
 from bot.core.models import Channel
+from bot.core.policy import LATE_AFTER
 from bot.core.unexpected import report_unexpected
 from bot.store.store import Store
 from bot.telemetry import metrics
@@ -18,8 +20,10 @@ log = structlog.get_logger(__name__)
 class SessionParcels:
     """The parcels of one process's sessions."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, late_after: float = LATE_AFTER) -> None:
+        """late_after: seconds after which something that was kept comes too late."""
         self._store = store
+        self._late_after = late_after
         self._openers: dict[str, Open] = {}
 
     async def put(self, channel: Channel, kind: str, body: str) -> None:
@@ -46,7 +50,7 @@ class SessionParcels:
             if opener is None:
                 continue
             try:
-                await opener(parcel.body)
+                await opener(parcel.body, parcel.age if parcel.age >= self._late_after else None)
             except StoreError:
                 raise
             except Exception as error:  # noqa: BLE001 - it would fail again and again, and hold up all behind it

@@ -32,10 +32,14 @@ class Bus(Protocol):
     Bodies are text of any length (what is long goes in pieces). Of one sender they arrive in the order of sending. A
     `kind` names who handles it, such as "slack.envelope"; it has no spaces.
 
-    is_listening: what others send is heard; while it is not, news are missed.
+    is_listening: what others send is heard; while it is not, news are missed. unhealthy_reason: why it has not been for
+    some seconds, for `/readyz`; None while all is well.
     """
 
     process: str
+
+    @property
+    def unhealthy_reason(self) -> str | None: ...
 
     @property
     def is_listening(self) -> bool: ...
@@ -54,8 +58,8 @@ class Bus(Protocol):
         ...
 
     async def ask(self, process: str, kind: str, body: str, *, timeout: float = ASK_TIMEOUT) -> str:
-        """The other's answer. Raises `ProcessUnreachable` if none comes in time, or nobody there knows the kind, or
-        its handler failed."""
+        """The other's answer. Raises `ProcessUnreachable` if it cannot be sent, or nobody there knows the kind, or its
+        handler failed; `ProcessSilent` if no answer comes in time."""
         ...
 
     async def tell(self, process: str, kind: str, body: str) -> None:
@@ -118,6 +122,9 @@ class Directory(Protocol):
 
 MayOwn = Callable[[Channel], bool]
 Claimed = Callable[[Sequence[Session]], Awaitable[None]]
+Ended = Callable[[], Awaitable[None]]
+LetGo = Callable[[str], Awaitable[None]]
+"""Gets the id of a session."""
 
 
 class Claims(Protocol):
@@ -133,17 +140,32 @@ class Claims(Protocol):
         parked for them is handled afterwards. What it raises is logged."""
         ...
 
+    def when_ended(self, platform: str, then: Ended) -> None:
+        """Await `then` once a process has ended, where this one looks after what it may have left of sessions that are
+        over, so that nobody claims them. What it raises is logged."""
+        ...
+
+    def before_release(self, platform: str, then: LetGo) -> None:
+        """Await `then` with each session of a platform that is about to be released to the other processes: from then
+        on nothing is shown of it here, nor heard. What it raises is logged."""
+        ...
+
     def hurry(self) -> None:
         """More may be owned than a moment ago: claim now, and not with the next beat."""
         ...
 
-    async def released(self, sessions: Sequence[Session]) -> None:
-        """Sessions of this process have no owner any more in the database: have the others claim them at once."""
+    async def let_go(self, sessions: Sequence[Session]) -> None:
+        """Sessions that run here no more are about to be released: `before_release`."""
+        ...
+
+    async def released(self) -> None:
+        """Sessions have no owner any more in the database: have the others claim them at once."""
         ...
 
 
-Open = Callable[[str], Awaitable[None]]
-"""Handles the body of a parcel. Raises `StoreError` if it could not: it is handled again."""
+Open = Callable[[str, float | None], Awaitable[None]]
+"""Handles the body of a parcel. What gets seconds besides has waited so long, which is too long: it is not carried out,
+and whose it was is told. Raises `StoreError` if it could not: it is handled again."""
 
 
 class Parcels(Protocol):

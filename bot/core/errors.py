@@ -10,6 +10,7 @@ AvatarRelayError
 ├── LinkInvalid              a watch link is forged, expired or revoked
 ├── PictureUnavailable       a part of the avatar's picture cannot be had right now
 ├── ProcessUnreachable       another process of the same database does not answer right now
+│   └── ProcessSilent        it was asked, and whether it did what it was asked for is not known
 ├── EmbedUnavailable         a chat platform cannot say right now what a frame in its client may see
 ├── AnswerError              the chat model could not answer, or not to the end; `why` says of which kind it is
 └── ProviderError            an avatar provider refused or failed
@@ -84,6 +85,10 @@ class StoreTooNew(StoreError):
 
 class ProcessUnreachable(AvatarRelayError):
     """Another process of the same database gave no answer in time, or could not give one."""
+
+
+class ProcessSilent(ProcessUnreachable):
+    """Another process was asked and gave no answer: it may have done what it was asked for, or may do it yet."""
 
 
 class Refused(AvatarRelayError):

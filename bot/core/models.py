@@ -90,7 +90,10 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """Where people talk. A thread is a channel of its own."""
+    """Where people talk. A thread is a channel of its own.
+
+    id: the platform's. It names the channel whichever workspace it is heard through, where several share it.
+    """
 
     platform: str
     workspace: str

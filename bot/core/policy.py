@@ -15,6 +15,10 @@ BRIDGED = 90.0
 """Seconds of silence after which a stream ends whose bot is dead, if keep-alives can hold it open while the bot lives:
 what an orphan costs. No shorter, because a keep-alive may be lost and the next one may be late."""
 
+LATE_AFTER = 120.0
+"""Seconds after which a message that was written while nobody could take it comes too late: to hear words from long ago
+is worse than to send them again."""
+
 KEEP_ALIVES = 3
 """Keep-alives in one idle time of the provider, so that one that is lost ends nothing."""
 
@@ -46,6 +50,11 @@ class SessionPolicy:
     queue_limit: int = 20
     queue_max_age: float = 600.0
     exclusive_key: bool = False
+
+    @property
+    def late_after(self) -> float:
+        """Seconds after which what was written while nobody could take it is not said any more."""
+        return min(LATE_AFTER, self.queue_max_age)
 
     def with_idle_timeout(self, seconds: float | None) -> "SessionPolicy":
         """The policy for a channel that has chosen its own idle time, within the ceiling; None keeps the operator's."""

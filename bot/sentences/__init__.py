@@ -85,6 +85,10 @@ UNNAMED_AVATAR = "the avatar"
 NO_SESSION = "No avatar is in this channel. Start one with `/avatar start`."
 RESTARTING = "The bot is just being restarted. Try again in ten seconds."
 TAKING_OVER = "Another process of the bot is taking over the avatar in this channel. Try again in ten seconds."
+MAY_BE_DONE = (
+    "The process of the bot that has the avatar in this channel has not answered, so that may be done or not. Look at "
+    "the panel or at `/avatar status`; if nothing has changed, do it again in ten seconds."
+)
 CLOSING = "The avatar is just leaving this channel. Try again in a few seconds."
 NOTHING_SAID = "The avatar is not saying anything right now."
 EMPTY_TEXT = "There is nothing in that message that can be spoken. Write some words."
@@ -261,6 +265,14 @@ def dropped_unsaid(texts: Sequence[str], seconds: float) -> str:
     return (
         f"{whose[:1].upper()}{whose[1:]} could not be said for {duration(seconds)} and {verb} dropped. "
         f"Send {again} again when somebody watches."
+    )
+
+
+def came_too_late(seconds: float) -> str:
+    """Told to somebody whose message the avatar could not be given for so long."""
+    return (
+        f"What you wrote could not be passed to the avatar for {duration(seconds)}, so I dropped it. "
+        "Write it again if it still matters."
     )
 
 

@@ -1,5 +1,6 @@
 """What has to be looked after again and again while the bot runs: requests from the shell, rows the database did not
-take, streams the provider ended, blocks, the limits of the day, old de-duplication keys, old entries of the audit.
+take, streams the provider ended, blocks, the limits of the day, old de-duplication keys, messages kept for nobody, old
+entries of the audit.
 
 Idle and longest stay are timers of each session (`bot.sessions.timeouts`), closes insist by themselves
 (`bot.streams.streams`).
@@ -40,6 +41,9 @@ REMEMBER_EVENTS = timedelta(days=1)
 
 REMEMBER_TICKETS = timedelta(days=2)
 """How long it is remembered which page has a ticket: longer than any page of one can go on."""
+
+KEEP_PARCELS = timedelta(days=1)
+"""How long what came in for a session is kept where nobody takes it: no process has the platform any more, perhaps."""
 
 BLOCKS = "blocks"
 """What processes tell each other when somebody was blocked, or is no longer."""
@@ -139,5 +143,7 @@ class PeriodicJobs:
         await services.store.utterances.forget_keys(services.clock.now() - REMEMBER_EVENTS)
         await services.store.rates.forget(int(services.clock.now().timestamp() // 60))
         await services.store.tickets.forget(services.clock.now() - REMEMBER_TICKETS)
+        if left := await services.store.parcels.prune(KEEP_PARCELS):
+            log.warning("what was kept for sessions was handled by nobody and is forgotten", messages=left)
         if self._audit_days:
             await services.store.audit.forget(services.clock.now() - timedelta(days=self._audit_days))

@@ -243,11 +243,15 @@ class SessionRegistry:
         streams = {stream.id for running in released if (stream := running.stream.current) is not None}
         spoken = {stream: seconds for stream, seconds in self.spoken.items() if stream in streams}
         rows = [running.session for running in released]
+        for session in rows:
+            # What comes for it from here on is kept for the next owner: nobody may read that there is no avatar.
+            self.services.cluster.directory.released(session)
         for running in released:
             await cancel_and_wait(self._serving[running.session.id])
+        await self.services.cluster.claims.let_go(rows)
         await self.services.store.streams.note_spoken(spoken)
         await self.services.store.sessions.release([session.id for session in rows])
-        await self.services.cluster.claims.released(rows)
+        await self.services.cluster.claims.released()
 
     async def abandon_all(self) -> None:
         """Give up whatever still runs; the rows tell the next start what to look after."""

@@ -1,7 +1,8 @@
 """What came in while the owner of its session could not be reached, for whoever owns that next. A `Repository`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,12 +19,13 @@ AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """`kind` says who handles the body."""
+    """`kind` says who handles the body. age: seconds since it was kept."""
 
     id: int
     channel: Channel
     kind: str
     body: str
+    age: float = field(default=0.0, compare=False)
 
 
 class ParcelRepository(Repository):
@@ -32,7 +34,7 @@ class ParcelRepository(Repository):
     @writes
     def put(self, connection: Connection, channel: Channel, kind: str, body: str) -> None:
         """Keep one, behind those that are there."""
-        row = channel_row(channel) | {"kind": kind, "body": body, "at": self._clock.now()}
+        row = channel_row(channel) | {"kind": kind, "body": body, "at": self._now(connection)}
         connection.execute(parcels.insert(), row)
 
     @reads
@@ -45,12 +47,19 @@ class ParcelRepository(Repository):
         is_mine = sessions.c.owner == self._process
         query = sa.select(*_COLUMNS).outerjoin_from(parcels, sessions, at_home)
         query = query.where(sa.or_(is_mine, sessions.c.id.is_(None)) if homeless else is_mine)
-        return [_read(row) for row in connection.execute(query.order_by(parcels.c.id).limit(AT_ONCE))]
+        now = self._now(connection)
+        return [_read(row, now) for row in connection.execute(query.order_by(parcels.c.id).limit(AT_ONCE))]
 
     @writes
     def forget(self, connection: Connection, parcel_id: int) -> None:
         """One has been handled."""
         connection.execute(parcels.delete().where(parcels.c.id == parcel_id))
+
+    @writes
+    def prune(self, connection: Connection, older_than: timedelta) -> int:
+        """Forget those that nobody has handled for so long; returns how many."""
+        kept_before = self._now(connection) - older_than
+        return connection.execute(parcels.delete().where(parcels.c.at < kept_before)).rowcount
 
 
 _COLUMNS = (
@@ -60,9 +69,10 @@ _COLUMNS = (
     parcels.c.channel,
     parcels.c.kind,
     parcels.c.body,
+    parcels.c.at,
 )
 
 
-def _read(row: Sequence[Any]) -> Parcel:
-    number, platform, workspace, channel, *rest = row
-    return Parcel(number, Channel(platform, workspace, channel), *rest)
+def _read(row: Sequence[Any], now: datetime) -> Parcel:
+    number, platform, workspace, channel, kind, body, at = row
+    return Parcel(number, Channel(platform, workspace, channel), kind, body, (now - at).total_seconds())

@@ -7,9 +7,11 @@ of reach), `StoreError` (it refused this change), or what the statement itself r
 """
 
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bot.core.ports import Clock
@@ -35,6 +37,13 @@ class Repository:
         self._writer = writer
         self._clock = clock
         self._process = process
+
+    def _now(self, connection: Connection) -> datetime:
+        """What time it is by the clock that all have: the database's, where processes share one."""
+        if connection.dialect.name == "sqlite":
+            return self._clock.now()
+        now: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return now
 
 
 def reads(statement: Statement[Owner, P, T]) -> Transaction[Owner, P, T]:

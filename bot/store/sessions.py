@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from bot.core.errors import StoreError
 from bot.core.models import Channel, EndReason, Mode, Session, SessionState
 from bot.store.repository import Repository, reads, writes
-from bot.store.rows import in_batches, is_channel, read_session, session_row
+from bot.store.rows import in_batches, read_session, session_row
 from bot.store.tables import one_open_session_per_channel, session_is_open, session_is_ownerless, sessions
 from bot.store.upsert import insert_into
 
@@ -42,7 +42,8 @@ class SessionRepository(Repository):
 
     @writes
     def open(self, connection: Connection, session: Session) -> Session:
-        """Insert the session, or return the one that already occupies its channel (rule 1)."""
+        """Insert the session, or return the one that already occupies its channel, perhaps as one of another workspace
+        (rule 1)."""
         return self._open(connection, session)
 
     @writes
@@ -229,7 +230,7 @@ def _change_open(connection: Connection, session_id: str, **changes: object) -> 
 
 
 def _running_in(connection: Connection, channel: Channel) -> Session | None:
-    return _one(connection, session_is_open, *is_channel(sessions, channel))
+    return _one(connection, session_is_open, sessions.c.platform == channel.platform, sessions.c.channel == channel.id)
 
 
 def _one(connection: Connection, *conditions: sa.ColumnElement[bool]) -> Session | None:

@@ -61,6 +61,11 @@ class ShardRepository(Repository):
         """How the shards are shared now."""
         return self._shards(connection, platform)
 
+    @reads
+    def owners(self, connection: Connection, platform: str) -> dict[int, str | None]:
+        """Which process has each shard; None for one that is free."""
+        return dict(self._rows(connection, platform))
+
     @writes
     def join(self, connection: Connection, platform: str) -> None:
         """Share them from now on."""
@@ -123,12 +128,6 @@ class ShardRepository(Repository):
         mine = max(now, last)
         connection.execute(shard_tickets.update().where(*row).values(next_at=mine + timedelta(seconds=every)))
         return (mine - now).total_seconds()
-
-    def _now(self, connection: Connection) -> datetime:
-        if connection.dialect.name == "sqlite":
-            return self._clock.now()
-        now: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
-        return now
 
     def _shards(self, connection: Connection, platform: str) -> Shards:
         rows = self._rows(connection, platform)

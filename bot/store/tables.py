@@ -138,6 +138,13 @@ session_is_open = sa.type_coerce(sessions.c.state, sa.String) != sa.literal_colu
 """The session occupies its channel (rule 1)."""
 
 one_open_session_per_channel = _partial_index(
+    "uq_one_open_session_at_a_place", sessions.c.platform, sessions.c.channel, unique=True, where=session_is_open
+)
+"""Whichever of its workspaces a channel is heard through: two companies may share one."""
+
+# Says less than the one above. Processes of the version before, which are still there while a newer one starts, name it
+# when they open a session.
+_partial_index(
     "uq_one_open_session_per_channel",
     sessions.c.platform,
     sessions.c.workspace,

@@ -72,6 +72,11 @@ beat_seconds = Gauge(
     "Seconds since the last beat that the database acknowledged was sent",
     registry=registry,
 )
+bus_seconds = Gauge(
+    "avatar_relay_bus_seconds",
+    "Seconds since something that processes send each other came in here, its own echo included",
+    registry=registry,
+)
 parked = Counter(
     "avatar_relay_parked",
     "Messages kept for the next owner of their session, as the one before could not be reached",

@@ -60,13 +60,16 @@ class FakeListener(Listener):
 
 
 class FakeNotifier(Notifier):
-    """One process's way to send."""
+    """One process's way to send. is_away: its own connection alone does not come about."""
 
     def __init__(self, server: NotifyingServer) -> None:
         self.server = server
+        self.is_away = False
 
     async def notify(self, sent: Sequence[tuple[str, str]]) -> None:
         self.server.must_answer()
+        if self.is_away:
+            raise StoreUnavailable("the database does not answer")
         self.server.statements.append(list(sent))
         for channel, payload in sent:
             for listener in list(self.server.listeners):

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bot.core.bus import ASK_TIMEOUT, NOBODY, Claimed, Cluster, Handler, MayOwn, Open
+from bot.core.bus import ASK_TIMEOUT, NOBODY, Claimed, Cluster, Ended, Handler, LetGo, MayOwn, Open
 from bot.core.errors import ProcessUnreachable
 from bot.core.models import Channel, Session
 
@@ -180,10 +180,19 @@ class NoClaims:
     def when_claimed(self, platform: str, then: Claimed) -> None:
         pass
 
+    def when_ended(self, platform: str, then: Ended) -> None:
+        pass
+
+    def before_release(self, platform: str, then: LetGo) -> None:
+        pass
+
     def hurry(self) -> None:
         pass
 
-    async def released(self, sessions: Sequence[Session]) -> None:
+    async def let_go(self, sessions: Sequence[Session]) -> None:
+        pass
+
+    async def released(self) -> None:
         pass
 
 

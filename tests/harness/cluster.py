@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -55,6 +56,16 @@ class Cluster:
         """What its owner would do to a session that it hands over."""
         update = tables.sessions.update().where(tables.sessions.c.id == session_id).values(owner=None)
         await migrate.over_connection(self.url, lambda connection: connection.execute(update))
+
+    async def age_parcels(self, by: timedelta) -> None:
+        """Have everything that is kept be kept for so much longer."""
+
+        def age(connection: Connection) -> None:
+            for row in connection.execute(sa.select(tables.parcels)).all():
+                older = tables.parcels.update().where(tables.parcels.c.id == row.id).values(at=row.at - by)
+                connection.execute(older)
+
+        await migrate.over_connection(self.url, age)
 
     async def owners(self) -> dict[str, str | None]:
         def read(connection: Connection) -> dict[str, str | None]:

@@ -20,7 +20,7 @@ MIA = an_actor("Mia", role=Role.ADMIN)
 """Admin of the workspace of `CHANNEL`, and not the operator."""
 
 SECOND = replace(CHANNEL, id="second")
-THERE = Channel("test", "other workspace", "general")
+THERE = Channel("test", "other workspace", "lobby")
 ROOMY = simulated(v3_concurrency=10, v3_idle=9000.0)
 
 

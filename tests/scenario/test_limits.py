@@ -23,7 +23,7 @@ from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness, simulated, with_pol
 BO = an_actor("Bo")
 SECOND = replace(CHANNEL, id="second")
 THIRD = replace(CHANNEL, id="third")
-ELSEWHERE = Channel("test", "other workspace", "general")
+ELSEWHERE = Channel("test", "other workspace", "lobby")
 POLICY = with_policy(idle_timeout=4000.0, idle_ceiling=4000.0, max_duration=7000.0)
 """Nothing but a limit ends a session."""
 

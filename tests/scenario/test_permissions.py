@@ -15,7 +15,7 @@ from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness
 
 BO = an_actor("Bo")
 ADMIN_HERE = an_actor("Mia", role=Role.ADMIN)
-ELSEWHERE = Channel("test", "other workspace", "general")
+ELSEWHERE = Channel("test", "other workspace", "lobby")
 BLOCKED = "You are blocked from using the avatar here."
 DENIED = "Avatars are not allowed in this channel. Try another one."
 EVERY_COMMAND = (

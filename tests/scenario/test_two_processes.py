@@ -25,7 +25,7 @@ STORY = "Once upon a time there was a robin who could talk, and who told everybo
 AWAY = 1001
 SECOND = replace(GENERAL, id="second")
 THIRD = replace(GENERAL, id="third")
-ELSEWHERE = Channel("test", "another workspace", "general")
+ELSEWHERE = Channel("test", "another workspace", "lobby")
 ADMIN = replace(an_actor("Mia"), role=ADA.role)
 """Of one workspace."""
 

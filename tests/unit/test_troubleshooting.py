@@ -83,6 +83,9 @@ def test_an_answer_that_broke_off_is_in_the_troubleshooting(why: errors.AnswerTr
     [
         sentences.NO_SESSION,
         sentences.CLOSING,
+        sentences.TAKING_OVER,
+        sentences.MAY_BE_DONE,
+        sentences.came_too_late(180),
         sentences.NO_LINK,
         sentences.NOTHING_SAID,
         sentences.EMPTY_TEXT,

@@ -74,9 +74,11 @@ class DiscordAdapter:
         is_shared = bot.sessions.services.store.is_shared
         self._shards: SharedShards | None = None
         if is_shared:
-            self._shards = SharedShards(bot, self._rest, self._make_client, once, self._let_go)
+            self._shards = SharedShards(bot, self._rest, self._make_client, once)
             bot.cluster.claims.allow_only(PLATFORM, self._shards.may_own)
             bot.cluster.claims.when_claimed(PLATFORM, self._go_on)
+            bot.cluster.claims.when_ended(PLATFORM, self._take_up_left)
+            bot.cluster.claims.before_release(PLATFORM, self._let_go)
 
     @classmethod
     def missing_settings(cls, settings: Settings) -> str | None:
@@ -93,6 +95,7 @@ class DiscordAdapter:
         # Process-wide, since discord.py has it nowhere else; one process talks to one Discord.
         discord.http.Route.BASE = self._bot.settings.discord.api_url.rstrip("/")
         self._panels.restore()
+        self._frames.begin()
         await self._voice.prepare()
         return self
 
@@ -157,7 +160,11 @@ class DiscordAdapter:
         for session in sessions:
             if (running := self._bot.sessions.with_id(session.id)) is not None:
                 self._catch_up.session_adopted(running)
+        self._panels.take_up_left(session.id for session in sessions)
         self._voice.return_to_places()
+
+    async def _take_up_left(self) -> None:
+        self._panels.take_up_left()
 
     async def _let_go(self, session_id: str) -> None:
         await self._voice.let_go(session_id)

@@ -33,8 +33,6 @@ READ_TIME = 15.0
 """Seconds to read one channel: what is written there meanwhile waits for it."""
 AT_ONCE = 4
 """Channels that are read at a time: after the restart of a large bot its other requests need room, too."""
-MAX_AGE = 120.0
-"""Seconds after which a message comes too late: to hear words from long ago is worse than to send them again."""
 OVERLAP = timedelta(seconds=10)
 """How far before the last message that an earlier process took: one that came a little earlier may not have been
 written down yet when it ended."""
@@ -101,7 +99,7 @@ class CatchUp:
             return
         if missed:
             log.info("what was written meanwhile is handed in", channel=str(channel), messages=len(missed))
-        oldest = self._bot.clock.now() - timedelta(seconds=min(MAX_AGE, self._bot.settings.queue_max_age))
+        oldest = self._bot.clock.now() - timedelta(seconds=self._bot.sessions.services.policy.late_after)
         for message in missed:
             await self._messages.take_late(message, place.me, is_stale=message.created_at < oldest)
 

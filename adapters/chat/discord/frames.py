@@ -5,27 +5,18 @@ believed. Who is in front of it is known only where Discord's proxy proves it (`
 in an instance is alike, and nobody can start anything.
 """
 
-import asyncio
 import json
 from collections.abc import Sequence
 
-import discord
-import structlog
-from cachetools import TTLCache
-
 from adapters.chat.discord.activity import Activity
-from adapters.chat.discord.closed_threads import is_locked
-from adapters.chat.discord.converters import PLATFORM, actor_of
+from adapters.chat.discord.converters import PLATFORM
 from adapters.chat.discord.instances import INSTANCE_ID, YOUNG, Instance, Instances
-from adapters.chat.discord.permissions import missing_in
 from adapters.chat.discord.proxy_proof import proven_user
-from adapters.chat.discord.rest import TRANSIENT_ERRORS, DiscordRest
+from adapters.chat.discord.rest import DiscordRest
+from adapters.chat.discord.starters import Starters
 from bot.core.errors import EmbedUnavailable, LinkInvalid, Refused
 from bot.core.models import Actor, Channel
-from bot.facade import AVATAR, Bot, ChannelGrant, Command, CommandContext, Frame, FrameRequest, Grant, Visibility
-from bot.settings import AnswerPlacement
-
-log = structlog.get_logger(__name__)
+from bot.facade import AVATAR, Bot, ChannelGrant, Frame, FrameRequest, Grant
 
 CLIENTS = ("https://discord.com", "https://*.discord.com", "https://discordapp.com", "https://*.discordapp.com")
 """Where Discord's clients frame Activities."""
@@ -33,13 +24,7 @@ LIFETIME = 86_400.0
 """Seconds for which one page can go on; what it may see ends with its instance."""
 WATCHED_AGE, CHECKED_AGE = 30.0, 15.0
 """Seconds: how old what is known of an instance may be, for a file of the picture and for the check of who watches."""
-_MEMBER_AGE = 30.0
-"""Seconds for which it is remembered what somebody may do."""
-_MEMBER_TIME = 10.0
-"""Seconds to ask Discord for that."""
-MAX_MEMBERS = 1_000
-
-WATCH, START = (AVATAR, "watch"), (AVATAR, "start")
+WATCH = (AVATAR, "watch")
 
 
 class DiscordFrames:
@@ -55,8 +40,7 @@ class DiscordFrames:
         self._activity = activity
         self._connection = connection
         self._instances = Instances(connection, bot.clock)
-        self._starters: TTLCache[tuple[str, str], Actor | None]
-        self._starters = TTLCache(MAX_MEMBERS, _MEMBER_AGE, timer=bot.clock.monotonic)
+        self._starters = Starters(bot, connection)
 
     @property
     def origins(self) -> Sequence[str]:
@@ -95,20 +79,23 @@ class DiscordFrames:
 
     async def may_start(self, claim: str) -> bool:
         """Of `EmbedHost`."""
-        return await self._starter(claim) is not None
+        asks = await self._who_asks(claim)
+        return asks is not None and await self._starters.may_start(*asks)
 
     async def start(self, claim: str) -> str | None:
         """Of `EmbedHost`: `/avatar start`, as if they had typed it."""
-        starter = await self._starter(claim)
-        if starter is None:
+        asks = await self._who_asks(claim)
+        if asks is None:
             raise LinkInvalid("revoked")
-        actor, channel = starter
-        reply = await self._bot.commands.run(CommandContext(Command(*START), channel, actor))
-        is_there = self._bot.sessions.in_channel(channel) is not None
-        return None if reply is None or is_there or reply.visibility is not Visibility.PRIVATE else reply.text
+        return await self._starters.start(*asks)
+
+    def begin(self) -> None:
+        """Answer also what other processes ask."""
+        self._starters.begin()
 
     async def close(self) -> None:
-        """Stop asking Discord."""
+        """Stop asking Discord, and answering."""
+        self._starters.end()
         await self._instances.close()
 
     # --- who it is ---------------------------------------------------------------------------------------------------
@@ -143,48 +130,9 @@ class DiscordFrames:
             return True
         return False
 
-    async def _starter(self, claim: str) -> tuple[Actor, Channel] | None:
-        """Who is in front of a frame, and where, if they may bring an avatar there and the bot can."""
+    async def _who_asks(self, claim: str) -> tuple[str, Channel] | None:
+        """The id of the person in front of a frame, and where it is; None where that is not known for certain."""
         instance_id, person = json.loads(claim)
         if person is None or not self._activity.is_offered:
             return None
-        channel = (await self._instances.look_up(instance_id, max_age=WATCHED_AGE)).channel
-        guild = self._connection.guild(int(channel.workspace)) if channel.workspace else None
-        place = guild.get_channel_or_thread(int(channel.id)) if guild is not None else None
-        if guild is None or place is None or not self._is_open(place):
-            return None
-        try:
-            actor = await self._member(guild, place, person)
-            return None if actor is None else (self._bot.commands.require(actor, channel, START), channel)
-        except Refused:
-            return None
-
-    def _is_open(self, place: "discord.abc.GuildChannel | discord.Thread") -> bool:
-        """Whether the bot can work there."""
-        granted = place.permissions_for(place.guild.me)
-        is_thread = isinstance(place, discord.Thread)
-        opens_threads = self._bot.settings.session.answers is AnswerPlacement.THREAD
-        if missing_in(granted, in_thread=is_thread, opens_threads=opens_threads):
-            return False
-        return not (isinstance(place, discord.Thread) and is_locked(place, granted))
-
-    async def _member(
-        self, guild: discord.Guild, place: "discord.abc.GuildChannel | discord.Thread", person: str
-    ) -> Actor | None:
-        """Who somebody is in a server; None for who is not there, or may not use commands in the channel."""
-        key = (str(place.id), person)
-        if key in self._starters:
-            return self._starters[key]
-        try:
-            async with asyncio.timeout(_MEMBER_TIME):
-                member = await guild.fetch_member(int(person))
-        except discord.NotFound:
-            actor = None
-        except (discord.HTTPException, RuntimeError, *TRANSIENT_ERRORS) as error:
-            log.info("somebody in front of a frame could not be looked up", error=str(error) or repr(error))
-            return None
-        else:
-            rights = place.permissions_for(member)
-            actor = actor_of(member, rights) if rights.view_channel and rights.use_application_commands else None
-        self._starters[key] = actor
-        return actor
+        return person, (await self._instances.look_up(instance_id, max_age=WATCHED_AGE)).channel

@@ -9,7 +9,7 @@ Requests go over a client that is only logged in, since Discord counts them for 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import aiohttp
@@ -51,14 +51,11 @@ class SharedShards:
         rest: DiscordRest,
         make: Callable[[Shard | None], RelayClient],
         once: OncePerProcess,
-        let_go: Callable[[str], Awaitable[None]],
     ) -> None:
-        """`make` makes a client, of a shard or for requests alone. `let_go` has nothing more shown of a session, by its
-        id: another process goes on with it."""
+        """`make` makes a client, of a shard or for requests alone."""
         self._bot = bot
         self._rest = rest
         self._make = make
-        self._let_go = let_go
         self._rows = bot.sessions.services.store.shards
         self._login = Connection(bot, rest, partial(make, None), once, hears=False)
         self._connections: dict[int, Connection] = {}
@@ -226,12 +223,10 @@ class SharedShards:
         self._given_up.update(numbers)
         try:
             await self._bot.sessions.settle([running for number in numbers for running in self._sessions_of(number)])
-            released = [running for number in numbers for running in self._sessions_of(number)]
-            for running in released:
-                await self._let_go(running.session.id)
+            # Before the connections end, over which they leave what they had; nobody claims them before the shards.
+            await self._bot.sessions.release([each for number in numbers for each in self._sessions_of(number)])
             for number in self._connections.keys() & set(numbers):
                 await self._stop(number)
-            await self._bot.sessions.release(released)
             await self._rows.release(PLATFORM, numbers)
         except StoreError as error:
             # The rows are this process's still: it connects the shards again.

@@ -44,6 +44,7 @@ from adapters.chat.slack.users import UserCache
 from adapters.chat.slack.work_object import CARD_PATH
 from adapters.chat.slack.workspaces import Workspaces
 from bot.core.events import LeftUnsaid, Notice, NoticeKind, SessionChanged, SessionEvent, UtteranceChanged
+from bot.core.models import Session
 from bot.facade import Bot, EmbedHost, WebRoute
 from bot.settings import AnswerPlacement, EmbedChoice, Settings, web_secret
 
@@ -85,7 +86,8 @@ class SlackAdapter:
         self._tickets = Tickets(web_secret(self._settings), bot.clock, self._store.tickets, bot.cluster.bus)
         is_framed = slack.embed is EmbedChoice.AUTO and bot.shows_in_frames
         self._people = UserCache(bot.clock)
-        self.embed: EmbedHost | None = SlackFrames(bot, self._tickets, self._people) if is_framed else None
+        self._frames = SlackFrames(bot, self._tickets, self._people) if is_framed else None
+        self.embed: EmbedHost | None = self._frames
         self._sockets: SocketModeConnections | None = None
         self._is_up = False
 
@@ -123,6 +125,8 @@ class SlackAdapter:
             self._settings.slack, self._session, self._installations, bot.clock, self._lifecycle.token_is_useless
         )
         self._lifecycle.workspaces = self._workspaces
+        if self._frames is not None:
+            self._frames.workspaces = self._workspaces
         self._outbox = Outbox(self._outgoing, self._workspaces, self._session, wording)
         self._reactions = Reactions(self._workspaces, bot.clock)
         self._handlers = EventHandlers(
@@ -131,6 +135,9 @@ class SlackAdapter:
         cards = Cards(self._settings, shows_in_frames=bot.shows_in_frames)
         self._panels = Panels(bot, self._outgoing, self._workspaces.find, wording, cards, self._handlers.cannot_show)
         cards.on_give_up = self._panels.redraw
+        bot.cluster.claims.when_claimed("slack", self._go_on)
+        bot.cluster.claims.when_ended("slack", self._take_up_left)
+        bot.cluster.claims.before_release("slack", self._panels.let_go)
         self._side_pane = SidePane(bot, cards, self._tickets, self._people, self._outbox, wording)
         self._listeners = Listeners(
             self._settings,
@@ -148,7 +155,7 @@ class SlackAdapter:
         )
         self._app = self._make_app()
         self._listeners.listen(self._app)
-        self._routing = Routing(self._app, bot.cluster, self._outbox, bot.settings.session.relay)
+        self._routing = Routing(self._app, bot.cluster, self._outbox, bot.clock, bot.settings.session.relay)
         return self
 
     async def __aexit__(
@@ -157,6 +164,7 @@ class SlackAdapter:
         """Say what is still to be said, then disconnect."""
         self._is_up = False
         self._routing.end()
+        await self._routing.close()
         await self._listeners.close()
         await self._side_pane.close()
         self._tickets.close()
@@ -259,6 +267,13 @@ class SlackAdapter:
             return {}
         body = json.loads(answer.body) if answer.body.startswith("{") else {}
         return body if isinstance(body, dict) else {}
+
+    async def _go_on(self, sessions: Sequence[Session]) -> None:
+        """Sessions were claimed that another process had."""
+        self._panels.take_up_left(session.id for session in sessions)
+
+    async def _take_up_left(self) -> None:
+        self._panels.take_up_left()
 
     # --- showing -----------------------------------------------------------------------------------------------------
 

@@ -35,16 +35,22 @@ class App(AsyncApp):
     take_message: MessageTaker
 
     async def answer(
-        self, body: str | dict[str, Any], headers: Mapping[str, str], *, mode: str = "http"
+        self,
+        body: str | dict[str, Any],
+        headers: Mapping[str, str],
+        *,
+        mode: str = "http",
+        late_by: float | None = None,
     ) -> BoltResponse:
-        """Answer what came from Slack; `headers` have lower-case names. Raises nothing."""
+        """Answer what came from Slack; `headers` have lower-case names. late_by: see `EventDelivery`. Raises
+        nothing."""
         payload: dict[str, Any] = {}
         try:
             # Over HTTP it is text: JSON, or a form.
             parsed = json.loads(body) if isinstance(body, str) and body.startswith("{") else body
             payload = parsed if isinstance(parsed, dict) else {}
             if payload.get("type") == "event_callback" and payload.get("event", {}).get("type") in MESSAGES:
-                await self.take_message(payload, delivery_of(payload, headers))
+                await self.take_message(payload, delivery_of(payload, headers, late_by))
                 return BoltResponse(status=200)
             return await self.async_dispatch(AsyncBoltRequest(body=body, headers=dict(headers), mode=mode))
         except Exception as error:  # noqa: BLE001 - the boundary to a library that trusts what it is sent

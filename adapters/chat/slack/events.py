@@ -62,16 +62,18 @@ class NotPersisted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EventDelivery:
-    """One delivery of an event. `is_last`: Slack does not bring the event again."""
+    """One delivery of an event. `is_last`: Slack does not bring the event again. late_by: seconds for which it was
+    kept, where that is too long for a message to be said; else None."""
 
     event_id: str
     is_last: bool
+    late_by: float | None = None
 
 
-def delivery_of(body: Mapping[str, Any], headers: Mapping[str, str]) -> EventDelivery:
+def delivery_of(body: Mapping[str, Any], headers: Mapping[str, str], late_by: float | None = None) -> EventDelivery:
     """The delivery that a request is; in Socket Mode its headers are made from the envelope."""
     number = headers.get(RETRY_HEADER, "")
-    return EventDelivery(str(body.get("event_id", "")), number.isdecimal() and int(number) >= LAST_RETRY)
+    return EventDelivery(str(body.get("event_id", "")), number.isdecimal() and int(number) >= LAST_RETRY, late_by)
 
 
 def is_of_a_person(message: Mapping[str, Any], bot_user: str) -> bool:
@@ -123,6 +125,7 @@ class SlackMessage:
 
     workspace: whose installation heard it; `channel` may be known under another one (`origins.Origins.channel`).
     is_addressed: it mentions the avatar.
+    late_by: see `EventDelivery`.
     team: whom its author belongs to, as the event says; None if it does not.
     """
 
@@ -138,6 +141,7 @@ class SlackMessage:
     is_addressed: bool
     team: str | None = None
     shared: str = ""
+    late_by: float | None = None
 
 
 def slack_message(
@@ -157,4 +161,5 @@ def slack_message(
         is_addressed=event["type"] == "app_mention",
         team=team,
         shared=shared_words(event),
+        late_by=delivery.late_by,
     )

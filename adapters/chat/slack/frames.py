@@ -4,11 +4,16 @@ A frame comes with the ticket that was made for one click (`side_pane`), which i
 the one session of the ticket, for as long as it runs and the person is not blocked.
 """
 
+import asyncio
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
+import structlog
+from cachetools import TTLCache
+
 from adapters.chat.slack.tickets import Tickets
 from adapters.chat.slack.users import UserCache
+from adapters.chat.slack.workspaces import Workspaces
 from bot.commands.parser import AVATAR
 from bot.core.embeds import Frame, FrameRequest, SessionGrant
 from bot.core.errors import LinkInvalid, Refused
@@ -16,11 +21,22 @@ from bot.core.models import Actor
 from bot.core.views import Phase, SessionView
 from bot.facade import Bot
 
+log = structlog.get_logger(__name__)
+
 FRAME_PATH = "/slack/pane"
 WATCH = (AVATAR, "watch")
 
 CLIENTS = ("https://*.slack.com", "https://*.slack-gov.com", "https://*.slack-mcps.com")
 """What frames the page: all three, or Slack does not load it (docs.slack.dev, Work Objects embeds)."""
+
+ASKED_WITHIN = 2.0
+"""Seconds of real time in which Slack says what somebody is called; the page waits for it."""
+
+ASK_EVERY = 60.0
+"""Seconds until it is asked again about somebody of whom it did not say it."""
+
+MAX_ASKED = 1000
+"""People of whom that is remembered."""
 
 OPAQUE = "null"
 """The origin of Slack's sandboxed frames, unless the app's settings let them have their own."""
@@ -32,7 +48,7 @@ def frame_address(public_url: str, ticket: str) -> str:
 
 
 class SlackFrames:
-    """`bot.core.embeds.EmbedHost` for Slack."""
+    """`bot.core.embeds.EmbedHost` for Slack. workspaces: where people are looked up, once they are known."""
 
     name = "slack"
     path = FRAME_PATH
@@ -42,6 +58,8 @@ class SlackFrames:
         self._bot = bot
         self._tickets = tickets
         self._people = people
+        self._asked: TTLCache[tuple[str, str], None] = TTLCache(MAX_ASKED, ASK_EVERY, timer=bot.clock.monotonic)
+        self.workspaces: Workspaces | None = None
 
     @property
     def frame_ancestors(self) -> Sequence[str]:
@@ -68,7 +86,7 @@ class SlackFrames:
         session_id, viewer, nonce, page = claim.split(" ")
         view = await self._view(session_id, viewer)
         await self._tickets.call(nonce, page)
-        return SessionGrant(session_id, self._people.known_name(view.channel.workspace, viewer))
+        return SessionGrant(session_id, await self._name_of(view.channel.workspace, viewer))
 
     async def may_start(self, claim: str) -> bool:  # noqa: ARG002 - a frame shows one session
         """See `EmbedHost`: a pane shows one session, and no other after it."""
@@ -77,6 +95,21 @@ class SlackFrames:
     async def start(self, claim: str) -> str | None:  # noqa: ARG002 - as above
         """See `EmbedHost`."""
         raise LinkInvalid("revoked")
+
+    async def _name_of(self, team_id: str, viewer: str) -> str | None:
+        """What somebody is called; None where Slack does not say it now. They may have asked for the page at another
+        process, so that this one has not heard of them."""
+        known = self._people.known_name(team_id, viewer)
+        if known is not None or (team_id, viewer) in self._asked or self.workspaces is None:
+            return known
+        self._asked[team_id, viewer] = None
+        try:
+            async with asyncio.timeout(ASKED_WITHIN):
+                if (workspace := await self.workspaces.find(team_id)) is not None:
+                    await self._people.person(workspace, viewer)
+        except TimeoutError:
+            log.info("Slack did not say in time what somebody is called who watches")
+        return self._people.known_name(team_id, viewer)
 
     async def _view(self, session_id: str, viewer: str) -> SessionView:
         """The session as it is now. Raises `LinkInvalid` where there is none, or the person is blocked there."""

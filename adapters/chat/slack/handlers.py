@@ -185,7 +185,9 @@ class EventHandlers:
         async with self._answering(asker if message.is_addressed else None, message):
             try:
                 raw = self._edits.text_now(message.channel, message.ts, message.raw)
-                if raw is not None and message.is_addressed:
+                if raw is not None and message.late_by is not None:
+                    self._decline(message, message.late_by)
+                elif raw is not None and message.is_addressed:
                     await self._handle_mention(replace(message, raw=raw), asker)
                 elif raw is not None:
                     await self._receive(message, raw)
@@ -196,6 +198,14 @@ class EventHandlers:
                 self._in_doubt.append(message.message_id)
                 log.warning("a message could not be taken in and is expected again", error=str(error))
         stored.set_result(is_stored)
+
+    def _decline(self, message: SlackMessage, late_by: float) -> None:
+        """Not take a message that comes too late, whatever it asks for, and have everybody see that. Raises `Refused`
+        for an author who addressed the avatar."""
+        if message.is_addressed or self._bot.sessions.in_channel(message.channel) is not None:
+            self._mark_not_said(message)
+        if message.is_addressed:
+            raise Refused(sentences.came_too_late(late_by), stage="age")
 
     async def _handle_mention(self, message: SlackMessage, asker: ReplyTarget) -> None:
         raw = mrkdwn.without_mention(message.raw, message.workspace.bot_user)

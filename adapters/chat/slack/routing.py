@@ -5,8 +5,10 @@ All memory of a channel (the order of its messages, edits that came before their
 owner's. Where nobody owns it, this process handles it itself: a start makes it the owner. So it does with what people
 say to each other where the avatar is not to say it, which is most of what comes.
 
-An owner that does not answer is looked up again and asked once more; then a message is kept for the next owner, and
-whoever gave a command is asked to give it again: a skip that comes seconds later would cut the wrong line.
+An owner that does not answer is looked up again and asked once more; then a message is kept for the next owner. A
+command is nobody else's: a skip that comes seconds later would cut the wrong line. Its owner is asked on for a while,
+always the same thing, which it does once and answers to whoever gave the command; where it never does, they read that
+it may be done or not. Only where it surely is not are they asked to give it again.
 """
 
 import asyncio
@@ -24,8 +26,10 @@ from adapters.chat.slack.events import RETRY_HEADER, is_left_out
 from adapters.chat.slack.outbox import Outbox, ReplyTarget
 from bot import sentences
 from bot.core.bus import Cluster
-from bot.core.errors import ProcessUnreachable, StoreError
+from bot.core.errors import ProcessSilent, ProcessUnreachable, StoreError
 from bot.core.models import Channel
+from bot.core.ports import Clock
+from bot.core.tasks import TaskSet
 from bot.core.views import Reply, Visibility
 from bot.settings import RelayMode
 
@@ -41,8 +45,16 @@ TO_ALL = "slack.everywhere"
 
 ATTEMPTS = 2
 
-ANSWERS_KEPT = 256
-"""What was answered for others lately: an owner that was slow is asked the same again within two seconds."""
+INSIST_FOR = 10.0
+"""Seconds for which the owner of a command is asked on once Slack has its acknowledgement, for which it waits 3 s: one
+that is dead is known to be so within some 7 s (`bot.cluster.membership`)."""
+
+INSIST_EVERY = 2.0
+"""Seconds that each of these questions waits for an answer."""
+
+ANSWERS_KEPT = 2048
+"""What was answered for others lately: an owner that was slow is asked the same again, and does it once. More than come
+in while one asks on."""
 
 _HANDED_ON = (RETRY_HEADER, "content-type")
 """Headers that matter behind the check of the signature, which is made where a request arrives."""
@@ -66,12 +78,14 @@ class Routing:
     """Answers what Slack sends, here or at its owner. `begin` once this process can answer for others, `end` when it
     no longer can."""
 
-    def __init__(self, app: App, cluster: Cluster, outbox: Outbox, relay: RelayMode) -> None:
+    def __init__(self, app: App, cluster: Cluster, outbox: Outbox, clock: Clock, relay: RelayMode) -> None:
         self._app = app
         self._cluster = cluster
         self._outbox = outbox
+        self._clock = clock
         self._relay = relay
         self._has_begun = False
+        self._tasks = TaskSet()
         self._answers: FIFOCache[str, _Answer] = FIFOCache(ANSWERS_KEPT)
 
     def begin(self) -> None:
@@ -88,6 +102,10 @@ class Routing:
         self._cluster.bus.unhandle(TO_ALL)
         self._cluster.parcels.unhandle(TO_OWNER)
 
+    async def close(self) -> None:
+        """Ask nobody any more; who still waited for what became of a command reads that it is not known."""
+        await self._tasks.close()
+
     async def answer(
         self, body: str | dict[str, Any], headers: Mapping[str, str], *, mode: str = "http"
     ) -> BoltResponse:
@@ -103,6 +121,8 @@ class Routing:
         channel = Channel("slack", _team_of(payload), place)
         try:
             owner = await self._owner(channel, payload)
+            if "event" not in payload:
+                return await self._answer_command(channel, owner, payload, _packed(body, headers, mode))
             for _ in range(ATTEMPTS):
                 if owner is None:
                     return await self._app.answer(body, headers, mode=mode)
@@ -131,13 +151,57 @@ class Routing:
         if _type_of_event(payload) in MESSAGES:
             await self._cluster.parcels.put(channel, TO_OWNER, packed)
             return BoltResponse(status=200)
-        if "event" in payload:
-            # Slack brings it again.
-            return BoltResponse(status=_NOT_STORED)
-        user = payload.get("user_id") or _part(payload, "user").get("id")
-        asker = ReplyTarget(channel, str(user), response_url=payload.get("response_url"))
-        self._outbox.reply_ephemeral(asker, Reply(sentences.TAKING_OVER, Visibility.PRIVATE))
+        # Slack brings it again.
+        return BoltResponse(status=_NOT_STORED)
+
+    # --- commands ----------------------------------------------------------------------------------------------------
+
+    async def _answer_command(self, channel: Channel, owner: str | None, payload: Payload, packed: str) -> BoltResponse:
+        """Have a command, a button or a form carried out once, where the session is. Raises `StoreError`."""
+        for _ in range(ATTEMPTS):
+            if owner is None:
+                body, headers, mode = _contents(packed)
+                return await self._app.answer(body, headers, mode=mode)
+            try:
+                return _unpacked(await self._cluster.bus.ask(owner, TO_OWNER, packed))
+            except ProcessSilent as error:
+                log.info("the owner of a session does not answer; it is asked on", error=str(error))
+                insisting = self._insist(channel, owner, packed, _asker(channel, payload))
+                self._tasks.create_task(insisting, name="slack command at another process")
+                return BoltResponse(status=200)
+            except ProcessUnreachable as error:
+                log.info("the owner of a session does not take a command", error=str(error))
+            owner = await self._cluster.directory.find(channel, afresh=True)
+        self._tell(_asker(channel, payload), sentences.TAKING_OVER)
         return BoltResponse(status=200)
+
+    async def _insist(self, channel: Channel, owner: str, packed: str, asker: ReplyTarget) -> None:
+        """Ask one process until it says that it has done it, and so has told whoever gave the command; else they are
+        told here that it is not known."""
+        is_done = False
+        try:
+            is_done = await self._does(channel, owner, packed)
+        finally:
+            if not is_done:
+                self._tell(asker, sentences.MAY_BE_DONE)
+
+    async def _does(self, channel: Channel, owner: str, packed: str) -> bool:
+        until = self._clock.monotonic() + INSIST_FOR
+        while self._clock.monotonic() < until and self._cluster.directory.owner_of(channel) in (owner, None):
+            try:
+                await self._cluster.bus.ask(owner, TO_OWNER, packed, timeout=INSIST_EVERY)
+            except ProcessSilent as error:
+                log.info("the owner of a session still does not answer", error=str(error))
+            except ProcessUnreachable as error:
+                # It may have done it when it was asked before.
+                log.info("the owner of a session does not take a command any more", error=str(error))
+                return False
+            else:
+                return True
+        return False
+
+    def _tell(self, asker: ReplyTarget, sentence: str) -> None:
+        self._outbox.reply_ephemeral(asker, Reply(sentence, Visibility.PRIVATE))
 
     # --- for other processes -----------------------------------------------------------------------------------------
 
@@ -170,10 +234,15 @@ class Routing:
         await self._app.answer(body, headers, mode=mode)
         return ""
 
-    async def _open(self, packed: str) -> None:
+    async def _open(self, packed: str, late_by: float | None) -> None:
         body, headers, mode = _contents(packed)
-        if (await self._app.answer(body, headers, mode=mode)).status >= 500:
+        if (await self._app.answer(body, headers, mode=mode, late_by=late_by)).status >= 500:
             raise StoreError("what was kept of Slack could not be stored")
+
+
+def _asker(channel: Channel, payload: Payload) -> ReplyTarget:
+    user = payload.get("user_id") or _part(payload, "user").get("id")
+    return ReplyTarget(channel, str(user), response_url=payload.get("response_url"))
 
 
 def payload_of(body: str | Payload) -> Payload:

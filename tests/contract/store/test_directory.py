@@ -1,9 +1,10 @@
 """Whose a session is, as every process has it in memory, and who claims it: over real rows and a bus in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 
@@ -14,6 +15,7 @@ from bot.cluster.parcels import SessionParcels
 from bot.core.bus import NOBODY
 from bot.core.errors import StoreUnavailable
 from bot.core.models import Channel, Session, SessionState
+from bot.core.policy import LATE_AFTER
 from bot.core.tasks import cancel_and_wait
 from bot.store.store import Store
 from bot.store.url import parse_url
@@ -235,7 +237,7 @@ async def test_what_was_kept_is_handled_before_the_others_send_to_the_next_owner
         await c.parcels.put(session.channel, "slack", str(number))
     opened: list[tuple[str, str | None]] = []
 
-    async def open_it(body: str) -> None:
+    async def open_it(body: str, _late_by: float | None) -> None:
         opened.append((body, b.directory.owner_of(session.channel)))
 
     b.directory.process_gone("a")
@@ -253,7 +255,7 @@ async def test_what_cannot_be_handled_now_is_handled_later_and_what_never_can_is
     opened: list[str] = []
     is_in_trouble = True
 
-    async def open_it(body: str) -> None:
+    async def open_it(body: str, _late_by: float | None) -> None:
         if body == "a mistake":
             raise KeyError(body)
         if body == "again" and is_in_trouble:
@@ -267,6 +269,25 @@ async def test_what_cannot_be_handled_now_is_handled_later_and_what_never_can_is
     is_in_trouble = False
     await a.parcels.open_waiting(homeless=False)
     assert opened == ["hello", "again"]
+    assert await a.store.parcels.waiting(homeless=True) == []
+
+
+async def test_what_was_kept_too_long_is_told_to_be_late(members: Members) -> None:
+    a = await members.joined("a")
+    session = await a.open()
+    await a.parcels.put(session.channel, "slack", "from long ago")
+    await members.cluster.age_parcels(timedelta(seconds=LATE_AFTER + 60))
+    await a.parcels.put(session.channel, "slack", "from now")
+    opened: dict[str, float | None] = {}
+
+    async def open_it(body: str, late_by: float | None) -> None:
+        opened[body] = late_by
+
+    a.parcels.handle("slack", open_it)
+    await a.parcels.open_waiting(homeless=False)
+    assert opened["from now"] is None
+    assert opened["from long ago"] is not None
+    assert LATE_AFTER + 60 <= opened["from long ago"] < LATE_AFTER + 3600
     assert await a.store.parcels.waiting(homeless=True) == []
 
 
@@ -345,14 +366,45 @@ async def test_sessions_of_another_provider_are_told_of_once(members: Members) -
     assert len(a.keeper) == 0
 
 
+async def test_one_process_looks_after_what_one_that_has_ended_left_of_what_nobody_claims(members: Members) -> None:
+    a, b = await members.joined("a"), await members.joined("b")
+    b.shares.is_first = False
+    looked: list[str] = []
+
+    def note(name: str) -> Callable[[], Awaitable[None]]:
+        async def then() -> None:
+            looked.append(name)
+
+        return then
+
+    for member in (a, b):
+        await member.claims.claim()
+        member.claims.when_ended("test", note(member.name))
+    assert looked == []
+    for member in (b, a):
+        member.claims.process_gone("c")
+        await member.claims.claim()
+        await member.claims.claim()
+    assert looked == ["a"]
+
+
 async def test_sessions_that_are_released_are_claimed_by_another_process_at_once(members: Members) -> None:
     a, b = await members.joined("a"), await members.joined("b")
     session = await a.open()
     claiming = asyncio.create_task(b.claims.run())
     await settle()
-    await members.cluster.release(session.id)
-    await a.claims.released([session])
+    let_go: list[str] = []
+
+    async def note(session_id: str) -> None:
+        let_go.append(session_id)
+
+    a.claims.before_release(session.channel.platform, note)
+    a.directory.released(session)
     assert a.directory.owner_of(session.channel) == NOBODY
+    await a.claims.let_go([session])
+    assert let_go == [session.id]
+    await members.cluster.release(session.id)
+    await a.claims.released()
     # No time passes.
     await _until(lambda: b.keeper.serves(session.id) and a.directory.owner_of(session.channel) == "b")
     await cancel_and_wait(claiming)

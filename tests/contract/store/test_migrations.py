@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 import migrations
 from bot.core.errors import StoreError, StoreTooNew, StoreUnavailable
-from bot.core.models import StreamState
+from bot.core.models import Channel, EndReason, SessionState, StreamState
 from bot.store import migrate, tables
 from bot.store.rows import session_row, stream_row
 from bot.store.store import Store
@@ -125,6 +126,28 @@ async def test_a_stream_of_before_its_speech_was_counted_is_still_read_and_says_
     async with await Store.open(empty_url, ManualClock()) as store:
         ((use,),) = (await store.streams.usage_of([session.id])).values()
     assert (use.closed_at, use.spoken_seconds) == (NOON, None)
+
+
+async def test_of_two_sessions_in_a_channel_that_two_workspaces_share_the_older_one_stays_open(empty_url: str) -> None:
+    await migrate.upgrade(empty_url)
+    await migrate.downgrade(empty_url, "0008")
+    older = a_session(state=SessionState.LIVE)
+    theirs = Channel(older.channel.platform, "another company", older.channel.id)
+    younger = a_session(channel=theirs, state=SessionState.LIVE, created_at=older.created_at + timedelta(minutes=1))
+    another = a_session(state=SessionState.LIVE)
+
+    def insert(connection: Connection) -> None:
+        for session in (older, younger, another):
+            connection.execute(tables.sessions.insert(), session_row(session))
+
+    await migrate.over_connection(empty_url, insert)
+    assert await migrate.upgrade(empty_url) == migrate.head()
+    async with await Store.open(empty_url, ManualClock()) as store:
+        assert {session.id for session in await store.sessions.all_open()} == {older.id, another.id}
+        closed = await store.sessions.get(younger.id)
+    assert closed is not None
+    assert (closed.state, closed.end_reason) == (SessionState.CLOSED, EndReason.FAILED)
+    assert closed.closed_at is not None
 
 
 async def test_a_downgrade_leaves_nothing_and_can_be_undone(empty_url: str) -> None:

@@ -1,5 +1,7 @@
 """What came in while nobody had its session: kept in order, for who owns that next."""
 
+from datetime import timedelta
+
 from bot.core.models import Channel, SessionState
 from bot.store.parcels import AT_ONCE
 from tests.builders import a_session
@@ -63,3 +65,15 @@ async def test_not_more_are_read_than_can_be_handled_at_once(cluster: Cluster) -
         await store.parcels.put(session.channel, "slack", str(number))
     waiting = await store.parcels.waiting(homeless=False)
     assert [parcel.body for parcel in waiting] == [str(number) for number in range(AT_ONCE)]
+
+
+async def test_what_nobody_handles_is_forgotten_in_the_end(cluster: Cluster) -> None:
+    store = await cluster.store_of("a")
+    session = await store.sessions.open(a_session())
+    await store.parcels.put(session.channel, "slack", "old")
+    await cluster.age_parcels(timedelta(hours=25))
+    await store.parcels.put(session.channel, "slack", "new")
+    ages = [parcel.age for parcel in await store.parcels.waiting(homeless=False)]
+    assert ages[0] >= timedelta(hours=25).total_seconds() > ages[1]
+    assert await store.parcels.prune(timedelta(days=1)) == 1
+    assert [parcel.body for parcel in await store.parcels.waiting(homeless=False)] == ["new"]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from bot.core.errors import StoreError
-from bot.core.models import EndReason, Mode, SessionState
+from bot.core.models import Channel, EndReason, Mode, Session, SessionState
 from bot.store.store import Store
 from tests.builders import CHANNEL, NOON, a_session
 from tests.harness.clock import ManualClock
@@ -72,11 +72,30 @@ async def test_a_session_occupies_its_channel_until_it_is_closed(store: Store, s
     assert await store.sessions.running_in(CHANNEL) == second
 
 
-async def test_channels_that_differ_in_one_part_are_different(store: Store) -> None:
-    channels = [CHANNEL, *(replace(CHANNEL, **{part: "other"}) for part in ("platform", "workspace", "id"))]
+async def test_channels_of_other_platforms_and_with_other_ids_are_different(store: Store) -> None:
+    channels = [CHANNEL, *(replace(CHANNEL, **{part: "other"}) for part in ("platform", "id"))]
     opened = [await store.sessions.open(a_session(channel=channel)) for channel in channels]
     assert [await store.sessions.running_in(channel) for channel in channels] == opened
-    assert len(set(opened)) == 4
+    assert len(set(opened)) == 3
+
+
+@pytest.mark.parametrize("at_once", [None, 10])
+async def test_a_channel_that_two_workspaces_share_has_one_session(store: Store, url: str, at_once: int | None) -> None:
+    """Of starts at the same time, through either workspace and at either process, one opens it."""
+    theirs = replace(CHANNEL, workspace="another company")
+    async with await Store.open(url, ManualClock()) as other:
+
+        async def start(at: Store, channel: Channel) -> Session | None:
+            session = a_session(channel=channel)
+            if at_once is None:
+                return await at.sessions.open(session)
+            return await at.sessions.open_within(session, at_once)
+
+        starts = [start(at, channel) for at in (store, other) for channel in (CHANNEL, theirs) for _ in range(5)]
+        in_force = await asyncio.gather(*starts)
+    assert len(set(in_force)) == 1
+    assert await store.sessions.all_open() == [in_force[0]]
+    assert await store.sessions.running_in(CHANNEL) == await store.sessions.running_in(theirs) == in_force[0]
 
 
 async def test_a_link_names_one_session(store: Store) -> None:

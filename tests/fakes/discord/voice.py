@@ -124,12 +124,17 @@ class Voice:
         application.router.add_get("/", self._serve)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=_tls())
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=_tls()[0])
         await site.start()
         self._port = self._runner.addresses[0][1]
         loop = asyncio.get_running_loop()
         self._udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(self), local_addr=("127.0.0.1", 0))
         self._udp_port = self._udp.get_extra_info("sockname")[1]
+
+    @property
+    def certificate(self) -> str:
+        """What a program in another process has to trust (PEM)."""
+        return _tls()[1]
 
     async def stop(self) -> None:
         """Closes both ends."""
@@ -444,9 +449,9 @@ class _Udp(asyncio.DatagramProtocol):
 
 
 @cache
-def _tls() -> ssl.SSLContext:
-    """A server's context for `localhost`, with a certificate that aiohttp trusts from now on; one for the process,
-    since OpenSSL looks issuers up by their names."""
+def _tls() -> tuple[ssl.SSLContext, str]:
+    """A server's context for `localhost`, with a certificate that aiohttp trusts from now on, and that certificate; one
+    for the process, since OpenSSL looks issuers up by their names."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = dt.datetime.now(dt.UTC)
@@ -475,4 +480,4 @@ def _tls() -> ssl.SSLContext:
         file.write_bytes(pem + private)
         context.load_cert_chain(file)
     aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(cadata=pem.decode())
-    return context
+    return context, pem.decode()

@@ -5,27 +5,47 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.fakes.discord import ActivityInstance, User
-from tests.platforms.discord import DiscordDriver
+from bot.core.ports import Clock
+from tests.fakes.discord import ActivityInstance, FakeDiscord, User
 from tests.platforms.running_bot import PATIENCE
 
 
-def address_of(chat: DiscordDriver) -> str:
+class FramingBot(Protocol):
+    """The bot that the frames ask: what it has said, and its clock."""
+
+    @property
+    def told(self) -> Sequence[str]: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+
+class FramingChat(Protocol):
+    """A Discord with such a bot."""
+
+    @property
+    def twin(self) -> FakeDiscord: ...
+
+    @property
+    def bot(self) -> FramingBot: ...
+
+
+def address_of(chat: FramingChat) -> str:
     """Where the bot's web server is."""
     return re.findall(r"served at (http://[\d.]+:\d+)", "\n".join(chat.bot.told))[-1]
 
 
 def signed(
-    chat: DiscordDriver, key: Ed25519PrivateKey, user: User, *, as_hex: bool = False, **changes: object
+    chat: FramingChat, key: Ed25519PrivateKey, user: User, *, as_hex: bool = False, **changes: object
 ) -> dict[str, str]:
     """The headers with which Discord's proxy proves who a request is from; `changes` to what it says."""
     now = int(chat.bot.clock.now().timestamp())
@@ -50,7 +70,7 @@ def signed(
 class Framed:
     """A person's frame: the page, its ticket, and its socket."""
 
-    chat: DiscordDriver
+    chat: FramingChat
     instance_id: str
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
@@ -118,7 +138,7 @@ class Framed:
             return response.status, await response.read()
 
 
-def framed(chat: DiscordDriver, instance: ActivityInstance | None, **given: Any) -> Framed:
+def framed(chat: FramingChat, instance: ActivityInstance | None, **given: Any) -> Framed:
     """Somebody's frame of an instance."""
     assert instance is not None
     return Framed(chat, instance.id, **given)

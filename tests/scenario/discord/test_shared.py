@@ -1,139 +1,24 @@
 """Several processes on one PostgreSQL database share Discord's servers: each has some of the shards, and goes on where
-another one died or was stopped. Real programs; Discord and the avatar service are in the test's process.
+another one died or was stopped.
 """
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from pydantic import SecretStr
 
 from adapters.chat.discord.shards import GIVE_UP_AFTER
-from adapters.simulator import Simulator, SimulatorOptions
-from bot.core.clock import SystemClock
-from tests.fakes.discord import Channel, FakeDiscord, User
 from tests.harness.tcp_proxy import TcpProxy
-from tests.platforms.discord import answer_of, read
-from tests.scenario.chat_services import ServedProgram
+from tests.scenario.discord.shared_world import SharedWorld, shards_of, share, world
 from tests.scenario.setup.shell import PATIENCE
+
+__all__ = ["world"]
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
-TOKEN = "twin.discord.token"
-KEY = "simulator-key-0123456789"
 
-IDENTIFY_EVERY = 5.0
-"""Seconds between two IDENTIFYs of a bucket, as at Discord."""
-
-
-class World:
-    """Two servers on two shards, an avatar service, and programs that share a database."""
-
-    def __init__(self, folder: Path, url: str, stack: AsyncExitStack) -> None:
-        self._folder = folder
-        self._url = url
-        self._stack = stack
-        self._started = 0
-        self.discord = FakeDiscord(token=TOKEN, shards=2)
-        self.discord.response_deadline = PATIENCE
-        self.avatars = Simulator(SimulatorOptions(api_key=SecretStr(KEY), auto_viewer=True), SystemClock())
-        self.channels: list[Channel] = []
-        self.person: User
-
-    async def open(self) -> None:
-        await self._stack.enter_async_context(self.discord)
-        await self._stack.enter_async_context(self.avatars)
-        self.discord.limit_identifies(IDENTIFY_EVERY)
-        self.person = self.discord.add_user("ana")
-        for shard in range(2):
-            guild = self.discord.add_guild(f"server {shard}", shard=shard)
-            self.discord.join(guild, self.person)
-            self.channels.append(self.discord.add_channel(guild, "general"))
-
-    async def start(self, **settings: str) -> ServedProgram:
-        self._started += 1
-        folder = self._folder / f"process {self._started}"
-        folder.mkdir()
-        needed = {
-            "DATABASE_URL": self._url,
-            "DISCORD_TOKEN": TOKEN,
-            "DISCORD_API_URL": self.discord.api_url,
-            "DISCORD_GATEWAY_URL": self.discord.gateway_url,
-            "HEYGEN_API_URL": self.avatars.address,
-            "HEYGEN_API_KEY": KEY,
-            "WEB_SECRET": "0123456789abcdef" * 2,
-            "WEB_PORT": "0",
-            "SESSION_NEEDS_VIEWER": "never",
-            "STREAM_LINGER": "3600",
-            "LOG_LEVEL": "info",
-        }
-        return await self._stack.enter_async_context(ServedProgram(folder, needed | settings))
-
-    async def until(
-        self, condition: Callable[[], object], programs: list[ServedProgram], *, patience: float = PATIENCE
-    ) -> None:
-        """Wait until something is true; tells what the programs said where it never is."""
-        try:
-            async with asyncio.timeout(patience):
-                while not condition():  # noqa: ASYNC110 - of programs
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            told = "\n\n".join(f"{program.output[-2000:]}\n{program.log[-3000:]}" for program in programs)
-            raise AssertionError(told) from None
-
-    async def bring_avatar(self, channel: Channel) -> None:
-        await answer_of(await self.discord.slash(channel, self.person, "avatar start", {}, anyway=True))
-        await self.discord.until(lambda: any("live" in read(one) for one in self.discord.messages(channel)))
-
-    async def write(self, channel: Channel, text: str) -> None:
-        await self.discord.write(channel, self.person, text, mentions=[self.discord.bot])
-
-    @property
-    def spoken(self) -> list[str]:
-        """What has been said to the end, greetings left out."""
-        return [
-            text.asked.strip()
-            for view in self.avatars.streams()
-            for text in view.spoken
-            if text.state == "spoken" and "I am here" not in text.asked
-        ]
-
-    @property
-    def asked(self) -> list[str]:
-        """Everything that was given to say."""
-        return [text.asked.strip() for view in self.avatars.streams() for text in view.spoken]
-
-
-def shards_of(program: ServedProgram) -> set[int]:
-    """Those that a program has, as it said last."""
-    told = [line for line in program.output.splitlines() if line.startswith("Discord: ") and " of 2 " in line]
-    if not told or "none" in told[-1]:
-        return set()
-    return {int(number) for number in told[-1].split("shard")[1].lstrip("s ").split(" of ")[0].split(", ")}
-
-
-@pytest.fixture
-async def world(tmp_path: Path, new_postgres_url: Callable[[], str]) -> AsyncIterator[World]:
-    url = await asyncio.to_thread(new_postgres_url)
-    async with AsyncExitStack() as stack:
-        world = World(tmp_path, url, stack)
-        await world.open()
-        yield world
-
-
-async def share(world: World, **settings: str) -> list[ServedProgram]:
-    """Two programs, in the order of their shards, once each has one and both are connected."""
-    programs = [await world.start(**settings), await world.start(**settings)]
-    await world.until(lambda: sorted(map(len, map(shards_of, programs))) == [1, 1], programs)
-    await world.until(lambda: world.discord.connected == 2, programs)
-    return sorted(programs, key=lambda program: min(shards_of(program)))
-
-
-async def test_two_processes_share_the_servers_and_one_goes_on_alone(world: World) -> None:
+async def test_two_processes_share_the_servers_and_one_goes_on_alone(world: SharedWorld) -> None:
     first, second = await share(world)
     for channel, text in zip(world.channels, ("one", "two"), strict=True):
         await world.bring_avatar(channel)
@@ -154,7 +39,7 @@ async def test_two_processes_share_the_servers_and_one_goes_on_alone(world: Worl
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-async def test_process_that_is_cut_off_from_discord_leaves_its_servers_to_the_other(world: World) -> None:
+async def test_process_that_is_cut_off_from_discord_leaves_its_servers_to_the_other(world: SharedWorld) -> None:
     with TcpProxy(port=int(world.discord.gateway_url.split(":")[-1].split("/")[0])) as wire:
         through = await world.start(DISCORD_GATEWAY_URL=f"ws://127.0.0.1:{wire.port}/gateway")
         other = await world.start()
@@ -175,7 +60,7 @@ async def test_process_that_is_cut_off_from_discord_leaves_its_servers_to_the_ot
         await world.until(lambda: sorted(map(len, map(shards_of, programs))) == [1, 1], programs)
 
 
-async def test_process_that_is_alone_takes_up_what_costs_money_before_it_reaches_discord(world: World) -> None:
+async def test_process_that_is_alone_takes_up_what_costs_money_before_it_reaches_discord(world: SharedWorld) -> None:
     former = await world.start()
     await world.until(lambda: world.discord.connected == 2, [former])
     for channel in world.channels:
@@ -202,7 +87,7 @@ async def test_process_that_is_alone_takes_up_what_costs_money_before_it_reaches
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-async def test_rolling_deploy_loses_nothing(world: World) -> None:
+async def test_rolling_deploy_loses_nothing(world: SharedWorld) -> None:
     """Each process is stopped in the middle of a line, with others behind it."""
     settings = {"SHUTDOWN": "keep", "USER_RATE": "0", "QUEUE_LIMIT": "200"}
     programs = await share(world, **settings)

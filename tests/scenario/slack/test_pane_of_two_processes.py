@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit
 
@@ -10,8 +11,9 @@ import pytest
 
 from adapters.chat.slack.side_pane import OPENED_WITHIN
 from adapters.chat.slack.strings import PANE_FAILED
+from tests.fakes.slack import Message
 from tests.harness.slack_cluster import ClusterBot, SlackCluster
-from tests.platforms.platform_driver import ANA
+from tests.platforms.platform_driver import ANA, BEN
 from tests.platforms.slack import text_of
 from tests.scenario.slack.test_side_pane import feed_of, load
 
@@ -59,6 +61,44 @@ async def test_page_is_good_once_at_whichever_process_and_shows_the_session(
         while (told := await hear(page, "session"))["phase"] != "ended":
             pass
         assert told["ended"]
+
+
+async def test_panel_names_who_watches_a_page_at_the_other_process(
+    cluster: SlackCluster, web: aiohttp.ClientSession
+) -> None:
+    """That one has not heard of them before, since what they did came in at the first."""
+    await cluster.command("/avatar start")
+    owner = cluster.owner_of()
+    other = cluster.other(owner)
+    await cluster.until(lambda: cluster.panels() and cluster.panels()[0].metadata)
+    panel = cluster.panels()[0]
+    feeds = []
+    for name, bot in ((ANA, other), (BEN, owner)):
+        details = await cluster.twin.open_card(panel, cluster.people[name])
+        await cluster.twin.until(lambda details=details: details.is_presented)
+        assert details.preview_url is not None
+        page = page_at(bot, details.preview_url)
+        _, html = await load(web, page)
+        feeds.append(feed_of(page, html))
+    async with web.ws_connect(feeds[0], origin="null"):
+        await cluster.until(lambda: watchers_on(panel) == "ana")
+        async with web.ws_connect(feeds[1], origin="null"):
+            await cluster.until(lambda: watchers_on(panel) == "ana and ben")
+        await cluster.until(lambda: watchers_on(panel) == "ana")
+        await cluster.kill(owner)
+        await cluster.until(lambda: cluster.channel.id in other.channels)
+        await cluster.until(lambda: watchers_on(panel) is None)
+    # Whoever has taken over learns it from the page, which connects again by itself.
+    async with web.ws_connect(feeds[0], origin="null"):
+        await cluster.until(lambda: watchers_on(panel) == "ana")
+    await cluster.until(lambda: watchers_on(panel) is None)
+    assert cluster.panels() == [panel]
+
+
+def watchers_on(panel: Message) -> str | None:
+    """Who watches, as the panel says."""
+    found = re.search(r"\*Watching here\*\n(.+)", text_of(panel))
+    return found[1] if found else None
 
 
 async def test_whoever_made_the_ticket_hears_that_the_page_has_called_the_other_process(

@@ -203,3 +203,26 @@ async def test_nothing_is_posted_before_earlier_panels_are_taken_up(clock: Manua
     await clock.advance(0)
     assert [what for what, _ in panels.requests] == ["edit 5"]
     await panels.close()
+
+
+async def test_panel_that_another_process_left_is_drawn_where_it_stands(panels: Panels, clock: ManualClock) -> None:
+    panels.kept["another"] = "7"
+    panels.take_up_left()
+    await clock.advance(UPDATE_INTERVAL)
+    assert [what for what, _ in panels.requests] == ["edit 7"]
+
+
+async def test_panel_of_a_session_that_another_process_has_is_drawn_no_more_until_it_comes_back(
+    panels: Panels, clock: ManualClock
+) -> None:
+    panels.show(VIEW)
+    await clock.advance(UPDATE_INTERVAL)
+    await panels.let_go(VIEW.session_id)
+    panels.show(waiting(1))
+    await clock.advance(UPDATE_INTERVAL)
+    assert len(panels.requests) == 1
+    panels.take_up_left([VIEW.session_id])
+    await clock.advance(UPDATE_INTERVAL)
+    panels.show(waiting(2))
+    await clock.advance(UPDATE_INTERVAL)
+    assert [what for what, _ in panels.requests] == ["post", "edit 1", "edit 1"]

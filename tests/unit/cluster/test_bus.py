@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bot.cluster.bus import CHECK_EVERY, MAX_TOGETHER, LoopBack, PostgresBus
+from bot.cluster.bus import CHECK_EVERY, DEAF, DEAF_AFTER, ECHO, MAX_TOGETHER, PostgresBus
+from bot.cluster.loop_back import LoopBack
 from bot.core.bus import ASK_TIMEOUT, NOBODY
-from bot.core.errors import ProcessUnreachable, StoreError
+from bot.core.errors import ProcessSilent, ProcessUnreachable, StoreError
 from bot.store.url import parse_url
-from tests.fakes.notifications import FakeListener, NotifyingServer
+from bot.telemetry import metrics
+from tests.fakes.notifications import FakeListener, FakeNotifier, NotifyingServer
 from tests.harness.clock import ManualClock, settle
 
 ADDRESS = parse_url("postgresql://relay@nowhere/relay")
@@ -176,7 +178,8 @@ async def test_what_waits_goes_together_in_its_order(buses: Buses) -> None:
     await asyncio.gather(*(a.tell("b", "news", body) for body in bodies))
     await settle()
     assert heard.bodies == bodies
-    assert [len(statement) for statement in buses.server.statements] == [MAX_TOGETHER, 100]
+    news = [[payload for _, payload in statement if ECHO not in payload] for statement in buses.server.statements]
+    assert [len(statement) for statement in news if statement] == [MAX_TOGETHER, 100]
 
 
 async def test_while_the_database_is_away_nothing_is_sent_and_who_sends_is_told(
@@ -239,6 +242,57 @@ async def test_a_process_that_cannot_listen_at_first_does_so_as_soon_as_it_can(b
     buses.server.is_away = False
     await buses.clock.advance(6)
     assert (b.is_listening, told) == (True, ["listens"])
+
+
+async def test_a_process_that_hears_nothing_over_a_connection_that_stands_is_deaf_until_it_does(
+    buses: Buses,
+) -> None:
+    b = await buses.bus("b")
+    told: list[str] = []
+    b.when_listening(lambda: told.append("listens"))
+    await buses.clock.advance(100 * DEAF_AFTER)
+    # Nobody else is there, and it hears itself.
+    assert (b.is_listening, b.unhealthy_reason, told) == (True, None, ["listens"])
+    assert metrics.bus_seconds.collect()[0].samples[0].value <= CHECK_EVERY
+    buses.server.loses = lambda _: True
+    await buses.clock.advance(DEAF_AFTER + CHECK_EVERY)
+    assert (b.is_listening, b.unhealthy_reason) == (False, DEAF)
+    assert metrics.bus_seconds.collect()[0].samples[0].value >= DEAF_AFTER
+    # It connects anew, which helps where the connection had lost what it listens to.
+    await buses.clock.advance(10 * DEAF_AFTER)
+    assert len(told) > 2
+    assert not b.is_listening
+    buses.server.loses = lambda _: False
+    await buses.clock.advance(DEAF_AFTER + CHECK_EVERY)
+    assert (b.is_listening, b.unhealthy_reason) == (True, None)
+
+
+async def test_a_process_that_cannot_send_is_as_deaf(buses: Buses) -> None:
+    b = await buses.bus("b")
+    assert isinstance(b._notifier, FakeNotifier)
+    b._notifier.is_away = True
+    await buses.clock.advance(DEAF_AFTER + CHECK_EVERY)
+    assert b.unhealthy_reason == DEAF
+
+
+async def test_what_was_asked_and_not_answered_may_be_done_and_what_was_not_sent_is_not(buses: Buses) -> None:
+    a = await buses.bus("a")
+    await buses.bus("b")
+    asking, another = [asyncio.create_task(a.ask(process, "greet", "hello")) for process in ("slow", "gone")]
+    await settle()
+    a.process_gone("gone")
+    await buses.clock.advance(ASK_TIMEOUT)
+    for silent in (asking, another):
+        with pytest.raises(ProcessSilent):
+            await silent
+    for process in ("b", NOBODY):
+        with pytest.raises(ProcessUnreachable) as unreachable:
+            await a.ask(process, "greet", "hello")
+        assert not isinstance(unreachable.value, ProcessSilent)
+    buses.server.is_away = True
+    with pytest.raises(ProcessUnreachable) as unreachable:
+        await a.ask("b", "greet", "hello")
+    assert not isinstance(unreachable.value, ProcessSilent)
 
 
 async def test_an_answer_that_is_lost_is_no_answer(buses: Buses) -> None:

@@ -10,12 +10,12 @@ from slack_bolt.response import BoltResponse
 
 from adapters.chat.slack.routing import TO_OWNER, Routing
 from bot.cluster.alone import NoClaims
-from bot.cluster.bus import LoopBack
 from bot.cluster.directory import AllHere
+from bot.cluster.loop_back import LoopBack
 from bot.core.bus import Cluster
 from bot.core.errors import ProcessUnreachable, StoreUnavailable
 from bot.settings import RelayMode
-from tests.harness.clock import settle
+from tests.harness.clock import ManualClock, settle
 
 SKIP = json.dumps({"body": "command=%2Favatar&text=skip&trigger_id=1", "headers": {}, "mode": "http"})
 
@@ -53,7 +53,7 @@ def app() -> App:
 async def bus(app: App) -> AsyncIterator[LoopBack]:
     async with LoopBack("owner") as bus:
         cluster: Any = Cluster(bus, AllHere(), NoClaims(), NoParcels())  # type: ignore[arg-type]
-        routing = Routing(app, cluster, None, RelayMode.ALL)  # type: ignore[arg-type]
+        routing = Routing(app, cluster, None, ManualClock(), RelayMode.ALL)  # type: ignore[arg-type]
         routing.begin()
         yield bus
         routing.end()

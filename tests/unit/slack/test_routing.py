@@ -14,7 +14,7 @@ from slack_bolt.response import BoltResponse
 
 from adapters.chat.slack.app import App
 from adapters.chat.slack.outbox import Outbox, ReplyTarget
-from adapters.chat.slack.routing import TO_OWNER, Routing, concerns_all, payload_of, place_of
+from adapters.chat.slack.routing import INSIST_EVERY, INSIST_FOR, TO_OWNER, Routing, concerns_all, payload_of, place_of
 from bot import sentences
 from bot.cluster.alone import NoClaims
 from bot.cluster.bus import PostgresBus
@@ -113,15 +113,22 @@ class Answering(App):
     def __init__(self, name: str) -> None:
         self.name_of_it = name
         self.asked: list[tuple[Any, dict[str, str], str]] = []
+        self.late: list[float | None] = []
         self.status = 200
-        self.is_stuck = False
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def answer(
-        self, body: str | dict[str, Any], headers: Mapping[str, str], *, mode: str = "http"
+        self,
+        body: str | dict[str, Any],
+        headers: Mapping[str, str],
+        *,
+        mode: str = "http",
+        late_by: float | None = None,
     ) -> BoltResponse:
         self.asked.append((body, dict(headers), mode))
-        if self.is_stuck:
-            await asyncio.Event().wait()
+        self.late.append(late_by)
+        await self.may_answer.wait()
         return BoltResponse(status=self.status, body=json.dumps({"by": self.name_of_it}), headers={"x": "y"})
 
 
@@ -191,10 +198,11 @@ class Told(Outbox):
 class Process:
     """One process with its routing."""
 
-    def __init__(self, name: str, bus: PostgresBus, relay: RelayMode) -> None:
+    def __init__(self, name: str, bus: PostgresBus, clock: ManualClock, relay: RelayMode) -> None:
         self.app, self.owners, self.kept, self.outbox = Answering(name), Owners(), Kept(), Told()
         self.bus = bus
-        self.routing = Routing(self.app, Cluster(bus, self.owners, NoClaims(), self.kept), self.outbox, relay)
+        cluster = Cluster(bus, self.owners, NoClaims(), self.kept)
+        self.routing = Routing(self.app, cluster, self.outbox, clock, relay)
         self.routing.begin()
 
     async def take(self, payload: dict[str, Any] | str, **headers: str) -> BoltResponse:
@@ -207,7 +215,9 @@ class Processes:
 
     async def process(self, name: str, relay: RelayMode = RelayMode.ALL) -> Process:
         bus = PostgresBus(ADDRESS, name, "all", self.clock, self.server.wire)
-        return Process(name, await self._stack.enter_async_context(bus), relay)
+        process = Process(name, await self._stack.enter_async_context(bus), self.clock, relay)
+        self._stack.push_async_callback(process.routing.close)
+        return process
 
     async def after(self, waiting: "asyncio.Task[BoltResponse]", questions: int) -> BoltResponse:
         """What comes of it after so many questions that nobody answered."""
@@ -260,7 +270,7 @@ async def test_what_is_asked_of_the_avatar_is_looked_up_and_what_people_say_to_e
         await a.take(payload)
     assert (len(a.app.asked), a.owners.looks, len(b.app.asked)) == (1, 3, 3)
     # While hints are missed, memory does not count.
-    a.bus._is_listening = False
+    a.bus._is_connected = False
     await a.take(event("message"))
     assert (a.owners.looks, len(b.app.asked)) == (4, 4)
 
@@ -326,11 +336,13 @@ async def test_a_message_whose_owner_cannot_be_reached_is_kept_and_acknowledged(
     assert a.app.asked == []
     # Its next owner handles it as it came.
     b = await processes.process("b")
-    await b.kept.openers[kind](body)
-    assert b.app.asked == [(event("message"), {"x-slack-retry-num": "1"}, "socket_mode")]
+    for late_by in (None, 300.0):
+        await b.kept.openers[kind](body, late_by)
+    assert b.app.asked == [(event("message"), {"x-slack-retry-num": "1"}, "socket_mode")] * 2
+    assert b.app.late == [None, 300.0]
     b.app.status = 503
     with pytest.raises(StoreError):
-        await b.kept.openers[kind](body)
+        await b.kept.openers[kind](body, None)
 
 
 async def test_a_message_that_cannot_be_kept_comes_again(processes: Processes) -> None:
@@ -350,6 +362,75 @@ async def test_whoever_commands_during_a_takeover_is_asked_to_try_again(
     ((asker, text),) = a.outbox.told
     assert (asker.user, asker.response_url, text) == ("U1", "https://back", sentences.TAKING_OVER)
     assert (a.kept.parcels, a.app.asked) == ([], [])
+
+
+async def asked_once(processes: Processes) -> tuple[Process, Process]:
+    """A process that has a command for another one, which has begun and does not answer."""
+    a, b = await processes.process("a"), await processes.process("b")
+    a.owners.known = a.owners.true = "b"
+    b.app.may_answer.clear()
+    taking = asyncio.create_task(a.take(COMMAND))
+    # Slack waits for three seconds.
+    assert (await processes.after(taking, 1)).status == 200
+    assert a.outbox.told == []
+    return a, b
+
+
+async def test_a_command_whose_owner_is_slow_is_asked_of_it_again_and_done_once(processes: Processes) -> None:
+    a, b = await asked_once(processes)
+    for _ in range(2):
+        await processes.clock.advance(INSIST_EVERY)
+    b.app.may_answer.set()
+    await settle()
+    await processes.clock.advance(2 * INSIST_FOR)
+    assert len(b.app.asked) == 1
+    # Its owner has told whoever gave it.
+    assert a.outbox.told == []
+
+
+async def test_a_command_that_is_never_answered_may_be_done_or_not(processes: Processes) -> None:
+    a, b = await asked_once(processes)
+    for _ in range(round(INSIST_FOR / INSIST_EVERY) + 1):
+        await processes.clock.advance(INSIST_EVERY)
+    ((asker, text),) = a.outbox.told
+    assert (asker.user, asker.response_url, text) == ("U1", "https://back", sentences.MAY_BE_DONE)
+    assert len(b.app.asked) == 1
+
+
+async def test_a_command_whose_owner_ends_is_nobody_elses(processes: Processes) -> None:
+    a, b = await asked_once(processes)
+    c = await processes.process("c")
+    a.owners.known = a.owners.true = "c"
+    a.bus.process_gone("b")
+    await settle()
+    assert [text for _, text in a.outbox.told] == [sentences.MAY_BE_DONE]
+    assert (len(b.app.asked), c.app.asked, a.app.asked) == (1, [], [])
+
+
+async def test_a_command_that_is_refused_after_a_silence_may_be_done_or_not(processes: Processes) -> None:
+    a, b = await asked_once(processes)
+    b.routing.end()
+    for _ in range(2):
+        await processes.clock.advance(INSIST_EVERY)
+    assert [text for _, text in a.outbox.told] == [sentences.MAY_BE_DONE]
+
+
+async def test_a_process_that_ends_says_that_it_does_not_know(processes: Processes) -> None:
+    a, _ = await asked_once(processes)
+    await a.routing.close()
+    assert [text for _, text in a.outbox.told] == [sentences.MAY_BE_DONE]
+
+
+@pytest.mark.parametrize("payload", [COMMAND, BUTTON])
+async def test_a_command_that_its_owner_does_not_take_is_surely_not_done(
+    processes: Processes, payload: dict[str, Any]
+) -> None:
+    a, b = await processes.process("a"), await processes.process("b")
+    a.owners.known = a.owners.true = "b"
+    b.owners.known = NOBODY
+    assert (await a.take(payload)).status == 200
+    assert [text for _, text in a.outbox.told] == [sentences.TAKING_OVER]
+    assert b.app.asked == []
 
 
 async def test_another_event_during_a_takeover_comes_again(processes: Processes) -> None:
