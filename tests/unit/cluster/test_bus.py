@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bot.cluster.bus import CHECK_EVERY, MAX_TOGETHER, LoopBack, PostgresBus
+from bot.cluster.alone import LoopBack
+from bot.cluster.bus import CHECK_EVERY, MAX_TOGETHER, PostgresBus
 from bot.core.bus import ASK_TIMEOUT, NOBODY
 from bot.core.errors import ProcessUnreachable, StoreError
 from bot.store.url import parse_url
