@@ -2,11 +2,11 @@
 but for `bot.simulation`.
 
 Builds in order (database, simulator, provider, core, web, chats), tells in one line each what was started and what was
-left out and why, and takes everything down again in the opposite order, within `SHUTDOWN_TIME`.
+left out and why, and takes everything down again in the opposite order, the sessions first (`bot.shutdown`).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -25,18 +25,18 @@ from bot.cluster.fenced import fence
 from bot.cluster.joining import joined
 from bot.cluster.membership import Membership
 from bot.core.bind_errors import explain_bind_error, is_loopback
-from bot.core.errors import OwnershipLost, SettingsError, StoreError
+from bot.core.errors import OwnershipLost, SettingsError
 from bot.core.pictures import PictureSourceFactory
 from bot.core.policy import LATE_AFTER
 from bot.core.ports import AvatarProvider, ChatModel, Clock, Echo
-from bot.core.tasks import cancel_and_wait
 from bot.facade import Bot, ChatAdapter
 from bot.platforms import Platforms
 from bot.plugins import make_provider, with_simulator
 from bot.provider_change import close_left_to_other_providers
+from bot.readiness import Readiness
 from bot.sentences import DOLLARS_NOT_COUNTED, NO_DECODER, NO_SOUND, count
-from bot.sessions.session import AvatarSession
-from bot.settings import SIMULATOR, Settings, Shutdown, database_url_or_default, web_secret
+from bot.settings import SIMULATOR, Settings, database_url_or_default, web_secret
+from bot.shutdown import end_sessions
 from bot.store import migrate
 from bot.store.lock.instance import InstanceLock
 from bot.store.store import Store
@@ -53,10 +53,6 @@ if TYPE_CHECKING:
     from bot.simulation import Simulator, SimulatorOptions
 
 log = structlog.get_logger(__name__)
-
-SHUTDOWN_TIME = 7.0
-"""Seconds to close every stream at a shutdown. Containers are killed 10 s after the signal; saying goodbye on the
-platforms may take 2 s, and the rest needs some."""
 
 SHOWN_BACKLOG = 100_000
 """Events that wait for the chat platforms at the most; a platform that is behind must not lose a notice."""
@@ -200,7 +196,9 @@ class Application:
                 showing = asyncio.create_task(self._platforms.show(self._subscription), name="show")
                 await self._run_until_stopped()
             finally:
-                await self._close_sessions()
+                await end_sessions(
+                    self._core.sessions, self._membership, self._settings.shutdown, self._clock, self._echo
+                )
                 self._subscription.close()
                 if showing is not None:
                     await showing
@@ -287,19 +285,8 @@ class Application:
             log.warning(DOLLARS_NOT_COUNTED)
 
     async def _start_web(self, store: Store, settings: Settings) -> None:
-        async def readiness() -> Mapping[str, str | None]:
-            try:
-                await store.check()
-            except StoreError as error:
-                # Anybody may ask: the log names the database, the answer does not.
-                log.error("the database is not ready", error=str(error))
-                return {"database": "cannot be reached or written"}
-            return {
-                "database": self._membership.unhealthy_reason,
-                **self._platforms.unhealthy_reasons,
-                **self._failing_parts(),
-            }
-
+        bus = self.bot.cluster.bus
+        readiness = Readiness(store, self._membership, self._platforms, self._core.jobs, bus, self._parts)
         server = WebServer(
             self._core.sessions,
             self._core.services.event_bus,
@@ -310,7 +297,7 @@ class Application:
             port=settings.web.port,
             media_sources=() if self._plan.is_served else ("https:", *self._plain_sources),
             image_sources=self._plain_sources,
-            readiness=readiness,
+            readiness=readiness.look,
             members=self._membership.told,
             registry=metrics.registry,
             pictures=self._core.pictures,
@@ -349,15 +336,6 @@ class Application:
         """Whether whoever runs the bot is who watches: a simulated avatar, on this machine."""
         return self.simulator is not None and is_loopback(settings.web.host)
 
-    def _failing_parts(self) -> dict[str, str]:
-        """Parts that are not told of while they work. Without the catalogue everything works but the choice."""
-        troubles = {part.part: part.unhealthy_reason for part in self._parts if part.part != "catalogue"}
-        troubles |= {
-            "sweeper": troubles["sweeper"] or self._core.jobs.unhealthy_reason,
-            "bus": self.bot.cluster.bus.unhealthy_reason,
-        }
-        return {part: trouble for part, trouble in troubles.items() if trouble is not None}
-
     async def _recover(self) -> None:
         await self._close_left()
         await self._claims.claim()
@@ -371,46 +349,6 @@ class Application:
         if found.unknown_utterances:
             unsure = count(found.unknown_utterances, "message").capitalize()
             self._echo(f"{unsure} may not have been said before the restart; I do not repeat what was under way.")
-
-    async def _hand_over(self) -> None:
-        """Let the other processes go on with the sessions: each is theirs once nothing is being said in it."""
-        sessions = self._core.sessions
-        given = len(sessions)
-        await asyncio.gather(*(self._hand_over_one(running) for running in sessions))
-        await sessions.abandon_all()
-        self._echo(f"{count(given, 'session').capitalize()} handed over to the other processes (SHUTDOWN=keep).")
-
-    async def _hand_over_one(self, running: AvatarSession) -> None:
-        try:
-            await self._core.sessions.settle([running])
-            await self._core.sessions.release([running])
-        except StoreError as error:
-            log.error("a session could not be handed over; it is taken when this process has ended", error=str(error))
-
-    async def _close_sessions(self) -> None:
-        if self._membership.is_lost:
-            left = len(self._core.sessions)
-            await self._core.sessions.abandon_all()
-            self._echo(f"{count(left, 'session').capitalize()} left to the process that owns the database now.")
-            return
-        if self._settings.shutdown is Shutdown.KEEP and self._membership.sharers > 1:
-            await self._hand_over()
-            return
-        if self._settings.shutdown is Shutdown.KEEP:
-            # The next process adopts them; what a provider ends meanwhile, it ends by the limits it was given.
-            kept = len(self._core.sessions)
-            await self._core.sessions.save_spoken()
-            await self._core.sessions.abandon_all()
-            self._echo(f"{count(kept, 'session').capitalize()} left open for the next start (SHUTDOWN=keep).")
-            return
-        closing = asyncio.create_task(self._core.sessions.shut_down(), name="close all")
-        patience = asyncio.create_task(self._clock.sleep(SHUTDOWN_TIME), name="patience")
-        await asyncio.wait({closing, patience}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (closing, patience):
-            await cancel_and_wait(task)
-        if left := len(self._core.sessions):
-            self._echo(f"{count(left, 'session').capitalize()} could not be closed in time; the next start goes on.")
-            log.error("sessions could not be closed in time", sessions=left)
 
 
 def make_chat_model(settings: Settings, clock: Clock) -> "OpenAICompatible | None":

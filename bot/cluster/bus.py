@@ -1,4 +1,4 @@
-"""The bus of one of several processes, over LISTEN and NOTIFY; one that is alone has `bot.cluster.loop_back`.
+"""The bus of one of several processes, over LISTEN and NOTIFY.
 
 One connection listens, another one sends whatever waits with one statement. Each process listens to a channel of its
 own and to one of all; both names are too long to guess, since PostgreSQL lets everybody listen who may connect.

@@ -1,4 +1,4 @@
-"""Who owns the open sessions: `SessionDirectory` among several processes, `AllHere` for one alone with its file.
+"""Who owns the open sessions, as one of several processes knows it.
 
 In memory: read whole at the start, whenever listening begins anew, and every `READ_EVERY`; in between processes tell
 each other what changes. A hint that is lost is made good by the next reading, and by `find`.
@@ -244,39 +244,3 @@ def _as_change(entry: _Entry) -> dict[str, str]:
         "nonce": entry.nonce,
         "owner": entry.owner,
     }
-
-
-class AllHere:
-    """The directory of a process that is alone: every session is its own."""
-
-    is_alone = True
-    is_first = True
-
-    def owner_of(self, channel: Channel) -> str | None:  # noqa: ARG002
-        """No other one owns it."""
-        return None
-
-    def owner_of_link(self, nonce: str) -> str | None:  # noqa: ARG002
-        """No other one owns it."""
-        return None
-
-    async def find(self, channel: Channel, *, afresh: bool = False) -> str | None:  # noqa: ARG002
-        """No other one owns it."""
-        return None
-
-    async def find_link(self, nonce: str, *, afresh: bool = False) -> str | None:  # noqa: ARG002
-        """No other one owns it."""
-        return None
-
-    def link_in(self, channel: Channel) -> str | None:  # noqa: ARG002 - there are no others
-        """No other one has a session."""
-        return None
-
-    def opened(self, session: Session) -> None:
-        """Nobody is to be told."""
-
-    def closed(self, session: Session) -> None:
-        """Nobody is to be told."""
-
-    def released(self, session: Session) -> None:
-        """Nobody is to be told."""

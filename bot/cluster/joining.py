@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from bot.cluster.alone import AllHere, LoopBack
 from bot.cluster.bus import PostgresBus
 from bot.cluster.claims import SessionClaims
-from bot.cluster.directory import AllHere, SessionDirectory
-from bot.cluster.loop_back import LoopBack
+from bot.cluster.directory import SessionDirectory
 from bot.cluster.membership import Membership
 from bot.cluster.parcels import SessionParcels
 from bot.core.bus import Cluster

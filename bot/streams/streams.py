@@ -13,7 +13,7 @@ import structlog
 from bot.announcer import Announcer
 from bot.core import ids
 from bot.core.backoff import Backoff
-from bot.core.errors import ConcurrencyReached, NotOurs, ProviderError, StoreError, StreamGone, Transient
+from bot.core.errors import ConcurrencyReached, NotOurs, OwnershipLost, ProviderError, StoreError, StreamGone, Transient
 from bot.core.models import Playback, Stream, StreamState
 from bot.core.ports import AvatarProvider, Clock, StreamRequest
 from bot.core.tasks import TaskSet, cancel_and_wait
@@ -325,7 +325,12 @@ class SessionStream:
         # Charged from the request on, as far as anybody knows: a price is never shown smaller than it is.
         self._charge(self.current, since=asked_at)
         metrics.open_streams.inc()
-        await self._store.streams.bind(stream.id, upstream_id)
+        try:
+            await self._store.streams.bind(stream.id, upstream_id)
+        except OwnershipLost:
+            # Whoever goes on with the session does not know of it, and could not close it.
+            await self.close("another process has taken the session over")
+            raise
 
     async def _start(self) -> None:
         assert self.current is not None  # noqa: S101 - _create has just set it

@@ -421,12 +421,7 @@ class BotHarness:
 
     @property
     def _audible(self) -> list[str]:
-        return [
-            text.asked.strip()
-            for view in self.simulator.streams()
-            for text in view.spoken
-            if text.state in ("speaking", "spoken") or (text.state == "interrupted" and _lasted(text) > NO_WORD_YET)
-        ]
+        return [text.asked.strip() for view in self.simulator.streams() for text in view.spoken if was_heard(text)]
 
     async def rows(self, table: sa.Table) -> list[sa.Row[Any]]:
         """Every row of a table, in the order of its first column, once what rides along is written."""
@@ -445,8 +440,10 @@ def simulated(**changes: Any) -> SimulatorOptions:
     return replace(SimulatorOptions(api_key=KEY, auto_viewer=True), **changes)
 
 
-def _lasted(text: SpokenText) -> float:
-    return (text.ends_at or 0.0) - (text.starts_at or 0.0)
+def was_heard(text: SpokenText) -> bool:
+    """Whether a word of it is out."""
+    lasted = (text.ends_at or 0.0) - (text.starts_at or 0.0)
+    return text.state in ("speaking", "spoken") or (text.state == "interrupted" and lasted > NO_WORD_YET)
 
 
 def with_policy(**changes: Any) -> SessionPolicy:

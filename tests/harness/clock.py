@@ -1,5 +1,5 @@
 """A clock that stands still until a test moves it, and what can happen to the clock of a machine: somebody sets it, the
-machine is suspended.
+machine is suspended, one process on it is stopped.
 """
 
 import asyncio
@@ -171,6 +171,68 @@ class ClockElsewhere:
         timer.cancel()
         if callback is not None:
             callback()
+
+
+class _Stoppable:
+    """A timer of a process that may be stopped when it is due."""
+
+    def __init__(self, clock: "ProcessClock", callback: Callable[[], None]) -> None:
+        self._clock = clock
+        self._callback: Callable[[], None] | None = callback
+        self.here: _Timer | None = None
+
+    def cancel(self) -> None:
+        self._callback = None
+        if self.here is not None:
+            self.here.cancel()
+
+    def ring(self) -> None:
+        if self._clock.is_stopped:
+            self._clock.missed.append(self)
+        elif (callback := self._callback) is not None:
+            self._callback = None
+            callback()
+
+
+class ProcessClock:
+    """The machine's clock as a process has it: while that is stopped time passes, and nothing of it runs."""
+
+    def __init__(self, host: ManualClock, *, grid: float = 0.0) -> None:
+        """grid: seconds; timers ring only at multiples of it, so that many ring together and a test has fewer moments
+        to look at."""
+        self._host = host
+        self._grid = grid
+        self.is_stopped = False
+        self.missed: list[_Stoppable] = []
+
+    def now(self) -> datetime:
+        return self._host.now()
+
+    def monotonic(self) -> float:
+        return self._host.monotonic()
+
+    def uptime(self) -> float:
+        return self._host.uptime()
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> _Stoppable:
+        late = -(self.monotonic() + seconds) % self._grid if self._grid else 0.0
+        timer = _Stoppable(self, callback)
+        timer.here = self._host.call_later(seconds + late, timer.ring)
+        return timer
+
+    async def sleep(self, seconds: float) -> None:
+        done = asyncio.get_running_loop().create_future()
+        timer = self.call_later(seconds, lambda: done.done() or done.set_result(None))
+        try:
+            await done
+        finally:
+            timer.cancel()
+
+    def go_on(self) -> None:
+        self.is_stopped = False
+        missed, self.missed = self.missed, []
+        for timer in missed:
+            timer.ring()
 
 
 async def settle(rounds: int = 20) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import SHUTDOWN_TIME
 from bot.settings import variables
+from bot.shutdown import SHUTDOWN_TIME
 from tests.harness.ports import free_port
 from tests.packaging.compose import COMPOSE, filled_in, started_by
 from tests.packaging.conftest import ROOT

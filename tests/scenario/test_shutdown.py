@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import SHUTDOWN_TIME
+from bot.shutdown import SHUTDOWN_TIME
 from tests.harness.programs import KEY, Program, Service, wait_until
 
 pytestmark = pytest.mark.slow

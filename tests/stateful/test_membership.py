@@ -2,9 +2,7 @@
 whoever is ended, so that others take its sessions, has no time to act left, and nothing of it is on its way."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import AsyncExitStack
-from datetime import datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,10 +11,9 @@ from hypothesis import strategies as st
 from adapters.network import SENT_WITHIN
 from bot.cluster import membership as module
 from bot.cluster.membership import LOOKS_TO_END, Membership
-from bot.core.ports import Timer
 from tests import options
 from tests.fakes.process_table import FakeRows, ProcessTable
-from tests.harness.clock import ManualClock, settle
+from tests.harness.clock import ManualClock, ProcessClock, settle
 
 STEP = 0.25
 MEMBERS = range(3)
@@ -30,64 +27,6 @@ stories = st.lists(st.tuples(events, st.sampled_from([0.25, 1.0, 3.0, 5.0, 8.0, 
 BOUNDS = settings(
     max_examples=400 if options.is_thorough() else 40, deadline=None, suppress_health_check=list(HealthCheck)
 )
-
-
-class _Stoppable:
-    """A timer of a process that may be stopped when it is due."""
-
-    def __init__(self, clock: "ProcessClock", callback: Callable[[], None]) -> None:
-        self._clock = clock
-        self._callback: Callable[[], None] | None = callback
-        self.here: Timer | None = None
-
-    def cancel(self) -> None:
-        self._callback = None
-        if self.here is not None:
-            self.here.cancel()
-
-    def ring(self) -> None:
-        if self._clock.is_stopped:
-            self._clock.missed.append(self)
-        elif (callback := self._callback) is not None:
-            self._callback = None
-            callback()
-
-
-class ProcessClock:
-    """The machine's clock as a process has it: while that is stopped time passes, and nothing of it runs."""
-
-    def __init__(self, host: ManualClock) -> None:
-        self._host = host
-        self.is_stopped = False
-        self.missed: list[_Stoppable] = []
-
-    def now(self) -> datetime:
-        return self._host.now()
-
-    def monotonic(self) -> float:
-        return self._host.monotonic()
-
-    def uptime(self) -> float:
-        return self._host.uptime()
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
-        timer = _Stoppable(self, callback)
-        timer.here = self._host.call_later(seconds, timer.ring)
-        return timer
-
-    async def sleep(self, seconds: float) -> None:
-        done = asyncio.get_running_loop().create_future()
-        timer = self.call_later(seconds, lambda: done.done() or done.set_result(None))
-        try:
-            await done
-        finally:
-            timer.cancel()
-
-    def go_on(self) -> None:
-        self.is_stopped = False
-        missed, self.missed = self.missed, []
-        for timer in missed:
-            timer.ring()
 
 
 class Story:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from bot.cluster.alone import LoopBack
 from bot.cluster.bus import CHECK_EVERY, DEAF, DEAF_AFTER, ECHO, MAX_TOGETHER, PostgresBus
-from bot.cluster.loop_back import LoopBack
 from bot.core.bus import ASK_TIMEOUT, NOBODY
 from bot.core.errors import ProcessSilent, ProcessUnreachable, StoreError
 from bot.store.url import parse_url

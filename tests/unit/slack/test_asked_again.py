@@ -9,9 +9,7 @@ import pytest
 from slack_bolt.response import BoltResponse
 
 from adapters.chat.slack.routing import TO_OWNER, Routing
-from bot.cluster.alone import NoClaims
-from bot.cluster.directory import AllHere
-from bot.cluster.loop_back import LoopBack
+from bot.cluster.alone import AllHere, LoopBack, NoClaims
 from bot.core.bus import Cluster
 from bot.core.errors import ProcessUnreachable, StoreUnavailable
 from bot.settings import RelayMode
