@@ -30,8 +30,9 @@ class Judge:
         self._world.violations.append(what)
 
     async def look(self) -> None:
-        """A last state is left by nothing, who has no row may not act, and nothing is heard twice."""
-        for row in await self._world.query(sa.select(utterances.c.id, utterances.c.text, utterances.c.state)):
+        """A last state is left by nothing, who has no row may not act, nothing is heard twice or out of its turn."""
+        rows = await self._world.query(sa.select(utterances).order_by(utterances.c.id))
+        for row in rows:
             if row.state != (before := self._final.get(row.id, row.state)):
                 self._blame(f"{row.text[:LABEL_LENGTH]} was {before}, and is {row.state}")
             if UtteranceState(row.state).is_final:
@@ -40,9 +41,15 @@ class Judge:
         for member in self._world.members:
             if member.is_up and member.membership.may_act() and member.membership.process.id not in there:
                 self._blame(f"{member.name} may act, and has no row")
-        for label, times in self._heard().items():
+        heard = self._heard()
+        for label, times in heard.items():
             if times > 1:
                 self._blame(f"{label} was heard {times} times")
+        turns = {row.text[:LABEL_LENGTH]: (row.session_id, row.id) for row in rows}
+        for session in {session for session, _ in turns.values()}:
+            said = [label for label in heard if label in turns and turns[label][0] == session]
+            if said != sorted(said, key=lambda label: turns[label][1]):
+                self._blame(f"in {session} was heard: {', '.join(said)}")
 
     async def come_to_rest(self) -> None:
         """Nothing goes wrong any more: what was accepted comes to its end, and then every session."""
@@ -121,8 +128,10 @@ class Judge:
                     self._blame(f"{label} was taken {len(several)} times")
 
     def _heard(self) -> Counter[str]:
-        texts = [text.asked for view in self._world.simulator.streams() for text in view.spoken if was_heard(text)]
-        return Counter(label for text in texts for label in LABEL.findall(text))
+        """What somebody heard and how often, in that order."""
+        texts = [text for view in self._world.simulator.streams() for text in view.spoken if was_heard(text)]
+        texts.sort(key=lambda text: text.starts_at or 0.0)
+        return Counter(label for text in texts for label in LABEL.findall(text.asked))
 
     def _told(self) -> set[str]:
         """Of which messages somebody was told that they may not have been said."""

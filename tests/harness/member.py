@@ -15,7 +15,9 @@ from unittest.mock import patch
 from pydantic import SecretStr
 from slack_bolt.response import BoltResponse
 
+from adapters.avatars.heygen.account import HeyGenAccount
 from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
+from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from adapters.chat.slack.app import App, failed
 from adapters.chat.slack.events import RETRY_HEADER
 from adapters.chat.slack.outbox import Outbox, ReplyTarget
@@ -44,6 +46,9 @@ from tests.fakes.notifications import NotifyingServer
 from tests.harness.bot import KEY, Links
 from tests.harness.clock import ManualClock, ProcessClock
 from tests.harness.process_gate import GuardedRows, ProcessGate
+
+PROVIDERS: dict[str, type[HeyGenAccount]] = {"heygen-realtime": HeyGenRealtime, "heygen-streaming": HeyGenStreaming}
+"""Those to which all that is said goes by HTTP."""
 
 TEAM = "T1"
 ANA = an_actor("Ana", platform="slack", id="U1")
@@ -84,8 +89,8 @@ class Member:
 
     # --- its life ----------------------------------------------------------------------------------------------------
 
-    async def boot(self, provider_url: str, policy: SessionPolicy) -> None:
-        """Start it as `bot.app` does."""
+    async def boot(self, provider: str, provider_url: str, policy: SessionPolicy) -> None:
+        """Start it as `bot.app` does, with one of `PROVIDERS` at its address."""
         self.clock = ProcessClock(self._host, grid=GRID)
         self.gate = ProcessGate(self.clock)
         self._stack, self._ending = AsyncExitStack(), None
@@ -97,11 +102,11 @@ class Member:
         self.gate.guard_reads(store)
         with patch.object(joining, "PostgresBus", partial(PostgresBus, wire=partial(self.gate.wire, self._server))):
             others = await enter(joining.joined(address, self.membership, store, SECRET, self.clock))
-        provider = await enter(HeyGenRealtime(KEY, provider_url, self.clock))
-        fence(provider, self.membership.may_act)
-        self.gate.guard_requests(provider._connection, self.membership.process.id)
+        client = await enter(PROVIDERS[provider](KEY, provider_url, self.clock))
+        fence(client, self.membership.may_act)
+        self.gate.guard_requests(client._connection, self.membership.process.id)
         options = CoreOptions(policy, user_rate=USER_RATE)
-        self.core = await enter(build_core(provider, None, store, Links(), self.clock, options, (), others.cluster))
+        self.core = await enter(build_core(client, None, store, Links(), self.clock, options, (), others.cluster))
         self.routing = Routing(_Front(self), others.cluster, _Told(self.heard))
         self._subscription = self._stack.enter_context(self.core.services.event_bus.subscribe(backlog=100_000))
         others.claims.takes = self.core.sessions

@@ -107,12 +107,14 @@ class ProcessGate:
             if not self._instants:
                 self._blow()
         while self.is_dead or self.clock.is_stopped:
-            passage = asyncio.get_running_loop().create_future()
-            self._waiting[passage] = ending
-            try:
-                await passage
-            finally:
-                self._waiting.pop(passage, None)
+            await self._wait(asyncio.get_running_loop().create_future(), ending)
+
+    async def _wait(self, passage: asyncio.Future[None], ending: Exception) -> None:
+        self._waiting[passage] = ending
+        try:
+            await passage
+        finally:
+            self._waiting.pop(passage, None)
 
     async def to_database(self) -> None:
         """Pass on the way to the database, or back. Raises `StoreUnavailable`."""
@@ -120,7 +122,9 @@ class ProcessGate:
         await self.passage(ending)
         if self.is_cut:
             if self.is_silent:
-                await self.clock.sleep(BEAT_LIMIT)
+                passage = asyncio.get_running_loop().create_future()
+                self.clock.call_later(BEAT_LIMIT, lambda: passage.done() or passage.set_result(None))
+                await self._wait(passage, ending)
                 await self.passage(ending)
             raise StoreUnavailable("the database cannot be reached")
 

@@ -1,5 +1,6 @@
 """Streams the provider has open and no row owns: found, told, and touched only where the key is ours alone."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.simulator import Effect
+from bot.core.errors import OwnershipLost
 from bot.core.models import StreamState
 from bot.sessions.orphans import LOST_WITHIN
 from bot.store import tables
@@ -235,3 +237,20 @@ async def test_one_process_of_all_looks_after_them(exclusive: BotHarness) -> Non
     await open_by_somebody_else(exclusive)
     await exclusive.pass_time(3 * TWO_LOOKS)
     assert len(exclusive.open_streams) == 1
+
+
+async def test_a_stream_that_cannot_be_written_down_any_more_is_closed_before_its_process_ends(
+    realtime: BotHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending: list[asyncio.Task[None]] = []
+
+    async def is_taken_over(stream_id: str, upstream_id: str) -> bool:
+        # The program leaves all sessions where they are in the very moment in which it learns of it.
+        ending.append(asyncio.create_task(realtime.sessions.abandon_all()))
+        raise OwnershipLost("another process has the database")
+
+    monkeypatch.setattr(realtime.store.streams, "bind", is_taken_over)
+    await realtime.type("/avatar start")
+    await realtime.until(lambda: ending and ending[0].done())
+    assert len(realtime.simulator.streams()) == 1
+    assert realtime.open_streams == []

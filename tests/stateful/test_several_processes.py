@@ -27,6 +27,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests import options
 from tests.harness.bot import with_policy
 from tests.harness.judge import Judge
+from tests.harness.member import PROVIDERS
 from tests.harness.shared_database import CHANNELS, NAMES, SharedDatabase
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
@@ -73,9 +74,10 @@ class SeveralProcesses(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.do(self.world.pass_time(seconds))
 
-    @initialize(linger=st.sampled_from([None, 0.0, 10.0]))
-    def begin(self, linger: float | None) -> None:
-        self.world = SharedDatabase(self.url, policy=with_policy(stream_linger=linger, queue_max_age=100.0))
+    @initialize(provider=st.sampled_from(sorted(PROVIDERS)), linger=st.sampled_from([None, 0.0, 10.0]))
+    def begin(self, provider: str, linger: float | None) -> None:
+        policy = with_policy(stream_linger=linger, queue_max_age=100.0)
+        self.world = SharedDatabase(self.url, provider=provider, policy=policy)
         self.judge = Judge(self.world)
         self.do(self.world.__aenter__())
         for channel in CHANNELS:

@@ -193,8 +193,8 @@ async def test_a_former_owner_changes_nothing(migrated_postgres_url: str, story:
 @pytest.mark.parametrize(
     ("story", "without", "seen"),
     [
-        (cut_off_in_the_middle_of_a_long_message, without_deadline, "ada says"),
-        (stopped_before_a_request_leaves, without_the_last_look, "ada says"),
+        (cut_off_in_the_middle_of_a_long_message, without_deadline, "ada asks for"),
+        (stopped_before_a_request_leaves, without_the_last_look, "ada asks for"),
         (killed_with_two_that_claim, without_row_locks, "ben and cyd may act for"),
         (unreachable_when_a_message_comes, without_forgetting, "parcel"),
     ],

@@ -2,7 +2,7 @@
 their commands. Two bots on one PostgreSQL database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
@@ -150,6 +150,29 @@ async def test_what_is_written_while_an_avatar_is_handed_over_is_said_once_and_i
     assert not cluster.reads(sentences.NO_SESSION.partition("`")[0])
     await cluster.until(lambda: next_one.channels)
     assert await kept(cluster) == 0
+
+
+async def test_what_is_written_in_the_moment_in_which_nobody_has_the_avatar_is_kept(cluster: SlackCluster) -> None:
+    """Its bot has given it up, and the database does not say so yet."""
+    former, _ = await started(cluster)
+    rows = former.application.bot.sessions.services.store.sessions
+    release, has_begun, gate = rows.release, asyncio.Event(), asyncio.Event()
+
+    async def slowly(session_ids: Sequence[str]) -> None:
+        has_begun.set()
+        await gate.wait()
+        await release(session_ids)
+
+    rows.release = slowly  # type: ignore[method-assign]
+    cluster.bots.remove(former)
+    stopping = asyncio.create_task(former.stop())
+    await has_begun.wait()
+    await write(cluster, "in between")
+    assert await kept(cluster) >= 1
+    gate.set()
+    await stopping
+    await cluster.until(lambda: cluster.spoken["in between"] == 1)
+    assert not cluster.reads(sentences.NO_SESSION.partition("`")[0])
 
 
 async def test_what_was_written_too_long_before_the_next_bot_took_over_is_not_said_and_told(
