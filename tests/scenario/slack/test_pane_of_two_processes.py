@@ -63,6 +63,7 @@ async def test_page_is_good_once_at_whichever_process_and_shows_the_session(
         assert told["ended"]
 
 
+@pytest.mark.slow
 async def test_panel_names_who_watches_a_page_at_the_other_process(
     cluster: SlackCluster, web: aiohttp.ClientSession
 ) -> None:

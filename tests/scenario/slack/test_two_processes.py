@@ -52,6 +52,7 @@ async def test_two_starts_at_once_make_one_session(cluster: SlackCluster) -> Non
         assert len(cluster.panels(channel)) == 1
 
 
+@pytest.mark.slow
 async def test_two_starts_in_a_channel_that_two_companies_share_make_one_avatar(
     new_postgres_url: Callable[[], str],
 ) -> None:
