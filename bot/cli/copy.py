@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bot.cli.runtime import set_up_log
-from bot.cluster.membership import living
+from bot.cluster.living import living
 from bot.core.errors import Refused, SettingsError, StoreUnavailable
 from bot.core.ports import Clock, Echo
 from bot.sentences import count

@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from bot import sentences
-from bot.cluster.membership import LOOKS_TO_END, SHORT_ID, Membership, living
+from bot.cluster.living import living
+from bot.cluster.membership import LOOKS_TO_END, SHORT_ID, Membership
 from bot.commands.cleanup import UNUSED_AFTER
 from bot.core.billing import StreamSeconds, cost_of, sum_of
 from bot.core.errors import Refused, SettingsError, StoreUnavailable

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from pydantic import SecretStr
 
-from bot.cluster.membership import Membership, living, proof_of
+from bot.cluster.living import living
+from bot.cluster.membership import Membership, proof_of
 from bot.core.errors import SettingsError
 from bot.core.ports import Clock
 from bot.store.processes import Process

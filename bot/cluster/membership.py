@@ -315,24 +315,3 @@ def _version() -> str:
         return version("avatar-relay")
     except PackageNotFoundError:
         return "unknown"
-
-
-WATCH_FOR = 3.0
-"""Seconds within which a process that lives has beaten."""
-
-
-async def living(url: str, clock: Clock) -> list[Process]:
-    """The processes at the database of `url` that beat, on PostgreSQL: looks at them until all have, or for
-    `WATCH_FOR`. Raises `StoreError`."""
-    rows = ProcessRows(parse_url(url))
-    try:
-        first = {process.id: process.beat for process in await rows.everybody()}
-        until = clock.monotonic() + WATCH_FOR
-        while True:
-            now = await rows.everybody() if first else []
-            beating = [process for process in now if first.get(process.id) != process.beat]
-            if len(beating) == len(now) or clock.monotonic() >= until:
-                return beating
-            await clock.sleep(POLL_EVERY)
-    finally:
-        await rows.close()

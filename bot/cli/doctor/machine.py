@@ -13,7 +13,8 @@ import httpx
 from bot.cli.doctor.check import Check, CheckContext, failed, passed, skipped, warned
 from bot.cli.doctor.http import client_for
 from bot.cli.doctor.public_address import is_bot_running
-from bot.cluster.membership import SHORT_ID, living
+from bot.cluster.living import living
+from bot.cluster.membership import SHORT_ID
 from bot.core.bind_errors import explain_bind_error
 from bot.core.errors import StoreError, StoreTooNew
 from bot.core.ports import Clock
