@@ -361,10 +361,6 @@ class SessionRegistry:
         claimed = [session.id for session in sessions]
         if not (sessions or left_behind):
             return Recovery()
-        # Read before it is changed: the answer to the change may be lost, and whose words they are is to be told.
-        in_flight_now = await store.utterances.in_flight(claimed)
-        self._in_flight.update((session_id, found) for session_id, found in in_flight_now.items() if found)
-        await store.utterances.mark_in_flight_unknown(claimed)
         chosen = await store.channels.chosen_idle_timeouts()
         unsettled = await store.streams.unsettled_of(claimed)
         if left_behind:
@@ -372,6 +368,11 @@ class SessionRegistry:
         streams = await recover_streams(self.services, unsettled, self._claimed)
         queues = await store.utterances.queued(claimed)
         uses = await store.streams.usage_of(claimed)
+        # Read before it is changed: the answer to the change may be lost, and whose words they are is to be told. The
+        # last that is awaited: where this process ends before, the next one tells.
+        in_flight_now = await store.utterances.in_flight(claimed)
+        self._in_flight.update((session_id, found) for session_id, found in in_flight_now.items() if found)
+        await store.utterances.mark_in_flight_unknown(claimed)
         now = self.services.clock.now()
         adopted, unknown = 0, 0
         for session in sessions:
@@ -396,7 +397,9 @@ class SessionRegistry:
             self._owns_unknown = False
         try:
             for session in await sessions.claim(self.provider, among, limit):
-                self._claimed[session.id] = session
+                # One that runs here is nobody's where a failover of the database has lost that it was claimed.
+                if not self.serves(session.id):
+                    self._claimed[session.id] = session
         except StoreUnavailable:
             self._owns_unknown = True
             raise
