@@ -70,6 +70,12 @@ class Member:
         assert "Traceback" not in self.log, self.log
         return code
 
+    async def until_there(self, file: str) -> None:
+        """Wait until a file is in its folder."""
+        async with asyncio.timeout(PATIENCE):
+            while not (self.folder / file).exists():  # noqa: ASYNC110 - a folder that others change
+                await asyncio.sleep(0.02)
+
     async def until(self, text: str) -> None:
         """Wait until it has printed something."""
         async with asyncio.timeout(PATIENCE):

@@ -3,9 +3,8 @@ the business of the tests.
 """
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests import options
@@ -35,17 +34,11 @@ class Pair:
 
     async def settle(self) -> list[str]:
         """Let everything come to its end: what was not right."""
-        await self.cluster.fall_silent()
-        with suppress(TimeoutError):
-            await self.cluster.until_settled()
-        return await self.violations()
+        return await self.cluster.settle([self.first, self.second])
 
     async def end_well(self, *members: Member) -> None:
         """Stop those that are there, and see that they leave nothing open."""
-        for member in members:
-            member.send(signal.SIGTERM)
-        assert [await member.end() for member in members] == [0] * len(members)
-        assert [stream for stream in self.cluster.simulator.streams() if stream.ended is None] == []
+        await self.cluster.end_well(*members)
 
 
 @asynccontextmanager

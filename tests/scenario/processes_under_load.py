@@ -7,6 +7,7 @@ database notes when a session gets an owner. Knows no failure; those are the bus
 
 import asyncio
 import re
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
@@ -64,15 +65,17 @@ CREATE TRIGGER note_process AFTER INSERT ON processes FOR EACH ROW EXECUTE FUNCT
 
 
 class Cluster:
-    """Everything but the programs, which `start` starts. channels: with everybody in them."""
+    """Everything but the programs, which `start` starts. channels: with everybody in them. host: the address of this
+    machine at which programs find everything, where that is not themselves."""
 
-    def __init__(self, folder: Path, url: str, *, channels: int, seed: int) -> None:
+    def __init__(self, folder: Path, url: str, *, channels: int, seed: int, host: str = "127.0.0.1") -> None:
         self.url = url
+        self._host = host
         self.pieces: list[Piece] = []
         self.messages: list[Message] = []
         self.chance = Random(seed)
         self.simulator = Simulator(SimulatorOptions(api_key=SecretStr(KEY), v3_concurrency=50), SystemClock())
-        self.slack = FakeSlack(timing=Timing(ack=ACK, trigger=PATIENT, retries=RETRIES), validate=False)
+        self.slack = FakeSlack(timing=Timing(ack=ACK, trigger=PATIENT, retries=RETRIES), validate=False, host=host)
         self.ana = self.slack.add_user("ana")
         self.channels = [self.slack.add_channel(f"channel-{number}", [self.ana]) for number in range(channels)]
         self._folder = folder
@@ -95,16 +98,19 @@ class Cluster:
             self._talking.cancel()
         await self._stack.__aexit__(kind, error, trace)
 
-    async def start(self, name: str, *, changed: str | None = None, **others: str) -> Member:
-        """Start a program, and wait until it has joined."""
+    async def start(
+        self, name: str, *, changed: str | None = None, database_at: str | None = None, **others: str
+    ) -> Member:
+        """Start a program, and wait until it has joined. database_at: the address at which it finds the database, where
+        that is not the one of all the rest."""
         address = urlsplit(self.url)
-        folder = parse_qs(address.query)["host"][0]
-        wire = self._stack.enter_context(TcpProxy(path=f"{folder}/.s.PGSQL.5432"))
-        witness = await self._stack.enter_async_context(Witness(name, self.simulator.address, self.pieces))
+        wire = self._stack.enter_context(TcpProxy(path=socket_of(self.url), host=database_at or self._host))
+        witness = await self._stack.enter_async_context(Witness(name, self.simulator.address, self.pieces, self._host))
         settings = (
             Service(witness.url).settings(
                 self._folder,
-                DATABASE_URL=f"postgresql://postgres@127.0.0.1:{wire.port}{address.path}?application_name={name}",
+                DATABASE_URL=f"postgresql://postgres@{database_at or self._host}:{wire.port}{address.path}"
+                f"?application_name={name}",
                 WEB_SECRET="0123456789abcdef" * 2,
                 AVATAR_PROVIDER="heygen-realtime",
                 AVATAR_GREETING="",
@@ -169,9 +175,9 @@ class Cluster:
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
-    async def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """What the database says."""
-        connection = await asyncpg.connect(self.url)
+    async def query(self, query: str, *values: object, url: str | None = None) -> list[tuple[Any, ...]]:
+        """What the database says, or another one at `url`."""
+        connection = await asyncpg.connect(url or self.url)
         try:
             return [tuple(row) for row in await connection.fetch(query, *values)]
         finally:
@@ -207,7 +213,30 @@ class Cluster:
         query = "SELECT sessions.id, p.pid FROM sessions JOIN processes p ON p.id = owner WHERE state <> 'closed'"
         return dict(await self.query(query))
 
+    async def owned_by(self, members: Sequence[Member]) -> dict[str, int]:
+        """How many open sessions each of the programs has that has any."""
+        names = {member.pid: member.name for member in members}
+        return dict(Counter(names[pid] for pid in (await self.owners()).values()))
+
+    async def times_taken(self) -> list[int]:
+        """How often each session got an owner, its first one included."""
+        return [number for (number,) in await self.query("SELECT count(*) FROM noted GROUP BY session")]
+
     # --- what never happens ------------------------------------------------------------------------------------------
+
+    async def settle(self, members: Sequence[Member]) -> list[str]:
+        """Let people fall silent and everything come to its end: what was not right."""
+        await self.fall_silent()
+        with suppress(TimeoutError):
+            await self.until_settled()
+        return await self.violations(members)
+
+    async def end_well(self, *members: Member) -> None:
+        """Stop programs as a service manager does, and see that they leave nothing open."""
+        for member in members:
+            member.send(signal.SIGTERM)
+        assert [await member.end() for member in members] == [0] * len(members)
+        assert [stream for stream in self.simulator.streams() if stream.ended is None] == []
 
     async def violations(self, members: Sequence[Member]) -> list[str]:
         """What must not be so, once nobody writes any more: in words."""
@@ -242,11 +271,14 @@ class Cluster:
                 found.append(f"message {number} ended as {state}")
         return found
 
-    def said_in(self, channel: Channel) -> list[int]:
-        """The numbers of the messages of a channel that were said, in that order."""
-        written = {number for number, message in enumerate(self.messages) if message.channel is channel}
+    def said(self) -> list[int]:
+        """The numbers of the messages that were said, at least in part, in that order."""
         said = (int(number) for piece in self.pieces if piece.is_taken for number, _ in LABEL.findall(piece.text))
-        return [number for number in dict.fromkeys(said) if number in written]
+        return list(dict.fromkeys(said))
+
+    def said_in(self, channel: Channel) -> list[int]:
+        """Those of a channel."""
+        return [number for number in self.said() if self.messages[number].channel is channel]
 
     async def told_to_the_server(self, log: str) -> list[str]:
         """What PostgreSQL has shown to whoever reads its log or its activity: texts, and what opens a watch page."""
@@ -274,6 +306,11 @@ class Cluster:
                 late = piece.at - max(at for at, owner in claims[sessions[piece.stream]] if at <= piece.at)
                 found.append(f"{piece.program} said {piece.text[:30]!r} {late:.2f} s after {owners[-1]} had taken over")
         return found
+
+
+def socket_of(url: str) -> str:
+    """The socket of a PostgreSQL server of this machine."""
+    return f"{parse_qs(urlsplit(url).query)['host'][0]}/.s.PGSQL.5432"
 
 
 def _number(text: str) -> int:

@@ -29,8 +29,9 @@ class Piece:
 class Witness:
     """Stands between one program and the avatar service, and notes each text."""
 
-    def __init__(self, program: str, service: str, noted: list[Piece]) -> None:
-        self._program, self._service, self._noted = program, service, noted
+    def __init__(self, program: str, service: str, noted: list[Piece], host: str) -> None:
+        """`host`: the address of this machine to listen at."""
+        self._program, self._service, self._noted, self._host = program, service, noted, host
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -39,7 +40,7 @@ class Witness:
         app.router.add_route("*", "/{rest:.*}", self._pass_on)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, self._host, 0).start()
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
         return self
