@@ -13,6 +13,7 @@ import structlog
 from cachetools import FIFOCache
 
 from bot import sentences
+from bot.acceptance import MessageAcceptance
 from bot.access.permissions import Permissions
 from bot.core import ids
 from bot.core.errors import Refused, StoreError
@@ -114,6 +115,7 @@ class Relay:
         self._permissions = permissions
         self._clock = clock
         self._rule = rule
+        self._acceptance = MessageAcceptance(sessions.services.store)
         self._most = user_rate, user_characters
         self._rate = RateLimiter(clock, user_rate, sentences.too_fast)
         self._characters = RateLimiter(clock, user_characters, sentences.too_much)
@@ -306,10 +308,11 @@ class Relay:
             message_id=message.message_id,
         )
         with running.pending.reserve():
-            if not await self._sessions.services.store.utterances.accept(message.keys, utterance):
-                self._remember(message.keys)
-                return Receipt(ignored="delivered before")
+            taken = await self._acceptance.accept(message.keys, utterance, running.recorder)
             self._remember(message.keys)
+            if taken is None:
+                return Receipt(ignored="delivered before")
+            utterance = taken
             if running.stop.is_set:
                 await self._sessions.services.store.utterances.advance(utterance.id, UtteranceState.DROPPED)
                 raise Refused(sentences.CLOSING, stage="queue")

@@ -4,6 +4,7 @@ A database in trouble must not keep a session open that costs money: the end is 
 row is owed until it can be written.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -65,6 +66,11 @@ class UnsavedSessions:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._owed: dict[str, Session] = {}
+
+    @property
+    def ids(self) -> Collection[str]:
+        """Whose rows are owed."""
+        return self._owed.keys()
 
     def add(self, session: Session) -> None:
         """Note a session whose rows are owed."""

@@ -13,7 +13,7 @@ import structlog
 from bot import sentences
 from bot.cluster.claims import Recovery
 from bot.core import ids
-from bot.core.errors import Refused, StoreError
+from bot.core.errors import Refused, StoreError, StoreUnavailable
 from bot.core.models import (
     Actor,
     AuditEntry,
@@ -76,7 +76,10 @@ class SessionRegistry:
         self._by_id: dict[str, AvatarSession] = {}
         self._by_link: dict[str, AvatarSession] = {}
         self._owed = UnsavedSessions(services.store)
+        self._opening: set[str] = set()
         self._claimed: dict[str, Session] = {}
+        self._owns_unknown = False
+        """Whether sessions may be this process's of which it does not know: the answer to a commit was lost."""
         self._in_flight: dict[str, list[Utterance]] = {}
         self.unowned = OrphanedStreams(
             services.provider, services.store, services.clock, exclusive_key=services.policy.exclusive_key
@@ -144,12 +147,7 @@ class SessionRegistry:
             speed=wishes.speed,
             language=wishes.language,
         )
-        if at_once is None:
-            in_force = await store.sessions.open(session)
-        elif (within := await store.sessions.open_within(session, at_once)) is not None:
-            in_force = within
-        else:
-            raise Refused(too_many_sessions(at_once), stage="limit")
+        in_force = await self._open(session, at_once)
         if in_force.id != session.id:
             return in_force, False
         self._run(AvatarSession(session, self.services, chosen.idle_timeout))
@@ -157,6 +155,21 @@ class SessionRegistry:
         metrics.sessions_started.inc()
         await self.audit(actor, "start", session)
         return session, True
+
+    async def _open(self, session: Session, at_once: int | None) -> Session:
+        sessions = self.services.store.sessions
+        self._opening.add(session.id)
+        try:
+            if at_once is None:
+                return await sessions.open(session)
+            if (in_force := await sessions.open_within(session, at_once)) is not None:
+                return in_force
+            raise Refused(too_many_sessions(at_once), stage="limit")
+        except StoreUnavailable:
+            self._owns_unknown = True
+            raise
+        finally:
+            self._opening.discard(session.id)
 
     async def stop(self, running: AvatarSession, reason: EndReason, actor: Actor) -> None:
         """Ask a session to close; `running.closed` tells when it is."""
@@ -347,14 +360,11 @@ class SessionRegistry:
         Raises `StoreError`. What was claimed until then is gone on with the next time.
         """
         store = self.services.store
-        for session in await store.sessions.claim(self.provider, among, limit):
-            self._claimed[session.id] = session
+        await self._claim(among, limit)
         sessions = sorted(self._claimed.values(), key=lambda session: (session.created_at, session.id))
         claimed = [session.id for session in sessions]
         if not (sessions or left_behind):
             return Recovery()
-        for session_id, found_now in (await store.utterances.mark_in_flight_unknown(claimed)).items():
-            self._in_flight.setdefault(session_id, []).extend(found_now)
         chosen = await store.channels.chosen_idle_timeouts()
         unsettled = await store.streams.unsettled_of(claimed)
         if left_behind:
@@ -362,6 +372,11 @@ class SessionRegistry:
         streams = await recover_streams(self.services, unsettled, self._claimed)
         queues = await store.utterances.queued(claimed)
         uses = await store.streams.usage_of(claimed)
+        # Read before it is changed: the answer to the change may be lost, and whose words they are is to be told. The
+        # last that is awaited: where this process ends before, the next one tells.
+        in_flight_now = await store.utterances.in_flight(claimed)
+        self._in_flight.update((session_id, found) for session_id, found in in_flight_now.items() if found)
+        await store.utterances.mark_in_flight_unknown(claimed)
         now = self.services.clock.now()
         adopted, unknown = 0, 0
         for session in sessions:
@@ -378,6 +393,20 @@ class SessionRegistry:
             adopted += self._resume(running, in_flight, queues.get(session.id, ()))
             unknown += len(in_flight)
         return Recovery(adopted, len(sessions) - adopted, unknown, sessions)
+
+    async def _claim(self, among: Sequence[str] | None, limit: int | None) -> None:
+        sessions = self.services.store.sessions
+        if self._owns_unknown:
+            await sessions.release_all_but({*self._by_id, *self._opening, *self._claimed, *self._owed.ids})
+            self._owns_unknown = False
+        try:
+            for session in await sessions.claim(self.provider, among, limit):
+                # One that runs here is nobody's where a failover of the database has lost that it was claimed.
+                if not self.serves(session.id):
+                    self._claimed[session.id] = session
+        except StoreUnavailable:
+            self._owns_unknown = True
+            raise
 
     def _resume(self, running: AvatarSession, in_flight: Iterable[Utterance], queued: Iterable[Utterance]) -> bool:
         """Run a session again. False if it was not live, so that it only closes."""

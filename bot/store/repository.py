@@ -56,18 +56,27 @@ def reads(statement: Statement[Owner, P, T]) -> Transaction[Owner, P, T]:
     return read
 
 
-def writes(statement: Statement[Owner, P, T]) -> Transaction[Owner, P, T]:
-    """Run `statement` after everything that was written before; when it returns, what it wrote is on the disk.
-
-    It may run twice where another write of the same commit fails: it has no effect outside its transaction.
-    """
-
+def _writes(statement: Statement[Owner, P, T], *, is_patient: bool) -> Transaction[Owner, P, T]:
     @wraps(statement)
     async def write(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
         @wraps(statement)
         def work(connection: Connection) -> T:
             return statement(self, connection, *args, **kwargs)
 
-        return await self._writer.write(work)
+        return await self._writer.write(work, is_patient=is_patient)
 
     return write
+
+
+def writes(statement: Statement[Owner, P, T]) -> Transaction[Owner, P, T]:
+    """Run `statement` after everything that was written before; when it returns, what it wrote is on the disk.
+
+    It may run twice where another write of the same commit fails: it has no effect outside its transaction.
+    """
+    return _writes(statement, is_patient=False)
+
+
+def writes_patiently(statement: Statement[Owner, P, T]) -> Transaction[Owner, P, T]:
+    """As `writes`, once a server that is away is back (`bot.store.writer.PATIENCE`). The statement changes nothing
+    where it is run again after it was committed."""
+    return _writes(statement, is_patient=True)

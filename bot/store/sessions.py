@@ -4,7 +4,7 @@ A `Repository`. What belongs to a session is elsewhere: its streams in `bot.stor
 `bot.store.utterances`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -154,6 +154,15 @@ class SessionRepository(Repository):
         for ids in in_batches(session_ids):
             mine = sessions.c.id.in_(ids), session_is_open, sessions.c.owner == self._process
             connection.execute(sessions.update().where(*mine).values(owner=None))
+
+    @writes
+    def release_all_but(self, connection: Connection, session_ids: Collection[str]) -> None:
+        """Leave to whoever claims them the open sessions of this process that are none of these: those of which it does
+        not know."""
+        mine = session_is_open, sessions.c.owner == self._process
+        unknown = set(connection.execute(sa.select(sessions.c.id).where(*mine)).scalars()).difference(session_ids)
+        for ids in in_batches(sorted(unknown)):
+            connection.execute(sessions.update().where(sessions.c.id.in_(ids), *mine).values(owner=None))
 
     @writes
     def set_mode(self, connection: Connection, session_id: str, mode: Mode) -> bool:

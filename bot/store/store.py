@@ -28,7 +28,7 @@ from bot.store.streams import StreamRepository
 from bot.store.tickets import TicketRepository
 from bot.store.url import parse_url
 from bot.store.utterances import UtteranceRepository
-from bot.store.writer import GroupCommitWriter
+from bot.store.writer import PATIENCE, GroupCommitWriter
 
 
 class Store:
@@ -38,7 +38,9 @@ class Store:
         self, connections: Connections, clock: Clock, wrap_begin: Callable[[Begin], Begin], process: str | None = None
     ) -> None:
         self._connections = connections
-        self._writer = writer = GroupCommitWriter(wrap_begin(connections.begin), clock)
+        # A file does not go away and come back: what keeps it from being written is there until somebody helps.
+        patience = 0.0 if connections.is_sqlite else PATIENCE
+        self._writer = writer = GroupCommitWriter(wrap_begin(connections.begin), clock, patience=patience)
         self.sessions = SessionRepository(connections, writer, clock, process)
         self.streams = StreamRepository(connections, writer, clock)
         self.utterances = UtteranceRepository(connections, writer, clock)

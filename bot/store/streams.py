@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bot.core.models import Channel, Stream, StreamState, StreamUsage
-from bot.store.repository import Repository, reads, writes
+from bot.store.repository import Repository, reads, writes, writes_patiently
 from bot.store.rows import in_batches, read_stream, stream_row
 from bot.store.tables import session_is_open, sessions, stream_is_unsettled, streams
 
@@ -60,6 +60,25 @@ class StreamRepository(Repository):
 
         False, and no change, where it is further already. A `lost` stream that turns up may still be closed.
         """
+        return self._advance(connection, stream_id, state, hls_url, detail, closed_at, spoken_seconds)
+
+    @writes_patiently
+    def note_ended(
+        self, connection: Connection, stream_id: str, *, detail: str, spoken_seconds: float | None = None
+    ) -> bool:
+        """The provider has ended a stream by itself: as `advance` to `closed`."""
+        return self._advance(connection, stream_id, StreamState.CLOSED, None, detail, None, spoken_seconds)
+
+    def _advance(
+        self,
+        connection: Connection,
+        stream_id: str,
+        state: StreamState,
+        hls_url: str | None,
+        detail: str | None,
+        closed_at: datetime | None,
+        spoken_seconds: float | None,
+    ) -> bool:
         changes: dict[str, object] = {"state": state}
         if hls_url is not None:
             changes["hls_url"] = hls_url

@@ -31,12 +31,15 @@ class UtteranceRepository(Repository):
         return await self._writer.write(AcceptedMessage(tuple(keys), utterance, self._clock.now()))
 
     async def advance(self, utterance_id: str, state: UtteranceState, *, detail: str | None = None) -> None:
-        """Move an utterance to another state; a final one sets its end from the clock and is never left again."""
-        await self._writer.write(Advance(utterance_id, state, detail, self._clock.now()))
+        """Move an utterance to another state; a final one sets its end from the clock and is never left again. All
+        others are written once a server that is away is back: what may come after an end, such as the close of a stream
+        that costs money, does not wait for that."""
+        advance = Advance(utterance_id, state, detail, self._clock.now())
+        await self._writer.write(advance, is_patient=not state.is_final)
 
     def advance_soon(self, utterance_id: str, state: UtteranceState, on_error: Callable[[BaseException], None]) -> None:
-        """As `advance`, with the next commit or within `bot.store.writer.MAX_DELAY`; nobody waits for it, and
-        `on_error` is called with what went wrong."""
+        """As `advance`, with the next commit or within `bot.store.writer.MAX_DELAY`, or once a server that is away is
+        back; nobody waits for it, and `on_error` is called with what went wrong."""
         self._writer.advance_soon(Advance(utterance_id, state, None, self._clock.now()), on_error)
 
     @reads
@@ -95,17 +98,26 @@ class UtteranceRepository(Repository):
         return connection.execute(update.values(text=text)).rowcount > 0
 
     @writes
+    def requeue(self, connection: Connection, utterance_ids: Sequence[str]) -> str | None:
+        """Have the one of these wait that has a row and has not come to its end, and return its id; None if none is
+        so."""
+        update = utterances.update().where(utterances.c.id.in_(utterance_ids), utterance_is_unfinished)
+        return connection.execute(update.values(state=UtteranceState.QUEUED).returning(utterances.c.id)).scalar()
+
+    @writes
     def drop_queued(self, connection: Connection, session_id: str) -> int:
         """Drop what waits in a session's queue. Returns how many."""
         return _end(connection, [session_id], _IS_QUEUED, UtteranceState.DROPPED, self._clock.now())
 
+    @reads
+    def in_flight(self, connection: Connection, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:
+        """What is `sending` or `speaking` in each of the sessions, oldest first; an empty list where nothing is."""
+        return _unfinished(connection, session_ids, _IS_IN_FLIGHT)
+
     @writes
-    def mark_in_flight_unknown(self, connection: Connection, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:
-        """What was in flight (`sending`, `speaking`) becomes `unknown` (rule 7). Returns it as it was, by session,
-        oldest first."""
-        in_flight = _unfinished(connection, session_ids, _IS_IN_FLIGHT)
+    def mark_in_flight_unknown(self, connection: Connection, session_ids: Sequence[str]) -> None:
+        """What is in flight becomes `unknown` (rule 7)."""
         _end(connection, session_ids, _IS_IN_FLIGHT, UtteranceState.UNKNOWN, self._clock.now())
-        return in_flight
 
     @writes
     def forget_keys(self, connection: Connection, before: datetime) -> int:

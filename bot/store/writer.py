@@ -8,6 +8,9 @@ writes of one caller keep their order.
 A write that nobody waits for rides along with the next commit, and is committed alone where none comes: a message
 costs a transaction before its request, and not three more after it.
 
+A write that is patient, and may be made twice, is kept while a server is away: no avatar leaves because its database
+starts again. All others fail at once, since somebody can be told.
+
 What a write does may run twice when a neighbour fails: it has no effect outside its transaction.
 """
 
@@ -21,7 +24,7 @@ from typing import Any, TypeVar, overload
 
 from sqlalchemy.engine import Connection
 
-from bot.core.errors import StoreUnavailable
+from bot.core.errors import OwnershipLost, StoreUnavailable
 from bot.core.ports import Clock, Timer
 from bot.core.unexpected import report_unexpected
 from bot.store.batch_statements import AcceptedMessage, Advance, accept_many, advance_many
@@ -36,6 +39,13 @@ MAX_DELAY = 0.02
 """Seconds that a write which nobody waits for may wait for one to ride along with. Longer is no cheaper under load, and
 what is not committed is forgotten by a crash."""
 
+PATIENCE = 120.0
+"""Seconds for which patient writes are kept while a server cannot be reached: to fail over to another one takes up to
+two minutes. Our choice; nothing is said meanwhile (`bot.cluster.membership.MAY_ACT_FOR`)."""
+
+TRY_EVERY = 0.5
+"""Seconds between attempts to write what is kept."""
+
 R = TypeVar("R")
 
 Write = AcceptedMessage | Advance | Work[Any]
@@ -44,8 +54,12 @@ Write = AcceptedMessage | Advance | Work[Any]
 # The results of different writes share a queue; `GroupCommitWriter.write` gives each its type back.
 @dataclass(slots=True, eq=False)
 class _Request:
+    """kept_until: when the patience of a patient one ends, on the clock."""
+
     write: Write
     outcome: asyncio.Future[Any]
+    is_patient: bool
+    kept_until: float | None = None
 
     def succeed(self, result: object) -> None:
         # A caller that was cancelled is gone; what it handed over is written all the same.
@@ -60,9 +74,11 @@ class _Request:
 class GroupCommitWriter:
     """The one place where the program writes. Made running by `start`, which must be followed by `close`."""
 
-    def __init__(self, begin: Begin, clock: Clock) -> None:
+    def __init__(self, begin: Begin, clock: Clock, *, patience: float = 0.0) -> None:
+        """patience: for how many seconds patient writes are kept while the database is away."""
         self._begin = begin
         self._clock = clock
+        self._patience = patience
         self._waiting: deque[_Request] = deque()
         self._is_due = asyncio.Event()
         self._flush: Timer | None = None
@@ -84,39 +100,40 @@ class GroupCommitWriter:
     async def write(self, write: AcceptedMessage) -> bool: ...
 
     @overload
-    async def write(self, write: Advance) -> None: ...
+    async def write(self, write: Advance, *, is_patient: bool = False) -> None: ...
 
     @overload
-    async def write(self, write: Callable[[Connection], R]) -> R: ...
+    async def write(self, write: Callable[[Connection], R], *, is_patient: bool = False) -> R: ...
 
-    async def write(self, write: Write) -> Any:
+    async def write(self, write: Write, *, is_patient: bool = False) -> Any:
         """Write in order with everything else that is handed over, and return the result once it is on the disk.
 
         Messages are accepted together with others (False: one of its keys was seen before), and utterances advance
         together with others, after their acceptance. A function stands alone: it is called with the connection after
-        everything handed over before, and ahead of everything after.
+        everything handed over before, and ahead of everything after. is_patient: it is kept while the database is away,
+        and may be made twice.
 
         Raises `StoreError` if this write was refused, `StoreUnavailable` if the database cannot be written, and what a
         function raises.
         """
-        request = self._put(write)
+        request = self._put(write, is_patient=is_patient)
         self._is_due.set()
         return await request.outcome
 
     def advance_soon(self, advance: Advance, on_error: Callable[[BaseException], None]) -> None:
         """Move an utterance, after everything handed over before, with the next commit or after `MAX_DELAY`.
 
-        Nobody waits for it: `on_error` is called with what `write` would raise. Raises `StoreUnavailable` after
-        `close`.
+        Nobody waits for it, so it is patient: `on_error` is called with what `write` would raise. Raises
+        `StoreUnavailable` after `close`.
         """
-        self._put(advance).outcome.add_done_callback(partial(_tell_error, on_error))
+        self._put(advance, is_patient=True).outcome.add_done_callback(partial(_tell_error, on_error))
         if self._flush is None:
             self._flush = self._clock.call_later(MAX_DELAY, self._is_due.set)
 
-    def _put(self, write: Write) -> _Request:
+    def _put(self, write: Write, *, is_patient: bool) -> _Request:
         if self._closing or self._task is None:
             raise StoreUnavailable(CLOSED)
-        request = _Request(write, asyncio.get_running_loop().create_future())
+        request = _Request(write, asyncio.get_running_loop().create_future(), is_patient)
         self._waiting.append(request)
         return request
 
@@ -160,7 +177,7 @@ class GroupCommitWriter:
         try:
             results = await self._transact(batch)
         except StoreUnavailable as error:
-            _fail_all(batch, error)
+            self._keep_or_fail(batch, error)
         except Exception as error:  # noqa: BLE001 - the boundary of the callers' own code: each gets its error, none is lost
             if len(batch) == 1:
                 batch[0].fail(error)
@@ -175,12 +192,31 @@ class GroupCommitWriter:
             try:
                 (result,) = await self._transact([request])
             except StoreUnavailable as error:
-                _fail_all(batch[position:], error)
+                self._keep_or_fail(batch[position:], error)
                 return
             except Exception as error:  # noqa: BLE001 - as above
                 request.fail(error)
             else:
                 request.succeed(result)
+
+    def _keep_or_fail(self, batch: Sequence[_Request], error: StoreUnavailable) -> None:
+        kept = [request for request in batch if self._may_keep(request, error)]
+        _fail_all([request for request in batch if request not in kept], error)
+        if kept:
+            # Before all that has come since: what they move is moved in order.
+            self._waiting.extendleft(reversed(kept))
+            self._is_due.clear()
+            self._stop_timer()
+            self._flush = self._clock.call_later(TRY_EVERY, self._is_due.set)
+
+    def _may_keep(self, request: _Request, error: StoreUnavailable) -> bool:
+        # Whoever was cancelled moves the utterance to its end by another write.
+        if not request.is_patient or request.outcome.done() or self._closing or isinstance(error, OwnershipLost):
+            return False
+        now = self._clock.monotonic()
+        if request.kept_until is None:
+            request.kept_until = now + self._patience
+        return now < request.kept_until
 
     async def _transact(self, batch: Sequence[_Request]) -> list[Any]:
         async with self._begin() as connection:

@@ -284,9 +284,7 @@ class SessionStream:
         if stream is not None:
             self.account.end(stream.id)
             count_ended(stream, self._provider.capabilities, self._clock.now())
-            await self._store.streams.advance(
-                stream.id, StreamState.CLOSED, detail=detail, spoken_seconds=stream.spoken_seconds
-            )
+            await self._store.streams.note_ended(stream.id, detail=detail, spoken_seconds=stream.spoken_seconds)
 
     def _charge(self, stream: Stream, *, since: float) -> None:
         self.charged_since = since

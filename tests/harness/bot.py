@@ -173,6 +173,8 @@ class BotHarness:
         self.log: list[Any] = []
         self.unwritable: set[int] = set()
         """Which of the next writes fail, counted from 0."""
+        self.unanswered: set[int] = set()
+        """Which of the next writes are made, although the bot is told that they failed."""
         self.transactions = 0
         """How many writes there were."""
         self.crash_injector = CrashInjector(None)
@@ -268,13 +270,16 @@ class BotHarness:
         async def wrapped() -> AsyncIterator[AsyncConnection]:
             await injector.instant(ending)
             self.transactions += 1
-            fails = 0 in self.unwritable
+            fails, is_unanswered = 0 in self.unwritable, 0 in self.unanswered
             self.unwritable = {number - 1 for number in self.unwritable if number}
+            self.unanswered = {number - 1 for number in self.unanswered if number}
             if fails:
                 raise StoreUnavailable("the test's database cannot grow, its disk is full: free some space")
             async with begin() as connection:
                 yield connection
             await injector.instant(ending)
+            if is_unanswered:
+                raise StoreUnavailable("the connection to the test's database was lost")
 
         return wrapped
 

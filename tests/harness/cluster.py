@@ -29,6 +29,8 @@ class Cluster:
         self.url = url
         self.rows = ProcessRows(parse_url(url))
         self.fenced: list[str] = []
+        self.clock = ManualClock()
+        """That of all stores."""
         self._stack = stack
 
     @property
@@ -41,12 +43,12 @@ class Cluster:
         member = Member(name, lambda: self.fenced.append(name))
         wrap = (faults or WriteFaults()).wrap
         return await self._stack.enter_async_context(
-            await Store.open(self.url, ManualClock(), member=member, wrap_begin=wrap)
+            await Store.open(self.url, self.clock, member=member, wrap_begin=wrap)
         )
 
     async def shell(self) -> Store:
         """The store of somebody who is no member."""
-        return await self._stack.enter_async_context(await Store.open(self.url, ManualClock()))
+        return await self._stack.enter_async_context(await Store.open(self.url, self.clock))
 
     async def end(self, name: str) -> bool:
         (process,) = [process for process in await self.rows.everybody() if process.id == name]

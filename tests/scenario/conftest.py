@@ -1,6 +1,7 @@
 """Worlds for scenario tests, and the avatar service of those that run the real program."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,9 @@ def service(simulator: Service) -> Iterator[Service]:
     yield simulator
     simulator.mend()
     simulator.end_streams()
+
+
+@pytest.fixture
+def new_url(new_postgres_url: Callable[[], str]) -> Callable[[], Awaitable[str]]:
+    """Makes an empty database and returns its URL, for a test that runs in a loop of its own."""
+    return lambda: asyncio.to_thread(new_postgres_url)

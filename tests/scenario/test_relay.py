@@ -10,7 +10,7 @@ import pytest
 
 from bot import sentences
 from bot.access.permissions import AccessLists, Permissions
-from bot.core.errors import Refused
+from bot.core.errors import Refused, StoreUnavailable
 from bot.core.models import Actor, Mode, Role, UtteranceState
 from bot.sessions.registry import StartOptions
 from bot.settings import RelayMode
@@ -51,6 +51,35 @@ async def test_simultaneous_deliveries_are_spoken_once(world: BotHarness) -> Non
     assert sum(receipt.utterance is not None for receipt in receipts) == 1
     await world.until(lambda: world.ended_as("once", UtteranceState.SPOKEN))
     assert world.heard == ["once"]
+
+
+@pytest.mark.parametrize("lost", [{0}, {0, 1}, {0, 2}, {1}, {1, 2, 3}], ids=str)
+async def test_a_message_that_was_written_down_unnoticed_is_spoken_when_it_comes_again(
+    world: BotHarness, lost: set[int]
+) -> None:
+    """These writes had no answer. Where the first had one, it was not made."""
+    world.unwritable, world.unanswered = {0} - lost, lost
+    for _ in range(len(lost) + (0 not in lost)):
+        with pytest.raises(StoreUnavailable):
+            await world.write("once", key="event-1")
+    receipts = await asyncio.gather(*(world.write("once", key="event-1") for _ in range(5)))
+    assert sum(receipt.utterance is not None for receipt in receipts) == 1
+    await world.until(lambda: world.ended_as("once", UtteranceState.SPOKEN))
+    assert world.heard == ["once"]
+    assert len(await world.rows(tables.utterances)) == 1
+
+
+async def test_a_message_that_was_written_down_unnoticed_and_never_comes_again_ends_with_its_session(
+    world: BotHarness,
+) -> None:
+    world.unanswered = {0}
+    with pytest.raises(StoreUnavailable):
+        await world.write("never again", key="event-1")
+    await world.type("/avatar stop")
+    await world.pass_time(10)
+    await world.sessions.flush_unsaved()
+    assert [UtteranceState(row.state).is_final for row in await world.rows(tables.utterances)] == [True]
+    assert world.heard == []
 
 
 async def test_a_delivery_is_remembered_over_a_restart(world: BotHarness) -> None:

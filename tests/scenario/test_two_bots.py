@@ -148,7 +148,9 @@ def test_the_shell_closes_sessions_through_the_running_bot_and_by_itself_after_i
     assert place.service.open_streams == 0
     bot.type("/avatar start")
     wait_until(lambda: place.service.open_streams == 1)
-    bot.until("The avatar is live.")
+    # Its row says so, too.
+    bot.type("hello")
+    bot.until("  said: hello")
     bot.send(signal.SIGKILL)
     stopped = run(place.folder, "sessions", "stop-all", **settings)
     assert (stopped.code, stopped.errors) == (0, "")

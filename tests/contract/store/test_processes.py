@@ -7,12 +7,13 @@ from contextlib import AsyncExitStack
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.errors import OwnershipLost, StoreError
+from bot.core.errors import OwnershipLost
 from bot.core.models import PanelMessage, SessionState, StreamState, UtteranceState
 from bot.store import migrate, tables
 from bot.store.processes import members_of
 from bot.store.store import Store
 from bot.store.url import parse_url
+from bot.store.writer import TRY_EVERY
 from tests.builders import NOON, a_session, a_stream, an_utterance
 from tests.harness.cluster import Cluster, a_process
 from tests.harness.write_faults import WriteFaults
@@ -142,6 +143,17 @@ async def test_whose_a_session_is_can_be_looked_up(cluster: Cluster) -> None:
     assert await shell.sessions.owner_behind(closed.link_nonce) is None
 
 
+async def test_a_process_lets_go_of_what_it_does_not_know(cluster: Cluster) -> None:
+    first, second = await cluster.store_of("a"), await cluster.store_of("b")
+    known, unknown = [await first.sessions.open(a_session()) for _ in range(2)]
+    another = await second.sessions.open(a_session())
+    closed = await first.sessions.open(a_session())
+    await first.sessions.advance(closed.id, SessionState.CLOSED, closed_at=NOON)
+    await first.sessions.release_all_but([known.id, "one that was never written"])
+    assert await cluster.owners() == {known.id: "a", unknown.id: None, another.id: "b", closed.id: None}
+    assert [session.id for session in await first.sessions.claim(PROVIDER)] == [unknown.id]
+
+
 async def test_what_is_claimed_comes_in_its_order(cluster: Cluster) -> None:
     shell = await cluster.shell()
     free = [await shell.sessions.open(a_session()) for _ in range(5)]
@@ -268,7 +280,7 @@ async def test_whoever_takes_over_sees_what_was_committed_last_and_nothing_comes
     assert await ending
     (claimed,) = await second.sessions.claim(PROVIDER)
     assert claimed.id == session_id
-    in_flight = await second.utterances.mark_in_flight_unknown([session_id])
+    in_flight = await second.utterances.in_flight([session_id])
     assert [utterance.id for utterance in in_flight[session_id]] == [utterance_id]
     with pytest.raises(OwnershipLost):
         await first.utterances.advance(utterance_id, UtteranceState.SPOKEN)
@@ -288,7 +300,11 @@ async def test_a_transaction_that_is_left_open_comes_to_nothing(cluster: Cluster
     assert await cluster.end("a")
     assert len(await second.sessions.claim(PROVIDER)) == 1
     held.go_on.set()
-    with pytest.raises(StoreError):
+    # It is tried again, as of one whose connection was lost, and refused.
+    while not sending.done():
+        await cluster.clock.advance(TRY_EVERY)
+        await asyncio.sleep(0.01)
+    with pytest.raises(OwnershipLost):
         await sending
     queued = await second.utterances.queued([session_id])
     assert [utterance.id for utterance in queued[session_id]] == [utterance_id]

@@ -241,9 +241,12 @@ async def test_what_was_in_flight_at_a_crash_becomes_unknown(store: Store, clock
     await store.utterances.accept((), elsewhere)
     await store.utterances.advance(elsewhere.id, UtteranceState.SENDING)
     await clock.advance(3)
-    settled = (await store.utterances.mark_in_flight_unknown([session.id]))[session.id]
-    assert [each.state for each in settled] == [UtteranceState.SENDING, UtteranceState.SPEAKING]
-    assert await store.utterances.mark_in_flight_unknown([]) == {}
+    in_flight = (await store.utterances.in_flight([session.id]))[session.id]
+    assert [each.state for each in in_flight] == [UtteranceState.SENDING, UtteranceState.SPEAKING]
+    await store.utterances.mark_in_flight_unknown([session.id])
+    assert await store.utterances.in_flight([session.id]) == {session.id: []}
+    await store.utterances.mark_in_flight_unknown([])
+    assert await store.utterances.in_flight([]) == {}
     for state, utterance in by_state.items():
         after = await state_of(store, utterance.id)
         assert after is not None
@@ -251,6 +254,17 @@ async def test_what_was_in_flight_at_a_crash_becomes_unknown(store: Store, clock
         assert after.state is (UtteranceState.UNKNOWN if in_flight else state)
         assert (after.ended_at == NOON + timedelta(seconds=3)) is in_flight
     assert await state_of(store, elsewhere.id) == replace(elsewhere, state=UtteranceState.SENDING)
+
+
+async def test_of_what_was_perhaps_written_down_that_which_was_waits_again(store: Store) -> None:
+    session = await store.sessions.open(a_session())
+    sent, over, never = (an_utterance(session) for _ in range(3))
+    for utterance, state in ((sent, UtteranceState.SENDING), (over, UtteranceState.SPOKEN)):
+        await store.utterances.accept((), utterance)
+        await store.utterances.advance(utterance.id, state)
+    assert await store.utterances.requeue([never.id, sent.id]) == sent.id
+    assert await queue_of(store, session.id) == [sent]
+    assert await store.utterances.requeue([over.id, never.id]) is None
 
 
 async def test_the_last_activity_is_the_newest_acceptance_or_end(store: Store, clock: ManualClock) -> None:
@@ -301,7 +315,8 @@ async def test_thousands_of_sessions_are_read_at_once(store: Store) -> None:
     queues = await store.utterances.queued(ids)
     assert [queues[session_id] for session_id in ids] == [[utterance] for utterance in utterances]
     assert await store.utterances.last_activity(ids) == dict.fromkeys(ids, NOON)
-    assert not any((await store.utterances.mark_in_flight_unknown(ids)).values())
+    assert not any((await store.utterances.in_flight(ids)).values())
+    await store.utterances.mark_in_flight_unknown(ids)
     # More ids than the engines take variables.
     many = [*ids, *(f"nobody-{number}" for number in range(40_000))]
     assert sum(map(len, (await store.utterances.queued(many)).values())) == 2300

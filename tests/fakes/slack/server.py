@@ -23,7 +23,7 @@ Mode = Literal["socket", "http"]
 
 
 class FakeSlack(People, Interactions):
-    """A Slack for one app, on a port of its own on 127.0.0.1, from `async with` to its end."""
+    """A Slack for one app, on a port of its own, from `async with` to its end."""
 
     def __init__(
         self,
@@ -34,12 +34,15 @@ class FakeSlack(People, Interactions):
         bot_name: str = "Avatar",
         manifest: Payload | None = None,
         validate: bool = True,
+        host: str = "127.0.0.1",
     ) -> None:
         """`manifest`: the app manifest to go by; without one the app may do everything this Slack knows. `validate`:
-        check calls against Slack's schemas; off where a benchmark measures, a check takes milliseconds."""
+        check calls against Slack's schemas; off where a benchmark measures, a check takes milliseconds. `host`: the
+        address of this machine to listen at."""
         super().__init__(timing=timing or Timing(), bot_name=bot_name)
         self.mode: str = mode
         self.validate = validate
+        self._host = host
         self.url = ""
         self.responses = Responses(self)
         self.socket: SocketMode = SocketMode(self, self.responses)
@@ -112,7 +115,7 @@ class FakeSlack(People, Interactions):
         application.router.add_get("/oauth/v2/authorize", self._oauth.page)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, self._host, 0)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self.url = self.responses.base = self.socket.base = f"http://{host}:{port}/"

@@ -8,93 +8,26 @@ from typing import TypeVar
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.errors import StoreError, StoreUnavailable
-from bot.core.models import Session, Utterance, UtteranceState
-from bot.store.batch_statements import AcceptedMessage, Advance
+from bot.core.models import UtteranceState
+from bot.store.batch_statements import AcceptedMessage
 from bot.store.connections import Connections
-from bot.store.rows import session_row
-from bot.store.tables import sessions, utterances
+from bot.store.tables import utterances
 from bot.store.url import parse_url
-from bot.store.writer import MAX_BATCH_SIZE, MAX_DELAY, GroupCommitWriter
-from tests.builders import NOON, a_session, an_utterance
-from tests.harness.blank_database import make_database
-from tests.harness.clock import ManualClock, settle
-from tests.harness.write_faults import WriteFaults
+from bot.store.writer import MAX_BATCH_SIZE, MAX_DELAY
+from tests.builders import NOON, an_utterance
+from tests.harness.clock import settle
+from tests.unit.store.written_to import Ground, ground_at, sending, soon
 
 T = TypeVar("T")
 SENDING, SPEAKING, SPOKEN = UtteranceState.SENDING, UtteranceState.SPEAKING, UtteranceState.SPOKEN
 
 
-class Gate(WriteFaults):
-    """Transactions that can be held up, before they begin or before they are committed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.opened = asyncio.Event()
-        self.opened.set()
-        self.commit_allowed = asyncio.Event()
-        self.commit_allowed.set()
-        self.begun = asyncio.Event()
-        self.written = asyncio.Event()
-
-    async def before(self) -> None:
-        self.begun.set()
-        await self.opened.wait()
-
-    async def after_work(self, connection: AsyncConnection) -> None:
-        self.written.set()
-        await self.commit_allowed.wait()
-
-
-class Ground:
-    """A writer on a database with one session."""
-
-    def __init__(self, connections: Connections, session: Session) -> None:
-        self.connections = connections
-        self.session = session
-        self.gate = Gate()
-        self.clock = ManualClock()
-        self.writer = GroupCommitWriter(self.gate.wrap(connections.begin), self.clock)
-
-    def message(self, text: str, **fields: object) -> AcceptedMessage:
-        """`bad` breaks a rule of the database."""
-        session = a_session() if text == "bad" else self.session
-        return AcceptedMessage((text,), an_utterance(session, text=text), NOON)
-
-    async def accept(self, text: str) -> bool:
-        return await self.writer.write(self.message(text))
-
-    async def advance(self, utterance: Utterance, state: UtteranceState, detail: str | None = None) -> None:
-        await self.writer.write(Advance(utterance.id, state, detail, NOON))
-
-    async def texts(self) -> list[str]:
-        """What was accepted, in the order in which it was written."""
-        query = sa.select(utterances.c.text).order_by(sa.literal_column("rowid"))
-        return list(await self.connections.read(lambda connection: connection.execute(query).scalars().all()))
-
-    async def states(self) -> dict[str, tuple[UtteranceState, str | None]]:
-        query = sa.select(utterances.c.text, utterances.c.state, utterances.c.detail)
-        rows = await self.connections.read(lambda connection: connection.execute(query).all())
-        return {text: (state, detail) for text, state, detail in rows}
-
-
 @pytest.fixture
 async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
-    url = f"sqlite:///{tmp_path / 'relay.db'}"
-    await make_database(url)
-    connections = await Connections.open(parse_url(url))
-    session = a_session()
-    async with connections.begin() as connection:
-        await connection.execute(sessions.insert(), session_row(session))
-    ground = Ground(connections, session)
-    ground.writer.start()
-    yield ground
-    ground.gate.opened.set()
-    ground.gate.commit_allowed.set()
-    await ground.writer.close()
-    await connections.close()
+    async with ground_at(tmp_path) as ground:
+        yield ground
 
 
 def together(*writes: Awaitable[T]) -> asyncio.Future[list[T | BaseException]]:
@@ -293,22 +226,6 @@ async def test_a_writer_that_is_cancelled_leaves_no_caller_waiting(ground: Groun
 
 
 # --- what nobody waits for -------------------------------------------------------------------------------------------
-
-
-async def sending(ground: Ground) -> Utterance:
-    """An utterance that is being sent; it took two transactions."""
-    utterance = an_utterance(ground.session, text="x")
-    await ground.writer.write(AcceptedMessage((), utterance, NOON))
-    await ground.advance(utterance, SENDING)
-    return utterance
-
-
-def soon(ground: Ground, utterance: Utterance, *states: UtteranceState) -> list[BaseException]:
-    """Hand over what nobody waits for. Returns where its errors come."""
-    errors: list[BaseException] = []
-    for state in states:
-        ground.writer.advance_soon(Advance(utterance.id, state, None, NOON), errors.append)
-    return errors
 
 
 async def test_what_nobody_waits_for_rides_along_with_the_next_commit(ground: Ground) -> None:
