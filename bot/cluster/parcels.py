@@ -3,6 +3,8 @@
 Knows no platform: what a parcel is, and what opens it, is said by who puts it.
 """
 
+from collections.abc import Awaitable, Callable
+
 import structlog
 
 from bot.core.bus import Open
@@ -16,9 +18,10 @@ log = structlog.get_logger(__name__)
 
 
 class SessionParcels:
-    """The parcels of one process's sessions."""
+    """The parcels of one process's sessions. on_kept: awaited with the channel of each that is on the disk."""
 
     def __init__(self, store: Store) -> None:
+        self.on_kept: Callable[[Channel], Awaitable[None]] = _tell_nobody
         self._store = store
         self._openers: dict[str, Open] = {}
 
@@ -27,6 +30,7 @@ class SessionParcels:
         await self._store.parcels.put(channel, kind, body)
         log.info("the owner of a session cannot be reached: what came in is kept for the next one", kind=kind)
         metrics.parked.inc()
+        await self.on_kept(channel)
 
     def handle(self, kind: str, opener: Open) -> None:
         """Have parcels of this kind handled here."""
@@ -52,3 +56,7 @@ class SessionParcels:
             except Exception as error:  # noqa: BLE001 - it would fail again and again, and hold up all behind it
                 report_unexpected("what was kept for a session could not be handled", error, kind=parcel.kind)
             await self._store.parcels.forget(parcel.id)
+
+
+async def _tell_nobody(_: Channel) -> None:
+    """There is nobody else."""

@@ -4,8 +4,9 @@ Slack spreads what it sends over all sockets, and a balancer its requests, so mo
 All memory of a channel (the order of its messages, edits that came before their message) is then in one place, the
 owner's. Where nobody owns it, this process handles it itself: a start makes it the owner.
 
-An owner that does not answer is looked up again and asked once more; then a message is kept for the next owner, and
-whoever gave a command is asked to give it again: a skip that comes seconds later would cut the wrong line.
+An owner that does not answer is looked up again and asked once more, or the next one where there is one by then; then a
+message is kept for the next owner, and whoever gave a command is asked to give it again: a skip that comes seconds
+later would cut the wrong line.
 """
 
 import asyncio
@@ -38,6 +39,8 @@ TO_ALL = "slack.everywhere"
 """The kind of what concerns every process."""
 
 ATTEMPTS = 2
+"""How often an owner is asked. Who has taken over from it meanwhile is asked as well: what is kept for that one would
+come behind what is brought to it now."""
 
 ANSWERS_KEPT = 256
 """What was answered for others lately: an owner that was slow is asked the same again within two seconds."""
@@ -100,9 +103,11 @@ class Routing:
         channel = Channel("slack", _team_of(payload), place)
         try:
             owner = await self._owner(channel, payload)
-            for _ in range(ATTEMPTS):
+            asked: list[str] = []
+            while owner is None or (asked.count(owner) < ATTEMPTS and len(asked) <= ATTEMPTS):
                 if owner is None:
                     return await self._app.answer(body, headers, mode=mode)
+                asked.append(owner)
                 try:
                     return _unpacked(await self._cluster.bus.ask(owner, TO_OWNER, _packed(body, headers, mode)))
                 except ProcessUnreachable as error:
