@@ -136,7 +136,7 @@ class Judge:
         for row in rows:
             label = row.text[:LABEL_LENGTH]
             for earlier in before.setdefault(row.session_id, []):
-                if self._world.acknowledged[label] < places[earlier]:
+                if self._world.acknowledged.get(label, len(places)) < places[earlier]:
                     self._blame(f"{earlier} was written when {label} was acknowledged, and is taken before it")
             before[row.session_id].append(label)
 
