@@ -16,8 +16,8 @@ import structlog
 from bot.cluster.membership import BEAT_EVERY
 from bot.cluster.parcels import SessionParcels
 from bot.core.bus import Bus, Claimed, Directory, Ended, LetGo, MayOwn
-from bot.core.errors import StoreError
-from bot.core.models import Session
+from bot.core.errors import ProcessUnreachable, StoreError
+from bot.core.models import Channel, Session
 from bot.core.ports import Clock
 from bot.core.time_limit import time_limit
 from bot.core.unexpected import report_unexpected
@@ -32,7 +32,7 @@ AT_LEAST = 100
 do, a process that falls behind must not bury the next one under its sessions."""
 
 ORPHANS = "claims.orphans"
-"""The kind of message that tells of sessions that have become free."""
+"""The kind of message that tells of sessions that have become free, or of something that was kept for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,7 @@ class SessionClaims:
         self._has_ended = True
         self._others_seen: frozenset[str] = frozenset()
         bus.handle(ORPHANS, self._hear)
+        parcels.on_kept = self._hurry_owner
 
     # --- what others use ---------------------------------------------------------------------------------------------
 
@@ -230,6 +231,18 @@ class SessionClaims:
                 await hook()
             except Exception as error:  # noqa: BLE001 - one platform's trouble is not another one's
                 report_unexpected("a platform could not look after what was left: unexpected error", error)
+
+    async def _hurry_owner(self, channel: Channel) -> None:
+        """Whoever has taken a session up in the very moment in which something was kept for it handles that at once,
+        before more comes in."""
+        try:
+            found = await self._store.sessions.owner_at(channel.platform, channel.id)
+            if found is not None and found.owner == self._bus.process:
+                self.hurry()
+            elif found is not None and found.owner is not None:
+                await self._bus.tell(found.owner, ORPHANS, "")
+        except (StoreError, ProcessUnreachable) as error:
+            log.info("what was kept is found with the next beat", error=str(error))
 
     async def _hear(self, _sender: str, _body: str) -> str:
         self.hurry()

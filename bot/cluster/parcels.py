@@ -4,6 +4,8 @@ What has waited too long is not carried out: its opener is told so, and tells wh
 parcel is, and what opens it, is said by who puts it.
 """
 
+from collections.abc import Awaitable, Callable
+
 import structlog
 
 from bot.core.bus import Open
@@ -18,10 +20,11 @@ log = structlog.get_logger(__name__)
 
 
 class SessionParcels:
-    """The parcels of one process's sessions."""
+    """The parcels of one process's sessions. on_kept: awaited with the channel of each that is on the disk."""
 
     def __init__(self, store: Store, late_after: float = LATE_AFTER) -> None:
         """late_after: seconds after which something that was kept comes too late."""
+        self.on_kept: Callable[[Channel], Awaitable[None]] = _tell_nobody
         self._store = store
         self._late_after = late_after
         self._openers: dict[str, Open] = {}
@@ -31,6 +34,7 @@ class SessionParcels:
         await self._store.parcels.put(channel, kind, body)
         log.info("the owner of a session cannot be reached: what came in is kept for the next one", kind=kind)
         metrics.parked.inc()
+        await self.on_kept(channel)
 
     def handle(self, kind: str, opener: Open) -> None:
         """Have parcels of this kind handled here."""
@@ -56,3 +60,7 @@ class SessionParcels:
             except Exception as error:  # noqa: BLE001 - it would fail again and again, and hold up all behind it
                 report_unexpected("what was kept for a session could not be handled", error, kind=parcel.kind)
             await self._store.parcels.forget(parcel.id)
+
+
+async def _tell_nobody(_: Channel) -> None:
+    """There is nobody else."""

@@ -77,6 +77,7 @@ class Judge:
         await self._wait("left", self._left)
         await self.look()
         await self._judge_messages()
+        await self._judge_turns()
 
     async def _wait(self, what: str, find: Callable[[], Awaitable[list[str]]]) -> None:
         async def are_none() -> bool:
@@ -89,7 +90,7 @@ class Judge:
         return self._world.see_off()
 
     async def _unacknowledged(self) -> list[str]:
-        return sorted(self._world.written.keys() - self._world.acknowledged)
+        return sorted(self._world.written.keys() - self._world.acknowledged.keys())
 
     async def _unfinished(self) -> list[str]:
         rows = await self._world.query(sa.select(utterances.c.text, utterances.c.state))
@@ -126,6 +127,18 @@ class Judge:
                     self._blame(f"{label} was dropped, and heard")
                 case [_, _, *_] as several:
                     self._blame(f"{label} was taken {len(several)} times")
+
+    async def _judge_turns(self) -> None:
+        """What was acknowledged before another message was written is taken before it."""
+        rows = await self._world.query(sa.select(utterances).order_by(utterances.c.id))
+        places = {label: place for place, label in enumerate(self._world.written, 1)}
+        before: dict[str, list[str]] = {}
+        for row in rows:
+            label = row.text[:LABEL_LENGTH]
+            for earlier in before.setdefault(row.session_id, []):
+                if self._world.acknowledged.get(label, len(places)) < places[earlier]:
+                    self._blame(f"{earlier} was written when {label} was acknowledged, and is taken before it")
+            before[row.session_id].append(label)
 
     def _heard(self) -> Counter[str]:
         """What somebody heard and how often, in that order."""

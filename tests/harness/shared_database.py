@@ -56,7 +56,7 @@ class SharedDatabase:
     """As an async context manager: all processes run.
 
     violations: what was seen that may never be, in words. written: the channels of the messages, by what they begin
-    with. acknowledged: those that Slack does not bring again.
+    with. acknowledged: those that Slack does not bring again, and how many there were when that was settled.
     """
 
     def __init__(self, url: str, *, provider: str = "heygen-realtime", policy: SessionPolicy | None = None) -> None:
@@ -65,7 +65,7 @@ class SharedDatabase:
         self.violations: list[str] = []
         self.heard = Heard()
         self.written: dict[str, str] = {}
-        self.acknowledged: set[str] = set()
+        self.acknowledged: dict[str, int] = {}
         self.simulator = Witness(self)
         self.log: list[Any] = []
         server = NotifyingServer()
@@ -193,7 +193,7 @@ class SharedDatabase:
                 await asyncio.wait({status, late}, return_when=asyncio.FIRST_COMPLETED)
                 await cancel_and_wait(late)
                 if status.done() and status.result() == 200:
-                    self.acknowledged.add(label)
+                    self.acknowledged[label] = len(self.written)
                     return
             await self.clock.sleep(AGAIN_AFTER)
             attempt += 1

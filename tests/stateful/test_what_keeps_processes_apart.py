@@ -2,6 +2,7 @@
 one thing that keeps the two apart. That `test_several_processes.py` finds nothing proves something only if that is
 so."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from adapters.chat.slack.routing import TO_OWNER
 from bot.cluster import membership
 from bot.core import fence
+from bot.core.models import Channel
 from bot.store.parcels import ParcelRepository
 from bot.store.tables import FENCED, processes, sessions, utterances
 from tests.harness import shared_database
 from tests.harness.bot import with_policy
 from tests.harness.judge import Judge
+from tests.harness.member import TEAM
 from tests.harness.shared_database import SharedDatabase
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
@@ -114,6 +118,15 @@ async def unreachable_when_a_message_comes(world: SharedDatabase) -> None:
     await world.pass_time(15.0)
 
 
+async def cut_off_while_people_write(world: SharedDatabase) -> None:
+    ada, *_ = world.members
+    ada.gate.cut(silently=True)
+    for number in range(20):
+        world.write(PLACE, 1 + number % 2, words=1)
+        await world.pass_time(0.5)
+    await world.pass_time(30.0)
+
+
 async def stopped_while_it_opens_a_stream(world: SharedDatabase) -> None:
     ada, *_ = world.members
     world.command("stop", PLACE, ada)
@@ -138,6 +151,21 @@ async def stopped_while_it_opens_a_stream(world: SharedDatabase) -> None:
     await world.pass_time(1.0)
     # Nobody could name it any more, and it would cost money until it ends by itself.
     assert world.open_streams == []
+
+
+async def kept_for_one_that_has_taken_over(world: SharedDatabase) -> None:
+    ada, *_ = world.members
+    await world.kill(ada)
+    await world.pass_time(12.0)
+    _, other = sorted(world.members[1:], key=lambda member: len(member.core.sessions), reverse=True)
+    label = "message 0099"
+    event = {"type": "app_mention", "channel": PLACE, "text": f"{label} word", "ts": "99"}
+    packed = json.dumps({"body": {"team_id": TEAM, "event": event}, "headers": {}, "mode": "socket_mode"})
+    world.written[label], world.acknowledged[label] = PLACE, 1
+    await other.core.services.cluster.parcels.put(Channel("slack", TEAM, PLACE), TO_OWNER, packed)
+    await world.rest()
+    # Time stands still: nothing could come in before it.
+    assert len(await world.query(sa.select(utterances))) == 1
 
 
 # --- what keeps them apart -------------------------------------------------------------------------------------------
@@ -179,11 +207,13 @@ async def without_trigger(url: str) -> AsyncIterator[None]:
     "story",
     [
         cut_off_in_the_middle_of_a_long_message,
+        cut_off_while_people_write,
         stopped_before_a_request_leaves,
         stopped_before_a_message_is_accepted,
         stopped_while_it_opens_a_stream,
         killed_with_two_that_claim,
         unreachable_when_a_message_comes,
+        kept_for_one_that_has_taken_over,
     ],
 )
 async def test_a_former_owner_changes_nothing(migrated_postgres_url: str, story: Story) -> None:

@@ -5,10 +5,11 @@ All memory of a channel (the order of its messages, edits that came before their
 owner's. Where nobody owns it, this process handles it itself: a start makes it the owner. So it does with what people
 say to each other where the avatar is not to say it, which is most of what comes.
 
-An owner that does not answer is looked up again and asked once more; then a message is kept for the next owner. A
-command is nobody else's: a skip that comes seconds later would cut the wrong line. Its owner is asked on for a while,
-always the same thing, which it does once and answers to whoever gave the command; where it never does, they read that
-it may be done or not. Only where it surely is not are they asked to give it again.
+An owner that does not answer is looked up again and asked once more, or the next one where there is one by then; then a
+message is kept for the next owner. A command is nobody else's: a skip that comes seconds later would cut the wrong
+line. Its owner is asked on for a while, always the same thing, which it does once and answers to whoever gave the
+command; where it never does, they read that it may be done or not. Only where it surely is not are they asked to give
+it again.
 """
 
 import asyncio
@@ -44,6 +45,8 @@ TO_ALL = "slack.everywhere"
 """The kind of what concerns every process."""
 
 ATTEMPTS = 2
+"""How often an owner is asked. Who has taken over from it meanwhile is asked as well: what is kept for that one would
+come behind what is brought to it now."""
 
 INSIST_FOR = 10.0
 """Seconds for which the owner of a command is asked on once Slack has its acknowledgement, for which it waits 3 s: one
@@ -123,9 +126,11 @@ class Routing:
             owner = await self._owner(channel, payload)
             if "event" not in payload:
                 return await self._answer_command(channel, owner, payload, _packed(body, headers, mode))
-            for _ in range(ATTEMPTS):
+            asked: list[str] = []
+            while owner is None or (asked.count(owner) < ATTEMPTS and len(asked) <= ATTEMPTS):
                 if owner is None:
                     return await self._app.answer(body, headers, mode=mode)
+                asked.append(owner)
                 try:
                     return _unpacked(await self._cluster.bus.ask(owner, TO_OWNER, _packed(body, headers, mode)))
                 except ProcessUnreachable as error:

@@ -484,3 +484,16 @@ async def test_a_process_that_ends_answers_for_others_no_more(processes: Process
     assert (await a.take(event("message"))).status == 200
     assert len(a.kept.parcels) == 1
     assert (b.app.asked, b.kept.openers) == ([], {})
+
+
+async def test_who_has_taken_over_meanwhile_is_asked_before_anything_is_kept(processes: Processes) -> None:
+    here, taker = await processes.process("here"), await processes.process("taker")
+    here.owners.known = here.owners.true = "gone"
+    waiting = asyncio.create_task(here.take(event()))
+    await settle()
+    await processes.clock.advance(ASK_TIMEOUT)
+    here.owners.true = "taker"
+    answer = await processes.after(waiting, 1)
+    assert answer.status == 200
+    assert len(taker.app.asked) == 1
+    assert here.kept.parcels == []
