@@ -56,7 +56,7 @@ async def test_what_waits_is_said_as_it_reads_after_a_restart_and_not_at_all_whe
     live: DiscordDriver,
 ) -> None:
     # It is being said until all of it has happened.
-    await live.write("A long one. " + "It goes on and on, so that what follows has to wait for it. " * 4)
+    await live.write("A long one. " + "It goes on and on, so that what follows has to wait for it. " * 2)
     texts = "an insult", f"<@{live.twin.bot.id}> a slip", "kept"
     insult, slip, _ = [
         await live.twin.write(live.channel, live.people[BEN], text, mentions=[live.twin.bot]) for text in texts
