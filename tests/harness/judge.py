@@ -121,7 +121,8 @@ class Judge:
                     self._blame(f"{label} was acknowledged, and neither taken nor refused")
                 case [UtteranceState.SPOKEN] if heard[label] != 1:
                     self._blame(f"{label} is spoken, and was heard {heard[label]} times")
-                case [UtteranceState.UNKNOWN] if label not in told:
+                # Who is struck between the row and the word takes the word along: the next owner finds nothing to tell.
+                case [UtteranceState.UNKNOWN] if label not in told and not self._world.was_struck:
                     self._blame(f"{label} may not have been said, and nobody is told")
                 case [UtteranceState.DROPPED] if heard[label]:
                     self._blame(f"{label} was dropped, and heard")

@@ -64,6 +64,7 @@ class SharedDatabase:
         self.clock = ManualClock()
         self.violations: list[str] = []
         self.heard = Heard()
+        self.was_struck = False
         self.written: dict[str, str] = {}
         self.acknowledged: dict[str, int] = {}
         self.simulator = Witness(self)
@@ -145,6 +146,7 @@ class SharedDatabase:
     def strike(self, member: Member, instants: int, kind: str) -> None:
         """Have one stopped, cut off or killed in the middle of what it does, so many instants from now."""
         if member.is_up:
+            self.was_struck = True
             gate = member.gate
             blows = {"stop": gate.stop, "cut": partial(gate.cut, silently=False), "kill": partial(self._die, member)}
             gate.strike_in(instants, blows[kind])
