@@ -68,8 +68,14 @@ class Connections:
             raise StoreUnavailable(CLOSED)
         task = asyncio.create_task(self._read(work), name="store-read")
         self._reads.add(task)
-        task.add_done_callback(self._reads.discard)
+        task.add_done_callback(self._read_ended)
         return await asyncio.shield(task)
+
+    def _read_ended(self, task: asyncio.Task[Any]) -> None:
+        self._reads.discard(task)
+        if not task.cancelled():
+            # Where its caller is gone nobody else looks at what it failed with.
+            task.exception()
 
     async def _read(self, work: Work[T]) -> T:
         try:

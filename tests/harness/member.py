@@ -35,7 +35,7 @@ from bot.core.policy import SessionPolicy
 from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.core.views import Reply
 from bot.relay import Message
-from bot.settings import Shutdown
+from bot.settings import RelayMode, Shutdown
 from bot.shutdown import end_sessions
 from bot.store.store import Store
 from bot.store.url import parse_url
@@ -107,7 +107,8 @@ class Member:
         self.gate.guard_requests(client._connection, self.membership.process.id)
         options = CoreOptions(policy, user_rate=USER_RATE)
         self.core = await enter(build_core(client, None, store, Links(), self.clock, options, (), others.cluster))
-        self.routing = Routing(_Front(self), others.cluster, _Told(self.heard))
+        self.routing = Routing(_Front(self), others.cluster, _Told(self.heard), self.clock, RelayMode.ALL)
+        self._stack.push_async_callback(self.routing.close)
         self._subscription = self._stack.enter_context(self.core.services.event_bus.subscribe(backlog=100_000))
         others.claims.takes = self.core.sessions
         others.claims.on_others, others.claims.on_recovery = _nothing, _look_away
@@ -205,7 +206,12 @@ class _Front(App):
         self._member = member
 
     async def answer(
-        self, body: str | dict[str, Any], headers: Mapping[str, str], *, mode: str = "http"
+        self,
+        body: str | dict[str, Any],
+        headers: Mapping[str, str],
+        *,
+        mode: str = "http",
+        late_by: float | None = None,
     ) -> BoltResponse:
         payload = dict(payload_of(body))
         try:
