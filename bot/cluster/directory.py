@@ -182,8 +182,9 @@ class SessionDirectory:
             return None
         owner = row.owner or NOBODY
         if owner == self._bus.process and row.id not in self._serving:
-            # Claimed, and not taken up yet; or one whose end could not be written.
-            if known is None or known.owner != NOBODY:
+            # Claimed, and not taken up yet; or one that was here, and whose end could not be written. What is known may
+            # be older than the claim: then it still is the former owner's.
+            if known is None or known.owner == self._bus.process:
                 return None
             owner = NOBODY
         entry = _Entry(row.id, (row.channel.platform, row.channel.id), row.link_nonce, owner)
