@@ -229,6 +229,22 @@ async def test_the_sessions_of_a_process_that_has_gone_are_nobodys_until_they_ar
     assert c.directory.owner_of(session.channel) == "b"
 
 
+async def test_a_claimed_session_is_on_its_way_also_where_it_still_counts_as_its_former_owners(members: Members) -> None:
+    """What is known is looked at before the database: the end of the owner and the claim may come in between."""
+    a, b = await members.joined("a"), await members.joined("b")
+    session = await a.open()
+    assert await members.cluster.end("a")
+    told: list[str | None] = []
+
+    async def claimed(_: Sequence[Session]) -> None:
+        told.append(await b.directory.find(session.channel, afresh=True))
+
+    b.claims.when_claimed(session.channel.platform, claimed)
+    await b.claims.claim()
+    assert told == [NOBODY]
+    assert await b.directory.find(session.channel, afresh=True) is None
+
+
 async def test_what_was_kept_is_handled_before_the_others_send_to_the_next_owner(members: Members) -> None:
     a, b, c = [await members.joined(name) for name in "abc"]
     session = await a.open()
