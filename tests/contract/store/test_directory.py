@@ -229,7 +229,7 @@ async def test_the_sessions_of_a_process_that_has_gone_are_nobodys_until_they_ar
     assert c.directory.owner_of(session.channel) == "b"
 
 
-async def test_a_claimed_session_is_on_its_way_also_where_it_still_counts_as_its_former_owners(members: Members) -> None:
+async def test_a_claimed_session_is_on_its_way_where_it_still_counts_as_its_former_owners(members: Members) -> None:
     """What is known is looked at before the database: the end of the owner and the claim may come in between."""
     a, b = await members.joined("a"), await members.joined("b")
     session = await a.open()
