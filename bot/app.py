@@ -153,7 +153,7 @@ class Application:
             build_core(provider, chat_model, store, self._links, self._clock, options, pictures, others.cluster)
         )
         self._claims = others.claims
-        self._claims.takes = self._core.sessions
+        self._claims.sessions, self._claims.recover = self._core.sessions, self._core.recovery.recover
         self._claims.on_others, self._claims.on_recovery = self._close_left, self._echo_recovery
         self._core.services.outlets.silent_because = self._why_silent
         self._echo_provider()

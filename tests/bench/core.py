@@ -103,7 +103,7 @@ async def sessions(where: Path, address: str, provider: str, number: int, silenc
         await speak_once(bot, running)  # so that every stream is open when the bot goes away
     started = time.perf_counter()
     async with running_bot(where, address, provider) as bot:
-        found = await bot.sessions.recover()
+        found = await bot.recover()
         recovered = time.perf_counter() - started
         assert found.adopted >= number
         bare = await bare_look_ups(address, number)

@@ -110,7 +110,7 @@ class Member:
         self.routing = Routing(_Front(self), others.cluster, _Told(self.heard), self.clock, RelayMode.ALL)
         self._stack.push_async_callback(self.routing.close)
         self._subscription = self._stack.enter_context(self.core.services.event_bus.subscribe(backlog=100_000))
-        others.claims.takes = self.core.sessions
+        others.claims.sessions, others.claims.recover = self.core.sessions, self.core.recovery.recover
         others.claims.on_others, others.claims.on_recovery = _nothing, _look_away
         await others.claims.claim()
         parts = [

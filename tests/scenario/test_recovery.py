@@ -266,7 +266,7 @@ async def test_a_session_that_runs_here_is_not_taken_up_once_more(world: BotHarn
     for text in (SPEECH, "queued one"):
         await world.write(text)
     await world.until(lambda: world.states(SPEECH)[-1:] == [UtteranceState.SPEAKING])
-    recovery = await world.sessions.recover()
+    recovery = await world.recover()
     assert recovery.sessions == []
     assert world.running is running
     await world.until(lambda: world.ended_as("queued one", UtteranceState.SPOKEN))
