@@ -34,7 +34,8 @@ from tests.fuzz.corpus import TEXTS, repeated
 from tests.fuzz.growth import program_grows_linearly
 from tests.harness.programs import KEY, Program, Service
 from tests.scenario.chat_scenario import Story
-from tests.scenario.chat_services import PUBLIC, ChatServices, ServedProgram
+from tests.scenario.chat_services import PUBLIC, ChatServices
+from tests.scenario.served_program import ServedProgram
 
 pytestmark = pytest.mark.slow
 
