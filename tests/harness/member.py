@@ -15,7 +15,6 @@ from unittest.mock import patch
 from pydantic import SecretStr
 from slack_bolt.response import BoltResponse
 
-from adapters.avatars.heygen.account import HeyGenAccount
 from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from adapters.chat.slack.app import App, failed
@@ -47,7 +46,10 @@ from tests.harness.bot import KEY, Links
 from tests.harness.clock import ManualClock, ProcessClock
 from tests.harness.process_gate import GuardedRows, ProcessGate
 
-PROVIDERS: dict[str, type[HeyGenAccount]] = {"heygen-realtime": HeyGenRealtime, "heygen-streaming": HeyGenStreaming}
+PROVIDERS: dict[str, type[HeyGenRealtime | HeyGenStreaming]] = {
+    "heygen-realtime": HeyGenRealtime,
+    "heygen-streaming": HeyGenStreaming,
+}
 """Those to which all that is said goes by HTTP."""
 
 TEAM = "T1"
@@ -102,7 +104,7 @@ class Member:
         self.gate.guard_reads(store)
         with patch.object(joining, "PostgresBus", partial(PostgresBus, wire=partial(self.gate.wire, self._server))):
             others = await enter(joining.joined(address, self.membership, store, SECRET, self.clock))
-        client = await enter(PROVIDERS[provider](KEY, provider_url, self.clock))
+        client: HeyGenRealtime | HeyGenStreaming = await enter(PROVIDERS[provider](KEY, provider_url, self.clock))
         fence(client, self.membership.may_act)
         self.gate.guard_requests(client._connection, self.membership.process.id)
         options = CoreOptions(policy, user_rate=USER_RATE)

@@ -178,4 +178,4 @@ def test_at_most_one_process_acts_and_every_message_has_one_end(migrated_postgre
     # What it finds may leave a process of it waiting for ever, out of reach of the time limit of a test.
     if not THOROUGH:
         pytest.skip("only with --hypothesis-profile=thorough")
-    run_state_machine_as_test(partial(SeveralProcesses, migrated_postgres_url), settings=BOUNDS)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(partial(SeveralProcesses, migrated_postgres_url), settings=BOUNDS)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -15,7 +16,7 @@ from bot.store.migrate import head
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
-KEY = {"HEYGEN_API_KEY": "a-key"}
+KEY: dict[str, Any] = {"HEYGEN_API_KEY": "a-key"}
 COMMANDS = [
     [],
     ["run"],

@@ -157,6 +157,9 @@ class Owners:
             raise StoreUnavailable("the database does not answer")
         return self.true
 
+    def link_in(self, _channel: Channel) -> str | None:
+        return None
+
     async def find_link(self, _nonce: str, *, afresh: bool = False) -> str | None:
         return None
 
