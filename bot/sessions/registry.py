@@ -24,12 +24,12 @@ from bot.core.models import (
     Session,
     SessionState,
     Utterance,
-    UtteranceState,
 )
 from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.core.views import SessionView
 from bot.sentences import restarted, too_many_sessions
 from bot.services import Services
+from bot.sessions.doubts import UntoldDoubts
 from bot.sessions.elsewhere import SessionsElsewhere
 from bot.sessions.orphans import OrphanedStreams, list_open
 from bot.sessions.overview import SessionOverview, overview_of
@@ -40,7 +40,6 @@ from bot.sessions.session_view import view_of_row
 from bot.store.audit import ADMIN_STOP
 from bot.streams.page_bridge import SupportsBroadcast
 from bot.telemetry import metrics
-from bot.unsaid import tell_left
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +79,7 @@ class SessionRegistry:
         self._claimed: dict[str, Session] = {}
         self._owns_unknown = False
         """Whether sessions may be this process's of which it does not know: the answer to a commit was lost."""
-        self._in_flight: dict[str, list[Utterance]] = {}
+        self._doubts = UntoldDoubts(services.store, services.event_bus)
         self.unowned = OrphanedStreams(
             services.provider, services.store, services.clock, exclusive_key=services.policy.exclusive_key
         )
@@ -269,6 +268,7 @@ class SessionRegistry:
     async def abandon_all(self) -> None:
         """Give up whatever still runs; the rows tell the next start what to look after."""
         await self._tasks.close()
+        await self._doubts.close()
 
     def _run(self, running: AvatarSession) -> None:
         session = running.session
@@ -372,26 +372,27 @@ class SessionRegistry:
         streams = await recover_streams(self.services, unsettled, self._claimed)
         queues = await store.utterances.queued(claimed)
         uses = await store.streams.usage_of(claimed)
-        # Read before it is changed: the answer to the change may be lost, and whose words they are is to be told. The
-        # last that is awaited: where this process ends before, the next one tells.
-        in_flight_now = await store.utterances.in_flight(claimed)
-        self._in_flight.update((session_id, found) for session_id, found in in_flight_now.items() if found)
         await store.utterances.mark_in_flight_unknown(claimed)
+        # Not only what has just been marked: an earlier process, or this one without an answer to its commit, may have
+        # done that and told nobody.
+        doubts = await store.doubts.of_sessions(claimed)
+        if left_behind:
+            await self._doubts.tell_left_behind()
         now = self.services.clock.now()
         adopted, unknown = 0, 0
         for session in sessions:
             del self._claimed[session.id]
-            in_flight = self._in_flight.pop(session.id, [])
+            in_doubt = doubts[session.id]
             running = AvatarSession(session, self.services, chosen.get(session.channel))
             if (found := streams.get(session.id)) is not None:
-                running.adopt(*found, in_flight)
+                running.adopt(*found, in_doubt)
             current = running.stream.current
             running.stream.account.restore(
                 (use for use in uses[session.id] if current is None or use.stream_id != current.id), now
             )
-            tell_left(session, in_flight, UtteranceState.UNKNOWN, self.services.event_bus)
-            adopted += self._resume(running, in_flight, queues.get(session.id, ()))
-            unknown += len(in_flight)
+            self._doubts.tell(session, in_doubt)
+            adopted += self._resume(running, in_doubt, queues.get(session.id, ()))
+            unknown += len(in_doubt)
         return Recovery(adopted, len(sessions) - adopted, unknown, sessions)
 
     async def _claim(self, among: Sequence[str] | None, limit: int | None) -> None:
@@ -408,10 +409,10 @@ class SessionRegistry:
             self._owns_unknown = True
             raise
 
-    def _resume(self, running: AvatarSession, in_flight: Iterable[Utterance], queued: Iterable[Utterance]) -> bool:
+    def _resume(self, running: AvatarSession, in_doubt: Iterable[Utterance], queued: Iterable[Utterance]) -> bool:
         """Run a session again. False if it was not live, so that it only closes."""
         session = running.session
-        for utterance in in_flight:
+        for utterance in in_doubt:
             ids.continue_after(utterance.id)
         for utterance in queued:
             ids.continue_after(utterance.id)
