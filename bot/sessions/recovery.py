@@ -1,4 +1,5 @@
-"""What becomes of the streams that an earlier process left open (rule 2): taken over, closed, or noted as gone or lost.
+"""What becomes of the streams that an earlier process left open (rule 2): taken over, closed, or noted as gone or lost;
+and whether what waits has done so for too long.
 
 Looks, and writes rows; which session runs on is decided in `bot.sessions.registry`. Knows no vendor.
 """
@@ -62,6 +63,14 @@ async def recover_streams(
         for stream in streams:
             group.create_task(look_up(stream))
     return open_streams
+
+
+def waited_in_vain(services: Services, last_word: datetime | None) -> bool:
+    """Whether what waits in a session has done so for `queue_max_age` without anything being said that it had to wait
+    for: all processes were away. last_word: when something was last accepted or said there."""
+    if last_word is None:
+        return False
+    return (services.clock.now() - last_word).total_seconds() >= services.policy.queue_max_age
 
 
 def _over_at(services: Services, stream: Stream, last_activity: datetime | None) -> datetime:

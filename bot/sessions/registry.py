@@ -34,7 +34,7 @@ from bot.sessions.elsewhere import SessionsElsewhere
 from bot.sessions.orphans import OrphanedStreams, list_open
 from bot.sessions.overview import SessionOverview, overview_of
 from bot.sessions.record import UnsavedSessions
-from bot.sessions.recovery import recover_streams
+from bot.sessions.recovery import recover_streams, waited_in_vain
 from bot.sessions.session import AvatarSession
 from bot.sessions.session_view import view_of_row
 from bot.store.audit import ADMIN_STOP
@@ -355,7 +355,8 @@ class SessionRegistry:
         closed is looked after, too.
 
         Streams the provider still has open are adopted where their session was live, closed otherwise. What was in
-        flight becomes unknown and is not said again; what was queued is said.
+        flight becomes unknown and is not said again; what was queued is said, unless nobody was there to say it for
+        `queue_max_age`.
 
         Raises `StoreError`. What was claimed until then is gone on with the next time.
         """
@@ -371,6 +372,7 @@ class SessionRegistry:
             unsettled += await store.streams.left_behind()
         streams = await recover_streams(self.services, unsettled, self._claimed)
         queues = await store.utterances.queued(claimed)
+        last_words = await store.utterances.last_word(claimed)
         uses = await store.streams.usage_of(claimed)
         await store.utterances.mark_in_flight_unknown(claimed)
         # Not only what has just been marked: an earlier process, or this one without an answer to its commit, may have
@@ -392,6 +394,8 @@ class SessionRegistry:
             )
             self._doubts.tell(session, in_doubt)
             adopted += self._resume(running, in_doubt, queues.get(session.id, ()))
+            if waited_in_vain(self.services, last_words.get(session.id)):
+                running.speaker.expire()
             unknown += len(in_doubt)
         return Recovery(adopted, len(sessions) - adopted, unknown, sessions)
 

@@ -17,6 +17,7 @@ from bot.store.rows import in_batches, read_utterance
 from bot.store.tables import doubts, in_states, processed_events, utterance_is_unfinished, utterances
 
 _IS_QUEUED = in_states(utterances.c.state, (UtteranceState.QUEUED,))
+_WAS_SAID = in_states(utterances.c.state, (UtteranceState.SPOKEN, UtteranceState.INTERRUPTED))
 _IS_IN_FLIGHT = in_states(utterances.c.state, (UtteranceState.SENDING, UtteranceState.SPEAKING))
 
 
@@ -89,6 +90,19 @@ class UtteranceRepository(Repository):
             query = sa.select(*columns).where(utterances.c.session_id.in_(ids)).group_by(utterances.c.session_id)
             for session_id, accepted_at, ended_at in connection.execute(query):
                 latest[session_id] = accepted_at if ended_at is None else max(accepted_at, ended_at)
+        return latest
+
+    @reads
+    def last_word(self, connection: Connection, session_ids: Sequence[str]) -> dict[str, datetime]:
+        """When something was last accepted in each session, or said at least in part; those without utterances are left
+        out. Unlike `last_activity` it does not count what was given up, which whoever takes a session over does."""
+        latest: dict[str, datetime] = {}
+        said_at = sa.func.max(sa.case((_WAS_SAID, utterances.c.ended_at)))
+        columns = utterances.c.session_id, sa.func.max(utterances.c.accepted_at), said_at
+        for ids in in_batches(session_ids):
+            query = sa.select(*columns).where(utterances.c.session_id.in_(ids)).group_by(utterances.c.session_id)
+            for session_id, accepted_at, said_at_last in connection.execute(query):
+                latest[session_id] = accepted_at if said_at_last is None else max(accepted_at, said_at_last)
         return latest
 
     @writes

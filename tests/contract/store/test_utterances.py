@@ -278,6 +278,23 @@ async def test_the_last_activity_is_the_newest_acceptance_or_end(store: Store, c
     assert await store.utterances.last_activity([]) == {}
 
 
+@pytest.mark.parametrize("state", list(UtteranceState))
+async def test_the_last_word_is_what_was_said_and_not_what_was_given_up(
+    store: Store, clock: ManualClock, state: UtteranceState
+) -> None:
+    session, silent = [await store.sessions.open(a_session()) for _ in range(2)]
+    early, late = an_utterance(session), an_utterance(session, accepted_at=NOON + timedelta(seconds=4))
+    for utterance in (early, late):
+        await store.utterances.accept((), utterance)
+    await clock.advance(9)
+    await store.utterances.advance(early.id, state)
+    was_said = state in (UtteranceState.SPOKEN, UtteranceState.INTERRUPTED)
+    assert await store.utterances.last_word([session.id, silent.id]) == {
+        session.id: NOON + timedelta(seconds=9 if was_said else 4)
+    }
+    assert await store.utterances.last_word([]) == {}
+
+
 async def test_busy_is_who_has_something_waiting_or_being_said(store: Store) -> None:
     sessions = {state: await store.sessions.open(a_session()) for state in UtteranceState}
     for state, session in sessions.items():

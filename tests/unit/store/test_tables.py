@@ -99,6 +99,7 @@ async def test_every_query_finds_an_index(tmp_path: Path) -> None:
         await store.streams.unsettled()
         await store.utterances.queued(ids)
         await store.utterances.last_activity(ids)
+        await store.utterances.last_word(ids)
         await store.channels.settings(session.channel)
         await store.doubts.of_sessions(ids)
         await store.doubts.settle(["u1", "u2"])
