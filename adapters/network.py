@@ -92,6 +92,7 @@ def http_transport(
                 ssl=trust(),
                 socket_factory=socket_factory,
             ),
+            cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[] if before_body is None else [_trace(before_body)],
         )
 

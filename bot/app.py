@@ -1,8 +1,9 @@
 """The composition root: settings become a running program. The only module of the core that knows adapters exist,
 but for `bot.simulation`.
 
-Builds in order (database, simulator, provider, core, web, chats), tells in one line each what was started and what was
-left out and why, and takes everything down again in the opposite order, the sessions first (`bot.shutdown`).
+Builds in order (database, simulator, provider, other processes, core, web, chats), tells in one line each what was
+started and what was left out and why, and takes everything down again in the opposite order, the sessions first
+(`bot.shutdown`).
 """
 
 import asyncio
@@ -27,7 +28,6 @@ from bot.cluster.membership import Membership
 from bot.core.bind_errors import explain_bind_error, is_loopback
 from bot.core.errors import OwnershipLost, SettingsError
 from bot.core.pictures import PictureSourceFactory
-from bot.core.policy import LATE_AFTER
 from bot.core.ports import AvatarProvider, ChatModel, Clock, Echo
 from bot.facade import Bot, ChatAdapter
 from bot.platforms import Platforms
@@ -121,10 +121,6 @@ class Application:
         if self._simulator_options is None:
             self._echo(f"Database: {str(address).removeprefix('the database ')}.")
             self._echo_others()
-        late_after = min(LATE_AFTER, self._settings.queue_max_age)
-        others = await self._stack.enter_async_context(
-            joined(address, self._membership, store, secret, self._clock, late_after=late_after)
-        )
         settings = await self._with_simulator(self._settings)
         provider = await self._stack.enter_async_context(make_provider(settings, self._clock))
         if self._settings.avatar.provider == SIMULATOR:
@@ -134,6 +130,9 @@ class Application:
         chat_model = await self._enter_chat_model(settings)
         has_watch_page = settings.web.public_url is not None or self._is_demo_page(settings)
         options = options_from(settings, provider.capabilities, has_watch_page=has_watch_page)
+        others = await self._stack.enter_async_context(
+            joined(address, self._membership, store, secret, self._clock, late_after=options.policy.late_after)
+        )
         # The simulator's rooms are watched as HLS, unless it has a LiveKit server.
         is_stand_in = self.simulator is not None and not self._simulator_has_rooms
         self._plan = plan_watching(
@@ -153,7 +152,7 @@ class Application:
             build_core(provider, chat_model, store, self._links, self._clock, options, pictures, others.cluster)
         )
         self._claims = others.claims
-        self._claims.takes = self._core.sessions
+        self._claims.sessions, self._claims.recover = self._core.sessions, self._core.recovery.recover
         self._claims.on_others, self._claims.on_recovery = self._close_left, self._echo_recovery
         self._core.services.outlets.silent_because = self._why_silent
         self._echo_provider()

@@ -169,9 +169,14 @@ class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
     """
 
     name: str
-    routes: Sequence[WebRoute]
-    embed: EmbedHost | None
-    """How its client frames the watch page; None where it cannot."""
+
+    @property
+    def routes(self) -> Sequence[WebRoute]:
+        """What it takes in through the project's web server."""
+
+    @property
+    def embed(self) -> EmbedHost | None:
+        """How its client frames the watch page; None where it cannot."""
 
     @classmethod
     def missing_settings(cls, settings: Settings) -> str | None:

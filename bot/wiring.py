@@ -25,6 +25,7 @@ from bot.relay import Relay
 from bot.services import Services
 from bot.sessions.jobs import AUDIT_DAYS, PeriodicJobs
 from bot.sessions.pictures import SessionPictures
+from bot.sessions.recovery import SessionRecovery
 from bot.sessions.registry import SessionRegistry
 from bot.settings import NeedsViewer, RelayMode, Settings
 from bot.store.store import Store
@@ -51,11 +52,13 @@ class CoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """The shared core: `commands` and `relay` take in what people do, `sessions` knows which avatars are where, `jobs`
-    are to be run beside them, `pictures` are what people watch, and all sessions share `services`."""
+    """The shared core: `commands` and `relay` take in what people do, `sessions` knows which avatars are where,
+    `recovery` takes up those that nobody has, `jobs` are to be run beside them, `pictures` are what people watch, and
+    all sessions share `services`."""
 
     services: Services
     sessions: SessionRegistry
+    recovery: SessionRecovery
     permissions: Permissions
     quotas: Quotas
     relay: Relay
@@ -75,7 +78,7 @@ async def build_core(
     picture_factories: Sequence[PictureSourceFactory] = (),
     cluster: Cluster | None = None,
 ) -> AsyncIterator[Core]:
-    """Wire the core over what is already open. It has recovered nothing yet (`SessionRegistry.recover`).
+    """Wire the core over what is already open. It has recovered nothing yet (`SessionRecovery.recover`).
 
     picture_factories: what makes pictures that the bot serves itself; none lets pages play what a provider shows.
     cluster: the other processes on the database; without it there is none.
@@ -104,6 +107,7 @@ async def build_core(
         precedence,
     )
     sessions = SessionRegistry(services)
+    recovery = SessionRecovery(sessions)
     permissions = Permissions(options.access)
     permissions.set_blocks(await store.blocks.everybody())
     quotas = Quotas(store, clock, options.limits, provider.capabilities)
@@ -120,10 +124,11 @@ async def build_core(
     others = services.cluster
     pictures = ClusterPictures(SessionPictures(sessions), others.bus, others.directory, clock)
     try:
-        yield Core(services, sessions, permissions, quotas, relay, commands, jobs, pictures)
+        yield Core(services, sessions, recovery, permissions, quotas, relay, commands, jobs, pictures)
     finally:
         await pictures.aclose()
         await sessions.abandon_all()
+        await recovery.close()
         await services.pictures.aclose()
         await closer.stop()
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from bot.cli.main import app
-from bot.commands.router import CommandSpec
+from bot.commands.parser import CommandSpec
 from bot.core.clock import SystemClock
 from bot.core.ports import Capabilities, InterruptMethod
 from bot.plugins import make_provider, with_simulator
@@ -102,7 +102,7 @@ def _below(words: tuple[str, ...], command: "Command") -> Iterator[tuple[tuple[s
 
 def declared() -> dict[str, Capabilities]:
     """What every provider says it can do, by name; the simulator is spoken to by one of their clients."""
-    settings = with_simulator(Settings(_env_file=None), "http://127.0.0.1:1", SecretStr("none"))
+    settings = with_simulator(Settings(_env_file=None), "http://127.0.0.1:1", SecretStr("none"))  # type: ignore[call-arg]
     names = [name for name in known_providers() if name != SIMULATOR]
     return {name: make_provider(settings, SystemClock(), name).capabilities for name in names}
 

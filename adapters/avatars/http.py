@@ -8,6 +8,7 @@ OPTIONS, TRACE, PUT and DELETE (`aiohttp.client.IDEMPOTENT_METHODS`): a POST is 
 """
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -40,8 +41,14 @@ LIMITS = httpx.Limits(max_connections=4096, max_keepalive_connections=None, keep
 """1,000 streams hold one event stream each, plus what they say at the same time. Idle connections are given up
 after 15 s: before load balancers do (60 s is a common default), so that a POST does not meet a closed connection."""
 
-_HEADERS = {"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "User-Agent": f"python-httpx/{httpx.__version__}"}
+_HEADERS = [
+    (b"Accept", b"*/*"),
+    (b"Accept-Encoding", b"gzip, deflate"),
+    (b"User-Agent", f"python-httpx/{httpx.__version__}".encode()),
+]
 """As httpx's client has them."""
+
+_JSON = (b"Content-Type", b"application/json")
 
 MAX_BODY_SIZE = 4 << 20
 """Bytes of an answer; a full page of a catalogue has about 100 KB."""
@@ -241,18 +248,21 @@ class ProviderHttpClient:
     ) -> httpx.Request:
         # The key is put on each request, not on the pool: the pool is what shows up in a debugger.
         key = (
-            {"X-Api-Key": self._api_key.get_secret_value()}
+            (b"X-Api-Key", self._api_key.get_secret_value().encode())
             if token is None
-            else {"Authorization": f"Bearer {token.get_secret_value()}"}
+            else (b"Authorization", f"Bearer {token.get_secret_value()}".encode())
         )
-        return httpx.Request(
+        # From bytes and a stream: all else that httpx accepts it works out in a dozen microseconds (measured).
+        request = httpx.Request(
             method,
             _parsed(self._api_url + path),
-            json=body,
             params=query,
-            headers=_HEADERS | key,
+            headers=[*_HEADERS, key] if body is None else [*_HEADERS, key, _JSON],
+            stream=httpx.ByteStream(b"" if body is None else _encode(body).encode()),
             extensions={"timeout": self.timeout.as_dict()},
         )
+        request.read()
+        return request
 
     async def _send(self, request: httpx.Request) -> Answer:
         failure: ProviderError
@@ -272,7 +282,7 @@ class ProviderHttpClient:
 
     async def _read(self, response: httpx.Response) -> Answer:
         content = bytearray()
-        async for chunk in response.aiter_bytes():
+        async for chunk in _chunks(response):
             content += chunk
             if len(content) > MAX_BODY_SIZE:
                 raise httpx.DecodingError("the answer is too large")
@@ -297,6 +307,17 @@ class ProviderHttpClient:
             may_have_taken_effect=not is_unsent,
             trouble=trouble_of(trouble),
         )
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+"""As httpx writes it."""
+
+
+def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body, unpacked; what nobody packed is taken as it comes, which spares half of the reading (measured)."""
+    if "Content-Encoding" not in response.headers and isinstance(response.stream, httpx.AsyncByteStream):
+        return aiter(response.stream)
+    return response.aiter_bytes()
 
 
 def _retry_after(headers: httpx.Headers) -> float:

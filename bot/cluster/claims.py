@@ -1,6 +1,6 @@
 """Sessions that no process owns find one: every process claims its share at each beat, and takes them up.
 
-What taking up is, is not known here (`bot.sessions.registry` recovers them). Whoever claims a session has it alone: the
+What taking up is, is not known here (`bot.sessions.recovery` does it). Whoever claims a session has it alone: the
 database gives each to one (`bot.store.sessions.SessionRepository.claim`).
 """
 
@@ -57,8 +57,8 @@ class Shares(Protocol):
     def may_act(self) -> bool: ...
 
 
-class Takes(Protocol):
-    """Whose sessions they become."""
+class Sessions(Protocol):
+    """The sessions of this process, as `bot.sessions.registry.SessionRegistry` knows them."""
 
     @property
     def provider(self) -> str: ...
@@ -67,11 +67,11 @@ class Takes(Protocol):
 
     def serves(self, session_id: str) -> bool: ...
 
-    async def recover(
-        self, among: Sequence[str] | None = None, limit: int | None = None, *, left_behind: bool = True
-    ) -> Recovery:
-        """Claim, and go on with what was claimed. left_behind: streams of closed sessions are looked after, too."""
-        ...
+
+class Recover(Protocol):
+    """Claims, and goes on with what was claimed (`bot.sessions.recovery.SessionRecovery.recover`)."""
+
+    async def __call__(self, among: Sequence[str] | None, limit: int | None, *, left_behind: bool) -> Recovery: ...
 
 
 def share_of(free: int, sharers: int, own: int) -> int | None:
@@ -82,13 +82,14 @@ def share_of(free: int, sharers: int, own: int) -> int | None:
 
 
 class SessionClaims:
-    """Claims for one process. `takes` and what it calls have to be set before it claims anything.
+    """Claims for one process. What is public has to be set before it claims anything.
 
-    on_others: called where a session of another provider than this process's has no owner. on_recovery: told what
-    became of sessions that were claimed.
+    sessions: those that there are already. recover: takes up what is claimed. on_others: called where a session of
+    another provider than this process's has no owner. on_recovery: told what became of sessions that were claimed.
     """
 
-    takes: Takes
+    sessions: Sessions
+    recover: Recover
     on_others: Callable[[], Awaitable[None]]
     on_recovery: Callable[[Recovery], None]
 
@@ -173,16 +174,16 @@ class SessionClaims:
         if not self._shares.may_act():
             return Recovery()
         free = await self._store.sessions.ownerless()
-        await self._look_at_others([session.id for session in free if session.provider != self.takes.provider])
-        own = [session for session in free if session.provider == self.takes.provider]
+        await self._look_at_others([session.id for session in free if session.provider != self.sessions.provider])
+        own = [session for session in free if session.provider == self.sessions.provider]
         mine = [session.id for session in own if self._may_own(session)]
         # Mostly all: then the database chooses, and no list is too long for it.
         among = None if len(mine) == len(own) else mine[:IDS_AT_ONCE]
         left_behind, self._has_ended = self._has_ended and self._shares.is_first, False
-        share = share_of(len(mine), self._shares.sharers, len(self.takes))
+        share = share_of(len(mine), self._shares.sharers, len(self.sessions))
         try:
             # With nothing to claim, too: what an earlier claim could not finish is taken up.
-            recovery = await self.takes.recover(among, share, left_behind=left_behind)
+            recovery = await self.recover(among, share, left_behind=left_behind)
         except BaseException:
             self._has_ended |= left_behind
             raise
@@ -220,7 +221,7 @@ class SessionClaims:
             log.error("what was kept for sessions could not be handled; trying again", error=str(error))
         for session in claimed:
             # Not one that has closed meanwhile.
-            if self.takes.serves(session.id):
+            if self.sessions.serves(session.id):
                 self._directory.opened(session)
         # What was kept in these very moments.
         self.hurry()

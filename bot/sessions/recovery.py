@@ -1,27 +1,116 @@
-"""What becomes of the streams that an earlier process left open (rule 2): taken over, closed, or noted as gone or lost;
-and whether what waits has done so for too long.
+"""What becomes of what an earlier process left (rules 2, 7): its sessions run on here or only close, and their streams
+are taken over, closed, or noted as gone or lost. What waits is said, or has waited for too long.
 
-Looks, and writes rows; which session runs on is decided in `bot.sessions.registry`. Knows no vendor.
+When something is claimed, and how much, is decided in `bot.cluster.claims`. Knows no vendor.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
+from bot.cluster.claims import Recovery
+from bot.core import ids
 from bot.core.errors import ProviderError
-from bot.core.models import Playback, Session, SessionState, Stream, StreamState
+from bot.core.models import EndReason, Playback, Session, SessionState, Stream, StreamState, Utterance
 from bot.core.ports import StreamStatus
+from bot.sentences import restarted
 from bot.services import Services
+from bot.sessions.doubts import UntoldDoubts
 from bot.sessions.orphans import list_open
+from bot.sessions.registry import SessionRegistry
+from bot.sessions.session import AvatarSession
 from bot.streams.accounting import count_ended
 
 log = structlog.get_logger(__name__)
 
 CONCURRENT_LOOKUPS = 32
 """Status requests that run side by side while recovering: quick for 1,000 sessions, no flood for the provider."""
+
+
+class SessionRecovery:
+    """Takes sessions up into the registry of this process. What one call does not finish, the next one does."""
+
+    def __init__(self, sessions: SessionRegistry) -> None:
+        self._sessions = sessions
+        self._services = sessions.services
+        self._doubts = UntoldDoubts(sessions.services.store, sessions.services.event_bus)
+
+    async def close(self) -> None:
+        """Wait for nothing more."""
+        await self._doubts.close()
+
+    async def recover(
+        self, among: Sequence[str] | None = None, limit: int | None = None, *, left_behind: bool = True
+    ) -> Recovery:
+        """Claim open sessions that no process owns, and look after what an earlier one left open in them: all, or those
+        `among` these ids and `limit` at the most. left_behind: what is still open of sessions that are closed is looked
+        after, too.
+
+        Streams the provider still has open are adopted where their session was live, closed otherwise. What was in
+        flight becomes unknown and is not said again; what was queued is said, unless nobody was there to say it for
+        `queue_max_age`.
+
+        Raises `StoreError`. What was claimed until then is gone on with the next time.
+        """
+        services, store = self._services, self._services.store
+        await self._sessions.ownership.claim(among, limit)
+        found_free = self._sessions.ownership.claimed
+        sessions = sorted(found_free.values(), key=lambda session: (session.created_at, session.id))
+        claimed = [session.id for session in sessions]
+        if not (sessions or left_behind):
+            return Recovery()
+        chosen = await store.channels.chosen_idle_timeouts()
+        unsettled = await store.streams.unsettled_of(claimed)
+        if left_behind:
+            unsettled += await store.streams.left_behind()
+        streams = await recover_streams(services, unsettled, found_free)
+        queues = await store.utterances.queued(claimed)
+        last_words = await store.utterances.last_word(claimed)
+        uses = await store.streams.usage_of(claimed)
+        await store.utterances.mark_in_flight_unknown(claimed)
+        # Not only what has just been marked: an earlier process, or this one without an answer to its commit, may have
+        # done that and told nobody.
+        doubts = await store.doubts.of_sessions(claimed)
+        if left_behind:
+            await self._doubts.tell_left_behind()
+        now = services.clock.now()
+        adopted, unknown = 0, 0
+        for session in sessions:
+            del found_free[session.id]
+            in_doubt = doubts[session.id]
+            running = AvatarSession(session, services, chosen.get(session.channel))
+            if (found := streams.get(session.id)) is not None:
+                running.adopt(*found, in_doubt)
+            current = running.stream.current
+            running.stream.account.restore(
+                (use for use in uses[session.id] if current is None or use.stream_id != current.id), now
+            )
+            self._doubts.tell(session, in_doubt)
+            adopted += self._resume(running, in_doubt, queues.get(session.id, ()))
+            if waited_in_vain(services, last_words.get(session.id)):
+                running.speaker.expire()
+            unknown += len(in_doubt)
+        return Recovery(adopted, len(sessions) - adopted, unknown, sessions)
+
+    def _resume(self, running: AvatarSession, in_doubt: Iterable[Utterance], queued: Iterable[Utterance]) -> bool:
+        """Run a session again. False if it was not live, so that it only closes."""
+        session = running.session
+        for utterance in in_doubt:
+            ids.continue_after(utterance.id)
+        for utterance in queued:
+            ids.continue_after(utterance.id)
+            running.speaker.enqueue(utterance)
+        if session.state is SessionState.CLOSING and session.end_reason is not None:
+            running.stop.request(session.end_reason, session.end_detail)
+        elif session.stop_requested_by is not None:
+            running.stop.request(EndReason.ADMIN)
+        elif session.state is not SessionState.LIVE:
+            running.stop.request(EndReason.FAILED, restarted())
+        self._sessions.serve(running)
+        return not running.stop.is_set
 
 
 async def recover_streams(

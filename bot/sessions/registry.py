@@ -1,40 +1,29 @@
-"""The life cycle of every session of this process: start, find, stop, recover after a restart, shut down.
+"""The life cycle of every session of this process: start, find, stop, leave to another process, shut down.
 
 Each session runs as a task of its own (`bot.sessions.session`); this module knows which there are. Decides nothing
-about who may do what (`bot.access.permissions`) and says nothing to people (`bot.commands.router`).
+about who may do what (`bot.access.permissions`) and says nothing to people (`bot.commands.router`). Which of all
+sessions are this process's is known by `bot.sessions.ownership`; what an earlier process left is taken up by
+`bot.sessions.recovery`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import structlog
 
 from bot import sentences
-from bot.cluster.claims import Recovery
 from bot.core import ids
-from bot.core.errors import Refused, StoreError, StoreUnavailable
-from bot.core.models import (
-    Actor,
-    AuditEntry,
-    Channel,
-    EndReason,
-    Mode,
-    RoomAccess,
-    Session,
-    SessionState,
-    Utterance,
-)
+from bot.core.errors import Refused, StoreError
+from bot.core.models import Actor, AuditEntry, Channel, EndReason, Mode, RoomAccess, Session, SessionState
 from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.core.views import SessionView
-from bot.sentences import restarted, too_many_sessions
 from bot.services import Services
-from bot.sessions.doubts import UntoldDoubts
 from bot.sessions.elsewhere import SessionsElsewhere
 from bot.sessions.orphans import OrphanedStreams, list_open
 from bot.sessions.overview import SessionOverview, overview_of
+from bot.sessions.ownership import SessionOwnership
 from bot.sessions.record import UnsavedSessions
-from bot.sessions.recovery import recover_streams, waited_in_vain
 from bot.sessions.session import AvatarSession
 from bot.sessions.session_view import view_of_row
 from bot.store.audit import ADMIN_STOP
@@ -75,11 +64,9 @@ class SessionRegistry:
         self._by_id: dict[str, AvatarSession] = {}
         self._by_link: dict[str, AvatarSession] = {}
         self._owed = UnsavedSessions(services.store)
-        self._opening: set[str] = set()
-        self._claimed: dict[str, Session] = {}
-        self._owns_unknown = False
-        """Whether sessions may be this process's of which it does not know: the answer to a commit was lost."""
-        self._doubts = UntoldDoubts(services.store, services.event_bus)
+        self.ownership = SessionOwnership(
+            services.store, services.provider.name, running=self._by_id.keys(), unsaved=self._owed.ids
+        )
         self.unowned = OrphanedStreams(
             services.provider, services.store, services.clock, exclusive_key=services.policy.exclusive_key
         )
@@ -146,29 +133,14 @@ class SessionRegistry:
             speed=wishes.speed,
             language=wishes.language,
         )
-        in_force = await self._open(session, at_once)
+        in_force = await self.ownership.open(session, at_once)
         if in_force.id != session.id:
             return in_force, False
-        self._run(AvatarSession(session, self.services, chosen.idle_timeout))
+        self.serve(AvatarSession(session, self.services, chosen.idle_timeout))
         self.services.cluster.directory.opened(session)
         metrics.sessions_started.inc()
         await self.audit(actor, "start", session)
         return session, True
-
-    async def _open(self, session: Session, at_once: int | None) -> Session:
-        sessions = self.services.store.sessions
-        self._opening.add(session.id)
-        try:
-            if at_once is None:
-                return await sessions.open(session)
-            if (in_force := await sessions.open_within(session, at_once)) is not None:
-                return in_force
-            raise Refused(too_many_sessions(at_once), stage="limit")
-        except StoreUnavailable:
-            self._owns_unknown = True
-            raise
-        finally:
-            self._opening.discard(session.id)
 
     async def stop(self, running: AvatarSession, reason: EndReason, actor: Actor) -> None:
         """Ask a session to close; `running.closed` tells when it is."""
@@ -268,9 +240,9 @@ class SessionRegistry:
     async def abandon_all(self) -> None:
         """Give up whatever still runs; the rows tell the next start what to look after."""
         await self._tasks.close()
-        await self._doubts.close()
 
-    def _run(self, running: AvatarSession) -> None:
+    def serve(self, running: AvatarSession) -> None:
+        """Run a session in a task of its own; from now on it is found here."""
         session = running.session
         self._by_channel[session.channel] = running
         self._by_id[session.id] = running
@@ -344,88 +316,3 @@ class SessionRegistry:
         if playback.livekit_url is None:
             return None
         return RoomAccess(stream.upstream_id, playback.livekit_url, playback.livekit_token or "")
-
-    # --- after a restart ---------------------------------------------------------------------------------------------
-
-    async def recover(
-        self, among: Sequence[str] | None = None, limit: int | None = None, *, left_behind: bool = True
-    ) -> Recovery:
-        """Claim open sessions that no process owns, and look after what an earlier one left open in them (rules 2, 7):
-        all, or those `among` these ids and `limit` at the most. left_behind: what is still open of sessions that are
-        closed is looked after, too.
-
-        Streams the provider still has open are adopted where their session was live, closed otherwise. What was in
-        flight becomes unknown and is not said again; what was queued is said, unless nobody was there to say it for
-        `queue_max_age`.
-
-        Raises `StoreError`. What was claimed until then is gone on with the next time.
-        """
-        store = self.services.store
-        await self._claim(among, limit)
-        sessions = sorted(self._claimed.values(), key=lambda session: (session.created_at, session.id))
-        claimed = [session.id for session in sessions]
-        if not (sessions or left_behind):
-            return Recovery()
-        chosen = await store.channels.chosen_idle_timeouts()
-        unsettled = await store.streams.unsettled_of(claimed)
-        if left_behind:
-            unsettled += await store.streams.left_behind()
-        streams = await recover_streams(self.services, unsettled, self._claimed)
-        queues = await store.utterances.queued(claimed)
-        last_words = await store.utterances.last_word(claimed)
-        uses = await store.streams.usage_of(claimed)
-        await store.utterances.mark_in_flight_unknown(claimed)
-        # Not only what has just been marked: an earlier process, or this one without an answer to its commit, may have
-        # done that and told nobody.
-        doubts = await store.doubts.of_sessions(claimed)
-        if left_behind:
-            await self._doubts.tell_left_behind()
-        now = self.services.clock.now()
-        adopted, unknown = 0, 0
-        for session in sessions:
-            del self._claimed[session.id]
-            in_doubt = doubts[session.id]
-            running = AvatarSession(session, self.services, chosen.get(session.channel))
-            if (found := streams.get(session.id)) is not None:
-                running.adopt(*found, in_doubt)
-            current = running.stream.current
-            running.stream.account.restore(
-                (use for use in uses[session.id] if current is None or use.stream_id != current.id), now
-            )
-            self._doubts.tell(session, in_doubt)
-            adopted += self._resume(running, in_doubt, queues.get(session.id, ()))
-            if waited_in_vain(self.services, last_words.get(session.id)):
-                running.speaker.expire()
-            unknown += len(in_doubt)
-        return Recovery(adopted, len(sessions) - adopted, unknown, sessions)
-
-    async def _claim(self, among: Sequence[str] | None, limit: int | None) -> None:
-        sessions = self.services.store.sessions
-        if self._owns_unknown:
-            await sessions.release_all_but({*self._by_id, *self._opening, *self._claimed, *self._owed.ids})
-            self._owns_unknown = False
-        try:
-            for session in await sessions.claim(self.provider, among, limit):
-                # One that runs here is nobody's where a failover of the database has lost that it was claimed.
-                if not self.serves(session.id):
-                    self._claimed[session.id] = session
-        except StoreUnavailable:
-            self._owns_unknown = True
-            raise
-
-    def _resume(self, running: AvatarSession, in_doubt: Iterable[Utterance], queued: Iterable[Utterance]) -> bool:
-        """Run a session again. False if it was not live, so that it only closes."""
-        session = running.session
-        for utterance in in_doubt:
-            ids.continue_after(utterance.id)
-        for utterance in queued:
-            ids.continue_after(utterance.id)
-            running.speaker.enqueue(utterance)
-        if session.state is SessionState.CLOSING and session.end_reason is not None:
-            running.stop.request(session.end_reason, session.end_detail)
-        elif session.stop_requested_by is not None:
-            running.stop.request(EndReason.ADMIN)
-        elif session.state is not SessionState.LIVE:
-            running.stop.request(EndReason.FAILED, restarted())
-        self._run(running)
-        return not running.stop.is_set

@@ -1,5 +1,5 @@
-"""The speaking loop of one session: what people do to it, what is sent, the four ways to stop it, and what becomes of
-what was not taken. What is sent next is decided by `bot.speaking.scheduler`.
+"""The speaking loop of one session: what people do to it, what is sent, and what becomes of what was not taken. What is
+sent next is decided by `bot.speaking.scheduler`; how speech ends early is in `bot.speaking.interruption`.
 
 One utterance is being said (`current`) and at most one has been sent ahead, where the provider allows it. Text goes
 out in pieces, so that a provider never gets more than it takes at once, and never so far ahead of the voice that its
@@ -11,17 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from bot import sentences
 from bot.announcer import Announcer
 from bot.core.audience import Audience
-from bot.core.errors import (
-    AuthenticationFailed,
-    AvatarAway,
-    ProviderError,
-    QuotaExhausted,
-    StoreError,
-    StreamGone,
-    Sunset,
-    Transient,
-    Trouble,
-)
+from bot.core.errors import AuthenticationFailed, AvatarAway, ProviderError, QuotaExhausted, StreamGone, Sunset
 from bot.core.mailbox import Mailbox
 from bot.core.models import Utterance, UtteranceState
 from bot.core.ports import InitialText
@@ -30,6 +20,7 @@ from bot.services import Services
 from bot.speaking.answers import Conversation
 from bot.speaking.chunks import Chunker
 from bot.speaking.expiry import QueueExpiry
+from bot.speaking.interruption import SpeechFailures, SpeechInterrupter
 from bot.speaking.item import SpeechItem, StateRecorder
 from bot.speaking.playout import Playout
 from bot.speaking.queue import SpeechQueue
@@ -45,8 +36,6 @@ from bot.text import estimate_duration
 PAGE_JOINS = 5.0
 """Seconds that an open watch page has to join a new stream before anybody is told that a viewer is missing. Our choice:
 two looks (`bot.speaking.retry.VIEWER_POLL_INTERVAL`) and a little more."""
-
-NOT_TOLD = "nothing told how far the voice had come"
 
 
 class Speaker:
@@ -90,6 +79,7 @@ class Speaker:
             audience,
         )
         self._expiry = QueueExpiry(self.queue, services.policy.queue_max_age, services.clock, mailbox, announcer)
+        self._failures = SpeechFailures(self._playout, self._chunker, self._states, announcer)
         self._sender = SpeechSender(services.provider, stream, open_stream, speed)
         self.status = SpeechStatus(
             services.clock,
@@ -106,7 +96,19 @@ class Speaker:
             self._states,
             mailbox,
             reports_speech=self._capabilities.reports_speech,
-            doubt=None if self._capabilities.confirms_text else self._fail_in_doubt,
+            doubt=None if self._capabilities.confirms_text else self._failures.fail_in_doubt,
+        )
+        self._interrupter = SpeechInterrupter(
+            stream,
+            self._sender,
+            self.queue,
+            self._playout,
+            self._chunker,
+            self._states,
+            self.status,
+            self.tracker,
+            self._failures,
+            announcer,
         )
 
     # --- what people do ----------------------------------------------------------------------------------------------
@@ -129,7 +131,7 @@ class Speaker:
     async def interrupt(self) -> None:
         """Silence now. What waits is kept, and waits until the next message or a skip."""
         self.status.is_paused = bool(self.queue or self.ahead)
-        await self._cut()
+        await self._interrupter.cut()
 
     async def skip(self) -> None:
         """Cut what is being said, or is about to be, and go on with the next."""
@@ -138,16 +140,15 @@ class Speaker:
         elif self.current is None:
             # Written in the same moment, or skipped twice: its turn has come, and nobody has had time to begin it.
             self._playout.begin(self.queue.take())
-        await self._cut()
+        await self._interrupter.cut()
 
     async def clear(self) -> None:
         """Empty the queue; what is being said is said to the end."""
-        self.status.is_paused = False
-        await self.queue.clear()
+        await self._interrupter.clear()
 
     async def edit(self, message_id: str, text: str) -> None:
         """Say what a message says now, where it still waits. Raises `StoreError`."""
-        await self._return_to_queue()
+        await self._interrupter.return_to_queue()
         await self.queue.edit(message_id, text)
 
     def hold(self) -> None:
@@ -163,31 +164,7 @@ class Speaker:
 
         Raises `StoreError` if some of them could not be written; all are told all the same.
         """
-        while self.status.arrived:
-            self.queue.add(self.status.arrived.popleft())
-        self._take_back_ahead()
-        trouble: StoreError | None = None
-        while self.current is not None or self._playout.in_doubt is not None or self.queue:
-            try:
-                await self._settle_doubt()
-                await self._abandon_current()
-                await self.clear()
-            except StoreError as error:
-                trouble = error
-        if trouble is not None:
-            raise trouble
-
-    async def _abandon_current(self) -> None:
-        item = self.current
-        if item is None:
-            return
-        await self._chunker.stop(item)
-        self._playout.remove(item)
-        if item.sent:
-            fate = UtteranceState.INTERRUPTED
-        else:
-            fate = UtteranceState.UNKNOWN if item.in_flight else UtteranceState.DROPPED
-        await self._states.finish(item, fate)
+        await self._interrupter.abandon()
 
     # --- what may be known of it -------------------------------------------------------------------------------------
 
@@ -233,21 +210,12 @@ class Speaker:
         self._playout.talk_until(self._clock.monotonic() + self._sender.estimate_remaining(in_flight))
 
     async def stream_ended(self, why: StreamGone) -> None:
-        """The stream is gone. What was half said is settled as unknown, and told; what had been sent ahead is sent
-        again, and what was only cut short is gone on with."""
-        if self.status.is_cut_short and self._playout.unsaid <= 0:
-            self.stream_let_go()
-            return
-        if self.current is not None and self.current.sent:
-            await self._chunker.stop(self.current)
-            await self._fail(self._fall_silent(), UtteranceState.UNKNOWN, why)
-        self._playout.reset()
-        await self._settle_ahead()
+        """The stream is gone: nobody knows how far what was being said has come. What waits is said in the next one."""
+        await self._interrupter.stream_ended(why)
 
     def stream_let_go(self) -> None:
-        """The stream was closed in silence. The rest of what was being said goes into the next one."""
-        self.tracker.cancel_end()
-        self._playout.reset()
+        """The stream was closed while nothing was heard."""
+        self._interrupter.stream_let_go()
 
     def greet(self, item: SpeechItem) -> None:
         """Note that the stream was opened with a greeting, and is saying it."""
@@ -264,7 +232,7 @@ class Speaker:
         ):
             if not await self._send(item):
                 break
-        await self._return_to_queue()
+        await self._interrupter.return_to_queue()
         if self.status.is_blocked:
             await self._drop_stale()
         else:
@@ -276,7 +244,7 @@ class Speaker:
         current = self.current
         if current is not None and self.status.is_cut_short and self._expiry.has_waited_since(self._playout.silent_at):
             self._expiry.tell_dropped([current.utterance])
-            await self._cut()
+            await self._interrupter.cut()
         await self._expiry.drop_stale()
 
     async def _send(self, item: SpeechItem) -> bool:
@@ -309,68 +277,6 @@ class Speaker:
         self.tracker.track(item, text, seconds)
         return True
 
-    # --- cutting -----------------------------------------------------------------------------------------------------
-
-    async def _cut(self) -> None:
-        silent_at = self._playout.silent_at
-        is_talking = self.status.is_talking_on
-        if is_talking or (self.current is not None and self.current.sent):
-            # Before anything is waited for: who hears the avatar hears it stop at once.
-            self._stream.sound.cut()
-        try:
-            if self.current is not None:
-                await self._chunker.stop(self.current)
-                item = self._fall_silent()
-                await self._states.finish(item, UtteranceState.INTERRUPTED)
-                is_talking = is_talking or item.sent
-            if is_talking:
-                try:
-                    await self._sender.interrupt()
-                except ProviderError as error:
-                    await self._handle_interrupt_error(error, silent_at)
-                else:
-                    self._playout.reset()
-        finally:
-            self._stream.sound.settle()
-        await self._settle_ahead()
-
-    async def _handle_interrupt_error(self, error: ProviderError, silent_at: float) -> None:
-        """The provider was not interrupted: it says to the end what it was given, the item sent ahead included, and
-        what is sent now is said after that."""
-        self._playout.talk_until(silent_at)
-        if (item := self.queue.first) is not None and item.utterance.state is not UtteranceState.QUEUED:
-            await self._fail(self.queue.take(), UtteranceState.UNKNOWN, error)
-        self._announcer.report_error(sentences.interrupt_failed(error), error)
-
-    def _fall_silent(self) -> SpeechItem:
-        """Take the current item out of the loop; the one sent ahead goes back to the queue, or into doubt."""
-        item = self._playout.cut()
-        self.tracker.cancel_end()
-        self._take_back_ahead()
-        return item
-
-    def _take_back_ahead(self) -> None:
-        if (item := self._playout.take_back()) is not None:
-            self.queue.requeue(item)
-
-    async def _settle_doubt(self) -> None:
-        if (item := self._playout.take_doubtful()) is not None:
-            await self._fail_in_doubt(item)
-
-    async def _fail_in_doubt(self, item: SpeechItem) -> None:
-        untold = Transient(NOT_TOLD, may_have_taken_effect=True, trouble=Trouble.UNCONFIRMED)
-        await self._fail(item, UtteranceState.UNKNOWN, untold)
-
-    async def _settle_ahead(self) -> None:
-        """Write down what became of the item that had been sent ahead."""
-        await self._settle_doubt()
-        await self._return_to_queue()
-
-    async def _return_to_queue(self) -> None:
-        """Write down that the first that waits does so, where its row says that its turn had come."""
-        if (item := self.queue.first) is not None and item.utterance.state is not UtteranceState.QUEUED:
-            await self._states.advance(item, UtteranceState.QUEUED)
-
     # --- trouble -----------------------------------------------------------------------------------------------------
 
     async def _handle_send_error(self, item: SpeechItem, error: ProviderError) -> bool:
@@ -383,7 +289,7 @@ class Speaker:
             is_closing=self._stream.is_closing,
         )
         if not isinstance(verdict, RetryAfter):
-            await self._fail(item, verdict.state, error)
+            await self._failures.fail(item, verdict.state, error)
             return True
         item.attempts += verdict.counts
         self.status.lacks_viewer = verdict.waits_for_viewer and not self._is_being_joined
@@ -411,10 +317,3 @@ class Speaker:
 
     async def _resume(self) -> None:
         self.status.is_backing_off = False
-
-    async def _fail(self, item: SpeechItem, state: UtteranceState, error: ProviderError) -> None:
-        await self._chunker.stop(item)
-        self._playout.remove(item)
-        await self._states.finish(item, state, detail=str(error))
-        if item.stored:
-            self._announcer.report_error(sentences.not_said(state, error), error)

@@ -66,7 +66,7 @@ async def connect_slack(post: Poster, connected: Callable[[], None]) -> None:
 
     app.event("app_mention")(take)
     app.event("message")(ignore)
-    await AsyncSocketModeHandler(app, os.environ["SLACK_APP_TOKEN"]).connect_async()
+    await AsyncSocketModeHandler(app, os.environ["SLACK_APP_TOKEN"]).connect_async()  # type: ignore[no-untyped-call]
     connected()
     await asyncio.Event().wait()
 

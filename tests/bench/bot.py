@@ -34,7 +34,7 @@ class BenchBot:
     """A bot without chat platforms; messages are handed to `relay`."""
 
     def __init__(self, core: Core) -> None:
-        self.sessions, self.relay = core.sessions, core.relay
+        self.sessions, self.relay, self.recover = core.sessions, core.relay, core.recovery.recover
 
     async def start(self, number: int) -> list[AvatarSession]:
         """Open `number` sessions and wait until all are live and quiet."""

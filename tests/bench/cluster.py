@@ -174,7 +174,8 @@ def _handing_on(scale: Scale, databases: _Databases) -> list[Figure]:
     with surroundings("slack", scale.commands) as place, ExitStack() as stack, _programs(place, url, 1):
         place.start_avatars()
         stack.enter_context(_programs(place, url, 1))
-        owner, other = [], []
+        owner: list[list[float]] = []
+        other: list[list[float]] = []
         for number in range(1 + scale.rounds):
             for bot, measured in enumerate((owner, other)):
                 place.platform.order("deliver_to", bot=bot)
@@ -188,9 +189,9 @@ def _handing_on(scale: Scale, databases: _Databases) -> list[Figure]:
     more = [there - here for there, here in zip(*p50, strict=True)]
     commands = f"{scale.commands} commands at once {title}, acknowledged"
     return [
-        Figure(f"{title}: event to request, p50", "ms", *p50),
+        Figure(f"{title}: event to request, p50", "ms", p50[0], p50[1]),
         Figure(f"{title}: event to request, p50, more than at the owner", "ms", more, bound=HANDED_ON),
-        Figure(f"{title}: event to request, p99", "ms", *p99),
+        Figure(f"{title}: event to request, p99", "ms", p99[0], p99[1]),
         Figure(f"{commands}, p50", "ms", [took[len(took) // 2] for took in acknowledged]),
         Figure(f"{commands}, p99", "ms", [took[len(took) * 99 // 100] for took in acknowledged], bound=ACKNOWLEDGED),
     ]

@@ -44,7 +44,7 @@ async def throughput(where: Path, address: str, rounds: int, each: int) -> Found
     """Messages a second from hand-in to spoken, in 32 sessions, beside bare posts of the same."""
     async with running_bot(where, address, "heygen-streaming") as bot:
         running = await bot.start(SESSIONS)
-        ids = [one.stream.upstream_id or "" for one in running if one.stream]
+        ids = [one.stream.upstream_id or "" for one in running]
         await relay_all(bot, 0, each)
         await post_bare(address, ids, each)
         pairs = [
@@ -103,7 +103,7 @@ async def sessions(where: Path, address: str, provider: str, number: int, silenc
         await speak_once(bot, running)  # so that every stream is open when the bot goes away
     started = time.perf_counter()
     async with running_bot(where, address, provider) as bot:
-        found = await bot.sessions.recover()
+        found = await bot.recover()
         recovered = time.perf_counter() - started
         assert found.adopted >= number
         bare = await bare_look_ups(address, number)

@@ -148,7 +148,7 @@ def _note_arrivals(source: RoomPicture) -> list[float]:
         arrivals.append((milliseconds() - number_in(luma)) % 2**BITS)
         take(moment, width, height, planes, track, later)
 
-    source.picture = picture  # type: ignore[method-assign]
+    source.picture = picture  # type: ignore[method-assign,assignment]
     return arrivals
 
 

@@ -92,6 +92,9 @@ class Surroundings:
             QUEUE_LIMIT="1000",
             SESSION_NEEDS_VIEWER="never",
             WEB_PUBLIC_URL="https://watch.example.com",
+            # A channel whose turn does not come for a while must not find its stream closed: to open another one is
+            # not what is measured.
+            STREAM_LINGER="3600",
             **self.access,
         )
         with Program(folder, "run", **chosen | settings) as program:

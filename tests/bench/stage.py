@@ -151,7 +151,7 @@ async def process(*arguments: str) -> AsyncIterator[None]:
 
 
 async def play_avatars(url: str, shape: str, sessions: int) -> None:
-    pictures = media.pictures(talking=True) if shape == "simulator" else talking_head(SHAPES[shape])
+    pictures = list(media.pictures(talking=True)) if shape == "simulator" else talking_head(SHAPES[shape])
     async with asyncio.TaskGroup() as tasks:
         for number in range(sessions):
             room = rtc.Room()

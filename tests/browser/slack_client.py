@@ -7,7 +7,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from playwright.async_api import Browser, BrowserContext, Frame, Page, Playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Frame, Page, Playwright
 
 from tests.browser.visit import WATCHER, Visit
 from tests.fakes.slack import Details, Message
@@ -123,12 +123,12 @@ class SlackClient:
         await opened.add_init_script(WATCHER)
         page = await opened.new_page()
         complaints: list[str] = []
-        page.on(
-            "console",
-            lambda message: (
-                message.type in ("error", "warning") and complaints.append(f"{message.text} {message.location['url']}")
-            ),
-        )
+
+        def on_console(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning"):
+                complaints.append(f"{message.text} {message.location['url']}")
+
+        page.on("console", on_console)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         await page.goto(f"https://{host}/")
         visit = FrameVisit(opened, page, page.frames[-1])

@@ -54,7 +54,7 @@ new PerformanceObserver((list) => {
 """
 """What moved, but for what is inside the parts whose text changes."""
 
-LIGHTS = {
+LIGHTS: dict[str, dict[str, Any]] = {
     "desktop": {"viewport": {"width": 1280, "height": 800}},
     "window": {"viewport": {"width": 900, "height": 700}},
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},

@@ -58,6 +58,7 @@ class FakeBus:
     """`bot.core.bus.Bus` of one of them."""
 
     is_listening = True
+    unhealthy_reason = None
 
     def __init__(self, process: str, everybody: Processes) -> None:
         self.process = process

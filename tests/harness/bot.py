@@ -243,18 +243,13 @@ class BotHarness:
         core = await self._bot.enter_async_context(
             build_core(provider, model, self.store, Links(), self.clock, options, [relay])
         )
-        self.sessions, self.relay, self.commands, self.pictures = (
-            core.sessions,
-            core.relay,
-            core.commands,
-            core.pictures,
-        )
         self.sessions, self.relay, self.commands = core.sessions, core.relay, core.commands
+        self.pictures, self.recover = core.pictures, core.recovery.recover
         self.audiences = core.services.audiences
         self._watching = asyncio.create_task(self._watch(core.services.event_bus))
         if self._with_jobs:
             self._bot.push_async_callback(cancel_and_wait, asyncio.create_task(core.jobs.run()))
-        self.recovery = await self.sessions.recover()
+        self.recovery = await self.recover()
 
     def _put_crashes_between(self, provider: Any) -> None:
         """Put what a crash cuts between the bot and the provider."""

@@ -5,19 +5,56 @@ machine is suspended, one process on it is stopped.
 import asyncio
 import heapq
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 
 class _Timer:
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self.callback: Callable[[], None] | None = callback
+    """callback: None once it has rung, or was cancelled."""
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback: Callable[[], object] | None = callback
 
     def cancel(self) -> None:
         self.callback = None
 
+    def ring(self) -> bool:
+        """Whether there was still something to call."""
+        callback = self.callback
+        self.cancel()
+        if callback is not None:
+            callback()
+        return callback is not None
 
-class ManualClock:
+
+class _HostedTimer(_Timer):
+    """A timer that one of the host's rings, which is `here`."""
+
+    here: _Timer | None = None
+
+    def cancel(self) -> None:
+        super().cancel()
+        if self.here is not None:
+            self.here.cancel()
+
+
+class _Sleeping(ABC):
+    """What a clock makes of its timers."""
+
+    @abstractmethod
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> _Timer: ...
+
+    async def sleep(self, seconds: float) -> None:
+        is_over = asyncio.Event()
+        timer = self.call_later(seconds, is_over.set)
+        try:
+            await is_over.wait()
+        finally:
+            timer.cancel()
+
+
+class ManualClock(_Sleeping):
     """`bot.core.ports.Clock` for tests: time moves only by `advance`."""
 
     def __init__(self, start: datetime = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)) -> None:
@@ -51,18 +88,10 @@ class ManualClock:
         """Set the time of day, by a person or by NTP: no time passes, and no timer runs."""
         self._set_by += timedelta(seconds=seconds)
 
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> _Timer:
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> _Timer:
         timer = _Timer(callback)
         heapq.heappush(self._timers, (self._elapsed + max(0.0, seconds), next(self._order), timer))
         return timer
-
-    async def sleep(self, seconds: float) -> None:
-        done = asyncio.get_running_loop().create_future()
-        timer = self.call_later(seconds, lambda: done.done() or done.set_result(None))
-        try:
-            await done
-        finally:
-            timer.cancel()
 
     def jump_to_next(self, until: float) -> bool:
         """Move time to the next moment at which a timer is due, and run what is due then; for who lets the loop settle
@@ -78,8 +107,7 @@ class ManualClock:
         while self._timers and self._timers[0][0] <= when:
             due.append(heapq.heappop(self._timers)[2])
         for timer in due:
-            if timer.callback is not None:
-                timer.callback()
+            timer.ring()
         return True
 
     async def advance(self, seconds: float) -> None:
@@ -89,28 +117,21 @@ class ManualClock:
         while self._timers and self._timers[0][0] <= target:
             when, _, timer = heapq.heappop(self._timers)
             self._elapsed = max(self._elapsed, when)
-            if timer.callback is not None:
-                timer.callback()
+            if timer.ring():
                 await settle()
         self._elapsed = target
         await settle()
 
 
-class _Elsewhere:
+class _Elsewhere(_HostedTimer):
     """A timer on another machine; `due` is on that machine's clock."""
 
-    def __init__(self, due: float, callback: Callable[[], None]) -> None:
+    def __init__(self, due: float, callback: Callable[[], object]) -> None:
+        super().__init__(callback)
         self.due = due
-        self.callback: Callable[[], None] | None = callback
-        self.here: _Timer | None = None
-
-    def cancel(self) -> None:
-        self.callback = None
-        if self.here is not None:
-            self.here.cancel()
 
 
-class ClockElsewhere:
+class ClockElsewhere(_Sleeping):
     """The right clock of another machine. It passes with `host`, whatever the time of day is set to there, and goes on
     while the machine of `host` is suspended.
     """
@@ -130,20 +151,12 @@ class ClockElsewhere:
     def uptime(self) -> float:
         return self.monotonic()
 
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> _Elsewhere:
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> _Elsewhere:
         timer = _Elsewhere(self.monotonic() + max(0.0, seconds), callback)
         self._timers = [other for other in self._timers if other.callback is not None]
         self._timers.append(timer)
         self._set(timer)
         return timer
-
-    async def sleep(self, seconds: float) -> None:
-        done = asyncio.get_running_loop().create_future()
-        timer = self.call_later(seconds, lambda: done.done() or done.set_result(None))
-        try:
-            await done
-        finally:
-            timer.cancel()
 
     async def suspend_host(self, seconds: float) -> None:
         """Suspend the machine of `host`: its timers and its monotonic time stand still, as on Linux; when it wakes up
@@ -152,7 +165,7 @@ class ClockElsewhere:
         while due := [timer for timer in self._timers if timer.callback is not None and timer.due <= until]:
             first = min(due, key=lambda timer: timer.due)
             self._slept = max(self._slept, first.due - self._host.monotonic())
-            self._run(first)
+            first.ring()
             await settle()
         self._slept = until - self._host.monotonic()
         self._host.suspend(seconds)
@@ -163,38 +176,24 @@ class ClockElsewhere:
         if timer.here is not None:
             timer.here.cancel()
         if timer.callback is not None:
-            timer.here = self._host.call_later(timer.due - self.monotonic(), lambda: self._run(timer))
-
-    @staticmethod
-    def _run(timer: _Elsewhere) -> None:
-        callback = timer.callback
-        timer.cancel()
-        if callback is not None:
-            callback()
+            timer.here = self._host.call_later(timer.due - self.monotonic(), timer.ring)
 
 
-class _Stoppable:
+class _Stoppable(_HostedTimer):
     """A timer of a process that may be stopped when it is due."""
 
-    def __init__(self, clock: "ProcessClock", callback: Callable[[], None]) -> None:
+    def __init__(self, clock: "ProcessClock", callback: Callable[[], object]) -> None:
+        super().__init__(callback)
         self._clock = clock
-        self._callback: Callable[[], None] | None = callback
-        self.here: _Timer | None = None
 
-    def cancel(self) -> None:
-        self._callback = None
-        if self.here is not None:
-            self.here.cancel()
-
-    def ring(self) -> None:
+    def ring(self) -> bool:
         if self._clock.is_stopped:
             self._clock.missed.append(self)
-        elif (callback := self._callback) is not None:
-            self._callback = None
-            callback()
+            return False
+        return super().ring()
 
 
-class ProcessClock:
+class ProcessClock(_Sleeping):
     """The machine's clock as a process has it: while that is stopped time passes, and nothing of it runs."""
 
     def __init__(self, host: ManualClock, *, grid: float = 0.0) -> None:
@@ -214,19 +213,11 @@ class ProcessClock:
     def uptime(self) -> float:
         return self._host.uptime()
 
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> _Stoppable:
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> _Stoppable:
         late = -(self.monotonic() + seconds) % self._grid if self._grid else 0.0
         timer = _Stoppable(self, callback)
         timer.here = self._host.call_later(seconds + late, timer.ring)
         return timer
-
-    async def sleep(self, seconds: float) -> None:
-        done = asyncio.get_running_loop().create_future()
-        timer = self.call_later(seconds, lambda: done.done() or done.set_result(None))
-        try:
-            await done
-        finally:
-            timer.cancel()
 
     def go_on(self) -> None:
         self.is_stopped = False

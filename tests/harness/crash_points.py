@@ -70,7 +70,7 @@ class CrashPoints:
             self.steps(after, names)
             return results
 
-        GroupCommitWriter._transact = watched_transact  # type: ignore[method-assign]
+        GroupCommitWriter._transact = watched_transact  # type: ignore[method-assign,assignment]
         writer.write_all = watched_write_all
         self._watch_calls()
 
@@ -115,8 +115,8 @@ class CrashPoints:
             await into_room(room, message)
             self.step(f"after {what}")
 
-        ProviderHttpClient._send = watched_send  # type: ignore[method-assign]
-        WebSocketRoom.send = watched_room  # type: ignore[method-assign]
+        ProviderHttpClient._send = watched_send  # type: ignore[method-assign,assignment]
+        WebSocketRoom.send = watched_room  # type: ignore[method-assign,assignment]
 
 
 def _names_of(writes: Sequence[Any]) -> list[str]:

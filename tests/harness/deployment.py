@@ -62,7 +62,7 @@ class SlackDeployment:
         self.bot: KillableProcess
         self._speed = fork_server.clock["speed"]
         self._fork_server, self._folder, self._provider, self._chosen = fork_server, folder, provider, settings
-        self._settings: dict[str, str] = {}
+        self._settings: dict[str, Any] = {}
 
     async def __aenter__(self) -> Self:
         await self.simulator.start()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from tests import options
@@ -209,7 +209,7 @@ class Worker:
 class Talk(Program):
     """A program whose answers are read turn by turn."""
 
-    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **settings: Any) -> None:
         super().__init__(folder, *arguments, **settings)
         self._read_to = 0
 

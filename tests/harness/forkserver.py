@@ -136,7 +136,7 @@ def _be_the_program(order: dict[str, Any], fds: Sequence[int]) -> None:
     sys.argv = ["avatar-relay", *order["arguments"]]
     time.tzset()
     clock_offset = ClockOffset(Path(order["clock_offset"])) if order["clock_offset"] is not None else None
-    bot.cli.main.SystemClock = lambda *_: SharedClock(**order["clock"], clock_offset=clock_offset)  # type: ignore[assignment,misc]
+    bot.cli.main.SystemClock = lambda *_: SharedClock(**order["clock"], clock_offset=clock_offset)  # type: ignore[assignment,attr-defined]
     if order["steps"] is not None:
         crash_points = CrashPoints(Path(order["steps"]), order["last"])
         if order["takes_over"]:
@@ -157,7 +157,7 @@ class ForkServer:
     """
 
     def __init__(self, *, speed: float = SPEED) -> None:
-        self.clock = {"epoch": time.time(), "speed": speed}
+        self.clock: dict[str, Any] = {"epoch": time.time(), "speed": speed}
 
     def __enter__(self) -> Self:
         self._socket, theirs = socket.socketpair()

@@ -20,7 +20,7 @@ TONE = 1_000.0
 
 def milliseconds() -> int:
     """Of the machine's time of day, as far as `BITS` hold it."""
-    return round(time.time() * 1000) % 2**BITS
+    return round(time.time() * 1000) % (1 << BITS)
 
 
 def picture(width: int, height: int, number: int, *, is_bright: bool, grain: NDArray[np.uint8] | None = None) -> bytes:

@@ -15,7 +15,6 @@ from unittest.mock import patch
 from pydantic import SecretStr
 from slack_bolt.response import BoltResponse
 
-from adapters.avatars.heygen.account import HeyGenAccount
 from adapters.avatars.heygen_realtime.provider import HeyGenRealtime
 from adapters.avatars.heygen_streaming.provider import HeyGenStreaming
 from adapters.chat.slack.app import App, failed
@@ -29,7 +28,7 @@ from bot.cluster.fenced import fence
 from bot.cluster.membership import Membership
 from bot.commands.parser import AVATAR, CommandContext, parse
 from bot.core.errors import OwnershipLost, Refused, StoreError
-from bot.core.events import LeftUnsaid, SessionEvent, UtteranceChanged
+from bot.core.events import Delivery, LeftUnsaid, SessionEvent, UtteranceChanged
 from bot.core.models import Channel
 from bot.core.policy import SessionPolicy
 from bot.core.tasks import TaskSet, cancel_and_wait
@@ -47,7 +46,10 @@ from tests.harness.bot import KEY, Links
 from tests.harness.clock import ManualClock, ProcessClock
 from tests.harness.process_gate import GuardedRows, ProcessGate
 
-PROVIDERS: dict[str, type[HeyGenAccount]] = {"heygen-realtime": HeyGenRealtime, "heygen-streaming": HeyGenStreaming}
+PROVIDERS: dict[str, type[HeyGenRealtime | HeyGenStreaming]] = {
+    "heygen-realtime": HeyGenRealtime,
+    "heygen-streaming": HeyGenStreaming,
+}
 """Those to which all that is said goes by HTTP."""
 
 TEAM = "T1"
@@ -102,7 +104,7 @@ class Member:
         self.gate.guard_reads(store)
         with patch.object(joining, "PostgresBus", partial(PostgresBus, wire=partial(self.gate.wire, self._server))):
             others = await enter(joining.joined(address, self.membership, store, SECRET, self.clock))
-        client = await enter(PROVIDERS[provider](KEY, provider_url, self.clock))
+        client: HeyGenRealtime | HeyGenStreaming = await enter(PROVIDERS[provider](KEY, provider_url, self.clock))
         fence(client, self.membership.may_act)
         self.gate.guard_requests(client._connection, self.membership.process.id)
         options = CoreOptions(policy, user_rate=USER_RATE)
@@ -110,7 +112,7 @@ class Member:
         self.routing = Routing(_Front(self), others.cluster, _Told(self.heard), self.clock, RelayMode.ALL)
         self._stack.push_async_callback(self.routing.close)
         self._subscription = self._stack.enter_context(self.core.services.event_bus.subscribe(backlog=100_000))
-        others.claims.takes = self.core.sessions
+        others.claims.sessions, others.claims.recover = self.core.sessions, self.core.recovery.recover
         others.claims.on_others, others.claims.on_recovery = _nothing, _look_away
         await others.claims.claim()
         parts = [
@@ -251,7 +253,7 @@ class _Told(Outbox):
     def __init__(self, heard: Heard) -> None:
         self._heard = heard
 
-    def reply_ephemeral(self, target: ReplyTarget, reply: Reply) -> None:
+    def reply_ephemeral(self, target: ReplyTarget, reply: Reply, delivery: Delivery | None = None) -> None:
         self._heard.answers.append(reply.text)
 
 

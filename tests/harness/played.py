@@ -56,12 +56,12 @@ def played(media: bytes) -> Played:
     pictures: list[tuple[float, NDArray[np.uint8]]] = []
     sound: list[NDArray[np.float32]] = []
     begins, samples = 0.0, 0
-    with av.open(io.BytesIO(media)) as container:
+    with av.open(io.BytesIO(media), "r") as container:
         for frame in container.decode():
             if frame.time is None:
                 raise ValueError("a frame without a time")
             if isinstance(frame, av.VideoFrame):
-                luma = frame.reformat(format="gray").to_ndarray()
+                luma = frame.reformat(format="gray").to_ndarray().astype(np.uint8, copy=False)
                 pictures.append((frame.time, luma))
             elif isinstance(frame, av.AudioFrame):
                 if not sound:

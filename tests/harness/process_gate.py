@@ -122,8 +122,13 @@ class ProcessGate:
         await self.passage(ending)
         if self.is_cut:
             if self.is_silent:
-                passage = asyncio.get_running_loop().create_future()
-                self.clock.call_later(BEAT_LIMIT, lambda: passage.done() or passage.set_result(None))
+                passage: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+                def let_through() -> None:
+                    if not passage.done():
+                        passage.set_result(None)
+
+                self.clock.call_later(BEAT_LIMIT, let_through)
                 await self._wait(passage, ending)
                 await self.passage(ending)
             raise StoreUnavailable("the database cannot be reached")

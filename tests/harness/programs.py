@@ -153,7 +153,7 @@ class Program:
         return "\n".join(data.decode(errors="replace")[-4000:] for data in self._written.values())
 
 
-def run(folder: Path, *arguments: str, typed: str | bytes = b"", **settings: str) -> Program:
+def run(folder: Path, *arguments: str, typed: str | bytes = b"", **settings: Any) -> Program:
     """Run the program to its end with `typed` as its whole input."""
     with Program(folder, *arguments, **settings) as program:
         if not typed:
@@ -176,8 +176,9 @@ class Service:
 
     url: str
 
-    def settings(self, folder: Path, **others: str) -> dict[str, str]:
-        """What a bot needs to use this service with a database in `folder`."""
+    def settings(self, folder: Path, **others: str) -> dict[str, Any]:
+        """What a bot needs to use this service with a database in `folder`. All are texts; they are handed on beside
+        options that are not, which `Any` lets them be."""
         return {
             "HEYGEN_API_URL": self.url,
             "HEYGEN_API_KEY": KEY,

@@ -118,7 +118,8 @@ class SharedDatabase:
     async def query(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         """What the database says."""
         async with self._engine.connect() as connection:
-            return (await connection.execute(query)).all()
+            rows: Sequence[sa.Row[Any]] = (await connection.execute(query)).all()
+        return rows
 
     async def execute(self, statement: sa.Executable) -> None:
         """Change the database."""
@@ -148,7 +149,11 @@ class SharedDatabase:
         if member.is_up:
             self.was_struck = True
             gate = member.gate
-            blows = {"stop": gate.stop, "cut": partial(gate.cut, silently=False), "kill": partial(self._die, member)}
+            blows: dict[str, Callable[[], None]] = {
+                "stop": gate.stop,
+                "cut": partial(gate.cut, silently=False),
+                "kill": partial(self._die, member),
+            }
             gate.strike_in(instants, blows[kind])
 
     def _die(self, member: Member) -> None:
@@ -192,7 +197,8 @@ class SharedDatabase:
             status = member.hear(payload, attempt=attempt) if member.is_up else None
             if status is not None:
                 late = asyncio.create_task(self.clock.sleep(ACK))
-                await asyncio.wait({status, late}, return_when=asyncio.FIRST_COMPLETED)
+                waited_for: set[asyncio.Future[Any]] = {status, late}
+                await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
                 await cancel_and_wait(late)
                 if status.done() and status.result() == 200:
                     self.acknowledged[label] = len(self.written)

@@ -24,7 +24,7 @@ from bot.core.clock import SystemClock
 from bot.plugins import with_simulator
 from bot.settings import Settings
 from bot.store import migrate
-from tests.fakes.slack import Channel, FakeSlack, Interaction, Message, Timing
+from tests.fakes.slack import Channel, Ephemeral, FakeSlack, Interaction, Message, Timing
 from tests.platforms.platform_driver import ADA, ANA, BEN, PATIENT
 from tests.platforms.running_bot import KEY, settings_with
 from tests.platforms.slack import is_panel, text_of
@@ -87,7 +87,7 @@ class ClusterBot:
         async def stays(_process_id: str) -> None:
             pass
 
-        self.application._membership._rows.leave = stays  # type: ignore[method-assign]
+        self.application._membership._rows.leave = stays  # type: ignore[method-assign,assignment]
         await self.application.bot.sessions.abandon_all()
         self.serving.cancel()
         await asyncio.wait([self.serving])
@@ -258,4 +258,5 @@ class SlackCluster:
         """Whether some message in the channel, or one that a person alone sees, says it."""
         place = channel or self.channel
         private = [one for person in self.people.values() for one in self.twin.ephemerals(place, person)]
-        return any(fragment in text_of(seen) for seen in [*self.twin.messages(place), *private])
+        seen: list[Message | Ephemeral] = [*self.twin.messages(place), *private]
+        return any(fragment in text_of(one) for one in seen)

@@ -152,7 +152,7 @@ class Build:
         command = self._stage.moved(rest)
         for number in (os.getuid(), os.getgid()):
             command = command.replace(IMAGE_USER, str(number), 1)
-        environment = outside() | self._arguments | self._stage.environment
+        environment = {**outside(), **self._arguments, **self._stage.environment}
         # The step may take what `make setup` has downloaded.
         environment.pop("PIP_NO_CACHE_DIR", None)
         done = subprocess.run(  # noqa: S603 - our own Dockerfile

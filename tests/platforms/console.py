@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 from unittest.mock import patch
 
 from adapters.chat.console import ConsoleAdapter
@@ -42,7 +42,9 @@ class ConsoleDriver:
         self._stand_up()
 
     async def _sit_down(self) -> None:
-        self._reading, self._typing = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), ("r", "w"), strict=True))
+        read_end, write_end = os.pipe()
+        self._reading: TextIO = os.fdopen(read_end, "r")
+        self._typing: TextIO = os.fdopen(write_end, "w")
         # The console's own doors to the terminal: sys.stdin and sys.stdout are pytest's.
         self._patches = (
             patch.object(console, "piped_lines", lambda _: piped_lines(self._reading)),

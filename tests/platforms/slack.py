@@ -169,4 +169,5 @@ def text_of(message: Message | Ephemeral) -> str:
 def local_address(bot: RunningBot) -> str:
     """Where the bot's own web server listens."""
     line = next(line for line in reversed(bot.told) if line.startswith("Web:"))
-    return re.findall(r"http://[\w.:]+", line)[-1].rstrip(".")
+    found: list[str] = re.findall(r"http://[\w.:]+", line)
+    return found[-1].rstrip(".")

@@ -7,6 +7,7 @@ import asyncio
 
 import pytest
 
+from adapters.simulator.wire import Json
 from tests.platforms.platform_driver import ADA, ANA, BEN, LONG, Driver
 
 
@@ -60,7 +61,7 @@ async def test_answer_to_a_question_is_spoken_and_can_be_read(chat: Driver) -> N
 
 async def test_answer_that_breaks_off_can_be_read_as_far_as_it_came_and_why(chat: Driver) -> None:
     await begin(chat)
-    body = {"choices": [{"message": {"content": "The weather is fine, but"}, "finish_reason": "length"}]}
+    body: Json = {"choices": [{"message": {"content": "The weather is fine, but"}, "finish_reason": "length"}]}
     chat.bot.simulator.faults.add("status", path="/v1/chat/completions", status=200, body=body)
     await chat.command("/avatar ask how is the weather?")
     await chat.until_read("The avatar's answer broke off: it reached the longest that an answer may be.")

@@ -11,8 +11,9 @@ from tests.fakes.discord import User
 from tests.fakes.slack import ServerError
 from tests.platforms.discord import answer_of, read
 from tests.platforms.slack import text_of
-from tests.scenario.chat_services import PUBLIC, ChatServices, ServedProgram
+from tests.scenario.chat_services import PUBLIC, ChatServices
 from tests.scenario.echoing_gateway import Echo
+from tests.scenario.served_program import ServedProgram
 from tests.scenario.setup.shell import PATIENCE
 from tests.scenario.web_clients import Served, read_the_web
 

@@ -1,13 +1,9 @@
 """Everything a program talks to that brings avatars to Discord and Slack: both platforms, the avatar services, the API
-that answers, all in this process and behind one `EchoingGateway`; and the program itself, as a process of its own.
+that answers, all in this process and behind one `EchoingGateway`.
 
 Each service has credentials of its own, so that a finding tells whose it is.
 """
 
-import asyncio
-import signal
-import sys
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +19,6 @@ from tests.fakes.slack import Ephemeral, FakeSlack, Message
 from tests.harness.livekit import LiveKitServer
 from tests.platforms.running_bot import settings_with
 from tests.scenario.echoing_gateway import EchoingGateway
-from tests.scenario.setup.shell import PATIENCE, environment
 
 PUBLIC = "https://watch.example.com"
 AVATAR_KEY = "avatarkey-7h1s0n31sn0b0dys"
@@ -130,58 +125,3 @@ class ChatServices:
         slack = [f"{call.method} {call.args}" for call in self.slack.requests if call.method != "oauth.v2.access"]
         replies = [f"{reply.text} {reply.blocks}" for replies in self.slack_replies for reply in replies]
         return "\n".join([*discord, *slack, *replies])
-
-
-class ServedProgram:
-    """`avatar-relay run`, from `async with` to its end; what it writes goes into files in `folder`."""
-
-    def __init__(self, folder: Path, settings: dict[str, str]) -> None:
-        self._folder = folder
-        self._settings = settings
-        self._files = {name: folder / f"{name}.txt" for name in ("stdout", "stderr")}
-        self._process: asyncio.subprocess.Process
-
-    async def __aenter__(self) -> Self:
-        with self._files["stdout"].open("wb") as out, self._files["stderr"].open("wb") as err:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "bot",
-                "run",
-                cwd=self._folder,
-                env=environment(self._folder, self._settings),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-            )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def output(self) -> str:
-        return self._files["stdout"].read_text()
-
-    @property
-    def log(self) -> str:
-        return self._files["stderr"].read_text()
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until something is true while the program runs."""
-        async with asyncio.timeout(PATIENCE):
-            while not condition():
-                assert self._process.returncode is None, self.log[-4000:]
-                await asyncio.sleep(0.02)
-
-    async def stop(self) -> int:
-        """Ask it to end, as `docker stop` does; its exit code."""
-        self._process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE):
-            return await self._process.wait()

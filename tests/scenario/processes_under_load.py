@@ -30,7 +30,8 @@ from tests.harness.programs import KEY, Service
 from tests.harness.tcp_proxy import TcpProxy
 from tests.platforms.platform_driver import PATIENT
 from tests.platforms.running_bot import settings_with
-from tests.scenario.member import PATIENCE, Member
+from tests.scenario.member import Member
+from tests.scenario.setup.shell import PATIENCE
 from tests.scenario.witness import Piece, Witness
 
 LABEL = re.compile(r"message (\d+) part (\d+)", re.IGNORECASE)
@@ -128,10 +129,7 @@ class Cluster:
         self.slack.configure(manifest_of(settings_with(settings)))
         member = Member(name, self._folder / name, settings, wire, changed)
         await self._stack.enter_async_context(member)
-        async with asyncio.timeout(PATIENCE):
-            while "Web: " not in member.output and "Standing by: " not in member.output:
-                assert member.is_there, member.log[-4000:]
-                await asyncio.sleep(0.02)
+        await member.until(lambda: "Web: " in member.output or "Standing by: " in member.output)
         self._programs += 1
         return member
 

@@ -71,8 +71,8 @@ async def test_the_bill_is_the_simulators_over_several_streams(tmp_path: Path, p
         assert len(streams) == 3
         assert used(running).open == pytest.approx(sum(stream.seconds for stream in streams), abs=0.5)
         assert used(running).billed == sum(billed_seconds(able, stream.seconds) for stream in streams)
-        dollars_a_minute = {"heygen-realtime": 3, "heygen-streaming": Decimal("0.2"), "liveavatar": Decimal("0.2")}
-        billed = sum(stream.dollars for stream in streams) / dollars_a_minute[provider] * 60
+        dollars_a_minute = {"heygen-realtime": "3", "heygen-streaming": "0.2", "liveavatar": "0.2"}
+        billed = sum(stream.dollars for stream in streams) / Decimal(dollars_a_minute[provider]) * 60
         assert Decimal(used(running).billed) == pytest.approx(billed)
         await stop(world, running)
         told = sentences.used(used(running), running.cost).capitalize()

@@ -13,7 +13,7 @@ from bot.core.events import UtteranceChanged
 from bot.core.models import Mode, UtteranceState
 from tests.harness.bot import BotHarness, simulated, with_policy
 
-MODEL = {"method": "POST", "path": "/v1/chat/completions"}
+MODEL: dict[str, Any] = {"method": "POST", "path": "/v1/chat/completions"}
 QUESTION = "what is the weather like on the other side of the mountains today?"
 BROKE_OFF = sentences.answer_broke_off(AnswerError(""))[0].partition(" (ref ")[0]
 NOT_SET_UP = "The chat model is not set up right."

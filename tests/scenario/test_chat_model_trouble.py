@@ -87,7 +87,8 @@ async def test_the_answer_is_said_and_shown_without_the_thoughts(
 
 async def test_finish_reason_ends_the_answer_although_the_stream_goes_on(talk: tuple[BotHarness, ChatApi]) -> None:
     world, api = talk
-    api.answers.append([delta(ANSWER), delta(None, "stop"), *[COMMENT, 5.0] * 20])
+    comments: list[str | float] = [COMMENT, 5.0] * 20
+    api.answers.append([delta(ANSWER), delta(None, "stop"), *comments])
     await world.type(f"/avatar ask {QUESTION}")
     await world.pass_time(10)
     assert world.ended_as(QUESTION, UtteranceState.SPOKEN)

@@ -16,7 +16,7 @@ from tests.bench.cost.recorded import recorded_days, words
 from tests.bench.cost.replay import replay
 from tests.bench.cost.runs import Run, name_of
 from tests.bench.cost.tables import aims, comparison
-from tests.bench.cost.ways import CHARACTERS_PER_SECOND, OPENING, PROVIDERS, Lingering, as_it_was, naive
+from tests.bench.cost.ways import CHARACTERS_PER_SECOND, OPENING, PROVIDERS, Lingering, Way, as_it_was, naive
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -95,7 +95,8 @@ def check(bill: Bill) -> None:
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_a_quiet_day_costs_less_where_silent_streams_are_let_go(tmp_path: Path, provider: str) -> None:
     bills = []
-    for number, way in enumerate((as_it_was, Lingering(0.0))):
+    ways: tuple[Way, ...] = (as_it_was, Lingering(0.0))
+    for number, way in enumerate(ways):
         folder = tmp_path / str(number)
         folder.mkdir()
         bills.append(await replay(folder, provider, way, "always", QUIET))

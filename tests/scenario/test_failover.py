@@ -15,9 +15,10 @@ import pytest
 
 from bot.core.models import UtteranceState
 from tests.harness.replicated_postgres import ReplicatedPostgres
-from tests.scenario.member import PATIENCE, Member
+from tests.scenario.member import Member
 from tests.scenario.pair_of_programs import TAKEN_OVER, Pair
 from tests.scenario.processes_under_load import Cluster, socket_of
+from tests.scenario.setup.shell import PATIENCE
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.postgres, pytest.mark.timeout(240)]
 

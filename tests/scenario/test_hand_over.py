@@ -46,7 +46,7 @@ async def test_what_is_being_said_is_said_to_the_end_and_what_waits_by_the_next(
     await world.pass_time(5)
     rows = {row.text: row.state for row in await world.rows(tables.utterances)}
     assert (rows["second"], rows["third"]) == (UtteranceState.QUEUED, UtteranceState.QUEUED)
-    recovery = await world.sessions.recover()
+    recovery = await world.recover()
     assert (recovery.adopted, recovery.unknown_utterances) == (1, 0)
     await world.until(lambda: world.ended_as("third", UtteranceState.SPOKEN))
     assert world.heard[-3:] == [LONG, "second", "third"]
@@ -60,7 +60,7 @@ async def test_what_takes_too_long_is_told_as_unknown(world: BotHarness) -> None
     await world.pass_time(SETTLE_TIME + 1)
     assert handing_over.done()
     await handing_over
-    recovery = await world.sessions.recover()
+    recovery = await world.recover()
     assert (recovery.adopted, recovery.unknown_utterances) == (1, 1)
 
 

@@ -34,7 +34,8 @@ from tests.fuzz.corpus import TEXTS, repeated
 from tests.fuzz.growth import program_grows_linearly
 from tests.harness.programs import KEY, Program, Service
 from tests.scenario.chat_scenario import Story
-from tests.scenario.chat_services import PUBLIC, ChatServices, ServedProgram
+from tests.scenario.chat_services import PUBLIC, ChatServices
+from tests.scenario.served_program import ServedProgram
 
 pytestmark = pytest.mark.slow
 
@@ -143,8 +144,9 @@ async def test_no_visitor_breaks_the_server_while_people_watch(tmp_path: Path) -
         ):
             await ask_for_every_address(base, client, link)
             await send_every_frame(base, link)
+            riddles: list[str | bytes] = [*RIDDLES, *filter(is_text, TEXTS), "[" * 20_000, b"[" * 20]
             for page in (link, f"{link}x", "/w/nonsense"):
-                for riddle in (*RIDDLES, *filter(is_text, TEXTS), "[" * 20_000, b"[" * 20):
+                for riddle in riddles:
                     assert await say(base + page, client, [riddle]) != OUR_FAULT, riddle
                     assert await say(base + page, client, [VISIT, riddle, riddle]) != OUR_FAULT, riddle
             assert "session" in (await watching.receive()).data
@@ -167,6 +169,7 @@ async def test_what_is_no_http_leaves_no_traceback(tmp_path: Path, service: Serv
 async def test_nothing_posted_to_slacks_endpoint_or_written_in_a_channel_breaks_the_program(tmp_path: Path) -> None:
     async with serving(tmp_path) as story:
         discord, slack = story.services.discord, story.services.slack
+        assert slack.request_url is not None
         before = len(slack.requests)
         await post_every_body(slack.request_url, None)
         assert len(slack.requests) == before
@@ -234,6 +237,7 @@ async def test_the_servers_take_time_in_proportion_to_what_they_are_sent(tmp_pat
             for body in (text.encode(), b'{"type": "event_callback", "event": ' + text.encode()):
                 now = int(time.time())
                 signed = signature(slack.signing_secret, body, now)
+                assert slack.request_url is not None
                 headers = {"X-Slack-Request-Timestamp": f"{now}", "X-Slack-Signature": signed}
                 async with client.post(slack.request_url, data=body, headers=headers):
                     pass

@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,7 @@ class Story:
     tell: Callable[[KillableProcess, Place], bool]
     prepare: Callable[[Place], None] = lambda _: None
     some: int = 1
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     is_watched: bool = False
 
     @property

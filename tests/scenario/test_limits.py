@@ -14,7 +14,7 @@ import pytest
 from adapters.simulator import Effect
 from bot.access.quotas import Limits, Quotas
 from bot.core.errors import Refused
-from bot.core.events import NoticeKind
+from bot.core.events import Notice, NoticeKind
 from bot.core.models import Channel, EndReason
 from bot.store import tables
 from tests.builders import an_actor
@@ -174,7 +174,9 @@ async def test_the_channel_is_warned_exactly_once_before_the_limit_is_used_up(tm
         running = await world.start()
         await world.until(running.closed.is_set, step=1.0)
         warnings = [
-            event.reply.text for event in world.events if getattr(event, "occasion", None) is NoticeKind.WARNING
+            event.reply.text
+            for event in world.events
+            if isinstance(event, Notice) and event.occasion is NoticeKind.WARNING
         ]
         assert len(warnings) == 1
         assert warnings[0].startswith("8")

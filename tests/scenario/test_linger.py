@@ -362,9 +362,11 @@ async def test_the_idle_time_warns_and_ends_a_session_that_is_asleep(tmp_path: P
 
 
 async def test_nobody_watching_and_the_longest_stay_end_a_session_that_is_asleep(tmp_path: Path) -> None:
-    for number, (policy, reason) in enumerate(
-        (({"unwatched_timeout": 100.0}, EndReason.IDLE), ({"max_duration": 100.0}, EndReason.MAX_DURATION))
-    ):
+    limits: list[tuple[dict[str, Any], EndReason]] = [
+        ({"unwatched_timeout": 100.0}, EndReason.IDLE),
+        ({"max_duration": 100.0}, EndReason.MAX_DURATION),
+    ]
+    for number, (policy, reason) in enumerate(limits):
         folder = tmp_path / str(number)
         folder.mkdir()
         async with lingering(folder, "heygen-streaming", 5.0, **policy) as (world, running):

@@ -92,8 +92,9 @@ async def test_one_transaction_comes_before_the_request(world: BotHarness) -> No
     assert world.transactions == before + 1
     assert await states(world) == {"hello": SENDING}
     await world.rest()
-    assert running(world).speaker.current is not None
-    assert running(world).speaker.current.in_flight
+    current = running(world).speaker.current
+    assert current is not None
+    assert current.in_flight
     assert world.transactions == before + 1
 
 

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -342,8 +343,8 @@ def test_wrong_key_is_said_in_chat_and_the_program_lives_on(tmp_path: Path, serv
 
 def test_service_that_is_down_is_said_in_chat_and_the_program_lives_on(tmp_path: Path) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
-    settings = {"HEYGEN_API_URL": nobody, "HEYGEN_API_KEY": "key", "WEB_PORT": "0", "LOG_LEVEL": "error"}
-    with Program(tmp_path, "run", "--console", **settings) as bot:
+    settings: dict[str, Any] = {"HEYGEN_API_URL": nobody, "HEYGEN_API_KEY": "key"}
+    with Program(tmp_path, "run", "--console", WEB_PORT="0", LOG_LEVEL="error", **settings) as bot:
         bot.type("/avatar start")
         bot.until("The avatar service refuses the connection. Try again in a minute. (ref ")
         bot.type("/avatar status")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,11 +103,11 @@ async def test_after_a_power_cut_nothing_leaks_nothing_is_lost_and_nothing_is_sa
         assert running.session.state is SessionState.LIVE
 
 
-async def fresh_rows(world: BotHarness) -> list[object]:
+async def fresh_rows(world: BotHarness) -> list[Any]:
     """What the next bot finds in the database."""
     await world.crash()
     await world.boot()
-    return await world.rows(tables.utterances)  # type: ignore[return-value]  # rows have the columns as attributes
+    return await world.rows(tables.utterances)
 
 
 async def settle(world: BotHarness) -> None:
@@ -327,7 +328,7 @@ async def test_a_session_that_runs_here_is_not_taken_up_once_more(world: BotHarn
     for text in (SPEECH, "queued one"):
         await world.write(text)
     await world.until(lambda: world.states(SPEECH)[-1:] == [UtteranceState.SPEAKING])
-    recovery = await world.sessions.recover()
+    recovery = await world.recover()
     assert recovery.sessions == []
     assert world.running is running
     await world.until(lambda: world.ended_as("queued one", UtteranceState.SPOKEN))

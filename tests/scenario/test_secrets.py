@@ -84,7 +84,7 @@ def service(simulator: Keyed) -> Iterator[Keyed]:
     simulator.end_streams()
 
 
-def settings_of(gateway: EchoingGateway, folder: Path, provider: str, log_format: str) -> dict[str, str]:
+def settings_of(gateway: EchoingGateway, folder: Path, provider: str, log_format: str) -> dict[str, Any]:
     return {
         **KEYS,
         **SECRETS,

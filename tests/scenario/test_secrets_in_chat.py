@@ -14,8 +14,9 @@ import pytest
 
 from tests.harness.livekit import livekit_program, livekit_server  # noqa: F401 - fixtures
 from tests.scenario.chat_scenario import Story
-from tests.scenario.chat_services import ChatServices, ServedProgram
+from tests.scenario.chat_services import ChatServices
 from tests.scenario.secret_scan import assert_none_of
+from tests.scenario.served_program import ServedProgram
 from tests.scenario.setup.shell import run
 
 # Real rooms, real encoders, and perhaps two busy cores.

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-def settings(service: Service, folder: Path, provider: str, **others: str) -> dict[str, str]:
+def settings(service: Service, folder: Path, provider: str, **others: str) -> dict[str, Any]:
     return service.settings(
         folder, AVATAR_PROVIDER=provider, LIVEAVATAR_API_URL=service.url, LIVEAVATAR_API_KEY=KEY, **others
     )
@@ -45,7 +46,7 @@ def fates(folder: Path) -> dict[str, str]:
         return dict(connection.execute("SELECT text, state FROM utterances").fetchall())
 
 
-def sessions(folder: Path) -> list[tuple[str, str]]:
+def sessions(folder: Path) -> list[tuple[str, str | None]]:
     """State and end reason of every session."""
     with contextlib.closing(sqlite3.connect(folder / "bot.sqlite3")) as connection:
         return connection.execute("SELECT state, end_reason FROM sessions ORDER BY created_at").fetchall()

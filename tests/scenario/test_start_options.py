@@ -5,25 +5,27 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from adapters.simulator.liveavatar.catalogue import DEMO_LLM_CONFIGURATION
 from bot.core.models import UtteranceState
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions
+from bot.settings.provider_options import Emotion, SpeechToText, VideoEncoding, VoiceModel, VoiceProvider
 from tests.harness.bot import BotHarness, simulated
 
 V1_ALL = HeyGenStreamingOptions(
-    language="de", voice_rate=0.8, voice_emotion="serious", voice_stability=0.1, voice_similarity=0.2,
-    voice_style=0.3, voice_speaker_boost=True, voice_model="eleven_flash_v2_5", knowledge_base_id="kb-1",
-    stt_provider="gladia", stt_confidence=0.5, video_encoding="VP8",
+    language="de", voice_rate=0.8, voice_emotion=Emotion.SERIOUS, voice_stability=0.1, voice_similarity=0.2,
+    voice_style=0.3, voice_speaker_boost=True, voice_model=VoiceModel.FLASH, knowledge_base_id="kb-1",
+    stt_provider=SpeechToText.GLADIA, stt_confidence=0.5, video_encoding=VideoEncoding.VP8,
 )  # fmt: skip
 LIVEAVATAR_ALL = LiveAvatarOptions(
-    language="de", voice_provider="elevenlabs", voice_model="eleven_multilingual_v2", voice_speed=0.8,
-    voice_stability=0.1, voice_similarity=0.2, voice_style=0.3, llm_configuration_id=DEMO_LLM_CONFIGURATION,
+    language="de", voice_provider=VoiceProvider.ELEVENLABS, voice_model=VoiceModel.MULTILINGUAL, voice_speed=0.8,
+    voice_stability=0.1, voice_similarity=0.2, voice_style=0.3, llm_configuration_id=UUID(DEMO_LLM_CONFIGURATION),
     dynamic_variables={"event": "fair"},
 )  # fmt: skip
-FISH = LiveAvatarOptions(voice_provider="fish", voice_model="s1", voice_speed=1.2)
+FISH = LiveAvatarOptions(voice_provider=VoiceProvider.FISH, voice_model=VoiceModel.S1, voice_speed=1.2)
 
 
 def asked_speed(request: Mapping[str, Any]) -> float | None:

@@ -37,7 +37,7 @@ class Place:
     earlier: int
     """Streams of other tests."""
 
-    def settings(self, **others: str) -> dict[str, str]:
+    def settings(self, **others: str) -> dict[str, Any]:
         needed = {"DATABASE_URL": self.url, "WEB_SECRET": "0123456789abcdef" * 2}
         return self.service.settings(self.folder, **(needed | others))
 
@@ -53,9 +53,9 @@ class Place:
         return f"postgresql://postgres@127.0.0.1:{wire.port}{urlsplit(self.url).path}"
 
     def bot(self, provider: FaultProxy, *, console: bool = True, **settings: str) -> Program:
-        settings = self.settings(HEYGEN_API_URL=provider.url, **settings)
+        chosen = self.settings(HEYGEN_API_URL=provider.url, **settings)
         arguments = ("run", "--console") if console else ("run",)
-        return self.stack.enter_context(Program(self.folder, *arguments, **settings))
+        return self.stack.enter_context(Program(self.folder, *arguments, **chosen))
 
     def texts_with(self, words: str) -> list[str]:
         """What the service was given to say, as often as it was given."""

@@ -15,8 +15,8 @@ from bot.sessions.orphans import LOST_WITHIN
 from bot.store import tables
 from tests.harness.bot import ADA, CHANNEL, BotHarness, simulated, with_policy
 
-CREATE = {"method": "POST", "path": "/v1/streaming.new"}
-CLOSE = {"method": "POST", "path": "/v1/streaming.stop"}
+CREATE: dict[str, Any] = {"method": "POST", "path": "/v1/streaming.new"}
+CLOSE: dict[str, Any] = {"method": "POST", "path": "/v1/streaming.stop"}
 OURS = with_policy(exclusive_key=True)
 TWO_LOOKS = 21.0
 """Seconds within which the provider's list has been read twice."""

@@ -140,7 +140,7 @@ async def test_people_are_told_before_the_provider_confirms_the_close(tmp_path: 
         async def refuse(_upstream_id: str) -> None:
             raise Transient("down", may_have_taken_effect=False)
 
-        provider.close = refuse  # type: ignore[method-assign]
+        provider.close = refuse  # type: ignore[method-assign,assignment]
         await world.type("/avatar stop")
         await world.until(lambda: {ANA.key, BEN.key} <= set(unsaid(world)))
         assert world.running is not None

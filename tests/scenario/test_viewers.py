@@ -377,10 +377,10 @@ async def test_a_stream_that_an_earlier_process_left_is_kept_for_its_viewers_to_
             await world.until(lambda: world.ended_as("one", UtteranceState.SPOKEN))
         await world.crash()
         await world.boot()
-        running = world.running
-        assert running is not None
+        adopted = world.running
+        assert adopted is not None
         await world.pass_time(5)
-        with world.viewer(running):
+        with world.viewer(adopted):
             await world.write("two")
             await world.until(lambda: world.ended_as("two", UtteranceState.SPOKEN))
         assert len(world.simulator.streams()) == 1

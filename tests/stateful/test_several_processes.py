@@ -211,7 +211,8 @@ class SeveralProcesses(RuleBasedStateMachine):
 
 def place_of(task: asyncio.Task[Any]) -> str:
     """Which task waits where, the innermost place last."""
-    places, waits = [], task.get_coro()
+    places: list[str] = []
+    waits: object = task.get_coro()
     while isinstance(waits, CoroutineType) and waits.cr_frame is not None:
         places.append(f"{Path(waits.cr_code.co_filename).name}:{waits.cr_frame.f_lineno}")
         waits = waits.cr_await
@@ -222,7 +223,7 @@ def place_of(task: asyncio.Task[Any]) -> str:
 def test_at_most_one_process_acts_and_every_message_has_one_end(migrated_postgres_url: str) -> None:
     if not THOROUGH:
         pytest.skip("only with --hypothesis-profile=thorough")
-    run_state_machine_as_test(partial(SeveralProcesses, migrated_postgres_url), settings=BOUNDS)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(partial(SeveralProcesses, migrated_postgres_url), settings=BOUNDS)  # type: ignore[arg-type]
 
 
 def test_what_hangs_is_told_with_its_place_and_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,7 +107,9 @@ async def killed_with_two_that_claim(world: SharedDatabase) -> None:
     await world.pass_time(1.0)
 
 
-WAITING = sa.select(sa.literal_column("pid")).select_from(sa.text("pg_locks")).where(sa.text("NOT granted"))
+WAITING: sa.Select[Any] = (
+    sa.select(sa.literal_column("pid")).select_from(sa.text("pg_locks")).where(sa.text("NOT granted"))
+)
 """Who waits for a lock, as nobody has to with `SKIP LOCKED`."""
 
 

@@ -10,7 +10,8 @@ from unittest.mock import patch
 import aiohttp
 import pytest
 
-from bot.app import Application, WebServer
+from adapters.web import WebServer
+from bot.app import Application
 from bot.core.errors import OwnershipLost, SettingsError
 from bot.sessions.jobs import LEARN_BLOCKS_EVERY
 from bot.streams.page_bridge import seats_of
@@ -93,7 +94,7 @@ async def test_readiness_names_the_platform_that_starts_again(served: Served) ->
 
 async def test_readiness_names_a_round_that_starts_again(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(served.application._core.permissions, "set_blocks", lambda _: {}["a mistake of ours"])
+        patched.setattr(served.application._core.permissions, "set_blocks", lambda _: {}["a mistake of ours"])  # type: ignore[index]
         await served.clock.advance(LEARN_BLOCKS_EVERY)
         async with asyncio.timeout(PATIENCE):
             while served.application._core.jobs.unhealthy_reason is None:  # noqa: ASYNC110 - the database answers in a thread

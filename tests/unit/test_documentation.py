@@ -20,8 +20,7 @@ import typer
 
 from adapters.simulator import Simulator, SimulatorOptions
 from bot.cli.main import app
-from bot.commands.parser import ADMIN, AVATAR, parse
-from bot.commands.router import CommandSpec
+from bot.commands.parser import ADMIN, AVATAR, CommandSpec, parse
 from bot.core.errors import SettingsError
 from bot.core.models import SessionState, UtteranceState
 from bot.settings import load, variables

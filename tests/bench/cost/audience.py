@@ -9,6 +9,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import aiohttp
@@ -42,7 +43,7 @@ class WatchPages:
         page = self._tasks.create_task(self._show(link, f"visitor-{self._opened:012}", shown), name="watch page")
         page.add_done_callback(lambda _: shown.set())
         if seconds is not None:
-            self._clock.call_later(seconds, page.cancel)
+            self._clock.call_later(seconds, partial(_cancel, page))
         await shown.wait()
 
     async def close(self) -> None:
@@ -147,7 +148,10 @@ class ComingAndGoing:
             self._come(reader_at, reader_for)
 
     def _come(self, later: float, seconds: float) -> None:
-        self._clock.call_later(later, lambda: self._tasks.create_task(self._look(seconds), name="somebody looks in"))
+        self._clock.call_later(later, partial(self._begin_to_look, seconds))
+
+    def _begin_to_look(self, seconds: float) -> None:
+        self._tasks.create_task(self._look(seconds), name="somebody looks in")
 
     async def _look(self, seconds: float) -> None:
         """Open what the channel's last link leads to; where nothing is on any more, there is nothing to look at."""
@@ -159,4 +163,11 @@ class ComingAndGoing:
         await self._pages.close()
 
 
-AUDIENCES = {"always": AlwaysThere, "come and go": ComingAndGoing}
+AUDIENCES: dict[str, Callable[[WatchPages, Clock, Callable[[], str | None]], Audience]] = {
+    "always": AlwaysThere,
+    "come and go": ComingAndGoing,
+}
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,7 +26,7 @@ def of(trouble: Trouble) -> str:
     return sentences.network("The avatar service", trouble) + "."
 
 
-FAULTS = {
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "500": ({"effect": Effect.STATUS, "status": 500}, of(Trouble.SERVER_ERROR)),
     "502": ({"effect": Effect.STATUS, "status": 502}, of(Trouble.SERVER_ERROR)),
     "503": ({"effect": Effect.STATUS, "status": 503}, of(Trouble.SERVER_ERROR)),
@@ -65,7 +66,8 @@ async def test_a_fault_reads_as_what_it_is(name: str, world: ProviderHarness, mo
     fault, sentence = FAULTS[name]
     if name == "404" and world.provider.name == "heygen-realtime":
         sentence = NOT_ALLOWED  # it is a preview, which an account has or has not
-    async with type(world.provider)(SecretStr(KEY), world.simulator.address, SystemClock()) as provider:
+    make: Any = type(world.provider)
+    async with make(SecretStr(KEY), world.simulator.address, SystemClock()) as provider:
         world.provider = provider
         world.simulator.faults.add(method=world.kind.create[0], path=world.kind.create[1], times=None, **fault)
         assert (await read(world)).startswith(sentence)
@@ -88,7 +90,8 @@ async def test_an_address_that_leads_nowhere_reads_as_why(
     world: ProviderHarness, address: str, trouble: Trouble
 ) -> None:
     url = address.format(port=world.simulator.address.rpartition(":")[2])
-    async with type(world.provider)(SecretStr(KEY), url, SystemClock()) as provider:
+    make: Any = type(world.provider)
+    async with make(SecretStr(KEY), url, SystemClock()) as provider:
         world.provider = provider
         assert (await read(world)).startswith(of(trouble))
 

@@ -111,7 +111,7 @@ async def test_three_watch_one_session_at_once(livekit_server: Server, kind: str
         await said(provider, upstream_id)
 
         for viewer in viewers:
-            await viewer.until(lambda v=viewer: v.loudest > LOUD and len(v.pictures) > 20)  # type: ignore[misc]
+            await viewer.until(lambda v=viewer: v.loudest > LOUD and len(v.pictures) > 20)
 
         assert {viewer.avatar for viewer in viewers} == {"stage"}
         assert len(simulator.streams()) == 1
@@ -246,7 +246,7 @@ async def test_a_bot_that_was_thrown_out_comes_back_with_another_stage(
 ) -> None:
     async with provider_with_stage(livekit_server) as (provider, simulator):
         upstream_id = await opened(provider)
-        following = asyncio.create_task(anext(aiter(provider.events(upstream_id))))
+        following = asyncio.ensure_future(anext(aiter(provider.events(upstream_id))))
         first = await enter(await door_of(provider, upstream_id))
         await first.until(lambda: bool(first.pictures))
 

@@ -43,9 +43,7 @@ class Keeper:
     def serves(self, session_id: str) -> bool:
         return session_id in self.sessions
 
-    async def recover(
-        self, among: Sequence[str] | None = None, limit: int | None = None, *, left_behind: bool = True
-    ) -> Recovery:
+    async def recover(self, among: Sequence[str] | None, limit: int | None, *, left_behind: bool) -> Recovery:
         if self.is_in_trouble:
             raise StoreUnavailable("the database does not answer")
         self.limits.append(limit)
@@ -79,8 +77,8 @@ class Member:
         self.keeper = Keeper(store)
         self.claims = SessionClaims(store, self.shares, self.directory, self.parcels, bus, clock)
         self.others: list[str] = []
-        self.claims.takes, self.claims.on_others = self.keeper, self._on_others
-        self.claims.on_recovery = lambda _: None
+        self.claims.sessions, self.claims.recover = self.keeper, self.keeper.recover
+        self.claims.on_others, self.claims.on_recovery = self._on_others, lambda _: None
 
     async def _on_others(self) -> None:
         self.others.append("called")

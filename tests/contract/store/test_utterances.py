@@ -246,9 +246,9 @@ async def test_what_was_in_flight_at_a_crash_becomes_unknown(store: Store, clock
     for state, utterance in by_state.items():
         after = await state_of(store, utterance.id)
         assert after is not None
-        in_flight = state in (UtteranceState.SENDING, UtteranceState.SPEAKING)
-        assert after.state is (UtteranceState.UNKNOWN if in_flight else state)
-        assert (after.ended_at == NOON + timedelta(seconds=3)) is in_flight
+        was_in_flight = state in (UtteranceState.SENDING, UtteranceState.SPEAKING)
+        assert after.state is (UtteranceState.UNKNOWN if was_in_flight else state)
+        assert (after.ended_at == NOON + timedelta(seconds=3)) is was_in_flight
     assert await state_of(store, elsewhere.id) == replace(elsewhere, state=UtteranceState.SENDING)
 
 

@@ -103,7 +103,7 @@ class People(Events):
         """The message is gone, and the app hears of it."""
         now = self.new_ts()
         message.deleted = True
-        event = {"subtype": "message_deleted", "deleted_ts": message.ts, "previous_message": message.shown()}
+        event: Payload = {"subtype": "message_deleted", "deleted_ts": message.ts, "previous_message": message.shown()}
         event |= {"hidden": True, "ts": now, "event_ts": now}
         message.deliveries += self.tell(message.channel, event, message.author_team)
         self.clock.ring()

@@ -35,7 +35,10 @@ ChannelLike = Channel | str
 
 
 class SlackState:
-    """Workspaces, people, channels and the record of what happened."""
+    """Workspaces, people, channels and the record of what happened. validate: calls are checked against Slack's
+    schemas."""
+
+    validate: bool
 
     def __init__(self, *, timing: Timing, bot_name: str) -> None:
         self.timing = timing
@@ -240,17 +243,19 @@ class SlackState:
         self.trigger_ids[trigger] = (self.now(), user.id)
         return trigger
 
-    async def until(self, condition: Callable[[], Seen], timeout: float = 30) -> Seen:
+    async def until(self, condition: Callable[[], Seen | None], timeout: float = 30) -> Seen:
         """Wait until `condition` gives something true, and return it. TimeoutError after `timeout` seconds.
 
         It is asked at each change in the twin and, as it may look at the app as well, every few milliseconds."""
         try:
             async with asyncio.timeout(timeout):
-                return await self.clock.until(condition, None, glance=GLANCE)
+                seen = await self.clock.until(condition, None, glance=GLANCE)
         except TimeoutError:
             calls = ", ".join(request.method for request in self.requests[-8:])
-            seen = f"last calls: {calls}; violations: {self.violations}"
-            raise TimeoutError(f"did not come about in {timeout} s; {seen}") from None
+            told = f"last calls: {calls}; violations: {self.violations}"
+            raise TimeoutError(f"did not come about in {timeout} s; {told}") from None
+        assert seen is not None
+        return seen
 
     def violation(self, text: str) -> None:
         """Remember what a careful app would not do."""

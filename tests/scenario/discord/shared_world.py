@@ -15,7 +15,8 @@ from adapters.simulator import Simulator, SimulatorOptions
 from bot.core.clock import SystemClock
 from tests.fakes.discord import Channel, FakeDiscord, Message, User
 from tests.platforms.discord import answer_of, read
-from tests.scenario.chat_services import PUBLIC, ServedProgram
+from tests.scenario.chat_services import PUBLIC
+from tests.scenario.served_program import ServedProgram
 from tests.scenario.setup.shell import PATIENCE
 
 TOKEN = "twin.discord.token"

@@ -81,7 +81,8 @@ async def test_everybody_who_launches_in_a_channel_is_in_the_same_instance(live:
     first, second = await press(live), await watch(live, by=BEN)
     await first.acknowledged()
     await second.acknowledged()
-    assert first.launched is second.launched is not None
+    assert first.launched is not None
+    assert second.launched is first.launched
     assert {user.name for user in first.launched.users} == {ANA, BEN}
 
 

@@ -67,8 +67,7 @@ async def test_wrong_token_is_one_sentence_for_the_operator(open_chat: Open) -> 
     await chat.bot.start()
     with pytest.raises(SettingsError, match=r"^Discord does not accept DISCORD_TOKEN: [^\n]+$"):
         await chat.bot.serving
-    await chat.bot._application.stop()
-    chat.bot._application = None
+    await chat.bot.take_down()
 
 
 async def test_missing_intent_is_one_sentence_that_says_what_to_switch_on(open_chat: Open) -> None:
@@ -78,8 +77,7 @@ async def test_missing_intent_is_one_sentence_that_says_what_to_switch_on(open_c
     await chat.bot.start()
     with pytest.raises(SettingsError, match=r"switch on Message Content Intent[^\n]+SESSION_RELAY=mentions\.$"):
         await chat.bot.serving
-    await chat.bot._application.stop()
-    chat.bot._application = None
+    await chat.bot.take_down()
 
 
 async def test_api_that_is_not_discord_is_one_sentence(open_chat: Open) -> None:
@@ -89,8 +87,7 @@ async def test_api_that_is_not_discord_is_one_sentence(open_chat: Open) -> None:
     await chat.bot.start()
     with pytest.raises(SettingsError, match=r"^DISCORD_API_URL is [^\n]+$"):
         await chat.bot.serving
-    await chat.bot._application.stop()
-    chat.bot._application = None
+    await chat.bot.take_down()
 
 
 @pytest.mark.slow

@@ -158,7 +158,9 @@ async def test_session_that_ended_while_its_thread_was_archived_says_no_goodbye(
     await chat.twin.archive_thread(thread)
     # Asked from the shell: it closes before the bot has looked around.
     await chat.bot.start()
-    chat.bot.bot.sessions.with_id(running.session.id).stop.request(EndReason.ADMIN)
+    recovered = chat.bot.bot.sessions.with_id(running.session.id)
+    assert recovered is not None
+    recovered.stop.request(EndReason.ADMIN)
     await gone(chat)
     await chat.bot.until(lambda: chat.bot.adapter.unhealthy_reason is None)
     await everything_shown(chat)

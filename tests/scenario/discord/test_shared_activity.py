@@ -11,9 +11,9 @@ from bot import sentences
 from bot.core.clock import SystemClock
 from bot.core.ports import Clock
 from tests.fakes.discord import FakeDiscord
-from tests.scenario.chat_services import ServedProgram
 from tests.scenario.discord.frames import framed, signed
 from tests.scenario.discord.shared_world import SharedWorld, share, world
+from tests.scenario.served_program import ServedProgram
 
 __all__ = ["world"]
 

@@ -10,9 +10,9 @@ import pytest
 from adapters.chat.discord import strings
 from tests.fakes.discord import Guild
 from tests.platforms.discord import read
-from tests.scenario.chat_services import ServedProgram
 from tests.scenario.discord.shared_world import SharedWorld, share, world
 from tests.scenario.discord.voice_scenario import loud
+from tests.scenario.served_program import ServedProgram
 
 __all__ = ["world"]
 

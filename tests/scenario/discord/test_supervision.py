@@ -84,7 +84,13 @@ async def test_events_that_cannot_be_parsed_cost_nothing_but_themselves(live: Di
 async def test_poll_without_an_end_costs_that_message(live: DiscordDriver, logs: list[Any]) -> None:
     # Discord's reference allows it; discord.py 2.7.1 computes with the end.
     media = {"text": "Tea?"}
-    endless = {"question": media, "answers": [], "expiry": None, "allow_multiselect": False, "layout_type": 1}
+    endless: dict[str, Any] = {
+        "question": media,
+        "answers": [],
+        "expiry": None,
+        "allow_multiselect": False,
+        "layout_type": 1,
+    }
     await live.twin.write(live.channel, live.people[ANA], "", mentions=[live.twin.bot], more={"poll": endless})
     await live.write("after")
     await live.bot.until(lambda: live.bot.spoken == ["after"])
@@ -194,7 +200,7 @@ async def test_a_message_that_fails_in_an_unforeseen_way_is_answered_with_a_sent
     live: DiscordDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Relay, "receive", lambda *_: {}["a mistake of ours"])
+        patch.setattr(Relay, "receive", lambda *_: {}["a mistake of ours"])  # type: ignore[index]
         await live.write("before")
         await live.until_read("Something went wrong. Try again")
     await live.write("after")

@@ -108,6 +108,10 @@ async def slack_call() -> object:
         return await call(web_client("xoxb-1", f"{URL}/api", session), "auth.test")
 
 
+async def _nothing(_: dict[str, Any]) -> dict[str, Any] | None:
+    return None
+
+
 async def slack_socket() -> object:
     async def opened(*_: object) -> dict[str, str]:
         return {"url": f"wss://{HOST}/link"}
@@ -116,8 +120,8 @@ async def slack_socket() -> object:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(socket_mode, "call", opened)
             held = socket_mode.SocketModeConnections(
-                web_client(None, URL, session), session, SystemClock(), None, number=1
-            )  # type: ignore[arg-type]
+                web_client(None, URL, session), session, SystemClock(), _nothing, number=1
+            )
             return await held._connect()
 
 

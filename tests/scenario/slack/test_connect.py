@@ -154,7 +154,7 @@ async def test_two_companies_with_the_app_share_one_avatar(tmp_path: Path) -> No
         twin = slack.twin
         guests = Guests(slack, grid=False)
         twin.install(guests.team)
-        workspaces = slack.bot.adapter._workspaces  # type: ignore[attr-defined]
+        workspaces = slack.bot.adapter._workspaces
         theirs = Installation(guests.team.id, guests.team.bot_token, guests.team.bot.id, guests.team.bot_id)
         await workspaces.add(theirs)
         slack.channel.members.append(guests.team.bot.id)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.fakes.slack import Channel
 from tests.harness.slack_cluster import SlackCluster
 from tests.platforms.platform_driver import BEN
 
@@ -17,7 +18,7 @@ async def test_home_lists_the_avatars_of_both_processes(new_postgres_url: Callab
     async with SlackCluster(url) as cluster:
         twin, ben = cluster.twin, cluster.people[BEN]
         # Each at whichever bot Slack sends it to.
-        channels = []
+        channels: list[Channel] = []
         while len({cluster.owner_of(channel).process for channel in channels}) < 2:
             channels.append(cluster.add_channel(f"channel-{len(channels)}"))
             await cluster.command("/avatar start", channel=channels[-1])

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -125,7 +126,7 @@ def page_at(bot: ClusterBot, preview_url: str) -> str:
     return f"{bot.address}{parts.path}?{parts.query}"
 
 
-async def hear(page: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, object]:
+async def hear(page: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, Any]:
     async with asyncio.timeout(20):
         while True:
             message = await page.receive()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,7 @@ async def test_a_deleted_message_leaves_the_queue(slack: SlackDriver) -> None:
 async def test_reactions_tell_what_became_of_a_message(slack: SlackDriver, thread: bool) -> None:
     await started(slack)
     above = await slack.twin.write(slack.channel, slack.people[BEN], "above")
-    place = {"thread_ts": above.ts} if thread else {}
+    place: dict[str, Any] = {"thread_ts": above.ts} if thread else {}
     message = await slack.twin.write(slack.channel, slack.people[BEN], "@Avatar good morning", **place)
     await slack.twin.until(lambda: "white_check_mark" in message.reactions)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenario.processes_under_load import Cluster, Member
+from tests.scenario.member import Member
+from tests.scenario.processes_under_load import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(240)]
 

@@ -107,9 +107,8 @@ async def test_the_app_home_lists_avatars_settings_and_help(slack: SlackDriver) 
     await slack.command("/avatar start")
     await slack.until_read("live")
     await slack.twin.open_home(slack.people[BEN])
-    shown = await slack.twin.until(
-        lambda: (view := slack.twin.home(slack.people[BEN])) is not empty and view and json.dumps(view.blocks)
-    )
+    view = await slack.twin.until(lambda: home if (home := slack.twin.home(slack.people[BEN])) is not empty else None)
+    shown = json.dumps(view.blocks)
     assert f"<#{slack.channel.id}>" in shown
     assert "/avatar say" in shown
     assert "/w/" not in shown

@@ -9,6 +9,7 @@ from adapters.avatars.heygen_streaming.body import new_body
 from adapters.avatars.liveavatar.body import session_body
 from bot.core.ports import StreamRequest
 from bot.settings import HeyGenStreamingOptions, LiveAvatarOptions
+from bot.settings.provider_options import Emotion
 
 REQUEST = StreamRequest("avatar", "", "medium", "", 90, 600)
 CONFIGURATION = "7e1d9f52-3c0b-4a64-9d27-5b8f0c6a1e34"
@@ -77,7 +78,7 @@ def test_what_a_session_asks_for_goes_before_what_the_operator_has_set() -> None
     asked = replace(REQUEST, speed=1.1, language="fr")
     persona = of_liveavatar(LiveAvatarOptions(voice_speed=0.9, language="de", voice_style=0.2), asked)["avatar_persona"]
     assert persona == {"language": "fr", "voice_settings": {**VOICE, "speed": 1.1, "style": 0.2}}
-    v1 = of_v1(HeyGenStreamingOptions(voice_rate=0.9, language="de", voice_emotion="serious"), asked)
+    v1 = of_v1(HeyGenStreamingOptions(voice_rate=0.9, language="de", voice_emotion=Emotion.SERIOUS), asked)
     assert (v1["language"], v1["voice"]) == ("fr", {"rate": 1.1, "emotion": "serious"})
 
 

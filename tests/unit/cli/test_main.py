@@ -2,20 +2,23 @@
 
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from bot.app import Application
+from bot.cli import main
 from bot.cli.main import app
 from bot.settings import variables
 from bot.store.migrate import head
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
-KEY = {"HEYGEN_API_KEY": "a-key"}
+KEY: dict[str, Any] = {"HEYGEN_API_KEY": "a-key"}
 COMMANDS = [
     [],
     ["run"],
@@ -118,6 +121,22 @@ def test_every_bad_setting_has_a_line() -> None:
     result = call("run", "--console", SESSION_IDLE_TIMEOUT="soon", WEB_PORT="eighty", **KEY)
     assert result.exit_code == 2
     assert [line.split()[0] for line in sorted(result.stderr.splitlines())] == ["SESSION_IDLE_TIMEOUT", "WEB_PORT"]
+
+
+def test_program_sets_aside_what_it_is_built_of_once_it_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    def note(name: str) -> Callable[..., Awaitable[None]]:
+        async def step(*_: object) -> None:
+            done.append(name)
+
+        return step
+
+    for name in ("start", "serve", "stop"):
+        monkeypatch.setattr(Application, name, note(name))
+    monkeypatch.setattr(main, "set_aside_what_is_built", lambda: done.append("set aside"))
+    assert call("run", "--console", **KEY).exit_code == 0
+    assert done == ["start", "set aside", "serve", "stop"]
 
 
 @contextmanager

@@ -177,7 +177,7 @@ async def test_a_command_of_the_shell_takes_no_share(cluster: Cluster) -> None:
 
 async def test_a_process_that_cannot_beat_at_first_may_not_act_until_it_can(cluster: Cluster) -> None:
     membership, rows = cluster.process()
-    beat, rows.beat = rows.beat, failing  # type: ignore[method-assign]
+    beat, rows.beat = rows.beat, failing  # type: ignore[method-assign,assignment]
     async with membership:
         assert not membership.may_act()
         rows.beat = beat  # type: ignore[method-assign]

@@ -68,10 +68,14 @@ async def test_clock_of_the_tests_jumps_to_what_is_due_next() -> None:
     def ring(name: str) -> None:
         rung.append((name, clock.monotonic()))
 
+    def ring_twice() -> None:
+        ring("with it")
+        clock.call_later(0, lambda: ring("after that"))
+
     clock.call_later(1, lambda: ring("cancelled")).cancel()
     clock.call_later(5, lambda: ring("later"))
     clock.call_later(2, lambda: ring("first"))
-    clock.call_later(2, lambda: (ring("with it"), clock.call_later(0, lambda: ring("after that"))))
+    clock.call_later(2, ring_twice)
     assert clock.jump_to_next(4)
     assert rung == [("first", 2), ("with it", 2)]
     assert clock.jump_to_next(4)

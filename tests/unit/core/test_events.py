@@ -1,6 +1,7 @@
 """Who follows what is told what happens, in order, and slows nobody down."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 from bot.core.events import BACKLOG, EventBus, Notice, SessionEvent, Subscription
 from bot.core.models import Channel
@@ -49,6 +50,7 @@ async def test_follower_waits_for_what_comes_later() -> None:
         assert not waiting.done()
         event_bus.publish(notice("late"))
         assert text_of(await waiting) == "late"
+        assert isinstance(events, AsyncGenerator)
         await events.aclose()
 
 

@@ -22,8 +22,8 @@ from bot.text import estimate_duration
 from tests.builders import a_session, an_utterance
 from tests.harness.bot import BotHarness
 
-TASK = {"method": "POST", "path": "/v1/streaming.task"}
-INTERRUPT = {"method": "POST", "path": "/v1/streaming.interrupt"}
+TASK: dict[str, Any] = {"method": "POST", "path": "/v1/streaming.task"}
+INTERRUPT: dict[str, Any] = {"method": "POST", "path": "/v1/streaming.interrupt"}
 
 
 class Speaker:

@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.simulator import Effect
+from adapters.simulator.wire import Json
 from bot.core.errors import ProviderError
 from bot.core.tasks import cancel_and_wait
 from bot.streams.catalogue import CACHE_TTL, RETRY_DELAY, Catalogue
 from tests.harness.bot import BotHarness
 
-AVATARS = {"method": "GET", "path": "/v1/streaming/avatar.list"}
-VOICES = {"method": "GET", "path": "/v2/voices"}
+AVATARS: dict[str, Any] = {"method": "GET", "path": "/v1/streaming/avatar.list"}
+VOICES: dict[str, Any] = {"method": "GET", "path": "/v2/voices"}
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ async def fresh(world: BotHarness, catalogue: Catalogue) -> AsyncIterator[Catalo
 
 def another_avatar(world: BotHarness, times: int = 1) -> None:
     """Let the service have another list of avatars."""
-    new = {"avatar_id": "new", "pose_name": "Newcomer", "status": "ACTIVE"}
+    new: Json = {"avatar_id": "new", "pose_name": "Newcomer", "status": "ACTIVE"}
     world.simulator.faults.add(
         effect=Effect.STATUS, status=200, body={"code": 100, "data": [new]}, times=times, **AVATARS
     )
@@ -74,7 +76,7 @@ async def test_the_lists_are_read_again_every_hour(world: BotHarness, fresh: Cat
 
 @pytest.mark.parametrize("broken", [AVATARS, VOICES], ids=["avatars", "voices"])
 async def test_a_list_that_cannot_be_had_stays_as_it_was(
-    world: BotHarness, fresh: Catalogue, broken: dict[str, str]
+    world: BotHarness, fresh: Catalogue, broken: dict[str, Any]
 ) -> None:
     known = fresh.cached_avatars, fresh.known_voices
     world.simulator.faults.add(effect=Effect.STATUS, status=500, times=None, **broken)

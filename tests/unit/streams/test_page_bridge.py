@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.core.errors import NotReady, StreamGone, Transient
+from bot.core.ports import AvatarSeen
 from bot.streams.page_bridge import BACKLOG, OutgoingMessage, PageBridge, RoomMessage, Seat, SupportsPages, seats_of
 
 SPEAK = RoomMessage("agent-control", {"event_type": "avatar.speak_text", "text": "Hello."})
@@ -17,7 +18,7 @@ async def given(seat: Seat) -> OutgoingMessage:
     return await anext(aiter(seat.publications()))
 
 
-async def rest(messages: AsyncIterator[RoomMessage]) -> list[RoomMessage]:
+async def rest(messages: AsyncIterator[RoomMessage | AvatarSeen]) -> list[RoomMessage | AvatarSeen]:
     return [message async for message in messages]
 
 
@@ -166,7 +167,7 @@ async def test_a_page_that_floods_loses_its_own_oldest_messages() -> None:
         seat.deliver(RoomMessage("agent-response", {"number": number}))
     room.close()
 
-    numbers = [message.data["number"] for message in await rest(room.messages())]
+    numbers = [message.data["number"] for message in await rest(room.messages()) if isinstance(message, RoomMessage)]
 
     assert numbers == list(range(10, BACKLOG + 10))
 

@@ -1,7 +1,7 @@
 """When the source of a picture is opened and closed, and what becomes of those who wait for it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -11,6 +11,7 @@ from bot.core.errors import PictureUnavailable
 from bot.core.models import Playback, Stream, StreamState
 from bot.core.pictures import PLAYLIST, MediaFile, PlaylistPosition
 from bot.core.precedence import Precedence
+from bot.core.sound import Sound
 from bot.streams.pictures import OPEN_AGAIN, UNWATCHED_TIMEOUT, StreamPictures
 from tests.harness.clock import ManualClock, settle
 
@@ -23,6 +24,9 @@ class Source:
     def __init__(self) -> None:
         self.asked: list[tuple[str, PlaylistPosition | None]] = []
         self.is_closed = False
+
+    def listen(self) -> AsyncGenerator[Sound, None]:
+        raise NotImplementedError
 
     async def fetch(self, name: str, after: PlaylistPosition | None = None) -> MediaFile | None:
         self.asked.append((name, after))

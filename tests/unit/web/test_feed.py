@@ -228,7 +228,7 @@ async def test_a_mistake_in_looking_at_links_is_not_the_end_of_looking(
     async with await connect(client, watching) as socket:
         await hear(socket)
         with monkeypatch.context() as patch:
-            patch.setattr(watching.lookup, "view_by_link", lambda _nonce: {}["a mistake of ours"])
+            patch.setattr(watching.lookup, "view_by_link", lambda _nonce: {}["a mistake of ours"])  # type: ignore[index]
             await clock.advance(5)
         watching.revoke()
         await clock.advance(10)

@@ -461,7 +461,7 @@ async def test_start_that_fails_is_told_with_a_reference(
     async def fail(_claim: str) -> str | None:
         raise EmbedUnavailable("inner workings")
 
-    host.start = fail  # type: ignore[method-assign]
+    host.start = fail  # type: ignore[method-assign,assignment]
     async with await connect(client, watching, await ticket_of(client, watching)) as socket:
         await first(socket)
         await socket.send_json({"type": "start"})

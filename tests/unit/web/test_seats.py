@@ -146,7 +146,7 @@ async def test_an_empty_line_gives_the_seat_to_the_next_one(queue: SeatQueue, cl
 async def test_everybody_who_is_there_hears_of_a_change(queue: SeatQueue, clock: ManualClock) -> None:
     heard: list[str] = []
     for name in ("ada", "ben"):
-        queue.connect(name, lambda name=name: heard.append(name))  # type: ignore[misc]  # a lambda with a default
+        queue.connect(name, lambda name=name: heard.append(name))
     heard.clear()
     queue.request("ben")
     assert heard == ["ada", "ben"]

@@ -41,7 +41,7 @@ async def connect(twin: FakeSlack) -> AsyncIterator[Connect]:
         async def connect(app: AsyncApp) -> AsyncSocketModeHandler:
             handler = AsyncSocketModeHandler(app, twin.app_token, ping_interval=1)
             before = len(twin.connections)
-            await handler.connect_async()
+            await handler.connect_async()  # type: ignore[no-untyped-call]
             stack.push_async_callback(handler.close_async)
             await twin.until(lambda: len(twin.connections) > before)
             return handler

@@ -1,6 +1,8 @@
 import heapq
 import io
+from collections.abc import Iterable
 from itertools import chain, pairwise
+from typing import Any
 
 import av
 import numpy as np
@@ -39,7 +41,7 @@ def test_the_pictures_of_a_part_last_as_long_as_it_does() -> None:
     encoded = Encoded()
     feed(encoder(encoded), pictures(100, 105, fps=7), sound(100, 105))
     for part in encoded.parts:
-        with av.open(io.BytesIO(encoded.inits[0].body + part.body)) as container:
+        with av.open(io.BytesIO(encoded.inits[0].body + part.body), "r") as container:
             packets = [packet for packet in container.demux(video=0) if packet.size]
             durations = [float((packet.duration or 0) * (packet.time_base or 0)) for packet in packets]
         assert sum(durations) == pytest.approx(PART, abs=1e-4)
@@ -72,7 +74,7 @@ def test_a_track_that_is_held_back_longer_is_brought_together_with_the_other(lag
     encoded = Encoded()
     maker = encoder(encoded)
     late_sound, late_pictures = max(0.0, lag), max(0.0, -lag)
-    arrivals = heapq.merge(
+    arrivals: Iterable[tuple[float, Any]] = heapq.merge(
         ((one.at + late_pictures, one) for one in pictures(100, 110)),
         ((one.at + late_sound, one) for one in sound(100, 110)),
         key=lambda arrival: arrival[0],

@@ -1,8 +1,9 @@
 """An hour at speed: sound and picture stay together, and nothing grows."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ STATUS = Path("/proc/self/status")
 """Only Linux tells the memory of a process."""
 
 
-def uneven(arrivals: Iterator[Picture] | Iterator[Sound], most: int) -> Iterator[Picture | Sound]:
+def uneven(arrivals: Iterable[Picture | Sound], most: int) -> Iterator[Any]:
     """Each arrives up to `most` milliseconds late, in an order that looks like none."""
     for number, arrival in enumerate(arrivals):
         late = (number * 7919 % 101) / 101 * most / 1000

@@ -121,7 +121,7 @@ class Arrivals:
             self._was_loud = len(loud) > 0
             take_sound(pcm, track, later)
 
-        source.picture, source.sound = picture, sound  # type: ignore[method-assign]
+        source.picture, source.sound = picture, sound  # type: ignore[method-assign,assignment]
 
     @property
     def offset(self) -> float:
