@@ -33,7 +33,16 @@ from bot.core.errors import (
     Transient,
     Trouble,
 )
-from bot.core.events import LeftUnsaid, Notice, NoticeKind, SessionChanged, SessionEvent, UtteranceChanged, WordsSpoken
+from bot.core.events import (
+    Delivery,
+    LeftUnsaid,
+    Notice,
+    NoticeKind,
+    SessionChanged,
+    SessionEvent,
+    UtteranceChanged,
+    WordsSpoken,
+)
 from bot.core.models import Actor, Channel, Mode, Playback, Role, Utterance, UtteranceState, Word
 from bot.core.ports import (
     AnswerHeard,
@@ -82,6 +91,7 @@ __all__ = [
     "Command",
     "CommandContext",
     "ConcurrencyReached",
+    "Delivery",
     "EmbedHost",
     "EmbedUnavailable",
     "Frame",
@@ -185,7 +195,11 @@ class ChatAdapter(AbstractAsyncContextManager["ChatAdapter"], Protocol):
         """
 
     async def show(self, event: SessionEvent) -> None:
-        """Show something that happened in one of this platform's channels. Must not raise; must not take long."""
+        """Show something that happened in one of this platform's channels. Must not raise; must not take long.
+
+        What is shown only after this has returned, of an event with a `delivery`, holds that meanwhile
+        (`bot.core.events.Delivery`).
+        """
 
 
 @dataclass(frozen=True, slots=True)

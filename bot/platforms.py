@@ -90,6 +90,8 @@ class Platforms:
                 continue
             try:
                 await platform.adapter.show(event)
+                if isinstance(event, UtteranceChanged | LeftUnsaid) and event.delivery is not None:
+                    event.delivery.release()
             except Exception as error:  # noqa: BLE001 - what one event is to show must not keep all others from being shown
                 report_unexpected("an event was not shown: unexpected error", error, platform=channel.platform)
 

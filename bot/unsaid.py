@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bot import sentences
-from bot.core.events import EventBus, LeftUnsaid, UtteranceChanged
+from bot.core.events import Delivery, EventBus, LeftUnsaid, UtteranceChanged
 from bot.core.models import Session, Utterance, UtteranceState
 from bot.core.views import Reply, UnsaidWords, Visibility
 
@@ -62,15 +62,28 @@ def _by_author(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
     return by_author
 
 
-def tell_left(session: Session, utterances: Iterable[Utterance], state: UtteranceState, event_bus: EventBus) -> None:
-    """Tell that an earlier process left these utterances, which are in `state` now and are not said any more."""
+def tell_left(
+    session: Session,
+    utterances: Iterable[Utterance],
+    state: UtteranceState,
+    event_bus: EventBus,
+    delivery: Delivery | None = None,
+) -> None:
+    """Tell that an earlier process left these utterances, which are in `state` now and are not said any more.
+
+    delivery: held by everything that is told.
+    """
+
+    def held() -> Delivery | None:
+        return None if delivery is None else delivery.hold()
+
     promises = UnsaidPromises()
     for utterance in utterances:
         left = replace(utterance, state=state)
-        event_bus.publish(UtteranceChanged(session.channel, left))
+        event_bus.publish(UtteranceChanged(session.channel, left, delivery=held()))
         promises.settle(left, is_left=True)
     if people := promises.take_broken():
-        event_bus.publish(LeftUnsaid(session.channel, session.id, people))
+        event_bus.publish(LeftUnsaid(session.channel, session.id, people, delivery=held()))
 
 
 def _words_for(author: str, utterances: Iterable[Utterance]) -> UnsaidWords:

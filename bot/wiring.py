@@ -107,6 +107,7 @@ async def build_core(
         precedence,
     )
     sessions = SessionRegistry(services)
+    recovery = SessionRecovery(sessions)
     permissions = Permissions(options.access)
     permissions.set_blocks(await store.blocks.everybody())
     quotas = Quotas(store, clock, options.limits, provider.capabilities)
@@ -123,10 +124,11 @@ async def build_core(
     others = services.cluster
     pictures = ClusterPictures(SessionPictures(sessions), others.bus, others.directory, clock)
     try:
-        yield Core(services, sessions, SessionRecovery(sessions), permissions, quotas, relay, commands, jobs, pictures)
+        yield Core(services, sessions, recovery, permissions, quotas, relay, commands, jobs, pictures)
     finally:
         await pictures.aclose()
         await sessions.abandon_all()
+        await recovery.close()
         await services.pictures.aclose()
         await closer.stop()
 

@@ -14,6 +14,7 @@ from enum import Enum, auto
 import structlog
 from cachetools import LRUCache
 
+from bot.core.events import Delivery
 from bot.core.models import Channel, Utterance, UtteranceState
 from bot.core.ports import Clock
 from bot.core.tasks import TaskSet
@@ -64,6 +65,7 @@ class ReactionMarker(ABC):
         self._per_second = per_second
         self._lately: deque[float] = deque()
         self._wanted: dict[Hashable, OrderedDict[_Message, Mark]] = {}
+        self._deliveries: dict[_Message, Delivery] = {}
         self._marks: LRUCache[_Message, set[Mark]] = LRUCache(MAX_REMEMBERED)
         self._recent: LRUCache[Hashable, deque[float]] = LRUCache(MAX_REMEMBERED)
         self._tasks = TaskSet()
@@ -81,13 +83,13 @@ class ReactionMarker(ABC):
         if utterance.message_id is not None and (channel, utterance.message_id) not in self._marks:
             self._want((channel, utterance.message_id), Mark.WAITS)
 
-    def show(self, channel: Channel, utterance: Utterance) -> None:
-        """Mark the message of an utterance as its state asks; a command has none."""
+    def show(self, channel: Channel, utterance: Utterance, delivery: Delivery | None = None) -> None:
+        """Mark the message of an utterance as its state asks; a command has none. `delivery`: of the mark."""
         if utterance.message_id is None:
             return
         message, mark = (channel, utterance.message_id), _MARKS.get(utterance.state)
         if mark is not None:
-            self._want(message, mark)
+            self._want(message, mark, delivery)
         elif utterance.state is UtteranceState.SPEAKING:
             # It is said, so it is not shown as waiting any more.
             self._marks.setdefault(message, set())
@@ -99,8 +101,10 @@ class ReactionMarker(ABC):
 
     def forget(self, channel: Channel, message_id: str) -> None:
         """A message is gone: there is nothing to mark."""
-        self._marks[channel, message_id] = set(Mark)
-        self._leave_out((channel, message_id))
+        message = channel, message_id
+        self._marks[message] = set(Mark)
+        self._leave_out(message)
+        self._settle(message)
 
     async def drained(self) -> None:
         """Wait until every mark is put that is not left out."""
@@ -110,9 +114,11 @@ class ReactionMarker(ABC):
         """Give up what is not put yet."""
         await self._tasks.close()
 
-    def _want(self, message: _Message, mark: Mark) -> None:
+    def _want(self, message: _Message, mark: Mark, delivery: Delivery | None = None) -> None:
         if mark in self._marks.setdefault(message, set()):
             return
+        if delivery is not None:
+            self._deliveries[message] = delivery.hold()
         line = self._line_of(message[0])
         wanted = self._wanted.get(line)
         if wanted is None:
@@ -120,11 +126,16 @@ class ReactionMarker(ABC):
             self._tasks.create_task(self._put_all(line, wanted), name=f"reactions of {line}")
         wanted[message] = mark
         if len(wanted) > self._per_minute:
-            wanted.popitem(last=False)
+            left_out, _ = wanted.popitem(last=False)
+            self._deliveries.pop(left_out, None)
 
     def _leave_out(self, message: _Message) -> None:
         if (wanted := self._wanted.get(self._line_of(message[0]))) is not None:
             wanted.pop(message, None)
+
+    def _settle(self, message: _Message) -> None:
+        if (delivery := self._deliveries.pop(message, None)) is not None:
+            delivery.release()
 
     async def _put_all(self, line: Hashable, wanted: OrderedDict[_Message, Mark]) -> None:
         try:
@@ -134,6 +145,7 @@ class ReactionMarker(ABC):
                 if not self._has_room(line, mark):
                     log.debug("a reaction was left out, as there are too many", channel=str(message[0]))
                     del wanted[message]
+                    self._deliveries.pop(message, None)
                     continue
                 if (seconds := self._seconds_until_turn()) > 0:
                     await self._clock.sleep(seconds)
@@ -144,6 +156,7 @@ class ReactionMarker(ABC):
                 try:
                     if not await self._put(*message, mark):
                         self.forget(*message)
+                    self._settle(message)
                 except Exception as error:  # noqa: BLE001 - those behind it must not go with it
                     report_unexpected("a reaction was not put: unexpected error", error, channel=str(message[0]))
         finally:

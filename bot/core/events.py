@@ -6,13 +6,49 @@ loses its oldest events, which it is told (`Subscription.dropped`), so a slow vi
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
+from typing import Any
 
 from bot.core.models import Channel, Utterance, Word
 from bot.core.views import Reply, SessionView, UnsaidWords
+
+
+class Delivery:
+    """Tells when events that must reach people, also where the bot dies meanwhile, have been shown.
+
+    Each event that carries it holds it until `show` of its platform has returned. What is shown later than that holds
+    it once more, until it is shown or cannot be. What is only given up, for too much else, never lets go of it: it
+    counts as not shown, and is told again by the next process.
+    """
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        """`then`: called once, when nothing holds it any more."""
+        self._then = then
+        self._held = 0
+
+    def hold(self) -> "Delivery":
+        """Something is still to be shown."""
+        self._held += 1
+        return self
+
+    def release(self) -> None:
+        """That has been shown, or cannot be."""
+        self._held -= 1
+        if not self._held:
+            self._then()
+
+    def after(self, work: Callable[[], Awaitable[object]]) -> Callable[[], Coroutine[Any, Any, None]]:
+        """`work`, which shows something: held from now on until it has been done."""
+        self.hold()
+
+        async def show() -> None:
+            await work()
+            self.release()
+
+        return show
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +57,14 @@ class LeftUnsaid:
     the bot died in the middle of them. Each person is there once, however much of theirs waited.
 
     may_tell_channel: whether the channel may read it for those who cannot be told alone; not if it was lost, or is
-    to stay as closed as it is.
+    to stay as closed as it is. delivery: that of what must reach people; None of all else.
     """
 
     channel: Channel
     session_id: str
     people: tuple[UnsaidWords, ...]
     may_tell_channel: bool = True
+    delivery: Delivery | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +76,13 @@ class SessionChanged:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceChanged:
-    """An utterance reached another state. `answer` is what a chat model has answered to it so far."""
+    """An utterance reached another state. answer: what a chat model has answered to it so far. delivery: that of what
+    must reach people; None of all else."""
 
     channel: Channel
     utterance: Utterance
     answer: str | None = None
+    delivery: Delivery | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

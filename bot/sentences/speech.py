@@ -65,7 +65,7 @@ def dropped_unsaid(texts: Sequence[str], seconds: float) -> str:
     whose = _yours(texts)
     return (
         f"{whose[:1].upper()}{whose[1:]} could not be said for {duration(seconds)} and {verb} dropped. "
-        f"Send {again} again when somebody watches."
+        f"Send {again} again if that still matters."
     )
 
 

@@ -42,6 +42,9 @@ REMEMBER_EVENTS = timedelta(days=1)
 REMEMBER_TICKETS = timedelta(days=2)
 """How long it is remembered which page has a ticket: longer than any page of one can go on."""
 
+KEEP_DOUBTS = timedelta(days=1)
+"""How long it is tried to tell people that a message of theirs may not have been said."""
+
 KEEP_PARCELS = timedelta(days=1)
 """How long what came in for a session is kept where nobody takes it: no process has the platform any more, perhaps."""
 
@@ -143,6 +146,8 @@ class PeriodicJobs:
         await services.store.utterances.forget_keys(services.clock.now() - REMEMBER_EVENTS)
         await services.store.rates.forget(int(services.clock.now().timestamp() // 60))
         await services.store.tickets.forget(services.clock.now() - REMEMBER_TICKETS)
+        if untold := await services.store.doubts.forget(services.clock.now() - KEEP_DOUBTS):
+            log.warning("nobody could be told that messages are in doubt; that is given up", messages=untold)
         if left := await services.store.parcels.prune(KEEP_PARCELS):
             log.warning("what was kept for sessions was handled by nobody and is forgotten", messages=left)
         if self._audit_days:

@@ -79,7 +79,7 @@ class UnsavedSessions:
     async def write(self) -> None:
         """Write down what is owed. Raises `StoreError` while the database is still in trouble."""
         for session in tuple(self._owed.values()):
-            await self._store.utterances.mark_in_flight_unknown([session.id])
+            await self._store.utterances.mark_in_flight_unknown([session.id], are_told=True)
             await self._store.utterances.drop_queued(session.id)
             await self._store.sessions.advance(
                 session.id,

@@ -1,5 +1,5 @@
 """What becomes of what an earlier process left (rules 2, 7): its sessions run on here or only close, and their streams
-are taken over, closed, or noted as gone or lost.
+are taken over, closed, or noted as gone or lost. What waits is said, or has waited for too long.
 
 When something is claimed, and how much, is decided in `bot.cluster.claims`. Knows no vendor.
 """
@@ -14,15 +14,15 @@ import structlog
 from bot.cluster.claims import Recovery
 from bot.core import ids
 from bot.core.errors import ProviderError
-from bot.core.models import EndReason, Playback, Session, SessionState, Stream, StreamState, Utterance, UtteranceState
+from bot.core.models import EndReason, Playback, Session, SessionState, Stream, StreamState, Utterance
 from bot.core.ports import StreamStatus
 from bot.sentences import restarted
 from bot.services import Services
+from bot.sessions.doubts import UntoldDoubts
 from bot.sessions.orphans import list_open
 from bot.sessions.registry import SessionRegistry
 from bot.sessions.session import AvatarSession
 from bot.streams.accounting import count_ended
-from bot.unsaid import tell_left
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,11 @@ class SessionRecovery:
     def __init__(self, sessions: SessionRegistry) -> None:
         self._sessions = sessions
         self._services = sessions.services
-        self._in_flight: dict[str, list[Utterance]] = {}
+        self._doubts = UntoldDoubts(sessions.services.store, sessions.services.event_bus)
+
+    async def close(self) -> None:
+        """Wait for nothing more."""
+        await self._doubts.close()
 
     async def recover(
         self, among: Sequence[str] | None = None, limit: int | None = None, *, left_behind: bool = True
@@ -46,7 +50,8 @@ class SessionRecovery:
         after, too.
 
         Streams the provider still has open are adopted where their session was live, closed otherwise. What was in
-        flight becomes unknown and is not said again; what was queued is said.
+        flight becomes unknown and is not said again; what was queued is said, unless nobody was there to say it for
+        `queue_max_age`.
 
         Raises `StoreError`. What was claimed until then is gone on with the next time.
         """
@@ -63,33 +68,37 @@ class SessionRecovery:
             unsettled += await store.streams.left_behind()
         streams = await recover_streams(services, unsettled, found_free)
         queues = await store.utterances.queued(claimed)
+        last_words = await store.utterances.last_word(claimed)
         uses = await store.streams.usage_of(claimed)
-        # Read before it is changed: the answer to the change may be lost, and whose words they are is to be told. The
-        # last that is awaited: where this process ends before, the next one tells.
-        in_flight_now = await store.utterances.in_flight(claimed)
-        self._in_flight.update((session_id, found) for session_id, found in in_flight_now.items() if found)
         await store.utterances.mark_in_flight_unknown(claimed)
+        # Not only what has just been marked: an earlier process, or this one without an answer to its commit, may have
+        # done that and told nobody.
+        doubts = await store.doubts.of_sessions(claimed)
+        if left_behind:
+            await self._doubts.tell_left_behind()
         now = services.clock.now()
         adopted, unknown = 0, 0
         for session in sessions:
             del found_free[session.id]
-            in_flight = self._in_flight.pop(session.id, [])
+            in_doubt = doubts[session.id]
             running = AvatarSession(session, services, chosen.get(session.channel))
             if (found := streams.get(session.id)) is not None:
-                running.adopt(*found, in_flight)
+                running.adopt(*found, in_doubt)
             current = running.stream.current
             running.stream.account.restore(
                 (use for use in uses[session.id] if current is None or use.stream_id != current.id), now
             )
-            tell_left(session, in_flight, UtteranceState.UNKNOWN, services.event_bus)
-            adopted += self._resume(running, in_flight, queues.get(session.id, ()))
-            unknown += len(in_flight)
+            self._doubts.tell(session, in_doubt)
+            adopted += self._resume(running, in_doubt, queues.get(session.id, ()))
+            if waited_in_vain(services, last_words.get(session.id)):
+                running.speaker.expire()
+            unknown += len(in_doubt)
         return Recovery(adopted, len(sessions) - adopted, unknown, sessions)
 
-    def _resume(self, running: AvatarSession, in_flight: Iterable[Utterance], queued: Iterable[Utterance]) -> bool:
+    def _resume(self, running: AvatarSession, in_doubt: Iterable[Utterance], queued: Iterable[Utterance]) -> bool:
         """Run a session again. False if it was not live, so that it only closes."""
         session = running.session
-        for utterance in in_flight:
+        for utterance in in_doubt:
             ids.continue_after(utterance.id)
         for utterance in queued:
             ids.continue_after(utterance.id)
@@ -143,6 +152,14 @@ async def recover_streams(
         for stream in streams:
             group.create_task(look_up(stream))
     return open_streams
+
+
+def waited_in_vain(services: Services, last_word: datetime | None) -> bool:
+    """Whether what waits in a session has done so for `queue_max_age` without anything being said that it had to wait
+    for: all processes were away. last_word: when something was last accepted or said there."""
+    if last_word is None:
+        return False
+    return (services.clock.now() - last_word).total_seconds() >= services.policy.queue_max_age
 
 
 def _over_at(services: Services, stream: Stream, last_activity: datetime | None) -> datetime:

@@ -1,5 +1,5 @@
-"""How long a message waits that cannot be said, since nobody watches or no stream can be opened: then it is dropped,
-and told. Sends nothing, and decides nothing about what is said.
+"""How long a message waits that cannot be said, since nobody watches, no stream can be opened, or no process was there:
+then it is dropped, and told. Sends nothing, and decides nothing about what is said.
 """
 
 from collections.abc import Sequence
@@ -36,6 +36,12 @@ class QueueExpiry:
             await self._queue.drop(item)
         if (oldest := self._queue.first) is not None:
             self._mailbox.wake_later("stale", self._seconds_left(oldest.utterance))
+
+    async def drop_all(self) -> None:
+        """Drop every message, whatever its age. Raises `StoreError`."""
+        if len(self._queue):
+            self.tell_dropped([item.utterance for item in self._queue])
+            await self._queue.clear()
 
     def start_anew(self) -> None:
         """Nothing waits in vain now: the next that does is told to the channel again."""

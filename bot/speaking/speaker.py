@@ -124,6 +124,10 @@ class Speaker:
         self.status.is_paused = False
         self.keep()
 
+    def expire(self) -> None:
+        """Drop what has been enqueued so far, and tell: nobody could say it for too long. From any task."""
+        self._mailbox.post(self._expiry.drop_all)
+
     async def interrupt(self) -> None:
         """Silence now. What waits is kept, and waits until the next message or a skip."""
         self.status.is_paused = bool(self.queue or self.ahead)

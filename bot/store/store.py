@@ -17,6 +17,7 @@ from bot.store.audit import AuditRepository
 from bot.store.blocks import BlockRepository
 from bot.store.channels import ChannelRepository
 from bot.store.connections import Begin, Connections, Member
+from bot.store.doubts import DoubtRepository
 from bot.store.installations import InstallationRepository
 from bot.store.outlets import OutletRepository
 from bot.store.panels import PanelRepository
@@ -44,6 +45,7 @@ class Store:
         self.sessions = SessionRepository(connections, writer, clock, process)
         self.streams = StreamRepository(connections, writer, clock)
         self.utterances = UtteranceRepository(connections, writer, clock)
+        self.doubts = DoubtRepository(connections, writer, clock)
         self.channels = ChannelRepository(connections, writer, clock)
         self.outlets = OutletRepository(connections, writer, clock)
         self.panels = PanelRepository(connections, writer, clock, process)

@@ -214,6 +214,15 @@ utterance_is_unfinished = in_states(
 
 _partial_index("ix_utterances_unfinished", utterances.c.session_id, utterances.c.id, where=utterance_is_unfinished)
 
+doubts = sa.Table(
+    "doubts",
+    metadata,
+    sa.Column("utterance_id", _key(), sa.ForeignKey("utterances.id"), primary_key=True),
+    sa.Column("session_id", _key(), sa.ForeignKey("sessions.id"), nullable=False, index=True),
+)
+"""Utterances that became `unknown` as a process left them in flight, and of which people have not been told yet; the
+row goes when they have been. Not fenced: to note that somebody was told is right whoever told them."""
+
 processed_events = sa.Table(
     "processed_events",
     metadata,

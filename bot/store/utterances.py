@@ -14,9 +14,10 @@ from bot.core.models import Utterance, UtteranceState
 from bot.store.batch_statements import AcceptedMessage, Advance
 from bot.store.repository import Repository, reads, writes
 from bot.store.rows import in_batches, read_utterance
-from bot.store.tables import in_states, processed_events, utterance_is_unfinished, utterances
+from bot.store.tables import doubts, in_states, processed_events, utterance_is_unfinished, utterances
 
 _IS_QUEUED = in_states(utterances.c.state, (UtteranceState.QUEUED,))
+_WAS_SAID = in_states(utterances.c.state, (UtteranceState.SPOKEN, UtteranceState.INTERRUPTED))
 _IS_IN_FLIGHT = in_states(utterances.c.state, (UtteranceState.SENDING, UtteranceState.SPEAKING))
 
 
@@ -91,6 +92,19 @@ class UtteranceRepository(Repository):
                 latest[session_id] = accepted_at if ended_at is None else max(accepted_at, ended_at)
         return latest
 
+    @reads
+    def last_word(self, connection: Connection, session_ids: Sequence[str]) -> dict[str, datetime]:
+        """When something was last accepted in each session, or said at least in part; those without utterances are left
+        out. Unlike `last_activity` it does not count what was given up, which whoever takes a session over does."""
+        latest: dict[str, datetime] = {}
+        said_at = sa.func.max(sa.case((_WAS_SAID, utterances.c.ended_at)))
+        columns = utterances.c.session_id, sa.func.max(utterances.c.accepted_at), said_at
+        for ids in in_batches(session_ids):
+            query = sa.select(*columns).where(utterances.c.session_id.in_(ids)).group_by(utterances.c.session_id)
+            for session_id, accepted_at, said_at_last in connection.execute(query):
+                latest[session_id] = accepted_at if said_at_last is None else max(accepted_at, said_at_last)
+        return latest
+
     @writes
     def reword(self, connection: Connection, utterance_id: str, text: str) -> bool:
         """Change what a waiting utterance says. False if it no longer waits."""
@@ -109,15 +123,21 @@ class UtteranceRepository(Repository):
         """Drop what waits in a session's queue. Returns how many."""
         return _end(connection, [session_id], _IS_QUEUED, UtteranceState.DROPPED, self._clock.now())
 
-    @reads
-    def in_flight(self, connection: Connection, session_ids: Sequence[str]) -> dict[str, list[Utterance]]:
-        """What is `sending` or `speaking` in each of the sessions, oldest first; an empty list where nothing is."""
-        return _unfinished(connection, session_ids, _IS_IN_FLIGHT)
-
     @writes
-    def mark_in_flight_unknown(self, connection: Connection, session_ids: Sequence[str]) -> None:
-        """What is in flight becomes `unknown` (rule 7)."""
-        _end(connection, session_ids, _IS_IN_FLIGHT, UtteranceState.UNKNOWN, self._clock.now())
+    def mark_in_flight_unknown(
+        self, connection: Connection, session_ids: Sequence[str], *, are_told: bool = False
+    ) -> None:
+        """What is in flight becomes `unknown` (rule 7). `are_told`: people have been told so; else that is owed to them
+        from now on (`bot.store.doubts`), whatever becomes of this process."""
+        now = self._clock.now()
+        for ids in in_batches(session_ids):
+            end = _ending(ids, _IS_IN_FLIGHT, UtteranceState.UNKNOWN, now)
+            ended = connection.execute(end.returning(utterances.c.id, utterances.c.session_id)).all()
+            if ended and not are_told:
+                connection.execute(
+                    doubts.insert(),
+                    [{"utterance_id": its_id, "session_id": session_id} for its_id, session_id in ended],
+                )
 
     @writes
     def forget_keys(self, connection: Connection, before: datetime) -> int:
@@ -147,9 +167,12 @@ def _end(
     state: UtteranceState,
     moment: datetime,
 ) -> int:
-    ended = 0
-    for ids in in_batches(session_ids):
-        of_sessions = utterances.c.session_id.in_(ids)
-        update = utterances.update().where(of_sessions, utterance_is_unfinished, condition)
-        ended += connection.execute(update.values(state=state, ended_at=moment)).rowcount
-    return ended
+    return sum(connection.execute(_ending(ids, condition, state, moment)).rowcount for ids in in_batches(session_ids))
+
+
+def _ending(
+    session_ids: Sequence[str], condition: sa.ColumnElement[bool], state: UtteranceState, moment: datetime
+) -> sa.Update:
+    of_sessions = utterances.c.session_id.in_(session_ids)
+    update = utterances.update().where(of_sessions, utterance_is_unfinished, condition)
+    return update.values(state=state, ended_at=moment)

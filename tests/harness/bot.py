@@ -37,7 +37,7 @@ from bot.commands.parser import ADMIN, AVATAR, CommandContext, parse
 from bot.commands.router import CommandRouter
 from bot.core.audience import Audiences, Presence
 from bot.core.errors import Refused, StoreUnavailable, Transient
-from bot.core.events import EventBus, Notice, SessionEvent, UtteranceChanged
+from bot.core.events import EventBus, LeftUnsaid, Notice, SessionEvent, UtteranceChanged
 from bot.core.models import Actor, Channel, Role, UtteranceState
 from bot.core.pictures import PictureSources
 from bot.core.policy import SessionPolicy
@@ -171,6 +171,8 @@ class BotHarness:
         self._bot = AsyncExitStack()
         self._watching: asyncio.Task[None] | None = None
         self.log: list[Any] = []
+        self.is_shown = True
+        """Whether people can read what is told. Else it is on its way to them, until the bot ends."""
         self.unwritable: set[int] = set()
         """Which of the next writes fail, counted from 0."""
         self.unanswered: set[int] = set()
@@ -300,6 +302,8 @@ class BotHarness:
         with event_bus.subscribe(backlog=100_000) as following:
             async for event in following:
                 self.events.append(event)
+                if self.is_shown and isinstance(event, UtteranceChanged | LeftUnsaid) and event.delivery is not None:
+                    event.delivery.release()
 
     # --- people ------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bot.core.events import UtteranceChanged
 from bot.core.models import UtteranceState
-from bot.store.tables import parcels, processes, sessions, stream_is_unsettled, streams, utterances
+from bot.store.tables import doubts, parcels, processes, sessions, stream_is_unsettled, streams, utterances
 from tests.harness.bot import was_heard
 from tests.harness.shared_database import CHANNELS, LABEL, SharedDatabase
 
@@ -105,7 +105,9 @@ class Judge:
     async def _left(self) -> list[str]:
         open_sessions = await self._world.query(sa.select(sessions.c.id).where(sessions.c.state != "closed"))
         kept = await self._world.query(sa.select(parcels.c.id))
+        untold = await self._world.query(sa.select(doubts.c.utterance_id))
         found = [f"session {row.id}" for row in open_sessions] + [f"parcel {row.id}" for row in kept]
+        found += [f"doubt {row.utterance_id}" for row in untold]
         return found + [f"stream {stream}" for stream in await self._strays()]
 
     async def _judge_messages(self) -> None:
@@ -121,7 +123,7 @@ class Judge:
                     self._blame(f"{label} was acknowledged, and neither taken nor refused")
                 case [UtteranceState.SPOKEN] if heard[label] != 1:
                     self._blame(f"{label} is spoken, and was heard {heard[label]} times")
-                # Who is struck between the row and the word takes the word along: the next owner finds nothing to tell.
+                # Who is struck between the row and the word takes the word along, but for what a takeover has noted.
                 case [UtteranceState.UNKNOWN] if label not in told and not self._world.was_struck:
                     self._blame(f"{label} may not have been said, and nobody is told")
                 case [UtteranceState.DROPPED] if heard[label]:

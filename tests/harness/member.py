@@ -28,7 +28,7 @@ from bot.cluster.fenced import fence
 from bot.cluster.membership import Membership
 from bot.commands.parser import AVATAR, CommandContext, parse
 from bot.core.errors import OwnershipLost, Refused, StoreError
-from bot.core.events import SessionEvent
+from bot.core.events import Delivery, LeftUnsaid, SessionEvent, UtteranceChanged
 from bot.core.models import Channel
 from bot.core.policy import SessionPolicy
 from bot.core.tasks import TaskSet, cancel_and_wait
@@ -137,6 +137,8 @@ class Member:
             # What is told by one that is dead nobody hears.
             if not self.gate.is_dead:
                 self.heard.events.append(event)
+                if isinstance(event, UtteranceChanged | LeftUnsaid) and event.delivery is not None:
+                    event.delivery.release()
 
     async def leave(self) -> None:
         """Hand over what it has and end, as on a signal with `SHUTDOWN=keep`; takes seconds of its clock."""
@@ -251,7 +253,7 @@ class _Told(Outbox):
     def __init__(self, heard: Heard) -> None:
         self._heard = heard
 
-    def reply_ephemeral(self, target: ReplyTarget, reply: Reply) -> None:
+    def reply_ephemeral(self, target: ReplyTarget, reply: Reply, delivery: Delivery | None = None) -> None:
         self._heard.answers.append(reply.text)
 
 

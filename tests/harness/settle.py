@@ -27,6 +27,10 @@ machine is there before `send` returns, nearly always."""
 KERNEL_TIME = 0.0001
 """Seconds that a round takes at least."""
 
+UNANSWERED = 60.0
+"""Seconds of real time for which nobody elsewhere may get anything done. Where the time limit of a test strikes within
+a callback, asyncio logs that, goes on, and the answer that was being read is lost: who waits for it waits for ever."""
+
 _SENDERS = ("send", "sendmsg")
 _READERS = ("recv", "recv_into")
 _OTHER_SENDERS = ("connect", "connect_ex", "sendall", "sendto", "shutdown", "_real_close")
@@ -157,18 +161,22 @@ _count_what_is_sent()
 
 
 async def wait_loop_idle() -> None:
-    """Wait until only a clock can go on."""
+    """Wait until only a clock can go on. Raises `AssertionError` where somebody else is at work and does not get on."""
     global _arrived
     loop: Any = asyncio.get_running_loop()
     busy: set[asyncio.Future[Any]] = getattr(loop, _BUSY)
-    still = 0
+    still, got_on = 0, loop.time()
     while True:
         await asyncio.sleep(0)
         if loop._ready or loop._selector.select(0):
-            still = 0
+            still, got_on = 0, loop.time()
         elif busy:
             still = 0
-            await asyncio.wait(set(busy), timeout=1)
+            at_work = set(busy)
+            await asyncio.wait(at_work, timeout=1)
+            if busy != at_work:
+                got_on = loop.time()
+            assert loop.time() - got_on < UNANSWERED, f"{len(busy)} statements or calls are not answered"
         elif _arrived == _sent and not _unread:
             return
         elif still == _ROUNDS:

@@ -68,10 +68,14 @@ class RunningBot:
 
     async def start(self) -> None:
         """Start the next bot. It is up, but may still be connecting to the platform."""
+        application = await self._recover()
+        self._serving = asyncio.create_task(application.serve())
+
+    async def _recover(self) -> Application:
         settings = with_simulator(self._settings, self.simulator.address, SecretStr(KEY))
         self._application = Application(settings, self.clock, self.told.append)
         await self._application.start([self._make])
-        self._serving = asyncio.create_task(self._application.serve())
+        return self._application
 
     async def stop(self) -> None:
         """Shut the bot down as a signal does: every session is closed first."""
@@ -98,6 +102,12 @@ class RunningBot:
         await application.bot.sessions.abandon_all()
         await cancel_and_wait(self._serving)
         await application.stop()
+
+    async def kill_recovering(self) -> None:
+        """End the bot, and the next one as well, which has gone through the database, and has shown nothing yet."""
+        await self.kill()
+        await self._recover()
+        await self.kill()
 
     async def close(self) -> None:
         """Stop everything."""

@@ -39,6 +39,9 @@ NO_WORD_YET = 5.0
 """Seconds into a text in which the bot need not know that it began: the clock runs 20 times as fast, so a report that a
 busy machine delivers within a quarter of a second is so late."""
 
+IN_DOUBT = "may not have been said before the restart"
+"""What the shell reads of messages that a dead bot left in the middle."""
+
 AT_ONCE = 4
 """Deaths that are met side by side, each with a simulator of its own; they mostly wait."""
 
@@ -168,6 +171,7 @@ def check_the_books(place: Place, taken: int) -> None:
     assert all(UtteranceState(state).is_final for _, state in utterances), utterances
     # A long one is said in pieces.
     assert all(text in " ".join(heard) for text, state in utterances if state == "spoken")
+    assert place.rows("SELECT utterance_id FROM doubts") == [], "people do not know of some that are in doubt"
     assert place.rows("SELECT id FROM sessions WHERE state != 'closed'") == []
     assert place.rows("SELECT id FROM streams WHERE state NOT IN ('closed', 'lost')") == []
     known = {upstream_id for (upstream_id,) in place.rows("SELECT upstream_id FROM streams")}

@@ -24,6 +24,7 @@ from tests.scenario.killed_programs import (
     AHEAD,
     HELD,
     IDLE_AT_PROVIDER,
+    IN_DOUBT,
     LONG,
     PROVIDERS,
     SLACK,
@@ -214,6 +215,22 @@ def test_a_second_kill_while_the_bot_recovers_from_the_first_makes_nothing_worse
     fork_server: ForkServer, tmp_path: Path, provider: str
 ) -> None:
     walk(fork_server, tmp_path, provider, Story(recover, killed_while_it_speaks, some=18))
+
+
+@pytest.mark.parametrize("place", ["heygen-realtime"], indirect=True)
+def test_what_is_in_doubt_is_told_although_the_bot_dies_that_has_just_noted_it(place: Place) -> None:
+    killed_while_it_speaks(place)
+    with place.bot("after writing Utterance.mark_in_flight_unknown (1)") as bot:
+        assert bot.end() == -signal.SIGKILL
+    assert place.rows("SELECT text FROM utterances WHERE state = 'unknown'") != []
+    assert IN_DOUBT not in bot.output
+    with place.bot() as heir:
+        all_is_well_again(heir)
+        heir.close_input()
+        assert heir.end() == 0
+    assert IN_DOUBT in heir.output
+    assert f"not sure it was said: {LONG}" in heir.output
+    check_the_books(place, accepted(bot, heir))
 
 
 @pytest.mark.timeout(1200 if EVERY_STEP else 120)

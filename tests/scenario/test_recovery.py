@@ -13,6 +13,7 @@ import pytest
 
 from adapters.simulator import Effect
 from bot import sentences
+from bot.core.events import LeftUnsaid, UtteranceChanged
 from bot.core.models import EndReason, SessionState, UtteranceState
 from bot.store import tables
 from tests import options
@@ -244,21 +245,81 @@ async def test_what_waited_in_a_session_whose_start_was_cut_short_is_dropped_and
     assert row.state == UtteranceState.DROPPED
 
 
-async def test_what_is_in_doubt_is_marked_last_so_that_it_is_told_by_one_that_lives(world: BotHarness) -> None:
-    """Each bot crashes one instant later in its recovery, until one has marked it."""
+async def speak_and_crash(world: BotHarness) -> None:
     await world.start()
     await world.write(SPEECH)
     await world.until(lambda: world.states(SPEECH)[-1:] == [UtteranceState.SPEAKING])
-    for instant in count(1):
-        await world.crash()
-        await until_crash(world, world.boot(crash_at=instant))
-        with closing(sqlite3.connect(world.url.removeprefix("sqlite:///"))) as connection:
-            ((state,),) = connection.execute("SELECT state FROM utterances").fetchall()
-        if state == UtteranceState.UNKNOWN:
-            break
     await world.crash()
+
+
+async def test_what_is_in_doubt_is_told_wherever_a_bot_dies_that_recovers(world: BotHarness) -> None:
+    """Each bot crashes one instant later in its recovery, until one lives that has told."""
+    await speak_and_crash(world)
+    told = len(world.states(SPEECH))
+    for instant in count(1):
+        world.is_shown = False
+        await until_crash(world, world.boot(crash_at=instant))
+        is_whole = not world.crash_injector.has_crashed
+        await world.crash()
+        if is_whole:
+            break
+    assert instant > 3
+    states = set(world.states(SPEECH)[told:])
+    assert states == {UtteranceState.UNKNOWN}, "the last one told, but nobody could read it"
+    world.is_shown = True
+    told = len(world.states(SPEECH))
+    for _ in range(2):
+        await world.boot()
+        await world.rest()
+        assert world.states(SPEECH)[told:] == [UtteranceState.UNKNOWN]
+        await world.crash()
+    assert await rows_of(world, "doubts") == []
+
+
+async def test_what_is_in_doubt_is_told_although_its_session_is_over(world: BotHarness) -> None:
+    await speak_and_crash(world)
+    world.is_shown = False
     await world.boot()
-    assert world.crash_injector.instants == instant
+    await world.type("/avatar stop")
+    await world.until(lambda: world.sessions.in_channel(CHANNEL) is None)
+    await world.crash()
+    world.is_shown = True
+    told = len(world.states(SPEECH))
+    await world.boot()
+    await world.rest()
+    assert world.states(SPEECH)[told:] == [UtteranceState.UNKNOWN]
+    await world.crash()
+    assert await rows_of(world, "doubts") == []
+
+
+async def test_a_doubt_of_which_it_cannot_be_noted_that_people_were_told_is_told_again(world: BotHarness) -> None:
+    await speak_and_crash(world)
+    world.is_shown = False
+    await world.boot()
+    await world.rest()
+    world.unwritable = {0}
+    release_all(world)
+    await world.rest()
+    assert await rows_of(world, "doubts") != []
+    await world.crash()
+    world.is_shown = True
+    told = len(world.states(SPEECH))
+    await world.boot()
+    await world.rest()
+    assert world.states(SPEECH)[told:] == [UtteranceState.UNKNOWN]
+
+
+def release_all(world: BotHarness) -> None:
+    """People can read what has been told so far."""
+    for event in world.events:
+        if isinstance(event, UtteranceChanged | LeftUnsaid) and event.delivery is not None:
+            event.delivery.release()
+
+
+async def rows_of(world: BotHarness, table: str) -> list[object]:
+    """What is in a table, also where no bot runs."""
+    with closing(sqlite3.connect(world.url.removeprefix("sqlite:///"))) as connection:
+        return connection.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - our own names
 
 
 async def test_a_session_that_runs_here_is_not_taken_up_once_more(world: BotHarness) -> None:

@@ -301,9 +301,9 @@ async def test_who_used_a_command_reads_alone_that_it_was_dropped(tmp_path: Path
         assert {words.name: words.reply.text for words in told.people} == {
             # A message without an id counts as a command, see `bot.unsaid`.
             "Ana": "2 of your messages (“one”, “two”) could not be said for 2 min and were dropped. "
-            "Send them again when somebody watches.",
+            "Send them again if that still matters.",
             "Ada": "Your message “three” could not be said for 2 min and was dropped. "
-            "Send it again when somebody watches.",
+            "Send it again if that still matters.",
         }
 
 

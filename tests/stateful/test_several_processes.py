@@ -17,6 +17,8 @@ in `tests/scenario/test_failures_of_processes.py`.
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
+from types import CoroutineType
 from typing import Any, TypeVar
 
 import pytest
@@ -41,6 +43,10 @@ BOUNDS = settings(
 )
 COMMANDS = ("start", "skip", "interrupt", "clear", "status", "stop")
 
+PATIENCE = 120.0
+"""Seconds of real time that one step may take, or the end; most take less than one. For what hangs the time limit of
+the test is none: it strikes once, and then the world is ended, which may wait for the same."""
+
 T = TypeVar("T")
 members = st.integers(0, len(NAMES) - 1)
 channels = st.sampled_from(CHANNELS)
@@ -59,9 +65,25 @@ class SeveralProcesses(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.world: SharedDatabase
         self.judge: Judge
+        self.hangs = False
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(work)
+        """Have the loop do `work`. Raises `AssertionError` where that hangs, and waits no longer for it then."""
+        doing = self.loop.create_task(work, name="what is done")
+        limit = self.loop.call_later(PATIENCE, self.loop.stop)
+        try:
+            return self.loop.run_until_complete(doing)
+        except RuntimeError:
+            if doing.done():
+                raise
+            raise AssertionError("this hangs:\n" + "\n".join(self._places())) from None
+        finally:
+            limit.cancel()
+            # Also where the time limit of the test has struck. Two that wait for the loop to be idle keep each other.
+            self.hangs |= doing.cancel()
+
+    def _places(self) -> list[str]:
+        return sorted(map(place_of, asyncio.all_tasks(self.loop)))
 
     def have(self, happen: Callable[..., object], *arguments: Any, **named: Any) -> None:
         """Do something in the loop that waits for nothing."""
@@ -157,9 +179,10 @@ class SeveralProcesses(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
-            self.loop.close()
+            self._close()
             return
         try:
+            assert not self.hangs, "a step hung"
             self.do(self.judge.come_to_rest())
             assert not self.world.violations
         except BaseException as error:
@@ -168,14 +191,48 @@ class SeveralProcesses(RuleBasedStateMachine):
         else:
             self.do(self.world.__aexit__(None, None, None))
         finally:
-            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-            self.loop.run_until_complete(self.loop.shutdown_default_executor())
-            self.loop.close()
+            self._close()
+
+    def _close(self) -> None:
+        self.do(self._give_up())
+        self.loop.close()
+
+    async def _give_up(self) -> None:
+        """End what is left in the loop: nothing, where nothing hangs."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=1.0)
+        await self.loop.shutdown_asyncgens()
+        if not self.hangs:
+            await self.loop.shutdown_default_executor()
+
+
+def place_of(task: asyncio.Task[Any]) -> str:
+    """Which task waits where, the innermost place last."""
+    places: list[str] = []
+    waits: object = task.get_coro()
+    while isinstance(waits, CoroutineType) and waits.cr_frame is not None:
+        places.append(f"{Path(waits.cr_code.co_filename).name}:{waits.cr_frame.f_lineno}")
+        waits = waits.cr_await
+    return f"{task.get_name()}: {' '.join(places)}"
 
 
 @pytest.mark.timeout(600)
 def test_at_most_one_process_acts_and_every_message_has_one_end(migrated_postgres_url: str) -> None:
-    # What it finds may leave a process of it waiting for ever, out of reach of the time limit of a test.
     if not THOROUGH:
         pytest.skip("only with --hypothesis-profile=thorough")
     run_state_machine_as_test(partial(SeveralProcesses, migrated_postgres_url), settings=BOUNDS)  # type: ignore[arg-type]
+
+
+def test_what_hangs_is_told_with_its_place_and_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.PATIENCE", 0.1)
+    machine = SeveralProcesses("")
+
+    async def wait_in_vain() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(AssertionError, match=r"this hangs:\nwhat is done: test_several_processes\.py:\d+"):
+        machine.do(wait_in_vain())
+    machine.teardown()

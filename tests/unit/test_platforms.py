@@ -3,19 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import pytest
 
 from bot.core.errors import SettingsError
-from bot.core.events import EventBus, Notice, NoticeKind, SessionEvent
+from bot.core.events import Delivery, EventBus, LeftUnsaid, Notice, NoticeKind, SessionEvent, UtteranceChanged
 from bot.core.models import Channel
 from bot.core.views import Reply
 from bot.facade import ChatAdapter, WebRoute
 from bot.platforms import Platforms
 from bot.settings import Settings
 from bot.supervision import RESTART_DELAYS
+from tests.builders import an_utterance
 from tests.harness.bot import BotHarness
 
 
@@ -60,8 +62,8 @@ class Chat:
     async def show(self, event: SessionEvent) -> None:
         if self.fails_to_show(event):
             raise RuntimeError("cannot be shown")
-        assert isinstance(event, Notice)
-        self.shown.append(event.reply.text)
+        if isinstance(event, Notice):
+            self.shown.append(event.reply.text)
 
 
 class Both:
@@ -163,6 +165,18 @@ async def test_an_event_that_cannot_be_shown_hides_no_other(both: Both) -> None:
         await both.world.rest()
         assert both.here.shown == ["even"]
         assert both.other.shown == ["odd"]
+
+
+async def test_what_must_reach_people_has_not_where_it_could_not_be_shown(both: Both) -> None:
+    both.here.fails_to_show = lambda _: True
+    delivered: list[str] = []
+    async with both.at_work():
+        for platform in ("test", "other", "nowhere"):
+            channel, delivery = Channel(platform, "w", "c"), Delivery(partial(delivered.append, platform))
+            both.event_bus.publish(UtteranceChanged(channel, an_utterance(), delivery=delivery.hold()))
+            both.event_bus.publish(LeftUnsaid(channel, "s", (), delivery=delivery.hold()))
+        await both.world.rest()
+    assert delivered == ["other"]
 
 
 async def test_a_platform_that_cannot_be_set_up_is_left_out(both: Both) -> None:

@@ -130,7 +130,7 @@ class DiscordAdapter:
                 self._interactions.tell_people(event)
             case UtteranceChanged(channel, utterance):
                 if self._bot.settings.session.reactions:
-                    self._reactions.show(channel, utterance)
+                    self._reactions.show(channel, utterance, event.delivery)
                 self._notices.show_answer(event)
 
     # --- connecting --------------------------------------------------------------------------------------------------

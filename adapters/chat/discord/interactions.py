@@ -116,7 +116,9 @@ class Interactions:
     def tell_people(self, event: LeftUnsaid) -> None:
         """Tell people what was not said of their words: each alone where Discord still takes that, the others together
         in the channel."""
-        self._tasks.create_task(self._tell_people(event), name=f"what was not said in {event.channel}")
+        tell = partial(self._tell_people, event)
+        telling = tell() if event.delivery is None else event.delivery.after(tell)()
+        self._tasks.create_task(telling, name=f"what was not said in {event.channel}")
 
     async def close(self) -> None:
         """Give up what has not been answered."""
@@ -236,7 +238,7 @@ class Interactions:
         missed = [words.name for words, is_told in zip(event.people, are_told, strict=True) if not is_told]
         if missed and event.may_tell_channel:
             sentence = sentences.left_unsaid_of(missed)
-            self._outbox.post(event.channel, OutgoingMessage(pieces_of(Reply(sentence))))
+            self._outbox.post(event.channel, OutgoingMessage(pieces_of(Reply(sentence))), event.delivery)
 
     async def _tell_later(self, channel: Channel, words: UnsaidWords) -> bool:
         """Tell one person, after the answer to what they asked last. False if nobody but them could tell how."""

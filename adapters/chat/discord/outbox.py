@@ -17,7 +17,7 @@ from adapters.chat.discord.closed_threads import may_be_written_in
 from adapters.chat.discord.render import answer_of, escape, pieces_of, pieces_of_answer
 from adapters.chat.discord.rest import TRANSIENT_ERRORS, DiscordRest
 from adapters.chat.keyed_queue import KeyedTaskQueue
-from bot.core.events import Notice, NoticeKind, UtteranceChanged
+from bot.core.events import Delivery, Notice, NoticeKind, UtteranceChanged
 from bot.core.models import Channel
 from bot.core.views import Button
 from bot.facade import Bot
@@ -56,9 +56,10 @@ class Outbox:
         self._connection = connection
         self._queue = KeyedTaskQueue("discord out", max_queued=_BACKLOG, drops_oldest=True)
 
-    def post(self, channel: Channel, message: OutgoingMessage) -> None:
-        """Put a message at the end of a channel's queue."""
-        self._queue.submit(channel, partial(self._send, channel, message))
+    def post(self, channel: Channel, message: OutgoingMessage, delivery: Delivery | None = None) -> None:
+        """Put a message at the end of a channel's queue. `delivery`: of the message."""
+        send = partial(self._send, channel, message)
+        self._queue.submit(channel, send if delivery is None else delivery.after(send))
 
     async def drained(self) -> None:
         """Wait until everything has been sent."""

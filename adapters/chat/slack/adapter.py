@@ -290,18 +290,17 @@ class SlackAdapter:
                     self._panels.after_the_last(session_id, say)
                 elif occasion not in _SHOWN_BY_THE_PANEL:
                     say()
-            case LeftUnsaid(channel=channel, people=people):
+            case LeftUnsaid(channel=channel, people=people, delivery=delivery):
                 for words in people:
-                    self._outbox.reply_ephemeral(
-                        self._handlers.asker(channel, words.person.partition(":")[2]), words.reply
-                    )
+                    asker = self._handlers.asker(channel, words.person.partition(":")[2])
+                    self._outbox.reply_ephemeral(asker, words.reply, delivery)
             case _:
                 pass
 
     def _show_utterance(self, event: UtteranceChanged) -> None:
         session, utterance = self._settings.session, event.utterance
         if session.reactions:
-            self._reactions.show(event.channel, utterance)
+            self._reactions.show(event.channel, utterance, event.delivery)
         if not event.answer or not utterance.state.is_final or session.answers is AnswerPlacement.OFF:
             return
         thread = answered_in(utterance.message_id)

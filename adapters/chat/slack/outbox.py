@@ -26,6 +26,7 @@ from adapters.chat.slack.client import (
 from adapters.chat.slack.strings import place_trouble
 from adapters.chat.slack.workspaces import Workspaces
 from adapters.network import told
+from bot.core.events import Delivery
 from bot.core.models import Channel
 from bot.core.views import Reply, Visibility
 
@@ -70,10 +71,10 @@ class Outbox:
             message = message_of(reply, self._wording, session_id=session_id)
             self._outgoing.submit(target.channel, partial(self._post, target.channel, message, target.thread, target))
 
-    def reply_ephemeral(self, target: ReplyTarget, reply: Reply) -> None:
-        """Tell one person."""
-        message = message_of(reply, self._wording)
-        self._outgoing.submit((target.channel, target.user), partial(self._tell, target, message))
+    def reply_ephemeral(self, target: ReplyTarget, reply: Reply, delivery: Delivery | None = None) -> None:
+        """Tell one person. `delivery`: of what they are told."""
+        tell = partial(self._tell, target, message_of(reply, self._wording))
+        self._outgoing.submit((target.channel, target.user), tell if delivery is None else delivery.after(tell))
 
     def post(self, channel: Channel, reply: Reply, *, thread: str | None = None, session_id: str = "") -> None:
         """Tell a channel, in one of its threads where `thread` names one."""

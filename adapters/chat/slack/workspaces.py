@@ -70,6 +70,9 @@ class Workspaces:
         self._finding = asyncio.Lock()
         self.bot_name = NAME.lower()
         self.own: WorkspaceClient | None = None
+        self._has_tried_token = asyncio.Event()
+        if settings.bot_token is None:
+            self._has_tried_token.set()
 
     @property
     def are_several(self) -> bool:
@@ -86,6 +89,7 @@ class Workspaces:
                 found = await described(who, token.get_secret_value(), client)
             except SlackError as refusal:
                 if sentence := bot_token_trouble(refusal.error):
+                    self._has_tried_token.set()
                     raise SettingsError(sentence) from None
                 log.warning("Slack does not say who we are", error=refusal.error)
             except SlackUnavailable as error:
@@ -93,11 +97,14 @@ class Workspaces:
             else:
                 self.bot_name = str(who.get("user") or self.bot_name)
                 self.own = self._know(found, is_kept=False)
+                self._has_tried_token.set()
                 return
             await self._clock.sleep(RETRY_DELAY)
 
     async def of(self, team_id: str) -> WorkspaceClient | None:
-        """The workspace with this id; None if the app is not installed there, or nobody can tell."""
+        """The workspace with this id, once it is known whose `SLACK_BOT_TOKEN` is: what goes out at the start waits for
+        that. None if the app is not installed there, or nobody can tell."""
+        await self._has_tried_token.wait()
         try:
             return await self.find(team_id)
         except StoreError as error:

@@ -117,6 +117,8 @@ class _LiveKitRoom:
         self._outbox: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
         self._is_closing = False
         self._is_wanted = avatar_is_here
+        # Of the visit that goes on: the avatar may be wanted again before it has left.
+        self._is_leaving = False
         self._moved = asyncio.Event()
         self._settled = asyncio.Event()
         self._failure: str | None = None
@@ -134,6 +136,7 @@ class _LiveKitRoom:
         self._is_wanted = is_here
         self._moved.set()
         if not is_here:
+            self._is_leaving = True
             self._outbox.put_nowait(None)
 
     def send(self, topic: str, message: Json) -> None:
@@ -173,6 +176,7 @@ class _LiveKitRoom:
 
     async def _visit(self) -> None:
         """Join, publish, stay until `close`, leave, delete the room; in another order LiveKit logs complaints."""
+        self._is_leaving = False
         room: rtc.Room = self._rtc.Room()
         video = self._rtc.VideoSource(media.WIDTH, media.HEIGHT)
         audio = self._rtc.AudioSource(media.RATE, 1, queue_size_ms=_QUEUED_MS)
@@ -184,13 +188,13 @@ class _LiveKitRoom:
                 if self._is_closing:
                     await asyncio.sleep(_LAST_WORDS_SECONDS)
         finally:
-            if is_in and self._is_wanted:
+            if is_in and not self._is_leaving:
                 self._lost()
             await room.disconnect()
             await video.aclose()
             await audio.aclose()
             self._subscribed.clear()
-            if is_in and (self._is_closing or self._is_wanted):
+            if is_in and (self._is_closing or not self._is_leaving):
                 await self._delete()
 
     async def _join(self, room: "rtc.Room", video: "rtc.VideoSource", audio: "rtc.AudioSource") -> bool:
@@ -258,15 +262,16 @@ class _LiveKitRoom:
 
     def _lost(self) -> None:
         """The avatar is no longer in the room; where it was asked to leave, the stream is over already."""
-        if self._stream.is_open and self._is_wanted:
+        if self._stream.is_open and not self._is_leaving:
             self._stream.fail("The LiveKit room was lost.")
 
     async def _stay(self, room: "rtc.Room", video: "rtc.VideoSource", audio: "rtc.AudioSource") -> None:
         async with asyncio.TaskGroup() as tasks:
             playing = tasks.create_task(self._play(video, audio))
-            while (waiting := await self._outbox.get()) is not None:
-                topic, payload = waiting
-                await self._publish_data(room, topic, payload)
+            while (waiting := await self._outbox.get()) is not None or not (self._is_leaving or self._is_closing):
+                # None of an earlier visit, which had left already, ends nothing.
+                if waiting is not None:
+                    await self._publish_data(room, *waiting)
             playing.cancel()
 
     async def _publish_data(self, room: "rtc.Room", topic: str, payload: bytes) -> None:

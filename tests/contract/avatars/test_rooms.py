@@ -382,6 +382,19 @@ async def test_nothing_is_said_into_a_real_room_without_its_avatar(livekit_serve
         assert [text.asked for text in simulator.streams()[0].spoken] == ["There you are."]
 
 
+async def test_an_avatar_that_is_wanted_back_while_it_is_still_leaving_goes_on(livekit_server: Server) -> None:  # noqa: F811
+    """As on a busy machine, where everybody in the room sees it gone before it has closed its connection."""
+    async with on_livekit(livekit_server) as (provider, simulator):
+        upstream_id, _ = await opened(provider)
+        events = aiter(provider.events(upstream_id))
+        for is_here in (False, True, False, True):
+            simulator.move_avatar(upstream_id, is_here=is_here)
+
+        assert [await anext(events), await anext(events)] == [AvatarSeen(False), AvatarSeen(True)]
+        await provider.speak(upstream_id, "u", "There you are.")
+        assert await anext(events) == SpeechStarted("u")
+
+
 def room_of(provider: LiveAvatar, upstream_id: str) -> BotRoom:
     room = provider._streams[upstream_id].room
     assert isinstance(room, BotRoom)

@@ -15,12 +15,12 @@ from sqlalchemy.engine import Connection
 
 import migrations
 from bot.core.errors import StoreError, StoreTooNew, StoreUnavailable
-from bot.core.models import Channel, EndReason, SessionState, StreamState
+from bot.core.models import Channel, EndReason, SessionState, StreamState, UtteranceState
 from bot.store import migrate, tables
-from bot.store.rows import session_row, stream_row
+from bot.store.rows import session_row, stream_row, utterance_row
 from bot.store.store import Store
 from bot.store.tables import metadata
-from tests.builders import NOON, a_session, a_stream
+from tests.builders import NOON, a_session, a_stream, an_utterance
 from tests.harness.clock import ManualClock
 
 
@@ -148,6 +148,26 @@ async def test_of_two_sessions_in_a_channel_that_two_workspaces_share_the_older_
     assert closed is not None
     assert (closed.state, closed.end_reason) == (SessionState.CLOSED, EndReason.FAILED)
     assert closed.closed_at is not None
+
+
+async def test_what_an_older_program_left_in_the_middle_is_told_and_what_it_had_noted_is_not_told_again(
+    empty_url: str,
+) -> None:
+    session = a_session(state=SessionState.LIVE)
+    noted = an_utterance(session, state=UtteranceState.UNKNOWN, ended_at=NOON)
+    left = an_utterance(session, state=UtteranceState.SPEAKING)
+
+    def make_old(connection: Connection) -> None:
+        migrate._run_steps(connection, "0009")
+        connection.execute(tables.sessions.insert(), session_row(session))
+        connection.execute(tables.utterances.insert(), [utterance_row(noted), utterance_row(left)])
+
+    await migrate.over_connection(empty_url, make_old)
+    assert await migrate.upgrade(empty_url) == migrate.head()
+    async with await Store.open(empty_url, ManualClock()) as store:
+        assert await store.doubts.of_sessions([session.id]) == {session.id: []}
+        await store.utterances.mark_in_flight_unknown([session.id])
+        assert [each.id for each in (await store.doubts.of_sessions([session.id]))[session.id]] == [left.id]
 
 
 async def test_a_downgrade_leaves_nothing_and_can_be_undone(empty_url: str) -> None:

@@ -280,8 +280,9 @@ async def test_whoever_takes_over_sees_what_was_committed_last_and_nothing_comes
     assert await ending
     (claimed,) = await second.sessions.claim(PROVIDER)
     assert claimed.id == session_id
-    in_flight = await second.utterances.in_flight([session_id])
-    assert [utterance.id for utterance in in_flight[session_id]] == [utterance_id]
+    await second.utterances.mark_in_flight_unknown([session_id])
+    in_doubt = await second.doubts.of_sessions([session_id])
+    assert [utterance.id for utterance in in_doubt[session_id]] == [utterance_id]
     with pytest.raises(OwnershipLost):
         await first.utterances.advance(utterance_id, UtteranceState.SPOKEN)
 

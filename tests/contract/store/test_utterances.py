@@ -241,12 +241,8 @@ async def test_what_was_in_flight_at_a_crash_becomes_unknown(store: Store, clock
     await store.utterances.accept((), elsewhere)
     await store.utterances.advance(elsewhere.id, UtteranceState.SENDING)
     await clock.advance(3)
-    in_flight = (await store.utterances.in_flight([session.id]))[session.id]
-    assert [each.state for each in in_flight] == [UtteranceState.SENDING, UtteranceState.SPEAKING]
-    await store.utterances.mark_in_flight_unknown([session.id])
-    assert await store.utterances.in_flight([session.id]) == {session.id: []}
     await store.utterances.mark_in_flight_unknown([])
-    assert await store.utterances.in_flight([]) == {}
+    await store.utterances.mark_in_flight_unknown([session.id])
     for state, utterance in by_state.items():
         after = await state_of(store, utterance.id)
         assert after is not None
@@ -282,6 +278,23 @@ async def test_the_last_activity_is_the_newest_acceptance_or_end(store: Store, c
     assert await store.utterances.last_activity([]) == {}
 
 
+@pytest.mark.parametrize("state", list(UtteranceState))
+async def test_the_last_word_is_what_was_said_and_not_what_was_given_up(
+    store: Store, clock: ManualClock, state: UtteranceState
+) -> None:
+    session, silent = [await store.sessions.open(a_session()) for _ in range(2)]
+    early, late = an_utterance(session), an_utterance(session, accepted_at=NOON + timedelta(seconds=4))
+    for utterance in (early, late):
+        await store.utterances.accept((), utterance)
+    await clock.advance(9)
+    await store.utterances.advance(early.id, state)
+    was_said = state in (UtteranceState.SPOKEN, UtteranceState.INTERRUPTED)
+    assert await store.utterances.last_word([session.id, silent.id]) == {
+        session.id: NOON + timedelta(seconds=9 if was_said else 4)
+    }
+    assert await store.utterances.last_word([]) == {}
+
+
 async def test_busy_is_who_has_something_waiting_or_being_said(store: Store) -> None:
     sessions = {state: await store.sessions.open(a_session()) for state in UtteranceState}
     for state, session in sessions.items():
@@ -315,8 +328,8 @@ async def test_thousands_of_sessions_are_read_at_once(store: Store) -> None:
     queues = await store.utterances.queued(ids)
     assert [queues[session_id] for session_id in ids] == [[utterance] for utterance in utterances]
     assert await store.utterances.last_activity(ids) == dict.fromkeys(ids, NOON)
-    assert not any((await store.utterances.in_flight(ids)).values())
     await store.utterances.mark_in_flight_unknown(ids)
+    assert not any((await store.doubts.of_sessions(ids)).values())
     # More ids than the engines take variables.
     many = [*ids, *(f"nobody-{number}" for number in range(40_000))]
     assert sum(map(len, (await store.utterances.queued(many)).values())) == 2300

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from adapters.chat.reaction_marker import LINGER, ReactionMarker
 from adapters.chat.slack.client import SlackError
 from adapters.chat.slack.reactions import PER_MINUTE as SLACK_PER_MINUTE
 from adapters.chat.slack.reactions import Reactions as SlackReactions
+from bot.core.events import Delivery
 from bot.core.models import Channel, Utterance, UtteranceState
 from tests.builders import an_utterance
 from tests.harness.clock import ManualClock
@@ -127,6 +129,31 @@ async def test_message_that_waits_costs_two_requests_however_often_it_is_told(pl
     platform.becomes(message, UtteranceState.SPOKEN)
     await platform.pass_time()
     assert are(platform.marks_of(message), WAITS, SPOKEN)
+
+
+async def test_what_must_reach_people_has_done_so_once_its_mark_is_put_or_cannot_be(platform: Platform) -> None:
+    here, gone, command = a_message(1), a_message(2), replace(a_message(3), message_id=None)
+    platform.gone = {"2"}
+    delivered: list[str | None] = []
+    for message in (here, gone, command):
+        delivery = Delivery(partial(delivered.append, message.message_id)).hold()
+        platform.reactions.show(platform.channel, replace(message, state=UtteranceState.UNKNOWN), delivery)
+        # As whoever asked for it does once `show` has returned.
+        delivery.release()
+    assert delivered == [None]
+    await platform.pass_time()
+    assert delivered == [None, "1", "2"]
+
+
+async def test_what_is_left_out_for_too_much_else_has_reached_nobody(platform: Platform) -> None:
+    delivered: list[str | None] = []
+    messages = [a_message(number) for number in range(1, BURST)]
+    for message in messages:
+        delivery = Delivery(partial(delivered.append, message.message_id))
+        platform.reactions.show(platform.channel, replace(message, state=UtteranceState.UNKNOWN), delivery)
+    await platform.pass_time(120)
+    assert delivered == [message_id for message_id, _ in platform.requests]
+    assert 0 < len(delivered) < len(messages)
 
 
 @pytest.mark.parametrize("end", ENDS)

@@ -20,6 +20,7 @@ from bot.cluster.alone import NoClaims
 from bot.cluster.bus import PostgresBus
 from bot.core.bus import ASK_TIMEOUT, NOBODY, Cluster, Open
 from bot.core.errors import StoreError, StoreUnavailable
+from bot.core.events import Delivery
 from bot.core.models import Channel, Session
 from bot.core.views import Reply
 from bot.settings import RelayMode
@@ -194,7 +195,7 @@ class Told(Outbox):
     def __init__(self) -> None:
         self.told: list[tuple[ReplyTarget, str]] = []
 
-    def reply_ephemeral(self, target: ReplyTarget, reply: Reply) -> None:
+    def reply_ephemeral(self, target: ReplyTarget, reply: Reply, delivery: Delivery | None = None) -> None:
         self.told.append((target, reply.text))
 
 

@@ -155,9 +155,9 @@ async def test_what_the_version_before_wrote_is_read_and_written_alike(url: str,
     async with await Store.open(url, ManualClock()) as store:
         (session,) = await store.sessions.all_open()
         assert not await store.utterances.accept(["slack:1"], an_utterance(session))
-        ((utterance,),) = (await store.utterances.in_flight(["s1"])).values()
         await store.utterances.mark_in_flight_unknown(["s1"])
-        assert (utterance.id, utterance.state, utterance.accepted_at.microsecond) == ("u1", UtteranceState.SENDING, 1)
+        ((utterance,),) = (await store.doubts.of_sessions(["s1"])).values()
+        assert (utterance.id, utterance.state, utterance.accepted_at.microsecond) == ("u1", UtteranceState.UNKNOWN, 1)
         await store.utterances.accept(["slack:2"], an_utterance(session, id="u2", accepted_at=NOON))
         await store.utterances.advance("u2", UtteranceState.SPOKEN)
     with closing(sqlite3.connect(tmp_path / "relay.db")) as connection:

@@ -99,7 +99,10 @@ async def test_every_query_finds_an_index(tmp_path: Path) -> None:
         await store.streams.unsettled()
         await store.utterances.queued(ids)
         await store.utterances.last_activity(ids)
+        await store.utterances.last_word(ids)
         await store.channels.settings(session.channel)
+        await store.doubts.of_sessions(ids)
+        await store.doubts.settle(["u1", "u2"])
     with closing(sqlite3.connect(tmp_path / "relay.db")) as connection:
         plans = [
             (statement, step[3])
