@@ -67,6 +67,8 @@ def meet_death(place: Place, last: str) -> bool:
         assert taker.end() == -signal.SIGKILL
     with place.bot() as heir:
         heir.until("Web: ")
+        # What the rows say comes a moment before the session runs, and the console hands on to nobody.
+        heir.until("Recovered: ")
         wait_until(lambda: has_all(place))
         sessions = place.rows("SELECT channel, count(*) FROM sessions WHERE state <> 'closed' GROUP BY channel")
         assert [number for _, number in sessions] == [1]
