@@ -21,10 +21,16 @@ def fence(provider: AvatarProvider, may_act: Callable[[], bool]) -> None:
     """From now on these calls of `provider` raise `NotOurs`, and surely have no effect, unless `may_act()`; it is asked
     before the call, and again by whoever sends the request (`bot.core.fence`).
 
+    Where a stream is created with words, the create is what speaks, and the start only looks whether they are heard: it
+    stays allowed. Refused, the stream would be given up, and its words said again by the next one.
+
     The calls of this very object are replaced, and no wrapper is made: what else a provider can do
     (`bot.streams.page_bridge.SupportsBroadcast` and others) is asked of the object.
     """
+    speaks_at_once = provider.capabilities.requires_initial_text
     for name in FENCED:
+        if name == "start" and speaks_at_once:
+            continue
         setattr(provider, name, _fenced(getattr(provider, name), may_act))
     # Also where a provider itself closes what it could not finish.
     setattr(provider, "close", _free(provider.close))  # noqa: B010 - see above

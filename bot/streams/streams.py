@@ -13,7 +13,19 @@ import structlog
 from bot.announcer import Announcer
 from bot.core import ids
 from bot.core.backoff import Backoff
-from bot.core.errors import ConcurrencyReached, NotOurs, OwnershipLost, ProviderError, StoreError, StreamGone, Transient
+from bot.core.errors import (
+    ConcurrencyReached,
+    NotOurs,
+    NotReady,
+    OwnershipLost,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    StoreError,
+    StreamGone,
+    Transient,
+    Trouble,
+)
 from bot.core.models import Playback, Stream, StreamState
 from bot.core.ports import AvatarProvider, Clock, StreamRequest
 from bot.core.tasks import TaskSet, cancel_and_wait
@@ -38,6 +50,11 @@ stop (0.8 s to 20 s, as other clients report). One that ends before it can be wa
 CLOSE_PATIENCE = 3.0
 """Seconds that the next stream of a session waits for the one before to be closed, which takes less than one nearly
 always: an account may have room for one alone. Our choice."""
+
+
+_WOULD_BE_SENT_AGAIN = (ConcurrencyReached, NotOurs, NotReady, QuotaExhausted, RateLimited, Transient)
+"""Errors after which words go out again in another stream (`bot.speaking.retry`). A `StreamGone` is none of them: that
+one ended before anybody could hear it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -219,7 +236,8 @@ class SessionStream:
         return self.current.upstream_id if self.current else None
 
     async def open(self, request: StreamRequest) -> None:
-        """Create a stream and wait until it can be watched. Raises `ProviderError`; then nothing is left open.
+        """Create a stream and wait until it can be watched. Raises `ProviderError`; then nothing is left open. Where it
+        was created with words, and does not start, they may have been said.
 
         When the caller is cancelled while the create is under way, the reply is waited for first, so that the stream
         is known and can be closed (rule 2).
@@ -242,7 +260,13 @@ class SessionStream:
             self._is_wanted = False
             await _see_out(creating)
             raise
-        await self._start()
+        try:
+            await self._start()
+        except _WOULD_BE_SENT_AGAIN as error:
+            if request.initial_text is None:
+                raise
+            trouble = error.trouble if isinstance(error, Transient) else Trouble.UNREACHABLE
+            raise Transient(str(error), may_have_taken_effect=True, trouble=trouble) from error
         self.ready_at = self._clock.monotonic()
         self._opening_times.note(self.ready_at - asked_at)
 

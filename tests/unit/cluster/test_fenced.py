@@ -3,11 +3,13 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from adapters.avatars.heygen_realtime.provider import CAPABILITIES
 from adapters.avatars.http import ProviderHttpClient, RetryPolicy
 from adapters.network import SENT_WITHIN, prompt_socket
 from bot.cluster.fenced import FENCED, fence
@@ -54,6 +56,8 @@ class Upstream:
 
 class Provider:
     """Only what is fenced, and `close`; each call sends one request."""
+
+    capabilities = replace(CAPABILITIES, requires_initial_text=False)
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
@@ -117,6 +121,16 @@ async def test_whoever_may_not_act_sends_nothing(
     assert len(upstream.bodies) == 1
     right.is_held = True
     assert await getattr(provider, call)() == call
+
+
+async def test_where_the_create_speaks_the_start_only_looks_and_is_allowed(upstream: Upstream, right: Right) -> None:
+    provider = Provider(upstream)
+    provider.capabilities = CAPABILITIES
+    fence(provider, right)  # type: ignore[arg-type]  # as above
+    right.is_held = False
+    assert await provider.start() == "start"
+    with pytest.raises(NotOurs):
+        await provider.create()
 
 
 async def test_a_close_is_always_allowed(provider: Provider, upstream: Upstream, right: Right) -> None:
