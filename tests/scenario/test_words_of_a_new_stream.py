@@ -56,7 +56,7 @@ async def test_a_right_to_act_that_is_confirmed_late_costs_no_stream_that_has_be
             may_act = False
             return upstream_id
 
-        provider.create = create_and_lose_the_right  # type: ignore[method-assign]
+        provider.create = create_and_lose_the_right  # type: ignore[method-assign, assignment]
         await world.write(WORDS)
         await world.until(lambda: heard(world))
         await world.pass_time(3)
