@@ -6,7 +6,17 @@ that was not taken. Knows the provider as a port.
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from bot.core.errors import ProviderError, StreamGone
+from bot.core.errors import (
+    ConcurrencyReached,
+    NotOurs,
+    NotReady,
+    ProviderError,
+    QuotaExhausted,
+    RateLimited,
+    StreamGone,
+    Transient,
+    Trouble,
+)
 from bot.core.models import Mode, Utterance
 from bot.core.ports import AvatarProvider, InitialText, InterruptMethod
 from bot.speaking.item import SpeechItem
@@ -20,6 +30,9 @@ UNKNOWN_ANSWER = 10.0
 STILL_UNSAID = 14.0
 """Seconds the voice may be behind text that an earlier process has appended: that goes out up to 8 s ahead of it, in
 pieces of up to 12 s, and the restart took a while."""
+
+_WOULD_BE_SENT_AGAIN = (ConcurrencyReached, NotOurs, NotReady, QuotaExhausted, RateLimited, StreamGone, Transient)
+"""Errors after which a text goes out again (`bot.speaking.retry`)."""
 
 
 class SpeechSender:
@@ -102,7 +115,14 @@ class SpeechSender:
     async def _open_with(self, item: SpeechItem, text: str) -> None:
         """Open the next stream, which is created with the text, so that this is said already."""
         item.in_flight = True
-        await self._open_stream(InitialText(item.utterance.id, text, more=not item.is_last_chunk))
+        try:
+            await self._open_stream(InitialText(item.utterance.id, text, more=not item.is_last_chunk))
+        except _WOULD_BE_SENT_AGAIN as error:
+            if not self._stream.was_created:
+                raise
+            # It began to speak before anybody could see it.
+            trouble = error.trouble if isinstance(error, Transient) else Trouble.UNREACHABLE
+            raise Transient(str(error), may_have_taken_effect=True, trouble=trouble) from error
         item.in_flight = False
 
     def _estimate(self, text: str) -> float:

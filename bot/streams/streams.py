@@ -13,19 +13,7 @@ import structlog
 from bot.announcer import Announcer
 from bot.core import ids
 from bot.core.backoff import Backoff
-from bot.core.errors import (
-    ConcurrencyReached,
-    NotOurs,
-    NotReady,
-    OwnershipLost,
-    ProviderError,
-    QuotaExhausted,
-    RateLimited,
-    StoreError,
-    StreamGone,
-    Transient,
-    Trouble,
-)
+from bot.core.errors import ConcurrencyReached, NotOurs, OwnershipLost, ProviderError, StoreError, StreamGone, Transient
 from bot.core.models import Playback, Stream, StreamState
 from bot.core.ports import AvatarProvider, Clock, StreamRequest
 from bot.core.tasks import TaskSet, cancel_and_wait
@@ -50,11 +38,6 @@ stop (0.8 s to 20 s, as other clients report). One that ends before it can be wa
 CLOSE_PATIENCE = 3.0
 """Seconds that the next stream of a session waits for the one before to be closed, which takes less than one nearly
 always: an account may have room for one alone. Our choice."""
-
-
-_WOULD_BE_SENT_AGAIN = (ConcurrencyReached, NotOurs, NotReady, QuotaExhausted, RateLimited, Transient)
-"""Errors after which words go out again in another stream (`bot.speaking.retry`). A `StreamGone` is none of them: that
-one ended before anybody could hear it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -193,7 +176,8 @@ class SessionStream:
 
     account: what this one and those before it have used. sound: what they sound like.
     idle_timeout: after how many seconds of silence the provider was asked to end it by itself; None if an earlier
-    process asked. charged_since: from when the open one is charged; ready_at: when it could be watched, or was taken
+    process asked. was_created: whether the provider has made the one that was asked for last.
+    charged_since: from when the open one is charged; ready_at: when it could be watched, or was taken
     over. Both are seconds on the clock, None where none is open.
     """
 
@@ -217,6 +201,7 @@ class SessionStream:
         self._opening_times = opening_times
         self._pictures = pictures
         self._is_wanted = True
+        self.was_created = False
         self.account = StreamAccount(clock, provider.capabilities)
         self.sound = SessionSound(pictures, clock)
         self.charged_since: float | None = None
@@ -236,8 +221,8 @@ class SessionStream:
         return self.current.upstream_id if self.current else None
 
     async def open(self, request: StreamRequest) -> None:
-        """Create a stream and wait until it can be watched. Raises `ProviderError`; then nothing is left open. Where it
-        was created with words, and does not start, they may have been said.
+        """Create a stream and wait until it can be watched. Raises `ProviderError`; then nothing is left open, and
+        `was_created` tells whether it failed only after the create.
 
         When the caller is cancelled while the create is under way, the reply is waited for first, so that the stream
         is known and can be closed (rule 2).
@@ -251,6 +236,7 @@ class SessionStream:
             created_at=self._clock.now(),
         )
         self._is_wanted = True
+        self.was_created = False
         self.idle_timeout = request.idle_timeout
         asked_at = self._clock.monotonic()
         creating = asyncio.create_task(self._create(stream, request, asked_at), name=f"create stream {stream.id}")
@@ -260,13 +246,8 @@ class SessionStream:
             self._is_wanted = False
             await _see_out(creating)
             raise
-        try:
-            await self._start()
-        except _WOULD_BE_SENT_AGAIN as error:
-            if request.initial_text is None:
-                raise
-            trouble = error.trouble if isinstance(error, Transient) else Trouble.UNREACHABLE
-            raise Transient(str(error), may_have_taken_effect=True, trouble=trouble) from error
+        self.was_created = True
+        await self._start()
         self.ready_at = self._clock.monotonic()
         self._opening_times.note(self.ready_at - asked_at)
 

@@ -42,6 +42,18 @@ async def test_what_a_stream_was_opened_with_is_not_said_again_by_the_next_one(t
         assert heard(world) == 1
 
 
+async def test_what_a_stream_began_to_say_that_ended_before_it_was_seen_is_not_said_again(tmp_path: Path) -> None:
+    async with lingering(tmp_path, "heygen-realtime", 0.0) as (world, running):
+        await fall_asleep(world, running)
+        await world.write(WORDS)
+        await world.until(lambda: heard(world))
+        world.simulator.drop_stream(world.open_streams[-1].id)
+        await world.until(lambda: world.states(WORDS)[-1].is_final)
+        assert world.ended_as(WORDS, UtteranceState.UNKNOWN)
+        await world.pass_time(10)
+        assert heard(world) == 1
+
+
 async def test_a_right_to_act_that_is_confirmed_late_costs_no_stream_that_has_begun_to_speak(tmp_path: Path) -> None:
     async with lingering(tmp_path, "heygen-realtime", 0.0) as (world, running):
         await fall_asleep(world, running)
