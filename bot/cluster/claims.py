@@ -56,6 +56,8 @@ class Shares(Protocol):
 
     def may_act(self) -> bool: ...
 
+    def has_lived(self, process_id: str) -> bool: ...
+
 
 class Sessions(Protocol):
     """The sessions of this process, as `bot.sessions.registry.SessionRegistry` knows them."""
@@ -71,7 +73,9 @@ class Sessions(Protocol):
 class Recover(Protocol):
     """Claims, and goes on with what was claimed (`bot.sessions.recovery.SessionRecovery.recover`)."""
 
-    async def __call__(self, among: Sequence[str] | None, limit: int | None, *, left_behind: bool) -> Recovery: ...
+    async def __call__(
+        self, among: Sequence[str] | None, limit: int | None, *, left_behind: bool, after_absence: bool
+    ) -> Recovery: ...
 
 
 def share_of(free: int, sharers: int, own: int) -> int | None:
@@ -108,6 +112,9 @@ class SessionClaims:
         self._release_hooks: dict[str, LetGo] = {}
         self._is_due = asyncio.Event()
         self._has_ended = True
+        self._is_after_absence = True
+        """Whether what is free may have been so, or a dead process's, before this process came: nobody may have run
+        for as long as one likes. It ends when nothing is free."""
         self._others_seen: frozenset[str] = frozenset()
         bus.handle(ORPHANS, self._hear)
         parcels.on_kept = self._hurry_owner
@@ -150,9 +157,11 @@ class SessionClaims:
 
     # --- claiming ----------------------------------------------------------------------------------------------------
 
-    def process_gone(self, _process_id: str) -> None:
+    def process_gone(self, process_id: str) -> None:
         """A process has ended, so its sessions are free."""
         self._has_ended = True
+        if not self._shares.has_lived(process_id):
+            self._is_after_absence = True
         self._is_due.set()
 
     async def run(self) -> None:
@@ -180,12 +189,14 @@ class SessionClaims:
         # Mostly all: then the database chooses, and no list is too long for it.
         among = None if len(mine) == len(own) else mine[:IDS_AT_ONCE]
         left_behind, self._has_ended = self._has_ended and self._shares.is_first, False
+        after_absence, self._is_after_absence = self._is_after_absence, self._is_after_absence and bool(own)
         share = share_of(len(mine), self._shares.sharers, len(self.sessions))
         try:
             # With nothing to claim, too: what an earlier claim could not finish is taken up.
-            recovery = await self.recover(among, share, left_behind=left_behind)
+            recovery = await self.recover(among, share, left_behind=left_behind, after_absence=after_absence)
         except BaseException:
             self._has_ended |= left_behind
+            self._is_after_absence |= after_absence
             raise
         if recovery.sessions:
             log.info("sessions that nobody owned are this process's", sessions=len(recovery.sessions))

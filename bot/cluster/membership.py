@@ -64,10 +64,12 @@ class _Watched:
 
 
 class Looks:
-    """How often each of the others was seen with an unchanged beat, one look after the other."""
+    """How often each of the others was seen with an unchanged beat, one look after the other. lived: the ids of those
+    that were seen to beat, as long as they have a row."""
 
     def __init__(self) -> None:
         self._watched: dict[str, _Watched] = {}
+        self.lived: set[str] = set()
 
     def forget(self) -> None:
         """A look failed, or goes over a new connection: a database that was away proves nobody dead."""
@@ -80,7 +82,10 @@ class Looks:
             before = self._watched.get(process.id)
             unchanged = before.unchanged + 1 if before is not None and before.beat == process.beat else 0
             seen[process.id] = _Watched(process.beat, unchanged)
+            if before is not None and unchanged == 0:
+                self.lived.add(process.id)
         self._watched = seen
+        self.lived &= seen.keys()
         return [process for process in others if seen[process.id].unchanged >= LOOKS_TO_END]
 
 
@@ -183,6 +188,11 @@ class Membership:
     def is_first(self) -> bool:
         """Whether what one process does for all is this one's: the one with the smallest id does it."""
         return all(self.process.id < other.id for other in self.others if not other.is_leaving)
+
+    def has_lived(self, process_id: str) -> bool:
+        """Whether another process, that has a row or is just told to be gone, was seen to beat: it lived when this one
+        did already. What was dead before is none of those."""
+        return process_id in self._looks.lived
 
     @property
     def is_lost(self) -> bool:

@@ -43,15 +43,21 @@ class SessionRecovery:
         await self._doubts.close()
 
     async def recover(
-        self, among: Sequence[str] | None = None, limit: int | None = None, *, left_behind: bool = True
+        self,
+        among: Sequence[str] | None = None,
+        limit: int | None = None,
+        *,
+        left_behind: bool = True,
+        after_absence: bool = True,
     ) -> Recovery:
         """Claim open sessions that no process owns, and look after what an earlier one left open in them: all, or those
         `among` these ids and `limit` at the most. left_behind: what is still open of sessions that are closed is looked
-        after, too.
+        after, too. after_absence: nobody may have run for a while before. Where it is False, processes took over from
+        each other, and no time of day is looked at: those of two machines may differ.
 
         Streams the provider still has open are adopted where their session was live, closed otherwise. What was in
         flight becomes unknown and is not said again; what was queued is said, unless nobody was there to say it for
-        `queue_max_age`.
+        `queue_max_age`, after an absence.
 
         Raises `StoreError`. What was claimed until then is gone on with the next time.
         """
@@ -68,7 +74,7 @@ class SessionRecovery:
             unsettled += await store.streams.left_behind()
         streams = await recover_streams(services, unsettled, found_free)
         queues = await store.utterances.queued(claimed)
-        last_words = await store.utterances.last_word(claimed)
+        last_words = await store.utterances.last_word(claimed) if after_absence else {}
         uses = await store.streams.usage_of(claimed)
         await store.utterances.mark_in_flight_unknown(claimed)
         # Not only what has just been marked: an earlier process, or this one without an answer to its commit, may have

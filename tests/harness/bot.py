@@ -216,8 +216,9 @@ class BotHarness:
             mistakes = [entry for entry in self.log if any(mistake in entry["event"] for mistake in MISTAKES)]
             assert not mistakes, mistakes
 
-    async def boot(self, *, crash_at: int | None = None) -> None:
-        """Start a bot on the database as it is. `crash_at`: it crashes at that instant (see `CrashInjector`)."""
+    async def boot(self, *, crash_at: int | None = None, after_absence: bool = True) -> None:
+        """Start a bot on the database as it is. `crash_at`: it crashes at that instant (see `CrashInjector`).
+        after_absence: as `bot.sessions.recovery.SessionRecovery.recover` has it."""
         self.crash_injector = CrashInjector(crash_at)
         self.store = await self._bot.enter_async_context(
             await Store.open(self.url, self.clock, wrap_begin=self._wrap_begin)
@@ -249,7 +250,7 @@ class BotHarness:
         self._watching = asyncio.create_task(self._watch(core.services.event_bus))
         if self._with_jobs:
             self._bot.push_async_callback(cancel_and_wait, asyncio.create_task(core.jobs.run()))
-        self.recovery = await self.recover()
+        self.recovery = await self.recover(after_absence=after_absence)
 
     def _put_crashes_between(self, provider: Any) -> None:
         """Put what a crash cuts between the bot and the provider."""

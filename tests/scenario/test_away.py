@@ -24,7 +24,7 @@ def told(world: BotHarness) -> list[str]:
     return [notice for notice in world.notices if "so I dropped it" in notice]
 
 
-async def leave(world: BotHarness, seconds: float) -> None:
+async def leave(world: BotHarness, seconds: float, *, after_absence: bool = True) -> None:
     """A bot that is killed with messages waiting, and the next one, so much later."""
     await world.start()
     for text in (SPEECH, "one", "two"):
@@ -33,7 +33,7 @@ async def leave(world: BotHarness, seconds: float) -> None:
     await world.until(lambda: world.states(SPEECH)[-1:] == [UtteranceState.SPEAKING])
     await world.crash()
     await world.pass_time(seconds)
-    await world.boot()
+    await world.boot(after_absence=after_absence)
 
 
 async def test_what_waited_for_too_long_is_dropped_and_told_once(world: BotHarness) -> None:
@@ -60,6 +60,14 @@ async def test_who_used_a_command_is_told_alone(world: BotHarness) -> None:
 
 async def test_what_waited_less_is_said(world: BotHarness) -> None:
     await leave(world, AGE - 60)
+    await world.until(lambda: world.ended_as("three", UtteranceState.SPOKEN))
+    assert world.heard[-3:] == ["one", "two", "three"]
+    assert told(world) == []
+
+
+async def test_where_another_process_lived_until_now_no_time_of_day_is_looked_at(world: BotHarness) -> None:
+    """That of its machine may be another one."""
+    await leave(world, 4 * AGE, after_absence=False)
     await world.until(lambda: world.ended_as("three", UtteranceState.SPOKEN))
     assert world.heard[-3:] == ["one", "two", "three"]
     assert told(world) == []

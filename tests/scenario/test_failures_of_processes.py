@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bot.cluster.membership import BEAT_EVERY
 from tests.scenario.pair_of_programs import NEXT_PIECE, ROUNDS, TAKEN_OVER, WITHOUT_DEADLINE, Pair, pair_at
 from tests.scenario.processes_under_load import Cluster
 
@@ -129,6 +130,8 @@ async def test_whose_clock_is_wrong_goes_on_in_the_right_order(
         first = await cluster.start("first", **patient)
         await cluster.start_avatars()
         second = await cluster.start("second", changed=OTHER_TIME.format(hours=hours), **patient)
+        # What was dead before the second one came may have been so for hours: then the time of day is all there is.
+        await asyncio.sleep(2 * BEAT_EVERY)
         pair = Pair(cluster, first, second)
         cluster.talk()
         quiet = cluster.channels[0]

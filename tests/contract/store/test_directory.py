@@ -34,6 +34,7 @@ class Keeper:
         self.provider = a_session().provider
         self.sessions: dict[str, Session] = {}
         self.limits: list[int | None] = []
+        self.after_absence: list[bool] = []
         self.is_in_trouble = False
         self._store = store
 
@@ -43,10 +44,13 @@ class Keeper:
     def serves(self, session_id: str) -> bool:
         return session_id in self.sessions
 
-    async def recover(self, among: Sequence[str] | None, limit: int | None, *, left_behind: bool) -> Recovery:
+    async def recover(
+        self, among: Sequence[str] | None, limit: int | None, *, left_behind: bool, after_absence: bool
+    ) -> Recovery:
         if self.is_in_trouble:
             raise StoreUnavailable("the database does not answer")
         self.limits.append(limit)
+        self.after_absence.append(after_absence)
         found = await self._store.sessions.claim(self.provider, among, limit)
         self.sessions |= {session.id: session for session in found}
         return Recovery(len(found), sessions=found)
@@ -59,9 +63,13 @@ class Shares:
     sharers: int = 2
     is_first: bool = True
     acts: bool = True
+    lived: frozenset[str] = frozenset()
 
     def may_act(self) -> bool:
         return self.acts
+
+    def has_lived(self, process_id: str) -> bool:
+        return process_id in self.lived
 
 
 class Member:
@@ -320,6 +328,38 @@ async def test_each_takes_its_share_and_all_are_taken(members: Members) -> None:
     b.shares.sharers = 1
     await b.claims.claim()
     assert b.keeper.limits[-1] is None
+
+
+async def test_nobody_may_have_run_before_what_was_free_when_a_process_came(members: Members) -> None:
+    shell = await members.cluster.shell()
+    for _ in range(3):
+        await shell.sessions.open(a_session())
+    a = await members.joined("a")
+    a.keeper.is_in_trouble = True
+    with pytest.raises(StoreUnavailable):
+        await a.claims.claim()
+    a.keeper.is_in_trouble = False
+    for _ in range(3):
+        await a.claims.claim()
+    await shell.sessions.open(a_session())
+    await a.claims.claim()
+    # The third found nothing free any more.
+    assert [len(a.keeper), a.keeper.limits] == [4, [2, 1, 0, 1]]
+    assert a.keeper.after_absence == [True, True, True, False]
+
+
+async def test_a_process_that_was_seen_to_live_is_taken_over_from_without_an_absence(members: Members) -> None:
+    """Of which nobody knows how long ago it died was dead before this one came."""
+    a, b, c = [await members.joined(name) for name in "abc"]
+    c.shares.lived = frozenset("a")
+    await c.claims.claim()
+    for gone in (a, b):
+        await gone.open()
+        await members.cluster.end(gone.name)
+        c.claims.process_gone(gone.name)
+        await c.claims.claim()
+    assert len(c.keeper) == 2
+    assert c.keeper.after_absence == [True, False, True]
 
 
 async def test_what_an_adapter_does_not_allow_is_left_to_another_process(members: Members) -> None:

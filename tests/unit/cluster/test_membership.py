@@ -150,6 +150,19 @@ def test_a_newcomer_is_not_dead_at_the_first_look() -> None:
     assert looks.dead([a_process("a", 99), a_process("b", 0)]) == []
 
 
+def test_whoever_was_seen_to_beat_has_lived_as_long_as_it_has_a_row() -> None:
+    looks = Looks()
+    dead, alive = a_process("dead", 3), a_process("alive", 7)
+    looks.dead([dead, alive])
+    assert looks.lived == set()
+    looks.dead([dead, a_process("alive", 8)])
+    looks.forget()
+    looks.dead([dead, a_process("alive", 8)])
+    assert looks.lived == {"alive"}
+    looks.dead([dead])
+    assert looks.lived == set()
+
+
 # --- takeovers -------------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +207,8 @@ async def test_a_process_that_is_cut_off_is_ended_after_it_has_fallen_silent(clu
     second, _ = await cluster.joined()
     gone: list[str] = []
     second.on_gone.append(gone.append)
+    lived: list[bool] = []
+    second.on_gone.append(lambda process_id: lived.append(second.has_lived(process_id)))
     await cluster.clock.advance(30)
     assert cluster.table.ended == []
     rows.is_cut = True
@@ -202,6 +217,7 @@ async def test_a_process_that_is_cut_off_is_ended_after_it_has_fallen_silent(clu
     # What its kernel still had to deliver is dropped by then.
     assert silent_from + SENT_WITHIN <= ended_at <= silent_from + SENT_WITHIN + 2 * BEAT_EVERY
     assert gone == [first.process.id]
+    assert lived == [True]
     assert second.others == []
     assert second.may_act()
     rows.is_cut = False
@@ -229,12 +245,15 @@ async def test_whoever_leaves_is_gone_at_the_next_look(cluster: Cluster) -> None
     second, _ = await cluster.joined()
     gone: list[str] = []
     second.on_gone.append(gone.append)
+    lived: list[bool] = []
+    second.on_gone.append(lambda process_id: lived.append(second.has_lived(process_id)))
     first, _ = cluster.process()
     async with first:
         await cluster.clock.advance(5)
     assert not first.may_act()
     await cluster.clock.advance(BEAT_EVERY)
     assert gone == [first.process.id]
+    assert lived == [True]
     assert cluster.table.ended == []
 
 
