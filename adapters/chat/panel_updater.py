@@ -22,7 +22,6 @@ from bot.core.tasks import TaskSet, cancel_and_wait
 from bot.core.unexpected import report_unexpected
 from bot.core.views import SessionView
 from bot.facade import Bot
-from bot.sessions.panel import panel_of
 
 log = structlog.get_logger(__name__)
 
@@ -116,9 +115,9 @@ class PanelUpdater(ABC):
         if panel is not None:
             panel.view = view
             panel.change()
-            if panel_of(view).is_over:
+            if view.is_last:
                 panel.hurry.set()
-        elif not (panel_of(view).is_over and self._taken_up.is_set()):
+        elif not (view.is_last and self._taken_up.is_set()):
             self._begin(PanelState(view))
 
     def restore(self) -> None:
@@ -227,7 +226,7 @@ class PanelUpdater(ABC):
         await panel.changed.wait()
         panel.changed.clear()
         view = panel.view
-        drawn, is_over = await self._draw(panel, view), panel_of(view).is_over
+        drawn, is_over = await self._draw(panel, view), view.is_last
         if is_over:
             # People are told how it ended, even though the panel cannot say so yet.
             panel.go_on()
@@ -291,7 +290,7 @@ class PanelUpdater(ABC):
                 panel.reference, panel.is_kept, panel.nonce = None, False, secrets.randbits(62)
         if panel.reference is None and panel.may_stand:
             raise NotDrawn(Drawn.IN_DOUBT, "it may stand where nobody knows")
-        if panel.reference is None and not panel_of(view).is_over:
+        if panel.reference is None and not view.is_last:
             try:
                 panel.reference = await self._post(view, panel.nonce)
             except NotDrawn as refusal:

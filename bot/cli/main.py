@@ -18,7 +18,7 @@ from bot.cli.demo import PROVIDERS, LiveKitServer, demo_settings, run_demo, simu
 from bot.cli.runtime import echo, fail, load_settings, read_settings, run_async, set_up_log
 from bot.cli.setup import setup_app
 from bot.core.clock import SystemClock
-from bot.core.collector import set_aside_what_is_built
+from bot.core.collector import tune_for_serving
 from bot.plugins import load_adapters
 from bot.settings import ENV_FILE, Settings
 from bot.settings.misspelt import misspelt
@@ -147,7 +147,7 @@ async def _serve(settings: Settings, *, console: bool) -> None:
     _stop_on_signals(application.ask_to_stop)
     try:
         await application.start(chats)
-        set_aside_what_is_built()
+        tune_for_serving()
         await application.serve()
     finally:
         await application.stop()

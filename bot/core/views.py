@@ -65,6 +65,11 @@ class SessionView:
     watched_by: tuple[str, ...] = ()
     offers_voice: bool = False
 
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing more is to be shown of the session: it has ended, and why is told."""
+        return self.phase is Phase.ENDED and self.ended is not None
+
 
 class Visibility(StrEnum):
     """Who reads a reply."""

@@ -37,11 +37,6 @@ class Panel:
     ends_at: datetime | None
     ended: str | None
 
-    @property
-    def is_over(self) -> bool:
-        """Whether this is the last time the panel is drawn."""
-        return self.ended is not None
-
 
 def panel_of(view: SessionView) -> Panel:
     """The panel of a session as it is now."""

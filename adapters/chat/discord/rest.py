@@ -75,8 +75,7 @@ class DiscordRest:
 
     def guild(self, guild_id: int) -> discord.Guild | None:
         """What discord.py knows of a server; None if nothing."""
-        client = self.client_of(guild_id)
-        return None if client is None else client.get_guild(guild_id)
+        return next(filter(None, (client.get_guild(guild_id) for client in self._clients)), None)
 
     async def request(
         self, what: str, work: Callable[[discord.Client], Awaitable[T]], *, knows: int | None = None

@@ -123,7 +123,7 @@ def test_every_bad_setting_has_a_line() -> None:
     assert [line.split()[0] for line in sorted(result.stderr.splitlines())] == ["SESSION_IDLE_TIMEOUT", "WEB_PORT"]
 
 
-def test_program_sets_aside_what_it_is_built_of_once_it_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_tunes_the_garbage_collector_once_it_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
 
     def note(name: str) -> Callable[..., Awaitable[None]]:
@@ -134,9 +134,9 @@ def test_program_sets_aside_what_it_is_built_of_once_it_has_started(monkeypatch:
 
     for name in ("start", "serve", "stop"):
         monkeypatch.setattr(Application, name, note(name))
-    monkeypatch.setattr(main, "set_aside_what_is_built", lambda: done.append("set aside"))
+    monkeypatch.setattr(main, "tune_for_serving", lambda: done.append("tune"))
     assert call("run", "--console", **KEY).exit_code == 0
-    assert done == ["start", "set aside", "serve", "stop"]
+    assert done == ["start", "tune", "serve", "stop"]
 
 
 @contextmanager

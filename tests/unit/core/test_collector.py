@@ -5,7 +5,7 @@ import sys
 
 LOOK = """
 import gc
-from bot.core.collector import set_aside_what_is_built
+from bot.core.collector import tune_for_serving
 
 class Cycle:
     alive = 0
@@ -14,15 +14,15 @@ class Cycle:
 
 before, garbage, kept = len(gc.get_objects()), Cycle(), Cycle()
 del garbage
-set_aside_what_is_built()
+tune_for_serving()
 print(Cycle.alive, len(gc.get_objects()) < 100 < before, gc.get_freeze_count() > before / 2)
 later = Cycle()
 del later
 gc.collect()
-print(Cycle.alive, gc.isenabled())
+print(Cycle.alive, gc.isenabled(), gc.get_threshold())
 """
 
 
 def test_what_is_built_is_set_aside_without_its_garbage_and_later_garbage_is_collected() -> None:
     said = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True)  # noqa: S603
-    assert said.stdout.splitlines() == ["1 True True", "1 True"]
+    assert said.stdout.splitlines() == ["1 True True", "1 True (10000, 10, 10)"]

@@ -36,7 +36,7 @@ def test_an_open_session_is_shown_with_its_facts() -> None:
     assert shown.link == "https://watch.test/w/nonce"
     assert shown.picture == "https://example.com/juno.png"
     assert shown.ends_at == NOON
-    assert not shown.is_over
+    assert not VIEW.is_last
 
 
 def test_an_open_session_can_be_watched_interrupted_skipped_and_stopped() -> None:
@@ -77,7 +77,7 @@ def test_an_avatar_that_has_no_name_begins_with_a_capital_all_the_same() -> None
 
 def test_a_session_that_is_over_says_why_and_has_nothing_to_press() -> None:
     shown = panel_of(ENDED)
-    assert shown.is_over
+    assert ENDED.is_last
     assert shown.ended == "The avatar has left after 5 min."
     assert shown.title == "Juno: ended"
     assert (shown.buttons, shown.link, shown.ends_at) == ((), None, None)
@@ -88,7 +88,7 @@ def test_a_session_that_is_being_closed_has_nothing_to_press_and_is_drawn_once_m
     shown = panel_of(LEAVING)
     assert shown.title == "Juno: leaving…"
     assert shown.buttons == ()
-    assert not shown.is_over
+    assert not LEAVING.is_last
 
 
 @pytest.mark.parametrize("view", [VIEW, ENDED, LEAVING], ids=["open", "over", "leaving"])
