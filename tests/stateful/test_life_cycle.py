@@ -30,7 +30,7 @@ from bot.sessions.session import AvatarSession
 from bot.store import tables
 from bot.streams.streams import CLOSE_PATIENCE
 from tests import options
-from tests.harness.bot import ADA, ANA, BotHarness, simulated, with_policy
+from tests.harness.bot import ADA, ANA, BotHarness, simulated, was_heard, with_policy
 from tests.harness.clock import ClockElsewhere
 from tests.harness.simulator_faults import FAULTS
 
@@ -314,7 +314,7 @@ class LifeCycle(RuleBasedStateMachine):
             (text.starts_at or 0.0, text.asked.strip())
             for view in self.world.simulator.streams()
             for text in view.spoken
-            if text.state in ("speaking", "spoken", "interrupted") and text.asked.startswith("message")
+            if was_heard(text) and text.asked.startswith("message")
         ]
         texts = [text[: len("message 0000")] for _, text in heard]
         assert len(texts) == len(set(texts)), heard
