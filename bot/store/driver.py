@@ -66,7 +66,7 @@ class Driver(Protocol):
         """Execute a statement and return the first column of what it returns."""
 
 
-class _Sqlite:
+class SqliteDriver:
     """SQLite itself, for use in the thread of aiosqlite."""
 
     def __init__(self, dialect: Dialect, sqlite: sqlite3.Connection) -> None:
@@ -78,6 +78,10 @@ class _Sqlite:
 
     def fetch(self, text: str, row: tuple[Any, ...]) -> list[Any]:
         return [first for first, *_ in self._sqlite.execute(text, row).fetchall()]
+
+    def commit(self) -> None:
+        """Commit what was executed."""
+        self._sqlite.commit()
 
 
 class _ThroughSqlAlchemy:
@@ -92,16 +96,23 @@ class _ThroughSqlAlchemy:
         return list(self._connection.exec_driver_sql(text, row).scalars())
 
 
-def with_driver(connection: Connection, work: Callable[[Driver], T]) -> T:
-    """Do `work` with the driver, within the transaction of the connection; on SQLite in one hop to its thread. Raises
-    what `on_driver` raises, and what `work` does."""
+def with_driver(connection: Connection, work: Callable[[Driver], T], *, is_last: bool = False) -> T:
+    """Do `work` with the driver, within the transaction of the connection; on SQLite in one hop to its thread. is_last:
+    the transaction has nothing more to do, so on SQLite it is committed in the same hop; the commit that SQLAlchemy
+    asks for finds nothing to do then (`bot.store.engine`). Raises what `on_driver` raises, and what `work` does."""
     if connection.dialect.name != "sqlite":
         return work(_ThroughSqlAlchemy(connection))
+
+    def in_thread(sqlite: SqliteDriver) -> T:
+        result = work(sqlite)
+        if is_last:
+            sqlite.commit()
+        return result
 
     async def hop(driver: aiosqlite.Connection) -> T:
         # aiosqlite offers no public way to call a function in its thread.
         call_in_thread = cast("Callable[..., Awaitable[T]]", driver._execute)  # noqa: SLF001
-        return await call_in_thread(work, _Sqlite(connection.dialect, driver._conn))  # noqa: SLF001
+        return await call_in_thread(in_thread, SqliteDriver(connection.dialect, driver._conn))  # noqa: SLF001
 
     return on_driver(connection, hop)
 

@@ -107,6 +107,7 @@ def _sqlite(address: DatabaseUrl, foreign_keys: bool) -> AsyncEngine:
         async def set_pragmas(driver: aiosqlite.Connection) -> None:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", f"foreign_keys={'ON' if foreign_keys else 'OFF'}"):
                 await driver.execute_fetchall(f"PRAGMA {pragma}")
+            _commit_only_what_is_open(driver)
 
         run_async: Callable[..., None] = getattr(connection, "run_async")  # noqa: B009 - of an `AdaptedConnection`
         try:
@@ -122,6 +123,18 @@ def _sqlite(address: DatabaseUrl, foreign_keys: bool) -> AsyncEngine:
             on_driver(connection, _begin)
 
     return engine
+
+
+def _commit_only_what_is_open(driver: aiosqlite.Connection) -> None:
+    """From now on a commit of this connection is no hop to its thread where no transaction is open: after one that was
+    committed with its last statement (`bot.store.driver.with_driver`)."""
+    commit = driver.commit
+
+    async def commit_what_is_open() -> None:
+        if driver.in_transaction:
+            await commit()
+
+    setattr(driver, "commit", commit_what_is_open)  # noqa: B010 - of this very object
 
 
 async def _begin(driver: aiosqlite.Connection) -> None:

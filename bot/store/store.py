@@ -36,12 +36,18 @@ class Store:
     """The open database. Made by `open`; `close` it, or use it as an async context manager."""
 
     def __init__(
-        self, connections: Connections, clock: Clock, wrap_begin: Callable[[Begin], Begin], process: str | None = None
+        self,
+        connections: Connections,
+        clock: Clock,
+        wrap_begin: Callable[[Begin], Begin] | None = None,
+        process: str | None = None,
     ) -> None:
         self._connections = connections
         # A file does not go away and come back: what keeps it from being written is there until somebody helps.
         patience = 0.0 if connections.is_sqlite else PATIENCE
-        self._writer = writer = GroupCommitWriter(wrap_begin(connections.begin), clock, patience=patience)
+        begin = connections.begin if wrap_begin is None else wrap_begin(connections.begin)
+        commits_at_once = wrap_begin is None
+        self._writer = writer = GroupCommitWriter(begin, clock, patience=patience, commits_at_once=commits_at_once)
         self.sessions = SessionRepository(connections, writer, clock, process)
         self.streams = StreamRepository(connections, writer, clock)
         self.utterances = UtteranceRepository(connections, writer, clock)
@@ -66,13 +72,13 @@ class Store:
         clock: Clock,
         *,
         member: Member | None = None,
-        wrap_begin: Callable[[Begin], Begin] = lambda begin: begin,
+        wrap_begin: Callable[[Begin], Begin] | None = None,
     ) -> Self:
         """Open the database at `url`, which `bot.store.migrate.upgrade` has brought up to date.
 
         member: the process whose sessions are written; who has none (the shell) owns none. `wrap_begin` gets what
-        begins a transaction that writes and returns what to begin one with: tests stand there. Raises
-        `StoreUnavailable`.
+        begins a transaction that writes and returns what to begin one with: tests stand there, and then every commit is
+        a step of its own. Raises `StoreUnavailable`.
         """
         connections = await Connections.open(parse_url(url), member)
         store = cls(connections, clock, wrap_begin, None if member is None else member.id)

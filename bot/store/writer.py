@@ -74,11 +74,14 @@ class _Request:
 class GroupCommitWriter:
     """The one place where the program writes. Made running by `start`, which must be followed by `close`."""
 
-    def __init__(self, begin: Begin, clock: Clock, *, patience: float = 0.0) -> None:
-        """patience: for how many seconds patient writes are kept while the database is away."""
+    def __init__(self, begin: Begin, clock: Clock, *, patience: float = 0.0, commits_at_once: bool = False) -> None:
+        """patience: for how many seconds patient writes are kept while the database is away. commits_at_once: what
+        every message needs is committed in the same hop to SQLite's thread; not where somebody stands before the
+        commit."""
         self._begin = begin
         self._clock = clock
         self._patience = patience
+        self._commits_at_once = commits_at_once
         self._waiting: deque[_Request] = deque()
         self._is_due = asyncio.Event()
         self._flush: Timer | None = None
@@ -220,21 +223,24 @@ class GroupCommitWriter:
 
     async def _transact(self, batch: Sequence[_Request]) -> list[Any]:
         async with self._begin() as connection:
-            return await connection.run_sync(write_all, [request.write for request in batch])
+            writes = [request.write for request in batch]
+            return await connection.run_sync(write_all, writes, commits_at_once=self._commits_at_once)
 
 
-def write_all(connection: Connection, writes: Sequence[Write]) -> list[Any]:
-    """Write them in their order and return the result of each.
+def write_all(connection: Connection, writes: Sequence[Write], *, commits_at_once: bool = False) -> list[Any]:
+    """Write them in their order and return the result of each. commits_at_once: as in `GroupCommitWriter`.
 
     Between two writes that stand alone all messages are accepted first, then the utterances advance: one that is
     accepted here may advance here.
     """
     results: list[Any] = []
-    for is_alone, run in groupby(writes, key=callable):
+    for is_alone, group in groupby(writes, key=callable):
+        run = list(group)
         if is_alone:
             results += [work(connection) for work in run if callable(work)]
         else:
-            results += with_driver(connection, partial(_write_together, writes=list(run)))
+            is_last = commits_at_once and len(results) + len(run) == len(writes)
+            results += with_driver(connection, partial(_write_together, writes=run), is_last=is_last)
     return results
 
 

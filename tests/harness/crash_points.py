@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection, Engine
 from adapters.avatars.http import ProviderHttpClient
 from adapters.avatars.rooms.websocket_transport import WebSocketRoom
 from bot.store import writer
+from bot.store.driver import SqliteDriver
 from bot.store.writer import GroupCommitWriter
 
 _AN_ID = re.compile(r"[0-9a-f]{8}[0-9a-f-]*|(?<=/)[\w-]{20,}")
@@ -55,13 +56,24 @@ class CrashPoints:
 
     def watch(self) -> None:
         """Stand between this program and everything it writes to and calls."""
-        transact, write_all = GroupCommitWriter._transact, writer.write_all
+        transact, write_all, commit = GroupCommitWriter._transact, writer.write_all, SqliteDriver.commit
         before, amid, after = _WRITES
+        uncommitted: list[str] = []
 
-        def watched_write_all(connection: Any, writes: Sequence[Any]) -> list[Any]:
-            results = write_all(connection, writes)
-            self.steps(amid, _names_of(writes))
+        def is_written() -> None:
+            self.steps(amid, uncommitted)
+            uncommitted.clear()
+
+        def watched_write_all(connection: Any, writes: Sequence[Any], **options: bool) -> list[Any]:
+            uncommitted[:] = _names_of(writes)
+            results = write_all(connection, writes, **options)
+            is_written()
             return results
+
+        def watched_commit(driver: SqliteDriver) -> None:
+            # Right behind the last statement, in the thread of SQLite.
+            is_written()
+            commit(driver)
 
         async def watched_transact(its_writer: GroupCommitWriter, batch: Sequence[Any]) -> list[Any]:
             names = _names_of([request.write for request in batch])
@@ -72,6 +84,7 @@ class CrashPoints:
 
         GroupCommitWriter._transact = watched_transact  # type: ignore[method-assign,assignment]
         writer.write_all = watched_write_all
+        SqliteDriver.commit = watched_commit  # type: ignore[method-assign,assignment]
         self._watch_calls()
 
     def watch_takeover(self) -> None:

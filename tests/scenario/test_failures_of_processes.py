@@ -44,8 +44,8 @@ network.Connector.connect = stopping
 STOPS_BEFORE_COMMIT = f"""{STOPS}
 import bot.store.writer as writer
 write_all = writer.write_all
-def stopping(connection, writes):
-    results = write_all(connection, writes)
+def stopping(connection, writes, **options):
+    results = write_all(connection, writes, **options)
     stop()
     return results
 writer.write_all = stopping

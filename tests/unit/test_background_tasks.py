@@ -96,7 +96,7 @@ async def test_the_end_of_a_session(world: BotHarness, of: str) -> None:
 
 async def test_the_writer(world: BotHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "write_all", lambda _connection, _writes: [])  # it forgets the results
+        patch.setattr(writer, "write_all", lambda _connection, _writes, **_: [])  # it forgets the results
         with pytest.raises(StoreUnavailable, match=r"failed unexpectedly \(ref "):
             await world.store.sessions.request_stop("nobody", "shell")
     await world.start()

@@ -139,12 +139,30 @@ async def main():
 asyncio.run(main())
 """
 
+KILL_BEFORE_THE_COMMIT = """
+import asyncio, os, signal, sys
+from bot.store.driver import SqliteDriver
+from bot.store.store import Store
+from tests.harness.clock import ManualClock
+from tests.builders import a_session, an_utterance
 
-def test_nothing_of_a_transaction_that_was_under_way_is_there_after_a_kill(tmp_path: Path) -> None:
+async def main():
+    store = await Store.open(sys.argv[1], ManualClock())
+    session = await store.sessions.open(a_session())
+    await store.utterances.accept(["before"], an_utterance(session, text="before"))
+    SqliteDriver.commit = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+    await store.utterances.accept(["after"], an_utterance(session, text="after"))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("program", [KILL_IN_THE_MIDDLE, KILL_BEFORE_THE_COMMIT], ids=["two hops", "one hop"])
+def test_nothing_of_a_transaction_that_was_under_way_is_there_after_a_kill(tmp_path: Path, program: str) -> None:
     url = f"sqlite:///{tmp_path}/relay.db"
     asyncio.run(migrate.upgrade(url))
     root = Path(__file__).parents[3]
-    died = subprocess.run([sys.executable, "-c", KILL_IN_THE_MIDDLE, url], cwd=root, check=False)  # noqa: S603 - as above
+    died = subprocess.run([sys.executable, "-c", program, url], cwd=root, check=False)  # noqa: S603 - as above
     assert died.returncode == -9
 
     async def go_on() -> list[str]:
