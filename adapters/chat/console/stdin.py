@@ -36,15 +36,34 @@ async def _lines_of_pipe(source: TextIO) -> AsyncGenerator[bytes, None]:
     reader = asyncio.StreamReader(limit=MAX_LINE_LENGTH)
     protocol = asyncio.StreamReaderProtocol(reader)
     # A descriptor of our own: the transport closes it, and leaves the program's standard input alone.
-    with os.fdopen(os.dup(source.fileno()), "rb", buffering=0) as pipe:
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
-        try:
-            while line := await _read_line(reader):
-                yield line
-        finally:
-            transport.close()
-            # Others may hold the same pipe or terminal, the shell for one, and do not expect it to be non-blocking.
-            os.set_blocking(source.fileno(), True)
+    pipe = _Pipe(os.dup(source.fileno()))
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+    try:
+        while line := await _read_line(reader):
+            yield line
+    finally:
+        transport.close()
+        # Others may hold the same pipe or terminal, the shell for one, and do not expect it to be non-blocking.
+        os.set_blocking(source.fileno(), True)
+
+
+class _Pipe:
+    """A descriptor as a loop is given it to read from, closed once.
+
+    Python's own loop closes what it was given. uvloop closes the descriptor by itself besides, in a later turn of the
+    loop (0.23, measured): by then its number may be that of a new connection, which would be closed instead.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._is_closed_by_loop = not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        if not self._is_closed_by_loop:
+            os.close(self._descriptor)
 
 
 async def _read_line(reader: asyncio.StreamReader) -> bytes:

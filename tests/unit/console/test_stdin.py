@@ -3,14 +3,15 @@
 import asyncio
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
 from adapters.chat.console.stdin import MAX_LINE_LENGTH, piped_lines
+from bot.core.event_loop import run
 
 
 @contextmanager
@@ -105,3 +106,33 @@ async def test_no_input_has_no_lines() -> None:
     assert [line async for line in piped_lines(None)] == []
     with os.fdopen(os.open(os.devnull, os.O_RDONLY), encoding="utf-8") as nothing:
         assert [line async for line in piped_lines(nothing)] == []
+
+
+async def is_still_open_after_the_end(of_pipe: bytes) -> bool:
+    """Whether what is opened right after the end of a pipe, perhaps under the number that it had, stays open."""
+    with pipe_with(of_pipe) as source:
+        assert [line async for line in piped_lines(source)] == ["one"]
+        opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
+        # A loop closes what it reads from in one of its next turns.
+        await asyncio.sleep(0.01)
+        closed = 0
+        for descriptor in opened:
+            try:
+                os.close(descriptor)
+            except OSError:
+                closed += 1
+    return closed == 0
+
+
+@pytest.mark.parametrize("run_loop", [run, asyncio.run], ids=["the program's loop", "Python's loop"])
+def test_nothing_else_is_closed_with_a_pipe(run_loop: Callable[[Coroutine[Any, Any, bool]], bool]) -> None:
+    assert run_loop(is_still_open_after_the_end(b"one"))
+    before = open_descriptors()
+    assert run_loop(is_still_open_after_the_end(b"one"))
+    assert open_descriptors() == before
+
+
+def open_descriptors() -> int:
+    """How many this process has, where the system tells."""
+    told = Path("/proc/self/fd")
+    return len(list(told.iterdir())) if told.exists() else 0
