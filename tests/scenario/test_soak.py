@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.simulator import SimulatorOptions
+from adapters.simulator import SimulatorOptions, SpokenText
 from bot.core.models import StreamState, UtteranceState
 from tests import options
 from tests.fakes.slack import Channel
@@ -166,7 +166,11 @@ def check_the_books(deployment: SlackDeployment) -> None:
     assert states[UtteranceState.SPOKEN] > len(rows) / 3, states
     heard = Counter(text for text in deployment.heard if text.startswith("message"))
     twice = {text for text, times in heard.items() if times > 1}
-    assert not twice, [
-        text for view in deployment.simulator.streams() for text in view.spoken if text.asked.strip() in twice
-    ]
-    assert {row["text"] for row in rows if row["state"] == "spoken"} <= set(heard)
+    assert not twice, at_the_provider(deployment, twice)
+    missed = {row["text"] for row in rows if row["state"] == "spoken"} - set(heard)
+    assert not missed, (missed, at_the_provider(deployment, missed))
+
+
+def at_the_provider(deployment: SlackDeployment, texts: set[str]) -> list[SpokenText]:
+    """What became of these texts there."""
+    return [text for view in deployment.simulator.streams() for text in view.spoken if text.asked.strip() in texts]
