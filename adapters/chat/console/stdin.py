@@ -37,7 +37,11 @@ async def _lines_of_pipe(source: TextIO) -> AsyncGenerator[bytes, None]:
     protocol = asyncio.StreamReaderProtocol(reader)
     # A descriptor of our own: the transport closes it, and leaves the program's standard input alone.
     pipe = _Pipe(os.dup(source.fileno()))
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+    try:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+    except BaseException:
+        pipe.close()
+        raise
     try:
         while line := await _read_line(reader):
             yield line
