@@ -52,21 +52,23 @@ async def _lines_of_pipe(source: TextIO) -> AsyncGenerator[bytes, None]:
 
 
 class _Pipe:
-    """A descriptor as a loop is given it to read from, closed once.
+    """A descriptor as a loop is given it to read from, closed once, however often `close` is called: Python's own loop
+    does so in one of its next turns, also where it was not even connected.
 
-    Python's own loop closes what it was given. uvloop closes the descriptor by itself besides, in a later turn of the
+    uvloop closes the descriptor by itself besides, in a later turn of the
     loop (0.23, measured): by then its number may be that of a new connection, which would be closed instead.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._is_closed_by_loop = not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+        self._is_closed = not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
 
     def fileno(self) -> int:
         return self._descriptor
 
     def close(self) -> None:
-        if not self._is_closed_by_loop:
+        if not self._is_closed:
+            self._is_closed = True
             os.close(self._descriptor)
 
 

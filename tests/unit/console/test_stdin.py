@@ -12,6 +12,7 @@ import pytest
 
 from adapters.chat.console.stdin import MAX_LINE_LENGTH, piped_lines
 from bot.core.event_loop import run
+from bot.core.tasks import cancel_and_wait
 
 
 @contextmanager
@@ -129,6 +130,29 @@ def test_nothing_else_is_closed_with_a_pipe(run_loop: Callable[[Coroutine[Any, A
     assert run_loop(is_still_open_after_the_end(b"one"))
     before = open_descriptors()
     assert run_loop(is_still_open_after_the_end(b"one"))
+    assert open_descriptors() == before
+
+
+async def given_up_while_it_connects() -> list[dict[str, Any]]:
+    """What the loop complains of where nobody wants the lines any more, as soon as they were asked for."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+    with pipe_with(b"one") as source:
+        async with aclosing(piped_lines(source)) as lines:
+            reading = asyncio.ensure_future(anext(lines))
+            await asyncio.sleep(0)
+            await cancel_and_wait(reading)
+        await asyncio.sleep(0.01)
+    return complaints
+
+
+@pytest.mark.parametrize("run_loop", [run, asyncio.run], ids=["the program's loop", "Python's loop"])
+def test_pipe_that_is_given_up_while_it_connects_is_closed_once(
+    run_loop: Callable[[Coroutine[Any, Any, list[dict[str, Any]]]], list[dict[str, Any]]],
+) -> None:
+    assert run_loop(given_up_while_it_connects()) == []
+    before = open_descriptors()
+    assert run_loop(given_up_while_it_connects()) == []
     assert open_descriptors() == before
 
 
