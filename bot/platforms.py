@@ -26,6 +26,9 @@ LEFT_OUT = "left out until the next start, as only the operator can help; the lo
 
 CANNOT_BE_USED = "the bot cannot work on this platform until its operator has looked at the log"
 
+_DELIVERED = (UtteranceChanged, LeftUnsaid)
+"""Events that may have to reach people."""
+
 
 class _Platform:
     """One platform, and why it is left out where it is."""
@@ -90,7 +93,7 @@ class Platforms:
                 continue
             try:
                 await platform.adapter.show(event)
-                if isinstance(event, UtteranceChanged | LeftUnsaid) and event.delivery is not None:
+                if isinstance(event, _DELIVERED) and event.delivery is not None:
                     event.delivery.release()
             except Exception as error:  # noqa: BLE001 - what one event is to show must not keep all others from being shown
                 report_unexpected("an event was not shown: unexpected error", error, platform=channel.platform)

@@ -166,12 +166,12 @@ class Relay:
         self._check_bots(message)
         self._check_seen(message)
         running = self._check_channel(message)
-        self._check_permission(message)
+        actor = self._check_permission(message)
         mode = self._check_mode(message, running)
         text = self._check_clean(message)
         self._check_queue(running)
         if not self._counts_together:
-            self._check_rate(message, text)
+            self._check_rate(actor, text)
         return running, mode, text
 
     async def edit(self, channel: Channel, message_id: str, text: str, names: Mapping[str, str]) -> None:
@@ -244,9 +244,9 @@ class Relay:
             raise Refused(sentences.CLOSING, stage="channel")
         return running
 
-    def _check_permission(self, message: Message) -> None:
+    def _check_permission(self, message: Message) -> Actor:
         self._permissions.require_channel(message.channel)
-        self._permissions.require(message.actor, Role.SPEAKER, message.channel)
+        return self._permissions.require(message.actor, Role.SPEAKER, message.channel)
 
     def _check_mode(self, message: Message, running: AvatarSession) -> Mode:
         mode = message.mode or running.session.mode
@@ -254,10 +254,10 @@ class Relay:
             self._sessions.services.require_answers()
         return mode
 
-    def _check_rate(self, message: Message, text: str) -> None:
-        if self._permissions.recognise(message.actor, message.channel).role is not Role.ADMIN:
-            self._rate.count(message.actor.key)
-            self._characters.count(message.actor.key, len(text))
+    def _check_rate(self, actor: Actor, text: str) -> None:
+        if actor.role is not Role.ADMIN:
+            self._rate.count(actor.key)
+            self._characters.count(actor.key, len(text))
 
     @property
     def _counts_together(self) -> bool:

@@ -30,6 +30,8 @@ UPDATE_INTERVAL = 2.0
 seconds, for everything in a channel together; Slack lets about one message a second into a channel, and the panel must
 not take all of it (docs.slack.dev, rate limits)."""
 
+MAX_PUT_OFF = 4
+"""Intervals for which a drawing is put off while too many messages are being taken in (`Precedence.is_crowded`)."""
 
 MAX_LEFT = 10_000
 """Sessions that went to other processes of which that is remembered."""
@@ -79,6 +81,7 @@ class PanelUpdater(ABC):
         self._clock = bot.clock
         self._sessions = bot.sessions
         self._store = bot.sessions.services.store
+        self._precedence = bot.sessions.services.precedence
         self._panels: dict[str, PanelState] = {}
         self._left: FIFOCache[str, None] = FIFOCache(MAX_LEFT)
         self._tasks = TaskSet()
@@ -109,14 +112,14 @@ class PanelUpdater(ABC):
     def show(self, view: SessionView) -> None:
         """Draw a session's panel as it is now, soon; posts it where there is none yet."""
         panel = self._panels.get(view.session_id)
-        if view.session_id in self._left:
-            # Told before it was left, and heard of afterwards.
-            return
         if panel is not None:
             panel.view = view
             panel.change()
             if view.is_last:
                 panel.hurry.set()
+        elif view.session_id in self._left:
+            # Told before it was left, and heard of afterwards.
+            return
         elif not (view.is_last and self._taken_up.is_set()):
             self._begin(PanelState(view))
 
@@ -224,6 +227,7 @@ class PanelUpdater(ABC):
         """Wait for a change and draw it. False if nothing is to be drawn any more: the session or its place is over,
         or the bot leaves and the next run goes on."""
         await panel.changed.wait()
+        await self._put_off(panel)
         panel.changed.clear()
         view = panel.view
         drawn, is_over = await self._draw(panel, view), view.is_last
@@ -243,6 +247,14 @@ class PanelUpdater(ABC):
             panel.is_right.set()
         await self._rest(panel, UPDATE_INTERVAL)
         return True
+
+    async def _put_off(self, panel: PanelState) -> None:
+        """Draw later where messages would be held up by it; but post it, and say how it ended, at once."""
+        for _ in range(MAX_PUT_OFF):
+            must_be_drawn = panel.reference is None or panel.view.is_last or self._is_leaving
+            if must_be_drawn or not self._precedence.is_crowded:
+                return
+            await self._rest(panel, UPDATE_INTERVAL)
 
     async def _rest(self, panel: PanelState, seconds: float) -> None:
         """Wait before the next drawing; not when the session is over or the bot leaves."""

@@ -3,24 +3,25 @@
 A message gets two at most, each put once and none taken away: platforms cannot replace a reaction, and taking one away
 costs as much as putting one. Reactions of a line (a channel, or whatever a platform's limit is for) are put one after
 another, and those of all lines no faster than the platform allows. Under load they are left out, those of waiting
-first, so that nothing else is held up. Knows no platform.
+first, so that nothing else is held up: where a line has too many, and where the process has too many messages to take
+in; then those that say that a message was not said are put all the same. Knows no platform.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 from enum import Enum, auto
 
-import structlog
 from cachetools import LRUCache
 
 from bot.core.events import Delivery
 from bot.core.models import Channel, Utterance, UtteranceState
 from bot.core.ports import Clock
+from bot.core.precedence import Precedence
 from bot.core.tasks import TaskSet
 from bot.core.unexpected import report_unexpected
-
-log = structlog.get_logger(__name__)
+from bot.telemetry import metrics
 
 
 class Mark(Enum):
@@ -57,13 +58,14 @@ _Message = tuple[Channel, str]
 class ReactionMarker(ABC):
     """The marks on the messages of one platform."""
 
-    def __init__(self, clock: Clock, per_minute: int, per_second: int | None = None) -> None:
+    def __init__(self, clock: Clock, precedence: Precedence, per_minute: int, per_second: int | None = None) -> None:
         """`per_minute`: marks of one line at most, of which those that say that a message waits get half.
         `per_second`: marks of all lines together, where the platform counts those, too; more of them wait."""
         self._clock = clock
+        self._precedence = precedence
         self._per_minute = per_minute
-        self._per_second = per_second
-        self._lately: deque[float] = deque()
+        # When the latest marks of all lines were put, or are to be, as many as are allowed within a second.
+        self._turns: deque[float] = deque([-math.inf] * (per_second or 0))
         self._wanted: dict[Hashable, OrderedDict[_Message, Mark]] = {}
         self._deliveries: dict[_Message, Delivery] = {}
         self._marks: LRUCache[_Message, set[Mark]] = LRUCache(MAX_REMEMBERED)
@@ -79,9 +81,13 @@ class ReactionMarker(ABC):
         """Put a mark, where that is possible. False: the message is gone."""
 
     def accepted(self, channel: Channel, utterance: Utterance) -> None:
-        """A message waits; unless something has been told of it already, which is newer."""
-        if utterance.message_id is not None and (channel, utterance.message_id) not in self._marks:
-            self._want((channel, utterance.message_id), Mark.WAITS)
+        """A message was taken, and waits if it is not said at once; unless something has been told of it already, which
+        is newer."""
+        if utterance.message_id is None or utterance.state is not UtteranceState.QUEUED:
+            return
+        message = channel, utterance.message_id
+        if message not in self._marks:
+            self._want(message, Mark.WAITS)
 
     def show(self, channel: Channel, utterance: Utterance, delivery: Delivery | None = None) -> None:
         """Mark the message of an utterance as its state asks; a command has none. `delivery`: of the mark."""
@@ -138,18 +144,22 @@ class ReactionMarker(ABC):
             delivery.release()
 
     async def _put_all(self, line: Hashable, wanted: OrderedDict[_Message, Mark]) -> None:
+        has_turn = False
         try:
             await self._clock.sleep(LINGER)
             while wanted:
                 message, mark = next(iter(wanted.items()))
                 if not self._has_room(line, mark):
-                    log.debug("a reaction was left out, as there are too many", channel=str(message[0]))
+                    metrics.reactions_left_out.inc()
                     del wanted[message]
                     self._deliveries.pop(message, None)
                     continue
-                if (seconds := self._seconds_until_turn()) > 0:
+                if not has_turn and (seconds := self._seconds_until_turn()) > 0:
                     await self._clock.sleep(seconds)
+                    # It may be wanted no more by now; then the turn is that of the next one.
+                    has_turn = True
                     continue
+                has_turn = False
                 del wanted[message]
                 self._count(line)
                 self._marks.setdefault(message, set()).add(mark)
@@ -164,23 +174,24 @@ class ReactionMarker(ABC):
 
     def _has_room(self, line: Hashable, mark: Mark) -> bool:
         """Whether one more mark may be put in the line now."""
+        if mark is not Mark.NOT_SPOKEN and self._precedence.is_crowded:
+            return False
         recent = self._recent.setdefault(line, deque())
         _forget_before(recent, self._clock.monotonic() - _WINDOW)
         return len(recent) < (self._per_minute // 2 if mark is Mark.WAITS else self._per_minute)
 
     def _seconds_until_turn(self) -> float:
-        """How long until one more mark may be put in any line."""
-        if self._per_second is None:
+        """Take a turn among the marks of all lines, and return how long it is until then. Lines that only asked
+        whether somebody else was before them would all wake for each mark that is put."""
+        if not self._turns:
             return 0.0
         now = self._clock.monotonic()
-        _forget_before(self._lately, now - 1.0)
-        return 0.0 if len(self._lately) < self._per_second else self._lately[0] + 1.0 - now
+        turn = max(now, self._turns.popleft() + 1.0)
+        self._turns.append(turn)
+        return turn - now
 
     def _count(self, line: Hashable) -> None:
-        now = self._clock.monotonic()
-        self._recent.setdefault(line, deque()).append(now)
-        if self._per_second is not None:
-            self._lately.append(now)
+        self._recent.setdefault(line, deque()).append(self._clock.monotonic())
 
 
 def _forget_before(times: deque[float], earliest: float) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from datetime import datetime
+from functools import lru_cache
 
 from cachetools import LRUCache
 from itsdangerous import BadData, TimestampSigner
@@ -57,17 +58,18 @@ class SignedWatchLinks:
         self._lifetime = lifetime
         self._clock = clock
         self._signer = _Signer(secret.get_secret_value(), clock, max(1, int(lifetime / STAMPS_PER_LIFETIME)))
-        self._signed: LRUCache[tuple[str, int], str] = LRUCache(MAX_REMEMBERED_LINKS)
+        self._signed = lru_cache(MAX_REMEMBERED_LINKS)(self._sign)
         self._verified: LRUCache[str, tuple[str, datetime]] = LRUCache(MAX_REMEMBERED_LINKS)
 
     def url(self, link_nonce: str) -> str | None:
         """The link people open, None if the page cannot be reached by others. The same for a tenth of a lifetime."""
         if self.public_url is None:
             return None
-        key = (link_nonce, self._signer.get_timestamp())
-        if (signed := self._signed.get(key)) is None:
-            signed = self._signed[key] = self._signer.sign(link_nonce).decode("ascii")
-        return f"{self.public_url}/w/{signed}"
+        return f"{self.public_url}/w/{self._signed(link_nonce, self._signer.get_timestamp())}"
+
+    def _sign(self, link_nonce: str, stamp: int) -> str:
+        del stamp  # The signer asks for it by itself; a link is remembered for as long as it is the same.
+        return self._signer.sign(link_nonce).decode("ascii")
 
     def nonce_of(self, signed: str) -> str:
         """The nonce inside a signed id. Raises `LinkInvalid` with `forged` or `expired`."""

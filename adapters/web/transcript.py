@@ -9,12 +9,13 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from weakref import WeakValueDictionary
 
 from adapters.web.protocol import TranscriptEntry, TranscriptMessage
 from bot.core.events import EventBus, SessionChanged, UtteranceChanged
-from bot.core.models import Mode, UtteranceState
+from bot.core.models import Mode, Utterance, UtteranceState
 from bot.core.ports import Clock
 from bot.core.views import Phase
 from bot.text import close_open_markup, make_speakable
@@ -43,46 +44,75 @@ BACKLOG = 4_096
 _CUT = (UtteranceState.INTERRUPTED, UtteranceState.FAILED, UtteranceState.UNKNOWN)
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What one entry is made of: it is written only where a page reads it. answer: as it is said."""
+
+    n: int
+    at: datetime
+    utterance: Utterance
+    answer: str | None = None
+
+    @property
+    def length(self) -> int:
+        """Characters."""
+        return (
+            min(MAX_NAME, len(self.utterance.author_name))
+            + min(MAX_TEXT, len(self.utterance.text))
+            + len(self.answer or "")
+        )
+
+    def as_entry(self) -> TranscriptEntry:
+        utterance = self.utterance
+        return TranscriptEntry(
+            n=self.n,
+            at=self.at.timestamp(),
+            who=utterance.author_name[:MAX_NAME],
+            mode=utterance.mode,
+            text=utterance.text[:MAX_TEXT],
+            answer=self.answer,
+            is_over=utterance.state.is_final,
+            is_cut=utterance.state in _CUT,
+        )
+
+
 class Transcript:
     """What was said in one session."""
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[str, TranscriptEntry] = OrderedDict()
+        self._said: OrderedDict[str, _Said] = OrderedDict()
         self._revisions: dict[str, int] = {}
         self._length = 0
         self._revision = 0
         self._count = 0
         self._followers: set[asyncio.Event] = set()
 
-    def note(self, change: UtteranceChanged, now: datetime) -> bool:
-        """Take note of an utterance that begins, goes on or ends; whether that is anything new."""
+    def note(self, change: UtteranceChanged, clock: Clock) -> bool:
+        """Take note of an utterance that begins or ends; whether that is anything new."""
         utterance = change.utterance
-        before = self._entries.get(utterance.id)
-        if before is None and utterance.state is not UtteranceState.SPEAKING:
-            return False
+        before = self._said.get(utterance.id)
         if before is None:
+            if utterance.state is not UtteranceState.SPEAKING:
+                return False
             self._count += 1
-        entry = TranscriptEntry(
-            n=self._count if before is None else before.n,
-            at=now.timestamp() if before is None else before.at,
-            who=utterance.author_name[:MAX_NAME],
-            mode=utterance.mode,
-            text=utterance.text[:MAX_TEXT],
+            said = _Said(self._count, clock.now(), utterance)
+        elif utterance.state.is_final:
+            answer = _readable(change.answer) if utterance.mode is Mode.CHAT else None
+            if utterance.state is before.utterance.state and answer == before.answer:
+                return False
+            said = _Said(before.n, before.at, utterance, answer)
+        else:
             # While it is being said, the captions show how far it is.
-            answer=_readable(change.answer) if utterance.mode is Mode.CHAT and utterance.state.is_final else None,
-            is_over=utterance.state.is_final,
-            is_cut=utterance.state in _CUT,
-        )
-        if entry == before:
             return False
-        self._put(utterance.id, entry)
+        self._put(utterance.id, said)
         for changed in self._followers:
             changed.set()
         return True
 
     def since(self, revision: int) -> tuple[int, list[TranscriptEntry]]:
         """The entries that are new or different since `revision` (0: all), and the revision that they are of."""
-        return self._revision, [entry for name, entry in self._entries.items() if self._revisions[name] > revision]
+        new = [said for name, said in self._said.items() if self._revisions[name] > revision]
+        return self._revision, [said.as_entry() for said in new]
 
     @contextmanager
     def follow(self) -> Iterator[asyncio.Event]:
@@ -94,17 +124,17 @@ class Transcript:
         finally:
             self._followers.discard(changed)
 
-    def _put(self, name: str, entry: TranscriptEntry) -> None:
+    def _put(self, name: str, said: _Said) -> None:
         self._revision += 1
-        if name in self._entries:
-            self._length -= _length_of(self._entries[name])
-        self._entries[name] = entry
+        if (before := self._said.get(name)) is not None:
+            self._length -= before.length
+        self._said[name] = said
         self._revisions[name] = self._revision
-        self._length += _length_of(entry)
-        while len(self._entries) > MAX_ENTRIES or (self._length > MAX_LENGTH and len(self._entries) > 1):
-            forgotten, oldest = self._entries.popitem(last=False)
+        self._length += said.length
+        while len(self._said) > MAX_ENTRIES or (self._length > MAX_LENGTH and len(self._said) > 1):
+            forgotten, oldest = self._said.popitem(last=False)
             del self._revisions[forgotten]
-            self._length -= _length_of(oldest)
+            self._length -= oldest.length
 
 
 class Transcripts:
@@ -136,7 +166,7 @@ class Transcripts:
     def _note(self, change: UtteranceChanged) -> None:
         session_id = change.utterance.session_id
         transcript = self.of(session_id)
-        if transcript.note(change, self._clock.now()):
+        if transcript.note(change, self._clock):
             self._kept[session_id] = transcript
             self._kept.move_to_end(session_id)
             if len(self._kept) > MAX_SESSIONS:
@@ -160,7 +190,3 @@ async def send_transcript(
 def _readable(answer: str | None) -> str | None:
     """An answer as it is said: what a model hid in it is hidden here as well."""
     return make_speakable(close_open_markup(answer))[:MAX_TEXT] or None if answer else None
-
-
-def _length_of(entry: TranscriptEntry) -> int:
-    return len(entry.who) + len(entry.text) + len(entry.answer or "")

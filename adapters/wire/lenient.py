@@ -43,10 +43,16 @@ LongText = Annotated[str, StringConstraints(strict=True, max_length=4096, patter
 Fragment = InstanceOf[str]
 """A piece of a text that was cut anywhere. Unlike `str` it may have half of a surrogate pair in it."""
 
-Code = Annotated[str, BeforeValidator(_code), StringConstraints(strict=True, max_length=64, pattern=r"\S")]
-"""A provider's code, which comes as a number or as a string."""
+Code = Annotated[str, StringConstraints(strict=True, max_length=64, pattern=r"\S"), BeforeValidator(_code)]
+"""A provider's code, which comes as a number or as a string.
 
-Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
+Bounds stand before the function here and below: pydantic then looks at them itself, and behind it in Python.
+"""
+
+NO_BOOL = BeforeValidator(_no_bool)
+"""For a `Number` that has bounds."""
+
+Number = Annotated[float, Field(allow_inf_nan=False), NO_BOOL]
 """A finite number; also one written as a string, as some credits are."""
 
 HttpUrl = Annotated[str, StringConstraints(strict=True, max_length=4096, pattern=r"(?i)^https?://[^\p{C}\p{Z}]*$")]

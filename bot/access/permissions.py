@@ -47,7 +47,10 @@ class Permissions:
 
     def recognise(self, actor: Actor, channel: Channel) -> Actor:
         """The actor with the role that counts in a channel."""
-        return replace(actor, role=self._role(actor, channel), is_operator=self._is_operator(actor))
+        role, is_operator = self._role(actor, channel), self._is_operator(actor)
+        if role is actor.role and is_operator is actor.is_operator:
+            return actor
+        return replace(actor, role=role, is_operator=is_operator)
 
     def require(self, actor: Actor, role: Role, channel: Channel) -> Actor:
         """The actor with the role that counts. Raises `Refused` with a sentence where that is less than `role`."""

@@ -142,10 +142,11 @@ class Subscription:
 
     def deliver(self, event: SessionEvent) -> None:
         """Put an event at the end of this follower's queue."""
-        if len(self._events) == self._events.maxlen:
+        if not self._events:
+            self._arrived.set()
+        elif len(self._events) == self._events.maxlen:
             self.dropped += 1
         self._events.append(event)
-        self._arrived.set()
 
     def has_pending(self) -> bool:
         """Whether events wait to be read."""

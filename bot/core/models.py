@@ -7,6 +7,7 @@ their zone, durations are seconds as `float`.
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 
 class Mode(StrEnum):
@@ -88,11 +89,11 @@ class Role(IntEnum):
     ADMIN = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(NamedTuple):
     """Where people talk. A thread is a channel of its own.
 
     id: the platform's. It names the channel whichever workspace it is heard through, where several share it.
+    A tuple, since it is the key of nearly everything: each message looks a channel up some forty times.
     """
 
     platform: str

@@ -15,6 +15,10 @@ from bot.core.ports import Clock
 PATIENCE = 0.025
 """Seconds for which something gives way."""
 
+CROWD = 8
+"""Messages that are being taken in at once from which on a process has more to do than it can: one takes some 3 ms. At
+100 messages a second one look in a hundred finds so many (measured), at 32 channels that never rest four in five do."""
+
 
 class Precedence:
     """Who goes first in this process."""
@@ -35,6 +39,11 @@ class Precedence:
             if not self._urgent:
                 for waiting in self._waiting:
                     _end(waiting)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much is urgent (`CROWD`) that what can be left out, or put off, is."""
+        return self._urgent >= CROWD
 
     async def give_way(self) -> None:
         """Wait until nothing is urgent, or for `PATIENCE`."""

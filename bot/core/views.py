@@ -34,9 +34,8 @@ class SessionView:
     (`WAITING_FOR_TEXT`) or waking; None where nobody knows yet. `needs_viewer`: nobody watches, and nothing is said
     before somebody does. `is_refused`: it is asleep because the provider opens no stream for what waits.
     `language`: the code of what it speaks, where that was chosen for the session. `heard_in`: the name of a place where
-    it is heard besides the page. `offers_voice`: the channel has such a place, and it is not heard anywhere yet.
-    `watched_by`: the names of those who watch inside the chat, where the platform says for certain who they are; for
-    the panel, which stands in the same chat, and never for the page.
+    it is heard besides the page. `watched_by`: the names of those who watch inside the chat, where the platform says
+    for certain who they are; for the panel, which stands in the same chat, and never for the page.
     """
 
     session_id: str
@@ -63,7 +62,6 @@ class SessionView:
     language: str | None = None
     heard_in: str | None = None
     watched_by: tuple[str, ...] = ()
-    offers_voice: bool = False
 
     @property
     def is_last(self) -> bool:

@@ -79,13 +79,11 @@ class StreamLinger:
     def watch(self) -> None:
         """Look when the stream is to be let go. For the session's task, whenever it has done something."""
         due = self._due()
-        if due == self._rings_at:
+        if due is None or (self._rings_at is not None and self._rings_at <= due):
+            # It looks again when it rings: each message puts the end off, and a timer anew for each is costly.
             return
         self._rings_at = due
-        if due is None:
-            self._mailbox.cancel("linger")
-        else:
-            self._mailbox.call_later("linger", due - self._clock.monotonic(), self._let_go)
+        self._mailbox.call_later("linger", due - self._clock.monotonic(), self._let_go)
 
     def _due(self) -> float | None:
         """When the stream is to be let go, seconds on the clock; None where it is not, as things are."""

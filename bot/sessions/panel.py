@@ -38,8 +38,9 @@ class Panel:
     ended: str | None
 
 
-def panel_of(view: SessionView) -> Panel:
-    """The panel of a session as it is now."""
+def panel_of(view: SessionView, *, offers_voice: bool = False) -> Panel:
+    """The panel of a session as it is now. offers_voice: its channel has a place where it can be heard besides the page
+    (`bot.core.outlets`)."""
     name = view.avatar[:1].upper() + view.avatar[1:]
     if view.phase is Phase.ENDED:
         by = (("Started by", view.started_by_name),)
@@ -60,7 +61,7 @@ def panel_of(view: SessionView) -> Panel:
     return Panel(
         f"{name}: {sentences.state(view)}",
         fields,
-        _buttons(view),
+        _buttons(view, offers_voice=offers_voice),
         view.watch_url,
         view.avatar_picture,
         view.ends_at,
@@ -68,9 +69,9 @@ def panel_of(view: SessionView) -> Panel:
     )
 
 
-def _buttons(view: SessionView) -> tuple[Button, ...]:
+def _buttons(view: SessionView, *, offers_voice: bool) -> tuple[Button, ...]:
     """At most five, which is what a row on Discord and an actions block on phones hold."""
-    voice = (LEAVE,) if view.heard_in else (JOIN,) if view.offers_voice else ()
+    voice = (LEAVE,) if view.heard_in else (JOIN,) if offers_voice else ()
     *others, last = _speech_buttons(view)
     return (*others, *voice, last)
 

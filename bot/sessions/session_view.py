@@ -61,7 +61,6 @@ def view_of_running(
         language=session.language,
         heard_in=heard_in,
         watched_by=watched_by,
-        offers_voice=heard_in is None and services.outlets.offers_button(session.channel),
     )
 
 

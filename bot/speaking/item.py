@@ -98,6 +98,10 @@ RIDES_ALONG = (UtteranceState.SPEAKING, UtteranceState.SPOKEN)
 `unknown`."""
 
 
+_ENDED = {state: metrics.utterances.labels(state=state.value) for state in UtteranceState if state.is_final}
+"""The counter of each last state."""
+
+
 class StateRecorder:
     """Changes the states of items, and tells them. finished_at: when one came to its end last, seconds on the clock."""
 
@@ -122,7 +126,7 @@ class StateRecorder:
         """
         if state is not item.utterance.state:
             await self._write(item, state)
-        item.utterance = replace(item.utterance, state=state)
+            item.utterance = replace(item.utterance, state=state)
         still_waits = item.told is UtteranceState.QUEUED and state in (UtteranceState.QUEUED, UtteranceState.SENDING)
         if item.stored and not still_waits:
             item.told = state
@@ -140,7 +144,7 @@ class StateRecorder:
         finally:
             item.utterance = replace(item.utterance, state=state)
             if item.stored:
-                metrics.utterances.labels(state=state.value).inc()
+                _ENDED[state].inc()
                 self.publish(item)
 
     async def _write(self, item: SpeechItem, state: UtteranceState, detail: str | None = None) -> None:

@@ -35,6 +35,9 @@ utterances = Counter(
     "avatar_relay_utterances", "Utterances that came to an end, by state", ["state"], registry=registry
 )
 refusals = Counter("avatar_relay_refusals", "Messages that were refused, by stage", ["stage"], registry=registry)
+reactions_left_out = Counter(
+    "avatar_relay_reactions_left_out", "Reactions on messages that were left out, for too many", registry=registry
+)
 provider_errors = Counter(
     "avatar_relay_provider_errors", "Provider calls that failed, by kind of error", ["kind"], registry=registry
 )

@@ -19,7 +19,7 @@ from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness, simulated
 MIA = an_actor("Mia", role=Role.ADMIN)
 """Admin of the workspace of `CHANNEL`, and not the operator."""
 
-SECOND = replace(CHANNEL, id="second")
+SECOND = CHANNEL._replace(id="second")
 THERE = Channel("test", "other workspace", "lobby")
 ROOMY = simulated(v3_concurrency=10, v3_idle=9000.0)
 
@@ -86,7 +86,7 @@ async def test_usage_for_an_admin_is_that_of_their_own_workspace(tmp_path: Path)
 async def test_an_admin_of_one_platform_is_nobody_in_the_same_workspace_name_of_another(tmp_path: Path) -> None:
     async with BotHarness(tmp_path, options=ROOMY) as world:
         await world.start()
-        elsewhere = replace(CHANNEL, platform="other")
+        elsewhere = CHANNEL._replace(platform="other")
         assert (await world.type("/avatar-admin sessions", MIA, elsewhere)).text == "No open sessions."
 
 

@@ -14,7 +14,7 @@ from tests.harness.bot import ANA, CHANNEL, BotHarness, simulated, with_policy
 
 GUEST = replace(ANA, id="guest", role=Role.VIEWER)
 SPEAKER = replace(ANA, id="speaker", role=Role.SPEAKER)
-SECOND = replace(CHANNEL, id="second")
+SECOND = CHANNEL._replace(id="second")
 BOUNDS = "Give a number of seconds from 5 to 3600, or `default` for what the operator has set."
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,8 +20,8 @@ from tests.builders import an_actor
 from tests.harness.bot import ADA, ANA, CHANNEL, BotHarness, simulated, with_policy
 
 BO = an_actor("Bo")
-SECOND = replace(CHANNEL, id="second")
-THIRD = replace(CHANNEL, id="third")
+SECOND = CHANNEL._replace(id="second")
+THIRD = CHANNEL._replace(id="third")
 ELSEWHERE = Channel("test", "other workspace", "lobby")
 POLICY = with_policy(idle_timeout=4000.0, idle_ceiling=4000.0, max_duration=7000.0)
 """Nothing but a limit ends a session."""
@@ -90,7 +89,7 @@ async def test_sessions_of_another_workspace_do_not_count(tmp_path: Path) -> Non
 
 async def test_simultaneous_starts_in_many_channels_open_no_more_than_allowed(tmp_path: Path) -> None:
     async with limited(tmp_path, Limits(workspace_sessions=3, workspace_minutes=60)) as world:
-        channels = [replace(CHANNEL, id=f"channel {number}") for number in range(10)]
+        channels = [CHANNEL._replace(id=f"channel {number}") for number in range(10)]
         replies = await asyncio.gather(*(world.type("/avatar start", channel=channel) for channel in channels))
         assert sum(reply.text.startswith("Starting the avatar") for reply in replies) == 3
         assert len(await world.store.sessions.all_open()) == 3

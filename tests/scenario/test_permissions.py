@@ -212,7 +212,7 @@ async def test_no_avatar_comes_into_a_channel_the_operator_does_not_want_it_in(
 ) -> None:
     async with BotHarness(tmp_path, access=access) as world:
         assert (await world.type("/avatar start")).text == DENIED
-        assert (await world.type("/avatar start", channel=replace(CHANNEL, id="stage"))).text.startswith("Starting")
+        assert (await world.type("/avatar start", channel=CHANNEL._replace(id="stage"))).text.startswith("Starting")
         assert [entry.actor for entry in await refusals(world)] == ["test:ana (Ana)"]
         await world.rest()
         assert world.running is None

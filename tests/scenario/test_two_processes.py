@@ -23,8 +23,8 @@ pytestmark = pytest.mark.postgres
 
 STORY = "Once upon a time there was a robin who could talk, and who told everybody what it had seen from above."
 AWAY = 1001
-SECOND = replace(GENERAL, id="second")
-THIRD = replace(GENERAL, id="third")
+SECOND = GENERAL._replace(id="second")
+THIRD = GENERAL._replace(id="third")
 ELSEWHERE = Channel("test", "another workspace", "lobby")
 ADMIN = replace(an_actor("Mia"), role=ADA.role)
 """Of one workspace."""
@@ -313,7 +313,7 @@ async def test_somebody_blocked_at_one_process_is_blocked_at_the_other_at_once(t
 
 async def test_workspace_limit_counts_the_sessions_of_both_processes(url: str) -> None:
     async with TwoPrograms(url, LIMIT_WORKSPACE_SESSIONS="3") as two:
-        channels = [replace(GENERAL, id=f"channel-{number}") for number in range(12)]
+        channels = [GENERAL._replace(id=f"channel-{number}") for number in range(12)]
         programs = [two.first, two.second] * 6
         replies = await asyncio.gather(
             *(

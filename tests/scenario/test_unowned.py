@@ -89,7 +89,7 @@ async def test_where_the_key_is_ours_alone_an_unowned_stream_is_closed_at_the_se
 
 async def test_our_own_streams_are_never_taken_for_unowned(exclusive: BotHarness) -> None:
     running = await exclusive.start()
-    await exclusive.start(channel=replace(CHANNEL, id="second"))
+    await exclusive.start(channel=CHANNEL._replace(id="second"))
     await exclusive.pass_time(60)
     assert len(exclusive.open_streams) == 2
     assert not running.stop.is_set
@@ -147,7 +147,7 @@ async def test_the_lost_create_nearest_in_time_gets_the_stream(exclusive: BotHar
     )
     exclusive.simulator.faults.add(effect=Effect.LOST_REPLY, times=2, **CREATE)
     for name in ("first", "second"):
-        await exclusive.type("/avatar start", channel=replace(CHANNEL, id=name))
+        await exclusive.type("/avatar start", channel=CHANNEL._replace(id=name))
         await exclusive.pass_time(20)
     by_time = [view.id for view in exclusive.simulator.streams()]
     assert len(exclusive.open_streams) == 2

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, OnErrorOmit
 
 from adapters.avatars.heygen_realtime.alignment import HeardWord, SpeechAligner
 from adapters.wire import sse
-from adapters.wire.lenient import LenientModel, Number, Text, parse_json
+from adapters.wire.lenient import NO_BOOL, LenientModel, Text, parse_json
 from bot.core.errors import RateLimited, StreamGone, Transient
 from bot.core.ports import Clock, SpeechEnded, SpeechStarted, StreamEnded, StreamEvent, StreamStatus, WordsHeard
 
@@ -36,8 +36,8 @@ Ask = Callable[[], Awaitable[StreamStatus]]
 
 class _Word(BaseModel):
     word: Annotated[Text, Field(max_length=100)]
-    start: Annotated[Number, Field(ge=0)]
-    end: Annotated[Number, Field(le=MAX_AUDIO_SECONDS)]
+    start: Annotated[float, Field(ge=0, allow_inf_nan=False), NO_BOOL]
+    end: Annotated[float, Field(le=MAX_AUDIO_SECONDS, allow_inf_nan=False), NO_BOOL]
 
 
 class _Words(LenientModel):

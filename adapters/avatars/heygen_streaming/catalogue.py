@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, AliasPath, BaseModel, Field, OnErrorOmit
 
-from adapters.wire.lenient import HttpUrl, LenientModel, Number, Text
+from adapters.wire.lenient import NO_BOOL, HttpUrl, LenientModel, Text
 from bot.core.ports import CatalogueEntry
 
 MAX_CATALOGUE_SIZE = 1000
@@ -19,7 +19,7 @@ class Session(LenientModel):
 
     session_id: Text
     status: Text = "unknown"
-    created_at: Annotated[Number, Field(gt=0, lt=1e11)] | None = None
+    created_at: Annotated[float, Field(gt=0, lt=1e11, allow_inf_nan=False), NO_BOOL] | None = None
 
     @property
     def opened_at(self) -> datetime | None:

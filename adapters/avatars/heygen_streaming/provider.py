@@ -25,7 +25,7 @@ from adapters.avatars.rooms.bot_transport import BotTransport
 from adapters.avatars.rooms.factory import bot_transport_for
 from adapters.avatars.rooms.page_transport import PageTransport
 from adapters.avatars.rooms.reconnecting import ReconnectingRoom
-from adapters.wire.lenient import DataModel, HttpUrl, LongText, Number, RoomUrl, Text, Token
+from adapters.wire.lenient import NO_BOOL, DataModel, HttpUrl, LongText, Number, RoomUrl, Text, Token
 from bot.core.errors import Invalid, NotReady, StreamGone, Sunset, Transient
 from bot.core.models import Mode, Playback, RoomAccess
 from bot.core.ports import (
@@ -90,7 +90,7 @@ class _NewStream(DataModel):
 class _Task(DataModel):
     task_id: Text | None = None
     # A task is at most 900 characters, so more than an hour is a mistake of the other side.
-    duration_ms: Annotated[Number, Field(gt=0, le=3_600_000)] | None = None
+    duration_ms: Annotated[float, Field(gt=0, le=3_600_000, allow_inf_nan=False), NO_BOOL] | None = None
 
 
 class _Quota(DataModel):

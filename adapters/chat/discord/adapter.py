@@ -46,9 +46,8 @@ class DiscordAdapter:
     def __init__(self, bot: Bot) -> None:
         self._bot = bot
         self._rest = DiscordRest(bot.clock)
-        outbox, reactions = Outbox(self._rest), Reactions(self._rest, bot.clock)
-        self._outbox = outbox
-        self._reactions = reactions
+        self._outbox = outbox = Outbox(self._rest)
+        self._reactions = reactions = Reactions(self._rest, bot.clock, bot.sessions.services.precedence)
         self._activity = Activity(bot)
         self._frames = DiscordFrames(bot, self._activity, self._rest)
         self.embed: EmbedHost | None = self._frames

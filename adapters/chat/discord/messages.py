@@ -62,12 +62,13 @@ class Messages:
         if message.guild is None:
             self._tasks.create_task(_decline(message), name=f"direct message {message.id}")
             return
-        if self._bot.cluster.directory.owner_of(channel_of(message.guild.id, message.channel.id)) is not None:
+        channel = channel_of(message.guild.id, message.channel.id)
+        if self._bot.cluster.directory.owner_of(channel) is not None:
             # Its session is on its way here, and what was written until then is read when it has come (`catch_up`).
             return
         is_addressed = _addresses(message, me)
         if is_addressed or self._reads_all:
-            taking = self._take_in_turn(message, message.guild, me, is_addressed=is_addressed)
+            taking = self._take_in_turn(channel, message, me, is_addressed=is_addressed)
             self._tasks.create_task(taking, name=f"message {message.id}")
 
     def edited(self, message: discord.Message, me: discord.ClientUser) -> None:
@@ -109,10 +110,11 @@ class Messages:
     async def take_late(self, message: discord.Message, me: discord.ClientUser, *, is_stale: bool) -> None:
         """Take a message that was written before. is_stale: it comes too late, and is marked as not spoken."""
         assert message.guild is not None  # noqa: S101 - what was read is a server's
+        channel = channel_of(message.guild.id, message.channel.id)
         if is_stale:
-            self._mark_not_spoken(channel_of(message.guild.id, message.channel.id), message)
+            self._mark_not_spoken(channel, message)
         elif not self.is_leaving:
-            await self._take(message, me, is_addressed=_addresses(message, me))
+            await self._take(channel, message, me, is_addressed=_addresses(message, me))
 
     async def change_late(self, message: discord.Message, me: discord.ClientUser) -> None:
         """A message that waits to be said may have been changed meanwhile."""
@@ -131,14 +133,14 @@ class Messages:
     # --- one message -------------------------------------------------------------------------------------------------
 
     async def _take_in_turn(
-        self, message: discord.Message, guild: discord.Guild, me: discord.ClientUser, *, is_addressed: bool
+        self, channel: Channel, message: discord.Message, me: discord.ClientUser, *, is_addressed: bool
     ) -> None:
-        await self._turn(channel_of(guild.id, message.channel.id))
-        await self._take(message, me, is_addressed=is_addressed)
+        await self._turn(channel)
+        await self._take(channel, message, me, is_addressed=is_addressed)
 
-    async def _take(self, message: discord.Message, me: discord.ClientUser, *, is_addressed: bool) -> None:
-        assert message.guild is not None  # noqa: S101 - direct messages went another way
-        channel = channel_of(message.guild.id, message.channel.id)
+    async def _take(
+        self, channel: Channel, message: discord.Message, me: discord.ClientUser, *, is_addressed: bool
+    ) -> None:
         text = without_mention(words_of(message), me.id)
         rights = message.author.guild_permissions if isinstance(message.author, discord.Member) else _NONE
         try:

@@ -146,8 +146,10 @@ class Notices:
 
     def show_answer(self, event: UtteranceChanged) -> None:
         """Write down what the avatar has answered, under the question where that is a message."""
-        utterance, answer = event.utterance, answer_of((event.answer or "").strip())
-        if self._answers is AnswerPlacement.OFF or not answer or not utterance.state.is_final:
+        if self._answers is AnswerPlacement.OFF or not event.answer or not event.utterance.state.is_final:
+            return
+        utterance, answer = event.utterance, answer_of(event.answer.strip())
+        if not answer:
             return
         if utterance.message_id is None:
             question = escape(strings.asked(utterance.author_name, utterance.text[:_MAX_QUESTION_LENGTH]))

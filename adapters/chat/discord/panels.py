@@ -65,7 +65,8 @@ class Panels(PanelUpdater):
 
     def _view_of(self, view: SessionView) -> discord.ui.View | None:
         """The buttons; of a session that is over they are still there, and cannot be pressed."""
-        panel, offers = panel_of(view), self._activity.is_offered
+        offers_voice = self._sessions.services.outlets.offers_button(view.channel)
+        panel, offers = panel_of(view, offers_voice=offers_voice), self._activity.is_offered
         if panel.buttons:
             return view_of(panel.buttons, view.session_id, panel.link, offers_activity=offers)
         # A press that was under way is answered only where the message still has the button.

@@ -9,6 +9,7 @@ from adapters.chat.discord.rest import TRANSIENT_ERRORS, DiscordRest
 from adapters.chat.reaction_marker import Mark, ReactionMarker
 from bot.core.models import Channel
 from bot.core.ports import Clock
+from bot.core.precedence import Precedence
 
 log = structlog.get_logger(__name__)
 
@@ -25,8 +26,8 @@ panels come first."""
 class Reactions(ReactionMarker):
     """The marks in every channel."""
 
-    def __init__(self, connection: DiscordRest, clock: Clock) -> None:
-        super().__init__(clock, PER_MINUTE, PER_SECOND)
+    def __init__(self, connection: DiscordRest, clock: Clock, precedence: Precedence) -> None:
+        super().__init__(clock, precedence, PER_MINUTE, PER_SECOND)
         self._connection = connection
 
     def _line_of(self, channel: Channel) -> Channel:

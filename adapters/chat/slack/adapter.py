@@ -128,7 +128,7 @@ class SlackAdapter:
         if self._frames is not None:
             self._frames.workspaces = self._workspaces
         self._outbox = Outbox(self._outgoing, self._workspaces, self._session, wording)
-        self._reactions = Reactions(self._workspaces, bot.clock)
+        self._reactions = Reactions(self._workspaces, bot.clock, bot.sessions.services.precedence)
         self._handlers = EventHandlers(
             bot, self._incoming, self._workspaces, self._people, self._outbox, self._reactions
         )

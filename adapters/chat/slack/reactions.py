@@ -8,6 +8,7 @@ from adapters.chat.slack.events import ts_of
 from adapters.chat.slack.workspaces import Workspaces
 from bot.core.models import Channel
 from bot.core.ports import Clock
+from bot.core.precedence import Precedence
 
 log = structlog.get_logger(__name__)
 
@@ -21,8 +22,8 @@ tier 3)."""
 class Reactions(ReactionMarker):
     """The marks in every workspace."""
 
-    def __init__(self, workspaces: Workspaces, clock: Clock) -> None:
-        super().__init__(clock, PER_MINUTE)
+    def __init__(self, workspaces: Workspaces, clock: Clock, precedence: Precedence) -> None:
+        super().__init__(clock, precedence, PER_MINUTE)
         self._workspaces = workspaces
 
     def _line_of(self, channel: Channel) -> str:

@@ -73,7 +73,7 @@ async def test_a_session_occupies_its_channel_until_it_is_closed(store: Store, s
 
 
 async def test_channels_of_other_platforms_and_with_other_ids_are_different(store: Store) -> None:
-    channels = [CHANNEL, *(replace(CHANNEL, **{part: "other"}) for part in ("platform", "id"))]
+    channels = [CHANNEL, *(CHANNEL._replace(**{part: "other"}) for part in ("platform", "id"))]
     opened = [await store.sessions.open(a_session(channel=channel)) for channel in channels]
     assert [await store.sessions.running_in(channel) for channel in channels] == opened
     assert len(set(opened)) == 3
@@ -82,7 +82,7 @@ async def test_channels_of_other_platforms_and_with_other_ids_are_different(stor
 @pytest.mark.parametrize("at_once", [None, 10])
 async def test_a_channel_that_two_workspaces_share_has_one_session(store: Store, url: str, at_once: int | None) -> None:
     """Of starts at the same time, through either workspace and at either process, one opens it."""
-    theirs = replace(CHANNEL, workspace="another company")
+    theirs = CHANNEL._replace(workspace="another company")
     async with await Store.open(url, ManualClock()) as other:
 
         async def start(at: Store, channel: Channel) -> Session | None:

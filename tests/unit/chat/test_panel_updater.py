@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from adapters.chat.panel_updater import UPDATE_INTERVAL, PanelUpdater
+from adapters.chat.panel_updater import MAX_PUT_OFF, UPDATE_INTERVAL, PanelUpdater
 from adapters.chat.redraw import RETRY_DELAYS, Drawn, NotDrawn
 from bot.core.models import PanelMessage
+from bot.core.precedence import Precedence
 from bot.core.views import Phase, SessionView
 from tests.builders import a_session_view
 from tests.harness.clock import ManualClock
+from tests.harness.crowd import crowd
 
 VIEW = a_session_view()
 OVER = replace(VIEW, phase=Phase.ENDED, ended="It is over.")
@@ -26,7 +28,8 @@ class Panels(PanelUpdater):
         self.requests: list[tuple[str, str]] = []
         self.refusals: list[Drawn] = []
         self.nonces: list[int] = []
-        services = SimpleNamespace(store=SimpleNamespace(panels=self))
+        self.precedence = Precedence(clock)
+        services = SimpleNamespace(store=SimpleNamespace(panels=self), precedence=self.precedence)
         bot: Any = SimpleNamespace(clock=clock, sessions=SimpleNamespace(services=services, view=self.view))
         super().__init__("test", bot)
 
@@ -104,6 +107,33 @@ async def test_changes_within_the_interval_are_drawn_once_and_the_end_at_once(
     await clock.advance(0)
     assert panels.requests[-1] == ("edit 1", "It is over.")
     assert panels.kept == {}
+
+
+async def test_while_too_many_messages_come_in_only_what_changes_is_drawn_later(
+    panels: Panels, clock: ManualClock
+) -> None:
+    with crowd(panels.precedence):
+        panels.show(waiting(1))
+        await clock.advance(0)
+        assert [what for what, _ in panels.requests] == ["post"]
+
+        panels.show(waiting(2))
+        await clock.advance(UPDATE_INTERVAL * (1 + MAX_PUT_OFF) - 0.1)
+        assert len(panels.requests) == 1
+        panels.show(waiting(3))
+        await clock.advance(0.2)
+        assert [text[-2:] for _, text in panels.requests] == [" 1", " 3"]
+
+        panels.show(waiting(4))
+        await clock.advance(UPDATE_INTERVAL * 1.5)
+        assert len(panels.requests) == 2
+    await clock.advance(UPDATE_INTERVAL)
+    assert [text[-2:] for _, text in panels.requests] == [" 1", " 3", " 4"]
+
+    with crowd(panels.precedence):
+        panels.show(OVER)
+        await clock.advance(0)
+    assert panels.requests[-1] == ("edit 1", "It is over.")
 
 
 async def test_view_that_looks_the_same_is_not_drawn(panels: Panels, clock: ManualClock) -> None:

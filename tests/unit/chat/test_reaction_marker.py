@@ -18,8 +18,10 @@ from adapters.chat.slack.reactions import PER_MINUTE as SLACK_PER_MINUTE
 from adapters.chat.slack.reactions import Reactions as SlackReactions
 from bot.core.events import Delivery
 from bot.core.models import Channel, Utterance, UtteranceState
+from bot.core.precedence import CROWD, Precedence
 from tests.builders import an_utterance
 from tests.harness.clock import ManualClock
+from tests.harness.crowd import crowd
 
 WAITS, SPOKEN, NOT_SPOKEN = "👂⏳", "✅", "🔇❌"
 """What the platforms put."""
@@ -38,9 +40,9 @@ class Platform:
         self.gone: set[str] = set()
         self.channel = Channel(name, "1", "2")
         self.per_minute = SLACK_PER_MINUTE if name == "slack" else DISCORD_PER_MINUTE
-        self.reactions: ReactionMarker = (
-            SlackReactions(self, clock) if name == "slack" else DiscordReactions(self, clock)  # type: ignore[arg-type]
-        )
+        self.precedence = Precedence(clock)
+        made: Any = SlackReactions if name == "slack" else DiscordReactions
+        self.reactions: ReactionMarker = made(self, clock, self.precedence)
 
     # Slack's workspaces and their calls
 
@@ -232,6 +234,46 @@ async def test_marks_of_many_channels_come_no_faster_than_discord_allows_a_bot()
     assert len(platform.requests) == DISCORD_PER_SECOND
     await platform.pass_time(2.0)
     assert len(platform.requests) == len(said)
+    await platform.reactions.close()
+
+
+async def test_where_too_many_messages_come_in_only_what_was_not_said_is_marked(platform: Platform) -> None:
+    waits, said, cut = a_message(1), a_message(2), a_message(3)
+    with crowd(platform.precedence):
+        platform.becomes(waits, UtteranceState.QUEUED)
+        platform.becomes(said, UtteranceState.SPOKEN)
+        platform.becomes(cut, UtteranceState.INTERRUPTED)
+        await platform.pass_time()
+    await platform.pass_time()
+    assert are(platform.marks_of(cut), NOT_SPOKEN)
+    assert len(platform.requests) == 1
+
+    with crowd(platform.precedence, CROWD - 1):
+        platform.becomes(a_message(4), UtteranceState.SPOKEN)
+        await platform.pass_time()
+    assert are(platform.marks_of(a_message(4)), SPOKEN)
+
+
+class CountingClock(ManualClock):
+    """How often somebody began to wait."""
+
+    waits = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits += 1
+        await super().sleep(seconds)
+
+
+async def test_each_mark_waits_for_its_turn_once_however_many_channels_have_one() -> None:
+    clock = CountingClock()
+    platform = Platform("discord", clock)
+    channels = 10 * DISCORD_PER_SECOND
+    for number in range(channels):
+        channel = Channel("discord", "1", str(number))
+        platform.reactions.show(channel, replace(a_message(number + 1), state=UtteranceState.SPOKEN))
+    await platform.pass_time(12.0)
+    assert len(platform.requests) == channels
+    assert clock.waits <= 2 * channels
     await platform.reactions.close()
 
 

@@ -109,12 +109,12 @@ def test_every_button_is_a_command_with_a_label_of_its_own() -> None:
 
 
 def test_where_it_is_heard_is_told_and_can_be_left() -> None:
-    panel = panel_of(a_session_view(heard_in="Lounge", offers_voice=False))
+    panel = panel_of(a_session_view(heard_in="Lounge"), offers_voice=True)
     assert ("Heard in", "Lounge") in panel.fields
     assert [button.verb for button in panel.buttons] == ["watch", "interrupt", "skip", "voice leave", "stop"]
 
 
 def test_a_channel_with_a_voice_of_its_own_has_a_button_for_it() -> None:
-    panel = panel_of(a_session_view(offers_voice=True))
+    panel = panel_of(a_session_view(), offers_voice=True)
     assert [button.label for button in panel.buttons] == ["Watch", "Interrupt", "Skip", "Join voice", "Stop"]
     assert panel_of(a_session_view()).buttons == tuple(one for one in panel.buttons if one.verb != "voice join")
