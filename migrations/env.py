@@ -11,8 +11,9 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy.engine import Connection
 
+from bot.store.column_types import UtcDateTime
 from bot.store.migrate import over_connection
-from bot.store.tables import UtcDateTime, metadata
+from bot.store.tables import metadata
 
 
 def render(kind: str, item: object, _: AutogenContext) -> str | Literal[False]:

@@ -5,15 +5,14 @@ with `Channel` laid flat. `migrations/` brings a database to this shape; a test 
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.sql.type_api import TypeEngine
+from sqlalchemy.engine import Connection
 
 from bot.core.models import EndReason, Mode, SessionState, StreamState, UtteranceState
+from bot.store.column_types import UtcDateTime, choice, key
 
 metadata = sa.MetaData(
     naming_convention={
@@ -27,46 +26,6 @@ metadata = sa.MetaData(
 
 _WHERE = "where"
 """The condition of a partial index, in its `info`."""
-
-
-class UtcDateTime(sa.types.TypeDecorator[datetime]):
-    """A moment: aware in, aware out, UTC in between. A time without a zone is refused with `ValueError`."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To UTC; SQLite has no zones and keeps the bare UTC time as sortable text."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"a time without a zone cannot be stored: {value.isoformat()}")
-        moment = value.astimezone(UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Back to an aware UTC time."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
-
-
-def _choice(kind: type[StrEnum], name: str) -> sa.Enum:
-    """Text that is one of the enum's values; the CHECK constraint is named after `name`."""
-    return sa.Enum(
-        kind,
-        name=name,
-        native_enum=False,
-        create_constraint=True,
-        validate_strings=True,
-        length=32,
-        values_callable=lambda members: [member.value for member in members],
-    )
-
-
-def _key() -> TypeEngine[str]:
-    """An id. Compared byte by byte on both engines: the order of utterance ids is the order of acceptance."""
-    return sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
 
 # The conditions of the partial indexes are written as literals: with a bound parameter neither engine uses the index.
@@ -95,7 +54,7 @@ def _tell_postgresql(_: sa.MetaData, connection: Connection, **__: Any) -> None:
 processes = sa.Table(
     "processes",
     metadata,
-    sa.Column("id", _key(), primary_key=True),
+    sa.Column("id", key(), primary_key=True),
     sa.Column("beat", sa.BigInteger, nullable=False),
     sa.Column("host", sa.String, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
@@ -109,29 +68,29 @@ processes = sa.Table(
 sessions = sa.Table(
     "sessions",
     metadata,
-    sa.Column("id", _key(), primary_key=True),
+    sa.Column("id", key(), primary_key=True),
     sa.Column("platform", sa.String, nullable=False),
     sa.Column("workspace", sa.String, nullable=False),
     sa.Column("channel", sa.String, nullable=False),
     sa.Column("provider", sa.String, nullable=False),
-    sa.Column("state", _choice(SessionState, "state"), nullable=False),
-    sa.Column("mode", _choice(Mode, "mode"), nullable=False),
+    sa.Column("state", choice(SessionState, "state"), nullable=False),
+    sa.Column("mode", choice(Mode, "mode"), nullable=False),
     sa.Column("avatar", sa.String, nullable=False),
     sa.Column("voice", sa.String, nullable=False),
     sa.Column("quality", sa.String, nullable=False),
-    sa.Column("link_nonce", _key(), nullable=False, unique=True),
+    sa.Column("link_nonce", key(), nullable=False, unique=True),
     sa.Column("started_by", sa.String, nullable=False),
     sa.Column("started_by_name", sa.String, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("live_at", UtcDateTime),
     sa.Column("closed_at", UtcDateTime),
-    sa.Column("end_reason", _choice(EndReason, "end_reason")),
+    sa.Column("end_reason", choice(EndReason, "end_reason")),
     sa.Column("end_detail", sa.Text),
     sa.Column("stop_requested_by", sa.String),
     sa.Column("speed", sa.Float),
     sa.Column("language", sa.String),
     # Last, and no field of `Session`: which process it is at is nothing that a session knows.
-    sa.Column("owner", _key(), sa.ForeignKey("processes.id", ondelete="SET NULL"), index=True),
+    sa.Column("owner", key(), sa.ForeignKey("processes.id", ondelete="SET NULL"), index=True),
 )
 
 session_is_open = sa.type_coerce(sessions.c.state, sa.String) != sa.literal_column(f"'{SessionState.CLOSED.value}'")
@@ -164,10 +123,10 @@ _partial_index("ix_sessions_stop_requested", sessions.c.id, where=_stop_is_reque
 streams = sa.Table(
     "streams",
     metadata,
-    sa.Column("id", _key(), primary_key=True),
-    sa.Column("session_id", _key(), sa.ForeignKey("sessions.id"), nullable=False, index=True),
+    sa.Column("id", key(), primary_key=True),
+    sa.Column("session_id", key(), sa.ForeignKey("sessions.id"), nullable=False, index=True),
     sa.Column("provider", sa.String, nullable=False),
-    sa.Column("state", _choice(StreamState, "state"), nullable=False),
+    sa.Column("state", choice(StreamState, "state"), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("upstream_id", sa.String),
     sa.Column("hls_url", sa.Text),
@@ -194,13 +153,13 @@ _partial_index("ix_streams_unsettled", streams.c.created_at, where=stream_is_uns
 utterances = sa.Table(
     "utterances",
     metadata,
-    sa.Column("id", _key(), primary_key=True),
-    sa.Column("session_id", _key(), sa.ForeignKey("sessions.id"), nullable=False, index=True),
-    sa.Column("mode", _choice(Mode, "mode"), nullable=False),
+    sa.Column("id", key(), primary_key=True),
+    sa.Column("session_id", key(), sa.ForeignKey("sessions.id"), nullable=False, index=True),
+    sa.Column("mode", choice(Mode, "mode"), nullable=False),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("author", sa.String, nullable=False),
     sa.Column("author_name", sa.String, nullable=False),
-    sa.Column("state", _choice(UtteranceState, "state"), nullable=False),
+    sa.Column("state", choice(UtteranceState, "state"), nullable=False),
     sa.Column("accepted_at", UtcDateTime, nullable=False),
     sa.Column("message_id", sa.String),
     sa.Column("ended_at", UtcDateTime),
@@ -217,8 +176,8 @@ _partial_index("ix_utterances_unfinished", utterances.c.session_id, utterances.c
 doubts = sa.Table(
     "doubts",
     metadata,
-    sa.Column("utterance_id", _key(), sa.ForeignKey("utterances.id"), primary_key=True),
-    sa.Column("session_id", _key(), sa.ForeignKey("sessions.id"), nullable=False, index=True),
+    sa.Column("utterance_id", key(), sa.ForeignKey("utterances.id"), primary_key=True),
+    sa.Column("session_id", key(), sa.ForeignKey("sessions.id"), nullable=False, index=True),
 )
 """Utterances that became `unknown` as a process left them in flight, and of which people have not been told yet; the
 row goes when they have been. Not fenced: to note that somebody was told is right whoever told them."""
@@ -226,7 +185,7 @@ row goes when they have been. Not fenced: to note that somebody was told is righ
 processed_events = sa.Table(
     "processed_events",
     metadata,
-    sa.Column("key", _key(), primary_key=True),
+    sa.Column("key", key(), primary_key=True),
     sa.Column("seen_at", UtcDateTime, nullable=False, index=True),
 )
 
@@ -236,14 +195,14 @@ channel_settings = sa.Table(
     sa.Column("platform", sa.String, primary_key=True),
     sa.Column("workspace", sa.String, primary_key=True),
     sa.Column("channel", sa.String, primary_key=True),
-    sa.Column("mode", _choice(Mode, "mode")),
+    sa.Column("mode", choice(Mode, "mode")),
     sa.Column("idle_timeout", sa.Float),
 )
 
 panels = sa.Table(
     "panels",
     metadata,
-    sa.Column("session_id", _key(), sa.ForeignKey("sessions.id"), primary_key=True),
+    sa.Column("session_id", key(), sa.ForeignKey("sessions.id"), primary_key=True),
     sa.Column("platform", sa.String, nullable=False, index=True),
     sa.Column("reference", sa.String, nullable=False),
 )
@@ -252,7 +211,7 @@ panels = sa.Table(
 outlets = sa.Table(
     "outlets",
     metadata,
-    sa.Column("session_id", _key(), sa.ForeignKey("sessions.id"), primary_key=True),
+    sa.Column("session_id", key(), sa.ForeignKey("sessions.id"), primary_key=True),
     sa.Column("platform", sa.String, nullable=False),
     sa.Column("place", sa.String, nullable=False),
 )
@@ -275,8 +234,8 @@ fenced: to keep what somebody wrote is right whoever does it."""
 blocks = sa.Table(
     "blocks",
     metadata,
-    sa.Column("person", _key(), primary_key=True),
-    sa.Column("workspace", _key(), primary_key=True),
+    sa.Column("person", key(), primary_key=True),
+    sa.Column("workspace", key(), primary_key=True),
     sa.Column("blocked_by", sa.String, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
 )
@@ -285,7 +244,7 @@ installations = sa.Table(
     "installations",
     metadata,
     sa.Column("platform", sa.String, primary_key=True),
-    sa.Column("workspace", _key(), primary_key=True),
+    sa.Column("workspace", key(), primary_key=True),
     sa.Column("sealed", sa.Text, nullable=False),
     sa.Column("installed_at", UtcDateTime, nullable=False),
 )
@@ -294,7 +253,7 @@ installations = sa.Table(
 oauth_states = sa.Table(
     "oauth_states",
     metadata,
-    sa.Column("state", _key(), primary_key=True),
+    sa.Column("state", key(), primary_key=True),
     sa.Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 
@@ -304,7 +263,7 @@ shards = sa.Table(
     sa.Column("platform", sa.String, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("of", sa.Integer, nullable=False),
-    sa.Column("owner", _key(), sa.ForeignKey("processes.id", ondelete="SET NULL"), index=True),
+    sa.Column("owner", key(), sa.ForeignKey("processes.id", ondelete="SET NULL"), index=True),
 )
 """The parts that a platform splits its connection into, and which process has each (`bot.store.shards`)."""
 
@@ -312,7 +271,7 @@ shard_sharers = sa.Table(
     "shard_sharers",
     metadata,
     sa.Column("platform", sa.String, primary_key=True),
-    sa.Column("process", _key(), sa.ForeignKey("processes.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("process", key(), sa.ForeignKey("processes.id", ondelete="CASCADE"), primary_key=True),
 )
 """The processes that can connect shards of a platform: it may be that not all have the platform, or reach it."""
 
@@ -328,7 +287,7 @@ shard_tickets = sa.Table(
 rates = sa.Table(
     "rates",
     metadata,
-    sa.Column("person", _key(), primary_key=True),
+    sa.Column("person", key(), primary_key=True),
     sa.Column("minute", sa.BigInteger, nullable=False),
     sa.Column("messages", sa.Integer, nullable=False),
     sa.Column("characters", sa.Integer, nullable=False),
@@ -338,7 +297,7 @@ rates = sa.Table(
 tickets = sa.Table(
     "tickets",
     metadata,
-    sa.Column("nonce", _key(), primary_key=True),
+    sa.Column("nonce", key(), primary_key=True),
     sa.Column("page", sa.String, nullable=False),
     sa.Column("taken_at", UtcDateTime, nullable=False, index=True),
 )
@@ -353,7 +312,7 @@ audit = sa.Table(
     sa.Column("actor", sa.String, nullable=False),
     sa.Column("action", sa.String, nullable=False),
     sa.Column("channel", sa.String),
-    sa.Column("session_id", _key()),
+    sa.Column("session_id", key()),
     sa.Column("detail", sa.Text),
 )
 

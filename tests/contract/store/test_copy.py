@@ -15,6 +15,7 @@ from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.models import AuditEntry
 from bot.store import copy as copying
 from bot.store import migrate, tables
+from bot.store.column_types import UtcDateTime
 from bot.store.copy import OF_PROCESSES, copied_tables, copy, filled_tables
 from bot.store.processes import Process, ProcessRows, members_of
 from bot.store.store import Store
@@ -76,7 +77,7 @@ def a_value(column: sa.Column[Any], number: int) -> Any:
         case sa.Enum(enum_class=kind):
             assert kind is not None
             return list(kind)[number % len(kind)]
-        case tables.UtcDateTime():
+        case UtcDateTime():
             return NOON + timedelta(microseconds=number * 1_000_001)
         case sa.Boolean():
             return number == 0
