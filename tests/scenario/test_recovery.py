@@ -266,13 +266,10 @@ async def test_what_is_in_doubt_is_told_wherever_a_bot_dies_that_recovers(world:
     assert instant > 3
     states = set(world.states(SPEECH)[told:])
     assert states == {UtteranceState.UNKNOWN}, "the last one told, but nobody could read it"
-    world.is_shown = True
-    told = len(world.states(SPEECH))
-    for _ in range(2):
-        await world.boot()
-        await world.rest()
-        assert world.states(SPEECH)[told:] == [UtteranceState.UNKNOWN]
-        await world.crash()
+    assert await told_by_the_next_bot(world) == [UtteranceState.UNKNOWN]
+    await world.crash()
+    assert await told_by_the_next_bot(world) == []
+    await world.crash()
     assert await rows_of(world, "doubts") == []
 
 
@@ -283,11 +280,7 @@ async def test_what_is_in_doubt_is_told_although_its_session_is_over(world: BotH
     await world.type("/avatar stop")
     await world.until(lambda: world.sessions.in_channel(CHANNEL) is None)
     await world.crash()
-    world.is_shown = True
-    told = len(world.states(SPEECH))
-    await world.boot()
-    await world.rest()
-    assert world.states(SPEECH)[told:] == [UtteranceState.UNKNOWN]
+    assert await told_by_the_next_bot(world) == [UtteranceState.UNKNOWN]
     await world.crash()
     assert await rows_of(world, "doubts") == []
 
@@ -302,11 +295,16 @@ async def test_a_doubt_of_which_it_cannot_be_noted_that_people_were_told_is_told
     await world.rest()
     assert await rows_of(world, "doubts") != []
     await world.crash()
+    assert await told_by_the_next_bot(world) == [UtteranceState.UNKNOWN]
+
+
+async def told_by_the_next_bot(world: BotHarness) -> list[UtteranceState]:
+    """What people read of the speech from a bot that starts now, and can show it."""
     world.is_shown = True
     told = len(world.states(SPEECH))
     await world.boot()
     await world.rest()
-    assert world.states(SPEECH)[told:] == [UtteranceState.UNKNOWN]
+    return world.states(SPEECH)[told:]
 
 
 def release_all(world: BotHarness) -> None:
