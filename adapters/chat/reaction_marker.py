@@ -81,13 +81,10 @@ class ReactionMarker(ABC):
         """Put a mark, where that is possible. False: the message is gone."""
 
     def accepted(self, channel: Channel, utterance: Utterance) -> None:
-        """A message was taken, and waits if it is not said at once; unless something has been told of it already, which
-        is newer."""
-        if utterance.message_id is None or utterance.state is not UtteranceState.QUEUED:
-            return
-        message = channel, utterance.message_id
-        if message not in self._marks:
-            self._want(message, Mark.WAITS)
+        """A message waits, also where it is to be sent at once, since a stream may have to be opened for it; unless
+        something has been told of it already, which is newer."""
+        if utterance.message_id is not None and (channel, utterance.message_id) not in self._marks:
+            self._want((channel, utterance.message_id), Mark.WAITS)
 
     def show(self, channel: Channel, utterance: Utterance, delivery: Delivery | None = None) -> None:
         """Mark the message of an utterance as its state asks; a command has none. `delivery`: of the mark."""

@@ -107,6 +107,16 @@ async def test_message_that_is_said_at_once_costs_one_request(platform: Platform
     assert are(platform.marks_of(message), SPOKEN)
 
 
+@pytest.mark.parametrize("accepted_as", [UtteranceState.QUEUED, UtteranceState.SENDING])
+async def test_message_that_is_not_said_at_once_is_shown_as_waiting(
+    platform: Platform, accepted_as: UtteranceState
+) -> None:
+    message = replace(a_message(), state=accepted_as)
+    platform.reactions.accepted(platform.channel, message)
+    await platform.pass_time()
+    assert are(platform.marks_of(message), WAITS)
+
+
 async def test_message_that_was_said_before_its_receipt_is_not_shown_as_waiting(platform: Platform) -> None:
     message = a_message()
     platform.becomes(message, UtteranceState.SENDING, UtteranceState.SPEAKING)
