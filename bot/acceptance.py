@@ -5,7 +5,6 @@ brings it again its keys are known. So what is in doubt is remembered until it c
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from cachetools import FIFOCache
 
@@ -44,7 +43,7 @@ class MessageAcceptance:
             raise
         # Another delivery may have found it in the same moment.
         are_known = [self._in_doubt.pop(key, None) is None for key in keys]
-        return None if found is None or all(are_known) else replace(earlier[found], state=UtteranceState.QUEUED)
+        return None if found is None or all(are_known) else earlier[found]._replace(state=UtteranceState.QUEUED)
 
     def _doubts(self, keys: Sequence[str]) -> list[Utterance]:
         return [doubt for key in keys for doubt in self._in_doubt.get(key, ())]

@@ -5,7 +5,6 @@ was written in the channel has its mark, which says so. Collects and groups; who
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from bot import sentences
 from bot.core.events import Delivery, EventBus, LeftUnsaid, UtteranceChanged
@@ -79,7 +78,7 @@ def tell_left(
 
     promises = UnsaidPromises()
     for utterance in utterances:
-        left = replace(utterance, state=state)
+        left = utterance._replace(state=state)
         event_bus.publish(UtteranceChanged(session.channel, left, delivery=held()))
         promises.settle(left, is_left=True)
     if people := promises.take_broken():

@@ -178,11 +178,11 @@ class Stream:
     spoken_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Utterance:
+class Utterance(NamedTuple):
     """One chat message on its way to the avatar. `text` is what is speakable, whole and cleaned.
 
     `id` sorts in the order of acceptance. `message_id` is the platform's id of the message, None for a command.
+    A tuple, since each message makes four of them: as it is accepted, and for each state.
     """
 
     id: str

@@ -7,9 +7,9 @@ stops where something is always urgent.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
+from bot.core.block_count import BlockCount
 from bot.core.ports import Clock
 
 PATIENCE = 0.025
@@ -25,29 +25,21 @@ class Precedence:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._urgent = 0
+        self._urgent = BlockCount(on_none=self._let_go_on)
         self._waiting: set[asyncio.Future[None]] = set()
 
-    @contextmanager
-    def urgent(self) -> Iterator[None]:
+    def urgent(self) -> AbstractContextManager[None]:
         """Have others give way while the block runs."""
-        self._urgent += 1
-        try:
-            yield
-        finally:
-            self._urgent -= 1
-            if not self._urgent:
-                for waiting in self._waiting:
-                    _end(waiting)
+        return self._urgent
 
     @property
     def is_crowded(self) -> bool:
         """Whether so much is urgent (`CROWD`) that what can be left out, or put off, is."""
-        return self._urgent >= CROWD
+        return self._urgent.value >= CROWD
 
     async def give_way(self) -> None:
         """Wait until nothing is urgent, or for `PATIENCE`."""
-        if not self._urgent:
+        if not self._urgent.value:
             return
         waiting = asyncio.get_running_loop().create_future()
         timer = self._clock.call_later(PATIENCE, lambda: _end(waiting))
@@ -57,6 +49,10 @@ class Precedence:
         finally:
             self._waiting.discard(waiting)
             timer.cancel()
+
+    def _let_go_on(self) -> None:
+        for waiting in self._waiting:
+            _end(waiting)
 
 
 def _end(waiting: "asyncio.Future[None]") -> None:

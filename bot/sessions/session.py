@@ -33,6 +33,7 @@ from bot.sessions.session_view import end_message, view_of_running
 from bot.sessions.stop import StopScope
 from bot.sessions.stream_listener import StreamListener
 from bot.sessions.timeouts import SessionTimeouts
+from bot.sessions.view_publisher import ViewPublisher
 from bot.speaking.item import greeting
 from bot.speaking.speaker import Speaker
 from bot.streams.streams import SessionStream, open_with_retry
@@ -65,6 +66,7 @@ class AvatarSession:
         self.closed = asyncio.Event()
         self.pending = PendingUtterances()
         self.audience = services.audiences.of(session.id)
+        self._views = ViewPublisher(self.view, self.announcer, self.mailbox, services.clock, services.precedence)
         self.stream = SessionStream(
             session.id,
             services.provider,
@@ -159,14 +161,14 @@ class AvatarSession:
     async def set_mode(self, mode: Mode) -> None:
         """Change what becomes of the messages from now on."""
         await self.recorder.set_mode(mode)
-        self._show()
+        self._views.publish()
 
     def set_heard_in(self, name: str | None) -> None:
         """It is heard at a place of this name besides the page from now on; None if nowhere."""
         if name != self.heard_in:
             self.heard_in = name
             if not self.stop.is_set:
-                self._show()
+                self._views.publish()
 
     def set_idle_timeout(self, seconds: float | None) -> None:
         """Change how long the session stays without a message, from now on; None is as the operator has set it."""
@@ -271,14 +273,14 @@ class AvatarSession:
         with self.audience.follow(self.mailbox.wake):
             while not self.stop.is_set:
                 await self.speaker.pump()
-                self._show()
+                self._views.publish_soon()
                 self._linger.watch()
                 if self.mailbox.is_empty and self.speaker.is_idle:
                     self.idle.set()
                 await self.mailbox.serve()
 
     async def _open_first(self) -> None:
-        self._show()
+        self._views.publish()
         if not self.audience.is_required:
             await open_with_retry(self._open_and_greet, self._services.clock)
         await self.recorder.go_live(self._services.clock.now())
@@ -315,7 +317,7 @@ class AvatarSession:
             language=self.session.language,
         )
         self._is_opening_stream = True
-        self._show()
+        self._views.publish()
         try:
             await self.stream.open(request)
         finally:
@@ -386,7 +388,4 @@ class AvatarSession:
             log.info("could not fetch the list of avatars", session=self.session.id, error=str(error))
             return
         if not self.stop.is_set:
-            self._show()
-
-    def _show(self) -> None:
-        self.announcer.show(self.view())
+            self._views.publish()

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bot.announcer import Announcer
 from bot.core import ids
@@ -75,7 +75,7 @@ class SpeechItem:
         self.answering = None
         self.waits_since = None
         self.chunks.clear()
-        self.utterance = replace(self.utterance, text=text)
+        self.utterance = self.utterance._replace(text=text)
 
 
 def greeting(session_id: str, text: str, clock: Clock) -> SpeechItem:
@@ -126,7 +126,7 @@ class StateRecorder:
         """
         if state is not item.utterance.state:
             await self._write(item, state)
-            item.utterance = replace(item.utterance, state=state)
+            item.utterance = item.utterance._replace(state=state)
         still_waits = item.told is UtteranceState.QUEUED and state in (UtteranceState.QUEUED, UtteranceState.SENDING)
         if item.stored and not still_waits:
             item.told = state
@@ -142,7 +142,7 @@ class StateRecorder:
         try:
             await self._write(item, state, detail)
         finally:
-            item.utterance = replace(item.utterance, state=state)
+            item.utterance = item.utterance._replace(state=state)
             if item.stored:
                 _ENDED[state].inc()
                 self.publish(item)

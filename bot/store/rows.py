@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot.core.models import AuditEntry, Channel, Session, Stream, Utterance
-from bot.store.tables import audit, streams, utterances
+from bot.store.tables import audit, streams
 
 IDS_AT_ONCE = 1000
 """Ids in a statement. SQLite takes 32,766 variables (https://www.sqlite.org/limits.html), asyncpg 32,767."""
@@ -36,11 +36,6 @@ def is_channel(table: sa.Table, channel: Channel) -> list[sa.ColumnElement[bool]
 def stream_row(stream: Stream) -> dict[str, object]:
     """The row of a stream."""
     return {name: getattr(stream, name) for name in streams.c.keys()}  # noqa: SIM118 - the collection iterates columns
-
-
-def utterance_row(utterance: Utterance) -> dict[str, object]:
-    """The row of an utterance."""
-    return {name: getattr(utterance, name) for name in utterances.c.keys()}  # noqa: SIM118 - as above
 
 
 def audit_row(entry: AuditEntry) -> dict[str, object]:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ def say(
     utterance = an_utterance(**fields, state=UtteranceState.SPEAKING)
     watching.event_bus.publish(UtteranceChanged(CHANNEL, utterance))
     if end is not None:
-        watching.event_bus.publish(UtteranceChanged(CHANNEL, replace(utterance, state=end), answer))
+        watching.event_bus.publish(UtteranceChanged(CHANNEL, utterance._replace(state=end), answer))
 
 
 def press(page: Visit, name: str) -> Awaitable[None]:

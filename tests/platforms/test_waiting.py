@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ async def tell_the_end_twice(chat: DiscordDriver | SlackDriver, is_marked: Calla
     await chat.bot.until(lambda: any(running.speaker.queued() for running in chat.bot.bot.sessions))
     await chat.bot.until(is_marked)
     (running,) = chat.bot.bot.sessions
-    spoken = replace(running.speaker.queued()[0], state=UtteranceState.SPOKEN)
+    spoken = running.speaker.queued()[0]._replace(state=UtteranceState.SPOKEN)
     for answer in (None, "hello to you"):
         chat.bot.bot.sessions.services.event_bus.publish(UtteranceChanged(running.session.channel, spoken, answer))
         await chat.bot.clock.sleep(5)

@@ -4,7 +4,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -285,7 +284,7 @@ async def test_one_whose_turn_is_taken_by_another_waits_again(world: BotHarness)
     (waits,) = one.speaker.queue
     await world.store.utterances.advance(waits.utterance.id, SENDING)
     one.speaker.queue.take()
-    one.speaker.enqueue(replace(waits.utterance, state=SENDING))
+    one.speaker.enqueue(waits.utterance._replace(state=SENDING))
     await world.rest()
     assert (await states(world))["hello"] is QUEUED
     await world.until(lambda: world.ended_as("hello", SPOKEN))

@@ -1,7 +1,5 @@
 """Who is told what of the words that the end of a session left unsaid."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +11,7 @@ from bot.unsaid import UnsaidPromises
 from tests.builders import an_utterance
 
 DROPPED = an_utterance(text="hello", author="discord:1", state=UtteranceState.DROPPED, message_id=None)
-POSTED = replace(DROPPED, id="another", message_id="17")
+POSTED = DROPPED._replace(id="another", message_id="17")
 
 
 def test_a_command_is_told_and_a_message_of_the_channel_has_its_mark() -> None:
@@ -38,7 +36,7 @@ def test_a_command_that_points_at_a_message_is_told_as_well() -> None:
 @pytest.mark.parametrize("is_left", [False, True])
 def test_only_what_the_end_left_unsaid_is_told(state: UtteranceState, *, is_left: bool) -> None:
     promises = UnsaidPromises()
-    promises.settle(replace(DROPPED, state=state), is_left=is_left)
+    promises.settle(DROPPED._replace(state=state), is_left=is_left)
     is_told = is_left and state in (UtteranceState.DROPPED, UtteranceState.UNKNOWN)
     assert bool(promises.take_broken()) is is_told
 
@@ -48,7 +46,7 @@ def test_everybody_is_told_once(waited: list[tuple[str, bool]]) -> None:
     promises = UnsaidPromises()
     for number, (author, is_sure) in enumerate(waited):
         state = UtteranceState.DROPPED if is_sure else UtteranceState.UNKNOWN
-        promises.settle(replace(DROPPED, id=str(number), author=author, state=state), is_left=True)
+        promises.settle(DROPPED._replace(id=str(number), author=author, state=state), is_left=True)
     people = [words.person for words in promises.take_broken()]
     assert sorted(people) == sorted({author for author, _ in waited})
 

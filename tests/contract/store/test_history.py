@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,7 @@ histories = st.lists(st.lists(deliveries, max_size=12), min_size=1, max_size=3)
 
 async def deliver(store: Store, delivery: Delivery, accepted: list[tuple[int, str]], number: int) -> None:
     session = (*SESSIONS, STRANGER)[delivery.session]
-    utterance = replace(an_utterance(session), id=f"{number:04}")
+    utterance = an_utterance(session)._replace(id=f"{number:04}")
     for _ in range(delivery.yields):
         await asyncio.sleep(0)
     accepting = asyncio.create_task(store.utterances.accept(delivery.keys, utterance))

@@ -17,7 +17,7 @@ import migrations
 from bot.core.errors import StoreError, StoreTooNew, StoreUnavailable
 from bot.core.models import Channel, EndReason, SessionState, StreamState, UtteranceState
 from bot.store import migrate, tables
-from bot.store.rows import session_row, stream_row, utterance_row
+from bot.store.rows import session_row, stream_row
 from bot.store.store import Store
 from bot.store.tables import metadata
 from tests.builders import NOON, a_session, a_stream, an_utterance
@@ -160,7 +160,7 @@ async def test_what_an_older_program_left_in_the_middle_is_told_and_what_it_had_
     def make_old(connection: Connection) -> None:
         migrate._run_steps(connection, "0009")
         connection.execute(tables.sessions.insert(), session_row(session))
-        connection.execute(tables.utterances.insert(), [utterance_row(noted), utterance_row(left)])
+        connection.execute(tables.utterances.insert(), [noted._asdict(), left._asdict()])
 
     await migrate.over_connection(empty_url, make_old)
     assert await migrate.upgrade(empty_url) == migrate.head()

@@ -283,7 +283,7 @@ async def test_a_waiting_utterance_can_be_reworded(store: Store) -> None:
     utterance = an_utterance(session, text="before")
     await store.utterances.accept(("key",), utterance)
     assert await store.utterances.reword(utterance.id, "after")
-    assert await store.utterances.queued([session.id]) == {session.id: [replace(utterance, text="after")]}
+    assert await store.utterances.queued([session.id]) == {session.id: [utterance._replace(text="after")]}
 
 
 @pytest.mark.parametrize("state", [state for state in UtteranceState if state is not UtteranceState.QUEUED])

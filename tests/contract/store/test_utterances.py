@@ -1,7 +1,6 @@
 """Utterances and the keys that keep a message from being taken twice, on both engines."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +8,7 @@ from sqlalchemy import select
 
 from bot.core.errors import StoreError
 from bot.core.models import Channel, Utterance, UtteranceState
+from bot.store.driver import MAX_ROWS
 from bot.store.rows import read_utterance
 from bot.store.store import Store
 from bot.store.tables import utterances as utterances_table
@@ -131,7 +131,7 @@ async def test_an_utterance_without_its_session_spoils_no_neighbour(store: Store
     assert isinstance(outcomes[2], StoreError)
     assert await queue_of(store, session.id) == good
     # What failed left no key behind: it can be accepted once its session is there.
-    assert await store.utterances.accept([bad.id], replace(bad, session_id=session.id))
+    assert await store.utterances.accept([bad.id], bad._replace(session_id=session.id))
 
 
 async def test_text_the_database_cannot_hold_is_refused_and_spoils_no_neighbour(store: Store) -> None:
@@ -183,7 +183,7 @@ async def test_a_final_state_is_never_left(store: Store, clock: ManualClock, fin
     await clock.advance(7)
     for other in UtteranceState:
         await store.utterances.advance(utterance.id, other, detail="another word")
-    ended = replace(utterance, state=final, detail="the first word", ended_at=NOON + timedelta(seconds=7))
+    ended = utterance._replace(state=final, detail="the first word", ended_at=NOON + timedelta(seconds=7))
     assert await state_of(store, utterance.id) == ended
 
 
@@ -215,6 +215,48 @@ async def test_steps_handed_over_at_once_happen_in_order(store: Store) -> None:
     assert [utterance and utterance.state for utterance in states] == expected
 
 
+@pytest.mark.parametrize("first", UtteranceState)
+async def test_two_moves_in_one_commit_come_to_the_same_as_one_after_the_other(
+    store: Store, clock: ManualClock, first: UtteranceState
+) -> None:
+    session = await store.sessions.open(a_session())
+    steps = [
+        ((first, detail), (second, another))
+        for second in UtteranceState
+        for detail in (None, "the first word")
+        for another in (None, "the last word")
+    ]
+    apart, together = ([an_utterance(session) for _ in steps] for _ in range(2))
+    await asyncio.gather(*(store.utterances.accept((), utterance) for utterance in (*apart, *together)))
+    for utterance, moves in zip(apart, steps, strict=True):
+        for state, detail in moves:
+            await store.utterances.advance(utterance.id, state, detail=detail)
+    await asyncio.gather(
+        *(
+            store.utterances.advance(utterance.id, state, detail=detail)
+            for utterance, moves in zip(together, steps, strict=True)
+            for state, detail in moves
+        )
+    )
+    for one, other in zip(apart, together, strict=True):
+        alone = await state_of(store, one.id)
+        assert alone is not None
+        assert await state_of(store, other.id) == alone._replace(id=other.id, message_id=other.message_id)
+
+
+async def test_more_than_a_statement_takes_are_accepted_and_move_at_once(store: Store) -> None:
+    session = await store.sessions.open(a_session())
+    utterances = [an_utterance(session) for _ in range(2 * MAX_ROWS + 3)]
+    known = utterances[MAX_ROWS]
+    await store.utterances.accept([known.id], None)
+    accepted = await asyncio.gather(*(store.utterances.accept([one.id], one) for one in utterances))
+    assert [one for one, is_new in zip(utterances, accepted, strict=True) if not is_new] == [known]
+    taken = [one for one in utterances if one is not known]
+    assert await queue_of(store, session.id) == taken
+    await asyncio.gather(*(store.utterances.advance(one.id, UtteranceState.SENDING) for one in taken[1:]))
+    assert await queue_of(store, session.id) == taken[:1]
+
+
 async def test_clearing_drops_what_waits_and_nothing_else(store: Store, clock: ManualClock) -> None:
     session, other = [await store.sessions.open(a_session()) for _ in range(2)]
     speaking, *waiting = [an_utterance(session) for _ in range(3)]
@@ -225,8 +267,8 @@ async def test_clearing_drops_what_waits_and_nothing_else(store: Store, clock: M
     await clock.advance(3)
     assert await store.utterances.drop_queued(session.id) == 2
     assert await store.utterances.drop_queued(session.id) == 0
-    assert await state_of(store, speaking.id) == replace(speaking, state=UtteranceState.SPEAKING)
-    dropped = replace(waiting[0], state=UtteranceState.DROPPED, ended_at=NOON + timedelta(seconds=3))
+    assert await state_of(store, speaking.id) == speaking._replace(state=UtteranceState.SPEAKING)
+    dropped = waiting[0]._replace(state=UtteranceState.DROPPED, ended_at=NOON + timedelta(seconds=3))
     assert await state_of(store, waiting[0].id) == dropped
     assert await queue_of(store, other.id) == [elsewhere]
 
@@ -249,7 +291,7 @@ async def test_what_was_in_flight_at_a_crash_becomes_unknown(store: Store, clock
         was_in_flight = state in (UtteranceState.SENDING, UtteranceState.SPEAKING)
         assert after.state is (UtteranceState.UNKNOWN if was_in_flight else state)
         assert (after.ended_at == NOON + timedelta(seconds=3)) is was_in_flight
-    assert await state_of(store, elsewhere.id) == replace(elsewhere, state=UtteranceState.SENDING)
+    assert await state_of(store, elsewhere.id) == elsewhere._replace(state=UtteranceState.SENDING)
 
 
 async def test_of_what_was_perhaps_written_down_that_which_was_waits_again(store: Store) -> None:

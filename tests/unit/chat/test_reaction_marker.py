@@ -1,7 +1,6 @@
 """Marks on messages, counted as the requests that each platform gets: two for a message at most, none in vain."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -73,7 +72,7 @@ class Platform:
     def becomes(self, utterance: Utterance, *states: UtteranceState) -> None:
         """The core tells of states of an utterance, one right after the other."""
         for state in states:
-            self.reactions.show(self.channel, replace(utterance, state=state))
+            self.reactions.show(self.channel, utterance._replace(state=state))
 
     async def pass_time(self, seconds: float = 2 * LINGER) -> None:
         await self.clock.advance(seconds)
@@ -90,7 +89,7 @@ async def platform(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
 
 
 def a_message(number: int = 7) -> Utterance:
-    return replace(an_utterance(), message_id=str(number), state=UtteranceState.QUEUED)
+    return an_utterance()._replace(message_id=str(number), state=UtteranceState.QUEUED)
 
 
 def are(marks: list[str], *wanted: str) -> bool:
@@ -111,7 +110,7 @@ async def test_message_that_is_said_at_once_costs_one_request(platform: Platform
 async def test_message_that_is_not_said_at_once_is_shown_as_waiting(
     platform: Platform, accepted_as: UtteranceState
 ) -> None:
-    message = replace(a_message(), state=accepted_as)
+    message = a_message()._replace(state=accepted_as)
     platform.reactions.accepted(platform.channel, message)
     await platform.pass_time()
     assert are(platform.marks_of(message), WAITS)
@@ -144,12 +143,12 @@ async def test_message_that_waits_costs_two_requests_however_often_it_is_told(pl
 
 
 async def test_what_must_reach_people_has_done_so_once_its_mark_is_put_or_cannot_be(platform: Platform) -> None:
-    here, gone, command = a_message(1), a_message(2), replace(a_message(3), message_id=None)
+    here, gone, command = a_message(1), a_message(2), a_message(3)._replace(message_id=None)
     platform.gone = {"2"}
     delivered: list[str | None] = []
     for message in (here, gone, command):
         delivery = Delivery(partial(delivered.append, message.message_id)).hold()
-        platform.reactions.show(platform.channel, replace(message, state=UtteranceState.UNKNOWN), delivery)
+        platform.reactions.show(platform.channel, message._replace(state=UtteranceState.UNKNOWN), delivery)
         # As whoever asked for it does once `show` has returned.
         delivery.release()
     assert delivered == [None]
@@ -162,7 +161,7 @@ async def test_what_is_left_out_for_too_much_else_has_reached_nobody(platform: P
     messages = [a_message(number) for number in range(1, BURST)]
     for message in messages:
         delivery = Delivery(partial(delivered.append, message.message_id))
-        platform.reactions.show(platform.channel, replace(message, state=UtteranceState.UNKNOWN), delivery)
+        platform.reactions.show(platform.channel, message._replace(state=UtteranceState.UNKNOWN), delivery)
     await platform.pass_time(120)
     assert delivered == [message_id for message_id, _ in platform.requests]
     assert 0 < len(delivered) < len(messages)
@@ -237,7 +236,7 @@ async def test_marks_of_many_channels_come_no_faster_than_discord_allows_a_bot()
     said = [a_message(number) for number in range(1, 3 * DISCORD_PER_SECOND + 1)]
     for number, message in enumerate(said):
         channel = Channel("discord", "1", str(number))
-        platform.reactions.show(channel, replace(message, state=UtteranceState.SPOKEN))
+        platform.reactions.show(channel, message._replace(state=UtteranceState.SPOKEN))
     await platform.pass_time(LINGER)
     assert len(platform.requests) == DISCORD_PER_SECOND
     await platform.pass_time(0.9)
@@ -280,7 +279,7 @@ async def test_each_mark_waits_for_its_turn_once_however_many_channels_have_one(
     channels = 10 * DISCORD_PER_SECOND
     for number in range(channels):
         channel = Channel("discord", "1", str(number))
-        platform.reactions.show(channel, replace(a_message(number + 1), state=UtteranceState.SPOKEN))
+        platform.reactions.show(channel, a_message(number + 1)._replace(state=UtteranceState.SPOKEN))
     await platform.pass_time(12.0)
     assert len(platform.requests) == channels
     assert clock.waits <= 2 * channels
@@ -288,6 +287,6 @@ async def test_each_mark_waits_for_its_turn_once_however_many_channels_have_one(
 
 
 async def test_a_command_has_no_mark(platform: Platform) -> None:
-    platform.becomes(replace(a_message(), message_id=None), UtteranceState.QUEUED, UtteranceState.SPOKEN)
+    platform.becomes(a_message()._replace(message_id=None), UtteranceState.QUEUED, UtteranceState.SPOKEN)
     await platform.pass_time()
     assert platform.requests == []

@@ -1,7 +1,6 @@
 """The tables say what the values say, and every query finds an index."""
 
 import asyncio
-import dataclasses
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +20,7 @@ from tests.harness.sqlite import reading_driver, writing_driver
 
 
 def fields(kind: type[Any]) -> list[str]:
-    return [field.name for field in dataclasses.fields(kind)]
+    return list(kind.__annotations__)
 
 
 def columns(table: sa.Table) -> list[str]:
@@ -43,7 +42,7 @@ def test_columns_stand_in_the_order_of_the_fields() -> None:
 
 def test_a_column_may_be_empty_where_the_value_may_be_none() -> None:
     for table, kind in ((sessions, Session), (streams, Stream), (utterances, Utterance), (audit, AuditEntry)):
-        optional = {field.name for field in dataclasses.fields(kind) if "None" in str(field.type)}
+        optional = {name for name, annotation in kind.__annotations__.items() if "None" in str(annotation)}
         assert {column.name for column in table.columns if column.nullable} - {"owner"} == optional
 
 

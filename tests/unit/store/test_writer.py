@@ -15,7 +15,7 @@ from bot.store.batch_statements import AcceptedMessage
 from bot.store.connections import Connections
 from bot.store.tables import utterances
 from bot.store.url import parse_url
-from bot.store.writer import MAX_BATCH_SIZE, MAX_DELAY
+from bot.store.writer import MANY, MAX_BATCH_SIZE, MAX_DELAY, MORE_TURNS
 from tests.builders import NOON, an_utterance
 from tests.harness.clock import settle
 from tests.unit.store.written_to import Ground, ground_at, sending, soon
@@ -53,6 +53,20 @@ async def test_what_arrives_during_a_commit_goes_into_the_next_one(ground: Groun
     assert await first
     assert await rest == [True] * 3
     assert ground.gate.transactions == 2
+
+
+@pytest.mark.parametrize(("waiting", "transactions"), [(MANY - 1, 2), (MANY, 1)])
+async def test_where_many_wait_a_commit_waits_some_turns_for_more(
+    ground: Ground, waiting: int, transactions: int
+) -> None:
+    async def accept_later() -> bool:
+        for _ in range(MORE_TURNS):
+            await asyncio.sleep(0)
+        return await ground.accept("later")
+
+    await together(*(ground.accept(f"{number}") for number in range(waiting)), accept_later())
+    assert ground.gate.transactions == transactions
+    assert len(await ground.texts()) == waiting + 1
 
 
 async def test_a_batch_is_bounded(ground: Ground) -> None:

@@ -138,7 +138,7 @@ async def test_an_interruption_cuts_the_captions_to_come(watching: Watching, cli
     async with await connect(client, watching) as socket:
         await hear(socket)
         watching.event_bus.publish(UtteranceChanged(CHANNEL, utterance))
-        watching.event_bus.publish(UtteranceChanged(CHANNEL, replace(utterance, state=UtteranceState.INTERRUPTED)))
+        watching.event_bus.publish(UtteranceChanged(CHANNEL, utterance._replace(state=UtteranceState.INTERRUPTED)))
         assert await hear(socket) == {"type": "cut", "at": watching.clock.now().timestamp()}
 
 

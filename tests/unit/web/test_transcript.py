@@ -23,7 +23,7 @@ def spoken(watching: Watching, *states: UtteranceState, answer: str | None = Non
     """An utterance goes through `states`; its session's followers are told."""
     utterance = an_utterance(session_id=SESSION, author="discord:4711", **fields)
     for state in states:
-        utterance = replace(utterance, state=state)
+        utterance = utterance._replace(state=state)
         watching.event_bus.publish(UtteranceChanged(CHANNEL, utterance, answer))
     return utterance
 
@@ -97,7 +97,7 @@ async def test_an_answer_is_there_once_it_was_said_and_hides_what_it_hid(
         utterance = spoken(watching, UtteranceState.SPEAKING, answer=answer, **question)
         (entry,) = await entries_of(socket)
         assert (entry["text"], entry["answer"]) == ("Who did it?", None)
-        ended = replace(utterance, state=UtteranceState.SPOKEN)
+        ended = utterance._replace(state=UtteranceState.SPOKEN)
         watching.event_bus.publish(UtteranceChanged(CHANNEL, ended, answer))
         (entry,) = await entries_of(socket)
         assert entry["answer"] == "It was spoiler in the library. And spoiler"
