@@ -172,6 +172,7 @@ class LiveAvatar:
         stream = await self._known(upstream_id)
         if stream.opening is None or stream.opening.done():
             stream.opening = asyncio.create_task(self._open(upstream_id, stream), name=f"start {upstream_id}")
+            stream.opening.add_done_callback(_read_failure)
         # Whoever asked may give up; the reply is waited for all the same, and `close` waits for it.
         try:
             await asyncio.shield(stream.opening)
@@ -292,3 +293,10 @@ class LiveAvatar:
         stream = self._streams.pop(upstream_id, None)
         if stream is not None:
             await stream.end(reason)
+
+
+def _read_failure(opening: asyncio.Task[None]) -> None:
+    # Where whoever asked has given up, nobody else reads what it failed with, and asyncio calls that an error; what it
+    # opened is closed all the same.
+    if not opening.cancelled():
+        opening.exception()

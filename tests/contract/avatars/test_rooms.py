@@ -1,6 +1,7 @@
 """The ways into a LiveAvatar room: a page with the seat, the bot itself, and the simulator's stand-in."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -292,6 +293,25 @@ async def test_a_stop_does_not_overtake_a_start_that_was_given_up() -> None:
 
         (stream,) = simulator.streams()
         assert stream.ended is not None
+
+
+async def test_a_start_that_was_given_up_may_fail_unread(caplog: pytest.LogCaptureFixture) -> None:
+    async with liveavatar(PageTransport, SimulatorOptions(latency=20)) as (provider, simulator):
+        upstream_id = await provider.create(REQUEST)
+        simulator.faults.add(Effect.LOST_REPLY, method="POST", path="/v1/sessions/start")
+        starting = asyncio.create_task(provider.start(upstream_id))
+        await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.wait([starting])
+
+        await provider.close(upstream_id)
+
+        (stream,) = simulator.streams()
+        assert stream.ended is not None
+    # asyncio tells of an error that nobody has read once its task is no more.
+    del provider, starting
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_a_room_that_cannot_be_entered_is_told_and_can_be_entered_later() -> None:
