@@ -281,13 +281,19 @@ async def test_a_session_that_is_just_being_opened_counts_as_open() -> None:
         assert [stream.upstream_id for stream in await provider.list_open()] == [upstream_id]
 
 
+async def give_up_start(provider: LiveAvatar) -> str:
+    """Cancel whoever waits for the start of a new session, while that is under way."""
+    upstream_id = await provider.create(REQUEST)
+    starting = asyncio.create_task(provider.start(upstream_id))
+    await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.wait([starting])
+    return upstream_id
+
+
 async def test_a_stop_does_not_overtake_a_start_that_was_given_up() -> None:
     async with liveavatar(PageTransport, SimulatorOptions(latency=20)) as (provider, simulator):
-        upstream_id = await provider.create(REQUEST)
-        starting = asyncio.create_task(provider.start(upstream_id))
-        await asyncio.sleep(0)
-        starting.cancel()
-        await asyncio.wait([starting])
+        upstream_id = await give_up_start(provider)
 
         await provider.close(upstream_id)
 
@@ -297,19 +303,15 @@ async def test_a_stop_does_not_overtake_a_start_that_was_given_up() -> None:
 
 async def test_a_start_that_was_given_up_may_fail_unread(caplog: pytest.LogCaptureFixture) -> None:
     async with liveavatar(PageTransport, SimulatorOptions(latency=20)) as (provider, simulator):
-        upstream_id = await provider.create(REQUEST)
         simulator.faults.add(Effect.LOST_REPLY, method="POST", path="/v1/sessions/start")
-        starting = asyncio.create_task(provider.start(upstream_id))
-        await asyncio.sleep(0)
-        starting.cancel()
-        await asyncio.wait([starting])
+        upstream_id = await give_up_start(provider)
 
         await provider.close(upstream_id)
 
         (stream,) = simulator.streams()
         assert stream.ended is not None
     # asyncio tells of an error that nobody has read once its task is no more.
-    del provider, starting
+    del provider
     gc.collect()
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 

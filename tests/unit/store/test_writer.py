@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from bot.core.errors import StoreError, StoreUnavailable
 from bot.core.models import UtteranceState
-from bot.store.batch_statements import AcceptedMessage
+from bot.store.batch_statements import AcceptedMessage, Advance
 from bot.store.connections import Connections
 from bot.store.tables import utterances
 from bot.store.url import parse_url
@@ -336,6 +336,24 @@ async def test_an_error_of_what_nobody_waits_for_is_told(ground: Ground) -> None
     errors = soon(ground, utterance, SPEAKING, SPOKEN)
     await ground.clock.advance(MAX_DELAY)
     assert [(type(error), str(error)) for error in errors] == [(StoreUnavailable, "the disk is full")] * 2
+    ground.gate.failure = None
+    assert await ground.accept("later")
+
+
+async def test_whoever_is_told_of_an_error_and_fails_over_it_does_not_end_the_writer(ground: Ground) -> None:
+    utterance = await sending(ground)
+    ground.gate.failure = StoreUnavailable("the disk is full")
+    mistakes: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: mistakes.append(context["exception"]))
+
+    def fail(_: BaseException) -> None:
+        raise ValueError("a mistake of whoever was told")
+
+    ground.writer.advance_soon(Advance(utterance.id, SPEAKING, None, NOON), fail)
+    errors = soon(ground, utterance, SPOKEN)
+    await ground.clock.advance(MAX_DELAY)
+    assert [str(error) for error in errors] == ["the disk is full"]
+    assert [str(mistake) for mistake in mistakes] == ["a mistake of whoever was told"]
     ground.gate.failure = None
     assert await ground.accept("later")
 
