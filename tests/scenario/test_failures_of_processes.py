@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot.cluster.membership import BEAT_EVERY
+from bot.cluster.membership import BEAT_EVERY, MAY_ACT_FOR
 from tests.scenario.pair_of_programs import NEXT_PIECE, ROUNDS, TAKEN_OVER, WITHOUT_DEADLINE, Pair, pair_at
 from tests.scenario.processes_under_load import Cluster
 
@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.postgres]
 
 LONG_STOP = 60.0
 """Seconds; the others have had its sessions for long when it goes on."""
+
+LATE = 3.0
+"""Seconds in which a program takes what has come in for it: longer than Slack waits before it says it again."""
 
 WITHOUT_LAST_LOOK = "import bot.core.fence as fence\nfence.check = lambda: None\n"
 STOPS = """
@@ -50,7 +53,26 @@ def stopping(connection, writes, **options):
     return results
 writer.write_all = stopping
 """
-CHANGED = {"stop in a transaction": STOPS_BEFORE_COMMIT, "stop before sending": STOPS_BEFORE_SENDING}
+LEARNS_LATE = f"""
+import asyncio, time
+import bot.store.processes as processes
+beat = processes.ProcessRows.beat
+sent = time.monotonic()
+async def late(self, process_id):
+    global sent
+    if time.monotonic() - sent > {MAY_ACT_FOR}:
+        await asyncio.sleep({LATE})
+    sent = time.monotonic()
+    return await beat(self, process_id)
+processes.ProcessRows.beat = late
+"""
+"""The first beat after a stop is late: until then a program does not know that another one has taken its place."""
+
+CHANGED = {
+    "stop in a transaction": STOPS_BEFORE_COMMIT,
+    "stop before sending": STOPS_BEFORE_SENDING,
+    "stop and a late beat": LEARNS_LATE,
+}
 OTHER_TIME = """
 import datetime
 import bot.core.clock as clock
@@ -69,7 +91,7 @@ async def fail(pair: Pair, failure: str) -> None:
     match failure:
         case "kill":
             pair.first.send(signal.SIGKILL)
-        case "stop" | "long stop":
+        case "stop" | "long stop" | "stop and a late beat":
             pair.first.send(signal.SIGSTOP)
         case "swallow":
             pair.first.wire.swallow()
@@ -100,9 +122,7 @@ async def go_on(pair: Pair, failure: str) -> None:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("seed", range(ROUNDS))
-@pytest.mark.parametrize(
-    "failure", ["kill", "stop", "long stop", "stop in a transaction", "stop before sending", "swallow", "reset"]
-)
+@pytest.mark.parametrize("failure", ["kill", "stop", "long stop", *CHANGED, "swallow", "reset"])
 async def test_what_was_taken_is_said_once_or_in_doubt_and_by_its_owner(
     tmp_path: Path,
     new_url: Callable[[], Awaitable[str]],
@@ -177,10 +197,11 @@ async def test_without_the_last_look_who_goes_on_sends_what_it_was_about_to(
 async def test_without_the_trigger_who_goes_on_takes_messages_that_nobody_says(
     tmp_path: Path, new_url: Callable[[], Awaitable[str]]
 ) -> None:
-    async with pair_at(tmp_path, await new_url(), 0, None) as pair:
+    # What it takes before its first beat is what the trigger alone refuses.
+    async with pair_at(tmp_path, await new_url(), 0, LEARNS_LATE) as pair:
         await pair.cluster.execute(WITHOUT_TRIGGERS)
-        await fail(pair, "stop")
-        await go_on(pair, "stop")
+        await fail(pair, "stop and a late beat")
+        await go_on(pair, "stop and a late beat")
         found = await pair.settle()
         # Not at an end, and nobody goes on with them.
         assert any(violation.endswith(("ended as queued", "ended as sending")) for violation in found), found
