@@ -1,9 +1,9 @@
 # The front door. `make demo` runs the main job, `make test` passes the tests; both install what they need into .venv.
 
 PROVIDER ?= heygen-realtime
-# Tests are spread over so many processes. Two cores are enough for them: half of the time they wait, for sockets, disks
-# and other programs.
-WORKERS ?= 4
+# Tests are spread over so many processes, where nothing else is said. Two cores are enough for them: half of the time they
+# wait, for sockets, disks and other programs; one of those of the slow tests has all browsers.
+WORKERS ?=
 # Without a browser, livekit or caddy their tests are skipped; REQUIRE=browser,livekit,caddy lets them fail instead.
 REQUIRE ?=
 REQUIRED := $(if $(REQUIRE),--require=$(REQUIRE))
@@ -27,10 +27,10 @@ demo: $(VENV)/.run ## Try everything here and now, with a simulated avatar (PROV
 test test-slow: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(VENV)/.dev ## Run the tests; PYTEST_ARGS="tests/unit -k words" runs some, WORKERS=0 in one process
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow" $(REQUIRED) $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(or $(WORKERS),4) --dist loadfile -m "not slow" $(REQUIRED) $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.dev ## Run the slow tests: programs that are killed at every step, packed, set up, watched, soaked
-	@$(BIN)/pytest -n $(WORKERS) --dist load -m slow $(REQUIRED) $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(or $(WORKERS),5) --dist load -m slow $(REQUIRED) $(PYTEST_ARGS)
 
 check: $(VENV)/.dev ## Types, style, and the rules of the house
 	@$(BIN)/ruff check .

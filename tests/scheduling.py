@@ -2,7 +2,9 @@
 
 `make test` keeps the tests of a file together, `--dist loadfile`. `make test-slow`, `--dist load`, has tests of minutes
 beside tests of seconds: each goes to the next process that is free, the long ones first. Only the files of a folder
-that builds environments for its tests stay together, because every process would build its own.
+that builds environments for its tests stay together, because every process would build its own. And the browser tests
+share one process: a browser that draws video is as much as two cores can do, and several of them at once, each with
+its own LiveKit server and encoders, are late for each other.
 """
 
 import pytest
@@ -12,7 +14,11 @@ from xdist.workermanage import WorkerController
 LONG = "long"
 """The mark of tests that take half a minute or more."""
 
-TOGETHER = "tests/packaging/"
+FILES_TOGETHER = "tests/packaging/"
+"""The folder whose files stay together."""
+
+ALL_TOGETHER = "tests/browser/"
+"""The folder that stays together as a whole."""
 
 KNOWN_AHEAD = 2
 """How many tests a process has, the one that runs included: pytest begins one only when it knows the next."""
@@ -24,10 +30,12 @@ def put_long_ones_first(items: list[pytest.Item]) -> None:
 
 
 class OneByOne(LoadScopeScheduling):
-    """Hands out tests one by one, files of `TOGETHER` as a whole and before all others."""
+    """Hands out tests one by one; what stays together as a whole, and before all others."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.partition("::")[0] if nodeid.startswith(TOGETHER) else nodeid
+        if nodeid.startswith(ALL_TOGETHER):
+            return ALL_TOGETHER
+        return nodeid.partition("::")[0] if nodeid.startswith(FILES_TOGETHER) else nodeid
 
     def _reschedule(self, node: WorkerController) -> None:
         # What is handed out to a process waits for the end of what it is at, however long that takes.

@@ -35,7 +35,9 @@ async def test_no_secret_is_posted_printed_served_or_stored(
     """With rooms on a LiveKit server, and without."""
     livekit = request.getfixturevalue("livekit_server") if provider == "liveavatar" else None
     async with ChatServices(livekit=livekit, is_http=is_http) as services:
-        settings = services.settings(tmp_path, AVATAR_PROVIDER=provider, LOG_FORMAT=log_format)
+        # The stream is closed by who stops the avatar, whose call fails, and not before for want of talk.
+        patient = {"STREAM_LINGER": "600", "SESSION_IDLE_TIMEOUT": "900"}
+        settings = services.settings(tmp_path, AVATAR_PROVIDER=provider, LOG_FORMAT=log_format, **patient)
         gateway = services.gateway
         async with ServedProgram(tmp_path, settings) as program:
             story = Story(services, program)
