@@ -25,7 +25,7 @@ LONG_STOP = 60.0
 """Seconds; the others have had its sessions for long when it goes on."""
 
 LATE = 3.0
-"""Seconds in which a program takes what has come in for it: longer than Slack waits before it says it again."""
+"""Seconds in which a program takes what has come in for it while it stood still."""
 
 WITHOUT_LAST_LOOK = "import bot.core.fence as fence\nfence.check = lambda: None\n"
 STOPS = """
